@@ -1,0 +1,132 @@
+"""Errors a person can act on: one message with the rule, the value, the file and the key."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+class UserError(ValueError):
+    """Something the user asked for cannot be done; the message is shown as it is, with exit status 2."""
+
+
+def nearest(word: object, valid: Iterable[str]) -> str:
+    """`` ; did you mean `epochs`?`` for a misspelt word, an empty string when nothing is near.
+
+    >>> nearest("epoch", ["epochs", "loss"])
+    '; did you mean `epochs`?'
+    """
+    matches = difflib.get_close_matches(str(word), sorted(valid), n=1, cutoff=0.5)
+    return f"; did you mean `{matches[0]}`?" if matches else ""
+
+
+def broken_rule(key: str, message: str) -> PydanticCustomError:
+    """A cross-field rule that a validator raises; `key` is the dotted key the message is about."""
+    return PydanticCustomError("broken_rule", "{message}", {"message": message, "key": key})
+
+
+def validated(model: type[ModelT], data: object, source: str, prefix: str = "") -> ModelT:
+    """`data` as an instance of `model`.
+
+    Args:
+        model: a pydantic model.
+        data: plain mappings, lists and scalars, as YAML gives them.
+        source: what to name in the message, usually the file.
+        prefix: dotted key under which `data` stands in that file.
+
+    Raises:
+        UserError: with one line for each rule that `data` breaks.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise UserError("\n".join(describe_errors(error, model, source, prefix))) from None
+
+
+def describe_errors(error: ValidationError, model: type[BaseModel], source: str, prefix: str = "") -> Iterator[str]:
+    """One line for each error: ``expected <rule>, got <value> (<source>: <key>)``."""
+    for detail in error.errors(include_url=False):
+        key = detail.get("ctx", {}).get("key") or ".".join(str(part) for part in detail["loc"])
+        full_key = ".".join(part for part in (prefix, key) if part)
+        where = f" ({source}: {full_key})" if full_key else f" ({source})"
+        yield f"{_rule_and_value(detail, model, key)}{where}"
+
+
+def _rule_and_value(detail: ErrorDetails, model: type[BaseModel], key: str) -> str:
+    context, kind, value = detail.get("ctx", {}), detail["type"], detail["input"]
+    name = f"`{key}`" if key else "the file"
+    if kind == "broken_rule":
+        return str(context["message"])
+    if kind == "extra_forbidden":
+        valid = _fields_at(model, detail["loc"][:-1])
+        return f"unknown key {name}{nearest(detail['loc'][-1], valid) or f'; valid keys: {_listed(valid)}'}"
+    if kind == "missing":
+        return f"expected {name}, got nothing"
+    if kind == "literal_error":
+        expected = context["expected"].replace("'", "`")
+        options = [part.strip("' ") for part in context["expected"].replace(" or ", ", ").split(",")]
+        return f"expected {name} to be {expected}, got {_shown(value)}{nearest(value, options)}"
+    if kind in _COMPARISONS:
+        field, sign = _COMPARISONS[kind]
+        return f"expected {name} {sign} {context[field]}, got {_shown(value)}"
+    if kind in _KINDS:
+        return f"expected {name} to be {_KINDS[kind]}, got {_shown(value)}"
+    message = detail["msg"]
+    return f"{name}: {message[:1].lower()}{message[1:]}, got {_shown(value)}"
+
+
+_COMPARISONS = {
+    "greater_than": ("gt", ">"),
+    "greater_than_equal": ("ge", ">="),
+    "less_than": ("lt", "<"),
+    "less_than_equal": ("le", "<="),
+}
+_KINDS = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "string_type": "text",
+    "bool_type": "true or false",
+    "model_type": "a mapping of keys to values",
+    "model_attributes_type": "a mapping of keys to values",
+    "dict_type": "a mapping of keys to values",
+    "tuple_type": "a list",
+    "list_type": "a list",
+}
+
+
+def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """Names of the keys that may stand at `location` inside `model`."""
+    current: type[BaseModel] | None = model
+    for part in location:
+        if current is not None and part in current.model_fields:
+            current = _model_inside(current.model_fields[str(part)].annotation)
+    return sorted(current.model_fields) if current is not None else []
+
+
+def _model_inside(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    inner = (_model_inside(argument) for argument in get_args(annotation))
+    return next((model for model in inner if model is not None), None)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _shown(value: object) -> str:
+    """A value as the user would recognise it, shortened."""
+    text = "nothing" if value is None else repr(value)
+    if isinstance(value, bool):
+        text = "true" if value else "false"
+    if isinstance(value, Mapping) and not value:
+        text = "an empty mapping"
+    return text if len(text) <= 80 else f"{text[:77]}..."
