@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from absgd.config import RunConfig
+from absgd.errors import UserError
 
 Status = Literal["running", "completed", "pruned", "diverged", "failed", "interrupted"]
 Phase = Literal["search", "confirm", "control", "single"]
@@ -126,6 +127,9 @@ CONFIG_COLUMNS: dict[str, tuple[str, pa.DataType]] = {
     "threads": ("device.threads", pa.int64()),
 }
 
+COLUMN_OF = {key: column for column, (key, _) in CONFIG_COLUMNS.items()}
+"""Setting of RunConfig -> its column."""
+
 TRIAL_SCHEMA = pa.schema(
     [
         ("run", pa.string()),
@@ -210,19 +214,33 @@ def summary_columns(records: list[Mapping[str, Any]], metric: str) -> dict[str, 
     }
 
 
-def write_table(path: Path, schema: pa.Schema, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Replace the parquet file at `path` atomically; a key that is no column of `schema` is an error."""
+def as_table(schema: pa.Schema, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
+    """Rows as a typed table; a missing key is null, a key that is no column of `schema` is an error."""
     rows = [dict(row) for row in rows]
     unknown = {key for row in rows for key in row} - set(schema.names)
     assert not unknown, f"no such columns: {sorted(unknown)}"
+    return pa.Table.from_pylist(rows, schema=schema)
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Replace the parquet file at `path` atomically."""
     buffer = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), buffer)
+    pq.write_table(table, buffer)
     write_atomically(path, buffer.getvalue())
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a parquet file; none when it does not exist."""
-    return pq.read_table(path).to_pylist() if path.exists() else []
+    """The rows of a parquet file; none when it does not exist.
+
+    Raises:
+        UserError: if the file is damaged.
+    """
+    if not path.exists():
+        return []
+    try:
+        return list(pq.read_table(path).to_pylist())
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"cannot read {path}: {str(error).splitlines()[0]}") from None
 
 
 def write_atomically(path: Path, content: bytes | str | pa.Buffer) -> None:

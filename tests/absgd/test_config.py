@@ -1,0 +1,184 @@
+"""RunConfig: rules, messages, YAML round trip, and what decides stage one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from absgd.config import RunConfig, merge_dotted, setting_keys
+from absgd.errors import UserError
+from absgd.yaml_text import parse_yaml
+
+ATTENTION = {"lam": 5.0, "gamma": 0.7, "ab_alpha": 0.5, "switch_epoch": 10}
+
+
+def make(**sections: Any) -> RunConfig:
+    data = {"data": {"name": "digits"}, "epochs": 20, "attention": ATTENTION, **sections}
+    return RunConfig.from_dict(data, "f.yaml")
+
+
+@given(
+    lam=st.floats(allow_nan=False, allow_infinity=False).filter(bool),
+    gamma=st.floats(min_value=0, max_value=1, exclude_min=True),
+    lr=st.floats(min_value=0, exclude_min=True, allow_infinity=False),
+    seed=st.integers(0, 2**63 - 1),
+)
+def test_yaml_round_trip_is_exact(lam: float, gamma: float, lr: float, seed: int) -> None:
+    config = make(
+        attention={**ATTENTION, "lam": lam, "gamma": gamma},
+        optimizer={"lr": lr},
+        seeds={"train": seed},
+        schedule={"type": "step", "milestones": [3, 9]},
+    )
+    assert RunConfig.from_dict(parse_yaml(config.to_yaml(), "text")) == config
+
+
+def test_from_yaml_reads_the_file_to_yaml_wrote(tmp_path: Any) -> None:
+    config = make(optimizer={"lr": 1e-4})
+    (tmp_path / "run.yaml").write_text(config.to_yaml())
+    assert RunConfig.from_yaml(tmp_path / "run.yaml") == config
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"epoch": 3}, "unknown key `epoch`; did you mean `epochs`? (f.yaml: epoch)"),
+        ({"optimizer": {"lr": -1}}, "expected `optimizer.lr` > 0.0, got -1 (f.yaml: optimizer.lr)"),
+        ({"epochs": "20"}, "expected `epochs` to be a whole number, got '20' (f.yaml: epochs)"),
+        ({"batch_size": True}, "expected `batch_size` to be a whole number, got true (f.yaml: batch_size)"),
+        ({"optimizer": {"lr": float("nan")}}, "expected `optimizer.lr` to be a finite number, got nan"),
+        ({"attention": None}, "expected `attention` with loss `abce`, got nothing (f.yaml: attention)"),
+        ({"attention": {**ATTENTION, "lam": 0}}, "expected `lam` != 0, got 0 (f.yaml: attention.lam)"),
+        ({"attention": {**ATTENTION, "gamma": 0}}, "expected `attention.gamma` > 0.0, got 0"),
+        ({"attention": {**ATTENTION, "ab_alpha": 1.5}}, "expected `attention.ab_alpha` <= 1.0, got 1.5"),
+        (
+            {"attention": {**ATTENTION, "switch_epoch": 240}},
+            "expected `switch_epoch` < `epochs` (20), got 240 (f.yaml: attention.switch_epoch)",
+        ),
+        ({"imbalance": {"type": "exp", "ratio": 0}}, "expected `imbalance.ratio` > 0.0, got 0"),
+        ({"imbalance": {"ratio": 0.1}}, "expected `ratio` = 1 with imbalance type `none`, got 0.1"),
+        ({"noise": {"rate": 0.2}}, "expected `rate` = 0 with noise type `none`, got 0.2"),
+        ({"class_balance": {"from_epoch": 5}}, "expected `from_epoch` only with class balance type `reweight`"),
+        ({"class_balance": {"type": "reweight", "from_epoch": "later"}}, "to be an epoch or `switch`, got 'later'"),
+        ({"class_balance": {"type": "reweight", "from_epoch": 20}}, "expected `from_epoch` < `epochs` (20), got 20"),
+        (
+            {"loss": {"name": "ce"}, "class_balance": {"type": "reweight", "from_epoch": "switch"}},
+            "loss `ce` has no stage two",
+        ),
+        ({"schedule": {"type": "step"}}, "expected milestones with schedule `step` only, got [] with `step`"),
+        ({"schedule": {"milestones": [3]}}, "expected milestones with schedule `step` only, got [3] with `constant`"),
+        ({"schedule": {"type": "step", "milestones": [9, 3]}}, "expected `milestones` in rising order, got [9, 3]"),
+        ({"schedule": {"type": "step", "milestones": [20]}}, "expected every milestone < `epochs` (20), got 20"),
+        ({"schedule": {"warmup_epochs": 20}}, "expected `warmup_epochs` < `epochs` (20), got 20"),
+        ({"loss": {"name": "abc"}}, "expected `loss.name` to be `ce` or `abce`, got 'abc'; did you mean `abce`?"),
+        ({"data": "digits"}, "expected `data` to be a mapping of keys to values, got 'digits' (f.yaml: data)"),
+        ({"data": {}}, "expected `data.name`, got nothing (f.yaml: data.name)"),
+    ],
+)
+def test_bad_input_names_rule_value_file_and_key(sections: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        make(**sections)
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_several_errors_come_in_one_message() -> None:
+    with pytest.raises(UserError) as caught:
+        make(epochs="x", batch_size=0)
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_config_is_frozen() -> None:
+    with pytest.raises(Exception, match="frozen"):
+        make().epochs = 3
+
+
+def test_with_values_replaces_and_checks() -> None:
+    config = make().with_values({"loss.name": "ce", "optimizer.lr": 0.5})
+    assert (config.loss.name, config.optimizer.lr, config.attention) == ("ce", 0.5, make().attention)
+    with pytest.raises(UserError, match="did you mean `optimizer.lr`"):
+        make().with_values({"optimiser.lr": 1})
+    with pytest.raises(UserError, match=r"`switch_epoch` < `epochs` \(5\)"):
+        make().with_values({"epochs": 5}, "--set")
+
+
+def test_with_values_does_not_change_the_original() -> None:
+    config = make()
+    config.with_values({"attention.lam": 1.0})
+    assert config == make()
+
+
+def test_merge_dotted_makes_missing_sections() -> None:
+    assert merge_dotted({}, {"attention.lam": 3.0}, "f") == {"attention": {"lam": 3.0}}
+
+
+def test_unused_settings_are_named_once() -> None:
+    assert make().unused_settings() == []
+    assert make(loss={"name": "ce"}).unused_settings() == [
+        "loss `ce` has no attention weights: `attention` is not used"
+    ]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"attention.lam": -0.5},
+        {"attention.gamma": 0.1},
+        {"attention.ab_alpha": 1.0},
+        {"attention.switch_epoch": 3},
+        {"data.root": "elsewhere"},
+        {"data.download": True},
+        {"loss.name": "ce"},
+        {"class_balance": {"type": "reweight", "from_epoch": "switch"}},
+    ],
+)
+def test_stage_one_key_is_the_same_for_what_cannot_change_stage_one(values: dict[str, Any]) -> None:
+    assert make().with_values(values).stage_one_key() == make().stage_one_key()
+
+
+def test_stage_one_key_differs_for_every_other_setting() -> None:
+    changed = {
+        "data.name": "cifar10",
+        "data.val_per_class": 7,
+        "data.n_max": 9,
+        "imbalance": {"type": "exp", "ratio": 0.5},
+        "noise": {"type": "symmetric", "rate": 0.2},
+        "noise.validation": "clean",
+        "augmentation.pad": 3,
+        "augmentation.flip": True,
+        "model.name": "resnet8",
+        "model.dropout": 0.3,
+        "class_balance": {"type": "reweight"},
+        "optimizer.lr": 0.3,
+        "optimizer.momentum": 0.5,
+        "optimizer.weight_decay": 0.0,
+        "schedule.warmup_epochs": 2,
+        "schedule": {"type": "cosine"},
+        "epochs": 30,
+        "batch_size": 64,
+        "seeds.data": 1,
+        "seeds.train": 1,
+        "device.type": "cpu",
+        "device.threads": 2,
+    }
+    keys = {make().with_values({key: value}).stage_one_key() for key, value in changed.items()}
+    assert len(keys | {make().stage_one_key()}) == len(changed) + 1
+
+
+def test_stage_one_is_plain_training_on_the_base_criterion() -> None:
+    plain = make(class_balance={"type": "reweight", "from_epoch": 2}).stage_one()
+    assert (plain.loss.name, plain.attention, plain.class_balance.from_epoch) == ("ce", None, 2)
+    assert plain.stage_one() == plain
+
+
+def test_setting_keys_cover_every_leaf_of_a_whole_config() -> None:
+    def leaves(node: dict[str, Any], prefix: str = "") -> list[str]:
+        found: list[str] = []
+        for key, value in node.items():
+            found += leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else [f"{prefix}{key}"]
+        return found
+
+    assert leaves(make().to_dict()) == list(setting_keys())

@@ -1,0 +1,113 @@
+"""Columns, tables and atomic writes."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from absgd import records
+from absgd.config import RunConfig, setting_keys
+from absgd.errors import UserError
+
+CONFIG = RunConfig.from_dict(
+    {
+        "data": {"name": "digits"},
+        "attention": {"lam": -2, "gamma": 0.5, "ab_alpha": 1, "switch_epoch": 3},
+        "schedule": {"type": "step", "milestones": [1, 2]},
+    }
+)
+
+
+def test_every_setting_has_one_column() -> None:
+    assert [key for key, _ in records.CONFIG_COLUMNS.values()] == list(setting_keys())
+    assert set(records.CONFIG_COLUMNS) <= set(records.TRIAL_SCHEMA.names)
+    assert len(set(records.TRIAL_SCHEMA.names)) == len(records.TRIAL_SCHEMA.names)
+
+
+def test_every_field_of_an_epoch_and_of_a_test_has_a_column() -> None:
+    assert {field.name for field in dataclasses.fields(records.EpochRecord)} <= set(records.EPOCH_SCHEMA.names)
+    assert {field.name for field in dataclasses.fields(records.TestMetrics)} <= set(records.TRIAL_SCHEMA.names)
+
+
+def test_config_columns_read_back_typed(tmp_path: Path) -> None:
+    row = {"trial_id": "a", **records.config_columns(CONFIG)}
+    records.write_table(tmp_path / "t.parquet", records.as_table(records.TRIAL_SCHEMA, [row]))
+    frame = pd.read_parquet(tmp_path / "t.parquet")
+    assert frame.loc[0, "lam"] == -2.0
+    assert frame.loc[0, "switch_epoch"] == 3
+    assert list(frame.loc[0, "milestones"]) == [1, 2]
+    assert frame.loc[0, "class_balance_from_epoch"] == "0"
+
+
+def test_plain_loss_has_no_attention_columns() -> None:
+    row = records.config_columns(CONFIG.stage_one())
+    assert [row[name] for name in ("lam", "gamma", "ab_alpha", "switch_epoch")] == [None] * 4
+
+
+def test_unknown_column_is_refused() -> None:
+    with pytest.raises(AssertionError, match="lamda"):
+        records.as_table(records.TRIAL_SCHEMA, [{"lamda": 1}])
+
+
+def test_an_empty_table_has_all_columns(tmp_path: Path) -> None:
+    records.write_table(tmp_path / "e.parquet", records.as_table(records.EPOCH_SCHEMA, []))
+    assert list(pd.read_parquet(tmp_path / "e.parquet").columns) == records.EPOCH_SCHEMA.names
+
+
+@pytest.mark.parametrize(("metric", "chosen"), [("val_accuracy", 1), ("val_loss", 2), ("val_few_accuracy", 0)])
+def test_chosen_epoch_follows_the_metric_and_skips_what_is_missing(metric: str, chosen: int) -> None:
+    rows: list[dict[str, Any]] = [
+        {"epoch": 0, "val_accuracy": 0.5, "val_loss": 2.0, "val_few_accuracy": 0.1},
+        {"epoch": 1, "val_accuracy": 0.9, "val_loss": 1.5, "val_few_accuracy": None},
+        {"epoch": 2, "val_accuracy": 0.9, "val_loss": 1.0, "val_few_accuracy": None},
+    ]
+    best = records.chosen_epoch(rows, metric)
+    assert best is not None
+    assert best["epoch"] == chosen
+
+
+def test_summary_separates_last_from_chosen() -> None:
+    rows = [{"epoch": e, "val_accuracy": v, "inherited": e == 0} for e, v in enumerate([0.1, 0.8, 0.6])]
+    assert records.summary_columns(rows, "val_accuracy") == {
+        "metric": "val_accuracy",
+        "metric_last": 0.6,
+        "metric_chosen": 0.8,
+        "chosen_epoch": 1,
+        "epochs_trained": 2,
+        "epochs_inherited": 1,
+    }
+
+
+def test_failed_write_keeps_the_old_file_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "f.txt"
+    records.write_atomically(path, "old")
+
+    def full_disk(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        records.write_atomically(path, "new")
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["f.txt"]
+
+
+def test_damaged_table_is_a_user_error(tmp_path: Path) -> None:
+    (tmp_path / "t.parquet").write_bytes(b"PAR1 not really")
+    with pytest.raises(UserError, match=r"cannot read .*t.parquet"):
+        records.read_rows(tmp_path / "t.parquet")
+    assert records.read_rows(tmp_path / "absent.parquet") == []
+
+
+def test_importing_records_loads_neither_torch_nor_ray() -> None:
+    code = "import sys, absgd.records, absgd.config; print([m for m in ('torch', 'ray', 'optuna') if m in sys.modules])"
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == "[]"
