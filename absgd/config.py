@@ -28,7 +28,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 def _epoch_or_switch(value: object) -> object:
     if value == "switch" or (type(value) is int and value >= 0):
         return value
-    raise broken_rule("class_balance.from_epoch", f"expected `from_epoch` to be an epoch or `switch`, got {value!r}")
+    raise broken_rule("", f"expected `from_epoch` to be an epoch or `switch`, got {value!r}")
 
 
 EpochOrSwitch = Annotated[Epoch | Literal["switch"], BeforeValidator(_epoch_or_switch)]
@@ -37,7 +37,9 @@ EpochOrSwitch = Annotated[Epoch | Literal["switch"], BeforeValidator(_epoch_or_s
 class Section(BaseModel):
     """A frozen group of settings; unknown keys and loosely typed values are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class DataConfig(Section):
@@ -277,7 +279,10 @@ def _broken_schedule_rules(schedule: ScheduleConfig, epochs: int) -> Iterator[tu
     if schedule.warmup_epochs >= epochs:
         yield "schedule.warmup_epochs", f"expected `warmup_epochs` < `epochs` ({epochs}), got {schedule.warmup_epochs}"
     if (schedule.type == "step") != bool(milestones):
-        yield "schedule.milestones", f"expected milestones with schedule `step` only, got {list(milestones)} with `{schedule.type}`"
+        yield (
+            "schedule.milestones",
+            f"expected milestones with schedule `step` only, got {list(milestones)} with `{schedule.type}`",
+        )
     if list(milestones) != sorted(set(milestones)):
         yield "schedule.milestones", f"expected `milestones` in rising order, got {list(milestones)}"
     if milestones and milestones[-1] >= epochs:

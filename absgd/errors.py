@@ -51,11 +51,17 @@ def validated(model: type[ModelT], data: object, source: str, prefix: str = "") 
 
 def describe_errors(error: ValidationError, model: type[BaseModel], source: str, prefix: str = "") -> Iterator[str]:
     """One line for each error: ``expected <rule>, got <value> (<source>: <key>)``."""
-    for detail in error.errors(include_url=False):
-        key = detail.get("ctx", {}).get("key") or ".".join(str(part) for part in detail["loc"])
+    for key, message in broken_rules(error, model):
         full_key = ".".join(part for part in (prefix, key) if part)
         where = f" ({source}: {full_key})" if full_key else f" ({source})"
-        yield f"{_rule_and_value(detail, model, key)}{where}"
+        yield f"{message}{where}"
+
+
+def broken_rules(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[str, str]]:
+    """Dotted key and message of each error: ``expected <rule>, got <value>``."""
+    for detail in error.errors(include_url=False):
+        key = detail.get("ctx", {}).get("key") or ".".join(str(part) for part in detail["loc"])
+        yield key, _rule_and_value(detail, model, key)
 
 
 def _rule_and_value(detail: ErrorDetails, model: type[BaseModel], key: str) -> str:

@@ -197,7 +197,9 @@ def chosen_epoch(records: Iterable[Mapping[str, Any]], metric: str) -> Mapping[s
     rows = [row for row in records if row[metric] is not None]
     if not rows:
         return None
-    return max(rows, key=lambda row: row[metric]) if METRICS[metric] == "max" else min(rows, key=lambda row: row[metric])
+    return (
+        max(rows, key=lambda row: row[metric]) if METRICS[metric] == "max" else min(rows, key=lambda row: row[metric])
+    )
 
 
 def summary_columns(records: list[Mapping[str, Any]], metric: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ class _Loader(yaml.SafeLoader):
     """SafeLoader with YAML 1.2 floats, no aliases and no repeated keys."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):  # type: ignore[no-untyped-call]
+        if self.check_event(yaml.AliasEvent):
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
             raise yaml.composer.ComposerError(None, None, "aliases (*name) are not allowed here", mark)
         return super().compose_node(parent, index)
@@ -50,7 +50,7 @@ def parse_yaml(text: str, source: str) -> Any:
         UserError: naming `source`, line and column of a syntax error.
     """
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader subclass
+        return yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "unknown line"
@@ -77,7 +77,5 @@ def read_yaml(path: Path) -> Any:
 
 def dump_yaml(data: Any) -> str:
     """YAML text that `parse_yaml` reads back to equal data; keys keep their order."""
-    text: str = yaml.dump(
-        data, Dumper=_Dumper, sort_keys=False, default_flow_style=None, allow_unicode=True, width=100
-    )
+    text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=None, allow_unicode=True, width=100)
     return text

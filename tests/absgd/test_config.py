@@ -99,7 +99,7 @@ def test_config_is_frozen() -> None:
 def test_with_values_replaces_and_checks() -> None:
     config = make().with_values({"loss.name": "ce", "optimizer.lr": 0.5})
     assert (config.loss.name, config.optimizer.lr, config.attention) == ("ce", 0.5, make().attention)
-    with pytest.raises(UserError, match="did you mean `optimizer.lr`"):
+    with pytest.raises(UserError, match=r"did you mean `optimizer\.lr`"):
         make().with_values({"optimiser.lr": 1})
     with pytest.raises(UserError, match=r"`switch_epoch` < `epochs` \(5\)"):
         make().with_values({"epochs": 5}, "--set")

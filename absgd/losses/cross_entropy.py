@@ -1,0 +1,42 @@
+"""Cross entropy of each sample, with optional class weights.
+
+Suffixes: B samples of a batch, C classes.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from absgd.losses.criterion import Criterion
+
+
+def cross_entropy(logits_BC: Tensor, labels_B: Tensor, class_weights_C: Tensor | None = None) -> Tensor:
+    """w_y (logsumexp(z) - z_y) for each sample, not divided by the sum of the weights.
+
+    >>> import torch
+    >>> cross_entropy(torch.tensor([[0.0, 0.0]]), torch.tensor([1]), torch.tensor([1.0, 2.0]))
+    tensor([1.3863])
+
+    Args:
+        logits_BC: class scores z, floating, shape (B, C).
+        labels_B: class ids y in [0, C), int64, shape (B,).
+        class_weights_C: weight w of each class, any floating dtype, shape (C,); None weighs all classes by one.
+
+    Returns:
+        loss_B in the dtype of `logits_BC`, shape (B,), differentiable in the logits.
+
+    Raises:
+        ValueError, IndexError: by torch, if sizes disagree or a label is not a class.
+
+    Source: the class-balanced cross entropy of arXiv 1901.05555, equation 11, before its mean over the batch.
+    """
+    weights_C = None if class_weights_C is None else class_weights_C.to(logits_BC.dtype)
+    return nn.functional.cross_entropy(logits_BC, labels_B, weight=weights_C, reduction="none")
+
+
+class CrossEntropy(Criterion):
+    """`cross_entropy` as a base criterion; it has no settings and no state."""
+
+    def forward(self, logits_BC: Tensor, labels_B: Tensor, class_weights_C: Tensor | None = None) -> Tensor:
+        """loss_B, as `cross_entropy` gives it."""
+        return cross_entropy(logits_BC, labels_B, class_weights_C)

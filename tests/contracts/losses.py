@@ -1,0 +1,128 @@
+"""The contract of base criteria: a loss inherits LossContract and supplies one fixture, `case`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from absgd.losses import AttentionWeights, Criterion, Objective
+
+Float64s = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int64]
+
+CLASS_COUNTS = (50, 20, 8, 3)
+CLASS_WEIGHTS_C = np.array([0.2, 0.7, 1.1, 2.0])
+
+
+class LossCase(NamedTuple):
+    """One base criterion under test."""
+
+    build: Callable[[Sequence[int]], Criterion]
+    """The criterion for classes with these numbers of training images."""
+    reference: Callable[[Float64s, Labels, Float64s | None, Sequence[int]], Float64s]
+    """loss_B by a plain loop in float64, from logits_BC, labels_B, class_weights_C and the class counts."""
+
+
+class Batch(NamedTuple):
+    logits_BC: Float64s
+    labels_B: Labels
+
+
+def random_batch(num_samples: int = 12, scale: float = 3.0, seed: int = 0) -> Batch:
+    rng = np.random.default_rng(seed)
+    logits_BC = scale * rng.standard_normal((num_samples, len(CLASS_COUNTS)))
+    return Batch(logits_BC, rng.integers(len(CLASS_COUNTS), size=num_samples))
+
+
+def _label_all_classes(rows: list[list[float]]) -> Batch:
+    """Every row once with every label."""
+    num_classes = len(CLASS_COUNTS)
+    return Batch(np.repeat(np.array(rows), num_classes, axis=0), np.tile(np.arange(num_classes), len(rows)))
+
+
+BATCHES = {
+    "random": random_batch(),
+    "wide": random_batch(scale=100.0, seed=1),
+    "batch of one": random_batch(num_samples=1, seed=2),
+    "ties": _label_all_classes([[0.0, 0.0, 0.0, 0.0], [5.0, 5.0, -5.0, -5.0], [1e4, 1e4, 1e4, 1e4]]),
+    "large": _label_all_classes([[1e4, -1e4, 0.0, 1.0], [-1e4, -1e4, -1e4, 1e4], [-1e4, 0.0, -1e4, 0.0]]),
+    "one label": Batch(random_batch(seed=3).logits_BC, np.full(12, 2)),
+}
+
+
+class LossContract:
+    """What every base criterion promises; see `absgd.losses.Criterion`."""
+
+    @pytest.fixture
+    def case(self) -> LossCase:
+        raise NotImplementedError("expected the fixture `case` in the class that inherits LossContract")
+
+    @pytest.fixture
+    def criterion(self, case: LossCase) -> Criterion:
+        return case.build(CLASS_COUNTS)
+
+    @pytest.mark.parametrize("weighted", [False, True], ids=["unweighted", "weighted"])
+    @pytest.mark.parametrize("name", BATCHES)
+    def test_value_equals_reference(self, case: LossCase, criterion: Criterion, name: str, weighted: bool) -> None:
+        weights_C = CLASS_WEIGHTS_C if weighted else None
+        expected_B = case.reference(*BATCHES[name], weights_C, CLASS_COUNTS)
+        assert np.isfinite(expected_B).all()
+        for dtype, tolerance in ((torch.float64, 1e-10), (torch.float32, 1e-5)):
+            loss_B = _loss_of(criterion, BATCHES[name], weights_C, dtype)
+            assert loss_B.dtype == dtype
+            np.testing.assert_allclose(loss_B.numpy(), expected_B, rtol=tolerance, atol=10 * tolerance)
+
+    def test_value_with_a_single_class(self, case: LossCase) -> None:
+        batch = Batch(np.array([[3.0], [-1e4]]), np.array([0, 0]))
+        loss_B = _loss_of(case.build([7]), batch, None, torch.float64)
+        np.testing.assert_allclose(loss_B.numpy(), case.reference(*batch, None, [7]), atol=1e-12)
+
+    @pytest.mark.parametrize("weighted", [False, True], ids=["unweighted", "weighted"])
+    def test_gradient_equals_finite_differences(self, criterion: Criterion, weighted: bool) -> None:
+        logits_BC, labels_B = map(torch.from_numpy, random_batch(num_samples=5))
+        weights_C = torch.from_numpy(CLASS_WEIGHTS_C) if weighted else None
+        assert torch.autograd.gradcheck(lambda z: criterion(z, labels_B, weights_C), logits_BC.requires_grad_())
+
+    @pytest.mark.parametrize("name", BATCHES)
+    def test_gradient_is_finite(self, criterion: Criterion, name: str) -> None:
+        logits_BC = torch.from_numpy(BATCHES[name].logits_BC).float().requires_grad_()
+        criterion(logits_BC, torch.from_numpy(BATCHES[name].labels_B)).sum().backward()
+        assert logits_BC.grad is not None
+        assert logits_BC.grad.isfinite().all()
+
+    def test_unit_class_weights_change_nothing(self, criterion: Criterion) -> None:
+        batch = BATCHES["random"]
+        weighted_B = _loss_of(criterion, batch, np.ones(len(CLASS_COUNTS)), torch.float64)
+        torch.testing.assert_close(weighted_B, _loss_of(criterion, batch, None, torch.float64))
+
+    def test_permuted_batch_permutes_losses(self, criterion: Criterion) -> None:
+        batch = BATCHES["random"]
+        order = np.random.default_rng(5).permutation(len(batch.labels_B))
+        permuted_B = _loss_of(criterion, Batch(batch.logits_BC[order], batch.labels_B[order]), None, torch.float64)
+        torch.testing.assert_close(permuted_B, _loss_of(criterion, batch, None, torch.float64)[order])
+
+    @pytest.mark.parametrize("lam", [1e12, -1e12])
+    def test_large_lam_equals_mean_base_loss(self, criterion: Criterion, lam: float) -> None:
+        logits_BC, labels_B = map(torch.from_numpy, random_batch())
+        objective = Objective(criterion, attention=AttentionWeights(lam, gamma=1.0, ab_alpha=1.0))
+        step = objective(logits_BC, labels_B, epoch=0)
+        torch.testing.assert_close(step.loss, criterion(logits_BC, labels_B).mean(), rtol=1e-9, atol=0)
+
+    def test_state_round_trip_is_exact(self, case: LossCase) -> None:
+        saved, loaded = case.build(CLASS_COUNTS), case.build(CLASS_COUNTS)
+        before_B = _loss_of(saved, BATCHES["random"], None, torch.float32)
+        loaded.load_state_dict(saved.state_dict())
+        assert torch.equal(_loss_of(loaded, BATCHES["random"], None, torch.float32), before_B)
+
+
+def _loss_of(criterion: Criterion, batch: Batch, weights_C: Float64s | None, dtype: torch.dtype) -> torch.Tensor:
+    class_weights_C = None if weights_C is None else torch.from_numpy(weights_C).to(dtype)
+    loss_B: torch.Tensor = criterion(
+        torch.from_numpy(batch.logits_BC).to(dtype), torch.from_numpy(batch.labels_B), class_weights_C
+    )
+    return loss_B
