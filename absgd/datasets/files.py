@@ -1,0 +1,110 @@
+"""Finding, reading and checking data files, among them idx; a damaged file is a UserError that names it.
+
+Shape legend: N images.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import os
+import struct
+import zlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from absgd.datasets.images import Labels, Pixels
+from absgd.errors import UserError
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_IDX_UINT8 = 8
+
+
+def locate(folders: Iterable[Path], names: Sequence[str], suffixes: Sequence[str] = ("",)) -> list[Path] | None:
+    """The files of these names, each with one of the suffixes, in the first folder that has them all."""
+    for folder in folders:
+        found = [_first_file(folder / f"{name}{suffix}" for suffix in suffixes) for name in names]
+        if None not in found:
+            return [path for path in found if path is not None]
+    return None
+
+
+def read_idx(path: Path, num_dims: int) -> Pixels:
+    """The array in an idx file of unsigned bytes, gzipped or not.
+
+    Args:
+        path: the file.
+        num_dims: number of dimensions it must have: 3 for images, 1 for labels.
+
+    Returns:
+        A read-only uint8 array.
+
+    Raises:
+        UserError: if the file cannot be read or is not such an array, whole.
+
+    Source: the idx format of the MNIST database; big-endian sizes.
+    """
+    content = _unzipped(path, read_bytes(path))
+    magic, header = bytes((0, 0, _IDX_UINT8, num_dims)), 4 * (1 + num_dims)
+    if content[:4] != magic or len(content) < header:
+        raise damaged(path, f"expected an idx file of unsigned bytes in {num_dims} dimensions, got other content")
+    shape = struct.unpack_from(f">{num_dims}I", content, 4)
+    if len(content) - header != math.prod(shape):
+        raise damaged(path, f"expected {math.prod(shape)} bytes for shape {shape}, got {len(content) - header}")
+    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+
+
+def check_labels(path: Path, labels_N: Labels, num_images: int, num_classes: int) -> None:
+    """Refuse labels that are not one class of the data set for each image.
+
+    Raises:
+        UserError: naming the file of the labels.
+    """
+    if len(labels_N) != num_images:
+        raise damaged(path, f"expected {num_images} labels, one for each image, got {len(labels_N)}")
+    wrong_N = (labels_N < 0) | (labels_N >= num_classes)
+    if wrong_N.any():
+        position = int(wrong_N.argmax())
+        raise damaged(path, f"expected labels from 0 to {num_classes - 1}, got {labels_N[position]} at {position}")
+
+
+def check_side(path: Path, shape: tuple[int, ...], side: int) -> None:
+    """Refuse images of a shape (..., H, W) other than `side` x `side`.
+
+    Raises:
+        UserError: naming the file of the images.
+    """
+    if shape[-2:] != (side, side):
+        raise damaged(path, f"expected images of {side} x {side} pixels, got {shape[-2]} x {shape[-1]}")
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file.
+
+    Raises:
+        UserError: if it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error} (data.root)") from None
+
+
+def damaged(path: Path, reason: str) -> UserError:
+    """The error about a file that does not hold what it should."""
+    return UserError(f"{path} is damaged: {reason} (data.root)")
+
+
+def _first_file(paths: Iterable[Path]) -> Path | None:
+    return next((path for path in paths if os.path.isfile(path)), None)
+
+
+def _unzipped(path: Path, content: bytes) -> bytes:
+    if not content.startswith(_GZIP_MAGIC):
+        return content
+    try:
+        return gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise damaged(path, f"expected a whole gzip file, got one that cannot be unpacked: {error}") from None

@@ -1,0 +1,167 @@
+"""Readers of the data sets that fit in memory. `train` and `test` are read apart: one never opens the other's files."""
+
+from __future__ import annotations
+
+import http.client
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from filelock import FileLock
+
+from absgd.config import DataConfig
+from absgd.datasets.cifar_format import read_cifar
+from absgd.datasets.files import check_labels, check_side, locate, read_idx
+from absgd.datasets.images import Images
+from absgd.errors import UserError
+
+Part = Literal["train", "test"]
+Reader = Callable[[DataConfig, Part], Images]
+"""Reads one part of a data set: `train`, all that validation is cut from, or `test`."""
+
+DEFAULT_ROOT = Path("data")
+DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
+DIGITS_TEST_EVERY = 5
+CIFAR_SIDE = 32
+FASHION_MNIST_SIDE = 28
+
+
+def read_digits(config: DataConfig, part: Part) -> Images:
+    """scikit-learn's bundled 1,797 handwritten digits, 8 x 8, 0..16 spread over 0..255.
+
+    Every fifth image of each class is a test image, whatever the seeds.
+
+    Returns:
+        images_NCHW (N, 1, 8, 8), grey.
+
+    Source: scikit-learn `load_digits`, the test part of the UCI optical recognition data set.
+    """
+    from sklearn.datasets import load_digits
+
+    for key, given in {"data.root": config.root is not None, "data.download": config.download}.items():
+        if given:
+            warnings.warn(f"data set `digits` comes with scikit-learn: `{key}` is not used", stacklevel=1)
+    bundled = load_digits()
+    labels_N = bundled.target.astype(np.int64)
+    images_NCHW = np.rint(bundled.images[:, None] * (255 / 16)).astype(np.uint8)
+    rank_N = np.zeros_like(labels_N)
+    for label in range(10):
+        rank_N[labels_N == label] = np.arange((labels_N == label).sum())
+    is_test_N = rank_N % DIGITS_TEST_EVERY == DIGITS_TEST_EVERY - 1
+    return Images(images_NCHW, labels_N).take(np.flatnonzero(is_test_N if part == "test" else ~is_test_N))
+
+
+def read_fashion_mnist(config: DataConfig, part: Part) -> Images:
+    """Fashion-MNIST from its idx files, gzipped or not.
+
+    `data.root` is the folder of the files or torchvision's root of them. Without it they are looked for where Debian's
+    package dataset-fashion-mnist puts them, then in `data`.
+
+    Returns:
+        images_NCHW (N, 1, 28, 28), grey.
+
+    Raises:
+        UserError: if the files are absent, cannot be downloaded, or are damaged.
+
+    Source: arXiv 1708.07747; torchvision `FashionMNIST` for the download.
+    """
+    prefix = "train" if part == "train" else "t10k"
+    names = (f"{prefix}-images-idx3-ubyte", f"{prefix}-labels-idx1-ubyte")
+    root = _root(config)
+    folders = [root, root / "FashionMNIST" / "raw"]
+    if config.root is None:
+        folders.insert(0, DEBIAN_FASHION_MNIST)
+
+    found = locate(folders, names, ("", ".gz"))
+    if found is None and config.download:
+        _download("FashionMNIST", root)
+        found = locate(folders, names, ("", ".gz"))
+    if found is None:
+        raise UserError(
+            f"expected {' and '.join(names)} (or .gz), found not both in {_listed(folders)}: give their folder as "
+            "`data.root`, or install Debian's package dataset-fashion-mnist and leave `data.root` out, or set "
+            "`data.download: true` (data.root)"
+        )
+
+    images_NHW, labels_N = read_idx(found[0], 3), read_idx(found[1], 1).astype(np.int64)
+    check_side(found[0], images_NHW.shape, FASHION_MNIST_SIDE)
+    check_labels(found[1], labels_N, len(images_NHW), num_classes=10)
+    return Images(images_NHW[:, None], labels_N)
+
+
+def read_cifar10(config: DataConfig, part: Part) -> Images:
+    """CIFAR-10; see `read_cifar100` for where its files are looked for and what is raised.
+
+    Source: https://www.cs.toronto.edu/~kriz/cifar.html; torchvision `CIFAR10` for names and download.
+    """
+    return _read_cifar("CIFAR10", "labels", 10, config, part)
+
+
+def read_cifar100(config: DataConfig, part: Part) -> Images:
+    """CIFAR-100 with its 100 fine labels.
+
+    `data.root`, by default `data`, is torchvision's root or the folder of the files themselves. Files in the format
+    that are not the published ones are read, with a warning.
+
+    Returns:
+        images_NCHW (N, 3, 32, 32), RGB.
+
+    Raises:
+        UserError: if the files are absent, cannot be downloaded, or are damaged.
+
+    Source: https://www.cs.toronto.edu/~kriz/cifar.html; torchvision `CIFAR100` for names and download.
+    """
+    return _read_cifar("CIFAR100", "fine_labels", 100, config, part)
+
+
+def _read_cifar(class_name: str, label_key: str, num_classes: int, config: DataConfig, part: Part) -> Images:
+    layout = _torchvision_class(class_name)
+    published_md5 = dict(layout.train_list if part == "train" else layout.test_list)
+    root = _root(config)
+    folders = [root / layout.base_folder, root]
+
+    found = locate(folders, list(published_md5))
+    if found is None and config.download:
+        _download(class_name, root)
+        found = locate(folders, list(published_md5))
+    if found is None:
+        raise UserError(
+            f"expected {', '.join(published_md5)} in {_listed(folders)}, found not all: give the folder that holds "
+            f"{layout.base_folder} as `data.root`, or set `data.download: true` (data.root)"
+        )
+
+    batches = [read_cifar(path, label_key, 3 * CIFAR_SIDE**2) for path in found]
+    for path, batch in zip(found, batches, strict=True):
+        check_labels(path, batch.labels_N, len(batch.pixels_NP), num_classes)
+    if any(batch.md5 != published_md5[path.name] for path, batch in zip(found, batches, strict=True)):
+        warnings.warn(f"{found[0].parent} does not hold the published {class_name} files", stacklevel=1)
+    images_NCHW = np.concatenate([batch.pixels_NP for batch in batches]).reshape(-1, 3, CIFAR_SIDE, CIFAR_SIDE)
+    return Images(np.ascontiguousarray(images_NCHW), np.concatenate([batch.labels_N for batch in batches]))
+
+
+def _download(class_name: str, root: Path) -> None:
+    """Let torchvision download into `root`; of processes that ask at once, one does it."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with FileLock(root / f".{class_name}.lock"):
+            _torchvision_class(class_name)(root, download=True)
+    except (OSError, RuntimeError, http.client.HTTPException) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"cannot download {class_name} into {root}: {reason} (data.download)") from None
+
+
+def _torchvision_class(class_name: str) -> Any:
+    """torchvision's data set class, imported when needed: importing torchvision is slow."""
+    import torchvision.datasets
+
+    return getattr(torchvision.datasets, class_name)
+
+
+def _root(config: DataConfig) -> Path:
+    return DEFAULT_ROOT if config.root is None else Path(config.root).expanduser()
+
+
+def _listed(folders: list[Path]) -> str:
+    return " or ".join(str(folder) for folder in folders)
