@@ -1,0 +1,178 @@
+"""absgd-train: one training run from the command line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from absgd import records
+from absgd.config import RunConfig
+from absgd.errors import UserError, nearest
+from absgd.records import EpochRecord, TestMetrics
+from absgd.terminal import EXIT_FAILED, EXIT_INTERRUPTED, plain_messages, warn
+from absgd.yaml_text import parse_yaml
+
+if TYPE_CHECKING:
+    from absgd.training import RunFolder, Trainer
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.command()
+def train(
+    config: Annotated[
+        Path | None, typer.Option(help="YAML file of a run, such as runs/NAME/best/SCENARIO.yaml.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Replace one setting, e.g. loss.name=ce. May be repeated."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run record; default runs/<name of the file>.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Continue the run recorded in this folder.")] = None,
+    device: Annotated[Literal["auto", "cpu", "cuda"] | None, typer.Option(help="Replaces device.type.")] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(help=f"Validation metric of the best checkpoint; default {records.DEFAULT_METRIC}."),
+    ] = None,
+    test: Annotated[bool, typer.Option("--test", help="Read the test set once, after the last epoch.")] = False,
+) -> None:
+    """Train one configuration and record it.
+
+    The folder holds config.yaml, environment.json, epochs.parquet (one row per epoch), trials.parquet (one row),
+    last.pt and best.pt. A run that was stopped goes on with --resume and gives the numbers of one that was not.
+
+    Exit status: 0 the run is complete; 1 it diverged; 2 something asked for cannot be done; 130 Ctrl-C.
+    """
+    with plain_messages("absgd-train"):
+        if resume:
+            folder, trainer = _continued(resume, device, config, set_, out, metric)
+        else:
+            folder, trainer = _started(config, set_, out, metric, device)
+        _run(folder, trainer, read_test=test)
+
+
+def main() -> None:
+    """Entry point of `absgd-train`."""
+    app()
+
+
+def _started(
+    config_path: Path | None, set_: list[str] | None, out: Path | None, metric: str | None, device: str | None
+) -> tuple[RunFolder, Trainer]:
+    if config_path is None:
+        raise UserError("expected `--config FILE` or `--resume DIR`, got neither")
+    config = RunConfig.from_yaml(config_path)
+    if set_:
+        config = config.with_values(_settings(set_), "--set")
+    if device:
+        config = config.with_values({"device.type": device}, "--device")
+    for sentence in config.unused_settings():
+        warn(sentence)
+    path = out or Path("runs") / config_path.stem
+    if path.exists():
+        raise UserError(f"{path} exists: continue it with `--resume {path}` or give another `--out`")
+
+    from absgd.datasets import load_splits
+    from absgd.training import RunFolder, Trainer
+
+    trainer = Trainer(config, load_splits(config))
+    return RunFolder.create(path, config, _checked_metric(metric or records.DEFAULT_METRIC)), trainer
+
+
+def _continued(resume: Path, device: str | None, *fixed_by_the_record: object) -> tuple[RunFolder, Trainer]:
+    if any(fixed_by_the_record):
+        raise UserError("expected `--resume` without --config, --set, --out and --metric: the record has them")
+
+    from absgd.datasets import load_splits
+    from absgd.training import RunFolder, Trainer
+
+    folder = RunFolder.open(resume)
+    here = folder.config.with_values({"device.type": device}, "--device") if device else folder.config
+    trainer = Trainer(here, load_splits(here))
+    if folder.can_continue:
+        folder.restore(trainer)
+    return folder, trainer
+
+
+def _settings(assignments: list[str]) -> dict[str, Any]:
+    """Dotted keys and their values, read as YAML, from `key=value` words."""
+    settings: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            raise UserError(f"expected KEY=VALUE, got {assignment!r} (--set)")
+        settings[key.strip()] = parse_yaml(value, f"--set {key.strip()}")
+    return settings
+
+
+def _checked_metric(metric: str) -> str:
+    if metric not in records.METRICS:
+        valid = ", ".join(f"`{name}`" for name in records.METRICS)
+        raise UserError(
+            f"expected a metric out of {valid}, got {metric!r}{nearest(metric, records.METRICS)} (--metric)"
+        )
+    return metric
+
+
+def _run(folder: RunFolder, trainer: Trainer, read_test: bool) -> None:
+    from absgd.datasets import load_test
+    from absgd.training import Diverged
+
+    try:
+        with _progress(trainer, folder.metric) as show:
+            for record in trainer.epochs():
+                folder.add_epoch(record, trainer)
+                show(record)
+        test = trainer.test(load_test(trainer.config)) if read_test else None
+    except Diverged as error:
+        folder.write_status("diverged", trainer, str(error))
+        print(f"absgd-train: diverged: {error}; recorded in {folder.path}", file=sys.stderr)
+        raise typer.Exit(EXIT_FAILED) from None
+    except KeyboardInterrupt:
+        folder.write_status("interrupted", trainer)
+        print(f"absgd-train: interrupted; go on with: absgd-train --resume {folder.path}", file=sys.stderr)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    folder.write_status("completed", trainer, test=test)
+    _print_summary(folder, test)
+
+
+@contextmanager
+def _progress(trainer: Trainer, metric: str) -> Iterator[Any]:
+    """A bar on a terminal, one line per epoch elsewhere; gives the function that shows a record."""
+    epochs, console = trainer.config.epochs, Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda record: print(f"epoch {record.epoch + 1}/{epochs}  {_scores(record, metric)}", flush=True)
+        return
+    columns = (
+        TextColumn("epoch"),
+        MofNCompleteColumn(),
+        BarColumn(),
+        TextColumn("{task.description}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("", total=epochs, completed=trainer.next_epoch)
+        yield lambda record: progress.update(task, advance=1, description=_scores(record, metric))
+
+
+def _scores(record: EpochRecord, metric: str) -> str:
+    value = getattr(record, metric)
+    shown = "none" if value is None else f"{value:.4f}"
+    return f"stage {record.stage}  train_loss {record.train_loss:.4f}  {metric} {shown}"
+
+
+def _print_summary(folder: RunFolder, test: TestMetrics | None) -> None:
+    row = records.read_rows(folder.path / records.TRIALS_FILE)[0]
+    if row["metric_last"] is not None:
+        chosen = f"{row['metric_chosen']:.4f} at epoch {row['chosen_epoch']}"
+        print(f"{folder.metric} {row['metric_last']:.4f} at the last epoch; the best is {chosen}")
+    if test is not None:
+        print(f"test_accuracy {test.test_accuracy:.4f}  test_balanced_accuracy {test.test_balanced_accuracy:.4f}")
+    print(f"recorded in {folder.path}")

@@ -1,0 +1,62 @@
+"""What a result was produced with: versions, git commit, hardware, command line; imports no torch."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = ("absgd-tune", "torch", "torchvision", "ray", "optuna", "numpy", "pandas", "pyarrow", "scikit-learn")
+
+
+def describe_environment(gpus: list[str]) -> dict[str, Any]:
+    """Versions, git commit, hardware and command line as plain data.
+
+    Args:
+        gpus: names of the GPUs, which only torch or Ray can tell.
+    """
+    return {
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "git_sha": _git_sha(),
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "platform": platform.platform(),
+        "cpu": platform.processor() or platform.machine(),
+        "cpu_count": os.cpu_count(),
+        "gpus": gpus,
+    }
+
+
+def environment_json(gpus: list[str]) -> str:
+    """`describe_environment` as indented JSON text."""
+    return json.dumps(describe_environment(gpus), indent=2) + "\n"
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _git_sha() -> str | None:
+    """Commit of the checkout this code runs from, with `+dirty` for local changes; None outside a checkout."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        sha = subprocess.run(["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+        status = subprocess.run(
+            ["git", "-C", str(root), "status", "--porcelain"], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return sha.stdout.strip() + ("+dirty" if status.stdout.strip() else "")

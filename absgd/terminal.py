@@ -1,0 +1,42 @@
+"""What both commands say to a person: errors as one message, warnings as one line, exit statuses."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from absgd.errors import UserError
+
+EXIT_FAILED = 1
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130
+
+
+@contextmanager
+def plain_messages(command: str) -> Iterator[None]:
+    """Inside the block, a UserError becomes one message and exit status 2, and Ctrl-C exit status 130.
+
+    A disk that fails is told in one line too, with exit status 1; warnings are one line each.
+    """
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_args, **_more: warn(str(message))
+        try:
+            yield
+        except UserError as error:
+            print(f"{command}: error: {error}", file=sys.stderr)
+            raise typer.Exit(EXIT_USER_ERROR) from None
+        except OSError as error:
+            print(f"{command}: error: {error}", file=sys.stderr)
+            raise typer.Exit(EXIT_FAILED) from None
+        except KeyboardInterrupt:
+            print(f"{command}: interrupted", file=sys.stderr)
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+def warn(message: str) -> None:
+    """Print a warning as one line on standard error."""
+    print(f"warning: {message}", file=sys.stderr)

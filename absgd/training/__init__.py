@@ -1,0 +1,18 @@
+"""One training run: epochs as a generator of records, schedules, evaluation, checkpoints."""
+
+from absgd.training.checkpoint import load_checkpoint, save_checkpoint
+from absgd.training.device import gpu_names, prepare_device
+from absgd.training.run_folder import RunFolder
+from absgd.training.schedule import learning_rate
+from absgd.training.trainer import Diverged, Trainer
+
+__all__ = [
+    "Diverged",
+    "RunFolder",
+    "Trainer",
+    "gpu_names",
+    "learning_rate",
+    "load_checkpoint",
+    "prepare_device",
+    "save_checkpoint",
+]

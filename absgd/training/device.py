@@ -1,0 +1,27 @@
+"""The device a run trains on."""
+
+from __future__ import annotations
+
+import torch
+
+from absgd.config import DeviceConfig
+from absgd.errors import UserError
+
+
+def prepare_device(config: DeviceConfig) -> torch.device:
+    """The torch device `config` asks for; sets torch's CPU threads for the whole process when `threads` is given.
+
+    Raises:
+        UserError: if CUDA is asked for and there is none.
+    """
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    if config.type == "cuda" and not torch.cuda.is_available():
+        raise UserError("expected a CUDA device, found none: use `cpu` or `auto` (device.type)")
+    use_cuda = config.type == "cuda" or (config.type == "auto" and torch.cuda.is_available())
+    return torch.device("cuda" if use_cuda else "cpu")
+
+
+def gpu_names() -> list[str]:
+    """Names of the CUDA devices torch sees."""
+    return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]

@@ -1,0 +1,104 @@
+"""Metrics of a model on labelled images, from counts per class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from absgd.datasets import Batch
+
+MANY_MORE_THAN = 100
+FEW_LESS_THAN = 20
+
+
+class ClassCounts(NamedTuple):
+    """What one pass over labelled images counts."""
+
+    loss_sum: float
+    """Sum of the cross entropies of all images."""
+    correct: list[int]
+    """Rightly classified images of each class."""
+    total: list[int]
+    """Images of each class."""
+
+
+class ClassMetrics(NamedTuple):
+    """Metrics of one pass; accuracies are fractions."""
+
+    loss: float
+    accuracy: float
+    balanced_accuracy: float
+    recall: tuple[float | None, ...]
+
+
+@torch.no_grad()
+def count_correct(model: nn.Module, batches: Iterable[Batch], num_classes: int, device: torch.device) -> ClassCounts:
+    """One pass of `model` in evaluation mode; the model is left in the mode it was in.
+
+    Args:
+        model: gives logits (B, C) for images (B, channels, H, W).
+        batches: unaugmented batches on `device`.
+    """
+    was_training = model.training
+    model.eval()
+    loss_sum = torch.zeros((), dtype=torch.float64, device=device)
+    correct_C = torch.zeros(num_classes, dtype=torch.int64, device=device)
+    total_C = torch.zeros(num_classes, dtype=torch.int64, device=device)
+    for batch in batches:
+        logits_BC = model(batch.images_BCHW)
+        loss_sum += F.cross_entropy(logits_BC, batch.labels_B, reduction="none").double().sum()
+        hit_B = (logits_BC.argmax(dim=1) == batch.labels_B).long()
+        correct_C.index_add_(0, batch.labels_B, hit_B)
+        total_C.index_add_(0, batch.labels_B, torch.ones_like(hit_B))
+    model.train(was_training)
+    return ClassCounts(loss_sum.item(), correct_C.tolist(), total_C.tolist())
+
+
+def class_metrics(counts: ClassCounts) -> ClassMetrics:
+    """Loss, accuracy, balanced accuracy (mean recall of the classes present) and recall of each class.
+
+    >>> class_metrics(ClassCounts(loss_sum=2.0, correct=[3, 0], total=[3, 1]))
+    ClassMetrics(loss=0.5, accuracy=0.75, balanced_accuracy=0.5, recall=(1.0, 0.0))
+    """
+    images = sum(counts.total)
+    recall = tuple(hit / total if total else None for hit, total in zip(counts.correct, counts.total, strict=True))
+    present = [value for value in recall if value is not None]
+    return ClassMetrics(
+        loss=counts.loss_sum / images,
+        accuracy=sum(counts.correct) / images,
+        balanced_accuracy=sum(present) / len(present),
+        recall=recall,
+    )
+
+
+class ShotAccuracy(NamedTuple):
+    """Mean recall of the classes in each group of training-set size; None where a group is empty."""
+
+    many: float | None
+    medium: float | None
+    few: float | None
+
+
+def shot_accuracy(recall: Sequence[float | None], train_counts: Sequence[int]) -> ShotAccuracy:
+    """Mean recall of classes with more than 100, 20 to 100 and fewer than 20 training images.
+
+    Source: the many / medium / few groups of arXiv 1904.05160; another convention puts 100 into many and 20 into few.
+    """
+
+    def mean_recall(lowest: float, highest: float) -> float | None:
+        group = [
+            value
+            for value, count in zip(recall, train_counts, strict=True)
+            if value is not None and lowest <= count <= highest
+        ]
+        return sum(group) / len(group) if group else None
+
+    return ShotAccuracy(
+        many=mean_recall(MANY_MORE_THAN + 1, float("inf")),
+        medium=mean_recall(FEW_LESS_THAN, MANY_MORE_THAN),
+        few=mean_recall(0, FEW_LESS_THAN - 1),
+    )

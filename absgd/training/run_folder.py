@@ -1,0 +1,119 @@
+"""The record of a single run on disk: config, environment, trial row, epochs, last and best checkpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from absgd import records
+from absgd.config import RunConfig
+from absgd.environment import environment_json
+from absgd.errors import UserError
+from absgd.records import EpochRecord, Status, TestMetrics
+from absgd.training.checkpoint import load_checkpoint, save_checkpoint
+from absgd.training.device import gpu_names
+from absgd.training.trainer import Trainer
+
+
+class RunFolder:
+    """Files of one `absgd-train` run; complete after every epoch, so that a killed run can go on.
+
+    Its trials.parquet (one row, phase `single`) and epochs.parquet have the columns of a search's.
+    """
+
+    def __init__(self, path: Path, config: RunConfig, metric: str = records.DEFAULT_METRIC) -> None:
+        self.path = path
+        self.config = config
+        self.metric = metric
+        self._rows: list[dict[str, Any]] = []
+        self._test: dict[str, Any] = {}
+        self._earlier_s = 0.0
+        self._started_at = datetime.now(UTC)
+        self._session_started_at = self._started_at
+
+    @classmethod
+    def create(cls, path: Path, config: RunConfig, metric: str = records.DEFAULT_METRIC) -> RunFolder:
+        """A new folder at `path`.
+
+        Raises:
+            UserError: if it exists or cannot be written.
+        """
+        if path.exists():
+            raise UserError(f"{path} exists: continue it with `--resume {path}` or give another `--out`")
+        try:
+            path.mkdir(parents=True)
+            records.write_atomically(path / records.CONFIG_FILE, config.to_yaml())
+            records.write_atomically(path / records.ENVIRONMENT_FILE, environment_json(gpu_names()))
+        except OSError as error:
+            raise UserError(f"cannot write to {path}: {error.strerror or error} (--out)") from None
+        return cls(path, config, metric)
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """The folder of a run made before.
+
+        Raises:
+            UserError: if `path` holds no run.
+        """
+        if not (path / records.CONFIG_FILE).is_file():
+            raise UserError(f"expected a run folder with {records.CONFIG_FILE}, found none in {path} (--resume)")
+        folder = cls(path, RunConfig.from_yaml(path / records.CONFIG_FILE))
+        earlier = records.read_rows(path / records.TRIALS_FILE)
+        if earlier:
+            folder.metric = earlier[0]["metric"]
+            folder._started_at = earlier[0]["started_at"]
+            folder._earlier_s = earlier[0]["wall_s"]
+            folder._test = {field.name: earlier[0][field.name] for field in dataclasses.fields(TestMetrics)}
+        return folder
+
+    @property
+    def can_continue(self) -> bool:
+        """Whether there is a checkpoint to go on from."""
+        return (self.path / records.LAST_CHECKPOINT).is_file()
+
+    def restore(self, trainer: Trainer) -> None:
+        """Bring `trainer` to where the run stopped.
+
+        Raises:
+            UserError: if the checkpoint is damaged or belongs to another run.
+        """
+        trainer.load_state_dict(load_checkpoint(self.path / records.LAST_CHECKPOINT, trainer.device))
+        rows = records.read_rows(self.path / records.EPOCHS_FILE)
+        self._rows = [row for row in rows if row["epoch"] < trainer.next_epoch]
+
+    def add_epoch(self, record: EpochRecord, trainer: Trainer) -> None:
+        """Write an epoch: its row first, then the checkpoint that makes it count."""
+        self._rows.append({**self._keys(), **dataclasses.asdict(record), "inherited": False})
+        records.write_table(self.path / records.EPOCHS_FILE, records.as_table(records.EPOCH_SCHEMA, self._rows))
+        self.write_status("running", trainer)
+        state = trainer.state_dict()
+        best = records.chosen_epoch(self._rows, self.metric)
+        if best is not None and best["epoch"] == record.epoch:
+            save_checkpoint(self.path / records.BEST_CHECKPOINT, state)
+        save_checkpoint(self.path / records.LAST_CHECKPOINT, state)
+
+    def write_status(
+        self, status: Status, trainer: Trainer, error: str | None = None, test: TestMetrics | None = None
+    ) -> None:
+        """Write the one row of trials.parquet; test metrics once read stay in it."""
+        self._test = dataclasses.asdict(test) if test else self._test
+        row = {
+            **self._keys(),
+            "phase": "single",
+            "status": status,
+            "error": error,
+            **records.config_columns(self.config),
+            **records.summary_columns(list(self._rows), self.metric),
+            **self._test,
+            "wall_s": self._earlier_s + (datetime.now(UTC) - self._session_started_at).total_seconds(),
+            "started_at": self._started_at,
+            "class_counts": trainer.splits.class_counts,
+            "split_hash": trainer.splits.hash,
+            "stage_one_key": self.config.stage_one_key(),
+        }
+        records.write_table(self.path / records.TRIALS_FILE, records.as_table(records.TRIAL_SCHEMA, [row]))
+
+    def _keys(self) -> dict[str, Any]:
+        return {"run": self.path.name, "scenario": None, "trial_id": self.path.name}

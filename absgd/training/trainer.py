@@ -1,0 +1,188 @@
+"""One training run as a generator of epoch records."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+
+from absgd.config import RunConfig
+from absgd.datasets import DATASETS, Batches, Images, Splits
+from absgd.errors import UserError
+from absgd.losses import build_objective
+from absgd.models import build_model, seed_dropout
+from absgd.randomness import seeded_globally, torch_generator
+from absgd.records import EpochRecord, TestMetrics
+from absgd.training.device import prepare_device
+from absgd.training.evaluation import class_metrics, count_correct, shot_accuracy
+from absgd.training.schedule import learning_rate
+
+EVALUATION_BATCH = 1024
+
+
+class Diverged(RuntimeError):  # noqa: N818 - names a status, not a fault
+    """The loss was no longer finite; the optimiser has not seen it."""
+
+    def __init__(self, epoch: int, step: int, what: str = "training loss") -> None:
+        super().__init__(f"non-finite {what} in epoch {epoch}, step {step}")
+        self.epoch, self.step, self.what = epoch, step, what
+
+    def __reduce__(self) -> tuple[type[Diverged], tuple[int, int, str]]:
+        return Diverged, (self.epoch, self.step, self.what)
+
+
+class Trainer:
+    """Trains one RunConfig on its splits.
+
+    Every random draw comes from (seed, purpose, epoch), so a run stopped after any epoch and resumed by
+    `load_state_dict` gives the same numbers; on CPU, with the same number of threads, bit for bit.
+
+    Args:
+        config: the run; `config.device.threads` is set for the whole process.
+        splits: training and validation images, from `load_splits(config)`.
+        device: where to train; by default what `config.device` asks for.
+
+    Raises:
+        UserError: if CUDA is asked for and there is none.
+
+    Source: arXiv 2012.06951, Algorithm 1, with the two-stage schedule of the authors' repository.
+    """
+
+    def __init__(self, config: RunConfig, splits: Splits, device: torch.device | None = None) -> None:
+        self.config = config
+        self.splits = splits
+        self.device = prepare_device(config.device) if device is None else device
+        self.next_epoch = 0
+        """First epoch not trained yet; equals `config.epochs` when the run is complete."""
+        with seeded_globally(config.seeds.train, "init"):
+            model = build_model(config.model, DATASETS[config.data.name].channels, splits.num_classes)
+        self.model = model.to(self.device)
+        self.objective = build_objective(config, splits.class_counts).to(self.device)
+        self.optimizer = torch.optim.SGD(
+            self.model.parameters(),
+            lr=config.optimizer.lr,
+            momentum=config.optimizer.momentum,
+            weight_decay=config.optimizer.weight_decay,
+        )
+        self._train = Batches(splits.train, config, self.device)
+        self._val = Batches(splits.val, config, self.device)
+
+    def epochs(self) -> Iterator[EpochRecord]:
+        """Trains epoch after epoch up to `config.epochs`, yielding the record of each.
+
+        `state_dict` may be taken after each record.
+
+        Raises:
+            Diverged: at the first non-finite training or validation loss.
+        """
+        while self.next_epoch < self.config.epochs:
+            record = self._run_epoch(self.next_epoch)
+            self.next_epoch += 1
+            yield record
+
+    def test(self, images: Images) -> TestMetrics:
+        """Metrics of the model as it is on the test set, which `load_test` reads."""
+        counts = count_correct(
+            self.model,
+            Batches(images, self.config, self.device).evaluation(EVALUATION_BATCH),
+            self.splits.num_classes,
+            self.device,
+        )
+        metrics = class_metrics(counts)
+        return TestMetrics(metrics.loss, metrics.accuracy, metrics.balanced_accuracy, metrics.recall)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything the rest of the run depends on; tensors are the live ones, not copies."""
+        return {
+            "next_epoch": self.next_epoch,
+            "split_hash": self.splits.hash,
+            "model": self.model.state_dict(),
+            "objective": self.objective.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a `state_dict`.
+
+        Raises:
+            UserError: if it belongs to other data or another model.
+        """
+        if state.get("split_hash") != self.splits.hash:
+            raise UserError(f"expected a checkpoint of the data split {self.splits.hash[:12]}, got another")
+        try:
+            self.model.load_state_dict(state["model"])
+            self.objective.load_state_dict(state["objective"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.next_epoch = int(state["next_epoch"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise UserError(f"expected a checkpoint of this model and loss: {str(error).splitlines()[0]}") from None
+
+    def _run_epoch(self, epoch: int) -> EpochRecord:
+        lr = learning_rate(self.config.schedule, self.config.optimizer.lr, epoch, self.config.epochs)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        started = time.perf_counter()
+        totals = self._train_epoch(epoch)
+        trained = time.perf_counter()
+        counts = count_correct(self.model, self._val.evaluation(EVALUATION_BATCH), self.splits.num_classes, self.device)
+        evaluated = time.perf_counter()
+        metrics = class_metrics(counts)
+        if not math.isfinite(metrics.loss):
+            raise Diverged(epoch, totals.steps, "validation loss")
+        shots = shot_accuracy(metrics.recall, self.splits.class_counts)
+        return EpochRecord(
+            epoch=epoch,
+            stage=self.objective.stage(epoch),
+            lr=lr,
+            train_loss=totals.loss_sum / totals.images,
+            val_loss=metrics.loss,
+            val_accuracy=metrics.accuracy,
+            val_balanced_accuracy=metrics.balanced_accuracy,
+            val_many_accuracy=shots.many,
+            val_medium_accuracy=shots.medium,
+            val_few_accuracy=shots.few,
+            val_recall=metrics.recall,
+            log_u=self.objective.log_u,
+            mean_weight=totals.mean_weight,
+            train_s=trained - started,
+            val_s=evaluated - trained,
+            images_per_s=totals.images / (trained - started),
+        )
+
+    def _train_epoch(self, epoch: int) -> _EpochTotals:
+        """One pass over the training images; what is counted stays on the device until its end."""
+        self.model.train()
+        seed, num_classes = self.config.seeds.train, self.splits.num_classes
+        seed_dropout(self.model, torch_generator(seed, "dropout", epoch, self.device))
+        loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
+        weight_C = torch.zeros(num_classes, dtype=torch.float64, device=self.device)
+        count_C = torch.zeros(num_classes, dtype=torch.float64, device=self.device)
+        steps = 0
+        for batch in self._train.training(seed, epoch, self.config.batch_size):
+            step = self.objective(self.model(batch.images_BCHW), batch.labels_B, epoch)
+            if not torch.isfinite(step.loss):
+                raise Diverged(epoch, steps)
+            self.optimizer.zero_grad(set_to_none=True)
+            step.loss.backward()
+            self.optimizer.step()
+            scaled_B = step.weights_B.double() * len(batch.labels_B)
+            loss_sum += step.base_loss_B.double().sum()
+            weight_C.index_add_(0, batch.labels_B, scaled_B)
+            count_C.index_add_(0, batch.labels_B, torch.ones_like(scaled_B))
+            steps += 1
+        return _EpochTotals.from_sums(loss_sum.item(), weight_C.tolist(), count_C.tolist(), steps)
+
+
+class _EpochTotals(NamedTuple):
+    loss_sum: float
+    images: int
+    mean_weight: tuple[float | None, ...]
+    steps: int
+
+    @classmethod
+    def from_sums(cls, loss_sum: float, weights: list[float], counts: list[float], steps: int) -> _EpochTotals:
+        mean_weight = tuple(weight / count if count else None for weight, count in zip(weights, counts, strict=True))
+        return cls(loss_sum, int(sum(counts)), mean_weight, steps)

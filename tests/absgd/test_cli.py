@@ -1,0 +1,159 @@
+"""absgd-train, called in this process; tests/e2e starts the real command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from absgd.cli import app
+from absgd.config import RunConfig
+
+CLOCKS = ["train_s", "val_s", "images_per_s"]
+CONFIG: dict[str, Any] = {
+    "data": {"name": "digits", "val_per_class": 10, "n_max": 20},
+    "model": {"name": "resnet8"},
+    "attention": {"lam": 2, "gamma": 0.5, "ab_alpha": 0.5, "switch_epoch": 1},
+    "epochs": 3,
+    "device": {"type": "cpu", "threads": 1},
+}
+
+
+@pytest.fixture
+def config_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump(CONFIG))
+    return path
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def epochs(folder: Path) -> pd.DataFrame:
+    return pd.read_parquet(folder / "epochs.parquet").drop(columns=["run", "trial_id", *CLOCKS])
+
+
+def test_run_is_recorded_in_plain_files(config_file: Path) -> None:
+    result = call("--config", config_file, "--test")
+    assert result.exit_code == 0, result.output
+    folder = Path("runs/small")
+    assert {file.name for file in folder.iterdir()} == {
+        "config.yaml",
+        "environment.json",
+        "epochs.parquet",
+        "trials.parquet",
+        "last.pt",
+        "best.pt",
+    }
+    trial = pd.read_parquet(folder / "trials.parquet").iloc[0]
+    assert (trial.status, trial.phase, trial.epochs_trained, trial.lam) == ("completed", "single", 3, 2.0)
+    assert 0 <= trial.test_accuracy <= 1
+    assert trial.metric_last == pd.read_parquet(folder / "epochs.parquet").val_balanced_accuracy.iloc[-1]
+    assert len(pd.read_parquet(folder / "epochs.parquet")) == 3
+    assert RunConfig.from_yaml(folder / "config.yaml") == RunConfig.from_dict(CONFIG)
+    assert json.loads((folder / "environment.json").read_text())["packages"]["torch"]
+    assert "test_accuracy" in result.output
+    assert "recorded in runs/small" in result.output
+
+
+def test_without_test_option_no_test_metric_is_recorded(config_file: Path) -> None:
+    assert call("--config", config_file, "--set", "epochs=2").exit_code == 0
+    assert pd.isna(pd.read_parquet("runs/small/trials.parquet").test_accuracy[0])
+
+
+def test_interrupted_run_goes_on_to_the_same_numbers(config_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert call("--config", config_file, "--out", "whole").exit_code == 0
+
+    from absgd.training import RunFolder
+
+    add_epoch = RunFolder.add_epoch
+
+    def add_then_interrupt(self: RunFolder, record: Any, trainer: Any) -> None:
+        add_epoch(self, record, trainer)
+        if record.epoch == 1:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "add_epoch", add_then_interrupt)
+        stopped = call("--config", config_file, "--out", "parts")
+    assert stopped.exit_code == 130
+    assert "absgd-train --resume parts" in stopped.output
+    assert pd.read_parquet("parts/trials.parquet").status[0] == "interrupted"
+    assert call("--resume", "parts").exit_code == 0
+    pd.testing.assert_frame_equal(epochs(Path("parts")), epochs(Path("whole")))
+    assert pd.read_parquet("parts/trials.parquet").status[0] == "completed"
+
+
+def test_set_replaces_and_warns_of_what_is_unused(config_file: Path) -> None:
+    result = call("--config", config_file, "--set", "loss.name=ce", "--set", "optimizer.lr=1e-3", "--set", "epochs=2")
+    assert result.exit_code == 0, result.output
+    assert "warning: loss `ce` has no attention weights: `attention` is not used" in result.output
+    config = RunConfig.from_yaml("runs/small/config.yaml")
+    assert (config.loss.name, config.optimizer.lr) == ("ce", 1e-3)
+
+
+def test_diverged_run_is_recorded(config_file: Path) -> None:
+    result = call("--config", config_file, "--set", "optimizer.lr=1e18")
+    assert result.exit_code == 1
+    assert "diverged: non-finite" in result.output
+    trial = pd.read_parquet("runs/small/trials.parquet").iloc[0]
+    assert trial.status == "diverged"
+    assert "non-finite" in trial.error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "expected `--config FILE` or `--resume DIR`, got neither"),
+        (["--config", "absent.yaml"], "cannot read absent.yaml: No such file"),
+        (["--config", "small.yaml", "--set", "epochs"], "expected KEY=VALUE, got 'epochs' (--set)"),
+        (["--config", "small.yaml", "--set", "epoch=3"], "unknown key `epoch`; did you mean `epochs`? (--set: epoch)"),
+        (["--config", "small.yaml", "--set", "epochs=x"], "expected `epochs` to be a whole number, got 'x'"),
+        (["--config", "small.yaml", "--set", "epochs=["], "expected valid YAML"),
+        (["--config", "small.yaml", "--metric", "val_acuracy"], "did you mean `val_accuracy`? (--metric)"),
+        (["--config", "small.yaml", "--set", "data.val_per_class=1000"], "val_per_class"),
+        (["--config", "small.yaml", "--set", "data.name=cifar10"], "data.root"),
+        (["--config", "small.yaml", "--out", "small.yaml"], "small.yaml exists"),
+        (
+            ["--config", "small.yaml", "--out", "small.yaml/inside"],
+            "cannot write to small.yaml/inside: Not a directory",
+        ),
+        (["--resume", "absent"], "expected a run folder with config.yaml, found none in absent (--resume)"),
+        (["--resume", "absent", "--config", "small.yaml"], "expected `--resume` without"),
+        (["--config", "small.yaml", "--device", "cuda"], "expected a CUDA device, found none"),
+    ],
+)
+def test_bad_input_exits_2_with_one_message_and_creates_nothing(
+    config_file: Path, arguments: list[str], message: str
+) -> None:
+    if "cuda" in arguments:
+        torch = pytest.importorskip("torch")
+        if torch.cuda.is_available():
+            pytest.skip("there is a GPU")
+    result = call(*arguments)
+    assert result.exit_code == 2, result.output
+    assert message in result.output
+    assert "Traceback" not in result.output
+    assert sorted(path.name for path in Path().iterdir()) == ["small.yaml"]
+
+
+def test_existing_folder_is_refused(config_file: Path) -> None:
+    Path("runs/small").mkdir(parents=True)
+    result = call("--config", config_file)
+    assert result.exit_code == 2
+    assert "runs/small exists: continue it with `--resume runs/small` or give another `--out`" in result.output
+
+
+def test_damaged_checkpoint_is_named_on_resume(config_file: Path) -> None:
+    assert call("--config", config_file).exit_code == 0
+    Path("runs/small/last.pt").write_bytes(b"x")
+    result = call("--resume", "runs/small")
+    assert result.exit_code == 2
+    assert "checkpoint runs/small/last.pt is damaged" in result.output

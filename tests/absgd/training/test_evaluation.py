@@ -1,0 +1,67 @@
+"""Metrics against scikit-learn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn import metrics as reference
+from torch import nn
+
+from absgd.datasets import Batch
+from absgd.training.evaluation import class_metrics, count_correct, shot_accuracy
+
+
+class Logits(nn.Module):
+    """Gives the logits it is handed as images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen_training: list[bool] = []
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.seen_training.append(self.training)
+        return images.flatten(1)
+
+
+def batches(logits: torch.Tensor, labels: torch.Tensor, size: int) -> list[Batch]:
+    index = torch.arange(len(labels))
+    return [
+        Batch(logits[i : i + size, :, None, None], labels[i : i + size], index[i : i + size])
+        for i in range(0, len(labels), size)
+    ]
+
+
+def test_metrics_equal_scikit_learn() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(200, 5, generator=generator)
+    labels = torch.randint(0, 5, (200,), generator=generator)
+    model = Logits().train()
+    got = class_metrics(count_correct(model, batches(logits, labels, 64), 5, torch.device("cpu")))
+    guess = logits.argmax(1).numpy()
+    assert got.accuracy == pytest.approx(reference.accuracy_score(labels, guess), abs=1e-12)
+    assert got.balanced_accuracy == pytest.approx(reference.balanced_accuracy_score(labels, guess), abs=1e-12)
+    assert got.recall == pytest.approx(tuple(reference.recall_score(labels, guess, average=None)), abs=1e-12)
+    probabilities = torch.softmax(logits.double(), 1).numpy()
+    assert got.loss == pytest.approx(reference.log_loss(labels, probabilities, labels=range(5)), rel=1e-6)
+    assert model.training
+    assert model.seen_training == [False] * 4
+
+
+def test_absent_class_has_no_recall_and_does_not_count() -> None:
+    logits = torch.eye(3)[torch.tensor([0, 0, 1])]
+    got = class_metrics(count_correct(Logits(), batches(logits, torch.tensor([0, 0, 0]), 2), 3, torch.device("cpu")))
+    assert got.recall == (2 / 3, None, None)
+    assert got.balanced_accuracy == got.accuracy == 2 / 3
+
+
+def test_shot_groups_take_100_and_20_as_medium() -> None:
+    recall = [0.9, 0.8, 0.6, 0.4, 0.1]
+    shots = shot_accuracy(recall, [101, 100, 20, 19, 1])
+    assert shots.many == 0.9
+    assert shots.medium == pytest.approx(np.mean([0.8, 0.6]))
+    assert shots.few == pytest.approx(np.mean([0.4, 0.1]))
+
+
+def test_empty_shot_group_is_none_not_nan() -> None:
+    assert shot_accuracy([0.5, None], [500, 10]) == (0.5, None, None)
