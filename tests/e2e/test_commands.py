@@ -1,0 +1,137 @@
+"""The real commands in processes of their own, as a user starts them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+BIN = Path(sys.executable).parent
+TIMEOUT_S = 240
+
+
+def command(*words: str) -> list[str]:
+    return [str(BIN / words[0]), *words[1:]]
+
+
+ON_CPU = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}  # bits are compared
+
+
+def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*words), cwd=folder, env=ON_CPU, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    folder = tmp_path_factory.mktemp("user")
+    return folder, run(folder, "absgd-tune", "--space", "quickstart", "--num-trials", "4")
+
+
+def test_quickstart_prints_best_control_and_where_results_lie(
+    searched: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    folder, done = searched
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    trials = pd.read_parquet(folder / "runs/quickstart/trials.parquet")
+    assert trials.phase.value_counts().to_dict() == {"search": 4, "control": 1}
+    best = trials.query("phase == 'search' and status == 'completed'").metric_last.max()
+    assert f"{best:.4f}" in done.stdout
+    assert "runs/quickstart/trials.parquet" in done.stdout
+    assert "[5/5]" in done.stdout
+
+
+def test_printed_best_reproduces_exactly(searched: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    folder, _ = searched
+    again = run(folder, "absgd-train", "--config", "runs/quickstart/best/digits-exp-0.05.yaml")
+    assert again.returncode == 0, again.stderr
+    trials = pd.read_parquet(folder / "runs/quickstart/trials.parquet")
+    best = trials.query("phase == 'search' and status == 'completed'").metric_last.max()
+    (row,) = pd.read_parquet(folder / "runs/digits-exp-0.05/trials.parquet").itertuples()
+    assert row.metric_last == best
+    epochs = pd.read_parquet(folder / "runs/quickstart/epochs.parquet")
+    same = trials.query("phase == 'search' and status == 'completed' and metric_last == @best").trial_id.tolist()
+    losses = [group.val_loss.tolist() for name, group in epochs.groupby("trial_id") if name in same]
+    assert pd.read_parquet(folder / "runs/digits-exp-0.05/epochs.parquet").val_loss.tolist() in losses
+
+
+def test_results_need_nothing_of_ours(searched: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    code = (
+        "import sys, pandas; frame = pandas.read_parquet('runs/quickstart/trials.parquet');"
+        "print(len(frame), [name for name in ('absgd', 'tune_runs', 'ray', 'torch') if name in sys.modules])"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", code], cwd=searched[0], capture_output=True, text=True, check=True
+    ).stdout
+    assert printed.strip() == "5 []"
+
+
+def test_second_search_of_the_same_name_is_refused(searched: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    again = run(searched[0], "absgd-tune", "--space", "quickstart")
+    assert again.returncode == 2
+    assert again.stderr.startswith("absgd-tune: error: runs/quickstart exists: continue it with")
+
+
+def test_interrupted_search_says_how_to_go_on_and_does(tmp_path: Path) -> None:
+    words = command("absgd-tune", "--space", "quickstart", "--num-trials", "6", "--name", "cut")
+    process = subprocess.Popen(
+        words, cwd=tmp_path, env=ON_CPU, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    trials = tmp_path / "runs/cut/trials.parquet"
+    deadline = time.monotonic() + TIMEOUT_S
+    while time.monotonic() < deadline and not (trials.exists() and "completed" in set(pd.read_parquet(trials).status)):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 130, errors
+    assert errors.strip().splitlines()[-1] == "absgd-tune: interrupted; go on with: absgd-tune --resume runs/cut"
+    before = pd.read_parquet(trials).query("status in ('completed', 'pruned')").set_index("trial_id")
+    assert "running" not in set(pd.read_parquet(trials).status)
+    resumed = run(tmp_path, "absgd-tune", "--resume", "runs/cut")
+    assert resumed.returncode == 0, resumed.stderr
+    after = pd.read_parquet(trials).set_index("trial_id")
+    assert after.phase.value_counts().to_dict() == {"search": 6, "control": 1}
+    assert set(after.status) <= {"completed", "pruned"}
+    assert after.loc[before.index, "metric_last"].equals(before.metric_last)
+
+
+def test_interrupted_training_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "long.yaml").write_text(
+        "data: {name: digits}\nmodel: {name: resnet8}\nloss: {name: ce}\nepochs: 3000\n"
+        "device: {type: cpu, threads: 1}\n"
+    )
+    words = command("absgd-train", "--config", "long.yaml")
+    process = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    checkpoint = tmp_path / "runs/long/last.pt"
+    deadline = time.monotonic() + TIMEOUT_S
+    while time.monotonic() < deadline and not checkpoint.exists():
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 130, errors
+    assert "absgd-train --resume runs/long" in errors
+    assert "Traceback" not in errors
+    assert pd.read_parquet(tmp_path / "runs/long/trials.parquet").status[0] == "interrupted"
+
+
+@pytest.mark.parametrize("name", ["absgd-tune", "absgd-train"])
+def test_help_reads_like_a_manual(tmp_path: Path, name: str) -> None:
+    shown = run(tmp_path, name, "--help")
+    assert shown.returncode == 0
+    for word in ("Usage", "Exit status", "--resume"):
+        assert word in shown.stdout
+
+
+def test_misspelt_option_exits_2(tmp_path: Path) -> None:
+    shown = run(tmp_path, "absgd-tune", "--spce", "quickstart")
+    assert shown.returncode == 2
+    assert "No such option" in shown.stderr

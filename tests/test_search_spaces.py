@@ -1,0 +1,114 @@
+"""The shipped spaces: they load, fit their schema and hold the authors' recipes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import pytest
+
+from absgd.yaml_text import read_yaml
+from tune_runs.draws import control_config, points_inside
+from tune_runs.early_stopping import early_stopping
+from tune_runs.preview import preview
+from tune_runs.space_files import load_space, shipped_spaces, space_schema
+
+FOLDER = Path(__file__).parents[1] / "search_spaces"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def test_shipped_spaces_are_those_of_the_folder() -> None:
+    assert list(shipped_spaces()) == NAMES
+    assert {"cifar10", "cifar100", "fashion_mnist", "fashion_mnist_small", "quickstart"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shipped_space_loads(name: str) -> None:
+    space = load_space(name)
+    numbers = preview(space, num_cpus=8, num_gpus=2)
+    assert space.name == name
+    assert numbers.rungs, "early stopping has something to stop"
+    assert numbers.concurrent > 0
+    assert len(numbers.points.inside) == len(space.enqueue), "the authors' settings lie inside"
+    for scenario in space.scenario_list:
+        assert control_config(space, scenario).attention is None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shipped_space_points_an_editor_at_the_schema(name: str) -> None:
+    lines = (FOLDER / f"{name}.yaml").read_text().splitlines()
+    assert lines[0] == "# yaml-language-server: $schema=space.schema.json"
+    assert lines[1] == "#"
+    assert lines[2].startswith("# "), "it says what it is for"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shipped_space_is_valid_by_the_schema(name: str) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    jsonschema.Draft202012Validator(space_schema()).validate(read_yaml(FOLDER / f"{name}.yaml"))
+
+
+def test_schema_refuses_what_the_space_refuses() -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    jsonschema.Draft202012Validator.check_schema(space_schema())
+    validator = jsonschema.Draft202012Validator(space_schema())
+    space = read_yaml(FOLDER / "quickstart.yaml")
+    refused: tuple[dict[str, Any], ...] = (
+        {"search": {**space["search"], "lamb": {"low": 1, "high": 2}}},
+        {"base": {"epoch": 3}},
+        {"scenarios": [{"epochs": 3}]},
+        {"num_trials": 0},
+        {"metric": "accuracy"},
+        {"name": "../x"},
+        {"time_budget": "soon"},
+    )
+    accepted: tuple[dict[str, Any], ...] = (
+        {"base": {}},
+        {"time_budget": "30m"},
+        {"scenarios": [{"data": {"name": "cifar10"}}]},
+    )
+    for changes in refused:
+        assert not validator.is_valid({**space, **changes}), changes
+    for changes in accepted:
+        assert validator.is_valid({**space, **changes}), changes
+
+
+@pytest.mark.skipif(
+    tuple(map(int, pydantic.VERSION.split(".")[:2])) < (2, 10), reason="older pydantic words the same schema otherwise"
+)
+def test_shipped_schema_is_the_current_one() -> None:
+    """To renew it: absgd-tune --schema > search_spaces/space.schema.json."""
+    assert json.loads((FOLDER / "space.schema.json").read_text()) == space_schema()
+
+
+def test_schema_describes_every_field() -> None:
+    schema = space_schema()
+    assert all("description" in field for field in schema["properties"].values())
+    parameter = schema["properties"]["search"]["properties"]
+    assert parameter["lam"]["description"].startswith("lambda, non-zero")
+    assert parameter["optimizer.lr"]["description"] == "Base learning rate."
+
+
+@pytest.mark.parametrize(
+    ("name", "batch_size", "dropout", "first"),
+    [
+        ("cifar10", 100, 0.2, {"lam": 5.0, "gamma": 0.7, "ab_alpha": 0.5, "switch_epoch": 160}),
+        ("cifar100", 128, 0.0, {"lam": 3.0, "gamma": 0.45, "ab_alpha": 0.3, "switch_epoch": 160}),
+    ],
+)
+def test_cifar_spaces_hold_the_recipe(name: str, batch_size: int, dropout: float, first: dict[str, float]) -> None:
+    space = load_space(name)
+    amounts = ("0.1", "0.02", "0.01")
+    names = [f"{name}-{kind}-{ratio}" for kind in ("exp", "step") for ratio in amounts]
+    assert [scenario.name for scenario in space.scenario_list] == names
+    control = control_config(space, space.scenario_list[0])
+    assert (control.model.name, control.model.dropout) == ("resnet32", dropout)
+    assert (control.epochs, control.batch_size, control.data.download) == (200, batch_size, True)
+    assert (control.optimizer.lr, control.optimizer.momentum, control.optimizer.weight_decay) == (0.1, 0.9, 2e-4)
+    schedule = control.schedule
+    assert (schedule.warmup_epochs, schedule.milestones, schedule.factor) == (5, (159,), 0.01)
+    assert space.base["class_balance"] == {"type": "reweight", "beta": 0.9999, "from_epoch": "switch"}
+    assert points_inside(space).inside[0] == first
+    assert early_stopping(space).rungs == (181, 183, 189)

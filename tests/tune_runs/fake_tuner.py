@@ -1,0 +1,146 @@
+"""A tabular fake of Ray's Tuner: calls searcher, scheduler and callbacks in Ray's order, trains nothing."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
+
+from absgd.config import RunConfig
+from tune_runs.recorder import DIVERGED, Recorder, RecorderCallback
+from tune_runs.scheduler import SchedulerByScenario
+from tune_runs.searcher import SearchByScenario
+from tune_runs.space import SearchSpace
+from tune_runs.space_files import space_from_dict
+
+Curve = Callable[[RunConfig, int], float | None]
+"""Validation accuracy of a config at an epoch; None: it diverges there."""
+
+SPACE: dict[str, Any] = {
+    "name": "fake",
+    "base": {"data": {"name": "digits"}, "model": {"name": "resnet8"}, "epochs": 10},
+    "scenarios": [{"imbalance": {"type": "exp", "ratio": 0.1}}, {"imbalance": {"type": "step", "ratio": 0.1}}],
+    "search": {
+        "lam": {"low": 0.5, "high": 50, "log": True},
+        "gamma": {"low": 0.1, "high": 1.0},
+        "ab_alpha": {"low": 0.1, "high": 1.0},
+        "switch_epoch": {"type": "int", "low": 3, "high": 5},
+    },
+    "num_trials": 8,
+    "metric": "val_accuracy",
+    "asha": {"reduction_factor": 2},
+}
+
+
+def make_space(**changes: Any) -> SearchSpace:
+    return space_from_dict({**SPACE, **changes})
+
+
+def rising(config: RunConfig, epoch: int) -> float:
+    """Better for a larger gamma, at every epoch; plain runs lie below all of them."""
+    return (config.attention.gamma if config.attention else 0.0) * (epoch + 1) / 100
+
+
+class FakeTuner:
+    """Runs a search over curves.
+
+    Args:
+        space: the space.
+        folder: the run folder.
+        curve: what each trial would measure.
+        concurrent: trials that take turns, one epoch each.
+    """
+
+    def __init__(self, space: SearchSpace, folder: Path, curve: Curve, concurrent: int = 2) -> None:
+        folder.mkdir(exist_ok=True)
+        splits: Any = {
+            scenario.name: SimpleNamespace(class_counts=(5,) * 10, hash=scenario.name)
+            for scenario in space.scenario_list
+        }
+        self.space, self.curve, self.concurrent = space, curve, concurrent
+        self.recorder = Recorder(folder, space.metric, splits)
+        self.recorder.load()
+        self.searcher = SearchByScenario(space, self.recorder, folder)
+        self.scheduler = SchedulerByScenario(space, self.searcher) if space.asha else None
+        if self.scheduler:
+            self.scheduler.replay(self.recorder)
+        self.callback = RecorderCallback(self.recorder)
+        self.most_live = 0
+
+    def run(self, stop_after_results: int | None = None, fails: tuple[str, ...] = ()) -> None:
+        """Run to the end, or leave everything where it is after so many results, as a kill would."""
+        names = (f"ray{number}" for number in itertools.count())
+        live: list[SimpleNamespace] = []
+        results = 0
+        while True:
+            while len(live) < self.concurrent and (trial := self._next(next(names))):
+                live.append(trial)
+            self.most_live = max(self.most_live, len(live))
+            if not live:
+                return
+            for trial in list(live):
+                if results == stop_after_results:
+                    return
+                results += 1
+                if self._advance(trial, trial.config["trial_id"] in fails):
+                    live.remove(trial)
+
+    def _next(self, ray_id: str) -> SimpleNamespace | None:
+        suggestion = self.searcher.suggest(ray_id)
+        if suggestion == Searcher.FINISHED:
+            return None
+        trial = SimpleNamespace(
+            trial_id=ray_id, config=suggestion, epoch=0, last_result=None, error_file=self.recorder.folder / "boom"
+        )
+        if self.scheduler:
+            self.scheduler.on_trial_add(None, trial)
+        return trial
+
+    def _advance(self, trial: SimpleNamespace, fails: bool) -> bool:
+        """One result of a trial; whether the trial has ended."""
+        config = RunConfig.from_dict(trial.config["run_config"])
+        if fails:
+            trial.error_file.write_text("Traceback\n  somewhere\nBoom\n\n")
+            self.searcher.on_trial_complete(trial.trial_id, None, error=True)
+            self.callback.on_trial_error(trial=trial)
+            return True
+        result = epoch_result(self.curve, config, trial.epoch)
+        decision = self.scheduler.on_trial_result(None, trial, result) if self.scheduler else TrialScheduler.CONTINUE
+        if decision == TrialScheduler.CONTINUE:
+            self.searcher.on_trial_result(trial.trial_id, result)
+        self.callback.on_trial_result(trial=trial, result=result)
+        trial.last_result, trial.epoch = result, trial.epoch + 1
+        ended = DIVERGED in result or trial.epoch == config.epochs
+        if not ended and decision == TrialScheduler.CONTINUE:
+            return False
+        self.searcher.on_trial_complete(trial.trial_id, result)
+        self.callback.on_trial_complete(trial=trial)
+        return True
+
+
+def epoch_result(curve: Curve, config: RunConfig, epoch: int) -> dict[str, Any]:
+    """What a trial reports, Ray's own keys among it."""
+    value = curve(config, epoch)
+    if value is None:
+        return {"epoch": epoch, DIVERGED: f"non-finite training loss in epoch {epoch}, step 0"}
+    return {
+        "epoch": epoch,
+        "stage": 1,
+        "lr": 0.1,
+        "train_loss": 1.0,
+        "val_loss": 1 - value,
+        "val_accuracy": value,
+        "val_balanced_accuracy": value,
+        "val_recall": (value,) * 10,
+        "mean_weight": (1.0,) * 10,
+        "train_s": 1.0,
+        "val_s": 0.1,
+        "images_per_s": 50.0,
+        "training_iteration": epoch + 1,
+        "pid": 1,
+    }

@@ -1,0 +1,115 @@
+"""absgd-tune's options and refusals, called in this process."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from tests.tune_runs.fake_tuner import SPACE
+from tune_runs.cli import app
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "100"})
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(path: Path, **changes: Any) -> None:
+    path.write_text(yaml.safe_dump({**SPACE, **changes}))
+
+
+def test_schema_is_json_schema_of_a_space(here: Path) -> None:
+    result = call("--schema")
+    assert result.exit_code == 0
+    assert {"name", "base", "scenarios", "search", "num_trials"} <= set(json.loads(result.output)["properties"])
+
+
+def test_preview_counts_and_trains_nothing(here: Path) -> None:
+    result = call("--space", "quickstart", "--num-trials", 5, "--preview")
+    assert result.exit_code == 0
+    assert "5 trials and 1 control" in result.output
+    assert "digits-exp-0.05" in result.output
+    assert list(here.iterdir()) == []
+
+
+def test_options_replace_what_the_space_says(here: Path) -> None:
+    write(here / "s.yaml")
+    result = call("--space", "s.yaml", "--name", "other", "--time-budget", "90s", "--preview")
+    assert result.exit_code == 0, result.output
+    assert "other: searched" in result.output
+    assert "90 s" in result.output
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_trails": 3}, "unknown key `num_trails`; did you mean `num_trials`? (s.yaml: num_trails)"),
+        ({"num_trials": 0}, "expected `num_trials` >= 1, got 0 (s.yaml: num_trials)"),
+        ({"num_trials": "8"}, "expected `num_trials` to be a whole number, got '8' (s.yaml: num_trials)"),
+        ({"metric": "val_acc"}, "did you mean `val_accuracy`?"),
+        ({"search": {"lam": {"low": 5, "high": 1}}}, "expected `low` < `high`, got 5 and 1"),
+        ({"search": {"lambda": {"low": 1, "high": 5}}}, "did you mean `lam`?"),
+        ({"asha": {"grace_period": 5}}, "(s.yaml: asha.grace_period)"),
+        ({"scenarios": [{"imbalance": {"type": "exp", "ratio": 2}}]}, "(s.yaml: scenarios.0.imbalance.ratio)"),
+        ({"base": {**SPACE["base"], "epochs": 5}}, "expected `switch_epoch` < `epochs` (5), got 5"),
+        ({"name": "../up"}, "(s.yaml: name)"),
+    ],
+)
+def test_bad_space_exits_2_with_one_message_and_creates_nothing(
+    here: Path, changes: dict[str, Any], message: str
+) -> None:
+    write(here / "s.yaml", **changes)
+    result = call("--space", "s.yaml")
+    assert result.exit_code == 2, result.output
+    assert message in result.output
+    assert "Traceback" not in result.output
+    assert [path.name for path in here.iterdir()] == ["s.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "expected `--space FILE`, `--resume DIR` or `--schema`, got none"),
+        (["--space", "quikstart"], "did you mean `quickstart`?"),
+        (["--space", "quickstart", "--name", "a/b"], "(command line: name)"),
+        (
+            ["--space", "quickstart", "--num-trials", "0"],
+            "expected `num_trials` >= 1, got 0 (command line: num_trials)",
+        ),
+        (["--space", "quickstart", "--time-budget", "soon"], "(command line: time_budget)"),
+        (["--space", "quickstart", "--out", "/proc/nothing"], "(--out)"),
+        (["--resume", "nowhere"], "expected a run folder with space.yaml, found none in nowhere (--resume)"),
+        (["--resume", "nowhere", "--num-trials", "3"], "expected `--resume` with no other option but --address"),
+    ],
+)
+def test_bad_arguments_exit_2_with_one_message(here: Path, arguments: list[str], message: str) -> None:
+    result = call(*arguments)
+    assert result.exit_code == 2, result.output
+    assert message in result.output
+    assert "Traceback" not in result.output
+    assert list(here.iterdir()) == []
+
+
+def test_yaml_syntax_error_names_line_and_column(here: Path) -> None:
+    (here / "s.yaml").write_text("name: [\n")
+    result = call("--space", "s.yaml")
+    assert result.exit_code == 2
+    assert "expected valid YAML" in result.output
+    assert "s.yaml: line 2, column 1" in result.output
+
+
+def test_existing_run_name_is_refused(here: Path) -> None:
+    (here / "runs" / "quickstart").mkdir(parents=True)
+    result = call("--space", "quickstart")
+    assert result.exit_code == 2
+    assert "runs/quickstart exists: continue it with `--resume runs/quickstart`" in result.output

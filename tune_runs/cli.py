@@ -1,0 +1,158 @@
+"""absgd-tune: a whole search from the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from absgd import records
+from absgd.errors import UserError
+from absgd.terminal import EXIT_FAILED, EXIT_INTERRUPTED, plain_messages
+from tune_runs.space import SearchSpace
+from tune_runs.space_files import load_space, space_schema, with_options
+
+if TYPE_CHECKING:
+    from tune_runs.runner import SearchRequest
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.command()
+def tune(
+    space: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|NAME", help="YAML file of a search space, or the name of a shipped one (quickstart)."
+        ),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run; default: the space's.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder that holds run folders.")] = Path("runs"),
+    num_trials: Annotated[int | None, typer.Option(help="Trials of each scenario; replaces num_trials.")] = None,
+    time_budget: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Such as 90s, 30m or 12h; replaces time_budget.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of the sampler; replaces seed. The runs' own seeds are base.seeds.")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Existing Ray cluster (auto, or HOST:PORT); default: a Ray of this process.")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Go on with the interrupted run recorded in this folder.")
+    ] = None,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Print what would be done, and its cost; train nothing.")
+    ] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of a search space.")] = False,
+) -> None:
+    """Search the settings of ABSGD for every scenario of a space.
+
+    Each scenario (data set x imbalance x noise) has an Optuna study of its own; all share one queue of trials. First
+    a control is trained for each scenario: the same run on the plain base criterion. Trials that fall behind are
+    stopped, never before the latest switch epoch of the space. Choices are made on validation images; the test set
+    is not read.
+
+    Results lie in OUT/NAME: trials.parquet (one row per trial), epochs.parquet (one row per trial and epoch),
+    best/SCENARIO.yaml (a whole configuration: absgd-train --config gives its score again), space.yaml,
+    environment.json, scenarios/SCENARIO/study.journal (for Optuna). The tables are kept up to date while the search
+    runs.
+
+    Ctrl-C saves the state; absgd-tune --resume OUT/NAME goes on: finished trials are kept, unfinished ones start
+    again.
+
+    Exit status: 0 the search is complete; 1 it failed, or every trial did; 2 something asked for cannot be done;
+    130 Ctrl-C.
+
+    Examples:
+
+    absgd-tune --space quickstart
+
+    absgd-tune --space search_spaces/cifar100.yaml --preview
+
+    absgd-tune --space my_space.yaml --name second --num-trials 64 --address auto
+    """
+    with plain_messages("absgd-tune"):
+        if schema:
+            print(json.dumps(space_schema(), indent=2))
+            return
+        replaced = {"num_trials": num_trials, "time_budget": time_budget, "seed": seed, "name": name}
+        _tune(
+            space, {key: value for key, value in replaced.items() if value is not None}, out, address, resume, preview
+        )
+
+
+def main() -> None:
+    """Entry point of `absgd-tune`."""
+    app()
+
+
+def _tune(
+    source: str | None,
+    replaced: dict[str, str | int],
+    out: Path,
+    address: str | None,
+    resume: Path | None,
+    preview: bool,
+) -> None:
+    console = Console()
+    if resume is not None:
+        if source or replaced or preview:
+            raise UserError("expected `--resume` with no other option but --address: the run folder has the rest")
+        from tune_runs.runner import resume_request
+
+        _run(resume_request(resume, address), console)
+        return
+    if source is None:
+        raise UserError("expected `--space FILE`, `--resume DIR` or `--schema`, got none")
+    space = load_space(source)
+    if replaced:
+        space = with_options(space, replaced, "command line")
+    if preview:
+        _print_preview(space, address, console)
+        return
+    from tune_runs.runner import new_request
+
+    _run(new_request(space, out / space.name, address), console)
+
+
+def _run(request: SearchRequest, console: Console) -> None:
+    from tune_runs.progress import shortened
+    from tune_runs.runner import SearchInterrupted, run_search
+
+    folder = shortened(request.folder)
+    try:
+        found = run_search(request, console)
+    except SearchInterrupted:
+        print(f"absgd-tune: interrupted; go on with: absgd-tune --resume {folder}", file=sys.stderr)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    if not found:
+        print(f"absgd-tune: no trial was completed; see {folder / records.TRIALS_FILE}", file=sys.stderr)
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _print_preview(space: SearchSpace, address: str | None, console: Console) -> None:
+    from tune_runs.preview import draw_preview, preview
+
+    console.print(draw_preview(preview(space, *_size_here(space, address))))
+
+
+def _size_here(space: SearchSpace, address: str | None) -> tuple[float, float]:
+    """CPUs and GPUs of the cluster at `address`, or of this machine; torch is asked only where a driver is."""
+    if address is not None:
+        from tune_runs.ray_session import cluster_size, ray_session
+
+        with ray_session(address):
+            return cluster_size()
+    num_gpus = 0
+    if space.resources.gpu != 0 and shutil.which("nvidia-smi"):
+        import torch
+
+        num_gpus = torch.cuda.device_count()
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, num_gpus

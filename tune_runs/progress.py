@@ -1,0 +1,204 @@
+"""The live table of a running search, and the summary at its end: numbers apart from drawing."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Callback
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from absgd import records
+from tune_runs.recorder import FINISHED, Recorder, best_file, error_file
+from tune_runs.settings import setting_of
+from tune_runs.space import SearchSpace
+
+REDRAW_EVERY_S = 0.5
+_STATES = ("running", "completed", "pruned", "diverged", "failed")
+
+
+@dataclass(frozen=True)
+class ScenarioProgress:
+    """Where one scenario's search stands."""
+
+    scenario: str
+    states: dict[str, int]
+    """Search trials by state, `waiting` among them."""
+    best: dict[str, Any] | None
+    """Row of the best completed trial."""
+    control: dict[str, Any] | None
+    """Row of the plain control."""
+    epochs_done: int
+    epochs_left: int
+    """At most: early stopping saves some of them."""
+
+
+def scenario_progress(space: SearchSpace, recorder: Recorder, scenario: str) -> ScenarioProgress:
+    """Count what the recorder knows of a scenario."""
+    rows = [row for row in recorder.trials.values() if row["scenario"] == scenario]
+    states = Counter(row["status"] for row in rows if row["phase"] == "search")
+    states["waiting"] = max(0, space.num_trials - sum(states.values()))
+    unfinished = sum(row["status"] == "running" for row in rows) + states["waiting"]
+    unfinished += recorder.control(scenario) is None
+    running_done = sum(row["epochs_trained"] for row in rows if row["status"] == "running")
+    return ScenarioProgress(
+        scenario=scenario,
+        states=dict(states),
+        best=recorder.best(scenario),
+        control=recorder.control(scenario),
+        epochs_done=sum(row["epochs_trained"] for row in rows),
+        epochs_left=unfinished * space.epochs - running_done,
+    )
+
+
+def seconds_left(epochs_done: int, epochs_left: int, elapsed_s: float) -> float | None:
+    """At most this many seconds at the speed so far; None before anything is known.
+
+    >>> seconds_left(epochs_done=10, epochs_left=30, elapsed_s=5.0)
+    15.0
+    """
+    return elapsed_s * epochs_left / epochs_done if epochs_done else None
+
+
+def live_table(
+    space: SearchSpace, progress: list[ScenarioProgress], elapsed_s: float, new_epochs: int
+) -> RenderableType:
+    """The table that is redrawn while the search runs; a state in which no trial is has no column."""
+    states = [state for state in ("waiting", *_STATES) if any(one.states.get(state) for one in progress)]
+    table = _table(f"{space.name}: {space.metric}", "scenario", *states, "best", "control", "epochs")
+    for one in progress:
+        counts = (str(one.states.get(state, 0)) for state in states)
+        epochs = f"{one.epochs_done}/{one.epochs_done + one.epochs_left}"
+        table.add_row(one.scenario, *counts, _score(one.best), _score(one.control), epochs)
+    left = seconds_left(new_epochs, sum(one.epochs_left for one in progress), elapsed_s)
+    clock = f"{_clock(elapsed_s)} gone" + (f", at most {_clock(left)} left" if left is not None else "")
+    bests = (f"best of {one.scenario}: {_settings(space, one.best)}" for one in progress if one.best)
+    return Group(table, *(Text(line) for line in (*bests, clock)))
+
+
+class ProgressCallback(Callback):  # type: ignore[misc]
+    """Draws the live table on a terminal; elsewhere prints one line for each trial that ends."""
+
+    def __init__(self, space: SearchSpace, recorder: Recorder, console: Console) -> None:
+        self._space, self._recorder, self._console = space, recorder, console
+        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+        self._started = time.monotonic()
+        self._inherited_epochs = sum(row["epochs_trained"] for row in recorder.trials.values())
+        self._drawn_at = 0.0
+
+    def start(self) -> None:
+        """Take the screen."""
+        if self._live:
+            self._live.start()
+
+    def stop(self) -> None:
+        """Draw once more and leave the table on the screen."""
+        if self._live:
+            self._draw()
+            self._live.stop()
+
+    def on_step_end(self, **_: Any) -> None:
+        """Redraw now and then."""
+        if self._live and time.monotonic() - self._drawn_at >= REDRAW_EVERY_S:
+            self._draw()
+
+    def on_trial_complete(self, *, trial: Any, **_: Any) -> None:
+        """Say how a trial ended."""
+        self._say(trial.config["trial_id"])
+
+    def on_trial_error(self, *, trial: Any, **_: Any) -> None:
+        """Say why a trial failed, on a terminal too."""
+        row = self._recorder.trials[trial.config["trial_id"]]
+        file = error_file(shortened(self._recorder.folder), row["trial_id"])
+        message = f"trial {row['trial_id']} failed: {row['error']}\n  see {file}"
+        self._console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Ray pickles its callbacks into a file that is never read back; a live screen cannot be pickled."""
+        return {}
+
+    def _say(self, trial_id: str) -> None:
+        if self._live:
+            return
+        row = self._recorder.trials[trial_id]
+        done = sum(other["status"] in FINISHED for other in self._recorder.trials.values())
+        total = len(self._space.scenario_list) * (self._space.num_trials + 1)
+        ended = f"{row['status']} after {row['epochs_trained']} epochs, {self._space.metric} {_score(row)}"
+        print(f"[{done}/{total}] {trial_id} {ended}", flush=True)
+
+    def _draw(self) -> None:
+        assert self._live is not None
+        progress = [scenario_progress(self._space, self._recorder, one.name) for one in self._space.scenario_list]
+        elapsed_s = time.monotonic() - self._started
+        new_epochs = sum(one.epochs_done for one in progress) - self._inherited_epochs
+        self._live.update(live_table(self._space, progress, elapsed_s, new_epochs), refresh=True)
+        self._drawn_at = time.monotonic()
+
+
+def summary_table(space: SearchSpace, recorder: Recorder) -> Table:
+    """What the search found: the best trial of each scenario beside its plain control."""
+    title = f"{space.name}: best by {space.metric} at the last epoch"
+    table = _table(title, "scenario", "best", "control", *space.search)
+    for scenario in space.scenario_list:
+        best = recorder.best(scenario.name)
+        values = (_setting(best, name) if best else "-" for name in space.search)
+        table.add_row(scenario.name, _score(best), _score(recorder.control(scenario.name)), *values)
+    return table
+
+
+def print_summary(space: SearchSpace, recorder: Recorder, console: Console) -> None:
+    """The summary table, and where everything lies."""
+    console.print(summary_table(space, recorder))
+    folder = shortened(recorder.folder)
+    lines = [
+        "control: the plain base criterion; both scores on validation, from one seed",
+        f"results: {folder / records.TRIALS_FILE}, {folder / records.EPOCHS_FILE}",
+    ]
+    found = [scenario.name for scenario in space.scenario_list if recorder.best(scenario.name)]
+    lines += [f"again:   absgd-train --config {best_file(folder, name)}" for name in found]
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def shortened(folder: Path) -> Path:
+    """A folder as the user would type it from here."""
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+
+
+def _table(title: str, first: str, *others: str) -> Table:
+    """A table that six columns of numbers fit into on 80 characters."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE, pad_edge=False, collapse_padding=True)
+    table.add_column(first, no_wrap=True)
+    for name in others:
+        table.add_column(name, justify="right")
+    return table
+
+
+def _settings(space: SearchSpace, row: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {_setting(row, name)}" for name in space.search)
+
+
+def _setting(row: dict[str, Any], parameter: str) -> str:
+    """A searched parameter of a trial row, short."""
+    value = row[records.COLUMN_OF[setting_of(parameter)]]
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _score(row: dict[str, Any] | None) -> str:
+    value = row["metric_last"] if row else None
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

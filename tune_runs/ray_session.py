@@ -1,0 +1,75 @@
+"""Ray, started or joined quietly.
+
+A Ray that this process starts listens on loopback only and asks for no token; a cluster that is joined keeps its own
+rules. Import Ray only inside `ray_session`, or after it: its environment is read at import.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from absgd.errors import UserError
+
+_QUIET = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DEDUP_LOGS": "0",
+    # Our records replace Ray's: no result.json, CSV or TensorBoard files, and no frequent snapshots of its state.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",
+    # The runner handles signals itself, so that our state is saved at a safe point.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+}
+# With this set, a Ray started here binds 127.0.0.1 instead of every interface; joining a cluster must not set it.
+_LOCAL = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "disabled"}
+
+
+def set_environment(is_local: bool) -> None:
+    """Set what Ray reads when it is imported; later it has no effect."""
+    os.environ.update(_QUIET | (_LOCAL if is_local else {}))
+
+
+@contextmanager
+def ray_session(address: str | None = None) -> Iterator[None]:
+    """A Ray for the block: the one already running in this process, the cluster at `address`, or a local one.
+
+    Raises:
+        UserError: if no cluster answers at `address`.
+    """
+    set_environment(is_local=address is None)
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    # A failed trial becomes a row with its error, and a line on the screen: Ray need not print its traceback too.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    try:
+        ray.init(
+            address=address or "local",
+            log_to_driver=False,
+            logging_level="ERROR",
+            **({} if address else {"include_dashboard": False}),
+        )
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        if address is None:
+            raise
+        raise UserError(
+            f"expected a Ray cluster at {address!r}, got: {str(error).splitlines()[0]} (--address)"
+        ) from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def cluster_size() -> tuple[float, float]:
+    """CPUs and GPUs of the connected cluster."""
+    import ray
+
+    resources = ray.cluster_resources()
+    return resources.get("CPU", 0.0), resources.get("GPU", 0.0)

@@ -1,0 +1,250 @@
+"""Keeps trials.parquet and epochs.parquet true while a search runs, and knows the best trial so far."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from ray.tune import Callback
+
+from absgd import records
+from absgd.config import RunConfig
+from absgd.datasets import Splits
+from absgd.records import Phase, Status
+
+FINISHED: tuple[Status, ...] = ("completed", "pruned", "diverged", "failed")
+FLUSH_EVERY_S = 2.0
+DIVERGED = "diverged"
+"""Key of the one report of a trial that is no epoch: why its loss was no longer finite."""
+
+
+@dataclass(frozen=True)
+class TrialPlan:
+    """What a trial is, decided before it starts."""
+
+    trial_id: str
+    scenario: str
+    phase: Phase
+    number: int | None
+    """Of the trial in its scenario's study; None for runs outside it."""
+    config: RunConfig
+
+
+class Recorder:
+    """Rows of all trials of a run and of all their epochs, in memory and on disk.
+
+    Rows of trials and epochs keep the order in which they arrived. The files are replaced whole: at the end of every
+    trial, and between ends at most every FLUSH_EVERY_S seconds.
+    """
+
+    def __init__(self, folder: Path, metric: str, splits: Mapping[str, Splits]) -> None:
+        self.folder = folder
+        self.metric = metric
+        self._splits = splits
+        self.trials: dict[str, dict[str, Any]] = {}
+        self.epochs: dict[str, list[dict[str, Any]]] = {}
+        self._written = records.as_table(records.EPOCH_SCHEMA, [])
+        self._arrived: list[dict[str, Any]] = []
+        self._clock: dict[str, float] = {}
+        self._configs: dict[str, RunConfig] = {}
+        self._flushed_at = 0.0
+
+    def load(self) -> None:
+        """Take over the finished trials of an earlier, interrupted session; the others' rows are dropped."""
+        for row in records.read_rows(self.folder / records.TRIALS_FILE):
+            if row["status"] in FINISHED:
+                self.trials[row["trial_id"]] = row
+                self.epochs[row["trial_id"]] = []
+        for row in records.read_rows(self.folder / records.EPOCHS_FILE):
+            if row["trial_id"] in self.trials:
+                self._keep(row)
+
+    def start(self, plan: TrialPlan) -> None:
+        """A trial begins."""
+        splits = self._splits[plan.scenario]
+        self._clock[plan.trial_id] = time.monotonic()
+        self._configs[plan.trial_id] = plan.config
+        self.epochs[plan.trial_id] = []
+        self.trials[plan.trial_id] = {
+            "run": self.folder.name,
+            "scenario": plan.scenario,
+            "trial_id": plan.trial_id,
+            "number": plan.number,
+            "phase": plan.phase,
+            "status": "running",
+            **records.config_columns(plan.config),
+            **records.summary_columns([], self.metric),
+            "started_at": datetime.now(UTC),
+            "class_counts": splits.class_counts,
+            "split_hash": splits.hash,
+            "stage_one_key": plan.config.stage_one_key(),
+        }
+        self._flush_if_due()
+
+    def add_epoch(self, trial_id: str, record: Mapping[str, Any]) -> None:
+        """A trial reported an epoch; keys that are no columns (Ray's own) are left out."""
+        trial = self.trials[trial_id]
+        keys = {"run": self.folder.name, "scenario": trial["scenario"], "trial_id": trial_id, "inherited": False}
+        self._keep({**{name: record[name] for name in records.EPOCH_SCHEMA.names if name in record}, **keys})
+        self._refresh(trial_id)
+        self._flush_if_due()
+
+    def finish(self, trial_id: str, status: Status, error: str | None = None) -> None:
+        """A trial ended."""
+        self._refresh(trial_id)
+        row = self.trials[trial_id]
+        row.update(status=status, error=error)
+        self.flush()
+        if self.best(row["scenario"]) is row:
+            self._write_best(row)
+
+    def fail(self, trial_id: str, traceback: str) -> None:
+        """A trial raised: its last line becomes the row's error, the whole text a file."""
+        path = error_file(self.folder, trial_id)
+        path.parent.mkdir(exist_ok=True)
+        records.write_atomically(path, traceback)
+        lines = [line.strip() for line in traceback.splitlines() if line.strip()]
+        self.finish(trial_id, "failed", lines[-1] if lines else "ended without an exception")
+
+    def finish_running(self, status: Status, error: str | None = None) -> None:
+        """The session ends early: what still runs ends with `status`."""
+        for row in self.trials.values():
+            if row["status"] == "running":
+                row.update(status=status, error=error)
+        self.flush()
+
+    def flush(self) -> None:
+        """Replace both files; only the epochs that arrived since the last flush are converted."""
+        arrived = records.as_table(records.EPOCH_SCHEMA, self._arrived)
+        self._written = pa.concat_tables([self._written, arrived]).combine_chunks()
+        self._arrived = []
+        records.write_table(self.folder / records.EPOCHS_FILE, self._written)
+        trials = records.as_table(records.TRIAL_SCHEMA, self.trials.values())
+        records.write_table(self.folder / records.TRIALS_FILE, trials)
+        self._flushed_at = time.monotonic()
+
+    def best(self, scenario: str) -> dict[str, Any] | None:
+        """The completed search trial with the best metric at its last epoch; the lower val_loss breaks a tie."""
+        sign = 1.0 if records.METRICS[self.metric] == "max" else -1.0
+        candidates = [
+            row
+            for row in self.trials.values()
+            if (row["scenario"], row["phase"], row["status"]) == (scenario, "search", "completed")
+        ]
+        return max(
+            candidates,
+            key=lambda row: (sign * row["metric_last"], -self.epochs[row["trial_id"]][-1]["val_loss"]),
+            default=None,
+        )
+
+    def control(self, scenario: str) -> dict[str, Any] | None:
+        """The scenario's plain control; None when it has not begun."""
+        rows = (row for row in self.trials.values() if (row["scenario"], row["phase"]) == (scenario, "control"))
+        return next(rows, None)
+
+    def finished(self, scenario: str) -> int:
+        """Search trials of a scenario that need no further training."""
+        return sum(
+            (row["scenario"], row["phase"]) == (scenario, "search") and row["status"] in FINISHED
+            for row in self.trials.values()
+        )
+
+    def _keep(self, row: dict[str, Any]) -> None:
+        self.epochs[row["trial_id"]].append(row)
+        self._arrived.append(row)
+
+    def _write_best(self, row: dict[str, Any]) -> None:
+        path = best_file(self.folder, row["scenario"])
+        path.parent.mkdir(exist_ok=True)
+        about = (
+            f"# Best trial so far of run {row['run']}, scenario {row['scenario']}: {row['trial_id']},\n"
+            f"# {self.metric} {row['metric_last']!r} at the last epoch, on validation.\n"
+        )
+        records.write_atomically(path, about + self._configs[row["trial_id"]].to_yaml())
+
+    def _refresh(self, trial_id: str) -> None:
+        row = self.trials[trial_id]
+        row.update(records.summary_columns(list(self.epochs[trial_id]), self.metric))
+        row["wall_s"] = time.monotonic() - self._clock[trial_id]
+
+    def _flush_if_due(self) -> None:
+        if time.monotonic() - self._flushed_at >= FLUSH_EVERY_S:
+            self.flush()
+
+
+class RecorderCallback(Callback):  # type: ignore[misc]
+    """Passes what Ray tells about trials on to the recorder."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+
+    def on_trial_result(self, *, trial: Any, result: dict[str, Any], **_: Any) -> None:
+        """An epoch, unless the report says that the trial diverged."""
+        if DIVERGED not in result and "epoch" in result:
+            self.recorder.add_epoch(trial.config["trial_id"], result)
+
+    def on_trial_complete(self, *, trial: Any, **_: Any) -> None:
+        """A trial ended, by itself or stopped by the scheduler."""
+        trial_id, last = trial.config["trial_id"], trial.last_result or {}
+        epochs = self.recorder.trials[trial_id]["epochs"]
+        self.recorder.finish(trial_id, end_status(last, epochs), last.get(DIVERGED))
+
+    def on_trial_error(self, *, trial: Any, **_: Any) -> None:
+        """A trial raised, or its process died."""
+        self.recorder.fail(trial.config["trial_id"], _error_text(trial))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Ray pickles its callbacks into a file that is never read back."""
+        return {}
+
+
+class StepCallback(Callback):  # type: ignore[misc]
+    """Calls a function between two steps of Tune, where nothing is half done."""
+
+    def __init__(self, between_steps: Callable[[], None]) -> None:
+        self._between_steps = between_steps
+
+    def on_step_end(self, **_: Any) -> None:
+        """Call it."""
+        self._between_steps()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Ray pickles its callbacks into a file that is never read back."""
+        return {}
+
+
+def end_status(last_result: Mapping[str, Any] | None, epochs: int) -> Status:
+    """Status of a trial that ended without an error; stopped before its last epoch, it was pruned.
+
+    >>> end_status({"epoch": 15}, epochs=16), end_status({"epoch": 12}, epochs=16)
+    ('completed', 'pruned')
+    """
+    if last_result and DIVERGED in last_result:
+        return "diverged"
+    return "completed" if last_result and last_result.get("epoch") == epochs - 1 else "pruned"
+
+
+def best_file(folder: Path, scenario: str) -> Path:
+    """Where the best configuration of a scenario lies."""
+    return folder / "best" / f"{scenario}.yaml"
+
+
+def error_file(folder: Path, trial_id: str) -> Path:
+    """Where the whole traceback of a failed trial lies."""
+    return folder / "errors" / f"{trial_id}.txt"
+
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def _error_text(trial: Any) -> str:
+    path = trial.error_file
+    if not path or not Path(path).is_file():
+        return ""
+    return _COLOUR.sub("", Path(path).read_text(encoding="utf-8", errors="replace"))

@@ -1,0 +1,170 @@
+"""A search space as data: scenarios, searched parameters, budgets and early stopping.
+
+Fields are checked one by one here; `tune_runs.space_files` also checks the rules between them and is where spaces
+come from. Nothing here imports torch, Ray or Optuna.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+from absgd.config import Count, Section, Seed, merge_dotted
+from absgd.records import DEFAULT_METRIC
+from tune_runs.parameters import Parameter, ScalarField
+from tune_runs.settings import is_whole, searchable_names, setting_of, setting_value
+from tune_runs.space_fields import Duration, Metric, PartialData, PartialImbalance, PartialNoise, PartialRun, Slug
+
+
+class ScenarioSettings(Section):
+    """What one scenario changes in `base`: one data set, imbalance and noise, searched on its own."""
+
+    name: Slug | None = None
+    """Name in tables and files; null: from its settings, such as `cifar10-step-0.01`."""
+    data: PartialData = Field(default_factory=dict)
+    """Settings of `data`."""
+    imbalance: PartialImbalance = Field(default_factory=dict)
+    """Settings of `imbalance`."""
+    noise: PartialNoise = Field(default_factory=dict)
+    """Settings of `noise`."""
+
+
+class AshaConfig(Section):
+    reduction_factor: Annotated[int, Field(ge=2)] = 3
+    """About one trial in this many goes on at each rung."""
+    grace_period: Count | None = None
+    """Epochs done at the first rung; null: one more than the latest `switch_epoch`."""
+
+
+AUTO_GPU = 0.25
+"""Share of a GPU that a trial takes when the space does not say: a small ResNet does not fill one."""
+
+
+class ResourcesConfig(Section):
+    cpu: Annotated[float, Field(gt=0)] = 1.0
+    """CPUs of one trial; it trains on CPU with as many threads, at least one."""
+    gpu: Annotated[float, Field(ge=0)] | None = None
+    """GPUs of one trial: a fraction lets trials share one, 0 trains on CPU; null: a quarter where there are GPUs."""
+
+    @property
+    def threads(self) -> int:
+        """CPU threads of a trial."""
+        return max(1, int(self.cpu))
+
+    @property
+    def device(self) -> str:
+        """`device.type` of a trial."""
+        return "auto" if self.gpu is None else "cuda" if self.gpu else "cpu"
+
+    def on(self, num_gpus: float) -> ResourcesConfig:
+        """A copy that says its GPUs, on a machine or cluster with so many.
+
+        >>> ResourcesConfig().on(num_gpus=2).gpu, ResourcesConfig().on(num_gpus=0).gpu
+        (0.25, 0.0)
+        """
+        return self.model_copy(update={"gpu": AUTO_GPU if num_gpus else 0.0}) if self.gpu is None else self
+
+    def concurrent(self, num_cpus: float, num_gpus: float) -> int:
+        """Trials that fit at once; a fraction of a GPU is never put together from two.
+
+        >>> ResourcesConfig(cpu=1, gpu=0.3).concurrent(num_cpus=16, num_gpus=2)
+        6
+        """
+        by_cpu, gpu = math.floor(num_cpus / self.cpu + 1e-9), self.on(num_gpus).gpu
+        if not gpu:
+            return by_cpu
+        by_gpu = int(num_gpus) * math.floor(1 / gpu + 1e-9) if gpu < 1 else int(num_gpus // gpu)
+        return min(by_cpu, by_gpu)
+
+
+@dataclasses.dataclass(frozen=True)
+class Scenario:
+    """A data set with its imbalance and noise: one Optuna study."""
+
+    name: str
+    index: int
+    """Place in `scenarios`."""
+    settings: Mapping[str, Any]
+    """Dotted settings of RunConfig that it gives on top of `base`."""
+
+
+def _with_kinds(search: dict[str, Parameter]) -> dict[str, Parameter]:
+    return {name: _with_kind(name, parameter) for name, parameter in search.items()}
+
+
+def _with_kind(name: str, parameter: Parameter) -> Parameter:
+    """A copy whose type is said: int where bounds stand for a setting that is a whole number."""
+    if (
+        parameter.type is None
+        and parameter.choices is None
+        and name in searchable_names()
+        and is_whole(setting_of(name))
+    ):
+        return parameter.model_copy(update={"type": "int"})
+    return parameter.model_copy(update={"type": parameter.kind})
+
+
+class SearchSpace(Section):
+    """Everything that decides one search."""
+
+    name: Slug
+    """Name of the search and of its run folder."""
+    base: PartialRun = Field(default_factory=dict)
+    """Settings of every run, as far as scenarios and search leave them open; what is searched and given here too
+    is the value of the control and of trials whose `when` does not hold."""
+    scenarios: Annotated[tuple[ScenarioSettings, ...], Field(strict=False)] = (ScenarioSettings(),)
+    """Data set x imbalance x noise: one study each."""
+    search: Annotated[dict[str, Parameter], AfterValidator(_with_kinds)]
+    """Parameter -> range: `lam`, `gamma`, `ab_alpha`, `switch_epoch`, or a setting such as `optimizer.lr`."""
+    num_trials: Count
+    """Trials of each scenario."""
+    metric: Metric = DEFAULT_METRIC
+    """Validation metric that decides."""
+    asha: AshaConfig | None = AshaConfig()
+    """Early stopping; null: every trial trains to the last epoch."""
+    resources: ResourcesConfig = ResourcesConfig()
+    """What one trial occupies."""
+    time_budget: Duration = None
+    """Wall time after which no trial is started or continued; null: none."""
+    seed: Seed = 0
+    """Decides what the searcher draws."""
+    enqueue: Annotated[tuple[dict[str, ScalarField], ...], Field(strict=False)] = ()
+    """Known good points, parameter -> value, tried first where they lie inside the space."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain mappings that `space_from_dict` reads back to an equal space, whatever the YAML looked like."""
+        return self.model_dump(mode="json")
+
+    @cached_property
+    def scenario_list(self) -> tuple[Scenario, ...]:
+        """The scenarios in order, each with its name."""
+        return tuple(_scenario(self, index, part) for index, part in enumerate(self.scenarios))
+
+    def on(self, num_gpus: float) -> SearchSpace:
+        """A copy whose trials say the GPUs they take, on a machine or cluster with so many."""
+        return self.model_copy(update={"resources": self.resources.on(num_gpus)})
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of every run."""
+        return int(setting_value(self.base, "epochs"))
+
+
+def _scenario(space: SearchSpace, index: int, part: ScenarioSettings) -> Scenario:
+    sections = {"data": part.data, "imbalance": part.imbalance, "noise": part.noise}
+    given = {f"{section}.{key}": value for section, inner in sections.items() for key, value in inner.items()}
+    return Scenario(part.name or _default_name(merge_dotted(space.base, given, "space")), index, given)
+
+
+def _default_name(settings: Mapping[str, Any]) -> str:
+    """Data set, then imbalance and noise where there are such: `cifar10-step-0.01-symmetric-0.4`."""
+    words = [str(setting_value(settings, "data.name"))]
+    for section, amount in (("imbalance", "ratio"), ("noise", "rate")):
+        kind = setting_value(settings, f"{section}.type")
+        words += [] if kind == "none" else [kind, f"{setting_value(settings, f'{section}.{amount}'):g}"]
+    return "-".join(words)
