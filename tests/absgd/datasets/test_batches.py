@@ -125,6 +125,14 @@ def test_epoch_replays_and_differs_from_other_epochs_and_seeds() -> None:
         assert joined(first, "index_B").tolist() != joined(other, "index_B").tolist()
 
 
+def test_augmentation_differs_between_epochs_and_seeds() -> None:
+    one = make_images().images_NCHW[:1]
+    same = Images(np.repeat(one, NUM_IMAGES, axis=0), np.zeros(NUM_IMAGES, dtype=np.int64))
+    batches = Batches(same, config_of(pad=2, flip=False), CPU)
+    shown = [pixels_of(list(batches.training(seed, epoch, 10))).tobytes() for seed, epoch in ((0, 0), (0, 1), (1, 0))]
+    assert len(set(shown)) == 3
+
+
 def test_augmentation_does_not_depend_on_the_batch_size() -> None:
     np.testing.assert_array_equal(pixels_of(epoch_of(batch_size=10)), pixels_of(epoch_of(batch_size=64)))
 
