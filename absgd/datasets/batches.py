@@ -112,4 +112,6 @@ def _shared_tensor(array: Pixels | Labels) -> Tensor:
     """A tensor over the memory of `array`, which may be read-only: nothing here writes to it."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return torch.from_numpy(array)
+        # By way of one axis: an axis of size one keeps whatever stride numpy gave it, and torch picks its convolution
+        # kernels, and with them the last bits of a result, by strides.
+        return torch.from_numpy(array.reshape(-1)).view(array.shape)

@@ -6,7 +6,9 @@ import copy
 import dataclasses
 import io
 import itertools
+import pickle
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from absgd.datasets import Splits, load_splits, load_test
 from absgd.errors import UserError
 from absgd.records import EpochRecord
 from absgd.training import Diverged, Trainer
+from tests.small_files import write_fashion_mnist
 
 CLOCKS = ("train_s", "val_s", "images_per_s")
 BASE: dict[str, Any] = {
@@ -157,8 +160,6 @@ def test_high_learning_rate_ends_as_diverged(splits: Splits) -> None:
 
 
 def test_diverged_survives_pickling() -> None:
-    import pickle
-
     error = pickle.loads(pickle.dumps(Diverged(3, 7)))
     assert (error.epoch, error.step, str(error)) == (3, 7, "non-finite training loss in epoch 3, step 7")
 
@@ -200,3 +201,15 @@ def test_cuda_without_a_gpu_is_a_user_error(splits: Splits) -> None:
         pytest.skip("there is a GPU")
     with pytest.raises(UserError, match="expected a CUDA device, found none"):
         Trainer(make(**{"device.type": "cuda"}), splits)
+
+
+@pytest.mark.parametrize("name", ["digits", "fashion_mnist"])
+def test_splits_that_crossed_a_process_boundary_give_the_same_bits(tmp_path: Path, name: str) -> None:
+    """Pickling normalises the strides of axes of size one, by which torch chooses its convolution kernels."""
+    write_fashion_mnist(tmp_path, 14)
+    config = make(**{"data": {"name": name, "root": str(tmp_path) if name == "fashion_mnist" else None}})
+    config = config.with_values({"data.val_per_class": 4, "data.n_max": 10, "epochs": 3, "augmentation.pad": 2})
+    local = load_splits(config)
+    crossed = pickle.loads(pickle.dumps(local, protocol=5))
+    runs = [[numbers(record) for record in Trainer(config, splits).epochs()] for splits in (local, crossed)]
+    assert runs[0] == runs[1]
