@@ -83,7 +83,9 @@ def _started(
     from absgd.training import RunFolder, Trainer
 
     trainer = Trainer(config, load_splits(config))
-    return RunFolder.create(path, config, _checked_metric(metric or records.DEFAULT_METRIC)), trainer
+    folder = RunFolder.create(path, config, _checked_metric(metric or records.DEFAULT_METRIC))
+    folder.write_status("running", trainer)
+    return folder, trainer
 
 
 def _continued(resume: Path, device: str | None, *fixed_by_the_record: object) -> tuple[RunFolder, Trainer]:

@@ -13,31 +13,43 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from absgd.records import write_atomically
+
 _PACKAGES = ("absgd-tune", "torch", "torchvision", "ray", "optuna", "numpy", "pandas", "pyarrow", "scikit-learn")
+
+
+def add_session(path: Path, gpus: list[str]) -> None:
+    """Append what this process runs with to the JSON file at `path`: one entry for a start and for each resume."""
+    earlier = json.loads(path.read_text()) if path.exists() else {"sessions": []}
+    sessions = [*earlier["sessions"], describe_environment(gpus)]
+    write_atomically(path, json.dumps({"sessions": sessions}, indent=2) + "\n")
 
 
 def describe_environment(gpus: list[str]) -> dict[str, Any]:
     """Versions, git commit, hardware and command line as plain data.
 
     Args:
-        gpus: names of the GPUs, which only torch or Ray can tell.
+        gpus: names of the GPUs, which only torch can tell.
     """
     return {
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "git_sha": _git_sha(),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "platform": platform.platform(),
-        "cpu": platform.processor() or platform.machine(),
+        "cpu": _cpu_name(),
         "cpu_count": os.cpu_count(),
         "gpus": gpus,
     }
 
 
-def environment_json(gpus: list[str]) -> str:
-    """`describe_environment` as indented JSON text."""
-    return json.dumps(describe_environment(gpus), indent=2) + "\n"
+def _cpu_name() -> str:
+    """Model of the processor; Python knows it on some systems only."""
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text().splitlines() if information.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _version(package: str) -> str | None:

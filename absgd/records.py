@@ -192,6 +192,22 @@ def config_columns(config: RunConfig) -> dict[str, Any]:
     return row
 
 
+def config_of(row: Mapping[str, Any]) -> RunConfig:
+    """The whole config of a trial row: `config_columns` in reverse."""
+    data: dict[str, Any] = {}
+    for column, (key, _) in CONFIG_COLUMNS.items():
+        *parents, leaf = key.split(".")
+        node = data
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[leaf] = row[column]
+    if data["attention"]["lam"] is None:
+        data["attention"] = None
+    if data["class_balance"]["from_epoch"] != "switch":
+        data["class_balance"]["from_epoch"] = int(data["class_balance"]["from_epoch"])
+    return RunConfig.from_dict(data, "trials.parquet")
+
+
 def chosen_epoch(records: Iterable[Mapping[str, Any]], metric: str) -> Mapping[str, Any] | None:
     """The first epoch row with the best value of `metric`; None when no row has one."""
     rows = [row for row in records if row[metric] is not None]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -21,23 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from absgd import records
-from absgd.config import RunConfig
 from absgd.datasets import load_splits
 from absgd.environment import describe_environment
 from absgd.training import Trainer, gpu_names
+from tune_runs.space_files import load_space
 
 COMMAND = "import sys; from tune_runs.cli import main; sys.argv[0] = 'absgd-tune'; main()"
-
-
-def config_of(row: dict[str, Any]) -> RunConfig:
-    """The RunConfig of a trial row."""
-    values = {key: row[column] for column, (key, _) in records.CONFIG_COLUMNS.items()}
-    if row["class_balance_from_epoch"] != "switch":
-        values["class_balance.from_epoch"] = int(row["class_balance_from_epoch"])
-    attention = {key.split(".")[1]: values.pop(key) for key in list(values) if key.startswith("attention.")}
-    base = {"data": {"name": row["dataset"]}, "loss": {"name": "ce"}, "epochs": row["epochs"]}
-    values["attention"] = attention if attention["lam"] is not None else None
-    return RunConfig.from_dict(base).with_values(values)
 
 
 def search(space: str, folder: Path) -> tuple[float, list[dict[str, Any]]]:
@@ -50,7 +40,7 @@ def search(space: str, folder: Path) -> tuple[float, list[dict[str, Any]]]:
 
 def bare_loop(rows: list[dict[str, Any]]) -> float:
     """Seconds of training the same epochs with nothing around them."""
-    configs = [config_of(row) for row in rows]
+    configs = [records.config_of(row) for row in rows]
     splits = {row["split_hash"]: load_splits(config) for row, config in zip(rows, configs, strict=True)}
     started = time.perf_counter()
     for row, config in zip(rows, configs, strict=True):
@@ -65,15 +55,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--space", default="quickstart")
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--concurrent", type=int, default=2, help="trials that run at once here")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    concurrent = load_space(options.space).resources.concurrent(len(os.sched_getaffinity(0)), len(gpu_names()))
     runs = []
     for _ in range(options.runs):
         with tempfile.TemporaryDirectory() as folder:
             wall_s, rows = search(options.space, Path(folder))
         bare_s = bare_loop(rows)
-        ideal_s = bare_s / options.concurrent
+        ideal_s = bare_s / concurrent
         epochs = sum(row["epochs_trained"] for row in rows)
         runs.append({"wall_s": wall_s, "bare_s": bare_s, "epochs": epochs, "ratio": wall_s / ideal_s})
         print(", ".join(f"{name} {value:.2f}" for name, value in runs[-1].items()), flush=True)

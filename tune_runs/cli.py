@@ -33,7 +33,7 @@ def tune(
         ),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run; default: the space's.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder that holds run folders.")] = Path("runs"),
+    out: Annotated[Path | None, typer.Option(help="Folder that holds run folders; default: runs.")] = None,
     num_trials: Annotated[int | None, typer.Option(help="Trials of each scenario; replaces num_trials.")] = None,
     time_budget: Annotated[
         str | None, typer.Option(metavar="TIME", help="Such as 90s, 30m or 12h; replaces time_budget.")
@@ -96,14 +96,14 @@ def main() -> None:
 def _tune(
     source: str | None,
     replaced: dict[str, str | int],
-    out: Path,
+    out: Path | None,
     address: str | None,
     resume: Path | None,
     preview: bool,
 ) -> None:
     console = Console()
     if resume is not None:
-        if source or replaced or preview:
+        if source or replaced or out or preview:
             raise UserError("expected `--resume` with no other option but --address: the run folder has the rest")
         from tune_runs.runner import resume_request
 
@@ -119,7 +119,7 @@ def _tune(
         return
     from tune_runs.runner import new_request
 
-    _run(new_request(space, out / space.name, address), console)
+    _run(new_request(space, (out or Path("runs")) / space.name, address), console)
 
 
 def _run(request: SearchRequest, console: Console) -> None:
@@ -140,19 +140,20 @@ def _run(request: SearchRequest, console: Console) -> None:
 def _print_preview(space: SearchSpace, address: str | None, console: Console) -> None:
     from tune_runs.preview import draw_preview, preview
 
-    console.print(draw_preview(preview(space, *_size_here(space, address))))
+    console.print(draw_preview(preview(space, _nodes_here(space, address))))
 
 
-def _size_here(space: SearchSpace, address: str | None) -> tuple[float, float]:
-    """CPUs and GPUs of the cluster at `address`, or of this machine; torch is asked only where a driver is."""
+def _nodes_here(space: SearchSpace, address: str | None) -> list[tuple[float, float]]:
+    """CPUs and GPUs of the cluster's nodes, or of this machine; torch is asked only where a driver is."""
     if address is not None:
-        from tune_runs.ray_session import cluster_size, ray_session
+        from tune_runs.ray_session import node_sizes, ray_session
 
         with ray_session(address):
-            return cluster_size()
+            return [(node.cpus, node.gpus) for node in node_sizes()]
     num_gpus = 0
     if space.resources.gpu != 0 and shutil.which("nvidia-smi"):
         import torch
 
         num_gpus = torch.cuda.device_count()
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, num_gpus
+    num_cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return [(num_cpus, num_gpus)]

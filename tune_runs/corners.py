@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
+from absgd.config import RunConfig
 from tune_runs.draws import drawn_values, run_settings
 from tune_runs.parameters import Parameter, Scalar
 from tune_runs.space import Scenario, SearchSpace
@@ -26,6 +27,16 @@ def corners(space: SearchSpace, scenario: Scenario) -> Iterator[tuple[dict[str, 
         for end in (0, 1):
             values = drawn_values(space, scenario, partial(_value_at_end, branches, end))
             yield values, run_settings(space, scenario, values)
+
+
+def unused_settings(space: SearchSpace) -> list[str]:
+    """Sentences about settings of the space that are given but act in no run at a corner of it."""
+    said = [
+        set(RunConfig.from_dict(settings).unused_settings())
+        for scenario in space.scenario_list
+        for _, settings in corners(space, scenario)
+    ]
+    return sorted(set.intersection(*said))
 
 
 def _combinations(search: Mapping[str, Parameter]) -> Iterator[dict[str, tuple[Scalar, Scalar]]]:

@@ -6,6 +6,7 @@ The numbers are computed by `preview`, drawn by `draw_preview`. Nothing here imp
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -49,17 +50,19 @@ class Preview:
     cost: EpochCost
     points: EnqueuedPoints
     num_cpus: float
-    """CPUs here."""
+    """CPUs here, of all nodes."""
     num_gpus: float
-    """GPUs here."""
+    """GPUs here, of all nodes."""
     concurrent: int
     """Runs that train at the same time here."""
 
 
-def preview(space: SearchSpace, num_cpus: float, num_gpus: float) -> Preview:
-    """The numbers of a search on a machine or cluster with so many CPUs and GPUs."""
+def preview(space: SearchSpace, nodes: Sequence[tuple[float, float]]) -> Preview:
+    """The numbers of a search on machines with so many CPUs and GPUs each."""
     runs_per_scenario = space.num_trials + 1
-    fitting = space.resources.concurrent(num_cpus, num_gpus)
+    num_cpus, num_gpus = (sum(amounts) for amounts in zip(*nodes, strict=True))
+    resources = space.resources.on(num_gpus)
+    fitting = sum(resources.concurrent(cpus, gpus) for cpus, gpus in nodes)
     return Preview(
         space=space,
         scenarios=tuple(scenario.name for scenario in space.scenario_list),

@@ -130,7 +130,8 @@ class ProgressCallback(Callback):  # type: ignore[misc]
         row = self._recorder.trials[trial_id]
         done = sum(other["status"] in FINISHED for other in self._recorder.trials.values())
         total = len(self._space.scenario_list) * (self._space.num_trials + 1)
-        ended = f"{row['status']} after {row['epochs_trained']} epochs, {self._space.metric} {_score(row)}"
+        value = "none" if row["metric_last"] is None else f"{row['metric_last']:.4f}"
+        ended = f"{row['status']} after {row['epochs_trained']} epochs, {self._space.metric} {value}"
         print(f"[{done}/{total}] {trial_id} {ended}", flush=True)
 
     def _draw(self) -> None:
@@ -194,8 +195,10 @@ def _setting(row: dict[str, Any], parameter: str) -> str:
 
 
 def _score(row: dict[str, Any] | None) -> str:
-    value = row["metric_last"] if row else None
-    return "-" if value is None else f"{value:.4f}"
+    """A trial's score; of one that is not complete, how it stands instead."""
+    if row is None:
+        return "-"
+    return f"{row['metric_last']:.4f}" if row["status"] == "completed" else str(row["status"])
 
 
 def _clock(seconds: float) -> str:

@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from absgd.errors import UserError
 
@@ -67,9 +68,16 @@ def ray_session(address: str | None = None) -> Iterator[None]:
         ray.shutdown()
 
 
-def cluster_size() -> tuple[float, float]:
-    """CPUs and GPUs of the connected cluster."""
+class NodeSize(NamedTuple):
+    """What one node offers to trials."""
+
+    cpus: float
+    gpus: float
+
+
+def node_sizes() -> list[NodeSize]:
+    """The nodes of the connected cluster that are alive."""
     import ray
 
-    resources = ray.cluster_resources()
-    return resources.get("CPU", 0.0), resources.get("GPU", 0.0)
+    resources = (node["Resources"] for node in ray.nodes() if node["Alive"])
+    return [NodeSize(one.get("CPU", 0.0), one.get("GPU", 0.0)) for one in resources]

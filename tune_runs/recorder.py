@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,8 @@ from absgd.records import Phase, Status
 
 FINISHED: tuple[Status, ...] = ("completed", "pruned", "diverged", "failed")
 FLUSH_EVERY_S = 2.0
+FLUSH_SHARE = 0.05
+"""Largest share of the time that writing the tables between ends of trials may take."""
 DIVERGED = "diverged"
 """Key of the one report of a trial that is no epoch: why its loss was no longer finite."""
 
@@ -40,7 +43,7 @@ class Recorder:
     """Rows of all trials of a run and of all their epochs, in memory and on disk.
 
     Rows of trials and epochs keep the order in which they arrived. The files are replaced whole: at the end of every
-    trial, and between ends at most every FLUSH_EVERY_S seconds.
+    trial, and between ends at most every FLUSH_EVERY_S seconds, less often where that would take long.
     """
 
     def __init__(self, folder: Path, metric: str, splits: Mapping[str, Splits]) -> None:
@@ -52,8 +55,8 @@ class Recorder:
         self._written = records.as_table(records.EPOCH_SCHEMA, [])
         self._arrived: list[dict[str, Any]] = []
         self._clock: dict[str, float] = {}
-        self._configs: dict[str, RunConfig] = {}
         self._flushed_at = 0.0
+        self._flush_s = 0.0
 
     def load(self) -> None:
         """Take over the finished trials of an earlier, interrupted session; the others' rows are dropped."""
@@ -64,12 +67,13 @@ class Recorder:
         for row in records.read_rows(self.folder / records.EPOCHS_FILE):
             if row["trial_id"] in self.trials:
                 self._keep(row)
+        for scenario in {row["scenario"] for row in self.trials.values()}:
+            self._write_best(scenario)
 
     def start(self, plan: TrialPlan) -> None:
         """A trial begins."""
         splits = self._splits[plan.scenario]
         self._clock[plan.trial_id] = time.monotonic()
-        self._configs[plan.trial_id] = plan.config
         self.epochs[plan.trial_id] = []
         self.trials[plan.trial_id] = {
             "run": self.folder.name,
@@ -102,7 +106,7 @@ class Recorder:
         row.update(status=status, error=error)
         self.flush()
         if self.best(row["scenario"]) is row:
-            self._write_best(row)
+            self._write_best(row["scenario"])
 
     def fail(self, trial_id: str, traceback: str) -> None:
         """A trial raised: its last line becomes the row's error, the whole text a file."""
@@ -121,6 +125,7 @@ class Recorder:
 
     def flush(self) -> None:
         """Replace both files; only the epochs that arrived since the last flush are converted."""
+        started = time.monotonic()
         arrived = records.as_table(records.EPOCH_SCHEMA, self._arrived)
         self._written = pa.concat_tables([self._written, arrived]).combine_chunks()
         self._arrived = []
@@ -128,6 +133,7 @@ class Recorder:
         trials = records.as_table(records.TRIAL_SCHEMA, self.trials.values())
         records.write_table(self.folder / records.TRIALS_FILE, trials)
         self._flushed_at = time.monotonic()
+        self._flush_s = self._flushed_at - started
 
     def best(self, scenario: str) -> dict[str, Any] | None:
         """The completed search trial with the best metric at its last epoch; the lower val_loss breaks a tie."""
@@ -159,14 +165,17 @@ class Recorder:
         self.epochs[row["trial_id"]].append(row)
         self._arrived.append(row)
 
-    def _write_best(self, row: dict[str, Any]) -> None:
+    def _write_best(self, scenario: str) -> None:
+        row = self.best(scenario)
+        if row is None:
+            return
         path = best_file(self.folder, row["scenario"])
         path.parent.mkdir(exist_ok=True)
         about = (
             f"# Best trial so far of run {row['run']}, scenario {row['scenario']}: {row['trial_id']},\n"
             f"# {self.metric} {row['metric_last']!r} at the last epoch, on validation.\n"
         )
-        records.write_atomically(path, about + self._configs[row["trial_id"]].to_yaml())
+        records.write_atomically(path, about + records.config_of(row).to_yaml())
 
     def _refresh(self, trial_id: str) -> None:
         row = self.trials[trial_id]
@@ -174,45 +183,46 @@ class Recorder:
         row["wall_s"] = time.monotonic() - self._clock[trial_id]
 
     def _flush_if_due(self) -> None:
-        if time.monotonic() - self._flushed_at >= FLUSH_EVERY_S:
+        if time.monotonic() - self._flushed_at >= max(FLUSH_EVERY_S, self._flush_s / FLUSH_SHARE):
             self.flush()
 
 
 class RecorderCallback(Callback):  # type: ignore[misc]
-    """Passes what Ray tells about trials on to the recorder."""
+    """Passes what Ray tells about trials on to the recorder.
 
-    def __init__(self, recorder: Recorder) -> None:
+    Args:
+        recorder: keeps it.
+        on_disk_error: told when the records cannot be written; Ray would bury the error in one of its own.
+    """
+
+    def __init__(self, recorder: Recorder, on_disk_error: Callable[[OSError], None]) -> None:
         self.recorder = recorder
+        self._on_disk_error = on_disk_error
 
     def on_trial_result(self, *, trial: Any, result: dict[str, Any], **_: Any) -> None:
         """An epoch, unless the report says that the trial diverged."""
         if DIVERGED not in result and "epoch" in result:
-            self.recorder.add_epoch(trial.config["trial_id"], result)
+            with self._telling():
+                self.recorder.add_epoch(trial.config["trial_id"], result)
 
     def on_trial_complete(self, *, trial: Any, **_: Any) -> None:
         """A trial ended, by itself or stopped by the scheduler."""
         trial_id, last = trial.config["trial_id"], trial.last_result or {}
         epochs = self.recorder.trials[trial_id]["epochs"]
-        self.recorder.finish(trial_id, end_status(last, epochs), last.get(DIVERGED))
+        with self._telling():
+            self.recorder.finish(trial_id, end_status(last, epochs), last.get(DIVERGED))
 
     def on_trial_error(self, *, trial: Any, **_: Any) -> None:
         """A trial raised, or its process died."""
-        self.recorder.fail(trial.config["trial_id"], _error_text(trial))
+        with self._telling():
+            self.recorder.fail(trial.config["trial_id"], _error_text(trial))
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Ray pickles its callbacks into a file that is never read back."""
-        return {}
-
-
-class StepCallback(Callback):  # type: ignore[misc]
-    """Calls a function between two steps of Tune, where nothing is half done."""
-
-    def __init__(self, between_steps: Callable[[], None]) -> None:
-        self._between_steps = between_steps
-
-    def on_step_end(self, **_: Any) -> None:
-        """Call it."""
-        self._between_steps()
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._on_disk_error(error)
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray pickles its callbacks into a file that is never read back."""

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
+import torch
 from filelock import FileLock, Timeout
 from rich.console import Console
 
 from absgd import records
+from absgd.config import RunConfig
 from absgd.datasets import Splits, load_splits
-from absgd.environment import environment_json
+from absgd.environment import add_session
 from absgd.errors import UserError
-from absgd.training import gpu_names
+from absgd.training import Trainer, gpu_names
 from absgd.training.evaluation import shot_accuracy
 from absgd.yaml_text import dump_yaml
+from tune_runs.corners import corners, unused_settings
 from tune_runs.draws import control_config, points_inside
-from tune_runs.ray_session import cluster_size, ray_session
-from tune_runs.space import SearchSpace
+from tune_runs.ray_session import NodeSize, node_sizes, ray_session
+from tune_runs.space import Scenario, SearchSpace
 from tune_runs.space_files import load_space
 
 LOCK_FILE = ".lock"
@@ -83,23 +84,26 @@ def run_search(request: SearchRequest, console: Console) -> bool:
         SearchInterrupted: after Ctrl-C or SIGTERM.
     """
     space = request.space
-    for note in points_inside(space).notes:
+    for note in (*points_inside(space).notes, *unused_settings(space)):
         console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
     splits = {scenario.name: load_splits(control_config(space, scenario)) for scenario in space.scenario_list}
     _check_metric(space, splits)
+    for scenario in space.scenario_list:
+        _check_runs(space, scenario, splits[scenario.name])
     with ray_session(request.address):
-        num_cpus, num_gpus = cluster_size()
-        request = dataclasses.replace(request, space=space.on(num_gpus))
-        num_concurrent = _num_concurrent(request.space, num_cpus, num_gpus)
+        nodes = node_sizes()
+        request = dataclasses.replace(request, space=space.on(sum(node.gpus for node in nodes)))
+        num_concurrent = _num_concurrent(request.space, nodes)
         with _locked_folder(request):
             return _search(request, splits, num_concurrent, console)
 
 
 def _search(request: SearchRequest, splits: dict[str, Splits], num_concurrent: int, console: Console) -> bool:
     from tune_runs.progress import ProgressCallback, print_summary
-    from tune_runs.recorder import Recorder, RecorderCallback, StepCallback
+    from tune_runs.recorder import Recorder, RecorderCallback
     from tune_runs.scheduler import SchedulerByScenario
     from tune_runs.searcher import SearchByScenario
+    from tune_runs.stop_request import stop_request
 
     space, folder = request.space, request.folder
     recorder = Recorder(folder, space.metric, splits)
@@ -107,21 +111,32 @@ def _search(request: SearchRequest, splits: dict[str, Splits], num_concurrent: i
     searcher = SearchByScenario(space, recorder, folder)
     scheduler = None
     if space.asha is not None:
-        scheduler = SchedulerByScenario(space, searcher)
+        scheduler = SchedulerByScenario(space, searcher.plans)
         scheduler.replay(recorder)
     progress = ProgressCallback(space, recorder, console)
-    with _stop_signals() as stop:
+    with stop_request() as stop:
         progress.start()
         try:
-            callbacks = [RecorderCallback(recorder), progress, StepCallback(stop.raise_if_set)]
-            _fit(request, splits, num_concurrent, searcher, scheduler, callbacks)
+            _fit(
+                request,
+                splits,
+                num_concurrent,
+                searcher,
+                scheduler,
+                [RecorderCallback(recorder, stop.set_error), progress],
+                stop,
+            )
         except KeyboardInterrupt:
-            recorder.finish_running("interrupted")
-            raise SearchInterrupted from None
+            stop.is_set = True
         finally:
             progress.stop()
     searcher.close()
-    recorder.finish_running("pruned", "stopped: the time budget was used up")
+    with suppress(OSError) if stop.error else nullcontext():
+        recorder.finish_running("interrupted", None if stop.is_set else "the time budget was used up")
+    if stop.error:
+        raise stop.error
+    if stop.is_set:
+        raise SearchInterrupted
     print_summary(space, recorder, console)
     return any(recorder.best(scenario.name) for scenario in space.scenario_list)
 
@@ -133,6 +148,7 @@ def _fit(
     searcher: Any,
     scheduler: Any,
     callbacks: list[Any],
+    stop: Any,
 ) -> None:
     from ray import tune
 
@@ -155,7 +171,9 @@ def _fit(
             reuse_actors=True,
             trial_dirname_creator=_trial_folder,
         ),
-        run_config=tune.RunConfig(name="ray", storage_path=str(request.folder), callbacks=callbacks, verbose=0),
+        run_config=tune.RunConfig(
+            name="ray", storage_path=str(request.folder), callbacks=callbacks, stop=stop, verbose=0
+        ),
     ).fit()
 
 
@@ -175,12 +193,25 @@ def _check_metric(space: SearchSpace, splits: dict[str, Splits]) -> None:
             )
 
 
-def _num_concurrent(space: SearchSpace, cpus: float, gpus: float) -> int:
-    trials = space.resources.concurrent(cpus, gpus)
+def _check_runs(space: SearchSpace, scenario: Scenario, splits: Splits) -> None:
+    """Build every kind of run at the corners of the space once, so that what cannot be built is refused here."""
+    built = set()
+    for _, settings in corners(space, scenario):
+        config = RunConfig.from_dict(settings)
+        kind = (config.augmentation, config.model, config.loss, config.class_balance)
+        if kind not in built:
+            Trainer(config, splits, torch.device("cpu"))
+            built.add(kind)
+
+
+def _num_concurrent(space: SearchSpace, nodes: list[NodeSize]) -> int:
+    """Trials that run at once: each needs one node that has all of its resources."""
+    trials = sum(space.resources.concurrent(node.cpus, node.gpus) for node in nodes)
     if trials == 0:
+        largest = ", ".join(f"{node.cpus:g} CPUs and {node.gpus:g} GPUs" for node in nodes)
         raise UserError(
-            f"expected resources of a trial within the cluster's {cpus:g} CPUs and {gpus:g} GPUs, "
-            f"got cpu {space.resources.cpu:g}, gpu {space.resources.gpu:g} (resources)"
+            f"expected resources of a trial that fit on one node ({largest}), "
+            f"got cpu {space.resources.cpu:g}, gpu {space.resources.gpu or 0:g} (resources)"
         )
     return trials
 
@@ -195,7 +226,7 @@ def _locked_folder(request: SearchRequest) -> Iterator[None]:
         lock.acquire()
         if not request.is_resume:
             records.write_atomically(folder / records.SPACE_FILE, dump_yaml(request.space.to_dict()))
-            records.write_atomically(folder / records.ENVIRONMENT_FILE, environment_json(gpu_names()))
+        add_session(folder / records.ENVIRONMENT_FILE, gpu_names())
     except Timeout:
         raise UserError(f"{folder} is in use by another absgd-tune (--resume)") from None
     except FileExistsError:
@@ -206,31 +237,3 @@ def _locked_folder(request: SearchRequest) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-class _StopSignals:
-    """Remembers the first SIGINT or SIGTERM, to be acted on between two steps of Tune; the second acts at once."""
-
-    def __init__(self) -> None:
-        self.is_set = False
-
-    def __call__(self, _number: int, _frame: FrameType | None) -> None:
-        if self.is_set:
-            raise KeyboardInterrupt
-        self.is_set = True
-
-    def raise_if_set(self) -> None:
-        """Act on a signal that came."""
-        if self.is_set:
-            raise KeyboardInterrupt
-
-
-@contextmanager
-def _stop_signals() -> Iterator[_StopSignals]:
-    stop = _StopSignals()
-    earlier = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in earlier.items():
-            signal.signal(number, handler)

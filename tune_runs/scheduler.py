@@ -7,6 +7,7 @@ the latest switch, and Ray's ASHA runs on that clock: its rungs 1, rf, rf^2, ...
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,8 +15,7 @@ from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
 from absgd import records
 from tune_runs.early_stopping import early_stopping
-from tune_runs.recorder import DIVERGED, Recorder
-from tune_runs.searcher import SearchByScenario
+from tune_runs.recorder import DIVERGED, Recorder, TrialPlan
 from tune_runs.space import SearchSpace
 
 CLOCK = "epochs_since_grace"
@@ -26,15 +26,15 @@ class SchedulerByScenario(FIFOScheduler):  # type: ignore[misc]
 
     Args:
         space: the search space, with early stopping.
-        searcher: knows each trial's plan.
+        plans: of each trial by Ray's trial id, kept by the searcher.
     """
 
-    def __init__(self, space: SearchSpace, searcher: SearchByScenario) -> None:
+    def __init__(self, space: SearchSpace, plans: Mapping[str, TrialPlan]) -> None:
         super().__init__()
         assert space.asha is not None, "a space with early stopping"
         grace_period = early_stopping(space).grace_period
         assert grace_period is not None, "early stopping has a first rung"
-        self._grace_period, self._plans = grace_period, searcher.plans
+        self._grace_period, self._plans = grace_period, plans
         self._asha = {
             scenario.name: ASHAScheduler(
                 time_attr=CLOCK,

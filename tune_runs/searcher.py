@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
@@ -18,6 +18,7 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from absgd import records
+from absgd.errors import UserError
 from absgd.randomness import derived_seed
 from absgd.records import Status
 from tune_runs.draws import control_config, optuna_params, points_inside, suggest
@@ -36,18 +37,16 @@ class ScenarioStudy:
         space: the search space.
         scenario: the scenario it is for.
         folder: where `study.journal` lies; created when absent.
+
+    Raises:
+        UserError: if the journal is damaged.
     """
 
     def __init__(self, space: SearchSpace, scenario: Scenario, folder: Path) -> None:
         self.space, self.scenario = space, scenario
         folder.mkdir(parents=True, exist_ok=True)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self.study = optuna.create_study(
-            study_name=scenario.name,
-            storage=JournalStorage(JournalFileBackend(str(folder / STUDY_FILE))),
-            direction="maximize" if records.METRICS[space.metric] == "max" else "minimize",
-            load_if_exists=True,
-        )
+        self.study = _open_study(folder / STUDY_FILE, scenario.name, records.METRICS[space.metric])
         self._live: dict[str, optuna.trial.Trial] = {}
         self._reported: dict[str, int] = {}
 
@@ -67,7 +66,8 @@ class ScenarioStudy:
 
     def ask(self) -> TrialPlan:
         """The next trial; its sampler is seeded by the trial's number, so that a resumed search asks the same."""
-        number = len(self.study.get_trials(deepcopy=False, states=_ASKED))
+        asked = self.study.get_trials(deepcopy=False, states=_ASKED)
+        number = sum("replaces" not in trial.user_attrs for trial in asked)
         seed = derived_seed(self.space.seed, f"search/{self.scenario.name}", number) % 2**32
         self.study.sampler = _sampler(self.space, seed)
         trial = self.study.ask()
@@ -94,12 +94,13 @@ class ScenarioStudy:
         if status == "completed":
             self.study.tell(trial, value)
         else:
-            self.study.tell(trial, state=TrialState.FAIL if status == "failed" else TrialState.PRUNED)
+            is_lost = status in ("failed", "interrupted")
+            self.study.tell(trial, state=TrialState.FAIL if is_lost else TrialState.PRUNED)
 
-    def prune(self, trial_id: str) -> None:
-        """End a trial that is still running as PRUNED; one that has ended stays as it is."""
-        if trial_id in self._live:
-            self.tell(trial_id, "pruned", None)
+    def give_up(self) -> None:
+        """End what still runs, without a value."""
+        for trial_id in list(self._live):
+            self.tell(trial_id, "interrupted", None)
 
 
 class SearchByScenario(Searcher):  # type: ignore[misc]
@@ -166,10 +167,9 @@ class SearchByScenario(Searcher):  # type: ignore[misc]
         self._studies[plan.scenario].tell(plan.trial_id, status, value)
 
     def close(self) -> None:
-        """The search ends early: trials still running end as PRUNED in their studies, with their last value."""
-        for plan in self.plans.values():
-            if plan.phase == "search":
-                self._studies[plan.scenario].prune(plan.trial_id)
+        """The search ends early: trials still running end as FAIL in their studies; a resume tries them again."""
+        for study in self._studies.values():
+            study.give_up()
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Nothing: the journal has it all."""
@@ -185,6 +185,18 @@ class SearchByScenario(Searcher):  # type: ignore[misc]
     def _report(self, plan: TrialPlan, result: dict[str, Any]) -> None:
         if plan.phase == "search" and DIVERGED not in result and self.recorder.metric in result:
             self._studies[plan.scenario].report(plan.trial_id, result["epoch"], result[self.recorder.metric])
+
+
+def _open_study(path: Path, name: str, better: Literal["max", "min"]) -> optuna.Study:
+    try:
+        return optuna.create_study(
+            study_name=name,
+            storage=JournalStorage(JournalFileBackend(str(path))),
+            direction="maximize" if better == "max" else "minimize",
+            load_if_exists=True,
+        )
+    except (ValueError, KeyError) as error:
+        raise UserError(f"cannot read the study {path}: damaged: {error} (--resume)") from None
 
 
 def _sampler(space: SearchSpace, seed: int) -> optuna.samplers.BaseSampler:

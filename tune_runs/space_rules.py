@@ -33,8 +33,8 @@ def broken_space_rules(space: SearchSpace) -> Iterator[tuple[str, str]]:
     yield from _broken_run_rules(space)
     yield from _broken_name_rules(space)
     gpu = space.resources.gpu
-    if gpu is not None and gpu > 1 and gpu != int(gpu):
-        yield "resources.gpu", f"expected `gpu` to be at most 1, or a whole number, got {shown(gpu)}"
+    if gpu is not None and gpu > 1:
+        yield "resources.gpu", f"expected `gpu` <= 1, since a trial trains on one device, got {shown(gpu)}"
     yield from _broken_asha_rules(space)
     for index, point in enumerate(space.enqueue):
         yield from _broken_point_rules(space, f"enqueue.{index}", point)

@@ -8,14 +8,22 @@ from absgd.config import DeviceConfig
 from absgd.errors import UserError
 
 
-def prepare_device(config: DeviceConfig) -> torch.device:
-    """The torch device `config` asks for; sets torch's CPU threads for the whole process when `threads` is given.
+def prepare_device(config: DeviceConfig, device: torch.device | None = None) -> torch.device:
+    """The torch device `config` asks for, or the one given.
+
+    Sets for the whole process: torch's CPU threads when `threads` is given, and on CUDA the convolution algorithms
+    that give the same result each time.
 
     Raises:
         UserError: if CUDA is asked for and there is none.
     """
     if config.threads is not None:
         torch.set_num_threads(config.threads)
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+    return _chosen_device(config) if device is None else device
+
+
+def _chosen_device(config: DeviceConfig) -> torch.device:
     if config.type == "cuda" and not torch.cuda.is_available():
         raise UserError("expected a CUDA device, found none: use `cpu` or `auto` (device.type)")
     use_cuda = config.type == "cuda" or (config.type == "auto" and torch.cuda.is_available())

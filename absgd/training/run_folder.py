@@ -9,7 +9,7 @@ from typing import Any
 
 from absgd import records
 from absgd.config import RunConfig
-from absgd.environment import environment_json
+from absgd.environment import add_session
 from absgd.errors import UserError
 from absgd.records import EpochRecord, Status, TestMetrics
 from absgd.training.checkpoint import load_checkpoint, save_checkpoint
@@ -45,7 +45,7 @@ class RunFolder:
         try:
             path.mkdir(parents=True)
             records.write_atomically(path / records.CONFIG_FILE, config.to_yaml())
-            records.write_atomically(path / records.ENVIRONMENT_FILE, environment_json(gpu_names()))
+            add_session(path / records.ENVIRONMENT_FILE, gpu_names())
         except OSError as error:
             raise UserError(f"cannot write to {path}: {error.strerror or error} (--out)") from None
         return cls(path, config, metric)
@@ -61,6 +61,7 @@ class RunFolder:
             raise UserError(f"expected a run folder with {records.CONFIG_FILE}, found none in {path} (--resume)")
         folder = cls(path, RunConfig.from_yaml(path / records.CONFIG_FILE))
         earlier = records.read_rows(path / records.TRIALS_FILE)
+        add_session(path / records.ENVIRONMENT_FILE, gpu_names())
         if earlier:
             folder.metric = earlier[0]["metric"]
             folder._started_at = earlier[0]["started_at"]

@@ -54,7 +54,7 @@ class Trainer:
     def __init__(self, config: RunConfig, splits: Splits, device: torch.device | None = None) -> None:
         self.config = config
         self.splits = splits
-        self.device = prepare_device(config.device) if device is None else device
+        self.device = prepare_device(config.device, device)
         self.next_epoch = 0
         """First epoch not trained yet; equals `config.epochs` when the run is complete."""
         with seeded_globally(config.seeds.train, "init"):

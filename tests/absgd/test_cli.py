@@ -58,7 +58,7 @@ def test_run_is_recorded_in_plain_files(config_file: Path) -> None:
     assert trial.metric_last == pd.read_parquet(folder / "epochs.parquet").val_balanced_accuracy.iloc[-1]
     assert len(pd.read_parquet(folder / "epochs.parquet")) == 3
     assert RunConfig.from_yaml(folder / "config.yaml") == RunConfig.from_dict(CONFIG)
-    assert json.loads((folder / "environment.json").read_text())["packages"]["torch"]
+    assert json.loads((folder / "environment.json").read_text())["sessions"][0]["packages"]["torch"]
     assert "test_accuracy" in result.output
     assert "recorded in runs/small" in result.output
 

@@ -45,6 +45,21 @@ def test_config_columns_read_back_typed(tmp_path: Path) -> None:
     assert frame.loc[0, "class_balance_from_epoch"] == "0"
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        CONFIG,
+        CONFIG.stage_one(),
+        CONFIG.with_values({"class_balance": {"type": "reweight", "from_epoch": "switch"}, "data.root": "1e5"}),
+        CONFIG.with_values({"class_balance": {"type": "reweight", "from_epoch": 7}, "augmentation.flip": False}),
+    ],
+)
+def test_config_of_a_row_that_was_on_disk_is_the_config(tmp_path: Path, config: RunConfig) -> None:
+    row = {"trial_id": "a", **records.config_columns(config)}
+    records.write_table(tmp_path / "t.parquet", records.as_table(records.TRIAL_SCHEMA, [row]))
+    assert records.config_of(records.read_rows(tmp_path / "t.parquet")[0]) == config
+
+
 def test_plain_loss_has_no_attention_columns() -> None:
     row = records.config_columns(CONFIG.stage_one())
     assert [row[name] for name in ("lam", "gamma", "ab_alpha", "switch_epoch")] == [None] * 4

@@ -83,14 +83,20 @@ def test_second_search_of_the_same_name_is_refused(searched: tuple[Path, subproc
 def test_interrupted_search_says_how_to_go_on_and_does(tmp_path: Path) -> None:
     words = command("absgd-tune", "--space", "quickstart", "--num-trials", "6", "--name", "cut")
     process = subprocess.Popen(
-        words, cwd=tmp_path, env=ON_CPU, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        words,
+        cwd=tmp_path,
+        env=ON_CPU,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     trials = tmp_path / "runs/cut/trials.parquet"
     deadline = time.monotonic() + TIMEOUT_S
     while time.monotonic() < deadline and not (trials.exists() and "completed" in set(pd.read_parquet(trials).status)):
         assert process.poll() is None, process.communicate()
         time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every process of the group
     _, errors = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 130, errors
     assert errors.strip().splitlines()[-1] == "absgd-tune: interrupted; go on with: absgd-tune --resume runs/cut"

@@ -66,10 +66,11 @@ class FakeTuner:
         self.recorder = Recorder(folder, space.metric, splits)
         self.recorder.load()
         self.searcher = SearchByScenario(space, self.recorder, folder)
-        self.scheduler = SchedulerByScenario(space, self.searcher) if space.asha else None
+        self.scheduler = SchedulerByScenario(space, self.searcher.plans) if space.asha else None
         if self.scheduler:
             self.scheduler.replay(self.recorder)
-        self.callback = RecorderCallback(self.recorder)
+        self.disk_errors: list[OSError] = []
+        self.callback = RecorderCallback(self.recorder, on_disk_error=self.disk_errors.append)
         self.most_live = 0
 
     def run(self, stop_after_results: int | None = None, fails: tuple[str, ...] = ()) -> None:

@@ -57,7 +57,7 @@ def test_suggest_reaches_both_ends_of_whole_numbers() -> None:
 
 @pytest.mark.parametrize(
     ("cpu", "gpu", "device", "threads"),
-    [(0.5, 0, "cpu", 1), (1, None, "auto", 1), (4, 0.25, "cuda", 4), (1, 2, "cuda", 1)],
+    [(0.5, 0, "cpu", 1), (1, None, "auto", 1), (4, 0.25, "cuda", 4), (1, 1, "cuda", 1)],
 )
 def test_suggest_trains_where_the_resources_say(cpu: float, gpu: float | None, device: str, threads: int) -> None:
     space = make({"resources": {"cpu": cpu, "gpu": gpu}})

@@ -37,8 +37,7 @@ def test_preview_numbers() -> None:
                 "enqueue": [{"lam": 5}, {"lam": 500}],
             }
         ),
-        num_cpus=2,
-        num_gpus=0,
+        [(2, 0)],
     )
     assert numbers.scenarios == ("digits", "digits-exp-0.05")
     assert numbers.parameters == (
@@ -55,14 +54,15 @@ def test_preview_numbers() -> None:
 
 
 def test_preview_starts_no_more_runs_than_there_are() -> None:
-    assert preview(make(), num_cpus=64, num_gpus=0).concurrent == 5
+    assert preview(make(), [(64, 0)]).concurrent == 5
+    assert preview(make({"resources": {"cpu": 3}}), [(2, 0), (2, 0)]).concurrent == 0
 
 
 def drawn(changes: dict[str, Any], num_gpus: float = 0) -> str:
     console = Console(width=200, record=True, quiet=True)
     with console.capture() as captured:
         console.quiet = False
-        console.print(draw_preview(preview(make(changes), num_cpus=2, num_gpus=num_gpus)))
+        console.print(draw_preview(preview(make(changes), [(2, num_gpus)])))
     return captured.get()
 
 

@@ -227,12 +227,43 @@ def test_rungs_are_rebuilt_from_the_records(tmp_path: Path) -> None:
     first.run(stop_after_results=70)
     assert len(trials(folder).query("phase == 'search' and status != 'running'")) >= 3
     resumed = FakeTuner(make_space(num_trials=6), folder, rising)
-    assert resumed.scheduler is not None
-    for scenario in (EXP, STEP):
-        (bracket,) = resumed.scheduler._asha[scenario]._brackets
-        recorded = {len(values) for _, values in bracket._rungs}
-        finished = trials(folder).query("scenario == @scenario and phase == 'search' and status != 'running'")
-        assert max(recorded) == len(finished)
+    resumed_first_rung = early_stopping(resumed.space).rungs[0]
+    resumed.curve = lambda *_: 0.0
+    before = trials(folder)
+    already = before.trial_id[before.status.isin(["completed", "pruned"])]
+    resumed.run()
+    after = trials(folder)
+    poor = after[~after.trial_id.isin(already) & (after.phase == "search")]
+    poor = poor.groupby("scenario").head(1)  # later ones are compared with as poor ones
+    assert len(poor) == 2
+    assert set(poor.status) == {"pruned"}
+    assert set(poor.epochs_trained) == {resumed_first_rung}
+
+
+def test_interrupted_search_draws_what_an_uninterrupted_one_draws(tmp_path: Path) -> None:
+    """One trial at a time, nothing stopped: every parameter that is drawn at all is the same."""
+    space = make_space(asha=None, num_trials=7)
+    FakeTuner(space, tmp_path / "whole", rising, concurrent=1).run()
+    first = FakeTuner(space, tmp_path / "parts", rising, concurrent=1)
+    first.run(stop_after_results=55)
+    FakeTuner(space, tmp_path / "parts", rising, concurrent=1).run()
+
+    def drawn(name: str) -> list[tuple[Any, ...]]:
+        columns = ["lam", "gamma", "ab_alpha", "switch_epoch", "metric_last"]
+        frame = trials(tmp_path / name).query("phase == 'search'")
+        return sorted(frame[columns].itertuples(index=False, name=None))
+
+    assert drawn("parts") == drawn("whole")
+
+
+def test_best_file_is_written_again_when_a_kill_lost_it(tmp_path: Path) -> None:
+    tuner = FakeTuner(make_space(), tmp_path / "fake", rising)
+    tuner.run()
+    path = tmp_path / "fake" / "best" / f"{EXP}.yaml"
+    text = path.read_text()
+    path.unlink()
+    FakeTuner(make_space(), tmp_path / "fake", rising)
+    assert path.read_text() == text
 
 
 def test_searching_twice_after_the_end_gives_nothing_more(searched: FakeTuner) -> None:

@@ -80,7 +80,7 @@ def test_load_space_refuses_a_folder(tmp_path: Path) -> None:
 def test_space_and_preview_import_no_heavy_library() -> None:
     code = (
         "import sys; import tune_runs.preview as p; from tune_runs.space_files import load_space, space_schema\n"
-        "p.draw_preview(p.preview(load_space('quickstart'), 2, 0)); space_schema()\n"
+        "p.draw_preview(p.preview(load_space('quickstart'), [(2, 0)])); space_schema()\n"
         "print([name for name in ('torch', 'ray', 'optuna', 'sklearn', 'pandas') if name in sys.modules])"
     )
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -27,7 +27,11 @@ from tests.tune_runs.spaces import make, refusal
             "scenarios.1.imbalance.ratio",
         ),
         # base and resources
-        ({"resources": {"gpu": 1.5}}, "expected `gpu` to be at most 1, or a whole number, got 1.5", "resources.gpu"),
+        (
+            {"resources": {"gpu": 1.5}},
+            "expected `gpu` <= 1, since a trial trains on one device, got 1.5",
+            "resources.gpu",
+        ),
         ({"base/data": {}}, "expected `data.name`, got nothing", "base.data.name"),
         (
             {"base/schedule": {"type": "step", "milestones": [16]}},
