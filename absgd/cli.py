@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from absgd import records
 from absgd.config import RunConfig
 from absgd.errors import UserError, nearest
+from absgd.recipes import load_recipe
 from absgd.records import EpochRecord, TestMetrics
 from absgd.terminal import EXIT_FAILED, EXIT_INTERRUPTED, plain_messages, warn
 from absgd.yaml_text import parse_yaml
@@ -30,11 +31,17 @@ def train(
     config: Annotated[
         Path | None, typer.Option(help="YAML file of a run, such as runs/NAME/best/SCENARIO.yaml.")
     ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="In place of --config: a shipped run, such as cifar10_exp_0.1."),
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Replace one setting, e.g. loss.name=ce. May be repeated."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the run record; default runs/<name of the file>.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run record; default runs/<name of file or recipe>.")
+    ] = None,
     resume: Annotated[Path | None, typer.Option(help="Continue the run recorded in this folder.")] = None,
     device: Annotated[Literal["auto", "cpu", "cuda"] | None, typer.Option(help="Replaces device.type.")] = None,
     metric: Annotated[
@@ -42,6 +49,7 @@ def train(
         typer.Option(help=f"Validation metric of the best checkpoint; default {records.DEFAULT_METRIC}."),
     ] = None,
     test: Annotated[bool, typer.Option("--test", help="Read the test set once, after the last epoch.")] = False,
+    show: Annotated[bool, typer.Option("--show", help="Print the whole configuration and train nothing.")] = False,
 ) -> None:
     """Train one configuration and record it.
 
@@ -52,9 +60,13 @@ def train(
     """
     with plain_messages("absgd-train"):
         if resume:
-            folder, trainer = _continued(resume, device, config, set_, out, metric)
+            folder, trainer = _continued(resume, device, config, recipe, set_, out, metric, show)
         else:
-            folder, trainer = _started(config, set_, out, metric, device)
+            run, name = _configured(config, recipe, set_, device)
+            if show:
+                print(run.to_yaml(), end="")
+                return
+            folder, trainer = _started(run, out or Path("runs") / name, metric or records.DEFAULT_METRIC)
         _run(folder, trainer, read_test=test)
 
 
@@ -63,19 +75,28 @@ def main() -> None:
     app()
 
 
-def _started(
-    config_path: Path | None, set_: list[str] | None, out: Path | None, metric: str | None, device: str | None
-) -> tuple[RunFolder, Trainer]:
-    if config_path is None:
-        raise UserError("expected `--config FILE` or `--resume DIR`, got neither")
-    config = RunConfig.from_yaml(config_path)
+def _configured(
+    path: Path | None, recipe: str | None, set_: list[str] | None, device: str | None
+) -> tuple[RunConfig, str]:
+    """The run that the options ask for, and the name it is recorded under."""
+    if path is not None and recipe is not None:
+        raise UserError("expected `--config FILE` or `--recipe NAME`, got both")
+    if path is not None:
+        config, name = RunConfig.from_yaml(path), path.stem
+    elif recipe is not None:
+        config, name = load_recipe(recipe), recipe
+    else:
+        raise UserError("expected `--config FILE`, `--recipe NAME` or `--resume DIR`, got none of them")
     if set_:
         config = config.with_values(_settings(set_), "--set")
     if device:
         config = config.with_values({"device.type": device}, "--device")
     for sentence in config.unused_settings():
         warn(sentence)
-    path = out or Path("runs") / config_path.stem
+    return config, name
+
+
+def _started(config: RunConfig, path: Path, metric: str) -> tuple[RunFolder, Trainer]:
     if path.exists():
         raise UserError(f"{path} exists: continue it with `--resume {path}` or give another `--out`")
 
@@ -83,14 +104,17 @@ def _started(
     from absgd.training import RunFolder, Trainer
 
     trainer = Trainer(config, load_splits(config))
-    folder = RunFolder.create(path, config, _checked_metric(metric or records.DEFAULT_METRIC))
+    folder = RunFolder.create(path, config, _checked_metric(metric))
     folder.write_status("running", trainer)
     return folder, trainer
 
 
 def _continued(resume: Path, device: str | None, *fixed_by_the_record: object) -> tuple[RunFolder, Trainer]:
     if any(fixed_by_the_record):
-        raise UserError("expected `--resume` without --config, --set, --out and --metric: the record has them")
+        raise UserError(
+            "expected `--resume` without --config, --recipe, --set, --out, --metric and --show: "
+            "the record has what they say"
+        )
 
     from absgd.datasets import load_splits
     from absgd.training import RunFolder, Trainer
@@ -132,6 +156,7 @@ def _run(folder: RunFolder, trainer: Trainer, read_test: bool) -> None:
             for record in trainer.epochs():
                 folder.add_epoch(record, trainer)
                 show(record)
+        folder.write_status("completed", trainer)
         test = trainer.test(load_test(trainer.config)) if read_test else None
     except Diverged as error:
         folder.write_status("diverged", trainer, str(error))

@@ -9,153 +9,29 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, model_validator
 
 from absgd.errors import UserError, broken_rule, nearest, validated
+from absgd.run_rules import broken_run_rules, unused_run_settings
+from absgd.sections import (
+    AttentionConfig,
+    AugmentationConfig,
+    ClassBalanceConfig,
+    Count,
+    DataConfig,
+    DeviceConfig,
+    ImbalanceConfig,
+    LossConfig,
+    ModelConfig,
+    NoiseConfig,
+    OptimizerConfig,
+    ScheduleConfig,
+    Section,
+    SeedConfig,
+)
 from absgd.yaml_text import dump_yaml, read_yaml
-
-DatasetName = Literal["digits", "fashion_mnist", "cifar10", "cifar100"]
-ModelName = Literal["resnet8", "resnet14", "resnet20", "resnet32", "resnet44", "resnet56"]
-LossName = Literal["ce", "abce"]
-Fraction = Annotated[float, Field(gt=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-Epoch = Annotated[int, Field(ge=0)]
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
-
-
-def _epoch_or_switch(value: object) -> object:
-    if value == "switch" or (type(value) is int and value >= 0):
-        return value
-    raise broken_rule("", f"expected `from_epoch` to be an epoch or `switch`, got {value!r}")
-
-
-EpochOrSwitch = Annotated[Epoch | Literal["switch"], BeforeValidator(_epoch_or_switch)]
-
-
-class Section(BaseModel):
-    """A frozen group of settings; unknown keys and loosely typed values are refused."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
-
-
-class DataConfig(Section):
-    name: DatasetName
-    """Data set."""
-    root: str | None = None
-    """Folder of the data files; without it, the places the data set's documentation names."""
-    download: bool = False
-    """Let torchvision download the files when they are absent."""
-    val_per_class: Count = 30
-    """Validation images of each class, cut from the training images before anything else."""
-    n_max: Count | None = None
-    """Cap on training images per class, applied before imbalance."""
-
-
-class ImbalanceConfig(Section):
-    type: Literal["none", "exp", "step"] = "none"
-    """How class sizes fall: not at all, exponentially, or in one step at half the classes."""
-    ratio: Fraction = 1.0
-    """Smallest class over largest (rho)."""
-
-
-class NoiseConfig(Section):
-    type: Literal["none", "symmetric"] = "none"
-    """`symmetric`: an exact fraction of every class moves to a uniformly drawn other class."""
-    rate: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Fraction of each class whose labels are changed."""
-    validation: Literal["noisy", "clean"] = "noisy"
-    """Whether the validation labels carry the same noise, as they do in practice."""
-
-
-class AugmentationConfig(Section):
-    pad: Annotated[int, Field(ge=0)] | None = None
-    """Zero padding in pixels before a random crop to the original size; null: the data set's own."""
-    flip: bool | None = None
-    """Random horizontal flip; null: the data set's own."""
-
-
-class ModelConfig(Section):
-    name: ModelName = "resnet32"
-    """CIFAR ResNet by depth."""
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Probability of dropping a feature before the classifier."""
-
-
-class LossConfig(Section):
-    name: LossName = "abce"
-    """Base criterion, with `ab` in front for attention weights over it."""
-
-    @property
-    def is_attentive(self) -> bool:
-        """Whether attention weights stand over the base criterion."""
-        return self.name.startswith("ab")
-
-    @property
-    def base(self) -> str:
-        """Name of the base criterion.
-
-        >>> LossConfig(name="abce").base
-        'ce'
-        """
-        return self.name.removeprefix("ab")
-
-
-class AttentionConfig(Section):
-    lam: float
-    """lambda, non-zero: positive weighs hard samples more, negative less; large is plain SGD."""
-    gamma: Fraction
-    """Weight of the newest batch in the moving average."""
-    ab_alpha: Fraction
-    """abAlpha: weights sum to about 1 / ab_alpha in the steady state."""
-    switch_epoch: Epoch
-    """First epoch of stage two, counted from 0."""
-
-
-class ClassBalanceConfig(Section):
-    type: Literal["none", "reweight"] = "none"
-    """`reweight`: the base criterion is weighted by effective number."""
-    beta: Annotated[float, Field(ge=0, lt=1)] = 0.9999
-    """beta of the effective number (1 - beta^n) / (1 - beta)."""
-    from_epoch: EpochOrSwitch = 0
-    """First epoch at which class weights act; `switch`: with stage two."""
-
-
-class OptimizerConfig(Section):
-    lr: Annotated[float, Field(gt=0)] = 0.1
-    """Base learning rate."""
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    """Momentum of SGD."""
-    weight_decay: Annotated[float, Field(ge=0)] = 2e-4
-    """L2 penalty."""
-
-
-class ScheduleConfig(Section):
-    type: Literal["constant", "step", "cosine"] = "constant"
-    """Course of the learning rate after the warm-up."""
-    warmup_epochs: Epoch = 0
-    """Epochs over which the learning rate rises linearly; epoch e < warmup_epochs uses (e + 1) / warmup_epochs."""
-    milestones: Annotated[tuple[Epoch, ...], Field(strict=False)] = ()
-    """`step`: epochs from which the learning rate is multiplied by `factor` once more."""
-    factor: Fraction = 0.1
-    """`step`: the multiplier at each milestone."""
-
-
-class SeedConfig(Section):
-    data: Seed = 0
-    """Decides validation cut, imbalance and noise."""
-    train: Seed = 0
-    """Decides initial weights, batch order, augmentation and dropout."""
-
-
-class DeviceConfig(Section):
-    type: Literal["auto", "cpu", "cuda"] = "auto"
-    """`auto`: the GPU when there is one."""
-    threads: Count | None = None
-    """CPU threads of torch; null: torch's own choice. On CPU the same number gives the same bits."""
 
 
 class RunConfig(Section):
@@ -181,7 +57,7 @@ class RunConfig(Section):
 
     @model_validator(mode="after")
     def _check_rules(self) -> RunConfig:
-        for key, message in _broken_rules(self):
+        for key, message in broken_run_rules(self):
             raise broken_rule(key, message)
         return self
 
@@ -224,9 +100,15 @@ class RunConfig(Section):
 
     def unused_settings(self) -> list[str]:
         """Sentences about settings that are given but do not act in this run."""
-        if self.attention is not None and not self.loss.is_attentive:
-            return [f"loss `{self.loss.name}` has no attention weights: `attention` is not used"]
-        return []
+        return list(unused_run_settings(self))
+
+    @property
+    def class_balance_epoch(self) -> int:
+        """First epoch at which class balance acts, `switch` resolved."""
+        if self.class_balance.from_epoch != "switch":
+            return self.class_balance.from_epoch
+        assert self.attention is not None, "a rule refuses `switch` without attention"
+        return self.attention.switch_epoch
 
     def stage_one(self) -> RunConfig:
         """The part that decides stage one: what lam, gamma, ab_alpha and switch_epoch cannot change.
@@ -240,53 +122,11 @@ class RunConfig(Section):
         return RunConfig.from_dict({**self.to_dict(), **plain})
 
     def stage_one_key(self) -> str:
-        """Hash (16 hex digits) of `stage_one`; where the data lies does not enter it."""
+        """Hash (16 hex digits) of `stage_one`; where the data lies and who reads it do not enter."""
         decisive = self.stage_one().to_dict()
-        del decisive["data"]["root"], decisive["data"]["download"]
+        for place in ("root", "download", "workers"):
+            del decisive["data"][place]
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _broken_rules(config: RunConfig) -> Iterator[tuple[str, str]]:
-    """Key and message of every rule between fields that `config` breaks."""
-    epochs, attention, balance, schedule = config.epochs, config.attention, config.class_balance, config.schedule
-    if config.loss.is_attentive and attention is None:
-        yield "attention", f"expected `attention` with loss `{config.loss.name}`, got nothing"
-    if attention is not None and attention.lam == 0:
-        yield "attention.lam", "expected `lam` != 0, got 0"
-    if attention is not None and attention.switch_epoch >= epochs:
-        yield (
-            "attention.switch_epoch",
-            f"expected `switch_epoch` < `epochs` ({epochs}), got {attention.switch_epoch}",
-        )
-    if config.imbalance.type == "none" and config.imbalance.ratio != 1:
-        yield "imbalance.ratio", f"expected `ratio` = 1 with imbalance type `none`, got {config.imbalance.ratio}"
-    if config.noise.type == "none" and config.noise.rate != 0:
-        yield "noise.rate", f"expected `rate` = 0 with noise type `none`, got {config.noise.rate}"
-    if balance.type == "none" and balance.from_epoch != 0:
-        yield "class_balance.from_epoch", "expected `from_epoch` only with class balance type `reweight`"
-    if balance.from_epoch == "switch" and not config.loss.is_attentive:
-        yield (
-            "class_balance.from_epoch",
-            f"expected an epoch, got `switch`: loss `{config.loss.name}` has no stage two",
-        )
-    if isinstance(balance.from_epoch, int) and balance.from_epoch >= epochs:
-        yield "class_balance.from_epoch", f"expected `from_epoch` < `epochs` ({epochs}), got {balance.from_epoch}"
-    yield from _broken_schedule_rules(schedule, epochs)
-
-
-def _broken_schedule_rules(schedule: ScheduleConfig, epochs: int) -> Iterator[tuple[str, str]]:
-    milestones = schedule.milestones
-    if schedule.warmup_epochs >= epochs:
-        yield "schedule.warmup_epochs", f"expected `warmup_epochs` < `epochs` ({epochs}), got {schedule.warmup_epochs}"
-    if (schedule.type == "step") != bool(milestones):
-        yield (
-            "schedule.milestones",
-            f"expected milestones with schedule `step` only, got {list(milestones)} with `{schedule.type}`",
-        )
-    if list(milestones) != sorted(set(milestones)):
-        yield "schedule.milestones", f"expected `milestones` in rising order, got {list(milestones)}"
-    if milestones and milestones[-1] >= epochs:
-        yield "schedule.milestones", f"expected every milestone < `epochs` ({epochs}), got {milestones[-1]}"
 
 
 def merge_dotted(data: Mapping[str, Any], values: Mapping[str, Any], source: str) -> dict[str, Any]:

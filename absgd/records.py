@@ -70,6 +70,12 @@ class EpochRecord:
     """log of the moving average u after the epoch; None before stage two."""
     mean_weight: tuple[float | None, ...]
     """Mean of B * p_i over the epoch's samples of each class: 1 everywhere in stage one."""
+    mean_weight_clean: float | None
+    """Mean of B * p_i over the epoch's samples whose labels noise left as they were; None where there are none."""
+    mean_weight_changed: float | None
+    """Mean of B * p_i over the epoch's samples whose labels noise changed; None where there are none."""
+    kept_fraction: float | None
+    """tce: fraction of the training samples kept in the epoch; None for other losses."""
     train_s: float
     """Seconds of training, evaluation not counted."""
     val_s: float
@@ -95,6 +101,12 @@ CONFIG_COLUMNS: dict[str, tuple[str, pa.DataType]] = {
     "data_download": ("data.download", pa.bool_()),
     "val_per_class": ("data.val_per_class", pa.int64()),
     "n_max": ("data.n_max", pa.int64()),
+    "validation": ("data.validation", pa.string()),
+    "data_mean": ("data.mean", pa.list_(pa.float64())),
+    "data_std": ("data.std", pa.list_(pa.float64())),
+    "data_side": ("data.side", pa.int64()),
+    "data_workers": ("data.workers", pa.int64()),
+    "on_bad_image": ("data.on_bad_image", pa.string()),
     "imbalance_type": ("imbalance.type", pa.string()),
     "imbalance_ratio": ("imbalance.ratio", pa.float64()),
     "noise_type": ("noise.type", pa.string()),
@@ -102,19 +114,34 @@ CONFIG_COLUMNS: dict[str, tuple[str, pa.DataType]] = {
     "noise_validation": ("noise.validation", pa.string()),
     "augmentation_pad": ("augmentation.pad", pa.int64()),
     "augmentation_flip": ("augmentation.flip", pa.bool_()),
+    "augmentation_rotation_deg": ("augmentation.rotation_deg", pa.float64()),
     "model": ("model.name", pa.string()),
     "dropout": ("model.dropout", pa.float64()),
+    "head": ("model.head", pa.string()),
+    "weights": ("model.weights", pa.string()),
     "loss": ("loss.name", pa.string()),
+    "focal_gamma": ("loss.focal_gamma", pa.float64()),
+    "ldam_max_margin": ("loss.ldam_max_margin", pa.float64()),
+    "ldam_scale": ("loss.ldam_scale", pa.float64()),
+    "sce_alpha": ("loss.sce_alpha", pa.float64()),
+    "sce_beta": ("loss.sce_beta", pa.float64()),
+    "tce_q": ("loss.tce_q", pa.float64()),
+    "tce_k": ("loss.tce_k", pa.float64()),
+    "tce_prune_from": ("loss.tce_prune_from", pa.int64()),
+    "class_tau": ("loss.class_tau", pa.float64()),
     "lam": ("attention.lam", pa.float64()),
     "gamma": ("attention.gamma", pa.float64()),
     "ab_alpha": ("attention.ab_alpha", pa.float64()),
     "switch_epoch": ("attention.switch_epoch", pa.int64()),
+    "add_uniform": ("attention.add_uniform", pa.bool_()),
     "class_balance": ("class_balance.type", pa.string()),
     "class_balance_beta": ("class_balance.beta", pa.float64()),
     "class_balance_from_epoch": ("class_balance.from_epoch", pa.string()),
     "lr": ("optimizer.lr", pa.float64()),
     "momentum": ("optimizer.momentum", pa.float64()),
     "weight_decay": ("optimizer.weight_decay", pa.float64()),
+    "fc1_weight_decay": ("optimizer.fc1_weight_decay", pa.float64()),
+    "grad_clip": ("optimizer.grad_clip", pa.float64()),
     "schedule": ("schedule.type", pa.string()),
     "warmup_epochs": ("schedule.warmup_epochs", pa.int64()),
     "milestones": ("schedule.milestones", pa.list_(pa.int64())),
@@ -173,6 +200,9 @@ EPOCH_SCHEMA = pa.schema(
         ("val_recall", _PER_CLASS),
         ("log_u", pa.float64()),
         ("mean_weight", _PER_CLASS),
+        ("mean_weight_clean", pa.float64()),
+        ("mean_weight_changed", pa.float64()),
+        ("kept_fraction", pa.float64()),
         ("train_s", pa.float64()),
         ("val_s", pa.float64()),
         ("images_per_s", pa.float64()),

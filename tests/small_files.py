@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 Pixels = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
@@ -107,3 +108,87 @@ def _opcodes(value: Any) -> bytes:
             content = b"T" + struct.pack("<I", value.nbytes) + value.tobytes()
             return empty + b"(K\x01" + shape + dtype + b"\x89" + content + b"tb"
     raise TypeError(type(value))
+
+
+def write_imagefolder(
+    root: Path, num_classes: int, per_class: int, *, val_per_class: int = 2, test_per_class: int = 2, side: int = 20
+) -> Path:
+    """root/{train,val,test}/class_<c>/image_<i>.png; returns `root`."""
+    sizes = {"train": per_class, "val": val_per_class, "test": test_per_class}
+    for seed, (part, size) in enumerate(sizes.items()):
+        pixels, labels = random_images(num_classes, size, (side, side, 3), seed)
+        for index, (image, label) in enumerate(zip(pixels, labels, strict=True)):
+            write_image(root / part / f"class_{label}" / f"image_{index}.png", image)
+    return root
+
+
+LIST_NAMES = {
+    "imagenet_lt": {"train": "ImageNet_LT_train.txt", "val": "ImageNet_LT_val.txt", "test": "ImageNet_LT_test.txt"},
+    "places_lt": {"train": "Places_LT_train.txt", "val": "Places_LT_val.txt", "test": "Places_LT_test.txt"},
+    "inaturalist18": {"train": "iNaturalist18_train.txt", "test": "iNaturalist18_val.txt"},
+    "clothing1m": {"train": "noisy_train_kv.txt", "val": "clean_val_kv.txt", "test": "clean_test_kv.txt"},
+}
+"""Lists of each data set that comes as lists, by part."""
+
+
+def write_listed(
+    root: Path, name: str, num_classes: int, per_class: int, *, val_per_class: int = 2, test_per_class: int = 2
+) -> Path:
+    """The lists of data set `name` in `root`, and JPEG files below root/images; returns `root`."""
+    sizes = {"train": per_class, "val": val_per_class, "test": test_per_class}
+    for seed, (part, list_name) in enumerate(LIST_NAMES[name].items()):
+        pixels, labels = random_images(num_classes, sizes[part], (24, 20, 3), seed)
+        lines = []
+        for index, (image, label) in enumerate(zip(pixels, labels, strict=True)):
+            path = f"images/{part}/{label}/image {index}.jpg"
+            write_image(root / path, image)
+            lines.append(f"{path} {label}\n")
+        (root / list_name).write_text("".join(lines))
+    return root
+
+
+def write_clothing1m(root: Path, per_class: int, *, published: bool = False, val_per_class: int = 2) -> Path:
+    """Clothing1M's 14 classes as key-value lists in `root`, or as published, in root/annotations; returns `root`."""
+    write_listed(root, "clothing1m", 14, per_class, val_per_class=val_per_class)
+    if not published:
+        return root
+    folder = root / "annotations"
+    folder.mkdir()
+    labels = {"noisy_label_kv.txt": "", "clean_label_kv.txt": ""}
+    for name in LIST_NAMES["clothing1m"].values():
+        content = (root / name).read_text()
+        keys = "".join(f"{line.rpartition(' ')[0]}\n" for line in content.splitlines())
+        (folder / name.replace("_kv", "_key_list")).write_text(keys)
+        labels["noisy_label_kv.txt" if name.startswith("noisy") else "clean_label_kv.txt"] += content
+        (root / name).unlink()
+    for name, content in labels.items():
+        (folder / name).write_text(content)
+    return root
+
+
+def write_tiny_imagenet(root: Path, num_classes: int, per_class: int, test_per_class: int = 2) -> Path:
+    """root/tiny-imagenet-200 with wnids.txt, train and val as published; returns `root`."""
+    folder = root / "tiny-imagenet-200"
+    wnids = [f"n{number:08d}" for number in np.random.default_rng(0).permutation(num_classes)]
+    for label, pixels in enumerate(_by_class(random_images(num_classes, per_class, (64, 64, 3), seed=0))):
+        for index, image in enumerate(pixels):
+            write_image(folder / "train" / wnids[label] / "images" / f"{wnids[label]}_{index}.JPEG", image)
+    pixels, labels = random_images(num_classes, test_per_class, (64, 64, 3), seed=1)
+    lines = []
+    for index, (image, label) in enumerate(zip(pixels, labels, strict=True)):
+        write_image(folder / "val" / "images" / f"val_{index}.JPEG", image)
+        lines.append(f"val_{index}.JPEG\t{wnids[label]}\t0\t0\t63\t63\n")
+    (folder / "val" / "val_annotations.txt").write_text("".join(lines))
+    (folder / "wnids.txt").write_text("".join(f"{wnid}\n" for wnid in wnids))
+    return root
+
+
+def write_image(path: Path, pixels_HWC: Pixels) -> None:
+    """An image file in the format that the name ends with."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels_HWC).save(path)
+
+
+def _by_class(images: tuple[Pixels, Labels]) -> list[Pixels]:
+    pixels, labels = images
+    return [pixels[labels == label] for label in range(labels.max() + 1)]

@@ -6,11 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pydantic
 import pytest
 
+from absgd.config import RunConfig
+from absgd.recipes import load_recipe
 from absgd.yaml_text import read_yaml
-from tune_runs.draws import control_config, points_inside
+from tune_runs.draws import control_config, points_inside, run_settings, suggest
 from tune_runs.early_stopping import early_stopping
 from tune_runs.preview import preview
 from tune_runs.space_files import load_space, shipped_spaces, space_schema
@@ -22,12 +25,13 @@ NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 def test_shipped_spaces_are_those_of_the_folder() -> None:
     assert list(shipped_spaces()) == NAMES
     assert {"cifar10", "cifar100", "fashion_mnist", "fashion_mnist_small", "quickstart"} <= set(NAMES)
+    assert {"noisy_cifar10", "noisy_cifar100", "clothing1m"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_shipped_space_loads(name: str) -> None:
     space = load_space(name)
-    numbers = preview(space, num_cpus=8, num_gpus=2)
+    numbers = preview(space, [(8, 2)])
     assert space.name == name
     assert numbers.rungs, "early stopping has something to stop"
     assert numbers.concurrent > 0
@@ -112,3 +116,71 @@ def test_cifar_spaces_hold_the_recipe(name: str, batch_size: int, dropout: float
     assert space.base["class_balance"] == {"type": "reweight", "beta": 0.9999, "from_epoch": "switch"}
     assert points_inside(space).inside[0] == first
     assert early_stopping(space).rungs == (181, 183, 189)
+
+
+@pytest.mark.parametrize("name", ["noisy_cifar10", "noisy_cifar100", "clothing1m"])
+def test_noisy_spaces_draw_a_negative_lam_apart_from_its_sign(name: str) -> None:
+    space = load_space(name)
+    lam = space.search["lam"]
+    assert (lam.sign, lam.log, lam.magnitudes[0] > 0) == ((-1,), True, True)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    for scenario in space.scenario_list:
+        trial = study.ask()
+        attention = suggest(space, scenario, trial).attention
+        assert attention is not None
+        assert attention.lam == -trial.params["lam_magnitude"]
+        assert attention.add_uniform
+
+
+@pytest.mark.parametrize("name", ["noisy_cifar10", "noisy_cifar100", "clothing1m"])
+def test_enqueued_points_of_noisy_spaces_are_whole_runs(name: str) -> None:
+    space = load_space(name)
+    for point in points_inside(space).inside:
+        assert set(point) == set(space.search), "nothing is left for the sampler to fill in"
+        for scenario in space.scenario_list:
+            config = RunConfig.from_dict(run_settings(space, scenario, point))
+            assert not config.unused_settings()
+
+
+def test_noisy_cifar10_holds_the_recipe() -> None:
+    space = load_space("noisy_cifar10")
+    names = ["cifar10-symmetric-0.2", "cifar10-symmetric-0.4", "cifar10-cifar10_pairs-0.4"]
+    assert [scenario.name for scenario in space.scenario_list] == names
+    control = control_config(space, space.scenario_list[0])
+    assert (control.model.name, control.loss.name, control.epochs, control.batch_size) == ("cnn8", "sce", 120, 128)
+    assert (control.data.mean, control.data.std) == ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
+    assert (control.schedule.milestones, control.schedule.factor) == ((40, 80), 0.1)
+    optimizer = control.optimizer
+    assert (optimizer.weight_decay, optimizer.fc1_weight_decay, optimizer.grad_clip) == (5e-3, 0.01, 5)
+    assert (control.loss.sce_beta, control.noise.validation) == (2, "noisy")
+    shared = {"gamma": 0.9, "ab_alpha": 0.5, "switch_epoch": 80}
+    symmetric = {"lam": -0.5, "optimizer.lr": 0.01, "loss.sce_alpha": 0.1, "loss.class_tau": 0, **shared}
+    pairs = {"lam": -2.0, "optimizer.lr": 0.001, "loss.sce_alpha": 6, "loss.class_tau": 1, **shared}
+    assert points_inside(space).inside == (symmetric, pairs)
+    assert early_stopping(space).rungs == (91, 93, 99, 117)
+
+
+def test_noisy_cifar100_holds_the_recipe() -> None:
+    space = load_space("noisy_cifar100")
+    kinds = [(scenario.settings["noise.type"], scenario.settings["noise.rate"]) for scenario in space.scenario_list]
+    rotations = [("cifar100_superclasses", 0.4), ("cifar100_blocks", 0.4)]
+    assert kinds == [("symmetric", 0.2), ("symmetric", 0.4), *rotations]
+    control = control_config(space, space.scenario_list[0])
+    assert (control.model.name, control.augmentation.rotation_deg) == ("resnet34_cifar", 20)
+    assert (control.loss.name, control.loss.sce_alpha, control.loss.sce_beta) == ("sce", 2, 0)
+    assert (control.optimizer.lr, control.optimizer.weight_decay, control.optimizer.grad_clip) == (0.01, 1e-2, 5)
+    assert (control.schedule.milestones, control.epochs, control.batch_size) == ((40, 80), 120, 128)
+    point = {"lam": -5.0, "gamma": 0.5, "ab_alpha": 0.5, "switch_epoch": 80, "loss.class_tau": 1}
+    assert points_inside(space).inside == (point,)
+
+
+def test_clothing1m_tries_the_recipes_first() -> None:
+    space = load_space("clothing1m")
+    (scenario,) = space.scenario_list
+    elsewhere = {"device": load_recipe("clothing1m_abce").device.model_dump()}
+    for point in points_inside(space).inside:
+        recipe = load_recipe(f"clothing1m_{point['loss.name']}")
+        drawn = RunConfig.from_dict({**run_settings(space, scenario, point), **elsewhere})
+        same_size = {"data.side": 224, "augmentation.flip": True}  # what the data set's own are, said in the recipe
+        assert drawn.with_values(same_size) == recipe
+    assert early_stopping(space).rungs == (7, 9)

@@ -9,7 +9,8 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from absgd.config import LossConfig, RunConfig, merge_dotted
+from absgd.config import RunConfig, merge_dotted
+from absgd.sections import LossConfig
 from tune_runs.parameters import Scalar
 from tune_runs.settings import is_given, setting_of, setting_value
 from tune_runs.space import Scenario, SearchSpace

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from absgd.config import Section
 from absgd.errors import broken_rule
+from absgd.sections import Section
 
 if TYPE_CHECKING:
     from optuna.trial import Trial

@@ -13,8 +13,9 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from absgd.config import AttentionConfig, RunConfig, setting_keys
+from absgd.config import RunConfig, setting_keys
 from absgd.errors import nearest
+from absgd.sections import AttentionConfig
 
 SHORT_NAMES = {name: f"attention.{name}" for name in AttentionConfig.model_fields}
 """Name in a space -> setting of RunConfig, for the settings that ABSGD is about."""

@@ -14,8 +14,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from absgd.config import Count, Section, Seed, merge_dotted
+from absgd.config import merge_dotted
 from absgd.records import DEFAULT_METRIC
+from absgd.sections import Count, Section, Seed
 from tune_runs.parameters import Parameter, ScalarField
 from tune_runs.settings import is_whole, searchable_names, setting_of, setting_value
 from tune_runs.space_fields import Duration, Metric, PartialData, PartialImbalance, PartialNoise, PartialRun, Slug

@@ -18,9 +18,10 @@ from pydantic import (
     create_model,
 )
 
-from absgd.config import DataConfig, ImbalanceConfig, NoiseConfig, RunConfig, Section
+from absgd.config import RunConfig
 from absgd.errors import broken_rule, nearest
 from absgd.records import METRICS
+from absgd.sections import DataConfig, ImbalanceConfig, NoiseConfig, Section
 from tune_runs.settings import section_model
 
 

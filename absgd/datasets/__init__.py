@@ -1,25 +1,49 @@
 """Data sets: reading, imbalance, noise, splits, and batches on the training device."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from absgd.datasets.batches import Batch, Batches
 from absgd.datasets.build import DATASETS, DatasetSpec
+from absgd.datasets.build_batches import build_batches
+from absgd.datasets.disk_batches import DiskBatches
+from absgd.datasets.image_files import ImageFiles
 from absgd.datasets.images import Images
 from absgd.datasets.imbalance import class_counts, subsample
 from absgd.datasets.noise import NoisyLabels, add_noise
 from absgd.datasets.splits import SplitIndices, Splits, load_splits, load_test, split_indices
 
+if TYPE_CHECKING:
+    from absgd.datasets.published import IMBALANCECIFAR10, IMBALANCECIFAR100
+
 __all__ = [
     "DATASETS",
+    "IMBALANCECIFAR10",
+    "IMBALANCECIFAR100",
     "Batch",
     "Batches",
     "DatasetSpec",
+    "DiskBatches",
+    "ImageFiles",
     "Images",
     "NoisyLabels",
     "SplitIndices",
     "Splits",
     "add_noise",
+    "build_batches",
     "class_counts",
     "load_splits",
     "load_test",
     "split_indices",
     "subsample",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The published package's data sets, imported when first used: importing torchvision is slow."""
+    if name not in ("IMBALANCECIFAR10", "IMBALANCECIFAR100"):
+        raise AttributeError(f"module 'absgd.datasets' has no attribute {name!r}")
+    from absgd.datasets import published
+
+    return getattr(published, name)

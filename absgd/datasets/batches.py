@@ -1,4 +1,4 @@
-"""Batches on the training device: drawn, cropped, flipped and normalised a whole batch at a time.
+"""Batches on the training device: drawn, cropped, flipped, rotated and normalised a whole batch at a time.
 
 Shape legend: N images resident on the device, B images of a batch, C channels, H rows, W columns.
 """
@@ -14,8 +14,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from absgd.config import RunConfig
-from absgd.datasets.build import DATASETS, augmentation_of
+from absgd.datasets.build import DATASETS, augmentation_of, normalisation_of
 from absgd.datasets.images import Images, Labels, Pixels
+from absgd.datasets.sampling import EpochOrder
 from absgd.randomness import torch_generator
 
 
@@ -35,42 +36,39 @@ class Batches:
 
     Args:
         images: on the CPU their arrays are used as they are, without a copy, and never written to.
-        config: `data.name` gives the normalisation, `augmentation` what is done to training batches.
+        config: `data` gives the normalisation, `augmentation` what is done to training batches, `class_balance` whether
+            an epoch is a permutation or draws by class weight.
         device: where the images lie and the batches are made.
 
     Raises:
-        UserError: if the padding exceeds the side of the images.
+        UserError: if the padding exceeds the side of the images, or `data.mean` and `data.std` have not one value for
+            each channel.
     """
 
     def __init__(self, images: Images, config: RunConfig, device: torch.device) -> None:
         spec = DATASETS[config.data.name]
         self._pad, self._flip = augmentation_of(config.augmentation, spec)
+        self._rotation_deg = config.augmentation.rotation_deg
         self._device = device
         self._images_NCHW = _shared_tensor(images.images_NCHW).to(device)
         self._labels_N = _shared_tensor(images.labels_N).to(device)
-        self._mean = torch.tensor(spec.mean, device=device).view(-1, 1, 1)
-        self._std = torch.tensor(spec.std, device=device).view(-1, 1, 1)
+        self._order = EpochOrder(images.labels_N, config, device)
+        self._mean, self._std = (
+            torch.tensor(values, device=device).view(-1, 1, 1) for values in normalisation_of(config.data, spec)
+        )
 
     def training(self, seed: int, epoch: int, batch_size: int) -> Iterator[Batch]:
-        """One epoch: every image once, in random order, augmented; the last batch may be smaller.
+        """One epoch in its random order, augmented: as many images as there are; the last batch may be smaller.
 
-        Order and augmentation depend on (seed, epoch) and the type of the device alone, and an image's
-        augmentation on its place in the order, not on the batch size.
+        Every image comes once, except where `class_balance` draws them by class weight. Order and augmentation depend
+        on (seed, epoch) and the type of the device alone, and an image's augmentation on its place in the order, not on
+        the batch size.
         """
-        num_images = len(self._labels_N)
-        order_N = torch.randperm(
-            num_images, generator=torch_generator(seed, "order", epoch, self._device), device=self._device
-        )
-        generator = torch_generator(seed, "augmentation", epoch, self._device)
-        shifts_N2 = torch.randint(2 * self._pad + 1, (num_images, 2), generator=generator, device=self._device)
-        flips_N = torch.rand(num_images, generator=generator, device=self._device) < 0.5
-        for start in range(0, num_images, batch_size):
+        order_N = self._order.of(seed, epoch)
+        moves = self._moves(len(order_N), torch_generator(seed, "augmentation", epoch, self._device))
+        for start in range(0, len(order_N), batch_size):
             step = slice(start, start + batch_size)
-            images_BCHW = self._images_NCHW[order_N[step]]
-            if self._pad:
-                images_BCHW = crop_padded(images_BCHW, self._pad, shifts_N2[step])
-            if self._flip:
-                images_BCHW = flip_some(images_BCHW, flips_N[step])
+            images_BCHW = self._augmented(self._images_NCHW[order_N[step]], moves, step)
             yield self._batch(images_BCHW, order_N[step])
 
     def evaluation(self, batch_size: int) -> Iterator[Batch]:
@@ -80,9 +78,32 @@ class Batches:
             step = slice(start, start + batch_size)
             yield self._batch(self._images_NCHW[step], index_N[step])
 
+    def _moves(self, num_images: int, generator: torch.Generator) -> _Moves:
+        shifts_N2 = torch.randint(2 * self._pad + 1, (num_images, 2), generator=generator, device=self._device)
+        flips_N = torch.rand(num_images, generator=generator, device=self._device) < 0.5
+        turns_N = torch.rand(num_images, generator=generator, device=self._device) * 2 - 1
+        return _Moves(shifts_N2, flips_N, turns_N * self._rotation_deg)
+
+    def _augmented(self, images_BCHW: Tensor, moves: _Moves, step: slice) -> Tensor:
+        if self._pad:
+            images_BCHW = crop_padded(images_BCHW, self._pad, moves.shifts_N2[step])
+        if self._flip:
+            images_BCHW = flip_some(images_BCHW, moves.flips_N[step])
+        if self._rotation_deg:
+            images_BCHW = rotate(images_BCHW, moves.angles_deg_N[step])
+        return images_BCHW
+
     def _batch(self, images_BCHW: Tensor, index_B: Tensor) -> Batch:
         scaled_BCHW = images_BCHW.to(torch.float32).div_(255)
         return Batch(scaled_BCHW.sub_(self._mean).div_(self._std), self._labels_N[index_B], index_B)
+
+
+class _Moves(NamedTuple):
+    """How each place in an epoch's order is augmented; all are drawn, whichever are used."""
+
+    shifts_N2: Tensor
+    flips_N: Tensor
+    angles_deg_N: Tensor
 
 
 def crop_padded(images_BCHW: Tensor, pad: int, shifts_B2: Tensor) -> Tensor:
@@ -106,6 +127,29 @@ def crop_padded(images_BCHW: Tensor, pad: int, shifts_B2: Tensor) -> Tensor:
 def flip_some(images_BCHW: Tensor, flips_B: Tensor) -> Tensor:
     """Images mirrored left to right where `flips_B` (bool) says so."""
     return torch.where(flips_B[:, None, None, None], images_BCHW.flip(3), images_BCHW)
+
+
+def rotate(images_BCHW: Tensor, angles_deg_B: Tensor) -> Tensor:
+    """Images turned counter-clockwise about their centres, bilinear, with zeros where nothing was.
+
+    The pixel at offset (x, y) from the centre, y downwards, takes the value at
+    (x cos a - y sin a, x sin a + y cos a).
+
+    Args:
+        images_BCHW: any dtype.
+        angles_deg_B: floating.
+
+    Returns:
+        (B, C, H, W), float32, in the range of the values given.
+    """
+    height, width = images_BCHW.shape[2:]
+    angles_B = torch.deg2rad(angles_deg_B.to(torch.float32))
+    cos_B, sin_B, zero_B = angles_B.cos(), angles_B.sin(), torch.zeros_like(angles_B)
+    # affine_grid measures x and y in half widths and half heights.
+    rows = (cos_B, -sin_B * (height / width), zero_B, sin_B * (width / height), cos_B, zero_B)
+    theta_B23 = torch.stack(rows, dim=1).view(-1, 2, 3)
+    grid_BHW2 = F.affine_grid(theta_B23, list(images_BCHW.shape), align_corners=False)
+    return F.grid_sample(images_BCHW.to(torch.float32), grid_BHW2, align_corners=False)
 
 
 def _shared_tensor(array: Pixels | Labels) -> Tensor:

@@ -1,78 +1,94 @@
-"""What a run trains and validates on: validation cut first, then the cap and imbalance, then noise.
+"""What a run trains and validates on: validation apart first, then the cap and imbalance, then noise.
 
-Shape legend: N images of the split the field belongs to.
+Shape legend: N images of the split the field belongs to, M of its own validation part.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from absgd.config import ImbalanceConfig, NoiseConfig, RunConfig
-from absgd.datasets.build import DATASETS
+from absgd.config import RunConfig
+from absgd.datasets.build import DATASETS, DatasetSpec
+from absgd.datasets.image_files import ImageFiles, Paths
 from absgd.datasets.images import Images, Indices, Labels, Mask
 from absgd.datasets.imbalance import class_counts, subsample
 from absgd.datasets.noise import NoisyLabels, add_noise
 from absgd.errors import UserError
 from absgd.randomness import numpy_generator
+from absgd.sections import DataConfig, ImbalanceConfig, NoiseConfig
 
 
 @dataclass(frozen=True, eq=False)
 class Splits:
     """Training and validation images of a run. The test set is not here: `load_test` reads it."""
 
-    train: Images
+    train: Images | ImageFiles
     """After cap, imbalance and noise."""
-    val: Images
-    """The same number of images of each class, by their clean labels."""
+    val: Images | ImageFiles
+    """Cut: the same number of images of each class, by their clean labels. Own: the data set's list, as it is."""
     class_counts: tuple[int, ...]
     """Training images of each class, after noise."""
     num_classes: int
     changed_N: Mask
     """Training labels that noise changed, bool."""
     hash: str
-    """sha256 over the data set's name and the indices and labels of training and validation, 64 hex digits."""
+    """sha256 over the data set's name and the indices and labels of training and validation, for images on disk their
+    relative paths too; 64 hex digits."""
 
 
 class SplitIndices(NamedTuple):
-    """Positions in the training part of a data set, int64, rising; the two share none."""
+    """Positions in the training part of a data set, int64, rising; the two share none.
+
+    With `data.validation: own` those of `val` are positions in the data set's own validation part.
+    """
 
     train: Indices
     val: Indices
 
 
 def load_splits(config: RunConfig) -> Splits:
-    """Reads the training part of the data set and makes the splits of `config` from it.
+    """Reads the training part of the data set, and its own validation part if asked for, and makes the splits.
 
     Everything drawn comes from `config.seeds.data`: the same config gives the same splits in any process.
-    The validation images do not depend on imbalance or noise, nor their noise on imbalance.
+    The validation images do not depend on imbalance or noise, nor their noise on imbalance. Validation labels of the
+    data set's own get no noise: they are what its authors took care to have.
 
     Raises:
-        UserError: if the data cannot be read, `val_per_class` leaves a class without training images, or
-            imbalance leaves a class empty.
+        UserError: if the data cannot be read, the data set has no validation part where its own is asked for,
+            `val_per_class` leaves a class without training images, or imbalance leaves a class empty.
     """
     spec = DATASETS[config.data.name]
+    own = _own_validation(spec, config.data) if config.data.validation == "own" else None
     pool = spec.read(config.data, "train")
-    index = split_indices(pool.labels_N, config, spec.num_classes)
+    num_classes = _num_classes(pool, spec)
+    if own is None:
+        index = split_indices(pool.labels_N, config, num_classes)
+    else:
+        index = own_indices(pool.labels_N, len(own), config, num_classes)
+    val_pool = pool if own is None else own
     train_noise, val_noise = numpy_generator(config.seeds.data, "noise").spawn(2)
-    train = _noisy(pool.labels_N[index.train], config.noise, spec.num_classes, train_noise)
-    val_labels_N = pool.labels_N[index.val]
-    if config.noise.validation == "noisy":
-        val_labels_N = _noisy(val_labels_N, config.noise, spec.num_classes, val_noise).labels_N
+    train = _noisy(pool.labels_N[index.train], config.noise, num_classes, train_noise)
+    val_labels_N = val_pool.labels_N[index.val]
+    if own is None and config.noise.validation == "noisy":
+        val_labels_N = _noisy(val_labels_N, config.noise, num_classes, val_noise).labels_N
+    train_images, val_images = pool.take(index.train, train.labels_N), val_pool.take(index.val, val_labels_N)
+    paths = [images.paths_N for images in (train_images, val_images) if isinstance(images, ImageFiles)]
     return Splits(
-        train=pool.take(index.train, train.labels_N),
-        val=pool.take(index.val, val_labels_N),
-        class_counts=tuple(np.bincount(train.labels_N, minlength=spec.num_classes).tolist()),
-        num_classes=spec.num_classes,
+        train=train_images,
+        val=val_images,
+        class_counts=tuple(np.bincount(train.labels_N, minlength=num_classes).tolist()),
+        num_classes=num_classes,
         changed_N=train.changed_N,
-        hash=split_hash(config.data.name, index, train.labels_N, val_labels_N),
+        hash=split_hash(config.data.name, index, train.labels_N, val_labels_N, paths),
     )
 
 
-def load_test(config: RunConfig) -> Images:
+def load_test(config: RunConfig) -> Images | ImageFiles:
     """Reads the test set, with clean labels; nothing else does.
 
     Raises:
@@ -82,7 +98,7 @@ def load_test(config: RunConfig) -> Images:
 
 
 def split_indices(labels_N: Labels, config: RunConfig, num_classes: int) -> SplitIndices:
-    """Which images of a training part train and which validate.
+    """Which images of a training part train and which validate, where validation is cut from it.
 
     Args:
         labels_N: clean int64 labels in [0, num_classes).
@@ -92,22 +108,67 @@ def split_indices(labels_N: Labels, config: RunConfig, num_classes: int) -> Spli
     Raises:
         UserError: if `val_per_class` leaves a class without training images, or imbalance leaves a class empty.
     """
-    seed = config.seeds.data
     _check_val_per_class(labels_N, config.data.val_per_class, num_classes)
-    val = subsample(labels_N, [config.data.val_per_class] * num_classes, numpy_generator(seed, "split"))
+    val_counts = [config.data.val_per_class] * num_classes
+    val = subsample(labels_N, val_counts, numpy_generator(config.seeds.data, "split"))
     rest = np.setdiff1d(np.arange(len(labels_N)), val)
-    counts = _training_counts(labels_N[rest], config.imbalance, config.data.n_max, num_classes)
-    train = rest[subsample(labels_N[rest], counts, numpy_generator(seed, "imbalance"))]
-    return SplitIndices(train, val)
+    return SplitIndices(rest[_kept(labels_N[rest], config, num_classes)], val)
 
 
-def split_hash(dataset: str, index: SplitIndices, train_labels_N: Labels, val_labels_N: Labels) -> str:
-    """sha256 over a data set's name and the indices and labels used, the same on every machine."""
+def own_indices(labels_N: Labels, num_val: int, config: RunConfig, num_classes: int) -> SplitIndices:
+    """Which images of a training part train, where the data set has a validation part of its own, kept whole.
+
+    Args:
+        labels_N: clean int64 labels of the training part in [0, num_classes).
+        num_val: M, images of the validation part.
+        config: `data.n_max`, `imbalance` and `seeds.data` decide.
+        num_classes: C.
+
+    Raises:
+        UserError: if a class has no training image or imbalance leaves it empty.
+    """
+    available_C = np.bincount(labels_N, minlength=num_classes)
+    if not available_C.all():
+        raise UserError(
+            f"expected at least 1 training image of every class, got 0 of class {available_C.argmin()} (data.root)"
+        )
+    return SplitIndices(_kept(labels_N, config, num_classes), np.arange(num_val))
+
+
+def split_hash(
+    dataset: str, index: SplitIndices, train_labels_N: Labels, val_labels_N: Labels, paths: Sequence[Paths] = ()
+) -> str:
+    """sha256 over a data set's name and the indices, labels and relative paths used, the same on every machine."""
     digest = hashlib.sha256(dataset.encode())
     for values_N in (index.train, train_labels_N, index.val, val_labels_N):
         digest.update(f"/{len(values_N)}/".encode())
         digest.update(np.ascontiguousarray(values_N, dtype="<i8").tobytes())
+    for paths_N in paths:
+        digest.update(f"/{len(paths_N)}/".encode())
+        digest.update(b"\n".join(paths_N.tolist()))
     return digest.hexdigest()
+
+
+def _num_classes(pool: Images | ImageFiles, spec: DatasetSpec) -> int:
+    """Classes of a data set: those its files have where they are on disk, else the published number."""
+    if isinstance(pool, ImageFiles):
+        return pool.num_classes
+    assert spec.num_classes is not None, "a data set held in memory has a published number of classes"
+    return spec.num_classes
+
+
+def _own_validation(spec: DatasetSpec, data: DataConfig) -> ImageFiles:
+    if spec.read_validation is None:
+        raise UserError(
+            f"expected `cut`: the published validation images of data `{data.name}` are its test set (data.validation)"
+        )
+    return spec.read_validation(data)
+
+
+def _kept(labels_N: Labels, config: RunConfig, num_classes: int) -> Indices:
+    """Positions of the images that the cap and imbalance leave."""
+    counts = _training_counts(labels_N, config.imbalance, config.data.n_max, num_classes)
+    return subsample(labels_N, counts, numpy_generator(config.seeds.data, "imbalance"))
 
 
 def _check_val_per_class(labels_N: Labels, val_per_class: int, num_classes: int) -> None:

@@ -55,7 +55,8 @@ def attention_weights(
 class AttentionWeights(nn.Module):
     """`attention_weights` with log u kept from batch to batch in the buffer `log_u`, saved with the model.
 
-    The buffer stays float64 when the module is cast to another dtype, and carries no autograd history.
+    The buffer stays float64 when the module is cast to another dtype, and carries no autograd history. With
+    `add_uniform` the weights are p_i + 1 / B, as in the authors' code for noisy labels; log u is the same.
 
     >>> AttentionWeights(lam=5.0, gamma=0.5, ab_alpha=0.5)(torch.zeros(2))
     tensor([2., 2.])
@@ -63,7 +64,7 @@ class AttentionWeights(nn.Module):
 
     log_u: Tensor
 
-    def __init__(self, lam: float, gamma: float, ab_alpha: float) -> None:
+    def __init__(self, lam: float, gamma: float, ab_alpha: float, *, add_uniform: bool = False) -> None:
         """Weights that have seen no batch yet.
 
         Raises:
@@ -74,6 +75,7 @@ class AttentionWeights(nn.Module):
         self.lam = lam
         self.gamma = gamma
         self.ab_alpha = ab_alpha
+        self.add_uniform = add_uniform
         self.register_buffer("log_u", torch.tensor(-math.inf, dtype=torch.float64))
 
     def forward(self, loss_B: Tensor) -> Tensor:
@@ -81,11 +83,11 @@ class AttentionWeights(nn.Module):
         weights_B, log_u = attention_weights(loss_B, self.log_u, self.lam, self.gamma, self.ab_alpha)
         # In place, as batch normalisation keeps its statistics: a captured CUDA graph needs the same storage.
         self.log_u.copy_(log_u)
-        return weights_B
+        return weights_B + 1 / weights_B.numel() if self.add_uniform else weights_B
 
     def extra_repr(self) -> str:
         """The settings, for `print(module)`."""
-        return f"lam={self.lam}, gamma={self.gamma}, ab_alpha={self.ab_alpha}"
+        return f"lam={self.lam}, gamma={self.gamma}, ab_alpha={self.ab_alpha}, add_uniform={self.add_uniform}"
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> AttentionWeights:
         exact = self.log_u

@@ -1,18 +1,23 @@
-"""The training loss of one run: base criterion, class weights and attention weights, each from its epoch on.
+"""The training loss of one run: base criterion, class weights, pruning and attention weights, each from its epoch on.
 
-Suffixes: B samples of a batch, C classes.
+Suffixes: B samples of a batch, C classes, N samples of the training set.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from absgd.losses.attention import AttentionWeights
-from absgd.losses.criterion import Criterion
+from absgd.losses.criterion import Criterion, PruningCriterion
+from absgd.losses.logit_norm import divide_by_norm
+
+LOG_U = "attention.log_u"
+"""Name of log u in the state of an attentive objective; a state of stage one may lack it."""
 
 
 class StepLoss(NamedTuple):
@@ -24,6 +29,15 @@ class StepLoss(NamedTuple):
     """l_i: base losses, class weights inside; detached."""
     weights_B: Tensor
     """p_i: attention weights, 1 / B before stage two; detached."""
+
+
+class Prediction(NamedTuple):
+    """What a model in evaluation mode says of some training samples."""
+
+    logits_BC: Tensor
+    labels_B: Tensor
+    index_B: Tensor
+    """Positions in the training set, int64."""
 
 
 class Objective(nn.Module):
@@ -49,6 +63,8 @@ class Objective(nn.Module):
         class_weights_from: int = 0,
         attention: AttentionWeights | None = None,
         switch_epoch: int = 0,
+        class_tau: float = 0.0,
+        prune_from: int | None = None,
     ) -> None:
         """A loss at the start of its run.
 
@@ -58,23 +74,44 @@ class Objective(nn.Module):
             class_weights_from: 0-based first epoch at which class weights act.
             attention: weights over the base losses; None keeps the plain mean throughout.
             switch_epoch: 0-based first epoch of stage two, where there are attention weights.
+            class_tau: logits are divided by their norm to this power before the criterion sees them.
+            prune_from: 0-based first epoch before which a pruning criterion looks again at what it keeps; None: never.
         """
         super().__init__()
+        assert prune_from is None or isinstance(criterion, PruningCriterion), "only a pruning criterion can prune"
         self.criterion = criterion
         self.attention = attention
         self.switch_epoch = switch_epoch
         self.class_weights_from = class_weights_from
+        self.class_tau = class_tau
+        self.prune_from = prune_from
         self.register_buffer("class_weights_C", class_weights_C, persistent=False)
 
-    def forward(self, logits_BC: Tensor, labels_B: Tensor, epoch: int) -> StepLoss:
+    def start_epoch(self, epoch: int, predict: Callable[[], Iterable[Prediction]]) -> None:
+        """To be called before the first step of `epoch`: decides which samples it keeps, where the loss prunes.
+
+        The logits are the model's own, not divided by `class_tau`: with a norm of 1 no p_y would reach tce's threshold.
+
+        Args:
+            epoch: 0-based epoch about to be trained.
+            predict: gives the predictions for every training sample, unaugmented; called only where they are needed.
+        """
+        if self.prune_from is None or epoch < self.prune_from:
+            return
+        assert isinstance(self.criterion, PruningCriterion)
+        for prediction in predict():
+            self.criterion.refresh(*prediction)
+
+    def forward(self, logits_BC: Tensor, labels_B: Tensor, index_B: Tensor, epoch: int) -> StepLoss:
         """The loss of one training step; in stage two the batch enters log u, so never call it to evaluate.
 
         Args:
             logits_BC: class scores, floating, shape (B, C).
             labels_B: class ids, int64, shape (B,).
+            index_B: positions of the samples in the training set, int64, shape (B,).
             epoch: 0-based epoch of the step.
         """
-        base_loss_B: Tensor = self.criterion(logits_BC, labels_B, self._class_weights_at(epoch))
+        base_loss_B = self._base_loss(divide_by_norm(logits_BC, self.class_tau), labels_B, index_B, epoch)
         if self.attention is None or self.stage(epoch) == 1:
             weights_B = torch.full_like(base_loss_B, 1 / base_loss_B.numel())
             return StepLoss(base_loss_B.mean(), base_loss_B.detach(), weights_B)
@@ -93,5 +130,26 @@ class Objective(nn.Module):
         log_u = float(self.attention.log_u)
         return None if log_u == -math.inf else log_u
 
-    def _class_weights_at(self, epoch: int) -> Tensor | None:
-        return self.class_weights_C if epoch >= self.class_weights_from else None
+    @property
+    def kept_fraction(self) -> float | None:
+        """Fraction of the training samples kept, read from the device; None for a loss that cannot prune."""
+        if not isinstance(self.criterion, PruningCriterion):
+            return None
+        return int(self.criterion.keep_N.sum()) / self.criterion.keep_N.numel()
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Continue from a `state_dict`, or from one of the same loss without attention weights at the end of stage one.
+
+        Raises:
+            RuntimeError: by torch, if the state is another loss's.
+        """
+        if self.attention is not None and LOG_U not in state_dict:
+            state_dict = {**state_dict, LOG_U: torch.full_like(self.attention.log_u, -math.inf)}
+        return super().load_state_dict(state_dict, strict, assign)
+
+    def _base_loss(self, logits_BC: Tensor, labels_B: Tensor, index_B: Tensor, epoch: int) -> Tensor:
+        class_weights_C = self.class_weights_C if epoch >= self.class_weights_from else None
+        loss_B: Tensor = self.criterion(logits_BC, labels_B, class_weights_C)
+        if isinstance(self.criterion, PruningCriterion):
+            loss_B = loss_B * self.criterion.keep_N[index_B]
+        return loss_B

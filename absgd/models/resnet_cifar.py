@@ -8,7 +8,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.functional import pad, relu
 
+from absgd.models.cosine import HeadName, build_classifier
 from absgd.models.dropout import SeededDropout
+from absgd.models.layers import initialise_he_normal
 
 STAGE_CHANNELS = (16, 32, 64)
 
@@ -17,8 +19,8 @@ class CifarResNet(nn.Module):
     """Residual network of depth 6n + 2 for small images, with parameter-free shortcuts (option A).
 
     A 3x3 convolution, three stages of n blocks (the later two halve the side), global average pooling, dropout and
-    a linear classifier; ResNet-32 for 3 channels and 10 classes has 464,154 parameters. Weights come from torch's
-    global generator, He-normal by fan-in, biases zero; `forward` draws from dropout's own generator only.
+    a classifier; ResNet-32 for 3 channels and 10 classes, with a linear one, has 464,154 parameters. Weights come
+    from torch's global generator, He-normal by fan-in, biases zero; `forward` draws from dropout's own generator only.
 
     >>> import torch
     >>> CifarResNet(8, in_channels=1, num_classes=10)(torch.zeros(2, 1, 8, 8)).shape
@@ -27,7 +29,9 @@ class CifarResNet(nn.Module):
     Source: He et al., arXiv 1512.03385, section 4.2; initialisation: arXiv 1502.01852, section 2.2.
     """
 
-    def __init__(self, depth: int, in_channels: int, num_classes: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self, depth: int, in_channels: int, num_classes: int, dropout: float = 0.0, head: HeadName = "linear"
+    ) -> None:
         """A freshly initialised network.
 
         Args:
@@ -35,6 +39,7 @@ class CifarResNet(nn.Module):
             in_channels: channels of the images.
             num_classes: number of logits K.
             dropout: probability of dropping a feature before the classifier, in [0, 1).
+            head: kind of classifier.
 
         Raises:
             ValueError: if there is no network of that depth or `dropout` is out of its range.
@@ -45,8 +50,8 @@ class CifarResNet(nn.Module):
         self.num_features = STAGE_CHANNELS[-1]
         self.features = _features((depth - 2) // 6, in_channels)
         self.dropout = SeededDropout(dropout)
-        self.classifier = nn.Linear(self.num_features, num_classes)
-        self.apply(_initialise)
+        self.classifier = build_classifier(head, self.num_features, num_classes)
+        self.apply(initialise_he_normal)
 
     def forward(self, images_NCHW: Tensor) -> Tensor:
         """logits_NK of normalised floating images whose sides are 8 pixels or more."""
@@ -93,10 +98,3 @@ def _features(blocks_per_stage: int, in_channels: int) -> nn.Sequential:
 
 def _conv3x3(in_channels: int, out_channels: int, stride: int) -> nn.Conv2d:
     return nn.Conv2d(in_channels, out_channels, kernel_size=3, stride=stride, padding=1, bias=False)
-
-
-def _initialise(module: nn.Module) -> None:
-    if isinstance(module, (nn.Conv2d, nn.Linear)):
-        nn.init.kaiming_normal_(module.weight)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from absgd.config import DeviceConfig
 from absgd.errors import UserError
+from absgd.sections import DeviceConfig
 
 
 def prepare_device(config: DeviceConfig, device: torch.device | None = None) -> torch.device:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from absgd.datasets import Batch
+from absgd.losses import Prediction
 
 MANY_MORE_THAN = 100
 FEW_LESS_THAN = 20
@@ -36,6 +37,23 @@ class ClassMetrics(NamedTuple):
 
 
 @torch.no_grad()
+def predictions(model: nn.Module, batches: Iterable[Batch]) -> Iterator[Prediction]:
+    """One pass of `model` in evaluation mode, without gradients; the model is left in the mode it was in.
+
+    Args:
+        model: gives logits (B, C) for images (B, channels, H, W).
+        batches: unaugmented batches on the model's device.
+    """
+    was_training = model.training
+    model.eval()
+    try:
+        for batch in batches:
+            yield Prediction(model(batch.images_BCHW), batch.labels_B, batch.index_B)
+    finally:
+        model.train(was_training)
+
+
+@torch.no_grad()
 def count_correct(model: nn.Module, batches: Iterable[Batch], num_classes: int, device: torch.device) -> ClassCounts:
     """One pass of `model` in evaluation mode; the model is left in the mode it was in.
 
@@ -43,18 +61,14 @@ def count_correct(model: nn.Module, batches: Iterable[Batch], num_classes: int, 
         model: gives logits (B, C) for images (B, channels, H, W).
         batches: unaugmented batches on `device`.
     """
-    was_training = model.training
-    model.eval()
     loss_sum = torch.zeros((), dtype=torch.float64, device=device)
     correct_C = torch.zeros(num_classes, dtype=torch.int64, device=device)
     total_C = torch.zeros(num_classes, dtype=torch.int64, device=device)
-    for batch in batches:
-        logits_BC = model(batch.images_BCHW)
-        loss_sum += F.cross_entropy(logits_BC, batch.labels_B, reduction="none").double().sum()
-        hit_B = (logits_BC.argmax(dim=1) == batch.labels_B).long()
-        correct_C.index_add_(0, batch.labels_B, hit_B)
-        total_C.index_add_(0, batch.labels_B, torch.ones_like(hit_B))
-    model.train(was_training)
+    for logits_BC, labels_B, _ in predictions(model, batches):
+        loss_sum += F.cross_entropy(logits_BC, labels_B, reduction="none").double().sum()
+        hit_B = (logits_BC.argmax(dim=1) == labels_B).long()
+        correct_C.index_add_(0, labels_B, hit_B)
+        total_C.index_add_(0, labels_B, torch.ones_like(hit_B))
     return ClassCounts(loss_sum.item(), correct_C.tolist(), total_C.tolist())
 
 

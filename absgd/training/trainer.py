@@ -8,23 +8,26 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from absgd.config import RunConfig
-from absgd.datasets import DATASETS, Batches, Images, Splits
+from absgd.datasets import DATASETS, ImageFiles, Images, Splits, build_batches
 from absgd.errors import UserError
-from absgd.losses import build_objective
+from absgd.losses import Prediction, build_objective
+from absgd.losses.objective import LOG_U
 from absgd.models import build_model, seed_dropout
 from absgd.randomness import seeded_globally, torch_generator
 from absgd.records import EpochRecord, TestMetrics
 from absgd.training.device import prepare_device
-from absgd.training.evaluation import class_metrics, count_correct, shot_accuracy
+from absgd.training.evaluation import class_metrics, count_correct, predictions, shot_accuracy
+from absgd.training.optimizer import build_optimizer, clip_gradient
 from absgd.training.schedule import learning_rate
 
 EVALUATION_BATCH = 1024
 
 
 class Diverged(RuntimeError):  # noqa: N818 - names a status, not a fault
-    """The loss was no longer finite; the optimiser has not seen it."""
+    """The loss, or the norm of the gradient to be clipped, was no longer finite; the optimiser has not seen it."""
 
     def __init__(self, epoch: int, step: int, what: str = "training loss") -> None:
         super().__init__(f"non-finite {what} in epoch {epoch}, step {step}")
@@ -61,14 +64,10 @@ class Trainer:
             model = build_model(config.model, DATASETS[config.data.name].channels, splits.num_classes)
         self.model = model.to(self.device)
         self.objective = build_objective(config, splits.class_counts).to(self.device)
-        self.optimizer = torch.optim.SGD(
-            self.model.parameters(),
-            lr=config.optimizer.lr,
-            momentum=config.optimizer.momentum,
-            weight_decay=config.optimizer.weight_decay,
-        )
-        self._train = Batches(splits.train, config, self.device)
-        self._val = Batches(splits.val, config, self.device)
+        self.optimizer = build_optimizer(self.model, config.optimizer)
+        self._train = build_batches(splits.train, config, self.device)
+        self._val = build_batches(splits.val, config, self.device)
+        self._changed_N = torch.tensor(splits.changed_N, dtype=torch.int64, device=self.device)
 
     def epochs(self) -> Iterator[EpochRecord]:
         """Trains epoch after epoch up to `config.epochs`, yielding the record of each.
@@ -76,18 +75,18 @@ class Trainer:
         `state_dict` may be taken after each record.
 
         Raises:
-            Diverged: at the first non-finite training or validation loss.
+            Diverged: at the first non-finite training or validation loss, or norm of a gradient to be clipped.
         """
         while self.next_epoch < self.config.epochs:
             record = self._run_epoch(self.next_epoch)
             self.next_epoch += 1
             yield record
 
-    def test(self, images: Images) -> TestMetrics:
+    def test(self, images: Images | ImageFiles) -> TestMetrics:
         """Metrics of the model as it is on the test set, which `load_test` reads."""
         counts = count_correct(
             self.model,
-            Batches(images, self.config, self.device).evaluation(EVALUATION_BATCH),
+            build_batches(images, self.config, self.device).evaluation(EVALUATION_BATCH),
             self.splits.num_classes,
             self.device,
         )
@@ -105,13 +104,15 @@ class Trainer:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a `state_dict`.
+        """Continue from a `state_dict` of this run, or of its `config.stage_one()` from before the switch.
 
         Raises:
-            UserError: if it belongs to other data or another model.
+            UserError: if it belongs to other data, another model or loss, or to plain training after the switch.
         """
         if state.get("split_hash") != self.splits.hash:
             raise UserError(f"expected a checkpoint of the data split {self.splits.hash[:12]}, got another")
+        if self._is_plain_after_switch(state):
+            raise UserError("expected a checkpoint with log u after the switch, got one of plain training")
         try:
             self.model.load_state_dict(state["model"])
             self.objective.load_state_dict(state["objective"])
@@ -119,6 +120,11 @@ class Trainer:
             self.next_epoch = int(state["next_epoch"])
         except (KeyError, RuntimeError, ValueError) as error:
             raise UserError(f"expected a checkpoint of this model and loss: {str(error).splitlines()[0]}") from None
+
+    def _is_plain_after_switch(self, state: dict[str, Any]) -> bool:
+        epochs_trained = int(state.get("next_epoch", 0))
+        in_stage_two = epochs_trained > 0 and self.objective.stage(epochs_trained - 1) == 2
+        return in_stage_two and LOG_U not in state.get("objective", {})
 
     def _run_epoch(self, epoch: int) -> EpochRecord:
         lr = learning_rate(self.config.schedule, self.config.optimizer.lr, epoch, self.config.epochs)
@@ -147,6 +153,9 @@ class Trainer:
             val_recall=metrics.recall,
             log_u=self.objective.log_u,
             mean_weight=totals.mean_weight,
+            mean_weight_clean=totals.mean_weight_clean,
+            mean_weight_changed=totals.mean_weight_changed,
+            kept_fraction=self.objective.kept_fraction,
             train_s=trained - started,
             val_s=evaluated - trained,
             images_per_s=totals.images / (trained - started),
@@ -154,35 +163,54 @@ class Trainer:
 
     def _train_epoch(self, epoch: int) -> _EpochTotals:
         """One pass over the training images; what is counted stays on the device until its end."""
+        self.objective.start_epoch(epoch, self._predict_training)
         self.model.train()
         seed, num_classes = self.config.seeds.train, self.splits.num_classes
         seed_dropout(self.model, torch_generator(seed, "dropout", epoch, self.device))
         loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
-        weight_C = torch.zeros(num_classes, dtype=torch.float64, device=self.device)
-        count_C = torch.zeros(num_classes, dtype=torch.float64, device=self.device)
+        # One cell for each class and for labels as they were (0) or changed by noise (1).
+        weight_C2 = torch.zeros(2 * num_classes, dtype=torch.float64, device=self.device)
+        count_C2 = torch.zeros(2 * num_classes, dtype=torch.float64, device=self.device)
         steps = 0
         for batch in self._train.training(seed, epoch, self.config.batch_size):
-            step = self.objective(self.model(batch.images_BCHW), batch.labels_B, epoch)
+            step = self.objective(self.model(batch.images_BCHW), batch.labels_B, batch.index_B, epoch)
             if not torch.isfinite(step.loss):
                 raise Diverged(epoch, steps)
-            self.optimizer.zero_grad(set_to_none=True)
-            step.loss.backward()
-            self.optimizer.step()
+            self._descend(step.loss, epoch, steps)
             scaled_B = step.weights_B.double() * len(batch.labels_B)
+            cell_B = 2 * batch.labels_B + self._changed_N[batch.index_B]
             loss_sum += step.base_loss_B.double().sum()
-            weight_C.index_add_(0, batch.labels_B, scaled_B)
-            count_C.index_add_(0, batch.labels_B, torch.ones_like(scaled_B))
+            weight_C2.index_add_(0, cell_B, scaled_B)
+            count_C2.index_add_(0, cell_B, torch.ones_like(scaled_B))
             steps += 1
-        return _EpochTotals.from_sums(loss_sum.item(), weight_C.tolist(), count_C.tolist(), steps)
+        return _EpochTotals.from_sums(loss_sum, weight_C2.view(-1, 2), count_C2.view(-1, 2), steps)
+
+    def _descend(self, loss: Tensor, epoch: int, step: int) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        max_norm = self.config.optimizer.grad_clip
+        if max_norm is not None and not clip_gradient(self.model, max_norm):
+            raise Diverged(epoch, step, "gradient norm")
+        self.optimizer.step()
+
+    def _predict_training(self) -> Iterator[Prediction]:
+        return predictions(self.model, self._train.evaluation(EVALUATION_BATCH))
 
 
 class _EpochTotals(NamedTuple):
     loss_sum: float
     images: int
     mean_weight: tuple[float | None, ...]
+    mean_weight_clean: float | None
+    mean_weight_changed: float | None
     steps: int
 
     @classmethod
-    def from_sums(cls, loss_sum: float, weights: list[float], counts: list[float], steps: int) -> _EpochTotals:
-        mean_weight = tuple(weight / count if count else None for weight, count in zip(weights, counts, strict=True))
-        return cls(loss_sum, int(sum(counts)), mean_weight, steps)
+    def from_sums(cls, loss_sum: Tensor, weight_C2: Tensor, count_C2: Tensor, steps: int) -> _EpochTotals:
+        clean, changed = _means(weight_C2.sum(dim=0), count_C2.sum(dim=0))
+        mean_weight = _means(weight_C2.sum(dim=1), count_C2.sum(dim=1))
+        return cls(loss_sum.item(), int(count_C2.sum()), mean_weight, clean, changed, steps)
+
+
+def _means(sums: Tensor, counts: Tensor) -> tuple[float | None, ...]:
+    return tuple(total / count if count else None for total, count in zip(sums.tolist(), counts.tolist(), strict=True))

@@ -13,6 +13,8 @@ from typer.testing import CliRunner, Result
 
 from absgd.cli import app
 from absgd.config import RunConfig
+from absgd.recipes import load_recipe
+from tests.small_files import write_cifar10
 
 CLOCKS = ["train_s", "val_s", "images_per_s"]
 CONFIG: dict[str, Any] = {
@@ -111,7 +113,13 @@ def test_diverged_run_is_recorded(config_file: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "expected `--config FILE` or `--resume DIR`, got neither"),
+        ([], "expected `--config FILE`, `--recipe NAME` or `--resume DIR`, got none of them"),
+        (["--config", "small.yaml", "--recipe", "cifar10_exp_0.1"], "expected `--config FILE` or `--recipe NAME`, got"),
+        (["--recipe", "cifar10"], "got 'cifar10'; did you mean `cifar10_exp_0.1`? (--recipe)"),
+        (["--recipe", "cifar10", "--show"], "expected one of the recipes `cifar100_step_0.01`, `cifar10_exp_0.1`"),
+        (["--recipe", "cifar10_exp_0.1", "--set", "epochs=100"], "expected `switch_epoch` < `epochs` (100), got 160"),
+        (["--recipe", "cifar10_exp_0.1", "--set", "data.download=false"], "data.root"),
+        (["--config", "small.yaml", "--set", "data.name=cifar10", "--set", "model.weights=x"], "model.weights"),
         (["--config", "absent.yaml"], "cannot read absent.yaml: No such file"),
         (["--config", "small.yaml", "--set", "epochs"], "expected KEY=VALUE, got 'epochs' (--set)"),
         (["--config", "small.yaml", "--set", "epoch=3"], "unknown key `epoch`; did you mean `epochs`? (--set: epoch)"),
@@ -127,6 +135,8 @@ def test_diverged_run_is_recorded(config_file: Path) -> None:
         ),
         (["--resume", "absent"], "expected a run folder with config.yaml, found none in absent (--resume)"),
         (["--resume", "absent", "--config", "small.yaml"], "expected `--resume` without"),
+        (["--resume", "absent", "--recipe", "cifar10_exp_0.1"], "expected `--resume` without"),
+        (["--resume", "absent", "--show"], "expected `--resume` without"),
         (["--config", "small.yaml", "--device", "cuda"], "expected a CUDA device, found none"),
     ],
 )
@@ -142,6 +152,43 @@ def test_bad_input_exits_2_with_one_message_and_creates_nothing(
     assert message in result.output
     assert "Traceback" not in result.output
     assert sorted(path.name for path in Path().iterdir()) == ["small.yaml"]
+
+
+def test_show_prints_the_whole_configuration_and_trains_nothing(config_file: Path) -> None:
+    result = call("--config", config_file, "--set", "epochs=2", "--device", "cpu", "--show")
+    assert result.exit_code == 0, result.output
+    shown = RunConfig.from_dict(yaml.safe_load(result.stdout))
+    assert shown == RunConfig.from_dict(CONFIG).with_values({"epochs": 2})
+    assert yaml.safe_load(result.stdout) == shown.to_dict(), "every field stands there"
+    assert sorted(path.name for path in Path().iterdir()) == ["small.yaml"]
+
+
+def test_shown_recipe_is_a_configuration_to_train(config_file: Path) -> None:
+    result = call("--recipe", "cifar10_exp_0.1", "--set", "seeds.train=3", "--show")
+    assert result.exit_code == 0, result.output
+    Path("mine.yaml").write_text(result.stdout)
+    assert RunConfig.from_yaml("mine.yaml") == load_recipe("cifar10_exp_0.1").with_values({"seeds.train": 3})
+
+
+def test_run_of_a_recipe_is_resumed_as_any_other(config_file: Path) -> None:
+    write_cifar10(Path("data"), per_class=3)
+    small = {"epochs": 2, "attention.switch_epoch": 1, "class_balance.type": "none", "class_balance.from_epoch": 0}
+    small |= {"schedule.type": "constant", "schedule.milestones": [], "schedule.warmup_epochs": 0}
+    small |= {"data.val_per_class": 1, "imbalance.type": "none", "imbalance.ratio": 1, "model.name": "resnet8"}
+    small |= {"device.type": "cpu"}
+    words = [f"--set={key}={value}" for key, value in small.items()]
+    assert call("--recipe", "cifar10_exp_0.1", *words, "--out", "mine").exit_code == 0
+    assert call("--resume", "mine").exit_code == 0
+    assert len(pd.read_parquet("mine/epochs.parquet")) == 2
+
+
+def test_missing_weights_are_told_before_training(config_file: Path) -> None:
+    write_cifar10(Path("data"), per_class=3)
+    settings = ["data.name=cifar10", "data.val_per_class=1", "model.name=resnet18", "model.weights=absent.pth"]
+    result = call("--config", config_file, *(f"--set={setting}" for setting in settings))
+    assert result.exit_code == 2
+    assert "cannot read the weights: No such file or directory (absent.pth: model.weights)" in result.output
+    assert not Path("runs").exists()
 
 
 def test_existing_folder_is_refused(config_file: Path) -> None:

@@ -1,17 +1,30 @@
-"""The contract of data sets: one inherits DatasetContract and supplies one fixture, `config`."""
+"""The contract of data sets: one inherits DatasetContract or DiskDatasetContract and supplies the fixture `config`."""
 
 from __future__ import annotations
 
 import dataclasses
 import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torchvision.transforms import v2
 
 from absgd.config import RunConfig
-from absgd.datasets import DATASETS, Batches, DatasetSpec, Images, Splits, load_splits, load_test, split_indices
+from absgd.datasets import (
+    DATASETS,
+    DatasetSpec,
+    ImageFiles,
+    Images,
+    Splits,
+    build_batches,
+    load_splits,
+    load_test,
+    split_indices,
+)
+from absgd.datasets.image_files import read_rgb
 
 CPU = torch.device("cpu")
 
@@ -22,7 +35,14 @@ def dataset_config(name: str, root: object = None, **values: Any) -> RunConfig:
     return RunConfig.from_dict({"data": data, "loss": {"name": "ce"}}).with_values(values)
 
 
-@pytest.mark.filterwarnings("ignore:.*does not hold the published")
+def contents(images: Images | ImageFiles) -> list[bytes]:
+    """What each image holds: its values, or its file."""
+    if isinstance(images, Images):
+        return [image.tobytes() for image in images.images_NCHW]
+    return [images.path(position).read_bytes() for position in range(len(images))]
+
+
+@pytest.mark.filterwarnings("ignore:.*does not hold the published", "ignore:.*names .* of the .* classes")
 class DatasetContract:
     """What every data set promises; see `absgd.datasets.DatasetSpec`."""
 
@@ -36,56 +56,71 @@ class DatasetContract:
         return DATASETS[config.data.name]
 
     @pytest.fixture
-    def pool(self, config: RunConfig, spec: DatasetSpec) -> Images:
+    def num_classes(self, spec: DatasetSpec) -> int:
+        """Classes of the data set as the fixture `config` finds it."""
+        assert spec.num_classes is not None
+        return spec.num_classes
+
+    @pytest.fixture
+    def pool(self, config: RunConfig, spec: DatasetSpec) -> Images | ImageFiles:
         return spec.read(config.data, "train")
 
-    @pytest.mark.parametrize("part", ["train", "test"])
-    def test_images_are_as_the_table_says(self, config: RunConfig, spec: DatasetSpec, part: Any) -> None:
-        images = spec.read(config.data, part)
+    def check_images(self, images: Any, spec: DatasetSpec) -> None:
         assert images.images_NCHW.dtype == np.uint8
         assert images.images_NCHW.shape == (len(images), spec.channels, spec.side, spec.side)
         assert images.images_NCHW.flags.c_contiguous
         assert images.images_NCHW.std() > 0
+
+    def evaluated(self, images: Any, _config: RunConfig) -> np.ndarray:
+        """The values that evaluation shows of images, uint8, (N, C, H, W)."""
+        return images.images_NCHW
+
+    @pytest.mark.parametrize("part", ["train", "test"])
+    def test_images_are_as_the_table_says(
+        self, config: RunConfig, spec: DatasetSpec, num_classes: int, part: Any
+    ) -> None:
+        images = spec.read(config.data, part)
+        self.check_images(images, spec)
         assert images.labels_N.dtype == np.int64
-        assert np.unique(images.labels_N).tolist() == list(range(spec.num_classes))
+        assert np.unique(images.labels_N).tolist() == list(range(num_classes))
         assert len(spec.mean) == len(spec.std) == spec.channels
 
-    def test_train_and_test_share_no_image(self, config: RunConfig, spec: DatasetSpec, pool: Images) -> None:
-        train = {image.tobytes() for image in pool.images_NCHW}
-        assert not any(image.tobytes() in train for image in spec.read(config.data, "test").images_NCHW)
+    def test_train_and_test_share_no_image(self, config: RunConfig, spec: DatasetSpec, pool: Any) -> None:
+        assert not set(contents(pool)) & set(contents(spec.read(config.data, "test")))
 
-    def test_splits_hold_the_pool_at_disjoint_indices(self, config: RunConfig, pool: Images) -> None:
+    def test_splits_hold_the_pool_at_disjoint_indices(self, config: RunConfig, pool: Any, num_classes: int) -> None:
         splits = load_splits(config)
+        assert splits.num_classes == num_classes
         index = split_indices(pool.labels_N, config, splits.num_classes)
         assert not set(index.train) & set(index.val)
         assert len(set(index.train)) + len(set(index.val)) == len(pool)
         for images, index_M in ((splits.train, index.train), (splits.val, index.val)):
-            np.testing.assert_array_equal(images.images_NCHW, pool.images_NCHW[index_M])
+            assert contents(images) == contents(pool.take(index_M))
             np.testing.assert_array_equal(images.labels_N, pool.labels_N[index_M])
         assert not splits.changed_N.any()
 
-    def test_validation_is_balanced(self, config: RunConfig, spec: DatasetSpec) -> None:
-        counts = np.bincount(load_splits(config).val.labels_N, minlength=spec.num_classes)
-        assert counts.tolist() == [config.data.val_per_class] * spec.num_classes
+    def test_validation_is_balanced(self, config: RunConfig, num_classes: int) -> None:
+        counts = np.bincount(load_splits(config).val.labels_N, minlength=num_classes)
+        assert counts.tolist() == [config.data.val_per_class] * num_classes
 
-    def test_imbalance_is_exact(self, config: RunConfig, spec: DatasetSpec) -> None:
+    def test_imbalance_is_exact(self, config: RunConfig, num_classes: int) -> None:
         splits = load_splits(config.with_values({"imbalance.type": "step", "imbalance.ratio": 0.5, "data.n_max": 6}))
-        half = spec.num_classes // 2
-        assert splits.class_counts == (6,) * half + (3,) * (spec.num_classes - half)
+        half = num_classes // 2
+        assert splits.class_counts == (6,) * half + (3,) * (num_classes - half)
         assert tuple(np.bincount(splits.train.labels_N)) == splits.class_counts
 
-    def test_noise_is_exact_in_every_class(self, config: RunConfig, spec: DatasetSpec) -> None:
+    def test_noise_is_exact_in_every_class(self, config: RunConfig, num_classes: int) -> None:
         noisy = load_splits(
             config.with_values({"noise.type": "symmetric", "noise.rate": 0.5, "data.n_max": 6, "data.val_per_class": 4})
         )
         clean_N = load_splits(config.with_values({"data.n_max": 6, "data.val_per_class": 4})).train.labels_N
         np.testing.assert_array_equal(noisy.changed_N, noisy.train.labels_N != clean_N)
-        assert np.bincount(clean_N[noisy.changed_N]).tolist() == [3] * spec.num_classes
+        assert np.bincount(clean_N[noisy.changed_N]).tolist() == [3] * num_classes
 
     def test_same_seed_gives_the_same_splits(self, config: RunConfig) -> None:
         first, second = load_splits(config), load_splits(config)
         assert first.hash == second.hash
-        np.testing.assert_array_equal(first.train.images_NCHW, second.train.images_NCHW)
+        assert contents(first.train) == contents(second.train)
         assert load_splits(config.with_values({"seeds.train": 5})).hash == first.hash
 
     def test_other_data_seed_gives_other_splits(self, config: RunConfig) -> None:
@@ -96,7 +131,7 @@ class DatasetContract:
     ) -> None:
         parts: list[str] = []
 
-        def recorded(data: Any, part: Any) -> Images:
+        def recorded(data: Any, part: Any) -> Images | ImageFiles:
             parts.append(part)
             return spec.read(data, part)
 
@@ -107,28 +142,72 @@ class DatasetContract:
         assert not any("test" in name for name in vars(splits))
         test = load_test(config)
         assert parts == ["train", "test"]
-        np.testing.assert_array_equal(test.images_NCHW, spec.read(config.data, "test").images_NCHW)
+        assert contents(test) == contents(spec.read(config.data, "test"))
 
     def test_splits_survive_pickling(self, config: RunConfig) -> None:
         splits = load_splits(config)
         copy = pickle.loads(pickle.dumps(splits))
         assert (copy.hash, copy.class_counts) == (splits.hash, splits.class_counts)
-        np.testing.assert_array_equal(copy.train.images_NCHW, splits.train.images_NCHW)
+        assert contents(copy.train) == contents(splits.train)
 
     def test_batches_are_normalised_images_of_the_split(self, config: RunConfig, spec: DatasetSpec) -> None:
         val = load_splits(config).val
-        batches = list(Batches(val, config, CPU).evaluation(batch_size=7))
+        batches = list(build_batches(val, config, CPU).evaluation(batch_size=7))
         mean, std = (np.array(values).reshape(-1, 1, 1) for values in (spec.mean, spec.std))
         images_NCHW = torch.cat([batch.images_BCHW for batch in batches])
         assert images_NCHW.dtype == torch.float32
-        np.testing.assert_allclose(images_NCHW.numpy(), (val.images_NCHW / 255 - mean) / std, rtol=1e-4, atol=1e-5)
+        expected_NCHW = (self.evaluated(val, config) / 255 - mean) / std
+        np.testing.assert_allclose(images_NCHW.numpy(), expected_NCHW, rtol=1e-4, atol=1e-5)
         assert torch.cat([batch.labels_B for batch in batches]).tolist() == val.labels_N.tolist()
+        assert torch.cat([batch.index_B for batch in batches]).tolist() == list(range(len(val)))
 
-    def test_training_batches_show_every_image_once(self, config: RunConfig) -> None:
+    def test_training_batches_show_every_image_once(self, config: RunConfig, spec: DatasetSpec) -> None:
         train = load_splits(config).train
-        batches = list(Batches(train, config, CPU).training(seed=0, epoch=0, batch_size=16))
+        batches = list(build_batches(train, config, CPU).training(seed=0, epoch=0, batch_size=16))
         index_N = torch.cat([batch.index_B for batch in batches])
         assert sorted(index_N.tolist()) == list(range(len(train)))
+        side = config.data.side or spec.side
         for batch in batches:
             assert batch.labels_B.tolist() == train.labels_N[batch.index_B.numpy()].tolist()
-            assert batch.images_BCHW.shape[1:] == train.images_NCHW.shape[1:]
+            assert batch.images_BCHW.shape[1:] == (spec.channels, side, side)
+
+
+class DiskDatasetContract(DatasetContract):
+    """What data sets on disk promise; a second fixture, `num_classes`, says how many classes the files have."""
+
+    @pytest.fixture
+    def num_classes(self) -> int:
+        raise NotImplementedError("expected the fixture `num_classes` in the class that inherits DiskDatasetContract")
+
+    def check_images(self, images: Any, _spec: DatasetSpec) -> None:
+        assert isinstance(images, ImageFiles)
+        assert all(images.path(position).is_file() for position in range(len(images)))
+        assert not any(path.startswith(b"/") for path in images.paths_N)
+
+    def evaluated(self, images: Any, config: RunConfig) -> np.ndarray:
+        spec = DATASETS[config.data.name]
+        side = config.data.side or spec.side
+        shorter = side if spec.crop == "padded" else round(side * 256 / 224)
+        shown = []
+        for position in range(len(images)):
+            image = v2.functional.resize(read_rgb(images.path(position)), [shorter])
+            shown.append(np.asarray(v2.functional.center_crop(image, [side, side])).transpose(2, 0, 1))
+        return np.stack(shown)
+
+    def test_hash_follows_the_paths(
+        self, config: RunConfig, spec: DatasetSpec, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        before = load_splits(config).hash
+
+        def renamed(data: Any, part: Any) -> ImageFiles:
+            images: Any = spec.read(data, part)
+            return dataclasses.replace(images, paths_N=np.char.add(images.paths_N, b"x"))
+
+        monkeypatch.setitem(DATASETS, config.data.name, dataclasses.replace(spec, read=renamed))  # type: ignore[arg-type]
+        assert load_splits(config).hash != before
+
+    def test_hash_does_not_follow_the_place(self, config: RunConfig, tmp_path: Path) -> None:
+        assert config.data.root is not None
+        moved = tmp_path / "elsewhere"
+        moved.symlink_to(config.data.root)
+        assert load_splits(config.with_values({"data.root": str(moved)})).hash == load_splits(config).hash

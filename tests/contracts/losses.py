@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from absgd.losses import AttentionWeights, Criterion, Objective
+from absgd.losses import AttentionWeights, Criterion, Objective, Prediction, PruningCriterion
 
 Float64s = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
@@ -34,8 +34,9 @@ class Batch(NamedTuple):
 
 
 def random_batch(num_samples: int = 12, scale: float = 3.0, seed: int = 0) -> Batch:
+    """Logits that float32 holds exactly, so that both dtypes are given the same problem."""
     rng = np.random.default_rng(seed)
-    logits_BC = scale * rng.standard_normal((num_samples, len(CLASS_COUNTS)))
+    logits_BC = (scale * rng.standard_normal((num_samples, len(CLASS_COUNTS)))).astype(np.float32).astype(np.float64)
     return Batch(logits_BC, rng.integers(len(CLASS_COUNTS), size=num_samples))
 
 
@@ -110,14 +111,66 @@ class LossContract:
     def test_large_lam_equals_mean_base_loss(self, criterion: Criterion, lam: float) -> None:
         logits_BC, labels_B = map(torch.from_numpy, random_batch())
         objective = Objective(criterion, attention=AttentionWeights(lam, gamma=1.0, ab_alpha=1.0))
-        step = objective(logits_BC, labels_B, epoch=0)
+        step = objective(logits_BC, labels_B, torch.arange(len(labels_B)), epoch=0)
         torch.testing.assert_close(step.loss, criterion(logits_BC, labels_B).mean(), rtol=1e-9, atol=0)
+
+    @pytest.mark.parametrize("lam", [0.5, -0.5])
+    @pytest.mark.parametrize("name", BATCHES)
+    def test_attention_over_it_is_finite_and_permutes_with_the_batch(
+        self, criterion: Criterion, name: str, lam: float
+    ) -> None:
+        logits_BC, labels_B = map(torch.from_numpy, BATCHES[name])
+        order = torch.from_numpy(np.random.default_rng(5).permutation(len(labels_B)))
+        index_B = torch.arange(len(labels_B))
+        step, permuted = (
+            _attentive(criterion, lam)(logits_BC[rows], labels_B[rows], index_B[rows], epoch=0)
+            for rows in (index_B, order)
+        )
+        assert step.loss.isfinite()
+        torch.testing.assert_close(permuted.weights_B, step.weights_B[order], rtol=1e-7, atol=1e-12)
+        torch.testing.assert_close(permuted.loss, step.loss)
 
     def test_state_round_trip_is_exact(self, case: LossCase) -> None:
         saved, loaded = case.build(CLASS_COUNTS), case.build(CLASS_COUNTS)
         before_B = _loss_of(saved, BATCHES["random"], None, torch.float32)
         loaded.load_state_dict(saved.state_dict())
         assert torch.equal(_loss_of(loaded, BATCHES["random"], None, torch.float32), before_B)
+
+    @pytest.mark.parametrize("lam", [0.7, -0.7])
+    def test_state_round_trip_under_attention_is_exact(self, case: LossCase, lam: float) -> None:
+        saved, loaded = (_attentive(case.build(CLASS_COUNTS), lam) for _ in range(2))
+        for seed in range(3):
+            _step(saved, seed)
+        loaded.load_state_dict(saved.state_dict())
+        assert torch.equal(_step(loaded, 4), _step(saved, 4))
+        assert torch.equal(_step(loaded, 5), _step(saved, 5))
+        for value, expected in zip(loaded.state_dict().values(), saved.state_dict().values(), strict=True):
+            assert torch.equal(value, expected)
+
+    def test_plain_state_at_the_switch_continues_under_attention(self, case: LossCase) -> None:
+        """A trunk trains the base criterion alone; a trial forks from its state."""
+        whole, forked = (_attentive(case.build(CLASS_COUNTS), lam=0.7, switch_epoch=1) for _ in range(2))
+        plain = Objective(case.build(CLASS_COUNTS))
+        assert torch.equal(_step(whole, 0, epoch=0), _step(plain, 0, epoch=0))
+        forked.load_state_dict(plain.state_dict())
+        for seed in (1, 2):
+            assert torch.equal(_step(forked, seed, epoch=1), _step(whole, seed, epoch=1))
+
+
+def _attentive(criterion: Criterion, lam: float, switch_epoch: int = 0) -> Objective:
+    attention = AttentionWeights(lam, gamma=0.6, ab_alpha=0.5)
+    prune_from = switch_epoch if isinstance(criterion, PruningCriterion) else None
+    return Objective(criterion, attention=attention, switch_epoch=switch_epoch, prune_from=prune_from)
+
+
+def _step(objective: Objective, seed: int, epoch: int = 0) -> torch.Tensor:
+    """The loss of one step on float32 logits, in an epoch of its own."""
+    batch = random_batch(seed=seed)
+    logits_BC, labels_B = torch.from_numpy(batch.logits_BC).float(), torch.from_numpy(batch.labels_B)
+    index_B = torch.arange(len(labels_B))
+    objective.start_epoch(epoch, lambda: [Prediction(logits_BC, labels_B, index_B)])
+    loss: torch.Tensor = objective(logits_BC, labels_B, index_B, epoch).loss
+    return loss
 
 
 def _loss_of(criterion: Criterion, batch: Batch, weights_C: Float64s | None, dtype: torch.dtype) -> torch.Tensor:

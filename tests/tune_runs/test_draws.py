@@ -131,6 +131,55 @@ def test_suggested_and_optuna_params_are_suggest_in_reverse(changes: dict[str, A
         assert optuna_params(space, values) == params
 
 
+ON = {"loss.name": ["absce", "abtce"]}
+NOISY: dict[str, Any] = {
+    "base/attention": {"gamma": 0.5, "ab_alpha": 0.5},
+    "search": {
+        "loss.name": {"choices": ["sce", "absce", "abtce"]},
+        "loss.sce_alpha": {"low": 0.1, "high": 6, "log": True, "when": {"loss.name": ["sce", "absce"]}},
+        "loss.tce_prune_from": {"choices": [None, 10], "when": {"loss.name": "abtce"}},
+        "loss.class_tau": {"choices": [0, 1]},
+        "optimizer.grad_clip": {"choices": [None, 5]},
+        "lam": {"low": 0.5, "high": 50, "log": True, "sign": [-1], "when": ON},
+        "switch_epoch": {"low": 8, "high": 12, "when": ON},
+        "add_uniform": {"choices": [True, False], "when": ON},
+    },
+    "enqueue": [{"loss.name": "absce", "loss.sce_alpha": 0.1, "lam": -5, "add_uniform": True}],
+}
+
+
+def test_settings_of_a_loss_are_drawn_with_it() -> None:
+    space = make(NOISY)
+    for params, config in draws(space):
+        loss, attention = config.loss, config.attention
+        assert ("loss.sce_alpha" in params) == (loss.base == "sce")
+        assert ("loss.tce_prune_from" in params) == (loss.name == "abtce")
+        assert loss.sce_alpha == params.get("loss.sce_alpha", 0.1)
+        assert loss.tce_prune_from == params.get("loss.tce_prune_from")
+        assert (loss.class_tau, config.optimizer.grad_clip) == (params["loss.class_tau"], params["optimizer.grad_clip"])
+        assert (attention is None) == (loss.name == "sce")
+        if attention is not None:
+            assert -50 <= attention.lam <= -0.5
+            assert attention.add_uniform == params["add_uniform"]
+        values = suggested(space, space.scenario_list[0], config)
+        assert optuna_params(space, values) == params
+
+
+def test_control_of_a_negative_lam_is_the_base_criterion() -> None:
+    space = make(NOISY)
+    control = control_config(space, space.scenario_list[0])
+    assert (control.loss.name, control.loss.sce_alpha, control.attention) == ("sce", 0.1, None)
+
+
+def test_head_follows_the_loss_under_when() -> None:
+    search = make().to_dict()["search"]
+    head = {"choices": ["cosine"], "when": {"loss.name": "abldam"}}
+    space = make({"search": {"loss.name": {"choices": ["abce", "abldam"]}, "model.head": head, **search}})
+    heads = {(config.loss.name, config.model.head) for _, config in draws(space)}
+    assert heads == {("abce", "linear"), ("abldam", "cosine")}
+    assert control_config(space, space.scenario_list[0]).model.head == "linear"
+
+
 @pytest.mark.parametrize("sign", [{}, {"sign": [1, -1]}])
 def test_enqueued_points_are_what_optuna_draws_first(sign: dict[str, Any]) -> None:
     space = make(

@@ -31,7 +31,16 @@ def test_a_setting_given_as_null_is_given() -> None:
 
 @pytest.mark.parametrize(
     ("name", "whole"),
-    [("lam", False), ("gamma", False), ("switch_epoch", True), ("batch_size", True), ("optimizer.lr", False)],
+    [
+        ("lam", False),
+        ("gamma", False),
+        ("switch_epoch", True),
+        ("batch_size", True),
+        ("optimizer.lr", False),
+        ("add_uniform", False),
+        ("loss.tce_prune_from", True),
+        ("loss.class_tau", False),
+    ],
 )
 def test_whole_settings(name: str, whole: bool) -> None:
     assert is_whole(setting_of(name)) == whole
@@ -39,5 +48,5 @@ def test_whole_settings(name: str, whole: bool) -> None:
 
 def test_searchable_names_leave_out_what_a_scenario_or_the_machine_decides() -> None:
     sections = {name.split(".")[0] for name in searchable_names()}
-    assert {"lam", "gamma", "ab_alpha", "switch_epoch", "optimizer"} <= sections
+    assert {"lam", "gamma", "ab_alpha", "switch_epoch", "add_uniform", "loss", "optimizer"} <= sections
     assert not sections & {"attention", "data", "imbalance", "noise", "seeds", "device", "epochs"}

@@ -12,7 +12,7 @@ import pytest
 from absgd.errors import UserError
 from tests.tune_runs.spaces import make
 from tune_runs.early_stopping import early_stopping
-from tune_runs.space_files import find_space, load_space, space_from_dict, with_options
+from tune_runs.space_files import find_space, load_space, shipped_spaces, space_from_dict, with_options
 
 
 def test_space_round_trips_through_plain_data_and_pickle() -> None:
@@ -60,7 +60,8 @@ def test_load_space_lists_what_is_shipped(name: str) -> None:
     with pytest.raises(UserError) as error:
         load_space(name)
     guess = "; did you mean `quickstart`?" if name == "quikstart" else ""
-    names = "`cifar10`, `cifar100`, `fashion_mnist`, `fashion_mnist_small`, `quickstart`"
+    names = ", ".join(f"`{shipped}`" for shipped in shipped_spaces())
+    assert "`cifar10`, `cifar100`, `clothing1m`, " in names
     assert str(error.value).startswith(f"expected a file or a shipped space ({names}), got ")
     assert str(error.value).endswith(f"{guess} (--space)")
 

@@ -79,6 +79,26 @@ from tests.tune_runs.spaces import make, refusal
             "expected `batch_size` to be a whole number, got 32.5",
             "search.batch_size",
         ),
+        (
+            {"search/loss.name": {"choices": ["abce", "abldam"]}},
+            "expected `head` `cosine` with loss `abldam`, got `linear`",
+            "base.model.head",
+        ),
+        (
+            {"search/loss.focal_gamma": {"low": -1, "high": 2}},
+            "expected `loss.focal_gamma` >= 0.0, got -1.0",
+            "search.loss.focal_gamma",
+        ),
+        (
+            {"search/optimizer.fc1_weight_decay": {"choices": [None, 0.01]}},
+            "expected `fc1_weight_decay` with model `cnn8` only, got `resnet8`",
+            "search.optimizer.fc1_weight_decay",
+        ),
+        (
+            {"scenarios": [{}, {"noise": {"type": "cifar10_pairs", "rate": 0.4}}]},
+            "expected noise `cifar10_pairs` with data `cifar10` only, got `digits`",
+            "scenarios.1.noise.type",
+        ),
         ({"search/lam": {"choices": [1, 0]}}, "expected `lam` != 0, got 0", "search.lam"),
         ({"search/lam": {"low": 0, "high": 5}}, "expected `lam` != 0, got 0", "search.lam"),
         # early stopping

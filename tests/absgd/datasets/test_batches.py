@@ -1,4 +1,4 @@
-"""Batches against plain loops: crop, flip, normalisation, order, replay."""
+"""Batches against plain loops: crop, flip, rotation, normalisation, order, replay."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from absgd.config import RunConfig
-from absgd.datasets import DATASETS, Batch, Batches, Images
-from absgd.datasets.batches import crop_padded, flip_some
+from absgd.datasets import DATASETS, Batch, Batches, Images, build_batches
+from absgd.datasets.batches import crop_padded, flip_some, rotate
 from absgd.errors import UserError
+from absgd.randomness import torch_generator
 from tests.contracts.datasets import CPU, dataset_config
 
 SIDE = 8
@@ -92,6 +93,111 @@ def test_training_images_are_crops_and_flips_of_their_originals(pad: int, flip: 
     assert len(used) == NUM_IMAGES
     assert len({way[:2] for way in used}) > 10 * bool(pad)
     assert {way[2] for way in used} == ({False, True} if flip else {False})
+
+
+def rotated_by_loop(image_CHW: np.ndarray, angle_deg: float) -> np.ndarray:
+    """Counter-clockwise by bilinear interpolation in float64, zeros outside."""
+    channels, height, width = image_CHW.shape
+    padded = np.zeros((channels, height + 2, width + 2))
+    padded[:, 1:-1, 1:-1] = image_CHW
+    cos, sin = np.cos(np.deg2rad(angle_deg)), np.sin(np.deg2rad(angle_deg))
+    result = np.zeros(image_CHW.shape)
+    for row in range(height):
+        for column in range(width):
+            x, y = column - (width - 1) / 2, row - (height - 1) / 2
+            source_x = x * cos - y * sin + (width - 1) / 2 + 1
+            source_y = x * sin + y * cos + (height - 1) / 2 + 1
+            left, top = int(np.floor(source_x)), int(np.floor(source_y))
+            for near_y, near_x in ((top, left), (top, left + 1), (top + 1, left), (top + 1, left + 1)):
+                if 0 <= near_y < height + 2 and 0 <= near_x < width + 2:
+                    share = (1 - abs(source_y - near_y)) * (1 - abs(source_x - near_x))
+                    result[:, row, column] += share * padded[:, near_y, near_x]
+    return result
+
+
+@pytest.mark.parametrize(("height", "width"), [(7, 7), (8, 8), (5, 9)])
+def test_rotate_equals_a_loop(height: int, width: int) -> None:
+    rng = np.random.default_rng(3)
+    images_BCHW = rng.integers(256, size=(7, 3, height, width), dtype=np.uint8)
+    angles = [0.0, 20.0, -20.0, 7.5, 45.0, 133.0, -180.0]
+    rotated = rotate(torch.from_numpy(images_BCHW), torch.tensor(angles))
+    expected = [rotated_by_loop(image, angle) for image, angle in zip(images_BCHW, angles, strict=True)]
+    assert rotated.dtype == torch.float32
+    np.testing.assert_allclose(rotated.numpy(), np.stack(expected), atol=2e-3)
+
+
+def test_rotate_by_right_angles_turns_counter_clockwise() -> None:
+    image_CHW = np.random.default_rng(4).integers(256, size=(2, 6, 6), dtype=np.uint8)
+    images_BCHW = torch.from_numpy(np.stack([image_CHW] * 3))
+    rotated = rotate(images_BCHW, torch.tensor([90.0, 180.0, -90.0])).numpy()
+    for turned, quarters in zip(rotated, (1, 2, 3), strict=True):
+        np.testing.assert_allclose(turned, np.rot90(image_CHW, quarters, axes=(1, 2)), atol=2e-3)
+
+
+def rotated_epoch(rotation_deg: float, pad: int = 2, flip: bool = True, batch_size: int = 10) -> list[Batch]:
+    config = config_of(pad, flip).with_values({"augmentation.rotation_deg": rotation_deg})
+    return list(Batches(make_images(), config, CPU).training(0, 0, batch_size))
+
+
+def values_of(batches: list[Batch]) -> np.ndarray:
+    """Grey values before normalisation, in [0, 255]."""
+    spec = DATASETS["digits"]
+    return (joined(batches, "images_BCHW").astype(np.float64) * spec.std[0] + spec.mean[0]) * 255
+
+
+def test_rotation_turns_the_cropped_and_flipped_images_by_angles_up_to_the_limit() -> None:
+    plain, rotated = pixels_of(epoch_of()), values_of(rotated_epoch(30.0))
+    angles_A = torch.arange(-35, 35.01, 0.1)
+    best = []
+    for before, after in zip(plain, rotated, strict=True):
+        candidates_ACHW = rotate(torch.from_numpy(before).expand(len(angles_A), -1, -1, -1), angles_A).numpy()
+        distance_A = np.abs(candidates_ACHW - after).max(axis=(1, 2, 3))
+        assert distance_A.min() < 3
+        best.append(float(angles_A[distance_A.argmin()]))
+    assert max(map(abs, best)) <= 30.1
+    assert min(best) < -15 < 15 < max(best)
+
+
+def test_rotation_of_zero_leaves_the_draws_of_crop_and_flip_as_they_were() -> None:
+    batches = list(Batches(make_images(), config_of(2, True), CPU).training(seed=0, epoch=0, batch_size=NUM_IMAGES))
+    generator = torch_generator(0, "augmentation", 0)
+    shifts_N2 = torch.randint(5, (NUM_IMAGES, 2), generator=generator)
+    flips_N = torch.rand(NUM_IMAGES, generator=generator) < 0.5
+    originals = torch.from_numpy(make_images().images_NCHW)[batches[0].index_B]
+    expected = flip_some(crop_padded(originals, 2, shifts_N2), flips_N)
+    np.testing.assert_array_equal(pixels_of(batches), expected.numpy())
+
+
+def test_rotation_does_not_depend_on_the_batch_size() -> None:
+    np.testing.assert_allclose(values_of(rotated_epoch(20.0)), values_of(rotated_epoch(20.0, batch_size=64)), atol=1e-3)
+
+
+def test_rotation_replays() -> None:
+    np.testing.assert_array_equal(values_of(rotated_epoch(20.0)), values_of(rotated_epoch(20.0)))
+
+
+def test_evaluation_is_not_rotated() -> None:
+    config = config_of(2, True).with_values({"augmentation.rotation_deg": 90.0})
+    batches = list(Batches(make_images(), config, CPU).evaluation(batch_size=16))
+    np.testing.assert_array_equal(pixels_of(batches), make_images().images_NCHW)
+
+
+def test_mean_and_std_of_the_config_replace_the_data_sets() -> None:
+    config = config_of(0, False).with_values({"data.mean": [0.25], "data.std": [0.5]})
+    images_NCHW = joined(list(Batches(make_images(), config, CPU).evaluation(16)), "images_BCHW")
+    np.testing.assert_allclose(images_NCHW, (make_images().images_NCHW / 255 - 0.25) / 0.5, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "mean", "std"), [("mean", [0.1, 0.2], [1.0]), ("std", [0.1], [1.0, 1.0, 1.0])])
+def test_mean_and_std_of_other_channels_are_refused(name: str, mean: list[float], std: list[float]) -> None:
+    config = config_of(0, False).with_values({"data.mean": mean, "data.std": std})
+    with pytest.raises(UserError, match=rf"expected `{name}` of 1 values .* got [23] \(data\.{name}\)"):
+        Batches(make_images(), config, CPU)
+
+
+def test_build_batches_gives_the_batches_of_images_in_memory() -> None:
+    built = build_batches(make_images(), config_of(2, True), CPU)
+    np.testing.assert_array_equal(pixels_of(list(built.training(0, 0, 10))), pixels_of(epoch_of()))
 
 
 def test_padding_is_black_before_normalisation() -> None:

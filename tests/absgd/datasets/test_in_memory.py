@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 import torchvision.datasets
 
-from absgd.config import DataConfig, RunConfig
+from absgd.config import RunConfig
 from absgd.datasets import DATASETS, load_splits, load_test
 from absgd.datasets.in_memory import DEBIAN_FASHION_MNIST, read_cifar10, read_cifar100, read_digits, read_fashion_mnist
 from absgd.errors import UserError
+from absgd.sections import DataConfig
 from tests.contracts.datasets import DatasetContract, dataset_config
 from tests.small_files import python2_pickle, write_cifar10, write_cifar100, write_fashion_mnist
 

@@ -144,6 +144,14 @@ def test_module_equals_the_function_step_by_step() -> None:
         assert torch.equal(module.log_u, state)
 
 
+@pytest.mark.parametrize("lam", [2.0, -2.0])
+def test_module_adds_uniform_weights_on_top_of_the_same_average(lam: float) -> None:
+    plain, added = AttentionWeights(lam, 0.3, 0.5), AttentionWeights(lam, 0.3, 0.5, add_uniform=True)
+    for loss_B in _losses(5):
+        torch.testing.assert_close(added(loss_B), plain(loss_B) + 1 / 7, rtol=1e-14, atol=0)
+    assert torch.equal(added.log_u, plain.log_u)
+
+
 def test_module_keeps_no_autograd_history() -> None:
     module = AttentionWeights(5.0, 0.5, 0.5)
     logits_B = torch.ones(3, requires_grad=True)

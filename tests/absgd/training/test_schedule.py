@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from absgd.config import ScheduleConfig
+from absgd.sections import ScheduleConfig
 from absgd.training import learning_rate
 
 

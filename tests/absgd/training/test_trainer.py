@@ -1,4 +1,4 @@
-"""Trainer: exact resume, stage one untouched by attention, divergence, what it never reads."""
+"""Trainer: exact resume and fork, stage one untouched by attention, divergence, what it never reads."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 import torch
 
-from absgd.config import DataConfig, RunConfig
-from absgd.datasets import DATASETS, DatasetSpec, Images, Splits, load_splits, load_test
+from absgd.config import RunConfig
+from absgd.datasets import DATASETS, DatasetSpec, Images, Splits, build_batches, load_splits, load_test
 from absgd.errors import UserError
+from absgd.losses import TruncatedCrossEntropy
 from absgd.records import EpochRecord
+from absgd.sections import DataConfig
 from absgd.training import Diverged, Trainer
 from tests.small_files import write_fashion_mnist
 
@@ -205,6 +207,175 @@ def test_cuda_without_a_gpu_is_a_user_error(splits: Splits) -> None:
         pytest.skip("there is a GPU")
     with pytest.raises(UserError, match="expected a CUDA device, found none"):
         Trainer(make(**{"device.type": "cuda"}), splits)
+
+
+LOSSES_UNDER_ATTENTION: dict[str, dict[str, Any]] = {
+    "abce": {"attention.lam": -1.0},
+    "abfocal": {"loss.focal_gamma": 2.0},
+    "abldam": {"model.head": "cosine", "attention.lam": 5.0},
+    "absce": {"attention.lam": -0.5, "attention.add_uniform": True, "loss.class_tau": 0.5},
+    "abtce": {"loss.tce_k": 0.2, "attention.lam": -1.0},
+    "abtce pruned before the switch": {"loss.tce_k": 0.2, "loss.tce_prune_from": 1},
+}
+
+
+def make_attentive(name: str) -> RunConfig:
+    return make(**{"loss.name": name.split()[0], "optimizer.grad_clip": 5.0, **LOSSES_UNDER_ATTENTION[name]})
+
+
+def continued(config: RunConfig, splits: Splits, state: dict[str, Any]) -> list[dict[str, Any]]:
+    """Records of the rest of a run that goes on from a state that went through a file."""
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    trainer = Trainer(config, splits)
+    trainer.load_state_dict(torch.load(file, weights_only=True))
+    return [numbers(record) for record in trainer.epochs()]
+
+
+@pytest.mark.parametrize("name", LOSSES_UNDER_ATTENTION)
+def test_run_forked_from_its_trunk_or_resumed_gives_the_same_bits(splits: Splits, name: str) -> None:
+    config = make_attentive(name)
+    whole = Trainer(config, splits)
+    records, states = [], []
+    for record in whole.epochs():
+        records.append(numbers(record))
+        states.append(copy.deepcopy(whole.state_dict()))
+    trunk = Trainer(config.stage_one(), splits)
+    before = [numbers(record) for record in itertools.islice(trunk.epochs(), 2)]
+    assert before == records[:2]
+    assert continued(config, splits, trunk.state_dict()) == records[2:]
+    assert continued(config, splits, states[2]) == records[3:]
+    assert records[2]["log_u"] is not None
+
+
+def test_plain_training_after_the_switch_is_no_trunk(splits: Splits) -> None:
+    trunk = Trainer(make().stage_one(), splits)
+    list(itertools.islice(trunk.epochs(), 3))
+    with pytest.raises(UserError, match="expected a checkpoint with log u after the switch"):
+        Trainer(make(), splits).load_state_dict(trunk.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("values", "first"),
+    [
+        ({"loss.name": "abtce"}, 2),
+        ({"loss.name": "abtce", "loss.tce_prune_from": 1}, 1),
+        ({"loss.name": "tce", "class_balance.from_epoch": 0, "loss.tce_prune_from": 3}, 3),
+        ({"loss.name": "tce", "class_balance.from_epoch": 0}, 4),
+    ],
+)
+def test_record_tells_which_fraction_is_kept(splits: Splits, values: dict[str, Any], first: int) -> None:
+    records = list(Trainer(make(**{"loss.tce_k": 0.2, **values}), splits).epochs())
+    kept = [record.kept_fraction for record in records]
+    assert kept[:first] == [1.0] * first
+    assert all(fraction is not None and fraction < 1 for fraction in kept[first:])
+
+
+def test_flags_are_those_of_the_model_at_the_start_of_the_epoch(splits: Splits) -> None:
+    trainer = Trainer(make(**{"loss.name": "abtce", "loss.tce_k": 0.2}), splits)
+    records = trainer.epochs()
+    list(itertools.islice(records, 2))
+    model = copy.deepcopy(trainer.model).eval()
+    (batch,) = build_batches(splits.train, trainer.config, trainer.device).evaluation(len(splits.train))
+    with torch.no_grad():
+        p_B = model(batch.images_BCHW).softmax(dim=1).gather(1, batch.labels_B[:, None])[:, 0]
+    next(records)
+    criterion = trainer.objective.criterion
+    assert isinstance(criterion, TruncatedCrossEntropy)
+    assert criterion.keep_N.tolist() == (p_B > 0.2).tolist()
+
+
+def test_looking_for_samples_to_prune_leaves_training_alone(splits: Splits) -> None:
+    """A threshold that every sample passes: the passes over the training images must not show."""
+    plain = {"loss.name": "tce", "loss.tce_k": 1e-30, "class_balance.from_epoch": 0}
+    looking, not_looking = (
+        [numbers(record) for record in Trainer(make(**plain, **{"loss.tce_prune_from": first}), splits).epochs()]
+        for first in (0, None)
+    )
+    assert looking == not_looking
+
+
+def test_no_other_loss_has_a_kept_fraction(
+    whole_run: tuple[list[dict[str, Any]], dict[str, torch.Tensor]],
+) -> None:
+    assert [record["kept_fraction"] for record in whole_run[0]] == [None] * 4
+
+
+def test_record_without_noise_has_no_changed_samples(
+    whole_run: tuple[list[dict[str, Any]], dict[str, torch.Tensor]],
+) -> None:
+    assert [record["mean_weight_changed"] for record in whole_run[0]] == [None] * 4
+    assert whole_run[0][0]["mean_weight_clean"] == pytest.approx(1, rel=1e-6)
+
+
+@pytest.mark.parametrize("lam", [1.0, -1.0])
+def test_changed_samples_weigh_less_for_negative_lambda(lam: float) -> None:
+    values = {"data.n_max": 100, "imbalance": {"type": "none"}, "noise": {"type": "symmetric", "rate": 0.3}}
+    values |= {"attention.lam": lam, "epochs": 8, "attention.switch_epoch": 6, "augmentation.flip": False}
+    config = make(**values)
+    splits = load_splits(config)
+    *_, plain, _, last = Trainer(config, splits).epochs()
+    assert plain.mean_weight_clean == pytest.approx(1, rel=1e-6)
+    assert plain.mean_weight_changed == pytest.approx(1, rel=1e-6)
+    assert last.mean_weight_clean is not None
+    assert last.mean_weight_changed is not None
+    assert (last.mean_weight_changed > last.mean_weight_clean) == (lam > 0)
+    changed = int(splits.changed_N.sum())
+    total = last.mean_weight_clean * (len(splits.train) - changed) + last.mean_weight_changed * changed
+    by_class = sum((weight or 0.0) * n for weight, n in zip(last.mean_weight, splits.class_counts, strict=True))
+    assert total == pytest.approx(by_class)
+
+
+PLAIN_SGD = {
+    "loss.name": "ce",
+    "class_balance.from_epoch": 0,
+    "optimizer.momentum": 0.0,
+    "optimizer.weight_decay": 0.0,
+    "schedule.warmup_epochs": 0,
+    "batch_size": 10_000,
+    "epochs": 3,
+}
+
+
+@pytest.mark.parametrize("grad_clip", [1e-3, 1e-2])
+def test_clipped_step_is_no_longer_than_asked(splits: Splits, grad_clip: float) -> None:
+    trainer = Trainer(make(**PLAIN_SGD, **{"optimizer.grad_clip": grad_clip, "optimizer.lr": 0.1}), splits)
+    before = [parameter.detach().clone() for parameter in trainer.model.parameters()]
+    next(trainer.epochs())
+    moved = sum(
+        float((new.detach().double() - old.double()).square().sum())
+        for new, old in zip(trainer.model.parameters(), before, strict=True)
+    )
+    assert moved**0.5 == pytest.approx(0.1 * grad_clip, rel=1e-2)
+
+
+def test_wide_clip_changes_no_bit(
+    splits: Splits, whole_run: tuple[list[dict[str, Any]], dict[str, torch.Tensor]]
+) -> None:
+    trainer = Trainer(make(**{"optimizer.grad_clip": 1e6}), splits)
+    assert [numbers(record) for record in trainer.epochs()] == whole_run[0]
+
+
+def test_gradient_without_a_finite_norm_never_reaches_the_optimiser(splits: Splits) -> None:
+    trainer = Trainer(make(**{"optimizer.grad_clip": 1.0}), splits)
+    first = next(trainer.model.parameters())
+    first.register_hook(lambda gradient: gradient * float("inf"))  # type: ignore[no-untyped-call]
+    before = copy.deepcopy([parameter.detach() for parameter in trainer.model.parameters()])
+    with pytest.raises(Diverged, match="non-finite gradient norm in epoch 0, step 0"):
+        next(trainer.epochs())
+    assert all(torch.equal(a, b) for a, b in zip(before, trainer.model.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("name", ["ldam", "balanced_softmax"])
+def test_loss_of_class_counts_over_an_empty_class_is_refused_before_training(splits: Splits, name: str) -> None:
+    head = "cosine" if name == "ldam" else "linear"
+    counts = (*splits.class_counts[:-1], 0)
+    with pytest.raises(UserError, match=r"at least one training image in every class .* got none in \[9\]"):
+        Trainer(
+            make(**{"loss.name": name, "model.head": head, "class_balance": {"type": "none"}}),
+            dataclasses.replace(splits, class_counts=counts),
+        )
 
 
 @pytest.mark.parametrize("name", ["digits", "fashion_mnist"])

@@ -5,8 +5,9 @@ from decimal import Decimal, localcontext
 import pytest
 import torch
 
+import absgd.losses
+from absgd.class_weights import effective_number_weights
 from absgd.errors import UserError
-from absgd.losses import effective_number_weights
 
 LONG_TAIL = [5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50]
 
@@ -46,3 +47,7 @@ def test_effective_number_weights_refuse_an_empty_class() -> None:
 def test_effective_number_weights_refuse_beta_out_of_range(beta: float) -> None:
     with pytest.raises(UserError, match="expected `beta`"):
         effective_number_weights([5, 5], beta)
+
+
+def test_effective_number_weights_are_exported_with_the_losses() -> None:
+    assert absgd.losses.effective_number_weights is effective_number_weights

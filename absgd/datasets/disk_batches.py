@@ -1,0 +1,226 @@
+"""Batches of images that stay on disk: decoded, cropped and turned by worker processes, normalised on the device.
+
+Shape legend: N images, B images of a batch, C channels, H rows, W columns.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.context import BaseContext
+from typing import Any, NamedTuple
+
+import torch
+from PIL.Image import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from absgd.config import RunConfig
+from absgd.datasets.batches import Batch
+from absgd.datasets.build import DATASETS, DatasetSpec, normalisation_of
+from absgd.datasets.image_files import BrokenImage, ImageFiles, read_rgb
+from absgd.datasets.sampling import EpochOrder
+from absgd.errors import UserError
+from absgd.randomness import derived_seed
+
+Transform = Callable[[Image], Tensor]
+
+RESIZED_TO_CROP = 256 / 224
+"""Shorter side of a resized image over the side of the crop out of it."""
+EVALUATION_PIXELS = 128 * 224 * 224
+"""Pixels of the largest evaluation batch: workers hand batches over through shared memory, which may be small."""
+_CPU = torch.device("cpu")
+
+
+class DiskBatches:
+    """Images in files, and the batches read from them by `data.workers` processes, which live for one pass.
+
+    Training images are cropped as the data set's standard says, or, where `augmentation.pad` is given, resized and
+    cropped as for evaluation, padded with black and cropped to their side again; then flipped and rotated as
+    `augmentation` says. For evaluation the shorter side is resized to 256 / 224 of the side and the centre cropped;
+    data sets of small images (standard augmentation by padding) are resized to the side itself.
+
+    Args:
+        images: paths and labels.
+        config: `data` gives side, workers and normalisation, `augmentation` what is done to training batches,
+            `class_balance` whether an epoch is a permutation or draws by class weight.
+        device: where the batches are normalised and handed out.
+
+    Raises:
+        UserError: if the padding exceeds the side, or `data.mean` and `data.std` have not one value for each channel.
+    """
+
+    def __init__(self, images: ImageFiles, config: RunConfig, device: torch.device) -> None:
+        spec = DATASETS[config.data.name]
+        self._side = side_of(config, spec)
+        self._training = training_transform(config, spec)
+        self._evaluation = evaluation_transform(config, spec)
+        self._images = images
+        self._workers = config.data.workers
+        self._device = device
+        self._labels_N = torch.from_numpy(images.labels_N.copy()).to(device)
+        self._order = EpochOrder(images.labels_N, config, _CPU)
+        self._mean, self._std = (
+            torch.tensor(values, device=device).view(-1, 1, 1) for values in normalisation_of(config.data, spec)
+        )
+
+    def training(self, seed: int, epoch: int, batch_size: int) -> Iterator[Batch]:
+        """One epoch in its random order, augmented: as many images as there are; the last batch may be smaller.
+
+        Order and augmentation depend on (seed, epoch) alone, and an image's augmentation on its place in the order, not
+        on the batch size, the number of workers or the device.
+
+        Raises:
+            UserError: at an image that cannot be read, naming it and the line of its list.
+        """
+        order_N = self._order.of(seed, epoch)
+        return self._read(_Keys(order_N, derived_seed(seed, "augmentation", epoch)), self._training, batch_size)
+
+    def evaluation(self, batch_size: int) -> Iterator[Batch]:
+        """Every image once, in order, not augmented, in batches of `batch_size` or what `EVALUATION_PIXELS` allows.
+
+        Raises:
+            UserError: at an image that cannot be read, naming it and the line of its list.
+        """
+        allowed = max(EVALUATION_PIXELS // self._side**2, 1)
+        return self._read(_Keys(torch.arange(len(self._images)), None), self._evaluation, min(batch_size, allowed))
+
+    def _read(self, keys: _Keys, transform: Transform, batch_size: int) -> Iterator[Batch]:
+        workers = min(self._workers, -(-len(keys) // batch_size))
+        loader: DataLoader[Any] = DataLoader(
+            _Reading(self._images, transform),
+            batch_size=batch_size,
+            sampler=keys,
+            num_workers=workers,
+            collate_fn=_joined,
+            pin_memory=self._device.type == "cuda",
+            multiprocessing_context=_worker_context() if workers else None,
+            generator=torch.Generator(),  # DataLoader would draw from torch's global generator otherwise
+        )
+        for read in loader:
+            if isinstance(read, _Unreadable):
+                raise self._images.error_at(read.position, read.reason)
+            yield self._batch(*read)
+
+    def _batch(self, pixels_BCHW: Tensor, index_B: Tensor) -> Batch:
+        index_B = index_B.to(self._device, non_blocking=True)
+        images_BCHW = pixels_BCHW.to(self._device, non_blocking=True).to(torch.float32).div_(255)
+        return Batch(images_BCHW.sub_(self._mean).div_(self._std), self._labels_N[index_B], index_B)
+
+
+def side_of(config: RunConfig, spec: DatasetSpec) -> int:
+    """Rows and columns of the images trained on: `data.side`, else the data set's own."""
+    return spec.side if config.data.side is None else config.data.side
+
+
+def training_transform(config: RunConfig, spec: DatasetSpec) -> Transform:
+    """From an RGB image to an augmented uint8 tensor (3, side, side); draws from torch's global CPU generator.
+
+    Raises:
+        UserError: if the padding exceeds the side, so that a crop could hold nothing of the image.
+    """
+    from torchvision.transforms import v2
+
+    augmentation, side = config.augmentation, side_of(config, spec)
+    pad = spec.pad if augmentation.pad is None else augmentation.pad
+    if pad >= side:
+        raise UserError(f"expected `pad` < {side} (side of the images), got {pad} (augmentation.pad)")
+    if spec.crop == "padded" or augmentation.pad is not None:
+        steps = [*_centred(spec, side), v2.RandomCrop(side, padding=pad)]
+    elif spec.crop == "resized":
+        steps = [v2.Resize(round(side * RESIZED_TO_CROP)), v2.RandomCrop(side)]
+    else:
+        steps = [v2.RandomResizedCrop(side)]
+    if spec.flip if augmentation.flip is None else augmentation.flip:
+        steps.append(v2.RandomHorizontalFlip())
+    if augmentation.rotation_deg:
+        steps.append(v2.RandomRotation(augmentation.rotation_deg, v2.InterpolationMode.BILINEAR))
+    return _as_transform([*steps, v2.PILToTensor()])
+
+
+def evaluation_transform(config: RunConfig, spec: DatasetSpec) -> Transform:
+    """From an RGB image to a uint8 tensor (3, side, side) of its centre."""
+    from torchvision.transforms import v2
+
+    return _as_transform([*_centred(spec, side_of(config, spec)), v2.PILToTensor()])
+
+
+def _centred(spec: DatasetSpec, side: int) -> list[Any]:
+    from torchvision.transforms import v2
+
+    shorter = side if spec.crop == "padded" else round(side * RESIZED_TO_CROP)
+    return [v2.Resize(shorter), v2.CenterCrop(side)]
+
+
+def _as_transform(steps: Sequence[Any]) -> Transform:
+    from torchvision.transforms import v2
+
+    transform: Transform = v2.Compose(steps)
+    return transform
+
+
+class _Key(NamedTuple):
+    position: int
+    seed: int | None
+    """Of the image's augmentation; None where nothing is drawn."""
+
+
+class _Keys:
+    """What is read for each place of an epoch; a sampler."""
+
+    def __init__(self, order_N: Tensor, seed: int | None) -> None:
+        self._order_N, self._seed = order_N, seed
+
+    def __len__(self) -> int:
+        return len(self._order_N)
+
+    def __iter__(self) -> Iterator[_Key]:
+        for place, position in enumerate(self._order_N.tolist()):
+            yield _Key(position, None if self._seed is None else derived_seed(self._seed, "place", place))
+
+
+class _Unreadable(NamedTuple):
+    """Takes the place of an image, then of its batch: an error raised in a worker would arrive as its traceback."""
+
+    position: int
+    reason: str
+
+
+_Read = tuple[Tensor, int] | _Unreadable
+
+
+class _Reading(Dataset[_Read]):
+    """Reads and transforms one image for each key; what a worker process gets."""
+
+    def __init__(self, images: ImageFiles, transform: Transform) -> None:
+        self._images, self._transform = images, transform
+
+    def __getitem__(self, key: _Key) -> _Read:
+        try:
+            image = read_rgb(self._images.path(key.position))
+        except BrokenImage as error:
+            return _Unreadable(key.position, str(error))
+        if key.seed is None:
+            return self._transform(image), key.position
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(key.seed)
+            return self._transform(image), key.position
+
+
+def _joined(read: list[_Read]) -> tuple[Tensor, Tensor] | _Unreadable:
+    """pixels_BCHW uint8 and index_B int64 of a batch, or its first unreadable image."""
+    pixels, positions = [], []
+    for image in read:
+        if isinstance(image, _Unreadable):
+            return image
+        pixels.append(image[0])
+        positions.append(image[1])
+    return torch.stack(pixels), torch.tensor(positions)
+
+
+def _worker_context() -> BaseContext:
+    """Workers are forked from a clean server process, never from this one, which may hold CUDA and threads."""
+    methods = multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+    context.set_forkserver_preload(["torch", "torchvision.transforms.v2", "PIL.Image", "pydantic"])
+    return context

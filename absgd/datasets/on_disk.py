@@ -1,0 +1,290 @@
+"""Readers of the data sets whose images stay on disk; they give paths and labels, batches read the images.
+
+`train` and `test` are read apart: one never looks at the other's images. How many classes there are is what the
+training part says, so that labels mean the same in every part.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from absgd.datasets.files import damaged, locate, read_bytes
+from absgd.datasets.image_files import ImageFiles, checked, encoded
+from absgd.datasets.in_memory import DEFAULT_ROOT
+from absgd.datasets.lists import (
+    BadLine,
+    ImageList,
+    ListedImage,
+    parse_image_list,
+    parse_keys_with_labels,
+    parse_names,
+    parse_val_annotations,
+)
+from absgd.errors import UserError
+from absgd.sections import DataConfig
+
+DiskPart = Literal["train", "val", "test"]
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+"""What the names of images in folders end with, in small or capital letters."""
+TINY_IMAGENET_CLASSES = 200
+
+
+@dataclass(frozen=True)
+class ListLayout:
+    """Where a data set that comes as lists keeps them."""
+
+    name: str
+    num_classes: int
+    """Published number of classes."""
+    lists: Mapping[DiskPart, Sequence[tuple[str, ...]]]
+    """For each part the lists that hold it, first found first: one list of `path label`, or paths and their labels."""
+    folders: Sequence[str]
+    """Folders inside `data.root` where the lists may lie as well."""
+
+
+IMAGENET_LT = ListLayout(
+    name="ImageNet-LT",
+    num_classes=1000,
+    lists={
+        "train": [("ImageNet_LT_train.txt",)],
+        "val": [("ImageNet_LT_val.txt",)],
+        "test": [("ImageNet_LT_test.txt",)],
+    },
+    folders=("ImageNet_LT",),
+)
+"""Source: arXiv 1904.05160."""
+
+PLACES_LT = ListLayout(
+    name="Places-LT",
+    num_classes=365,
+    lists={
+        "train": [("Places_LT_train.txt",)],
+        "val": [("Places_LT_val.txt",)],
+        "test": [("Places_LT_test.txt",)],
+    },
+    folders=("Places_LT", "Places_LT_v2"),
+)
+"""Source: arXiv 1904.05160."""
+
+INATURALIST18 = ListLayout(
+    name="iNaturalist 2018",
+    num_classes=8142,
+    lists={"train": [("iNaturalist18_train.txt",)], "test": [("iNaturalist18_val.txt",)]},
+    folders=("iNaturalist18",),
+)
+"""The labels of its test images are not published: its validation list is the test set. Source: arXiv 1910.09217."""
+
+CLOTHING1M = ListLayout(
+    name="Clothing1M",
+    num_classes=14,
+    lists={
+        "train": [("noisy_train_kv.txt",), ("noisy_train_key_list.txt", "noisy_label_kv.txt")],
+        "val": [("clean_val_kv.txt",), ("clean_val_key_list.txt", "clean_label_kv.txt")],
+        "test": [("clean_test_kv.txt",), ("clean_test_key_list.txt", "clean_label_kv.txt")],
+    },
+    folders=("annotations",),
+)
+"""Trained on the noisy list; validation and test labels are clean. Source: CVPR 2015, Xiao et al."""
+
+
+def read_listed(layout: ListLayout, config: DataConfig, part: DiskPart) -> ImageFiles:
+    """A part of a data set that comes as lists.
+
+    Lists are looked for in `data.root` and in the layout's folders inside it. Paths in them are relative to
+    `data.root`, or to the folder of the list where only that holds their first folder. There are as many classes as
+    the training list names, its largest label + 1, so that a shortened data set works; fewer than published warn.
+
+    Raises:
+        UserError: if a list is absent, a label is not of the data set, or `data.on_bad_image: error` finds a line that
+            is malformed or names no file; each with the file and, where there is one, the line.
+    """
+    _warn_of_download(config, layout.name)
+    train_list, train = _parsed(layout, config, "train")
+    num_classes = _num_classes(layout, train_list, train)
+    source, parsed = (train_list, train) if part == "train" else _parsed(layout, config, part)
+    _check_labels(source, parsed.images, num_classes, f"the classes of {train_list}")
+    root = _image_root(_root(config), source, parsed)
+    return _checked_files(root, source, parsed.images, parsed.bad_lines, num_classes, config)
+
+
+read_imagenet_lt = partial(read_listed, IMAGENET_LT)
+read_places_lt = partial(read_listed, PLACES_LT)
+read_inaturalist18 = partial(read_listed, INATURALIST18)
+read_clothing1m = partial(read_listed, CLOTHING1M)
+
+
+def read_tiny_imagenet(config: DataConfig, part: Literal["train", "test"]) -> ImageFiles:
+    """Tiny-ImageNet in its published layout, in `data.root` or in tiny-imagenet-200 inside it.
+
+    A label is the position of its class in wnids.txt. The labels of its test images are not published: its
+    validation images are the test set, and validation is cut from training.
+
+    Raises:
+        UserError: as `read_listed`.
+
+    Source: the layout of tiny-imagenet-200 (Stanford CS231n).
+    """
+    _warn_of_download(config, "Tiny-ImageNet")
+    wnids_path = _located(_root(config), ("tiny-imagenet-200",), [("wnids.txt",)], "Tiny-ImageNet")[0]
+    root, wnids = wnids_path.parent, parse_names(_text(wnids_path))
+    label_of = {wnid: label for label, wnid in enumerate(wnids)}
+    if not 2 <= len(label_of) == len(wnids) <= TINY_IMAGENET_CLASSES:
+        raise damaged(wnids_path, f"expected 2 to {TINY_IMAGENET_CLASSES} different classes, got {len(wnids)} lines")
+    if part == "test":
+        source = root / "val" / "val_annotations.txt"
+        parsed = parse_val_annotations(_text(source), label_of)
+        return _checked_files(root, source, parsed.images, parsed.bad_lines, len(wnids), config)
+    found = [
+        ListedImage(0, path, label)
+        for wnid, label in label_of.items()
+        for path in _images_below(root, f"train/{wnid}/images")
+    ]
+    return _checked_files(root, root / "train", found, [], len(wnids), config)
+
+
+def read_imagefolder(config: DataConfig, part: DiskPart) -> ImageFiles:
+    """Anybody's own images: `data.root`/train/<class>/, and val and test likewise where they are needed.
+
+    Classes are the folders in train, in the order of their names; images lie in them at any depth. Names that begin
+    with a dot are passed over.
+
+    Raises:
+        UserError: if a folder is absent, train has fewer than two classes or one without images, val or test has a
+            class that train has not, or as `read_listed`.
+    """
+    _warn_of_download(config, "imagefolder")
+    root = _root(config)
+    label_of = {name: label for label, name in enumerate(_class_names(root / "train"))}
+    if len(label_of) < 2:
+        raise UserError(f"expected at least 2 class folders in {root / 'train'}, got {len(label_of)} (data.root)")
+    found: list[ListedImage] = []
+    for name in _class_names(root / part):
+        if name not in label_of:
+            raise UserError(f"expected the class folders of {root / 'train'}, got {root / part / name} (data.root)")
+        paths = _images_below(root, f"{part}/{name}")
+        if part == "train" and not paths:
+            raise UserError(
+                f"expected images ({', '.join(IMAGE_SUFFIXES)}) in every class folder, got none in "
+                f"{root / part / name} (data.root)"
+            )
+        found += (ListedImage(0, path, label_of[name]) for path in paths)
+    return _checked_files(root, root / part, found, [], len(label_of), config)
+
+
+def _parsed(layout: ListLayout, config: DataConfig, part: DiskPart) -> tuple[Path, ImageList]:
+    """The list of a part, and what it names."""
+    paths = _located(_root(config), layout.folders, layout.lists[part], layout.name)
+    texts = [_text(path) for path in paths]
+    return paths[0], parse_image_list(*texts) if len(texts) == 1 else parse_keys_with_labels(*texts)
+
+
+def _located(
+    root: Path, inner_folders: Sequence[str], alternatives: Sequence[tuple[str, ...]], name: str
+) -> list[Path]:
+    """The files of the first of the alternatives that are found together in `root` or a folder inside it."""
+    folders = [root, *(root / inner for inner in inner_folders)]
+    for names in alternatives:
+        if found := locate(folders, names):
+            return found
+    wanted = ", or ".join(" and ".join(names) for names in alternatives)
+    raise UserError(
+        f"expected {wanted} in {' or '.join(map(str, folders))}, found none: give the folder of {name} as "
+        "`data.root`; it cannot be downloaded here (data.root)"
+    )
+
+
+def _num_classes(layout: ListLayout, source: Path, parsed: ImageList) -> int:
+    """Classes that a training list names."""
+    _check_labels(source, parsed.images, layout.num_classes, f"the classes of {layout.name}")
+    num_classes = 1 + max((image.label for image in parsed.images), default=-1)
+    if num_classes < 2:
+        raise UserError(f"expected images of at least 2 classes in {source}, got {num_classes} (data.root)")
+    if num_classes < layout.num_classes:
+        warnings.warn(
+            f"{source} names {num_classes} of the {layout.num_classes} classes of {layout.name}: "
+            f"the run has {num_classes} classes",
+            stacklevel=1,
+        )
+    return num_classes
+
+
+def _check_labels(source: Path, images: Sequence[ListedImage], num_classes: int, whose: str) -> None:
+    for image in images:
+        if image.label >= num_classes:
+            raise UserError(
+                f"expected labels from 0 to {num_classes - 1}, {whose}, got {image.label} "
+                f"({source}:{image.line}) (data.root)"
+            )
+
+
+def _image_root(root: Path, source: Path, parsed: ImageList) -> Path:
+    """The folder that the paths of a list are relative to: `root`, or the list's own where only that holds them."""
+    first_folder = parsed.images[0].path.partition("/")[0] if parsed.images else ""
+    return source.parent if not (root / first_folder).exists() and (source.parent / first_folder).exists() else root
+
+
+def _checked_files(
+    root: Path,
+    source: Path,
+    found: Sequence[ListedImage],
+    bad_lines: Sequence[BadLine],
+    num_classes: int,
+    config: DataConfig,
+) -> ImageFiles:
+    images = ImageFiles(
+        root=root,
+        paths_N=encoded([image.path for image in found]),
+        labels_N=np.array([image.label for image in found], dtype=np.int64),
+        lines_N=np.array([image.line for image in found], dtype=np.int64),
+        source=source,
+        num_classes=num_classes,
+    )
+    return checked(images, bad_lines, config.on_bad_image, config.workers)
+
+
+def _class_names(folder: Path) -> list[str]:
+    """Names of the folders in a folder, in order."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+    except OSError as error:
+        raise UserError(
+            f"expected the folder {folder} with a folder of images for each class: {error.strerror} (data.root)"
+        ) from None
+
+
+def _images_below(root: Path, folder: str) -> list[str]:
+    """Paths, relative to `root`, of the images in a folder at any depth, in order."""
+    found = []
+    for inner, folders, names in os.walk(root / folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        relative = Path(inner).relative_to(root).as_posix()
+        found += [
+            f"{relative}/{name}" for name in names if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
+        ]
+    return sorted(found)
+
+
+def _text(path: Path) -> str:
+    try:
+        return read_bytes(path).decode()
+    except UnicodeDecodeError as error:
+        raise damaged(path, f"expected UTF-8 text, got byte {error.start} that is none") from None
+
+
+def _root(config: DataConfig) -> Path:
+    return DEFAULT_ROOT if config.root is None else Path(config.root).expanduser()
+
+
+def _warn_of_download(config: DataConfig, name: str) -> None:
+    if config.download:
+        warnings.warn(f"{name} cannot be downloaded here: `data.download` is not used", stacklevel=1)

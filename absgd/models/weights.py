@@ -1,0 +1,92 @@
+"""Initial weights of torchvision's networks, read from a local file."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from absgd.errors import UserError
+from absgd.models.torchvision_resnet import TorchvisionResNet
+
+CLASSIFIER_PREFIX = "fc."
+COUNTER = "num_batches_tracked"
+"""A counter of batch norm that older files lack and nothing here reads."""
+
+
+def load_weights(model: TorchvisionResNet, path: Path) -> None:
+    """Replace the initial weights of `model` by those in a file that torchvision publishes.
+
+    The classifier's are taken only where they fit: a linear one with the file's number of classes.
+
+    Args:
+        model: a network with the ImageNet stem and three channels.
+        path: a state dict saved by torch.save, such as resnet50-11ad3fa6.pth.
+
+    Raises:
+        UserError: if the file is missing, damaged, holds anything but named tensors, or the weights of another
+            architecture.
+    """
+    given = read_weights(path)
+    classifier = {name: given.pop(name) for name in list(given) if name.startswith(CLASSIFIER_PREFIX)}
+    difference = next(_differences(given, model.features.state_dict()), None)
+    if difference is not None:
+        raise _refused(f"expected the weights of `{model.architecture}`, got a file {difference}", path)
+    model.features.load_state_dict(given, strict=False)
+    named = {name.removeprefix(CLASSIFIER_PREFIX): tensor for name, tensor in classifier.items()}
+    if isinstance(model.classifier, nn.Linear) and not any(_differences(named, model.classifier.state_dict())):
+        model.classifier.load_state_dict(named)
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Name -> tensor of a file of weights, on the CPU; never runs code from the file.
+
+    Raises:
+        UserError: if the file is missing, damaged, or holds anything but named tensors.
+    """
+    try:
+        _check_archive(path)
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise _refused(f"cannot read the weights: {error.strerror or error}", path) from None
+    except (RuntimeError, EOFError, LookupError, ValueError, zipfile.BadZipFile, pickle.UnpicklingError):
+        raise _refused("expected weights as torch.save writes them, got a damaged file", path) from None
+    if not isinstance(weights, Mapping) or not all(isinstance(tensor, Tensor) for tensor in weights.values()):
+        raise _refused("expected named tensors, as in the files that torchvision publishes, got other content", path)
+    return {str(name): tensor for name, tensor in weights.items()}
+
+
+def _check_archive(path: Path) -> None:
+    """torch.load verifies no checksum; the archive's own finds a flipped bit. Older files are no archives."""
+    with path.open("rb") as file:
+        if not zipfile.is_zipfile(file):
+            return
+        with zipfile.ZipFile(file) as archive:
+            damaged = archive.testzip()
+    if damaged is not None:
+        raise zipfile.BadZipFile(damaged)
+
+
+def _differences(given: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> Iterator[str]:
+    """What tells the given weights from the expected ones, in words."""
+    for name, tensor in expected.items():
+        if name not in given:
+            if not name.endswith(COUNTER):
+                yield f"without `{name}`"
+        elif given[name].shape != tensor.shape:
+            yield f"whose `{name}` is {_shape(given[name])}, not {_shape(tensor)}"
+    for name in given:
+        if name not in expected:
+            yield f"with `{name}` too"
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "a number"
+
+
+def _refused(message: str, path: Path) -> UserError:
+    return UserError(f"{message} ({path}: model.weights)")

@@ -1,0 +1,229 @@
+"""The sections of a RunConfig: frozen groups of settings, each field with its meaning and its own range.
+
+Rules between fields are RunConfig's (config.py). Epochs are counted from 0 everywhere. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from absgd.errors import broken_rule
+
+DatasetName = Literal[
+    "digits",
+    "fashion_mnist",
+    "cifar10",
+    "cifar100",
+    "tiny_imagenet",
+    "imagenet_lt",
+    "places_lt",
+    "inaturalist18",
+    "clothing1m",
+    "imagefolder",
+]
+ModelName = Literal[
+    "resnet8",
+    "resnet14",
+    "resnet20",
+    "resnet32",
+    "resnet44",
+    "resnet56",
+    "cnn8",
+    "resnet18_cifar",
+    "resnet34_cifar",
+    "resnet18",
+    "resnet50",
+]
+LossName = Literal[
+    "ce", "focal", "ldam", "sce", "tce", "balanced_softmax", "abce", "abfocal", "abldam", "absce", "abtce"
+]
+NoiseType = Literal[
+    "none",
+    "symmetric",
+    "symmetric_all",
+    "pair_flip",
+    "cifar10_pairs",
+    "cifar100_blocks",
+    "cifar100_superclasses",
+]
+Fraction = Annotated[float, Field(gt=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Epoch = Annotated[int, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+def _epoch_or_switch(value: object) -> object:
+    if value == "switch" or (type(value) is int and value >= 0):
+        return value
+    raise broken_rule("", f"expected `from_epoch` to be an epoch or `switch`, got {value!r}")
+
+
+EpochOrSwitch = Annotated[Epoch | Literal["switch"], BeforeValidator(_epoch_or_switch)]
+
+
+class Section(BaseModel):
+    """A frozen group of settings; unknown keys and loosely typed values are refused."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class DataConfig(Section):
+    name: DatasetName
+    """Data set."""
+    root: str | None = None
+    """Folder of the data files; without it, the places the data set's documentation names."""
+    download: bool = False
+    """Let torchvision download the files when they are absent."""
+    val_per_class: Count = 30
+    """Validation images of each class, cut from the training images before anything else."""
+    n_max: Count | None = None
+    """Cap on training images per class, applied before imbalance."""
+    validation: Literal["cut", "own"] = "cut"
+    """`cut`: `val_per_class` training images of each class; `own`: the data set's own validation list."""
+    mean: Annotated[tuple[float, ...], Field(strict=False)] | None = None
+    """Mean of each channel, values in [0, 1], for normalisation; null: the data set's own."""
+    std: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(strict=False)] | None = None
+    """Standard deviation of each channel; null: the data set's own."""
+    side: Count | None = None
+    """Data sets on disk: side in pixels of the images trained on; null: the data set's own."""
+    workers: Annotated[int, Field(ge=0)] = 2
+    """Data sets on disk: processes that read images; 0 reads in the training process."""
+    on_bad_image: Literal["error", "skip"] = "error"
+    """Data sets on disk: what a missing or broken image does; `skip` leaves it out and says how many."""
+
+
+class ImbalanceConfig(Section):
+    type: Literal["none", "exp", "step"] = "none"
+    """How class sizes fall: not at all, exponentially, or in one step at half the classes."""
+    ratio: Fraction = 1.0
+    """Smallest class over largest (rho)."""
+
+
+class NoiseConfig(Section):
+    type: NoiseType = "none"
+    """What an exact fraction of every class turns into; docs/label-noise.md lists the kinds."""
+    rate: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Fraction of each class whose labels are changed."""
+    validation: Literal["noisy", "clean"] = "noisy"
+    """Whether the validation labels carry the same noise, as they do in practice."""
+
+
+class AugmentationConfig(Section):
+    pad: Annotated[int, Field(ge=0)] | None = None
+    """Zero padding in pixels before a random crop to the original size; null: the data set's own."""
+    flip: bool | None = None
+    """Random horizontal flip; null: the data set's own."""
+    rotation_deg: Annotated[float, Field(ge=0, le=180)] = 0.0
+    """Random rotation by up to so many degrees to either side."""
+
+
+class ModelConfig(Section):
+    name: ModelName = "resnet32"
+    """`resnet8` to `resnet56`, `resnet18_cifar`, `resnet34_cifar`, `cnn8`: for small images; others: ImageNet's."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Probability of dropping a feature before the classifier."""
+    head: Literal["linear", "cosine"] = "linear"
+    """Classifier: linear, or cosine of features and class vectors, which `ldam` needs."""
+    weights: str | None = None
+    """File of initial weights for `resnet18` and `resnet50`, as torchvision publishes them; null: random."""
+
+
+class LossConfig(Section):
+    name: LossName = "abce"
+    """Base criterion, with `ab` in front for attention weights over it."""
+    focal_gamma: Annotated[float, Field(ge=0)] = 1.0
+    """focal: exponent of (1 - p_y)."""
+    ldam_max_margin: Annotated[float, Field(gt=0)] = 0.5
+    """ldam: margin of the rarest class."""
+    ldam_scale: Annotated[float, Field(gt=0)] = 30.0
+    """ldam: factor s of the logits."""
+    sce_alpha: Annotated[float, Field(ge=0)] = 0.1
+    """sce: weight of the cross entropy."""
+    sce_beta: Annotated[float, Field(ge=0)] = 1.0
+    """sce: weight of the reverse cross entropy."""
+    tce_q: Fraction = 0.7
+    """tce: exponent q."""
+    tce_k: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """tce: truncation threshold k of p_y."""
+    tce_prune_from: Epoch | None = None
+    """tce: first epoch before which samples are marked to be kept or not; null: the switch, or never without one."""
+    class_tau: Annotated[float, Field(ge=0)] = 0.0
+    """Training logits are divided by their norm to this power before the loss; 0 leaves them as they are."""
+
+    @property
+    def is_attentive(self) -> bool:
+        """Whether attention weights stand over the base criterion."""
+        return self.name.startswith("ab")
+
+    @property
+    def base(self) -> str:
+        """Name of the base criterion.
+
+        >>> LossConfig(name="abce").base
+        'ce'
+        """
+        return self.name.removeprefix("ab")
+
+
+class AttentionConfig(Section):
+    lam: float
+    """lambda, non-zero: positive weighs hard samples more, negative less; large is plain SGD."""
+    gamma: Fraction
+    """Weight of the newest batch in the moving average."""
+    ab_alpha: Fraction
+    """abAlpha: weights sum to about 1 / ab_alpha in the steady state."""
+    switch_epoch: Epoch
+    """First epoch of stage two, counted from 0."""
+    add_uniform: bool = False
+    """Add 1 / B to every weight, as the authors' code for noisy labels does."""
+
+
+class ClassBalanceConfig(Section):
+    type: Literal["none", "reweight", "resample"] = "none"
+    """`reweight`: the base criterion is weighted by effective number; `resample`: samples are drawn by it."""
+    beta: Annotated[float, Field(ge=0, lt=1)] = 0.9999
+    """beta of the effective number (1 - beta^n) / (1 - beta)."""
+    from_epoch: EpochOrSwitch = 0
+    """First epoch at which it acts; `switch`: with stage two."""
+
+
+class OptimizerConfig(Section):
+    lr: Annotated[float, Field(gt=0)] = 0.1
+    """Base learning rate."""
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """Momentum of SGD."""
+    weight_decay: Annotated[float, Field(ge=0)] = 2e-4
+    """L2 penalty."""
+    fc1_weight_decay: Annotated[float, Field(ge=0)] | None = None
+    """L2 penalty of the first fully connected layer of `cnn8`; null: `weight_decay`."""
+    grad_clip: Annotated[float, Field(gt=0)] | None = None
+    """Largest norm of the whole gradient; null: not clipped."""
+
+
+class ScheduleConfig(Section):
+    type: Literal["constant", "step", "cosine"] = "constant"
+    """Course of the learning rate after the warm-up."""
+    warmup_epochs: Epoch = 0
+    """Epochs over which the learning rate rises linearly; epoch e < warmup_epochs uses (e + 1) / warmup_epochs."""
+    milestones: Annotated[tuple[Epoch, ...], Field(strict=False)] = ()
+    """`step`: epochs from which the learning rate is multiplied by `factor` once more."""
+    factor: Fraction = 0.1
+    """`step`: the multiplier at each milestone."""
+
+
+class SeedConfig(Section):
+    data: Seed = 0
+    """Decides validation cut, imbalance and noise."""
+    train: Seed = 0
+    """Decides initial weights, batch order, augmentation and dropout."""
+
+
+class DeviceConfig(Section):
+    type: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto`: the GPU when there is one."""
+    threads: Count | None = None
+    """CPU threads of torch; null: torch's own choice. On CPU the same number gives the same bits."""

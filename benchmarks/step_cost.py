@@ -1,0 +1,180 @@
+"""Cost of a stage-two step of ABSGD against a plain cross-entropy step on a ResNet-8 batch.
+
+    python benchmarks/step_cost.py [--rounds 60] [--steps 3] [--batch 128] [--device cpu] [--threads 1]
+                                   [--published SCRATCH] [--json FILE]
+
+To measure the authors' package too, install it where no import finds it, for its name is `absgd` as well:
+
+    pip install --target SCRATCH --no-deps absgd==0.0.1
+
+Every contender trains its own copy of one model on one batch. Rounds are paired: each times `steps` steps of every
+contender in turn, in an order drawn anew, and divides by the round's plain step. `plain_again` is a second plain
+contender: what its ratio differs from 1 is noise. On the CPU it is the processor time of this process that counts,
+which other work on the machine disturbs least; on a GPU wall time, the device waited for. With --published, the losses
+of both ABLoss are compared too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import importlib.util
+import json
+import random
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from absgd.environment import describe_environment
+from absgd.losses import ABLoss, AttentionWeights, CrossEntropy, Objective
+from absgd.models import build_model
+from absgd.sections import ModelConfig
+from absgd.training import gpu_names
+
+LossFunction = Callable[[Tensor, Tensor], Tensor]
+LAM, GAMMA, AB_ALPHA = 5.0, 0.7, 0.5
+NUM_CLASSES = 10
+
+
+def published_ab_loss(folder: Path) -> Any:
+    """The class ABLoss of the authors' package installed in `folder`, loaded under another name than `absgd`."""
+    path = folder / "absgd" / "losses" / "ABLosses.py"
+    spec = importlib.util.spec_from_file_location("published_ab_losses", path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise SystemExit(f"expected the package absgd 0.0.1 in {folder}, found no {path} (--published)")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.ABLoss
+
+
+def contenders(published: Any, device: torch.device) -> dict[str, LossFunction]:
+    """Name -> loss of (logits_BC, labels_B), those with attention weights in stage two."""
+    objective = Objective(CrossEntropy(), attention=AttentionWeights(LAM, GAMMA, AB_ALPHA)).to(device)
+
+    def absgd(logits_BC: Tensor, labels_B: Tensor) -> Tensor:
+        loss: Tensor = objective(logits_BC, labels_B, labels_B, 0).loss
+        return loss
+
+    losses: dict[str, LossFunction] = {"plain": F.cross_entropy, "plain_again": F.cross_entropy, "absgd": absgd}
+    for name, ab_loss in {"ab_loss": ABLoss, "published_ab_loss": published}.items():
+        if ab_loss is not None:
+            losses[name] = _switched_on(ab_loss, device)
+    return losses
+
+
+def _switched_on(ab_loss: Any, device: torch.device) -> Any:
+    criterion = ab_loss(LAM, abgamma=GAMMA, abalpha=AB_ALPHA).to(device)
+    criterion.updateLambda()
+    return criterion
+
+
+class Contender:
+    """A model of its own, trained on one batch with one loss."""
+
+    def __init__(self, model: nn.Module, loss: LossFunction, images_BCHW: Tensor, labels_B: Tensor) -> None:
+        self.model, self.loss = copy.deepcopy(model), loss
+        self.images_BCHW, self.labels_B = images_BCHW, labels_B
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=1e-3, momentum=0.9)
+
+    def seconds(self, steps: int) -> float:
+        """Seconds of `steps` steps: processor time on the CPU, else wall time with the device waited for."""
+        device = self.images_BCHW.device
+        clock = time.process_time if device.type == "cpu" else time.perf_counter
+        _synchronise(device)
+        started = clock()
+        for _ in range(steps):
+            self.optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(self.loss(self.model(self.images_BCHW), self.labels_B))
+            self.optimizer.step()
+        _synchronise(device)
+        return clock() - started
+
+
+def _synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def measure(runners: dict[str, Contender], rounds: int, steps: int) -> dict[str, list[float]]:
+    """Seconds of a step in each round, by contender; two rounds of warm-up are not counted."""
+    order, generator = list(runners), random.Random(0)
+    seconds: dict[str, list[float]] = {name: [] for name in runners}
+    for number in range(rounds + 2):
+        generator.shuffle(order)
+        for name in order:
+            taken = runners[name].seconds(steps) / steps
+            if number >= 2:
+                seconds[name].append(taken)
+    return seconds
+
+
+def summary(seconds: dict[str, list[float]]) -> dict[str, dict[str, float]]:
+    """Median seconds of a step, and median and quartiles of its ratio to the same round's plain step."""
+    table = {}
+    for name, taken in seconds.items():
+        ratios = [mine / plain for mine, plain in zip(taken, seconds["plain"], strict=True)]
+        low, median, high = statistics.quantiles(ratios, n=4)
+        table[name] = {"step_s": statistics.median(taken), "ratio": median, "ratio_q1": low, "ratio_q3": high}
+    return table
+
+
+def largest_difference(published: Any, dtype: torch.dtype, num_steps: int = 200) -> float:
+    """Largest relative difference of the two ABLoss over random batches with both signs of lambda."""
+    generator, largest = torch.Generator().manual_seed(0), 0.0
+    for lam in (5.0, 0.5, -0.5, -5.0):
+        pair = [ab_loss(lam, milestone=2, abgamma=GAMMA, abalpha=AB_ALPHA) for ab_loss in (ABLoss, published)]
+        for step in range(num_steps):
+            logits_BC = 3 * torch.randn(64, NUM_CLASSES, generator=generator, dtype=dtype)
+            labels_B = torch.randint(NUM_CLASSES, (64,), generator=generator)
+            ours, theirs = (float(criterion(logits_BC, labels_B)) for criterion in pair)
+            largest = max(largest, abs(ours - theirs) / abs(theirs))
+            if step % 50 == 49:
+                for criterion in pair:
+                    criterion.updateLambda()
+    return largest
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--steps", type=int, default=3, help="steps of each contender in a round")
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--published", type=Path, help="folder with the authors' package")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    device = torch.device(options.device)
+    published = published_ab_loss(options.published) if options.published else None
+    model = build_model(ModelConfig(name="resnet8"), in_channels=3, num_classes=NUM_CLASSES).to(device)
+    images_BCHW = torch.randn(options.batch, 3, 32, 32, device=device)
+    labels_B = torch.randint(NUM_CLASSES, (options.batch,), device=device)
+    runners = {
+        name: Contender(model, loss, images_BCHW, labels_B) for name, loss in contenders(published, device).items()
+    }
+    table = summary(measure(runners, options.rounds, options.steps))
+    for name, row in table.items():
+        quartiles = f"quartiles {row['ratio_q1']:.4f} to {row['ratio_q3']:.4f}"
+        print(f"{name:>18}: {1e3 * row['step_s']:8.3f} ms, ratio to plain: median {row['ratio']:.4f}, {quartiles}")
+    report: dict[str, Any] = {"summary": table, "environment": describe_environment(gpu_names())}
+    report["options"] = {name: str(value) for name, value in vars(options).items()}
+    if published is not None:
+        for dtype in (torch.float32, torch.float64):
+            difference = largest_difference(published, dtype)
+            report[f"largest_difference_{dtype}"] = difference
+            print(f"largest relative difference from the published ABLoss, {dtype}: {difference:.2e}")
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
