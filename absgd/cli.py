@@ -104,9 +104,7 @@ def _started(config: RunConfig, path: Path, metric: str) -> tuple[RunFolder, Tra
     from absgd.training import RunFolder, Trainer
 
     trainer = Trainer(config, load_splits(config))
-    folder = RunFolder.create(path, config, _checked_metric(metric))
-    folder.write_status("running", trainer)
-    return folder, trainer
+    return RunFolder.create(path, trainer, _checked_metric(metric)), trainer
 
 
 def _continued(resume: Path, device: str | None, *fixed_by_the_record: object) -> tuple[RunFolder, Trainer]:
@@ -162,6 +160,10 @@ def _run(folder: RunFolder, trainer: Trainer, read_test: bool) -> None:
         folder.write_status("diverged", trainer, str(error))
         print(f"absgd-train: diverged: {error}; recorded in {folder.path}", file=sys.stderr)
         raise typer.Exit(EXIT_FAILED) from None
+    except UserError as error:
+        if trainer.next_epoch < trainer.config.epochs:
+            folder.write_status("failed", trainer, str(error))
+        raise
     except KeyboardInterrupt:
         folder.write_status("interrupted", trainer)
         print(f"absgd-train: interrupted; go on with: absgd-train --resume {folder.path}", file=sys.stderr)

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -27,6 +29,7 @@ EPOCHS_FILE = "epochs.parquet"
 CONFIG_FILE = "config.yaml"
 SPACE_FILE = "space.yaml"
 ENVIRONMENT_FILE = "environment.json"
+LABELS_FILE = "train_labels.parquet"
 LAST_CHECKPOINT = "last.pt"
 BEST_CHECKPOINT = "best.pt"
 
@@ -208,6 +211,26 @@ EPOCH_SCHEMA = pa.schema(
         ("images_per_s", pa.float64()),
     ]
 )
+
+
+LABEL_SCHEMA = pa.schema(
+    [
+        ("index", pa.int64()),  # of the image in the training part of the data set
+        ("label", pa.int64()),  # as trained on
+        ("changed", pa.bool_()),  # by label noise
+    ]
+)
+
+
+def label_table(
+    index_N: npt.NDArray[np.int64], labels_N: npt.NDArray[np.int64], changed_N: npt.NDArray[np.bool_]
+) -> pa.Table:
+    """Which images a run trains on, with which labels, and which of these noise has changed.
+
+    Args:
+        index_N, labels_N, changed_N: arrays of equal length, as in `datasets.Splits`.
+    """
+    return pa.table([pa.array(index_N), pa.array(labels_N), pa.array(changed_N)], schema=LABEL_SCHEMA)
 
 
 def config_columns(config: RunConfig) -> dict[str, Any]:

@@ -90,6 +90,8 @@ def _broken_data_rules(run: Run) -> Iterator[tuple[str, str]]:
         yield "noise.type", f"expected noise `{noise.type}` with data `{NOISE_OF[noise.type]}` only, got `{data.name}`"
     if data.validation == "own" and data.name not in OWN_VALIDATION:
         yield "data.validation", f"expected `cut`: data `{data.name}` has no validation list of its own"
+    if data.validation == "own" and noise.type != "none" and noise.validation == "noisy":
+        yield "noise.validation", "expected `clean` with the data set's own validation: its labels get no noise"
     if (data.mean is None) != (data.std is None):
         yield "data.mean", "expected `mean` and `std` together, got one of them"
 
@@ -148,10 +150,12 @@ def unused_run_settings(run: Run) -> Iterator[str]:
             yield f"data `{run.data.name}` is held in memory: `data.{name}` is not used"
     if run.noise.type == "none" and "validation" in _changed(run.noise):
         yield "there is no label noise: `noise.validation` is not used"
+    if run.schedule.type != "step" and "factor" in _changed(run.schedule):
+        yield f"schedule `{run.schedule.type}` has no steps: `schedule.factor` is not used"
+    if run.loss.name == "tce" and run.loss.tce_prune_from is None:
+        yield "loss `tce` leaves no sample out without `loss.tce_prune_from`: `loss.tce_k` only bounds the loss"
     if run.class_balance.type == "none" and "beta" in _changed(run.class_balance):
         yield "there is no class balance: `class_balance.beta` is not used"
-    if run.data.validation == "own" and "validation" in _changed(run.noise):
-        yield "validation is the data set's own, whose labels get no noise: `noise.validation` is not used"
     if run.data.validation == "own" and "val_per_class" in _changed(run.data):
         yield "validation is the data set's own: `data.val_per_class` is not used"
 

@@ -21,6 +21,9 @@ from tune_runs.space_files import load_space, space_schema, with_options
 if TYPE_CHECKING:
     from tune_runs.runner import SearchRequest
 
+PLAIN_WIDTH = 120
+"""Columns of what is printed into a file or a pipe."""
+
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
@@ -101,7 +104,7 @@ def _tune(
     resume: Path | None,
     preview: bool,
 ) -> None:
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
     if resume is not None:
         if source or replaced or out or preview:
             raise UserError("expected `--resume` with no other option but --address: the run folder has the rest")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from absgd.config import RunConfig, merge_dotted
@@ -112,6 +113,15 @@ def run_settings(space: SearchSpace, scenario: Scenario, values: Mapping[str, Sc
     device = {"type": space.resources.device, "threads": space.resources.threads}
     on_device = {f"device.{key}": value for key, value in device.items()}
     settings = merge_dotted(space.base, {**scenario.settings, **drawn, **on_device}, "space")
+    _make_absolute(settings, "data", "root")
+    _make_absolute(settings, "model", "weights")
     if not LossConfig.model_construct(name=cast(Any, str(setting_value(settings, "loss.name")))).is_attentive:
         settings["attention"] = None
     return settings
+
+
+def _make_absolute(settings: dict[str, Any], section: str, name: str) -> None:
+    """Say a path as the driver understands it: trials run in folders of their own, on other nodes too."""
+    path = settings.get(section, {}).get(name)
+    if isinstance(path, str):
+        settings[section][name] = str(Path(path).expanduser().absolute())

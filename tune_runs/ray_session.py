@@ -22,6 +22,8 @@ _QUIET = {
     # Our records replace Ray's: no result.json, CSV or TensorBoard files, and no frequent snapshots of its state.
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
+    # Paths of a space stay what they are in the driver.
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
     # The runner handles signals itself, so that our state is saved at a safe point.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
 }

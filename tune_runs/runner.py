@@ -106,6 +106,8 @@ def _search(request: SearchRequest, splits: dict[str, Splits], num_concurrent: i
     from tune_runs.stop_request import stop_request
 
     space, folder = request.space, request.folder
+    for name, split in splits.items():
+        _write_labels(folder / "scenarios" / name, split)
     recorder = Recorder(folder, space.metric, splits)
     recorder.load()
     searcher = SearchByScenario(space, recorder, folder)
@@ -139,6 +141,12 @@ def _search(request: SearchRequest, splits: dict[str, Splits], num_concurrent: i
         raise SearchInterrupted
     print_summary(space, recorder, console)
     return any(recorder.best(scenario.name) for scenario in space.scenario_list)
+
+
+def _write_labels(folder: Path, splits: Splits) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    labels = records.label_table(splits.train_index_N, splits.train.labels_N, splits.changed_N)
+    records.write_table(folder / records.LABELS_FILE, labels)
 
 
 def _fit(

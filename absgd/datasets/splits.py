@@ -34,6 +34,8 @@ class Splits:
     class_counts: tuple[int, ...]
     """Training images of each class, after noise."""
     num_classes: int
+    train_index_N: Indices
+    """Position of each training image in the training part of the data set, int64."""
     changed_N: Mask
     """Training labels that noise changed, bool."""
     hash: str
@@ -83,6 +85,7 @@ def load_splits(config: RunConfig) -> Splits:
         val=val_images,
         class_counts=tuple(np.bincount(train.labels_N, minlength=num_classes).tolist()),
         num_classes=num_classes,
+        train_index_N=index.train,
         changed_N=train.changed_N,
         hash=split_hash(config.data.name, index, train.labels_N, val_labels_N, paths),
     )

@@ -43,7 +43,7 @@ def _imagenet_stem(architecture: Architecture) -> ModelBuilder:
             raise UserError(f"expected images of 3 channels with `weights`, got {channels} (model.weights)")
         model = TorchvisionResNet(architecture, "imagenet", in_channels, num_classes, config.dropout, config.head)
         if config.weights is not None:
-            load_weights(model, Path(config.weights))
+            load_weights(model, Path(config.weights).expanduser())
         return model
 
     return build

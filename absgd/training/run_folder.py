@@ -34,8 +34,8 @@ class RunFolder:
         self._session_started_at = self._started_at
 
     @classmethod
-    def create(cls, path: Path, config: RunConfig, metric: str = records.DEFAULT_METRIC) -> RunFolder:
-        """A new folder at `path`.
+    def create(cls, path: Path, trainer: Trainer, metric: str = records.DEFAULT_METRIC) -> RunFolder:
+        """A new folder at `path` for the run of `trainer`, which has not begun.
 
         Raises:
             UserError: if it exists or cannot be written.
@@ -44,11 +44,16 @@ class RunFolder:
             raise UserError(f"{path} exists: continue it with `--resume {path}` or give another `--out`")
         try:
             path.mkdir(parents=True)
-            records.write_atomically(path / records.CONFIG_FILE, config.to_yaml())
+            records.write_atomically(path / records.CONFIG_FILE, trainer.config.to_yaml())
+            splits = trainer.splits
+            labels = records.label_table(splits.train_index_N, splits.train.labels_N, splits.changed_N)
+            records.write_table(path / records.LABELS_FILE, labels)
             add_session(path / records.ENVIRONMENT_FILE, gpu_names())
         except OSError as error:
             raise UserError(f"cannot write to {path}: {error.strerror or error} (--out)") from None
-        return cls(path, config, metric)
+        folder = cls(path, trainer.config, metric)
+        folder.write_status("running", trainer)
+        return folder
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:

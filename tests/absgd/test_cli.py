@@ -13,6 +13,8 @@ from typer.testing import CliRunner, Result
 
 from absgd.cli import app
 from absgd.config import RunConfig
+from absgd.datasets import load_splits
+from absgd.errors import UserError
 from absgd.recipes import load_recipe
 from tests.small_files import write_cifar10
 
@@ -51,6 +53,7 @@ def test_run_is_recorded_in_plain_files(config_file: Path) -> None:
         "environment.json",
         "epochs.parquet",
         "trials.parquet",
+        "train_labels.parquet",
         "last.pt",
         "best.pt",
     }
@@ -63,6 +66,28 @@ def test_run_is_recorded_in_plain_files(config_file: Path) -> None:
     assert json.loads((folder / "environment.json").read_text())["sessions"][0]["packages"]["torch"]
     assert "test_accuracy" in result.output
     assert "recorded in runs/small" in result.output
+
+
+def test_labels_that_noise_changed_are_recorded(config_file: Path) -> None:
+    words = ["--set", "noise.type=symmetric", "--set", "noise.rate=0.4", "--set", "epochs=2"]
+    assert call("--config", config_file, *words).exit_code == 0
+    labels = pd.read_parquet("runs/small/train_labels.parquet")
+    clean = load_splits(RunConfig.from_dict(CONFIG))
+    assert labels["index"].tolist() == clean.train_index_N.tolist()
+    assert labels.changed.tolist() == (labels.label.to_numpy() != clean.train.labels_N).tolist()
+    assert labels.changed.sum() == 10 * round(0.4 * 20)
+
+
+def test_broken_image_in_training_leaves_a_failed_row(config_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from absgd.training import RunFolder
+
+    def broken(*_: Any) -> None:
+        raise UserError("image 7 is damaged")
+
+    monkeypatch.setattr(RunFolder, "add_epoch", broken)
+    assert call("--config", config_file).exit_code == 2
+    (row,) = pd.read_parquet("runs/small/trials.parquet").itertuples()
+    assert (row.status, row.error) == ("failed", "image 7 is damaged")
 
 
 def test_without_test_option_no_test_metric_is_recorded(config_file: Path) -> None:

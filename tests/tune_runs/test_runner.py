@@ -75,6 +75,8 @@ def test_run_folder_is_complete_and_plain(finished: tuple[Path, str]) -> None:
     for scenario in trials.scenario.unique():
         assert (folder / "scenarios" / scenario / "study.journal").is_file()
         assert (folder / "best" / f"{scenario}.yaml").is_file()
+        labels = pd.read_parquet(folder / "scenarios" / scenario / "train_labels.parquet")
+        assert len(labels) == sum(trials[trials.scenario == scenario].class_counts.iloc[0])
 
 
 def test_summary_names_best_control_and_files(finished: tuple[Path, str]) -> None:
