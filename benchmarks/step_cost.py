@@ -12,6 +12,9 @@ contender in turn, in an order drawn anew, and divides by the round's plain step
 contender: what its ratio differs from 1 is noise. On the CPU it is the processor time of this process that counts,
 which other work on the machine disturbs least; on a GPU wall time, the device waited for. With --published, the losses
 of both ABLoss are compared too.
+
+Exit status: 0 both hold, 1 the median ratio of `absgd` or `ab_loss` exceeds 1.03, or the losses of the two ABLoss differ
+by more than 1e-5 (float32) or 1e-10 (float64) of their value; 2 the command line is wrong.
 """
 
 from __future__ import annotations
@@ -20,10 +23,12 @@ import argparse
 import copy
 import importlib.util
 import json
+import math
 import random
 import statistics
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +45,11 @@ from absgd.training import gpu_names
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 LAM, GAMMA, AB_ALPHA = 5.0, 0.7, 0.5
 NUM_CLASSES = 10
+MAX_RATIO = 1.03
+"""Of the median stage-two step to the plain one."""
+OURS = ("absgd", "ab_loss")
+MAX_DIFFERENCE = {torch.float32: 1e-5, torch.float64: 1e-10}
+"""Relative, of a loss from that of the published package."""
 
 
 def published_ab_loss(folder: Path) -> Any:
@@ -47,7 +57,8 @@ def published_ab_loss(folder: Path) -> Any:
     path = folder / "absgd" / "losses" / "ABLosses.py"
     spec = importlib.util.spec_from_file_location("published_ab_losses", path)
     if spec is None or spec.loader is None or not path.is_file():
-        raise SystemExit(f"expected the package absgd 0.0.1 in {folder}, found no {path} (--published)")
+        print(f"step_cost: expected the package absgd 0.0.1 in {folder}, found no {path} (--published)", file=sys.stderr)
+        raise SystemExit(2)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.ABLoss
@@ -133,15 +144,31 @@ def largest_difference(published: Any, dtype: torch.dtype, num_steps: int = 200)
             logits_BC = 3 * torch.randn(64, NUM_CLASSES, generator=generator, dtype=dtype)
             labels_B = torch.randint(NUM_CLASSES, (64,), generator=generator)
             ours, theirs = (float(criterion(logits_BC, labels_B)) for criterion in pair)
-            largest = max(largest, abs(ours - theirs) / abs(theirs))
+            difference = abs(ours - theirs) / abs(theirs)
+            largest = max(largest, difference if math.isfinite(difference) else math.inf)
             if step % 50 == 49:
                 for criterion in pair:
                     criterion.updateLambda()
     return largest
 
 
-def main() -> None:
-    """Measure and print."""
+def verdicts(
+    table: Mapping[str, Mapping[str, float]], differences: Mapping[torch.dtype, float]
+) -> Iterator[tuple[bool, str]]:
+    """Whether each bound holds, and the sentence that says so."""
+    for name in OURS:
+        ratio = table[name]["ratio"]
+        holds = ratio <= MAX_RATIO
+        yield holds, f"{name}: median ratio {ratio:.4f} {'is within' if holds else 'exceeds'} {MAX_RATIO}"
+    for dtype, difference in differences.items():
+        largest = MAX_DIFFERENCE[dtype]
+        holds = difference <= largest
+        said = "is within" if holds else "exceeds"
+        yield holds, f"published ABLoss, {dtype}: largest relative difference {difference:.2e} {said} {largest:.0e}"
+
+
+def main() -> int:
+    """Measure and print; the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=60)
     parser.add_argument("--steps", type=int, default=3, help="steps of each contender in a round")
@@ -167,14 +194,16 @@ def main() -> None:
         print(f"{name:>18}: {1e3 * row['step_s']:8.3f} ms, ratio to plain: median {row['ratio']:.4f}, {quartiles}")
     report: dict[str, Any] = {"summary": table, "environment": describe_environment(gpu_names())}
     report["options"] = {name: str(value) for name, value in vars(options).items()}
-    if published is not None:
-        for dtype in (torch.float32, torch.float64):
-            difference = largest_difference(published, dtype)
-            report[f"largest_difference_{dtype}"] = difference
-            print(f"largest relative difference from the published ABLoss, {dtype}: {difference:.2e}")
+    compared = () if published is None else MAX_DIFFERENCE
+    differences = {dtype: largest_difference(published, dtype) for dtype in compared}
+    report |= {f"largest_difference_{dtype}": difference for dtype, difference in differences.items()}
     if options.json:
         options.json.write_text(json.dumps(report, indent=2) + "\n")
+    results = list(verdicts(table, differences))
+    for holds, sentence in results:
+        print(f"{'ok' if holds else 'FAILED'}: {sentence}")
+    return 0 if all(holds for holds, _ in results) else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
