@@ -72,11 +72,17 @@ class EpochRecord:
     log_u: float | None
     """log of the moving average u after the epoch; None before stage two."""
     mean_weight: tuple[float | None, ...]
-    """Mean of B * p_i over the epoch's samples of each class: 1 everywhere in stage one."""
+    """Mean of B * p_i over the epoch's samples of each class: 1 in stage one; samples that tce leaves out are 0."""
     mean_weight_clean: float | None
-    """Mean of B * p_i over the epoch's samples whose labels noise left as they were; None where there are none."""
+    """Mean of B * p_i over the epoch's samples whose labels noise left as they were; None where there are none.
+
+    Samples that tce leaves out count as 0, so that its mean tells how much they still take part.
+    """
     mean_weight_changed: float | None
-    """Mean of B * p_i over the epoch's samples whose labels noise changed; None where there are none."""
+    """Mean of B * p_i over the epoch's samples whose labels noise changed; None where there are none.
+
+    Samples that tce leaves out count as 0: it is 0 once all of them are left out.
+    """
     kept_fraction: float | None
     """tce: fraction of the training samples kept in the epoch; None for other losses."""
     train_s: float

@@ -13,8 +13,8 @@ contender: what its ratio differs from 1 is noise. On the CPU it is the processo
 which other work on the machine disturbs least; on a GPU wall time, the device waited for. With --published, the losses
 of both ABLoss are compared too.
 
-Exit status: 0 both hold, 1 the median ratio of `absgd` or `ab_loss` exceeds 1.03, or the losses of the two ABLoss differ
-by more than 1e-5 (float32) or 1e-10 (float64) of their value; 2 the command line is wrong.
+Exit status: 1 if the median ratio of `absgd` or `ab_loss` exceeds 1.03, or if the losses of the two ABLoss differ by
+more than 1e-5 (float32) or 1e-10 (float64) of their value; 2 if the command line is wrong; else 0.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def published_ab_loss(folder: Path) -> Any:
     path = folder / "absgd" / "losses" / "ABLosses.py"
     spec = importlib.util.spec_from_file_location("published_ab_losses", path)
     if spec is None or spec.loader is None or not path.is_file():
-        print(f"step_cost: expected the package absgd 0.0.1 in {folder}, found no {path} (--published)", file=sys.stderr)
+        print(f"expected the package absgd 0.0.1 in {folder}, found no {path} (--published)", file=sys.stderr)
         raise SystemExit(2)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import importlib
 import itertools
@@ -16,7 +17,7 @@ import weakref
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 import pytest
@@ -26,10 +27,10 @@ from torch import nn
 import absgd
 from absgd import records
 from absgd.config import RunConfig
-from absgd.datasets import add_noise, load_splits
+from absgd.datasets import DATASETS, DatasetSpec, ImageFiles, Images, add_noise, load_splits
 from absgd.losses import AttentionWeights, CrossEntropy, Ldam, Objective
 from absgd.models import build_model
-from absgd.sections import ModelConfig, ModelName
+from absgd.sections import DataConfig, ModelConfig, ModelName
 from absgd.training import RunFolder, Trainer, load_checkpoint, save_checkpoint
 from tests.small_files import write_cifar10
 
@@ -232,16 +233,20 @@ def test_defect_flips_read_flipped_labels() -> None:
 
 
 def test_defect_best_epoch_is_chosen_on_the_test_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
-        raise AssertionError("the test set was read")
+    parts: list[str] = []
+    spec = DATASETS["digits"]
 
+    def noting(config: DataConfig, part: Literal["train", "test"]) -> Images | ImageFiles:
+        parts.append(part)
+        return spec.read(config, part)
+
+    monkeypatch.setitem(cast(dict[str, DatasetSpec], DATASETS), "digits", dataclasses.replace(spec, read=noting))
     config = make(epochs=4)
-    splits = load_splits(config)
-    monkeypatch.setattr("absgd.datasets.splits.load_test", refuse)
-    monkeypatch.setattr(Trainer, "test", refuse)
-    folder, trainer = RunFolder.create(tmp_path / "run", config), Trainer(config, splits)
+    trainer = Trainer(config, load_splits(config))
+    folder = RunFolder.create(tmp_path / "run", trainer)
     for record in trainer.epochs():
         folder.add_epoch(record, trainer)
+    assert parts == ["train"]
     rows = records.read_rows(tmp_path / "run" / records.EPOCHS_FILE)
     metric = records.DEFAULT_METRIC
     assert metric.startswith("val_")

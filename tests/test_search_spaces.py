@@ -178,8 +178,10 @@ def test_clothing1m_tries_the_recipes_first() -> None:
     space = load_space("clothing1m")
     (scenario,) = space.scenario_list
     elsewhere = {"device": load_recipe("clothing1m_abce").device.model_dump()}
+    files = {"data.root": "data/clothing1m", "model.weights": "resnet50-0676ba61.pth"}
+    absolute = {key: str(Path(path).absolute()) for key, path in files.items()}
     for point in points_inside(space).inside:
-        recipe = load_recipe(f"clothing1m_{point['loss.name']}")
+        recipe = load_recipe(f"clothing1m_{point['loss.name']}").with_values(absolute)
         drawn = RunConfig.from_dict({**run_settings(space, scenario, point), **elsewhere})
         same_size = {"data.side": 224, "augmentation.flip": True}  # what the data set's own are, said in the recipe
         assert drawn.with_values(same_size) == recipe

@@ -5,7 +5,7 @@ A line that is not in the format is not an error here: it is told apart, with it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 _MAX_DIGITS = 9
@@ -44,19 +44,23 @@ def parse_image_list(text: str) -> ImageList:
     ImageList(images=[ListedImage(line=1, path='train/a b.jpg', label=3)],
               bad_lines=[BadLine(line=3, reason="expected `relative/path label`, got 'train/c.jpg'")])
 
-    Source: the lists of ImageNet-LT and Places-LT (arXiv 1904.05160), of iNaturalist 2018 (arXiv 1910.09217), and the
-    key-value lists of Clothing1M (CVPR 2015, Xiao et al.).
+    Source: the lists of ImageNet-LT and Places-LT (arXiv 1904.05160) and of iNaturalist 2018 (arXiv 1910.09217).
     """
-    parsed = ImageList([], [])
-    for line, content in _filled_lines(text):
-        path, label = _split(content)
-        if label is None:
-            parsed.bad_lines.append(BadLine(line, f"expected `relative/path label`, got {_shown(content)}"))
-        elif path.startswith("/"):
-            parsed.bad_lines.append(BadLine(line, f"expected a relative path, got {_shown(path)}"))
-        else:
-            parsed.images.append(ListedImage(line, path, label))
-    return parsed
+    return _paths_with_labels(text, _split, "`relative/path label`")
+
+
+def parse_key_values(text: str) -> ImageList:
+    """The images of a list with `relative/path label` or `"relative/path", label` on each line.
+
+    Between quotes, the label stands after the last comma; the two forms may be mixed.
+
+    >>> parse_key_values('"images/a, b.jpg", 3\\nimages/c.jpg 4\\n').images
+    [ListedImage(line=1, path='images/a, b.jpg', label=3), ListedImage(line=2, path='images/c.jpg', label=4)]
+
+    Source: the key-value lists of Clothing1M (CVPR 2015, Xiao et al.); with quotes, as the ABSGD repository reads them
+    (noisy_label/noisyDataset.py).
+    """
+    return _paths_with_labels(text, _split_quoted, '`relative/path label` or `"relative/path", label`')
 
 
 def parse_keys_with_labels(keys: str, labels: str) -> ImageList:
@@ -69,11 +73,11 @@ def parse_keys_with_labels(keys: str, labels: str) -> ImageList:
 
     Args:
         keys: text of the list of paths.
-        labels: text of a list as `parse_image_list` reads it.
+        labels: text of a list as `parse_key_values` reads it.
 
     Source: Clothing1M's files as published (CVPR 2015, Xiao et al.): `*_key_list.txt` with `*_label_kv.txt`.
     """
-    label_of = {image.path: image.label for image in parse_image_list(labels).images}
+    label_of = {image.path: image.label for image in parse_key_values(labels).images}
     named = ((line, path, path) for line, path in _filled_lines(keys))
     return _labelled(named, label_of, "a path of the list of labels")
 
@@ -104,6 +108,20 @@ def parse_names(text: str) -> list[str]:
     return [name for _, name in _filled_lines(text)]
 
 
+def _paths_with_labels(text: str, split: Callable[[str], tuple[str, int | None]], rule: str) -> ImageList:
+    """Images from lines that hold path and label; a line without either, or with an absolute path, is bad."""
+    parsed = ImageList([], [])
+    for line, content in _filled_lines(text):
+        path, label = split(content)
+        if label is None:
+            parsed.bad_lines.append(BadLine(line, f"expected {rule}, got {_shown(content)}"))
+        elif path.startswith("/"):
+            parsed.bad_lines.append(BadLine(line, f"expected a relative path, got {_shown(path)}"))
+        else:
+            parsed.images.append(ListedImage(line, path, label))
+    return parsed
+
+
 def _labelled(named: Iterator[tuple[int, str, str]], label_of: Mapping[str, int], rule: str) -> ImageList:
     """Images from (line, path, key), labelled by their keys; a key without a label is a bad line."""
     parsed = ImageList([], [])
@@ -125,9 +143,21 @@ def _filled_lines(text: str) -> Iterator[tuple[int, str]]:
 def _split(content: str) -> tuple[str, int | None]:
     """Path and label of a line; no label where the line has not the format."""
     parts = content.rsplit(maxsplit=1)
-    if len(parts) < 2 or not (parts[1].isascii() and parts[1].isdigit() and len(parts[1]) <= _MAX_DIGITS):
-        return content, None
-    return parts[0], int(parts[1])
+    return (parts[0], _label(parts[1])) if len(parts) == 2 else (content, None)
+
+
+def _split_quoted(content: str) -> tuple[str, int | None]:
+    """Path and label of a line with or without quotes; no label where the line has neither format."""
+    if not content.startswith('"'):
+        return _split(content)
+    path, quote, rest = content[1:].partition('"')
+    _, comma, label = rest.rpartition(",")
+    return (path, _label(label.strip())) if path and quote and comma else (content, None)
+
+
+def _label(digits: str) -> int | None:
+    """A class id; None where there is none."""
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= _MAX_DIGITS else None
 
 
 def _shown(text: str) -> str:

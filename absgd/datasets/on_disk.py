@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from absgd.datasets.lists import (
     ImageList,
     ListedImage,
     parse_image_list,
+    parse_key_values,
     parse_keys_with_labels,
     parse_names,
     parse_val_annotations,
@@ -49,6 +50,8 @@ class ListLayout:
     """For each part the lists that hold it, first found first: one list of `path label`, or paths and their labels."""
     folders: Sequence[str]
     """Folders inside `data.root` where the lists may lie as well."""
+    parse: Callable[[str], ImageList] = parse_image_list
+    """Reads a list that holds paths and labels."""
 
 
 IMAGENET_LT = ListLayout(
@@ -92,6 +95,7 @@ CLOTHING1M = ListLayout(
         "test": [("clean_test_kv.txt",), ("clean_test_key_list.txt", "clean_label_kv.txt")],
     },
     folders=("annotations",),
+    parse=parse_key_values,
 )
 """Trained on the noisy list; validation and test labels are clean. Source: CVPR 2015, Xiao et al."""
 
@@ -184,7 +188,7 @@ def _parsed(layout: ListLayout, config: DataConfig, part: DiskPart) -> tuple[Pat
     """The list of a part, and what it names."""
     paths = _located(_root(config), layout.folders, layout.lists[part], layout.name)
     texts = [_text(path) for path in paths]
-    return paths[0], parse_image_list(*texts) if len(texts) == 1 else parse_keys_with_labels(*texts)
+    return paths[0], layout.parse(*texts) if len(texts) == 1 else parse_keys_with_labels(*texts)
 
 
 def _located(

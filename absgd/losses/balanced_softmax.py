@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from absgd.errors import UserError
+from absgd.class_weights import check_no_class_is_empty
 from absgd.losses.criterion import Criterion
 from absgd.losses.cross_entropy import cross_entropy
 
@@ -52,12 +52,7 @@ class BalancedSoftmax(Criterion):
             UserError: if a class is empty.
         """
         super().__init__()
-        empty = [label for label, count in enumerate(class_counts) if count < 1]
-        if empty:
-            raise UserError(
-                f"expected at least one training image in every class for `balanced_softmax`, "
-                f"got none in {empty} (loss.name)"
-            )
+        check_no_class_is_empty(class_counts, "`balanced_softmax`", "loss.name")
         log_counts_C = torch.tensor(class_counts, dtype=torch.float64).log()
         self.register_buffer("log_counts_C", log_counts_C, persistent=False)
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from absgd.class_weights import check_no_class_is_empty
 from absgd.errors import UserError
 from absgd.losses.criterion import Criterion
 from absgd.losses.cross_entropy import cross_entropy
@@ -35,12 +36,7 @@ def ldam_margins(class_counts: Sequence[int], max_margin: float) -> Tensor:
     Source: arXiv 1906.07413, the class-dependent margins; their scaling: LDAM loss of its repository, losses.py.
     """
     _check_positive("ldam_max_margin", max_margin)
-    empty = [label for label, count in enumerate(class_counts) if count < 1]
-    if empty:
-        raise UserError(
-            f"expected at least one training image in every class for the margins of `ldam`, "
-            f"got none in {empty} (loss.name)"
-        )
+    check_no_class_is_empty(class_counts, "the margins of `ldam`", "loss.name")
     root_C = torch.tensor(class_counts, dtype=torch.float64) ** -0.25
     return root_C * (max_margin / root_C.max())
 

@@ -28,7 +28,7 @@ class StepLoss(NamedTuple):
     base_loss_B: Tensor
     """l_i: base losses, class weights inside; detached."""
     weights_B: Tensor
-    """p_i: attention weights, 1 / B before stage two; detached."""
+    """p_i: attention weights, 1 / B before stage two; 0 for the samples that pruning leaves out; detached."""
 
 
 class Prediction(NamedTuple):
@@ -111,12 +111,16 @@ class Objective(nn.Module):
             index_B: positions of the samples in the training set, int64, shape (B,).
             epoch: 0-based epoch of the step.
         """
-        base_loss_B = self._base_loss(divide_by_norm(logits_BC, self.class_tau), labels_B, index_B, epoch)
+        kept_B = self.criterion.keep_N[index_B] if isinstance(self.criterion, PruningCriterion) else None
+        base_loss_B = self._base_loss(divide_by_norm(logits_BC, self.class_tau), labels_B, kept_B, epoch)
         if self.attention is None or self.stage(epoch) == 1:
             weights_B = torch.full_like(base_loss_B, 1 / base_loss_B.numel())
-            return StepLoss(base_loss_B.mean(), base_loss_B.detach(), weights_B)
-        weights_B = self.attention(base_loss_B)
-        return StepLoss((weights_B * base_loss_B).sum(), base_loss_B.detach(), weights_B)
+            loss = base_loss_B.mean()
+        else:
+            weights_B = self.attention(base_loss_B)
+            loss = (weights_B * base_loss_B).sum()
+        # A sample left out has no loss whatever its weight: none is what it had.
+        return StepLoss(loss, base_loss_B.detach(), weights_B if kept_B is None else weights_B * kept_B)
 
     def stage(self, epoch: int) -> Literal[1, 2]:
         """Stage of a 0-based epoch; a loss without attention weights stays in stage one."""
@@ -147,9 +151,7 @@ class Objective(nn.Module):
             state_dict = {**state_dict, LOG_U: torch.full_like(self.attention.log_u, -math.inf)}
         return super().load_state_dict(state_dict, strict, assign)
 
-    def _base_loss(self, logits_BC: Tensor, labels_B: Tensor, index_B: Tensor, epoch: int) -> Tensor:
+    def _base_loss(self, logits_BC: Tensor, labels_B: Tensor, kept_B: Tensor | None, epoch: int) -> Tensor:
         class_weights_C = self.class_weights_C if epoch >= self.class_weights_from else None
         loss_B: Tensor = self.criterion(logits_BC, labels_B, class_weights_C)
-        if isinstance(self.criterion, PruningCriterion):
-            loss_B = loss_B * self.criterion.keep_N[index_B]
-        return loss_B
+        return loss_B if kept_B is None else loss_B * kept_B

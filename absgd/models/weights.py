@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from absgd.archives import check_archive
 from absgd.errors import UserError
 from absgd.models.torchvision_resnet import TorchvisionResNet
 
@@ -49,7 +50,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         UserError: if the file is missing, damaged, or holds anything but named tensors.
     """
     try:
-        _check_archive(path)
+        if zipfile.is_zipfile(path):  # files of older torch are no archives
+            check_archive(path)
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise _refused(f"cannot read the weights: {error.strerror or error}", path) from None
@@ -58,17 +60,6 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if not isinstance(weights, Mapping) or not all(isinstance(tensor, Tensor) for tensor in weights.values()):
         raise _refused("expected named tensors, as in the files that torchvision publishes, got other content", path)
     return {str(name): tensor for name, tensor in weights.items()}
-
-
-def _check_archive(path: Path) -> None:
-    """torch.load verifies no checksum; the archive's own finds a flipped bit. Older files are no archives."""
-    with path.open("rb") as file:
-        if not zipfile.is_zipfile(file):
-            return
-        with zipfile.ZipFile(file) as archive:
-            damaged = archive.testzip()
-    if damaged is not None:
-        raise zipfile.BadZipFile(damaged)
 
 
 def _differences(given: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> Iterator[str]:

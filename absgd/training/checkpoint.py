@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from absgd.archives import check_archive
 from absgd.errors import UserError
 from absgd.records import write_atomically
 
@@ -28,7 +29,7 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
         UserError: if the file is missing, damaged, or holds anything but plain data and tensors.
     """
     try:
-        _check_archive(path)
+        check_archive(path)
         state = torch.load(path, map_location=device, weights_only=True)
     except OSError as error:
         raise UserError(f"cannot read the checkpoint {path}: {error.strerror or error}") from None
@@ -37,11 +38,3 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
     if not isinstance(state, dict):
         raise UserError(f"the checkpoint {path} is not one of absgd-train")
     return state
-
-
-def _check_archive(path: Path) -> None:
-    """torch.load verifies no checksum; the archive's own finds a flipped bit."""
-    with zipfile.ZipFile(path) as archive:
-        damaged = archive.testzip()
-    if damaged is not None:
-        raise zipfile.BadZipFile(damaged)

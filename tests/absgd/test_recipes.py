@@ -67,7 +67,7 @@ def test_clothing1m_recipe_holds_the_command_line(name: str) -> None:
     assert (data["name"], data["validation"], data["side"]) == ("clothing1m", "own", 224)
     assert (data["mean"], data["std"]) == ([0.6959, 0.6537, 0.6371], [0.3113, 0.3192, 0.3214])
     assert config["noise"] == {"type": "none", "rate": 0.0, "validation": "noisy"}, "0.4 is in the version name only"
-    assert (config["model"]["name"], config["model"]["weights"]) == ("resnet50", None)
+    assert (config["model"]["name"], config["model"]["weights"]) == ("resnet50", "resnet50-0676ba61.pth")
     assert config["loss"]["name"] == name.removeprefix("clothing1m_")
     assert (config["loss"]["sce_alpha"], config["loss"]["sce_beta"], config["loss"]["class_tau"]) == (0.1, 1.0, 0.0)
     attention = {"lam": -5.0, "gamma": 0.5, "ab_alpha": 0.5, "switch_epoch": 5, "add_uniform": True}
@@ -95,7 +95,12 @@ SMALL: dict[str, tuple[Callable[[Path], Path], dict[str, object]]] = {
     **{
         name: (
             lambda root: write_clothing1m(root, per_class=2),
-            {"data.side": 32, "data.workers": 0, **({} if name == CLOTHING[0] else {"model.name": "resnet18"})},
+            {
+                "data.side": 32,
+                "data.workers": 0,
+                "model.weights": None,
+                **({} if name == CLOTHING[0] else {"model.name": "resnet18"}),
+            },
         )
         for name in CLOTHING
     },
@@ -116,7 +121,7 @@ def test_recipe_trains_two_epochs_end_to_end(name: str, tmp_path: Path, monkeypa
         "device.type": "cpu",
         "device.threads": 1,
     }
-    words = [f"--set={key}={value}" for key, value in {**moved, **values}.items()]
+    words = [f"--set={key}={'null' if value is None else value}" for key, value in {**moved, **values}.items()]
     result = CliRunner().invoke(app, ["--recipe", name, *words, "--test"])
     assert result.exit_code == 0, result.output
     assert f"recorded in runs/{name}" in result.output
@@ -129,6 +134,20 @@ def test_recipe_trains_two_epochs_end_to_end(name: str, tmp_path: Path, monkeypa
     assert RunConfig.from_yaml(f"runs/{name}/config.yaml") == load_recipe(name).with_values({**moved, **values})
     for checkpoint in Path("runs").rglob("*.pt"):  # ResNet-50's are 200 MB each, and pytest keeps folders
         checkpoint.unlink()
+
+
+@pytest.mark.parametrize("name", CLOTHING)
+def test_clothing1m_recipe_without_its_weights_names_the_file(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_clothing1m(tmp_path / "data", per_class=2)
+    monkeypatch.chdir(tmp_path)
+    words = ["--set=data.root=data", "--set=data.workers=0", "--set=data.side=32", "--device=cpu"]
+    result = CliRunner().invoke(app, ["--recipe", name, *words])
+    assert result.exit_code == 2
+    expected = "cannot read the weights: No such file or directory (resnet50-0676ba61.pth: model.weights)"
+    assert expected in result.stderr
+    assert not Path("runs").exists()
 
 
 def test_unknown_recipe_lists_them() -> None:

@@ -35,7 +35,7 @@ def small(name: str, root: Path) -> SearchSpace:
     return space_from_dict(given | changed, f"small {name}")
 
 
-@pytest.mark.filterwarnings("ignore:.*not the published")
+@pytest.mark.filterwarnings("ignore:.*does not hold the published")
 @pytest.mark.parametrize("name", ["cifar10", "cifar100"])
 def test_shipped_cifar_space_searches_small_files(ray: None, tmp_path: Path, name: str) -> None:
     write, per_class = WRITERS[name]

@@ -8,6 +8,7 @@ from absgd.datasets.lists import (
     BadLine,
     ListedImage,
     parse_image_list,
+    parse_key_values,
     parse_keys_with_labels,
     parse_names,
     parse_val_annotations,
@@ -38,6 +39,37 @@ def test_absolute_path_is_bad() -> None:
 
 def test_long_bad_line_is_shortened() -> None:
     assert len(parse_image_list("x" * 5000).bad_lines[0].reason) < 140
+
+
+def test_key_values_take_the_authors_quotes_and_plain_lines() -> None:
+    text = '"images/a b.jpg", 3\r\n\nimages/c.jpg 4\n"images/d, e.jpg",5 \n  "f.jpg", "0/f.jpg" , 0\n'
+    parsed = parse_key_values(text)
+    named = [(1, "images/a b.jpg", 3), (3, "images/c.jpg", 4), (4, "images/d, e.jpg", 5), (5, "f.jpg", 0)]
+    assert parsed.images == [ListedImage(*image) for image in named]
+    assert not parsed.bad_lines
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['"a.jpg" 3', '"a.jpg, 3', '"a.jpg", x', '"a.jpg", -1', '"a.jpg",', '"a.jpg"', '"", 3', '"', "a.jpg, x", "a.jpg"],
+)
+def test_key_values_line_in_neither_form_is_bad(line: str) -> None:
+    parsed = parse_key_values(f'"ok.jpg", 1\n{line}\nok.jpg 2\n')
+    rule = 'expected `relative/path label` or `"relative/path", label`'
+    assert parsed.bad_lines == [BadLine(2, f"{rule}, got {line!r}")]
+    assert [image.line for image in parsed.images] == [1, 3]
+
+
+def test_key_values_refuse_an_absolute_path_between_quotes() -> None:
+    assert parse_key_values('"/a.jpg", 1').bad_lines == [BadLine(1, "expected a relative path, got '/a.jpg'")]
+
+
+def test_image_list_knows_no_quotes() -> None:
+    assert parse_image_list('"a.jpg", 1').images == [ListedImage(1, '"a.jpg",', 1)]
+
+
+def test_keys_take_their_labels_from_a_list_with_quotes() -> None:
+    assert parse_keys_with_labels("a.jpg\n", '"a.jpg", 7\n').images == [ListedImage(1, "a.jpg", 7)]
 
 
 def test_keys_take_their_labels_from_the_other_list_in_the_order_of_the_keys() -> None:

@@ -164,6 +164,31 @@ def test_published_clothing1m_equals_its_key_value_lists(tmp_path: Path) -> None
         assert ours.labels_N.tolist() == theirs.labels_N.tolist()
 
 
+def _write_with_quotes(root: Path) -> Path:
+    """Clothing1M's lists as the ABSGD authors' code reads them."""
+    write_clothing1m(root, 2)
+    for name in LIST_NAMES["clothing1m"].values():
+        pairs = (line.rsplit(" ", 1) for line in (root / name).read_text().splitlines())
+        (root / name).write_text("".join(f'"{path}", {label}\n' for path, label in pairs))
+    return root
+
+
+def test_clothing1m_takes_the_authors_quotes(tmp_path: Path) -> None:
+    roots = (write_clothing1m(tmp_path / "plain", 2), _write_with_quotes(tmp_path / "quotes"))
+    for part in ("train", "val", "test"):
+        ours, theirs = (read_clothing1m(data("clothing1m", root), part) for root in roots)
+        assert named(ours) == named(theirs)
+        assert ours.labels_N.tolist() == theirs.labels_N.tolist()
+
+
+@pytest.mark.parametrize("content", ['"images/train/0/image 0.jpg" 0', '"images/x.jpg", one', '"/images/x.jpg", 0'])
+def test_malformed_line_with_quotes_is_named(tmp_path: Path, content: str) -> None:
+    root = _write_with_quotes(tmp_path)
+    replace_line(root / "noisy_train_kv.txt", 3, content)
+    with pytest.raises(UserError, match=rf"expected .*, got .*{root}/noisy_train_kv\.txt:3"):
+        read_clothing1m(data("clothing1m", root), "train")
+
+
 def test_clothing1m_trains_on_noisy_and_validates_on_clean_labels(tmp_path: Path) -> None:
     root = write_clothing1m(tmp_path, 4)
     splits = load_splits(dataset_config("clothing1m", root, **{"data.validation": "own"}))
@@ -438,7 +463,7 @@ def test_own_validation_is_the_list_and_leaves_training_whole(listed: Path) -> N
 
 @fewer_classes
 def test_own_validation_labels_get_no_noise(listed: Path) -> None:
-    noise = {"noise.type": "symmetric", "noise.rate": 0.5, "data.validation": "own"}
+    noise = {"noise.type": "symmetric", "noise.rate": 0.5, "noise.validation": "clean", "data.validation": "own"}
     clean = load_splits(dataset_config("imagenet_lt", listed, **{"data.validation": "own"}))
     noisy = load_splits(dataset_config("imagenet_lt", listed, **noise))
     assert noisy.val.labels_N.tolist() == clean.val.labels_N.tolist()

@@ -1,4 +1,4 @@
-"""ABLoss against a plain transcription of its formulas; benchmarks/step_cost.py compares it with the package itself."""
+"""ABLoss against a plain transcription of its formulas, and against values that the published package gave."""
 
 from __future__ import annotations
 
@@ -31,6 +31,36 @@ def test_ab_loss_equals_its_formulas(lam: float, dtype: torch.dtype) -> None:
         loss = criterion(output.to(dtype), target)
         assert loss.dtype == dtype
         assert loss.item() == pytest.approx(expected, rel=1e-10 if dtype == torch.float64 else 1e-5)
+
+
+PUBLISHED_LOGITS = [
+    [[1.5, -0.25, 0.75], [-2.0, 0.5, 3.25], [0.125, 0.375, -1.0], [4.0, -4.5, 0.25]],
+    [[-0.5, 2.25, 1.0], [0.0, 0.25, -0.75], [3.5, -1.5, 2.0], [-3.0, 1.75, 0.625]],
+    [[2.0, 2.5, -1.25], [-0.875, 0.0, 0.5], [1.0, -3.0, 5.5], [0.75, 0.25, -0.5]],
+    [[0.25, -1.75, 3.0], [6.0, -2.0, 1.5], [-0.125, 1.25, 0.5], [2.75, -0.5, -4.0]],
+]
+PUBLISHED_LABELS = [[0, 1, 2, 1], [2, 0, 1, 1], [0, 2, 0, 2], [1, 2, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("lam", "dtype", "values", "rel"),
+    [
+        (1.5, torch.float64, [3.48065222645023, 15.2182229081189, 7.91081631138108, 10.8970613181998], 1e-10),
+        (-0.75, torch.float64, [3.48065222645023, 2.05923369850775, 1.91786762357616, 0.449210018014264], 1e-10),
+        (1.5, torch.float32, [3.480652332, 15.21822262, 7.910816669, 10.89706039], 1e-5),
+        (-0.75, torch.float32, [3.480652332, 2.059233904, 1.917867541, 0.4492101073], 1e-5),
+    ],
+)
+def test_ab_loss_gives_the_values_of_the_published_package(
+    lam: float, dtype: torch.dtype, values: list[float], rel: float
+) -> None:
+    """The values come from `absgd` 0.0.1 itself, run once: `updateLambda` was called after the first batch."""
+    criterion = ABLoss(lam, milestone=1, abgamma=0.6, abalpha=0.5)
+    for step, (logits, labels, value) in enumerate(zip(PUBLISHED_LOGITS, PUBLISHED_LABELS, values, strict=True)):
+        loss = criterion(torch.tensor(logits, dtype=dtype), torch.tensor(labels))
+        assert loss.item() == pytest.approx(value, rel=rel)
+        if step == 0:
+            criterion.updateLambda()
 
 
 def test_ab_loss_gradient_treats_weights_as_constants() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 
@@ -197,3 +199,18 @@ def test_objective_gives_pruned_samples_no_gradient() -> None:
     kept_B = objective.criterion.keep_N[:8]  # type: ignore[index]
     assert 0 < int(kept_B.sum()) < 8
     assert ((gradient_BC != 0).any(dim=1) == kept_B).all()
+
+
+@pytest.mark.parametrize("attention", [None, AttentionWeights(0.7, 0.6, 0.5, add_uniform=True)], ids=["tce", "abtce"])
+def test_objective_gives_pruned_samples_no_weight(attention: AttentionWeights | None) -> None:
+    objective = Objective(TruncatedCrossEntropy(num_samples=8, k=0.4), attention=attention, prune_from=0)
+    logits_BC, labels_B = _batch()
+    before_B = copy.deepcopy(objective)(logits_BC, labels_B, INDEX_B, 0).weights_B
+    objective.start_epoch(0, lambda: [Prediction(logits_BC, labels_B, INDEX_B)])
+    step = objective(logits_BC, labels_B, INDEX_B, 0)
+    kept_B = objective.criterion.keep_N
+    assert isinstance(kept_B, torch.Tensor)
+    assert 0 < int(kept_B.sum()) < 8
+    assert (before_B > 0).all()
+    assert ((step.weights_B > 0) == kept_B).all()
+    torch.testing.assert_close(step.loss.detach(), (step.weights_B * step.base_loss_B).sum())

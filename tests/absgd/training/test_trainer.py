@@ -327,6 +327,52 @@ def test_changed_samples_weigh_less_for_negative_lambda(lam: float) -> None:
     assert total == pytest.approx(by_class)
 
 
+NOISY_TCE: dict[str, dict[str, Any]] = {
+    "tce": {"loss.name": "tce", "class_balance.from_epoch": 0, "loss.tce_prune_from": 2},
+    "abtce": {"loss.name": "abtce", "attention.add_uniform": True},
+}
+
+
+def make_pruning(name: str) -> RunConfig:
+    """Two epochs with all samples and two with those that tce keeps."""
+    noise = {"type": "symmetric", "rate": 0.3}
+    return make(**NOISY_TCE[name], **{"imbalance": {"type": "none"}, "noise": noise, "class_balance": {"type": "none"}})
+
+
+@pytest.mark.parametrize("name", NOISY_TCE)
+def test_changed_samples_that_are_all_left_out_report_no_weight(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = make_pruning(name)
+    splits = load_splits(config)
+    changed_N = torch.tensor(splits.changed_N)
+
+    def keep_clean(criterion: TruncatedCrossEntropy, *prediction: torch.Tensor) -> None:
+        criterion.keep_N.copy_(~changed_N)
+
+    monkeypatch.setattr(TruncatedCrossEntropy, "refresh", keep_clean)
+    *_, before, _, last = Trainer(config, splits).epochs()
+    assert before.mean_weight_changed == pytest.approx(1, rel=1e-6)
+    assert last.mean_weight_changed == 0
+    assert last.mean_weight_clean is not None
+    assert last.mean_weight_clean > 0.5
+
+
+@pytest.mark.parametrize("name", NOISY_TCE)
+def test_mean_weights_agree_on_what_is_left_out(name: str) -> None:
+    config = make_pruning(name).with_values({"loss.tce_k": 0.1})
+    splits = load_splits(config)
+    *_, last = Trainer(config, splits).epochs()
+    assert last.kept_fraction is not None
+    assert 0 < last.kept_fraction < 1
+    assert last.mean_weight_clean is not None
+    assert last.mean_weight_changed is not None
+    changed = int(splits.changed_N.sum())
+    total = last.mean_weight_clean * (len(splits.train) - changed) + last.mean_weight_changed * changed
+    by_class = sum((weight or 0.0) * n for weight, n in zip(last.mean_weight, splits.class_counts, strict=True))
+    assert total == pytest.approx(by_class)
+    if name == "tce":
+        assert total == pytest.approx(last.kept_fraction * len(splits.train))
+
+
 PLAIN_SGD = {
     "loss.name": "ce",
     "class_balance.from_epoch": 0,
