@@ -17,7 +17,7 @@ from absgd.config import RunConfig
 from absgd.errors import UserError, nearest
 from absgd.recipes import load_recipe
 from absgd.records import EpochRecord, TestMetrics
-from absgd.terminal import EXIT_FAILED, EXIT_INTERRUPTED, plain_messages, warn
+from absgd.terminal import EXIT_FAILED, EXIT_INTERRUPTED, interruptible, plain_messages, warn
 from absgd.yaml_text import parse_yaml
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ def train(
                 print(run.to_yaml(), end="")
                 return
             folder, trainer = _started(run, out or Path("runs") / name, metric or records.DEFAULT_METRIC)
-        _run(folder, trainer, read_test=test)
+        with interruptible():
+            _run(folder, trainer, read_test=test)
 
 
 def main() -> None:

@@ -7,13 +7,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 BIN = Path(sys.executable).parent
-TIMEOUT_S = 240
+TIMEOUT_S = 120
 
 
 def command(*words: str) -> list[str]:
@@ -27,6 +29,32 @@ def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command(*words), cwd=folder, env=ON_CPU, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
     )
+
+
+@contextmanager
+def started(folder: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """A command in a process group of its own, ended with the block whatever happens."""
+    process = subprocess.Popen(
+        command(*words),
+        cwd=folder,
+        env=ON_CPU,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
+    while time.monotonic() < deadline and not condition():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
@@ -81,23 +109,12 @@ def test_second_search_of_the_same_name_is_refused(searched: tuple[Path, subproc
 
 
 def test_interrupted_search_says_how_to_go_on_and_does(tmp_path: Path) -> None:
-    words = command("absgd-tune", "--space", "quickstart", "--num-trials", "6", "--name", "cut")
-    process = subprocess.Popen(
-        words,
-        cwd=tmp_path,
-        env=ON_CPU,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    words = ("absgd-tune", "--space", "quickstart", "--num-trials", "6", "--name", "cut")
     trials = tmp_path / "runs/cut/trials.parquet"
-    deadline = time.monotonic() + TIMEOUT_S
-    while time.monotonic() < deadline and not (trials.exists() and "completed" in set(pd.read_parquet(trials).status)):
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.2)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every process of the group
-    _, errors = process.communicate(timeout=TIMEOUT_S)
+    with started(tmp_path, *words) as process:
+        wait_until(lambda: trials.exists() and "completed" in set(pd.read_parquet(trials).status), process)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every process of the group
+        _, errors = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 130, errors
     assert errors.strip().splitlines()[-1] == "absgd-tune: interrupted; go on with: absgd-tune --resume runs/cut"
     before = pd.read_parquet(trials).query("status in ('completed', 'pruned')").set_index("trial_id")
@@ -110,19 +127,16 @@ def test_interrupted_search_says_how_to_go_on_and_does(tmp_path: Path) -> None:
     assert after.loc[before.index, "metric_last"].equals(before.metric_last)
 
 
-def test_interrupted_training_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_training_says_how_to_go_on(tmp_path: Path, number: signal.Signals) -> None:
     (tmp_path / "long.yaml").write_text(
         "data: {name: digits}\nmodel: {name: resnet8}\nloss: {name: ce}\nepochs: 3000\n"
         "device: {type: cpu, threads: 1}\n"
     )
-    words = command("absgd-train", "--config", "long.yaml")
-    process = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    checkpoint = tmp_path / "runs/long/last.pt"
-    deadline = time.monotonic() + TIMEOUT_S
-    while time.monotonic() < deadline and not checkpoint.exists():
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=TIMEOUT_S)
+    with started(tmp_path, "absgd-train", "--config", "long.yaml") as process:
+        wait_until((tmp_path / "runs/long/last.pt").exists, process)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 130, errors
     assert "absgd-train --resume runs/long" in errors
     assert "Traceback" not in errors
