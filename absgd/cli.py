@@ -199,7 +199,7 @@ def _scores(record: EpochRecord, metric: str) -> str:
 
 
 def _print_summary(folder: RunFolder, test: TestMetrics | None) -> None:
-    row = records.read_rows(folder.path / records.TRIALS_FILE)[0]
+    row = records.read_rows(folder.path / records.TRIALS_FILE, records.TRIAL_SCHEMA)[0]
     if row["metric_last"] is not None:
         chosen = f"{row['metric_chosen']:.4f} at epoch {row['chosen_epoch']}"
         print(f"{folder.metric} {row['metric_last']:.4f} at the last epoch; the best is {chosen}")

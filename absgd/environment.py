@@ -20,8 +20,10 @@ _PACKAGES = ("absgd-tune", "torch", "torchvision", "ray", "optuna", "numpy", "pa
 
 def add_session(path: Path, gpus: list[str]) -> None:
     """Append what this process runs with to the JSON file at `path`: one entry for a start and for each resume."""
-    earlier = json.loads(path.read_text()) if path.exists() else {"sessions": []}
-    sessions = [*earlier["sessions"], describe_environment(gpus)]
+    try:
+        sessions = [*json.loads(path.read_text())["sessions"], describe_environment(gpus)]
+    except (FileNotFoundError, ValueError, TypeError, LookupError):  # absent, or damaged: a log stops nobody
+        sessions = [describe_environment(gpus)]
     write_atomically(path, json.dumps({"sessions": sessions}, indent=2) + "\n")
 
 

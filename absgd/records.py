@@ -306,18 +306,22 @@ def write_table(path: Path, table: pa.Table) -> None:
     write_atomically(path, buffer.getvalue())
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a parquet file; none when it does not exist.
+def read_rows(path: Path, schema: pa.Schema) -> list[dict[str, Any]]:
+    """The rows of a parquet file of ours; none when it does not exist.
 
     Raises:
-        UserError: if the file is damaged.
+        UserError: if the file is damaged, or lacks columns of `schema`.
     """
     if not path.exists():
         return []
     try:
-        return list(pq.read_table(path).to_pylist())
+        table = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"cannot read {path}: {str(error).splitlines()[0]}") from None
+    missing = [name for name in schema.names if name not in table.column_names]
+    if missing:
+        raise UserError(f"cannot read {path}: no column `{missing[0]}`; another version wrote it, or another program")
+    return list(table.to_pylist())
 
 
 def write_atomically(path: Path, content: bytes | str | pa.Buffer) -> None:

@@ -49,8 +49,10 @@ NoiseType = Literal[
     "cifar100_superclasses",
 ]
 Fraction = Annotated[float, Field(gt=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-Epoch = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Epoch = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Rate = Annotated[float, Field(gt=0, le=1e30)]  # float32 holds it, and what is made of it
+Penalty = Annotated[float, Field(ge=0, le=1e30)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
@@ -88,7 +90,7 @@ class DataConfig(Section):
     """Mean of each channel, values in [0, 1], for normalisation; null: the data set's own."""
     std: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(strict=False)] | None = None
     """Standard deviation of each channel; null: the data set's own."""
-    side: Count | None = None
+    side: Annotated[int, Field(ge=1, le=8192)] | None = None
     """Data sets on disk: side in pixels of the images trained on; null: the data set's own."""
     workers: Annotated[int, Field(ge=0)] = 2
     """Data sets on disk: processes that read images; 0 reads in the training process."""
@@ -192,15 +194,15 @@ class ClassBalanceConfig(Section):
 
 
 class OptimizerConfig(Section):
-    lr: Annotated[float, Field(gt=0)] = 0.1
+    lr: Rate = 0.1
     """Base learning rate."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """Momentum of SGD."""
-    weight_decay: Annotated[float, Field(ge=0)] = 2e-4
+    weight_decay: Penalty = 2e-4
     """L2 penalty."""
-    fc1_weight_decay: Annotated[float, Field(ge=0)] | None = None
+    fc1_weight_decay: Penalty | None = None
     """L2 penalty of the first fully connected layer of `cnn8`; null: `weight_decay`."""
-    grad_clip: Annotated[float, Field(gt=0)] | None = None
+    grad_clip: Rate | None = None
     """Largest norm of the whole gradient; null: not clipped."""
 
 
@@ -225,5 +227,5 @@ class SeedConfig(Section):
 class DeviceConfig(Section):
     type: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto`: the GPU when there is one."""
-    threads: Count | None = None
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """CPU threads of torch; null: torch's own choice. On CPU the same number gives the same bits."""

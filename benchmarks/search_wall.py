@@ -35,7 +35,9 @@ def search(space: str, folder: Path) -> tuple[float, list[dict[str, Any]]]:
     started = time.perf_counter()
     arguments = ["--space", space, "--out", str(folder), "--name", "bench"]
     subprocess.run([sys.executable, "-c", COMMAND, *arguments], check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - started, records.read_rows(folder / "bench" / records.TRIALS_FILE)
+    return time.perf_counter() - started, records.read_rows(
+        folder / "bench" / records.TRIALS_FILE, records.TRIAL_SCHEMA
+    )
 
 
 def bare_loop(rows: list[dict[str, Any]]) -> float:

@@ -247,13 +247,13 @@ def test_defect_best_epoch_is_chosen_on_the_test_set(tmp_path: Path, monkeypatch
     for record in trainer.epochs():
         folder.add_epoch(record, trainer)
     assert parts == ["train"]
-    rows = records.read_rows(tmp_path / "run" / records.EPOCHS_FILE)
+    rows = records.read_rows(tmp_path / "run" / records.EPOCHS_FILE, records.EPOCH_SCHEMA)
     metric = records.DEFAULT_METRIC
     assert metric.startswith("val_")
     assert not [name for name in records.METRICS if not name.startswith("val_")]
     best = max(rows, key=lambda row: row[metric])
     assert load_checkpoint(tmp_path / "run" / records.BEST_CHECKPOINT)["next_epoch"] == best["epoch"] + 1
-    (trial,) = records.read_rows(tmp_path / "run" / records.TRIALS_FILE)
+    (trial,) = records.read_rows(tmp_path / "run" / records.TRIALS_FILE, records.TRIAL_SCHEMA)
     assert (trial["chosen_epoch"], trial["metric_chosen"]) == (best["epoch"], best[metric])
     assert trial["test_accuracy"] is None
 

@@ -5,6 +5,7 @@ Nothing here imports torch, Ray or Optuna.
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -174,4 +175,4 @@ def shown(number: float) -> str:
 def is_multiple(distance: float, step: float) -> bool:
     """Whether `distance` is a whole number of `step`, up to rounding."""
     ratio = distance / step
-    return abs(ratio - round(ratio)) < 1e-9 * max(1.0, abs(ratio))
+    return math.isfinite(ratio) and abs(ratio - round(ratio)) < 1e-9 * max(1.0, abs(ratio))

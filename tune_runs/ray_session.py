@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -49,6 +50,8 @@ def ray_session(address: str | None = None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    if address:
+        _check_answers(address)
     # A failed trial becomes a row with its error, and a line on the screen: Ray need not print its traceback too.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
@@ -68,6 +71,19 @@ def ray_session(address: str | None = None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_answers(address: str) -> None:
+    """Refuse an address at which nothing listens: Ray would wait for it, deaf to signals."""
+    host, colon, port = address.rpartition(":")
+    if address == "auto" or "://" in address:
+        return
+    if not colon or not port.isdigit() or int(port) > 65535:
+        raise UserError(f"expected `auto` or HOST:PORT, got {address!r} (--address)")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except OSError as error:
+        raise UserError(f"expected a Ray cluster at {address!r}, got: {error} (--address)") from None
 
 
 class NodeSize(NamedTuple):

@@ -60,13 +60,16 @@ class Recorder:
 
     def load(self) -> None:
         """Take over the finished trials of an earlier, interrupted session; the others' rows are dropped."""
-        for row in records.read_rows(self.folder / records.TRIALS_FILE):
+        for row in records.read_rows(self.folder / records.TRIALS_FILE, records.TRIAL_SCHEMA):
             if row["status"] in FINISHED:
                 self.trials[row["trial_id"]] = row
                 self.epochs[row["trial_id"]] = []
-        for row in records.read_rows(self.folder / records.EPOCHS_FILE):
+        for row in records.read_rows(self.folder / records.EPOCHS_FILE, records.EPOCH_SCHEMA):
             if row["trial_id"] in self.trials:
                 self._keep(row)
+        for trial_id, row in list(self.trials.items()):
+            if len(self.epochs[trial_id]) != row["epochs_trained"] + row["epochs_inherited"]:
+                self._forget(trial_id)
         for scenario in {row["scenario"] for row in self.trials.values()}:
             self._write_best(scenario)
 
@@ -160,6 +163,11 @@ class Recorder:
             (row["scenario"], row["phase"]) == (scenario, "search") and row["status"] in FINISHED
             for row in self.trials.values()
         )
+
+    def _forget(self, trial_id: str) -> None:
+        """A trial whose epochs are not all there counts as not trained."""
+        del self.trials[trial_id], self.epochs[trial_id]
+        self._arrived = [row for row in self._arrived if row["trial_id"] != trial_id]
 
     def _keep(self, row: dict[str, Any]) -> None:
         self.epochs[row["trial_id"]].append(row)

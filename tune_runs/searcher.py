@@ -53,6 +53,8 @@ class ScenarioStudy:
     def prepare(self, recorder: Recorder) -> None:
         """Queue what is to be tried first: known-good points in a new study, unfinished trials in an old one."""
         trials = self.study.get_trials(deepcopy=False)
+        if not trials and recorder.finished(self.scenario.name):
+            raise UserError(f"the study of `{self.scenario.name}` is gone, but its trials are recorded (--resume)")
         if not trials:
             for point in points_inside(self.space).inside:
                 self.study.enqueue_trial(optuna_params(self.space, point))
@@ -188,6 +190,7 @@ class SearchByScenario(Searcher):  # type: ignore[misc]
 
 
 def _open_study(path: Path, name: str, better: Literal["max", "min"]) -> optuna.Study:
+    _drop_unfinished_line(path)
     try:
         return optuna.create_study(
             study_name=name,
@@ -197,6 +200,13 @@ def _open_study(path: Path, name: str, better: Literal["max", "min"]) -> optuna.
         )
     except (ValueError, KeyError) as error:
         raise UserError(f"cannot read the study {path}: damaged: {error} (--resume)") from None
+
+
+def _drop_unfinished_line(journal: Path) -> None:
+    """Cut off what a kill or a full disk left of a last line, before anything is appended to it."""
+    content = journal.read_bytes() if journal.exists() else b""
+    if content and not content.endswith(b"\n"):
+        records.write_atomically(journal, content[: content.rfind(b"\n") + 1])
 
 
 def _sampler(space: SearchSpace, seed: int) -> optuna.samplers.BaseSampler:

@@ -6,6 +6,7 @@ Shape legend: N images of the split the field belongs to, M of its own validatio
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -78,6 +79,7 @@ def load_splits(config: RunConfig) -> Splits:
     val_labels_N = val_pool.labels_N[index.val]
     if own is None and config.noise.validation == "noisy":
         val_labels_N = _noisy(val_labels_N, config.noise, num_classes, val_noise).labels_N
+    _warn_of_absent_classes(val_labels_N, num_classes)
     train_images, val_images = pool.take(index.train, train.labels_N), val_pool.take(index.val, val_labels_N)
     paths = [images.paths_N for images in (train_images, val_images) if isinstance(images, ImageFiles)]
     return Splits(
@@ -204,3 +206,11 @@ def _noisy(labels_N: Labels, noise: NoiseConfig, num_classes: int, generator: np
     if noise.type == "none":
         return NoisyLabels(labels_N, np.zeros(len(labels_N), dtype=np.bool_))
     return add_noise(labels_N, noise.type, noise.rate, num_classes, generator)
+
+
+def _warn_of_absent_classes(val_labels_N: Labels, num_classes: int) -> None:
+    absent = np.setdiff1d(np.arange(num_classes), val_labels_N).tolist()
+    if absent:
+        shown = ", ".join(map(str, absent[:10])) + (", ..." if len(absent) > 10 else "")
+        message = f"no validation image of class {shown}: its recall is unknown and enters no accuracy"
+        warnings.warn(message, stacklevel=3)

@@ -65,7 +65,7 @@ class RunFolder:
         if not (path / records.CONFIG_FILE).is_file():
             raise UserError(f"expected a run folder with {records.CONFIG_FILE}, found none in {path} (--resume)")
         folder = cls(path, RunConfig.from_yaml(path / records.CONFIG_FILE))
-        earlier = records.read_rows(path / records.TRIALS_FILE)
+        earlier = records.read_rows(path / records.TRIALS_FILE, records.TRIAL_SCHEMA)
         add_session(path / records.ENVIRONMENT_FILE, gpu_names())
         if earlier:
             folder.metric = earlier[0]["metric"]
@@ -86,8 +86,12 @@ class RunFolder:
             UserError: if the checkpoint is damaged or belongs to another run.
         """
         trainer.load_state_dict(load_checkpoint(self.path / records.LAST_CHECKPOINT, trainer.device))
-        rows = records.read_rows(self.path / records.EPOCHS_FILE)
+        rows = records.read_rows(self.path / records.EPOCHS_FILE, records.EPOCH_SCHEMA)
         self._rows = [row for row in rows if row["epoch"] < trainer.next_epoch]
+        if [row["epoch"] for row in self._rows] != list(range(trainer.next_epoch)):
+            raise UserError(
+                f"expected the first {trainer.next_epoch} epochs in {self.path / records.EPOCHS_FILE} (--resume)"
+            )
 
     def add_epoch(self, record: EpochRecord, trainer: Trainer) -> None:
         """Write an epoch: its row first, then the checkpoint that makes it count."""

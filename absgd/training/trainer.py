@@ -118,7 +118,7 @@ class Trainer:
             self.objective.load_state_dict(state["objective"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.next_epoch = int(state["next_epoch"])
-        except (KeyError, RuntimeError, ValueError) as error:
+        except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
             raise UserError(f"expected a checkpoint of this model and loss: {str(error).splitlines()[0]}") from None
 
     def _is_plain_after_switch(self, state: dict[str, Any]) -> bool:

@@ -229,3 +229,31 @@ def test_damaged_checkpoint_is_named_on_resume(config_file: Path) -> None:
     result = call("--resume", "runs/small")
     assert result.exit_code == 2
     assert "checkpoint runs/small/last.pt is damaged" in result.output
+
+
+def test_epochs_that_are_gone_are_named_on_resume(config_file: Path) -> None:
+    assert call("--config", config_file).exit_code == 0
+    before = pd.read_parquet("runs/small/trials.parquet")
+    Path("runs/small/epochs.parquet").unlink()
+    result = call("--resume", "runs/small")
+    assert result.exit_code == 2
+    assert "expected the first 3 epochs in runs/small/epochs.parquet (--resume)" in result.output
+    pd.testing.assert_frame_equal(pd.read_parquet("runs/small/trials.parquet"), before)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"sessions": 3}'])
+def test_damaged_environment_file_stops_nobody(config_file: Path, content: str) -> None:
+    assert call("--config", config_file).exit_code == 0
+    Path("runs/small/environment.json").write_text(content)
+    assert call("--resume", "runs/small").exit_code == 0
+    assert len(json.loads(Path("runs/small/environment.json").read_text())["sessions"]) == 1
+
+
+@pytest.mark.parametrize(
+    "assignment", ["batch_size=100000000000000000000000", "optimizer.lr=1e300", "device.threads=100000000000000000000"]
+)
+def test_numbers_that_no_machine_holds_are_refused(config_file: Path, assignment: str) -> None:
+    result = call("--config", config_file, "--set", assignment)
+    assert result.exit_code == 2
+    assert f"expected `{assignment.split('=')[0]}` <= " in result.output
+    assert not Path("runs").exists()

@@ -57,7 +57,7 @@ def test_config_columns_read_back_typed(tmp_path: Path) -> None:
 def test_config_of_a_row_that_was_on_disk_is_the_config(tmp_path: Path, config: RunConfig) -> None:
     row = {"trial_id": "a", **records.config_columns(config)}
     records.write_table(tmp_path / "t.parquet", records.as_table(records.TRIAL_SCHEMA, [row]))
-    assert records.config_of(records.read_rows(tmp_path / "t.parquet")[0]) == config
+    assert records.config_of(records.read_rows(tmp_path / "t.parquet", records.TRIAL_SCHEMA)[0]) == config
 
 
 def test_plain_loss_has_no_attention_columns() -> None:
@@ -118,8 +118,14 @@ def test_failed_write_keeps_the_old_file_and_leaves_nothing_behind(
 def test_damaged_table_is_a_user_error(tmp_path: Path) -> None:
     (tmp_path / "t.parquet").write_bytes(b"PAR1 not really")
     with pytest.raises(UserError, match=r"cannot read .*t.parquet"):
-        records.read_rows(tmp_path / "t.parquet")
-    assert records.read_rows(tmp_path / "absent.parquet") == []
+        records.read_rows(tmp_path / "t.parquet", records.TRIAL_SCHEMA)
+    assert records.read_rows(tmp_path / "absent.parquet", records.TRIAL_SCHEMA) == []
+
+
+def test_table_of_another_version_is_a_user_error(tmp_path: Path) -> None:
+    pd.DataFrame({"epoch": [0]}).to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(UserError, match=r"t.parquet: no column `run`"):
+        records.read_rows(tmp_path / "t.parquet", records.EPOCH_SCHEMA)
 
 
 def test_importing_records_loads_neither_torch_nor_ray() -> None:

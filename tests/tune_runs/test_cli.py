@@ -113,3 +113,10 @@ def test_existing_run_name_is_refused(here: Path) -> None:
     result = call("--space", "quickstart")
     assert result.exit_code == 2
     assert "runs/quickstart exists: continue it with `--resume runs/quickstart`" in result.output
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nope", "127.0.0.1:99999"])
+def test_address_without_a_cluster_is_refused_at_once(here: Path, address: str) -> None:
+    result = call("--space", "quickstart", "--preview", "--address", address)
+    assert result.exit_code == 2
+    assert "(--address)" in result.output

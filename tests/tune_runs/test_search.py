@@ -13,6 +13,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from absgd.config import RunConfig
+from absgd.errors import UserError
 from tests.tune_runs.fake_tuner import FakeTuner, make_space, rising
 from tune_runs.early_stopping import early_stopping
 
@@ -264,6 +265,34 @@ def test_best_file_is_written_again_when_a_kill_lost_it(tmp_path: Path) -> None:
     path.unlink()
     FakeTuner(make_space(), tmp_path / "fake", rising)
     assert path.read_text() == text
+
+
+def test_half_a_journal_line_is_dropped_on_resume(tmp_path: Path) -> None:
+    folder = tmp_path / "fake"
+    FakeTuner(make_space(), folder, rising).run(stop_after_results=45)
+    journal = folder / "scenarios" / EXP / "study.journal"
+    journal.write_bytes(journal.read_bytes()[:-30])
+    FakeTuner(make_space(), folder, rising).run()
+    assert trials(folder).query("phase == 'search'").groupby("scenario").size().to_dict() == {EXP: 8, STEP: 8}
+    assert all(trial.state.is_finished() for trial in study_trials(folder, EXP))
+
+
+def test_finished_trial_without_its_epochs_is_trained_again(tmp_path: Path) -> None:
+    folder = tmp_path / "fake"
+    FakeTuner(make_space(), folder, rising).run()
+    (folder / "epochs.parquet").unlink()
+    FakeTuner(make_space(), folder, rising).run()
+    after = trials(folder)
+    assert after.groupby(["scenario", "phase"]).size().tolist() == [1, 8, 1, 8]
+    assert len(epochs(folder)) == after.epochs_trained.sum()
+
+
+def test_lost_journal_is_named_on_resume(tmp_path: Path) -> None:
+    folder = tmp_path / "fake"
+    FakeTuner(make_space(), folder, rising).run(stop_after_results=60)
+    (folder / "scenarios" / EXP / "study.journal").unlink()
+    with pytest.raises(UserError, match=f"the study of `{EXP}` is gone"):
+        FakeTuner(make_space(), folder, rising)
 
 
 def test_searching_twice_after_the_end_gives_nothing_more(searched: FakeTuner) -> None:
