@@ -45,13 +45,13 @@ def ray_session(address: str | None = None) -> Iterator[None]:
         UserError: if no cluster answers at `address`.
     """
     set_environment(is_local=address is None)
+    if address:
+        _check_answers(address)
     import ray
 
     if ray.is_initialized():
         yield
         return
-    if address:
-        _check_answers(address)
     # A failed trial becomes a row with its error, and a line on the screen: Ray need not print its traceback too.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
