@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,7 @@ def check_key(key: str, source: str) -> None:
         raise UserError(f"unknown key `{key}`{nearest(key, setting_keys())} ({source}: {key})")
 
 
+@cache
 def setting_keys() -> tuple[str, ...]:
     """Dotted keys of every single setting of RunConfig, in order."""
     return tuple(_setting_keys(RunConfig))

@@ -8,6 +8,7 @@ from absgd.datasets.batches import Batch, Batches
 from absgd.datasets.build import DATASETS, DatasetSpec
 from absgd.datasets.build_batches import build_batches
 from absgd.datasets.disk_batches import DiskBatches
+from absgd.datasets.fingerprint import fingerprint
 from absgd.datasets.image_files import ImageFiles
 from absgd.datasets.images import Images
 from absgd.datasets.imbalance import class_counts, subsample
@@ -33,6 +34,7 @@ __all__ = [
     "add_noise",
     "build_batches",
     "class_counts",
+    "fingerprint",
     "load_splits",
     "load_test",
     "split_indices",

@@ -1,40 +1,132 @@
-"""Checkpoints: written whole or not at all, read without executing anything."""
+"""Checkpoints: written whole or not at all, read only with their checksum, without executing anything.
+
+A checkpoint is the zip archive that torch.save writes. Its comment, the last bytes of the file, is `sha256:` and the
+digest of every byte before it, so that torch.load and zipfile open the file as they do any other.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import pickle
+import struct
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from absgd.archives import check_archive
 from absgd.errors import UserError
 from absgd.records import write_atomically
 
+CHECKSUM_PREFIX = b"sha256:"
+CHECKSUM_BYTES = len(CHECKSUM_PREFIX) + 2 * hashlib.sha256().digest_size
+
+_LOCAL_HEADER = b"PK\x03\x04"
+_END_RECORD = b"PK\x05\x06"
+_END_RECORD_BYTES = 22
+"""Of the record that ends an archive; its last two bytes are the length of the comment after it."""
+
+_MALFORMED = (
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    struct.error,
+    zipfile.BadZipFile,
+    pickle.UnpicklingError,
+)
+"""What torch.load raises for a pickle that is none, or asks for more than plain data and tensors."""
+
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write `state` (tensors, numbers, text, mappings and lists of them) to `path` atomically."""
+    """Write `state` (tensors, numbers, text, mappings, lists and tuples of them) to `path` atomically, with a checksum.
+
+    Needs the memory of the file once, beside the state.
+
+    Raises:
+        OSError: if it cannot be written, as on a full disk (`errno.ENOSPC`); a checkpoint that was at `path` is still
+            there, and nothing else is.
+    """
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    write_atomically(path, buffer.getvalue())
+    _append_checksum(buffer)
+    write_atomically(path, buffer.getvalue())  # shares the buffer's bytes
 
 
 def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     """The state saved at `path`, tensors on `device`; never runs code from the file.
 
+    The file is read once: the bytes that the checksum is verified over are those that are loaded.
+
     Raises:
-        UserError: if the file is missing, damaged, or holds anything but plain data and tensors.
+        UserError: if the file is missing, damaged, without a checksum, or holds anything but plain data and tensors.
+        torch.OutOfMemoryError: if `device` has no room for the tensors.
     """
     try:
-        check_archive(path)
-        state = torch.load(path, map_location=device, weights_only=True)
+        content = path.read_bytes()
     except OSError as error:
         raise UserError(f"cannot read the checkpoint {path}: {error.strerror or error}") from None
-    except (RuntimeError, EOFError, ValueError, zipfile.BadZipFile, pickle.UnpicklingError):
-        raise UserError(f"the checkpoint {path} is damaged: delete it to start this run again") from None
+    if not _has_right_checksum(content):
+        raise UserError(
+            f"the checkpoint {path} is damaged, or of an older version, without checksum: "
+            "delete it to start this run again"
+        )
+    state = _loaded(path, content, device)
     if not isinstance(state, dict):
-        raise UserError(f"the checkpoint {path} is not one of absgd-train")
+        raise _not_ours(path)
     return state
+
+
+def _append_checksum(archive: io.BytesIO) -> None:
+    """Give an archive without a comment the checksum of all before it as its comment."""
+    archive.seek(-_END_RECORD_BYTES, io.SEEK_END)
+    end_record = archive.read()
+    assert end_record.startswith(_END_RECORD), "torch.save wrote no archive"
+    assert end_record.endswith(b"\0\0"), "torch.save wrote a comment"
+    archive.seek(-2, io.SEEK_END)
+    archive.write(struct.pack("<H", CHECKSUM_BYTES))
+    with archive.getbuffer() as content:
+        comment = _checksum(content)
+    archive.write(comment)
+
+
+def _has_right_checksum(content: bytes) -> bool:
+    with memoryview(content) as view:
+        return view[-CHECKSUM_BYTES:] == _checksum(view[:-CHECKSUM_BYTES])
+
+
+def _checksum(content: memoryview) -> bytes:
+    return CHECKSUM_PREFIX + hashlib.sha256(content).hexdigest().encode()
+
+
+def _loaded(path: Path, content: bytes, device: torch.device | str) -> object:
+    """What an archive with the right checksum holds, read from `path` before."""
+    try:
+        if _unpacks_to_more(content):
+            raise _not_ours(path)
+        loaded: object = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+    except (UserError, torch.OutOfMemoryError):
+        raise
+    except RuntimeError as error:  # of the device or the memory: the bytes are as they were written
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(f"cannot load the checkpoint {path}: {reason}") from None
+    except _MALFORMED:
+        raise _not_ours(path) from None
+    return loaded
+
+
+def _not_ours(path: Path) -> UserError:
+    return UserError(f"the checkpoint {path} is not one of absgd-train")
+
+
+def _unpacks_to_more(content: bytes) -> bool:
+    """Whether an archive may need more memory than its size: torch.save compresses nothing and shares no bytes."""
+    if not content.startswith(_LOCAL_HEADER):
+        return True
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = archive.infolist()
+    stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
+    return not stored or sum(member.file_size for member in members) > len(content)
