@@ -19,6 +19,7 @@ from tune_runs.space import SearchSpace
 from tune_runs.space_files import load_space, space_schema, with_options
 
 if TYPE_CHECKING:
+    from tune_runs.cost import EpochTime
     from tune_runs.runner import SearchRequest
 
 PLAIN_WIDTH = 120
@@ -47,20 +48,29 @@ def tune(
     address: Annotated[
         str | None, typer.Option(help="Existing Ray cluster (auto, or HOST:PORT); default: a Ray of this process.")
     ] = None,
+    trunks: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder that keeps stage one and is shared between runs; replaces trunks."),
+    ] = None,
     resume: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Go on with the interrupted run recorded in this folder.")
     ] = None,
     preview: Annotated[
         bool, typer.Option("--preview", help="Print what would be done, and its cost; train nothing.")
     ] = False,
+    measure: Annotated[
+        bool,
+        typer.Option("--measure", help="With --preview, which it implies: train for seconds to estimate wall time."),
+    ] = False,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of a search space.")] = False,
 ) -> None:
     """Search the settings of ABSGD for every scenario of a space.
 
     Each scenario (data set x imbalance x noise) has an Optuna study of its own; all share one queue of trials. First
-    a control is trained for each scenario: the same run on the plain base criterion. Trials that fall behind are
-    stopped, never before the latest switch epoch of the space. Choices are made on validation images; the test set
-    is not read.
+    a control is trained for each scenario: the same run on the plain base criterion. Before its switch epoch a trial
+    is this control over again, so stage one is trained once: the control leaves snapshots, trials fork from them.
+    Trials that fall behind are stopped, each compared only after its own switch. Choices are made on validation
+    images; the test set is not read.
 
     Results lie in OUT/NAME: trials.parquet (one row per trial), epochs.parquet (one row per trial and epoch),
     best/SCENARIO.yaml (a whole configuration: absgd-train --config gives its score again), space.yaml,
@@ -79,16 +89,23 @@ def tune(
 
     absgd-tune --space search_spaces/cifar100.yaml --preview
 
+    absgd-tune --space quickstart --measure
+
     absgd-tune --space my_space.yaml --name second --num-trials 64 --address auto
     """
     with plain_messages("absgd-tune"):
         if schema:
             print(json.dumps(space_schema(), indent=2))
             return
-        replaced = {"num_trials": num_trials, "time_budget": time_budget, "seed": seed, "name": name}
-        _tune(
-            space, {key: value for key, value in replaced.items() if value is not None}, out, address, resume, preview
-        )
+        replaced = {
+            "num_trials": num_trials,
+            "time_budget": time_budget,
+            "seed": seed,
+            "name": name,
+            "trunks": _trunk_folder(trunks) if trunks else None,
+        }
+        given = {key: value for key, value in replaced.items() if value is not None}
+        _tune(space, given, out, address, resume, preview or measure, measure)
 
 
 def main() -> None:
@@ -103,6 +120,7 @@ def _tune(
     address: str | None,
     resume: Path | None,
     preview: bool,
+    measure: bool,
 ) -> None:
     console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
     if resume is not None:
@@ -118,7 +136,7 @@ def _tune(
     if replaced:
         space = with_options(space, replaced, "command line")
     if preview:
-        _print_preview(space, address, console)
+        _print_preview(space, address, measure, console)
         return
     from tune_runs.runner import new_request
 
@@ -140,10 +158,25 @@ def _run(request: SearchRequest, console: Console) -> None:
         raise typer.Exit(EXIT_FAILED)
 
 
-def _print_preview(space: SearchSpace, address: str | None, console: Console) -> None:
+def _trunk_folder(given: Path) -> str:
+    """The folder of `--trunks` as any process understands it."""
+    folder = given.expanduser().absolute()
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"expected a folder, got the file {folder} (--trunks)")
+    return str(folder)
+
+
+def _print_preview(space: SearchSpace, address: str | None, measure: bool, console: Console) -> None:
     from tune_runs.preview import draw_preview, preview
 
-    console.print(draw_preview(preview(space, _nodes_here(space, address))))
+    nodes = _nodes_here(space, address)
+    console.print(draw_preview(preview(space, nodes, _measured(space) if measure else None)))
+
+
+def _measured(space: SearchSpace) -> dict[str, EpochTime]:
+    from tune_runs.measure import measure
+
+    return measure(space, say=lambda line: print(f"absgd-tune: {line}", file=sys.stderr, flush=True))
 
 
 def _nodes_here(space: SearchSpace, address: str | None) -> list[tuple[float, float]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from rich.table import Table
 from rich.text import Text
 
 from absgd import records
-from tune_runs.recorder import FINISHED, Recorder, best_file, error_file
+from tune_runs.recorder import FINISHED, NOTES, Recorder, best_file, error_file
 from tune_runs.settings import setting_of
-from tune_runs.space import SearchSpace
+from tune_runs.sharing import sharing
+from tune_runs.space import Scenario, SearchSpace
 
 REDRAW_EVERY_S = 0.5
 _STATES = ("running", "completed", "pruned", "diverged", "failed")
@@ -40,22 +42,34 @@ class ScenarioProgress:
     """At most: early stopping saves some of them."""
 
 
-def scenario_progress(space: SearchSpace, recorder: Recorder, scenario: str) -> ScenarioProgress:
-    """Count what the recorder knows of a scenario."""
+def scenario_progress(space: SearchSpace, recorder: Recorder, scenario: str, trial_epochs: int) -> ScenarioProgress:
+    """Count what the recorder knows of a scenario.
+
+    Args:
+        space: the search space.
+        recorder: its records.
+        scenario: name of the scenario.
+        trial_epochs: epochs that a trial which has not begun trains at most; a fork has its stage one already.
+    """
     rows = [row for row in recorder.trials.values() if row["scenario"] == scenario]
     states = Counter(row["status"] for row in rows if row["phase"] == "search")
     states["waiting"] = max(0, space.num_trials - sum(states.values()))
-    unfinished = sum(row["status"] == "running" for row in rows) + states["waiting"]
-    unfinished += recorder.control(scenario) is None
-    running_done = sum(row["epochs_trained"] for row in rows if row["status"] == "running")
+    control = recorder.control(scenario)
+    left = [space.epochs - len(recorder.epochs[row["trial_id"]]) for row in rows if row["status"] == "running"]
     return ScenarioProgress(
         scenario=scenario,
         states=dict(states),
         best=recorder.best(scenario),
-        control=recorder.control(scenario),
+        control=control,
         epochs_done=sum(row["epochs_trained"] for row in rows),
-        epochs_left=unfinished * space.epochs - running_done,
+        epochs_left=sum(left) + states["waiting"] * trial_epochs + (0 if control else space.epochs),
     )
+
+
+def waiting_epochs(space: SearchSpace, scenario: Scenario) -> int:
+    """Epochs that a trial of a scenario trains at most: from the earliest switch on where stage one is shared."""
+    shared = sharing(space, scenario)
+    return space.epochs - (min(shared.fork_epochs, default=0) if shared.shares else 0)
 
 
 def seconds_left(epochs_done: int, epochs_left: int, elapsed_s: float) -> float | None:
@@ -86,11 +100,14 @@ def live_table(
 class ProgressCallback(Callback):  # type: ignore[misc]
     """Draws the live table on a terminal; elsewhere prints one line for each trial that ends."""
 
-    def __init__(self, space: SearchSpace, recorder: Recorder, console: Console) -> None:
-        self._space, self._recorder, self._console = space, recorder, console
+    def __init__(
+        self, space: SearchSpace, recorder: Recorder, take_notes: Callable[[], list[str]], console: Console
+    ) -> None:
+        self._space, self._recorder, self._take_notes, self._console = space, recorder, take_notes, console
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
         self._started = time.monotonic()
-        self._inherited_epochs = sum(row["epochs_trained"] for row in recorder.trials.values())
+        self._epochs_before = sum(row["epochs_trained"] for row in recorder.trials.values())
+        self._trial_epochs = {one.name: waiting_epochs(space, one) for one in space.scenario_list}
         self._drawn_at = 0.0
 
     def start(self) -> None:
@@ -104,8 +121,15 @@ class ProgressCallback(Callback):  # type: ignore[misc]
             self._draw()
             self._live.stop()
 
+    def on_trial_result(self, *, trial: Any, result: dict[str, Any], **_: Any) -> None:
+        """Say what a trial has to say: a snapshot that it could not use or leave."""
+        for note in result.get(NOTES, ()):
+            self._note(f"{trial.config['trial_id']}: {note}")
+
     def on_step_end(self, **_: Any) -> None:
-        """Redraw now and then."""
+        """Say what the searcher found, and redraw now and then."""
+        for note in self._take_notes():
+            self._note(note)
         if self._live and time.monotonic() - self._drawn_at >= REDRAW_EVERY_S:
             self._draw()
 
@@ -124,21 +148,28 @@ class ProgressCallback(Callback):  # type: ignore[misc]
         """Ray pickles its callbacks into a file that is never read back; a live screen cannot be pickled."""
         return {}
 
+    def _note(self, note: str) -> None:
+        self._console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+
     def _say(self, trial_id: str) -> None:
         if self._live:
             return
         row = self._recorder.trials[trial_id]
         done = sum(other["status"] in FINISHED for other in self._recorder.trials.values())
-        total = len(self._space.scenario_list) * (self._space.num_trials + 1)
+        others = sum(other["phase"] != "search" for other in self._recorder.trials.values())
+        total = len(self._space.scenario_list) * self._space.num_trials + others
         value = "none" if row["metric_last"] is None else f"{row['metric_last']:.4f}"
-        ended = f"{row['status']} after {row['epochs_trained']} epochs, {self._space.metric} {value}"
+        inherited = f" on {row['epochs_inherited']} of stage one" if row["epochs_inherited"] else ""
+        ended = f"{row['status']} after {row['epochs_trained']} epochs{inherited}, {self._space.metric} {value}"
         print(f"[{done}/{total}] {trial_id} {ended}", flush=True)
 
     def _draw(self) -> None:
         assert self._live is not None
-        progress = [scenario_progress(self._space, self._recorder, one.name) for one in self._space.scenario_list]
+        progress = [
+            scenario_progress(self._space, self._recorder, name, epochs) for name, epochs in self._trial_epochs.items()
+        ]
         elapsed_s = time.monotonic() - self._started
-        new_epochs = sum(one.epochs_done for one in progress) - self._inherited_epochs
+        new_epochs = sum(one.epochs_done for one in progress) - self._epochs_before
         self._live.update(live_table(self._space, progress, elapsed_s, new_epochs), refresh=True)
         self._drawn_at = time.monotonic()
 
@@ -198,6 +229,8 @@ def _score(row: dict[str, Any] | None) -> str:
     """A trial's score; of one that is not complete, how it stands instead."""
     if row is None:
         return "-"
+    if row["status"] == "running":
+        return f"epoch {row['epochs_trained'] + row['epochs_inherited']}"
     return f"{row['metric_last']:.4f}" if row["status"] == "completed" else str(row["status"])
 
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from ray.tune import Callback
 
 from absgd import records
-from absgd.config import RunConfig
 from absgd.datasets import Splits
-from absgd.records import Phase, Status
+from absgd.records import Status
+from tune_runs.plan import TrialPlan, control_id
 
 FINISHED: tuple[Status, ...] = ("completed", "pruned", "diverged", "failed")
 FLUSH_EVERY_S = 2.0
@@ -25,18 +25,8 @@ FLUSH_SHARE = 0.05
 """Largest share of the time that writing the tables between ends of trials may take."""
 DIVERGED = "diverged"
 """Key of the one report of a trial that is no epoch: why its loss was no longer finite."""
-
-
-@dataclass(frozen=True)
-class TrialPlan:
-    """What a trial is, decided before it starts."""
-
-    trial_id: str
-    scenario: str
-    phase: Phase
-    number: int | None
-    """Of the trial in its scenario's study; None for runs outside it."""
-    config: RunConfig
+NOTES = "notes"
+"""Key of what a report has to say to the user, as sentences."""
 
 
 class Recorder:
@@ -44,6 +34,9 @@ class Recorder:
 
     Rows of trials and epochs keep the order in which they arrived. The files are replaced whole: at the end of every
     trial, and between ends at most every FLUSH_EVERY_S seconds, less often where that would take long.
+
+    A trial that forks reports from its switch on; the epochs before are those of the plain control that shares its
+    stage one, and stand in its rows marked `inherited`.
     """
 
     def __init__(self, folder: Path, metric: str, splits: Mapping[str, Splits]) -> None:
@@ -73,8 +66,14 @@ class Recorder:
         for scenario in {row["scenario"] for row in self.trials.values()}:
             self._write_best(scenario)
 
-    def start(self, plan: TrialPlan) -> None:
-        """A trial begins."""
+    def start(self, plan: TrialPlan, earlier: Sequence[Mapping[str, Any]] = ()) -> None:
+        """A trial begins.
+
+        Args:
+            plan: what it is.
+            earlier: rows of the epochs that a control has behind it, from a snapshot; those that another search trained
+                count as inherited.
+        """
         splits = self._splits[plan.scenario]
         self._clock[plan.trial_id] = time.monotonic()
         self.epochs[plan.trial_id] = []
@@ -90,17 +89,33 @@ class Recorder:
             "started_at": datetime.now(UTC),
             "class_counts": splits.class_counts,
             "split_hash": splits.hash,
-            "stage_one_key": plan.config.stage_one_key(),
+            "stage_one_key": plan.stage_one_key,
         }
+        origin = plan.trunk.origin if plan.trunk else None
+        for row in earlier:
+            self._keep(self._epoch_row(plan.trial_id, row, inherited=row["origin"] != origin))
+        self._refresh(plan.trial_id)
         self._flush_if_due()
 
     def add_epoch(self, trial_id: str, record: Mapping[str, Any]) -> None:
-        """A trial reported an epoch; keys that are no columns (Ray's own) are left out."""
-        trial = self.trials[trial_id]
-        keys = {"run": self.folder.name, "scenario": trial["scenario"], "trial_id": trial_id, "inherited": False}
-        self._keep({**{name: record[name] for name in records.EPOCH_SCHEMA.names if name in record}, **keys})
+        """A trial reported an epoch; keys that are no columns (Ray's own) are left out.
+
+        An epoch that it trains again replaces the row that stood there, and those after it.
+        """
+        self.come_to(trial_id, record["epoch"])
+        self._keep(self._epoch_row(trial_id, record, inherited=False))
         self._refresh(trial_id)
         self._flush_if_due()
+
+    def come_to(self, trial_id: str, epoch: int) -> None:
+        """A trial is about to train an epoch: what it has not trained before it is its control's."""
+        rows = self.epochs[trial_id]
+        if len(rows) > epoch:
+            self._cut(trial_id, epoch)
+        for row in self._control_rows(trial_id)[len(rows) : epoch]:
+            self._keep(self._epoch_row(trial_id, row, inherited=True))
+        assert len(self.epochs[trial_id]) == epoch, f"{trial_id} has no record of the epochs before {epoch}"
+        self._refresh(trial_id)
 
     def finish(self, trial_id: str, status: Status, error: str | None = None) -> None:
         """A trial ended."""
@@ -152,10 +167,21 @@ class Recorder:
             default=None,
         )
 
-    def control(self, scenario: str) -> dict[str, Any] | None:
-        """The scenario's plain control; None when it has not begun."""
+    def control(self, scenario: str, stage_one_key: str | None = None) -> dict[str, Any] | None:
+        """The scenario's plain control, or the one with a given stage one; None when it has not begun."""
+        if stage_one_key is None:
+            return self.trials.get(control_id(scenario))
         rows = (row for row in self.trials.values() if (row["scenario"], row["phase"]) == (scenario, "control"))
-        return next(rows, None)
+        return next((row for row in rows if row["stage_one_key"] == stage_one_key), None)
+
+    def control_value(self, scenario: str, stage_one_key: str, epoch: int) -> float | None:
+        """The metric, at an epoch, of the plain control with that stage one, else of the scenario's own.
+
+        None when it is not known yet.
+        """
+        row = self.control(scenario, stage_one_key) or self.control(scenario)
+        rows = self.epochs[row["trial_id"]] if row else []
+        return rows[epoch][self.metric] if epoch < len(rows) else None
 
     def finished(self, scenario: str) -> int:
         """Search trials of a scenario that need no further training."""
@@ -169,9 +195,28 @@ class Recorder:
         del self.trials[trial_id], self.epochs[trial_id]
         self._arrived = [row for row in self._arrived if row["trial_id"] != trial_id]
 
+    def _epoch_row(self, trial_id: str, record: Mapping[str, Any], inherited: bool) -> dict[str, Any]:
+        """The columns of a record, as an epoch of a trial."""
+        columns = {name: record[name] for name in records.EPOCH_SCHEMA.names if name in record}
+        keys = {"run": self.folder.name, "scenario": self.trials[trial_id]["scenario"], "trial_id": trial_id}
+        return {**columns, **keys, "inherited": inherited}
+
+    def _control_rows(self, trial_id: str) -> list[dict[str, Any]]:
+        """Epochs of the control that shares a search trial's stage one."""
+        trial = self.trials[trial_id]
+        control = self.control(trial["scenario"], trial["stage_one_key"]) if trial["phase"] == "search" else None
+        return self.epochs[control["trial_id"]] if control else []
+
     def _keep(self, row: dict[str, Any]) -> None:
         self.epochs[row["trial_id"]].append(row)
         self._arrived.append(row)
+
+    def _cut(self, trial_id: str, epoch: int) -> None:
+        """Forget a trial's epochs from `epoch` on."""
+        del self.epochs[trial_id][epoch:]
+        self._arrived = [row for row in self._arrived if row["trial_id"] != trial_id or row["epoch"] < epoch]
+        others = pc.not_equal(self._written["trial_id"], trial_id)
+        self._written = self._written.filter(pc.or_(others, pc.less(self._written["epoch"], epoch)))
 
     def _write_best(self, scenario: str) -> None:
         row = self.best(scenario)
@@ -208,10 +253,13 @@ class RecorderCallback(Callback):  # type: ignore[misc]
         self._on_disk_error = on_disk_error
 
     def on_trial_result(self, *, trial: Any, result: dict[str, Any], **_: Any) -> None:
-        """An epoch, unless the report says that the trial diverged."""
-        if DIVERGED not in result and "epoch" in result:
-            with self._telling():
-                self.recorder.add_epoch(trial.config["trial_id"], result)
+        """An epoch, or that the trial diverged in it."""
+        trial_id = trial.config["trial_id"]
+        with self._telling():
+            if DIVERGED in result:
+                self.recorder.come_to(trial_id, result["epoch"])
+            elif "epoch" in result:
+                self.recorder.add_epoch(trial_id, result)
 
     def on_trial_complete(self, *, trial: Any, **_: Any) -> None:
         """A trial ended, by itself or stopped by the scheduler."""

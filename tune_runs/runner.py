@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import json
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -15,7 +18,7 @@ from rich.console import Console
 
 from absgd import records
 from absgd.config import RunConfig
-from absgd.datasets import Splits, load_splits
+from absgd.datasets import Splits, fingerprint, load_splits
 from absgd.environment import add_session
 from absgd.errors import UserError
 from absgd.training import Trainer, gpu_names
@@ -58,6 +61,8 @@ def new_request(space: SearchSpace, folder: Path, address: str | None = None) ->
     parent = next(parent for parent in folder.absolute().parents if parent.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise UserError(f"expected a folder that can be written, got {parent} (--out)")
+    if space.trunks:
+        space = space.model_copy(update={"trunks": str(Path(space.trunks).expanduser().absolute())})
     return SearchRequest(space, folder.absolute(), address)
 
 
@@ -90,6 +95,7 @@ def run_search(request: SearchRequest, console: Console) -> bool:
     _check_metric(space, splits)
     for scenario in space.scenario_list:
         _check_runs(space, scenario, splits[scenario.name])
+    _make_trunks_folder(space)
     with ray_session(request.address):
         nodes = node_sizes()
         request = dataclasses.replace(request, space=space.on(sum(node.gpus for node in nodes)))
@@ -110,12 +116,12 @@ def _search(request: SearchRequest, splits: dict[str, Splits], num_concurrent: i
         _write_labels(folder / "scenarios" / name, split)
     recorder = Recorder(folder, space.metric, splits)
     recorder.load()
-    searcher = SearchByScenario(space, recorder, folder)
+    searcher = SearchByScenario(space, recorder, folder, _trunk_books(request, splits), num_concurrent)
     scheduler = None
-    if space.asha is not None:
-        scheduler = SchedulerByScenario(space, searcher.plans)
+    if space.early_stopping is not None:
+        scheduler = SchedulerByScenario(space, searcher.plans, recorder)
         scheduler.replay(recorder)
-    progress = ProgressCallback(space, recorder, console)
+    progress = ProgressCallback(space, recorder, searcher.take_notes, console)
     with stop_request() as stop:
         progress.start()
         try:
@@ -143,6 +149,32 @@ def _search(request: SearchRequest, splits: dict[str, Splits], num_concurrent: i
     return any(recorder.best(scenario.name) for scenario in space.scenario_list)
 
 
+def _trunk_books(request: SearchRequest, splits: dict[str, Splits]) -> dict[str, Any]:
+    """The trunks of each scenario by its name."""
+    from tune_runs.trunk_book import TrunkBook
+
+    sessions = json.loads((request.folder / records.ENVIRONMENT_FILE).read_text())["sessions"]
+    origin = f"{request.folder.name} {sessions[0]['started_at']}"
+    books = {}
+    for scenario in request.space.scenario_list:
+        in_run = request.folder / "scenarios" / scenario.name / "trunks"
+        folder = Path(request.space.trunks) if request.space.trunks else in_run
+        data = functools.cache(functools.partial(fingerprint, splits=splits[scenario.name]))
+        books[scenario.name] = TrunkBook(request.space, scenario, folder, data, origin)
+    return books
+
+
+def _make_trunks_folder(space: SearchSpace) -> None:
+    if space.trunks is None:
+        return
+    try:
+        Path(space.trunks).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=space.trunks):
+            pass
+    except OSError as error:
+        raise UserError(f"cannot write to {space.trunks}: {error.strerror or error} (trunks)") from None
+
+
 def _write_labels(folder: Path, splits: Splits) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     labels = records.label_table(splits.train_index_N, splits.train.labels_N, splits.changed_N)
@@ -162,7 +194,7 @@ def _fit(
 
     from tune_runs.trainable import train_trial
 
-    if searcher.num_trials_left == 0:
+    if searcher.is_done:
         return
     resources = request.space.resources
     trainable = tune.with_resources(
@@ -173,7 +205,7 @@ def _fit(
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             scheduler=scheduler,
-            num_samples=searcher.num_trials_left,
+            num_samples=-1,  # the searcher says when it is done
             max_concurrent_trials=num_concurrent,
             time_budget_s=request.space.time_budget,
             reuse_actors=True,

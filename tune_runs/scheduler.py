@@ -1,87 +1,75 @@
-"""Early stopping: one ASHA per scenario behind one Ray scheduler; the rungs start after the latest switch.
+"""Early stopping: the rules of `tune_runs.stopping_rules`, a state for each scenario, behind one Ray scheduler.
 
-Before the switch all trials of a scenario are equal, so a rung there would rank noise. Time is therefore counted from
-the latest switch, and Ray's ASHA runs on that clock: its rungs 1, rf, rf^2, ... are the epochs that
-`tune_runs.early_stopping` lists.
+Ray's own ASHA is not used: it compares the metric alone, on one clock, as soon as it is reported, while most of the
+rules need the plain control's value, which may come later.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import SimpleNamespace
+from functools import partial
 from typing import Any
 
-from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from absgd import records
+from tune_runs.draws import control_config
 from tune_runs.early_stopping import early_stopping
-from tune_runs.recorder import DIVERGED, Recorder, TrialPlan
+from tune_runs.plan import TrialPlan
+from tune_runs.recorder import DIVERGED, Recorder
 from tune_runs.space import SearchSpace
-
-CLOCK = "epochs_since_grace"
+from tune_runs.stopping_rules import ScenarioStopping
 
 
 class SchedulerByScenario(FIFOScheduler):  # type: ignore[misc]
-    """Routes results of search trials to their scenario's ASHA; controls are never stopped.
+    """Stops search trials that fall behind those of their scenario; controls are never stopped.
+
+    Every trial is held against the scenario's own control, also where the search varies stage one and other trunks
+    have controls of their own: what a trial gains over a poor stage one is no reason to keep it.
 
     Args:
         space: the search space, with early stopping.
         plans: of each trial by Ray's trial id, kept by the searcher.
+        recorder: knows the controls' values.
     """
 
-    def __init__(self, space: SearchSpace, plans: Mapping[str, TrialPlan]) -> None:
+    def __init__(self, space: SearchSpace, plans: Mapping[str, TrialPlan], recorder: Recorder) -> None:
         super().__init__()
-        assert space.asha is not None, "a space with early stopping"
-        grace_period = early_stopping(space).grace_period
-        assert grace_period is not None, "early stopping has a first rung"
-        self._grace_period, self._plans = grace_period, plans
-        self._asha = {
-            scenario.name: ASHAScheduler(
-                time_attr=CLOCK,
-                metric=space.metric,
-                mode=records.METRICS[space.metric],
-                grace_period=1,
-                max_t=space.epochs + 2 - grace_period,  # one past the last epoch: a trial ends by itself
-                reduction_factor=space.asha.reduction_factor,
-                brackets=1,
+        assert space.early_stopping is not None, "a space with early stopping"
+        self._metric, self._plans = space.metric, plans
+        self.scenarios = {
+            scenario.name: ScenarioStopping(
+                early_stopping(space),
+                records.METRICS[space.metric],
+                partial(recorder.control_value, scenario.name, control_config(space, scenario).stage_one_key()),
             )
             for scenario in space.scenario_list
         }
+        """Scenario -> what its trials have come to."""
 
     def replay(self, recorder: Recorder) -> None:
-        """Fill the rungs as the recorded epochs of an earlier session left them."""
-        for name, asha in self._asha.items():
-            for row in recorder.trials.values():
-                if (row["scenario"], row["phase"]) == (name, "search"):
-                    past = SimpleNamespace(trial_id=row["trial_id"])
-                    asha.on_trial_add(None, past)
-                    for epoch in recorder.epochs[row["trial_id"]]:
-                        asha.on_trial_result(None, past, self._on_clock(epoch))
+        """Take over what the recorded trials of an earlier session have trained themselves."""
+        for trial_id, row in recorder.trials.items():
+            if row["phase"] == "search" and row["scenario"] in self.scenarios:
+                for epoch in recorder.epochs[trial_id]:
+                    if not epoch["inherited"]:
+                        self._falls_behind(trial_id, row["scenario"], row["switch_epoch"], epoch)
 
-    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        """Register a search trial with its scenario."""
-        if asha := self._asha_of(trial):
-            asha.on_trial_add(tune_controller, trial)
-
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+    def on_trial_result(self, _tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Stop or continue."""
-        asha = self._asha_of(trial)
-        if asha is None or DIVERGED in result:
+        plan = self._plans[trial.trial_id]
+        if plan.phase != "search" or DIVERGED in result:
             return str(TrialScheduler.CONTINUE)
-        return str(asha.on_trial_result(tune_controller, trial, self._on_clock(result)))
-
-    def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
-        """Forget a trial that ended without a result."""
-        if asha := self._asha_of(trial):
-            asha.on_trial_remove(tune_controller, trial)
+        switch = plan.config.attention.switch_epoch if plan.config.attention else None
+        is_behind = self._falls_behind(plan.trial_id, plan.scenario, switch, result)
+        return str(TrialScheduler.STOP if is_behind else TrialScheduler.CONTINUE)
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray pickles its scheduler into a file that is never read back."""
         return {}
 
-    def _asha_of(self, trial: Any) -> ASHAScheduler | None:
-        plan = self._plans[trial.trial_id]
-        return self._asha[plan.scenario] if plan.phase == "search" else None
-
-    def _on_clock(self, result: dict[str, Any]) -> dict[str, Any]:
-        return {**result, CLOCK: result["epoch"] + 2 - self._grace_period}
+    def _falls_behind(self, trial_id: str, scenario: str, switch: int | None, epoch: Mapping[str, Any]) -> bool:
+        value = epoch.get(self._metric)
+        if value is None:
+            return False
+        return self.scenarios[scenario].falls_behind(trial_id, switch, epoch["epoch"], value)

@@ -7,6 +7,7 @@ COMPLETE and lives in a pickle; asking and telling Optuna directly is shorter an
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,9 +22,12 @@ from absgd import records
 from absgd.errors import UserError
 from absgd.randomness import derived_seed
 from absgd.records import Status
-from tune_runs.draws import control_config, optuna_params, points_inside, suggest
-from tune_runs.recorder import DIVERGED, FINISHED, Recorder, TrialPlan, end_status
+from tune_runs.draws import optuna_params, points_inside, suggest
+from tune_runs.early_stopping import early_stopping
+from tune_runs.plan import TrialPlan, fork_epoch, trial_config
+from tune_runs.recorder import DIVERGED, FINISHED, Recorder, end_status
 from tune_runs.space import Scenario, SearchSpace
+from tune_runs.trunk_book import ControlStart, TrunkBook
 
 STUDY_FILE = "study.journal"
 STARTUP_TRIALS = 10
@@ -47,7 +51,10 @@ class ScenarioStudy:
         folder.mkdir(parents=True, exist_ok=True)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.study = _open_study(folder / STUDY_FILE, scenario.name, records.METRICS[space.metric])
+        self._stopping = early_stopping(space)
         self._live: dict[str, optuna.trial.Trial] = {}
+        self._first_epochs: dict[str, int] = {}
+        """Epoch of each trial from which its steps count."""
         self._reported: dict[str, int] = {}
 
     def prepare(self, recorder: Recorder) -> None:
@@ -81,12 +88,20 @@ class ScenarioStudy:
             config=suggest(self.space, self.scenario, trial),
         )
         self._live[plan.trial_id] = trial
+        switch_epoch = plan.config.attention.switch_epoch if plan.config.attention else None
+        from_switch = self._stopping.unit != "epochs"
+        self._first_epochs[plan.trial_id] = self._stopping.start_of(switch_epoch) if from_switch else 0
         return plan
 
     def report(self, trial_id: str, epoch: int, value: float) -> None:
-        """An intermediate value, for dashboards and for TPE's use of pruned trials; the same epoch counts once."""
-        if epoch > self._reported.get(trial_id, -1):
-            self._live[trial_id].report(value, step=epoch)
+        """An intermediate value, for dashboards and for TPE's use of pruned trials; the same epoch counts once.
+
+        TPE ranks pruned trials by how far they came first, so where rungs count from a trial's own switch, steps do
+        too; epochs of stage one, which a trial trains where it finds no snapshot, are not its own.
+        """
+        step = epoch - self._first_epochs[trial_id]
+        if step >= 0 and epoch > self._reported.get(trial_id, -1):
+            self._live[trial_id].report(value, step=step)
             self._reported[trial_id] = epoch
 
     def tell(self, trial_id: str, status: Status, value: float | None) -> None:
@@ -105,53 +120,135 @@ class ScenarioStudy:
             self.tell(trial_id, "interrupted", None)
 
 
-class SearchByScenario(Searcher):  # type: ignore[misc]
-    """All scenarios behind one Ray searcher; the scenario with the most trials left is asked next.
+class ScenarioSearch:
+    """What one scenario trains next: its control, then trials, each once its stage one is there.
 
-    The plain controls of all scenarios go first.
+    Trials are asked for ahead of their stage one, as many as can train at once: the trunk reaches the switch of some
+    before that of others.
+
+    Args:
+        study: asked for trials.
+        book: of the scenario's trunks.
+        recorder: knows how far each control is.
+        num_ahead: trials that may wait for their stage one.
+    """
+
+    def __init__(self, study: ScenarioStudy, book: TrunkBook, recorder: Recorder, num_ahead: int) -> None:
+        self.study, self._book, self._recorder, self._num_ahead = study, book, recorder, num_ahead
+        self._name = study.scenario.name
+        self._to_ask = max(0, study.space.num_trials - recorder.finished(self._name))
+        self._waiting: list[TrialPlan] = []
+        self.notes: list[str] = []
+        """Sentences about snapshots that cannot be used, as they are found."""
+
+    @property
+    def num_left(self) -> int:
+        """Search trials that have not begun."""
+        return self._to_ask + len(self._waiting)
+
+    def next_control(self) -> TrialPlan | None:
+        """The scenario's own control, if it is still to be trained."""
+        return None if self._recorder.control(self._name) else self._begin(self._book.own_control())
+
+    def next_trial(self) -> TrialPlan | None:
+        """A trial that can start now, or a control that one waits for; None when there is none."""
+        while True:
+            if plan := next(filter(self._has_stage_one, self._waiting), None):
+                self._waiting.remove(plan)
+                return self._start(plan)
+            if plan := next((plan for plan in self._waiting if self._control_row(plan) is None), None):
+                if control := self._begin(self._book.control_of(plan)):
+                    return control
+            elif self._to_ask and len(self._waiting) < self._num_ahead:
+                self._waiting.append(self.study.ask())
+                self._to_ask -= 1
+            else:
+                return None
+
+    def _has_stage_one(self, plan: TrialPlan) -> bool:
+        """Whether a trial need not wait: its control has passed the switch, or will not come to it."""
+        if not self._book.forks(plan):
+            return True
+        row = self._control_row(plan)
+        if row is None:
+            return False
+        return row["status"] != "running" or len(self._recorder.epochs[row["trial_id"]]) >= fork_epoch(plan.config)
+
+    def _control_row(self, plan: TrialPlan) -> dict[str, Any] | None:
+        return self._recorder.control(self._name, plan.stage_one_key)
+
+    def _begin(self, start: ControlStart) -> TrialPlan | None:
+        """A control begins; None when its snapshots have all of it."""
+        self.notes += start.notes
+        self._recorder.start(start.plan, start.rows)
+        if not start.is_complete:
+            return start.plan
+        self._recorder.finish(start.plan.trial_id, "completed")
+        return None
+
+    def _start(self, plan: TrialPlan) -> TrialPlan:
+        if self._book.forks(plan):
+            plan = self._book.forked(plan)
+        self._recorder.start(plan)
+        return plan
+
+
+class SearchByScenario(Searcher):  # type: ignore[misc]
+    """All scenarios behind one Ray searcher; the scenario with the most trials left comes first.
+
+    The plain controls of all scenarios go before everything else.
 
     Args:
         space: the search space.
         recorder: told of every trial that starts.
         folder: the run folder.
+        books: the trunks of each scenario by its name.
+        num_concurrent: trials that train at once.
     """
 
-    def __init__(self, space: SearchSpace, recorder: Recorder, folder: Path) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        recorder: Recorder,
+        folder: Path,
+        books: Mapping[str, TrunkBook],
+        num_concurrent: int = 1,
+    ) -> None:
         super().__init__()
         self.recorder = recorder
         self.plans: dict[str, TrialPlan] = {}
         """Plan of every trial of this session by Ray's trial id."""
-        self._studies = {
-            scenario.name: ScenarioStudy(space, scenario, folder / "scenarios" / scenario.name)
-            for scenario in space.scenario_list
-        }
-        for study in self._studies.values():
+        self._searches: dict[str, ScenarioSearch] = {}
+        for scenario in space.scenario_list:
+            study = ScenarioStudy(space, scenario, folder / "scenarios" / scenario.name)
             study.prepare(recorder)
-        self._controls = [
-            _control_plan(space, scenario)
-            for scenario in space.scenario_list
-            if (recorder.control(scenario.name) or {"status": None})["status"] not in FINISHED
-        ]
-        self._left = {name: max(0, space.num_trials - recorder.finished(name)) for name in self._studies}
+            book = books[scenario.name]
+            self._searches[scenario.name] = ScenarioSearch(study, book, recorder, num_concurrent)
 
     @property
-    def num_trials_left(self) -> int:
-        """Trials that `suggest` will still give, controls among them."""
-        return len(self._controls) + sum(self._left.values())
+    def is_done(self) -> bool:
+        """Whether nothing is left to train."""
+        return not any(
+            search.num_left or self.recorder.control(name) is None for name, search in self._searches.items()
+        )
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
-        """The next trial as Ray's configuration, or FINISHED."""
-        if self._controls:
-            plan = self._controls.pop(0)
-        else:
-            name = max(self._left, key=lambda scenario: self._left[scenario])
-            if self._left[name] == 0:
-                return str(Searcher.FINISHED)
-            self._left[name] -= 1
-            plan = self._studies[name].ask()
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The next trial as Ray's configuration; None when all wait for their stage one, FINISHED at the end."""
+        searches = sorted(self._searches.values(), key=lambda search: -search.num_left)
+        controls = (search.next_control() for search in self._searches.values())
+        plan = next((plan for plan in controls if plan), None)
+        plan = plan or next((plan for plan in (search.next_trial() for search in searches) if plan), None)
+        if plan is None:
+            return None if any(search.num_left for search in searches) else str(Searcher.FINISHED)
         self.plans[trial_id] = plan
-        self.recorder.start(plan)
-        return {"scenario": plan.scenario, "trial_id": plan.trial_id, "run_config": plan.config.to_dict()}
+        return trial_config(plan)
+
+    def take_notes(self) -> list[str]:
+        """What there is to say since the last call, as sentences."""
+        notes = [note for search in self._searches.values() for note in search.notes]
+        for search in self._searches.values():
+            search.notes.clear()
+        return notes
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Tell the study an epoch's value."""
@@ -166,12 +263,12 @@ class SearchByScenario(Searcher):  # type: ignore[misc]
         value = (result or {}).get(self.recorder.metric)
         if result:
             self._report(plan, result)
-        self._studies[plan.scenario].tell(plan.trial_id, status, value)
+        self._searches[plan.scenario].study.tell(plan.trial_id, status, value)
 
     def close(self) -> None:
         """The search ends early: trials still running end as FAIL in their studies; a resume tries them again."""
-        for study in self._studies.values():
-            study.give_up()
+        for search in self._searches.values():
+            search.study.give_up()
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Nothing: the journal has it all."""
@@ -186,7 +283,7 @@ class SearchByScenario(Searcher):  # type: ignore[misc]
 
     def _report(self, plan: TrialPlan, result: dict[str, Any]) -> None:
         if plan.phase == "search" and DIVERGED not in result and self.recorder.metric in result:
-            self._studies[plan.scenario].report(plan.trial_id, result["epoch"], result[self.recorder.metric])
+            self._searches[plan.scenario].study.report(plan.trial_id, result["epoch"], result[self.recorder.metric])
 
 
 def _open_study(path: Path, name: str, better: Literal["max", "min"]) -> optuna.Study:
@@ -226,10 +323,6 @@ _ASKED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED, TrialState
 
 def _trial_id(scenario: Scenario, number: int) -> str:
     return f"{scenario.name}-{number:04d}"
-
-
-def _control_plan(space: SearchSpace, scenario: Scenario) -> TrialPlan:
-    return TrialPlan(f"{scenario.name}-control", scenario.name, "control", None, control_config(space, scenario))
 
 
 def _was_replaced(trials: list[optuna.trial.FrozenTrial], trial: optuna.trial.FrozenTrial) -> bool:

@@ -10,11 +10,12 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from absgd.config import merge_dotted
+from absgd.errors import broken_rule
 from absgd.records import DEFAULT_METRIC
 from absgd.sections import Count, Section, Seed
 from tune_runs.parameters import Parameter, ScalarField
@@ -35,11 +36,17 @@ class ScenarioSettings(Section):
     """Settings of `noise`."""
 
 
-class AshaConfig(Section):
-    reduction_factor: Annotated[int, Field(ge=2)] = 3
-    """About one trial in this many goes on at each rung."""
+StoppingRule = Literal["epoch", "age", "advantage", "mean_advantage", "age_then_epoch", "median"]
+
+
+class EarlyStoppingConfig(Section):
+    rule: StoppingRule = "age_then_epoch"
+    """What is compared at a rung, and when; docs/early-stopping.md has the numbers behind the default."""
+    reduction_factor: Annotated[int, Field(ge=2)] | None = None
+    """About one trial in this many goes on at each rung; null: 3. `median` has none."""
     grace_period: Count | None = None
-    """Epochs done at the first rung; null: one more than the latest `switch_epoch`."""
+    """First rung. `epoch`: in epochs done, after the latest `switch_epoch`, null: one more than it. The other rules: in
+    epochs since the trial's own switch, null: a twentieth of the longest stage two, at least two."""
 
 
 AUTO_GPU = 0.25
@@ -126,16 +133,26 @@ class SearchSpace(Section):
     """Trials of each scenario."""
     metric: Metric = DEFAULT_METRIC
     """Validation metric that decides."""
-    asha: AshaConfig | None = AshaConfig()
-    """Early stopping; null: every trial trains to the last epoch."""
+    early_stopping: EarlyStoppingConfig | None = EarlyStoppingConfig()
+    """When trials that fall behind are stopped; null: every trial trains to the last epoch."""
     resources: ResourcesConfig = ResourcesConfig()
     """What one trial occupies."""
     time_budget: Duration = None
     """Wall time after which no trial is started or continued; null: none."""
     seed: Seed = 0
     """Decides what the searcher draws."""
+    trunks: str | None = None
+    """Folder in which stage one is kept and looked for, shared by several runs; null: in the run folder."""
     enqueue: Annotated[tuple[dict[str, ScalarField], ...], Field(strict=False)] = ()
     """Known good points, parameter -> value, tried first where they lie inside the space."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_the_new_key(cls, data: object) -> object:
+        if isinstance(data, Mapping) and "asha" in data:
+            message = "unknown key `asha`; it is now `early_stopping`, with the same rungs under `rule: epoch`"
+            raise broken_rule("asha", message)
+        return data
 
     def to_dict(self) -> dict[str, Any]:
         """Plain mappings that `space_from_dict` reads back to an equal space, whatever the YAML looked like."""

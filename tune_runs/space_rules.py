@@ -35,7 +35,7 @@ def broken_space_rules(space: SearchSpace) -> Iterator[tuple[str, str]]:
     gpu = space.resources.gpu
     if gpu is not None and gpu > 1:
         yield "resources.gpu", f"expected `gpu` <= 1, since a trial trains on one device, got {shown(gpu)}"
-    yield from _broken_asha_rules(space)
+    yield from _broken_stopping_rules(space)
     for index, point in enumerate(space.enqueue):
         yield from _broken_point_rules(space, f"enqueue.{index}", point)
 
@@ -88,17 +88,31 @@ def _broken_name_rules(space: SearchSpace) -> Iterator[tuple[str, str]]:
         seen.add(scenario.name.lower())
 
 
-def _broken_asha_rules(space: SearchSpace) -> Iterator[tuple[str, str]]:
-    stopping = early_stopping(space)
+def _broken_stopping_rules(space: SearchSpace) -> Iterator[tuple[str, str]]:
+    config, stopping = space.early_stopping, early_stopping(space)
     grace, switch = stopping.grace_period, stopping.latest_switch
-    if grace is not None and switch is not None and grace <= switch:
+    if config is None or grace is None:
+        return
+    key = "early_stopping.grace_period"
+    if config.rule == "epoch" and switch is not None and grace <= switch:
         yield (
-            "asha.grace_period",
+            key,
             f"expected `grace_period` > the latest `switch_epoch` ({switch}), "
             f"since before the switch all trials are equal, got {grace}",
         )
-    if grace is not None and grace > space.epochs:
-        yield "asha.grace_period", f"expected `grace_period` <= `epochs` ({space.epochs}), got {grace}"
+    elif config.rule == "epoch" and grace > space.epochs:
+        yield key, f"expected `grace_period` <= `epochs` ({space.epochs}), got {grace}"
+    elif config.rule != "epoch" and grace > stopping.longest_stage_two:
+        yield (
+            key,
+            f"expected `grace_period` <= {stopping.longest_stage_two}, the epochs of the longest stage two, since rule "
+            f"`{config.rule}` counts from each trial's switch, got {grace}",
+        )
+    if config.rule == "median" and config.reduction_factor is not None:
+        yield (
+            "early_stopping.reduction_factor",
+            f"expected no `reduction_factor` with rule `median`, got {config.reduction_factor}",
+        )
 
 
 def _broken_point_rules(space: SearchSpace, key: str, point: Mapping[str, Scalar]) -> Iterator[tuple[str, str]]:

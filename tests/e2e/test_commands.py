@@ -71,6 +71,8 @@ def test_quickstart_prints_best_control_and_where_results_lie(
     assert done.stderr == ""
     trials = pd.read_parquet(folder / "runs/quickstart/trials.parquet")
     assert trials.phase.value_counts().to_dict() == {"search": 4, "control": 1}
+    search = trials.query("phase == 'search'")
+    assert (search.epochs_inherited == search.switch_epoch).all()
     best = trials.query("phase == 'search' and status == 'completed'").metric_last.max()
     assert f"{best:.4f}" in done.stdout
     assert "runs/quickstart/trials.parquet" in done.stdout
@@ -125,6 +127,25 @@ def test_interrupted_search_says_how_to_go_on_and_does(tmp_path: Path) -> None:
     assert after.phase.value_counts().to_dict() == {"search": 6, "control": 1}
     assert set(after.status) <= {"completed", "pruned"}
     assert after.loc[before.index, "metric_last"].equals(before.metric_last)
+
+
+def test_search_interrupted_in_the_trunk_goes_on_from_its_snapshots(tmp_path: Path) -> None:
+    words = ("absgd-tune", "--space", "quickstart", "--num-trials", "2", "--name", "cut")
+    trunk = tmp_path / "runs/cut/scenarios/digits-exp-0.05/trunks"
+    with started(tmp_path, *words) as process:
+        wait_until(lambda: bool(list(trunk.glob("*/epoch-*.pt"))), process)
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 130, errors
+    resumed = run(tmp_path, "absgd-tune", "--resume", "runs/cut")
+    assert resumed.returncode == 0, resumed.stderr
+    whole = run(tmp_path, *words[:-1], "whole")
+    assert whole.returncode == 0, whole.stderr
+    control = "trial_id == 'digits-exp-0.05-control'"
+    tables = [pd.read_parquet(tmp_path / f"runs/{name}/epochs.parquet").query(control) for name in ("cut", "whole")]
+    assert tables[0].val_loss.tolist() == tables[1].val_loss.tolist()
+    (row,) = pd.read_parquet(tmp_path / "runs/cut/trials.parquet").query(control).itertuples()
+    assert (row.epochs_trained, row.epochs_inherited) == (24, 0)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

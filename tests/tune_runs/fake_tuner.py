@@ -12,11 +12,14 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from absgd.config import RunConfig
+from tune_runs.plan import TrunkUse
 from tune_runs.recorder import DIVERGED, Recorder, RecorderCallback
 from tune_runs.scheduler import SchedulerByScenario
 from tune_runs.searcher import SearchByScenario
 from tune_runs.space import SearchSpace
 from tune_runs.space_files import space_from_dict
+from tune_runs.trunk import begin, leave
+from tune_runs.trunk_book import TrunkBook
 
 Curve = Callable[[RunConfig, int], float | None]
 """Validation accuracy of a config at an epoch; None: it diverges there."""
@@ -33,7 +36,7 @@ SPACE: dict[str, Any] = {
     },
     "num_trials": 8,
     "metric": "val_accuracy",
-    "asha": {"reduction_factor": 2},
+    "early_stopping": {"rule": "epoch", "reduction_factor": 2},
 }
 
 
@@ -46,6 +49,21 @@ def rising(config: RunConfig, epoch: int) -> float:
     return (config.attention.gamma if config.attention else 0.0) * (epoch + 1) / 100
 
 
+class FakeTrainer:
+    """The state of a training run that trains nothing."""
+
+    device = "cpu"
+
+    def __init__(self) -> None:
+        self.next_epoch = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"next_epoch": self.next_epoch}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.next_epoch = state["next_epoch"]
+
+
 class FakeTuner:
     """Runs a search over curves.
 
@@ -54,9 +72,12 @@ class FakeTuner:
         folder: the run folder.
         curve: what each trial would measure.
         concurrent: trials that take turns, one epoch each.
+        trunks: folder of the snapshots; in the run folder if None.
     """
 
-    def __init__(self, space: SearchSpace, folder: Path, curve: Curve, concurrent: int = 2) -> None:
+    def __init__(
+        self, space: SearchSpace, folder: Path, curve: Curve, concurrent: int = 2, trunks: Path | None = None
+    ) -> None:
         folder.mkdir(exist_ok=True)
         splits: Any = {
             scenario.name: SimpleNamespace(class_counts=(5,) * 10, hash=scenario.name)
@@ -65,9 +86,14 @@ class FakeTuner:
         self.space, self.curve, self.concurrent = space, curve, concurrent
         self.recorder = Recorder(folder, space.metric, splits)
         self.recorder.load()
-        self.searcher = SearchByScenario(space, self.recorder, folder)
-        self.scheduler = SchedulerByScenario(space, self.searcher.plans) if space.asha else None
-        if self.scheduler:
+        books = {
+            scenario.name: TrunkBook(space, scenario, trunks or folder / "trunks", lambda _: "fake" * 2, str(folder))
+            for scenario in space.scenario_list
+        }
+        self.searcher = SearchByScenario(space, self.recorder, folder, books, concurrent)
+        self.scheduler: SchedulerByScenario | None = None
+        if space.early_stopping:
+            self.scheduler = SchedulerByScenario(space, self.searcher.plans, self.recorder)
             self.scheduler.replay(self.recorder)
         self.disk_errors: list[OSError] = []
         self.callback = RecorderCallback(self.recorder, on_disk_error=self.disk_errors.append)
@@ -93,10 +119,18 @@ class FakeTuner:
 
     def _next(self, ray_id: str) -> SimpleNamespace | None:
         suggestion = self.searcher.suggest(ray_id)
-        if suggestion == Searcher.FINISHED:
+        if suggestion is None or suggestion == Searcher.FINISHED:
             return None
+        use = TrunkUse(**suggestion["trunk"]) if suggestion["trunk"] else None
+        trainer: Any = FakeTrainer()
         trial = SimpleNamespace(
-            trial_id=ray_id, config=suggestion, epoch=0, last_result=None, error_file=self.recorder.folder / "boom"
+            trial_id=ray_id,
+            config=suggestion,
+            use=use,
+            trainer=trainer,
+            rows=begin(trainer, use).rows if use else [],
+            last_result=None,
+            error_file=self.recorder.folder / "boom",
         )
         if self.scheduler:
             self.scheduler.on_trial_add(None, trial)
@@ -110,13 +144,17 @@ class FakeTuner:
             self.searcher.on_trial_complete(trial.trial_id, None, error=True)
             self.callback.on_trial_error(trial=trial)
             return True
-        result = epoch_result(self.curve, config, trial.epoch)
+        result = epoch_result(self.curve, config, trial.trainer.next_epoch)
+        trial.trainer.next_epoch += 1
+        if trial.use and DIVERGED not in result:
+            trial.rows.append({**result, "origin": trial.use.origin})
+            leave(trial.trainer, trial.use, trial.rows)
         decision = self.scheduler.on_trial_result(None, trial, result) if self.scheduler else TrialScheduler.CONTINUE
         if decision == TrialScheduler.CONTINUE:
             self.searcher.on_trial_result(trial.trial_id, result)
         self.callback.on_trial_result(trial=trial, result=result)
-        trial.last_result, trial.epoch = result, trial.epoch + 1
-        ended = DIVERGED in result or trial.epoch == config.epochs
+        trial.last_result = result
+        ended = DIVERGED in result or trial.trainer.next_epoch == config.epochs
         if not ended and decision == TrialScheduler.CONTINUE:
             return False
         self.searcher.on_trial_complete(trial.trial_id, result)

@@ -50,6 +50,34 @@ def test_options_replace_what_the_space_says(here: Path) -> None:
     assert "90 s" in result.output
 
 
+@pytest.mark.parametrize("options", [["--measure"], ["--preview", "--measure"]])
+def test_measure_prints_a_preview_with_an_estimate(here: Path, options: list[str]) -> None:
+    write(here / "s.yaml", base={**SPACE["base"], "data": {"name": "digits", "n_max": 20}})
+    result = call("--space", "s.yaml", *options)
+    assert result.exit_code == 0, result.output
+    assert "absgd-tune: measuring digits-exp-0.1 (1 of 2)" in result.stderr
+    assert "s an epoch on this machine" in result.stdout
+    assert [path.name for path in here.iterdir()] == ["s.yaml"]
+
+
+def test_measure_without_the_data_exits_2_with_one_message(here: Path) -> None:
+    write(here / "s.yaml", base={**SPACE["base"], "data": {"name": "cifar10", "root": "nowhere"}})
+    result = call("--space", "s.yaml", "--measure")
+    assert result.exit_code == 2, result.output
+    assert "(data.root)" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_trunks_replaces_the_folder_of_the_space(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/someone")
+    write(here / "s.yaml", trunks="/elsewhere")
+    assert "kept in /elsewhere" in call("--space", "s.yaml", "--preview").output
+    assert "kept in /home/someone/trunks" in call("--space", "s.yaml", "--preview", "--trunks", "~/trunks").output
+    relative = call("--space", "s.yaml", "--preview", "--trunks", "trunks").output
+    assert f"kept in {here / 'trunks'}" in relative.replace("\n", "").replace(" " * 16, "")
+    assert [path.name for path in here.iterdir()] == ["s.yaml"]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -59,7 +87,7 @@ def test_options_replace_what_the_space_says(here: Path) -> None:
         ({"metric": "val_acc"}, "did you mean `val_accuracy`?"),
         ({"search": {"lam": {"low": 5, "high": 1}}}, "expected `low` < `high`, got 5 and 1"),
         ({"search": {"lambda": {"low": 1, "high": 5}}}, "did you mean `lam`?"),
-        ({"asha": {"grace_period": 5}}, "(s.yaml: asha.grace_period)"),
+        ({"early_stopping": {"grace_period": 99}}, "(s.yaml: early_stopping.grace_period)"),
         ({"scenarios": [{"imbalance": {"type": "exp", "ratio": 2}}]}, "(s.yaml: scenarios.0.imbalance.ratio)"),
         ({"base": {**SPACE["base"], "epochs": 5}}, "expected `switch_epoch` < `epochs` (5), got 5"),
         ({"name": "../up"}, "(s.yaml: name)"),
@@ -90,6 +118,9 @@ def test_bad_space_exits_2_with_one_message_and_creates_nothing(
         (["--space", "quickstart", "--out", "/proc/nothing"], "(--out)"),
         (["--resume", "nowhere"], "expected a run folder with space.yaml, found none in nowhere (--resume)"),
         (["--resume", "nowhere", "--num-trials", "3"], "expected `--resume` with no other option but --address"),
+        (["--resume", "nowhere", "--trunks", "t"], "expected `--resume` with no other option but --address"),
+        (["--resume", "nowhere", "--measure"], "expected `--resume` with no other option but --address"),
+        (["--space", "quickstart", "--preview", "--trunks", "/proc/version"], "expected a folder, got the file"),
     ],
 )
 def test_bad_arguments_exit_2_with_one_message(here: Path, arguments: list[str], message: str) -> None:

@@ -33,12 +33,13 @@ def text(console: Console) -> str:
 
 def test_states_and_epochs_add_up(halfway: FakeTuner) -> None:
     for scenario in (EXP, STEP):
-        one = scenario_progress(halfway.space, halfway.recorder, scenario)
+        one = scenario_progress(halfway.space, halfway.recorder, scenario, 7)
         assert sum(one.states.values()) == halfway.space.num_trials
         rows = [row for row in halfway.recorder.trials.values() if row["scenario"] == scenario]
         assert one.epochs_done == sum(row["epochs_trained"] for row in rows)
         running = [row for row in rows if row["status"] == "running"]
-        left = sum(10 - row["epochs_trained"] for row in running) + 10 * one.states["waiting"]
+        done = ("epochs_trained", "epochs_inherited")
+        left = sum(10 - sum(row[name] for name in done) for row in running) + 7 * one.states["waiting"]
         assert one.epochs_left == left
         assert one.control is not None
 
@@ -46,7 +47,7 @@ def test_states_and_epochs_add_up(halfway: FakeTuner) -> None:
 def test_at_the_end_nothing_is_left(tmp_path: Path) -> None:
     tuner = FakeTuner(make_space(), tmp_path / "fake", rising)
     tuner.run()
-    one = scenario_progress(tuner.space, tuner.recorder, EXP)
+    one = scenario_progress(tuner.space, tuner.recorder, EXP, 7)
     assert (one.states["waiting"], one.epochs_left) == (0, 0)
     assert one.best == tuner.recorder.best(EXP)
 
@@ -58,7 +59,7 @@ def test_time_left_is_unknown_before_the_first_epoch() -> None:
 
 def test_live_table_fits_80_columns_and_names_states_that_occur(tmp_path: Path) -> None:
     halfway, console = FakeTuner(make_space(), tmp_path / "fake", rising), terminal()
-    progress = ProgressCallback(halfway.space, halfway.recorder, console)
+    progress = ProgressCallback(halfway.space, halfway.recorder, list, console)
     halfway.run(stop_after_results=45)
     progress.start()
     progress.on_step_end()
@@ -74,7 +75,7 @@ def test_live_table_fits_80_columns_and_names_states_that_occur(tmp_path: Path) 
 
 
 def test_off_a_terminal_every_end_of_a_trial_is_a_line(halfway: FakeTuner, capsys: pytest.CaptureFixture[str]) -> None:
-    progress = ProgressCallback(halfway.space, halfway.recorder, Console(file=io.StringIO()))
+    progress = ProgressCallback(halfway.space, halfway.recorder, list, Console(file=io.StringIO()))
     progress.start()
     progress.on_trial_complete(trial=SimpleNamespace(config={"trial_id": f"{EXP}-control"}))
     progress.stop()

@@ -37,7 +37,7 @@ SMALL: dict[str, Any] = {
         "switch_epoch": {"low": 1, "high": 2},
     },
     "num_trials": 2,
-    "asha": None,
+    "early_stopping": None,
     "resources": {"cpu": 1, "gpu": 0},  # bits are compared, so on CPU
 }
 
@@ -153,6 +153,7 @@ def test_time_budget_ends_the_search_with_whole_records(ray: None, tmp_path: Pat
         ({"metric": "val_many_accuracy"}, "no class of `digits-exp-0.1` is in that group"),
         ({"base": {**SMALL["base"], "data": {"name": "digits", "val_per_class": 500}}}, "val_per_class"),
         ({"base": {**SMALL["base"], "data": {"name": "cifar10", "root": "nowhere"}}}, "data.root"),
+        ({"trunks": "/proc/none"}, r"cannot write to /proc/none: .* \(trunks\)"),
     ],
 )
 def test_what_cannot_be_searched_is_refused_before_anything_is_created(

@@ -8,15 +8,14 @@ import pytest
 
 from absgd.records import DEFAULT_METRIC
 from tests.tune_runs.spaces import make, refusal
-from tune_runs.space import ResourcesConfig
+from tune_runs.space import EarlyStoppingConfig, ResourcesConfig
 
 
 def test_space_defaults() -> None:
     space = make()
     assert (space.metric, space.seed, space.time_budget, space.enqueue) == (DEFAULT_METRIC, 0, None, ())
     assert (space.resources.cpu, space.resources.gpu, space.resources.threads) == (1, None, 1)
-    assert space.asha is not None
-    assert space.asha.reduction_factor == 3
+    assert space.early_stopping == EarlyStoppingConfig()
     assert [scenario.name for scenario in space.scenario_list] == ["digits"]
     assert {name: parameter.kind for name, parameter in space.search.items()} == {
         "lam": "float",
@@ -76,8 +75,23 @@ def test_concurrent_trials(cpu: float, gpu: float, num_cpus: float, num_gpus: fl
         ({"seed": -1}, "expected `seed` >= 0, got -1", "seed"),
         ({"resources": {"cpu": 0}}, "expected `resources.cpu` > 0.0, got 0", "resources.cpu"),
         ({"resources": {"gpu": -1}}, "expected `resources.gpu` >= 0.0, got -1", "resources.gpu"),
-        ({"asha": {"reduction_factor": 1}}, "expected `asha.reduction_factor` >= 2, got 1", "asha.reduction_factor"),
+        (
+            {"early_stopping": {"reduction_factor": 1}},
+            "expected `early_stopping.reduction_factor` >= 2, got 1",
+            "early_stopping.reduction_factor",
+        ),
+        (
+            {"early_stopping": {"rule": "ages"}},
+            "expected `early_stopping.rule` to be `epoch`, `age`, `advantage`, `mean_advantage`, `age_then_epoch` or "
+            "`median`, got 'ages'; did you mean `age`?",
+            "early_stopping.rule",
+        ),
     ],
 )
 def test_space_refuses(changes: dict[str, Any], message: str, key: str) -> None:
     assert refusal(changes) == f"{message} (x.yaml: {key})"
+
+
+def test_space_that_still_says_asha_is_told_what_there_is_instead() -> None:
+    message = "unknown key `asha`; it is now `early_stopping`, with the same rungs under `rule: epoch` (x.yaml: asha)"
+    assert refusal({"asha": {"reduction_factor": 3}}) == message

@@ -103,12 +103,30 @@ from tests.tune_runs.spaces import make, refusal
         ({"search/lam": {"low": 0, "high": 5}}, "expected `lam` != 0, got 0", "search.lam"),
         # early stopping
         (
-            {"asha": {"grace_period": 12}},
+            {"early_stopping": {"rule": "epoch", "grace_period": 12}},
             "expected `grace_period` > the latest `switch_epoch` (12), "
             "since before the switch all trials are equal, got 12",
-            "asha.grace_period",
+            "early_stopping.grace_period",
         ),
-        ({"asha": {"grace_period": 17}}, "expected `grace_period` <= `epochs` (16), got 17", "asha.grace_period"),
+        (
+            {"early_stopping": {"rule": "epoch", "grace_period": 17}},
+            "expected `grace_period` <= `epochs` (16), got 17",
+            "early_stopping.grace_period",
+        ),
+        *(
+            (
+                {"early_stopping": {"rule": rule, "grace_period": 9}},
+                "expected `grace_period` <= 8, the epochs of the longest stage two, since rule "
+                f"`{rule}` counts from each trial's switch, got 9",
+                "early_stopping.grace_period",
+            )
+            for rule in ("age", "advantage", "mean_advantage", "age_then_epoch", "median")
+        ),
+        (
+            {"early_stopping": {"rule": "median", "reduction_factor": 3}},
+            "expected no `reduction_factor` with rule `median`, got 3",
+            "early_stopping.reduction_factor",
+        ),
         # enqueued points
         (
             {"enqueue": [{}]},

@@ -1,0 +1,74 @@
+"""What a run of a search is, decided before it starts; pure data, no torch, no Ray."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from absgd.config import RunConfig
+from absgd.records import Phase
+
+
+@dataclass(frozen=True)
+class TrunkUse:
+    """What a run does with the snapshots of a trunk."""
+
+    folder: str
+    """Where they lie; absolute."""
+    identity: Mapping[str, str]
+    """What each of them must have been made with."""
+    start_at: int
+    """The run goes on from the newest snapshot at or before so many epochs."""
+    save_at: tuple[int, ...] = ()
+    """Epochs done at which it leaves snapshots: those of a trunk's control, none of a fork."""
+    origin: str = ""
+    """Which search trains it, said in the rows of its snapshots."""
+
+
+@dataclass(frozen=True)
+class TrialPlan:
+    """What a trial is."""
+
+    trial_id: str
+    scenario: str
+    phase: Phase
+    number: int | None
+    """Of the trial in its scenario's study; None for runs outside it."""
+    config: RunConfig
+    trunk: TrunkUse | None = None
+    """None: it trains from scratch and leaves nothing."""
+
+    @cached_property
+    def stage_one_key(self) -> str:
+        """Runs with the same one share stage one."""
+        return self.config.stage_one_key()
+
+
+def control_id(scenario: str, stage_one_key: str | None = None) -> str:
+    """Trial id of a scenario's plain control, or of the plain control of another stage one in its search.
+
+    >>> control_id("digits"), control_id("digits", "0123456789abcdef")
+    ('digits-control', 'digits-control-01234567')
+    """
+    return f"{scenario}-control" + (f"-{stage_one_key[:8]}" if stage_one_key else "")
+
+
+def fork_epoch(config: RunConfig) -> int:
+    """Epochs that a run has in common with its plain control: all but the last where it is the control over again.
+
+    At least one epoch is left, so that every trial trains and reports something.
+    """
+    return config.attention.switch_epoch if config.attention else config.epochs - 1
+
+
+def trial_config(plan: TrialPlan) -> dict[str, Any]:
+    """A plan as the plain data that Ray hands to the trainable."""
+    return {
+        "scenario": plan.scenario,
+        "trial_id": plan.trial_id,
+        "run_config": plan.config.to_dict(),
+        "trunk": dataclasses.asdict(plan.trunk) if plan.trunk else None,
+    }
