@@ -66,8 +66,7 @@ class EarlyStopping:
     @property
     def words(self) -> str:
         """The rule, for people."""
-        later = ", ".join(map(str, self.final_rungs))
-        return _WORDS[self.rule] + (f"; then after {later} epochs, by the metric" if later else "")
+        return _WORDS[self.rule] + ("; then at the same epochs, by the metric" if self.final_rungs else "")
 
     def rung_at(self, switch_epoch: int | None, epoch: int) -> Rung | None:
         """The rung that a trial meets with this epoch, 0-based.
@@ -85,16 +84,15 @@ class EarlyStopping:
         """The epoch from which a trial's age counts: its switch, the latest of the space for one without stage two."""
         return (self.latest_switch or 0) if switch_epoch is None else switch_epoch
 
-    def survivors(self, num_trials: int) -> tuple[float, ...]:
-        """Trials expected not to be stopped at each of `rungs` or before, in random order, with evenly spread switches.
+    def survivors(self, num_trials: int, switch_epochs: Sequence[int]) -> tuple[float, ...]:
+        """Trials expected not to be stopped at each rung of `ladder` or before, in random order.
 
         >>> ages = (Rung(1, "epochs since the switch", 3), Rung(3, "epochs since the switch", 3))
-        >>> [round(trials, 1) for trials in EarlyStopping(60, 36, 52, "age", 1, ages).survivors(32)]
+        >>> [round(left, 1) for left in EarlyStopping(60, 36, 52, "age", 1, ages).survivors(32, [36, 52])]
         [12.3, 5.4]
         """
-        switches = range(self.start_of(self.earliest_switch), self.start_of(self.latest_switch) + 1)
-        left = [flow.left for flow in self._flows(num_trials, switches)]
-        return tuple(left[: len(self.rungs)])
+        left = [flow.left for flow in self._flows(num_trials, switch_epochs)]
+        return tuple(left[:-1])
 
     def expected_epochs(self, num_trials: int, switch_epochs: Sequence[int]) -> float:
         """Epochs of stage two expected of all trials, of which equal parts switch at each of `switch_epochs`.

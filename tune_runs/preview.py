@@ -41,7 +41,7 @@ class Preview:
     parameters: tuple[ParameterLine, ...]
     stopping: EarlyStopping
     survivors: tuple[float, ...]
-    """Trials of a scenario expected to go on after each rung."""
+    """Trials of a scenario expected to go on after each rung of `stopping.ladder`."""
     points: EnqueuedPoints
     num_cpus: float
     """CPUs here, of all nodes."""
@@ -79,13 +79,18 @@ def preview(
         scenarios=tuple(costs),
         parameters=tuple(_parameter_line(space, name) for name in space.search),
         stopping=stopping,
-        survivors=stopping.survivors(space.num_trials) if stopping.rungs else (),
+        survivors=_survivors(space, stopping, costs[0].sharing),
         points=points_inside(space),
         num_cpus=num_cpus,
         num_gpus=num_gpus,
         concurrent=concurrent,
         wall_s=wall_time_s(space.epochs, costs, concurrent) if concurrent else None,
     )
+
+
+def _survivors(space: SearchSpace, stopping: EarlyStopping, shared: Sharing) -> tuple[float, ...]:
+    """Those of a scenario, and so of any: scenarios do not differ in what is searched."""
+    return stopping.survivors(space.num_trials, shared.switch_epochs or (stopping.start_of(None),))
 
 
 def draw_preview(numbers: Preview) -> RenderableType:
@@ -198,7 +203,7 @@ def _joined(names: Sequence[str]) -> str:
 def _listed_epochs(epochs: Sequence[int]) -> str:
     """A rising list of epochs, short: all of them, or the first and the last."""
     if len(epochs) <= 6 and epochs[-1] - epochs[0] >= len(epochs):
-        return ", ".join(map(str, epochs))
+        return _listed(epochs)
     return f"{epochs[0]} to {epochs[-1]}" if len(epochs) > 1 else str(epochs[0])
 
 
@@ -212,9 +217,15 @@ def _stopping_facts(numbers: Preview) -> list[tuple[str, str]]:
         rungs = f"from {stopping.rungs[0]} {stopping.unit} on, at every epoch"
     else:
         left = ", ".join(f"{trials:.0f}" for trials in numbers.survivors)
-        listed = ", ".join(map(str, stopping.rungs))
-        rungs = f"after {listed} {stopping.unit}; about {left} of {space.num_trials} trials go on"
+        rungs = f"after {_listed(stopping.rungs)} {stopping.unit}"
+        if stopping.final_rungs:
+            rungs += f", then after {_listed(stopping.final_rungs)} epochs"
+        rungs += f"; about {left} of {space.num_trials} trials go on"
     return [("early stopping", stopping.words), ("rungs", rungs)]
+
+
+def _listed(epochs: Sequence[int]) -> str:
+    return ", ".join(map(str, epochs))
 
 
 def _concurrency(numbers: Preview) -> str:

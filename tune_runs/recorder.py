@@ -174,12 +174,9 @@ class Recorder:
         rows = (row for row in self.trials.values() if (row["scenario"], row["phase"]) == (scenario, "control"))
         return next((row for row in rows if row["stage_one_key"] == stage_one_key), None)
 
-    def control_value(self, scenario: str, stage_one_key: str, epoch: int) -> float | None:
-        """The metric, at an epoch, of the plain control with that stage one, else of the scenario's own.
-
-        None when it is not known yet.
-        """
-        row = self.control(scenario, stage_one_key) or self.control(scenario)
+    def control_value(self, scenario: str, epoch: int) -> float | None:
+        """The metric of the scenario's own plain control at an epoch; None when it is not known yet."""
+        row = self.control(scenario)
         rows = self.epochs[row["trial_id"]] if row else []
         return rows[epoch][self.metric] if epoch < len(rows) else None
 

@@ -117,10 +117,8 @@ def _search(request: SearchRequest, splits: dict[str, Splits], num_concurrent: i
     recorder = Recorder(folder, space.metric, splits)
     recorder.load()
     searcher = SearchByScenario(space, recorder, folder, _trunk_books(request, splits), num_concurrent)
-    scheduler = None
-    if space.early_stopping is not None:
-        scheduler = SchedulerByScenario(space, searcher.plans, recorder)
-        scheduler.replay(recorder)
+    scheduler = SchedulerByScenario(space, searcher.plans, recorder)
+    scheduler.replay(recorder)
     progress = ProgressCallback(space, recorder, searcher.take_notes, console)
     with stop_request() as stop:
         progress.start()

@@ -1,4 +1,4 @@
-"""Early stopping: the rules of `tune_runs.stopping_rules`, a state for each scenario, behind one Ray scheduler.
+"""Which trial starts and which is stopped: a state of `tune_runs.stopping_rules` for each scenario, behind Ray.
 
 Ray's own ASHA is not used: it compares the metric alone, on one clock, as soon as it is reported, while most of the
 rules need the plain control's value, which may come later.
@@ -13,7 +13,6 @@ from typing import Any
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from absgd import records
-from tune_runs.draws import control_config
 from tune_runs.early_stopping import early_stopping
 from tune_runs.plan import TrialPlan
 from tune_runs.recorder import DIVERGED, Recorder
@@ -24,28 +23,36 @@ from tune_runs.stopping_rules import ScenarioStopping
 class SchedulerByScenario(FIFOScheduler):  # type: ignore[misc]
     """Stops search trials that fall behind those of their scenario; controls are never stopped.
 
+    Of the trials that wait for a worker process, the newest gets one that has become free. Ray would give it to the
+    oldest, which has one of its own starting, and end that one: where trials are shorter than such a start, about six
+    seconds, no second process would ever come up.
+
     Every trial is held against the scenario's own control, also where the search varies stage one and other trunks
     have controls of their own: what a trial gains over a poor stage one is no reason to keep it.
 
     Args:
-        space: the search space, with early stopping.
+        space: the search space; without early stopping no trial is stopped.
         plans: of each trial by Ray's trial id, kept by the searcher.
         recorder: knows the controls' values.
     """
 
     def __init__(self, space: SearchSpace, plans: Mapping[str, TrialPlan], recorder: Recorder) -> None:
         super().__init__()
-        assert space.early_stopping is not None, "a space with early stopping"
         self._metric, self._plans = space.metric, plans
+        stopping = early_stopping(space)
         self.scenarios = {
             scenario.name: ScenarioStopping(
-                early_stopping(space),
+                stopping,
                 records.METRICS[space.metric],
-                partial(recorder.control_value, scenario.name, control_config(space, scenario).stage_one_key()),
+                partial(recorder.control_value, scenario.name),
             )
             for scenario in space.scenario_list
         }
         """Scenario -> what its trials have come to."""
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        """The newest of the trials that wait; None when none does."""
+        return next((trial for trial in reversed(tune_controller.get_trials()) if trial.status == "PENDING"), None)
 
     def replay(self, recorder: Recorder) -> None:
         """Take over what the recorded trials of an earlier session have trained themselves."""

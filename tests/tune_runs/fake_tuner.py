@@ -91,10 +91,8 @@ class FakeTuner:
             for scenario in space.scenario_list
         }
         self.searcher = SearchByScenario(space, self.recorder, folder, books, concurrent)
-        self.scheduler: SchedulerByScenario | None = None
-        if space.early_stopping:
-            self.scheduler = SchedulerByScenario(space, self.searcher.plans, self.recorder)
-            self.scheduler.replay(self.recorder)
+        self.scheduler = SchedulerByScenario(space, self.searcher.plans, self.recorder)
+        self.scheduler.replay(self.recorder)
         self.disk_errors: list[OSError] = []
         self.callback = RecorderCallback(self.recorder, on_disk_error=self.disk_errors.append)
         self.most_live = 0
@@ -149,7 +147,7 @@ class FakeTuner:
         if trial.use and DIVERGED not in result:
             trial.rows.append({**result, "origin": trial.use.origin})
             leave(trial.trainer, trial.use, trial.rows)
-        decision = self.scheduler.on_trial_result(None, trial, result) if self.scheduler else TrialScheduler.CONTINUE
+        decision = self.scheduler.on_trial_result(None, trial, result)
         if decision == TrialScheduler.CONTINUE:
             self.searcher.on_trial_result(trial.trial_id, result)
         self.callback.on_trial_result(trial=trial, result=result)

@@ -101,7 +101,7 @@ def test_nobody_is_compared_before_the_switch_or_at_the_last_epoch() -> None:
 
 def test_without_early_stopping_there_are_no_rungs() -> None:
     stopping = early_stopping(make({"early_stopping": None}))
-    assert (stopping.rule, stopping.grace_period, stopping.rungs, stopping.survivors(32)) == (None, None, (), ())
+    assert (stopping.rule, stopping.grace_period, stopping.rungs, stopping.survivors(32, [8])) == (None, None, (), ())
     assert (stopping.earliest_switch, stopping.latest_switch) == (8, 12)
     assert stopping.expected_epochs(10, [8, 12]) == 5 * 8 + 5 * 4
     assert stopping.words == "none: every trial trains to the last epoch"
@@ -135,8 +135,9 @@ def test_expected_survivors_and_epochs_are_those_of_trials_in_random_order(rule:
                     break
     assert epochs / searches == pytest.approx(stopping.expected_epochs(num_trials, switches), rel=0.03)
     left = [num_trials - count / searches for count in itertools.accumulate(stopped.values())]
-    assert left == pytest.approx(stopping.survivors(num_trials), rel=0.05)
+    assert left == pytest.approx(stopping.survivors(num_trials, switches), rel=0.05)
 
 
-def test_words_name_the_later_rungs() -> None:
-    assert stopping_of({}, rule="age_then_epoch").words.endswith("; then after 14 epochs, by the metric")
+def test_words_tell_of_later_rungs_where_there_are_some() -> None:
+    assert stopping_of({}, rule="age_then_epoch").words.endswith("; then at the same epochs, by the metric")
+    assert "then" not in stopping_of({}, rule="advantage").words

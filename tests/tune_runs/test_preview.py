@@ -95,6 +95,11 @@ def test_draw_preview_says_every_number() -> None:
     assert ["all", "2", "2", "12", "160", "80"] in [row[:6] for row in rows(text)]
 
 
+def test_draw_preview_says_rungs_by_age_and_then_by_epoch() -> None:
+    text = " ".join(drawn({"early_stopping": {}, "num_trials": 32}).split())
+    assert "after 2 epochs since the switch, then after 14 epochs; about 17, 7 of 32 trials go on" in text
+
+
 def test_draw_preview_of_scenarios_that_differ_has_a_line_for_each() -> None:
     times = {"digits": TIME, "digits-exp-0.05": EpochTime(0.5, 1.0, 2**20)}
     text = drawn({**TWO, "early_stopping": None}, times=times)

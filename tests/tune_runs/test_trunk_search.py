@@ -66,6 +66,25 @@ def test_each_stage_one_has_a_control_of_its_own(tmp_path: Path) -> None:
     assert (search_rows.epochs_inherited == search_rows.switch_epoch).all()
 
 
+def test_gains_count_from_the_scenarios_own_control_whatever_the_stage_one(tmp_path: Path) -> None:
+    """What a trial gains over a poor stage one is no reason to keep it."""
+
+    def by_lr(config: RunConfig, epoch: int) -> float:
+        return config.optimizer.lr + (0.01 if config.attention else 0.0)
+
+    search = {**SPACE["search"], "optimizer.lr": {"choices": [0.1, 0.2]}}
+    stopping = {"rule": "advantage", "grace_period": 1, "reduction_factor": 2}
+    space = make_space(**{**ONE, "early_stopping": stopping}, search=search)
+    tuner = FakeTuner(space, tmp_path / "fake", by_lr)
+    tuner.run()
+    own_lr = tuner.recorder.trials[f"{EXP}-control"]["lr"]
+    lrs = trials(tmp_path / "fake").set_index("trial_id").lr
+    scores = {one for at_rung in tuner.scheduler.scenarios[EXP].scores.values() for one in at_rung.items()}
+    assert {lrs[trial_id] for trial_id, _ in scores} == {0.1, 0.2}
+    for trial_id, gain in scores:
+        assert gain == pytest.approx(lrs[trial_id] - own_lr + 0.01)
+
+
 def test_continuous_stage_ones_train_from_scratch(tmp_path: Path) -> None:
     search = {**SPACE["search"], "optimizer.lr": {"low": 0.05, "high": 0.2}}
     FakeTuner(make_space(**ONE, search=search), tmp_path / "fake", rising).run()
