@@ -38,7 +38,7 @@ class ScenarioCost:
     shared: int | None
     """Epochs of trunks to the last one, and of forks from their switch on; None where stage one is not shared."""
     expected: int
-    """Epochs as the search trains them, early stopping included."""
+    """Epochs as the search trains them, early stopping included where that is modelled."""
     stage_one: float
     """Those of `expected` on the base criterion alone."""
     num_snapshots: int

@@ -64,6 +64,11 @@ class EarlyStopping:
         return self.epochs - (self.earliest_switch or 0)
 
     @property
+    def is_modelled(self) -> bool:
+        """Whether it is known how many trials are expected to be stopped; not so of `median` with a rung."""
+        return self.rule != "median" or not self.ladder
+
+    @property
     def words(self) -> str:
         """The rule, for people."""
         return _WORDS[self.rule] + ("; then at the same epochs, by the metric" if self.final_rungs else "")
@@ -85,7 +90,7 @@ class EarlyStopping:
         return (self.latest_switch or 0) if switch_epoch is None else switch_epoch
 
     def survivors(self, num_trials: int, switch_epochs: Sequence[int]) -> tuple[float, ...]:
-        """Trials expected not to be stopped at each rung of `ladder` or before, in random order.
+        """Trials expected not to be stopped at each rung of `ladder` or before, in random order; none of `median`.
 
         >>> ages = (Rung(1, "epochs since the switch", 3), Rung(3, "epochs since the switch", 3))
         >>> [round(left, 1) for left in EarlyStopping(60, 36, 52, "age", 1, ages).survivors(32, [36, 52])]
@@ -97,6 +102,8 @@ class EarlyStopping:
     def expected_epochs(self, num_trials: int, switch_epochs: Sequence[int]) -> float:
         """Epochs of stage two expected of all trials, of which equal parts switch at each of `switch_epochs`.
 
+        Where it is not modelled what is stopped, those without stopping.
+
         >>> EarlyStopping(60, 36, 52).expected_epochs(32, [36, 52])
         512.0
         """
@@ -106,7 +113,7 @@ class EarlyStopping:
         """Trials through every rung, and to the last epoch."""
         live = [num_trials / len(switch_epochs)] * len(switch_epochs)
         done = list(switch_epochs)
-        for rung in self.ladder:
+        for rung in self.ladder if self.is_modelled else ():
             met = {k: at for k, switch in enumerate(switch_epochs) if (at := self._met_at(rung, switch)) is not None}
             arriving = sum(live[k] for k in met)
             passing = expected_passing(arriving, rung.reduction_factor)

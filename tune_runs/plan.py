@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,13 +16,15 @@ class TrunkUse:
     """What a run does with the snapshots of a trunk."""
 
     folder: str
-    """Where they lie; absolute."""
-    identity: Mapping[str, str]
-    """What each of them must have been made with."""
-    start_at: int
-    """The run goes on from the newest snapshot at or before so many epochs."""
+    """Where the trunks of its scenario lie; absolute."""
+    stage_one: str
+    """`stage_one_key` of the run."""
+    data: str
+    """Fingerprint of what it learns from."""
+    start_at: int = 0
+    """A fork goes on from the newest snapshot at or before so many epochs."""
     save_at: tuple[int, ...] = ()
-    """Epochs done at which it leaves snapshots: those of a trunk's control, none of a fork."""
+    """Epochs done, rising, at which a trunk's control leaves snapshots; a fork leaves none."""
     origin: str = ""
     """Which search trains it, said in the rows of its snapshots."""
 
@@ -72,3 +73,8 @@ def trial_config(plan: TrialPlan) -> dict[str, Any]:
         "run_config": plan.config.to_dict(),
         "trunk": dataclasses.asdict(plan.trunk) if plan.trunk else None,
     }
+
+
+def trunk_use(trial: dict[str, Any]) -> TrunkUse | None:
+    """What a trial does with a trunk, from its `trial_config`."""
+    return TrunkUse(**trial["trunk"]) if trial["trunk"] else None

@@ -41,7 +41,7 @@ class Preview:
     parameters: tuple[ParameterLine, ...]
     stopping: EarlyStopping
     survivors: tuple[float, ...]
-    """Trials of a scenario expected to go on after each rung of `stopping.ladder`."""
+    """Trials of a scenario expected to go on after each rung of `stopping.ladder`; none where that is not modelled."""
     points: EnqueuedPoints
     num_cpus: float
     """CPUs here, of all nodes."""
@@ -50,7 +50,7 @@ class Preview:
     concurrent: int
     """Runs that train at the same time here."""
     wall_s: float | None
-    """At least; None where epochs were not measured or nothing fits."""
+    """At least, of the epochs expected; None where epochs were not measured or nothing fits."""
 
     @property
     def rungs(self) -> tuple[int, ...]:
@@ -144,7 +144,8 @@ def _cells(numbers: Preview, costs: Sequence[ScenarioCost]) -> dict[str, str]:
         "shared": f"{shared:,}" if trunks else "none",
     }
     if numbers.rungs:
-        cells["with stopping"] = f"{sum(cost.expected for cost in costs):,}"
+        expected = f"{sum(cost.expected for cost in costs):,}"
+        cells["with stopping"] = expected if numbers.stopping.is_modelled else "not estimated"
     if times := [cost.time.stage_one_s for cost in costs if cost.time]:
         cells["s an epoch"] = _spread(times)
     return cells
@@ -246,7 +247,8 @@ def _time_facts(numbers: Preview) -> list[tuple[str, str]]:
     size = sum(cost.num_snapshots * cost.time.snapshot_bytes for cost in numbers.scenarios if cost.time)
     facts = [("snapshots", f"{size / _MIB:,.1f} MiB in all")] if size else []
     if numbers.wall_s is not None:
-        facts.append(("wall time", f"about {spoken(numbers.wall_s)} ({seconds}, {numbers.concurrent} at once)"))
+        about = spoken(numbers.wall_s) + ("" if numbers.stopping.is_modelled else " if no trial is stopped")
+        facts.append(("wall time", f"about {about} ({seconds}, {numbers.concurrent} at once)"))
     return [*facts, ("measured", measured)]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,11 @@ from rich.table import Table
 from rich.text import Text
 
 from absgd import records
-from tune_runs.recorder import FINISHED, NOTES, Recorder, best_file, error_file
+from tune_runs.recorder import Recorder, best_file, error_file
+from tune_runs.reports import DIVERGED, INHERITED, NOTES
 from tune_runs.settings import setting_of
-from tune_runs.sharing import sharing
-from tune_runs.space import Scenario, SearchSpace
+from tune_runs.sharing import Sharing, sharing
+from tune_runs.space import SearchSpace
 
 REDRAW_EVERY_S = 0.5
 _STATES = ("running", "completed", "pruned", "diverged", "failed")
@@ -39,37 +39,64 @@ class ScenarioProgress:
     """Row of the plain control."""
     epochs_done: int
     epochs_left: int
-    """At most: early stopping saves some of them."""
+    """At most, unless a snapshot is missing: early stopping saves some of them."""
 
 
-def scenario_progress(space: SearchSpace, recorder: Recorder, scenario: str, trial_epochs: int) -> ScenarioProgress:
+def scenario_progress(space: SearchSpace, recorder: Recorder, scenario: str, shared: Sharing) -> ScenarioProgress:
     """Count what the recorder knows of a scenario.
 
     Args:
         space: the search space.
         recorder: its records.
         scenario: name of the scenario.
-        trial_epochs: epochs that a trial which has not begun trains at most; a fork has its stage one already.
+        shared: how its trials share stage one.
     """
     rows = [row for row in recorder.trials.values() if row["scenario"] == scenario]
     states = Counter(row["status"] for row in rows if row["phase"] == "search")
     states["waiting"] = max(0, space.num_trials - sum(states.values()))
-    control = recorder.control(scenario)
-    left = [space.epochs - len(recorder.epochs[row["trial_id"]]) for row in rows if row["status"] == "running"]
+    trial_epochs = _trial_epochs(space, recorder, scenario, shared)
+    left = _controls_to_begin(recorder, scenario, shared, states["waiting"]) * space.epochs
+    left += states["waiting"] * trial_epochs
+    for row in rows:
+        if row["status"] == "running":
+            done = len(recorder.epochs[row["trial_id"]])
+            left += space.epochs - done if done or row["phase"] == "control" else trial_epochs
     return ScenarioProgress(
         scenario=scenario,
         states=dict(states),
         best=recorder.best(scenario),
-        control=control,
+        control=recorder.control(scenario),
         epochs_done=sum(row["epochs_trained"] for row in rows),
-        epochs_left=sum(left) + states["waiting"] * trial_epochs + (0 if control else space.epochs),
+        epochs_left=left,
     )
 
 
-def waiting_epochs(space: SearchSpace, scenario: Scenario) -> int:
-    """Epochs that a trial of a scenario trains at most: from the earliest switch on where stage one is shared."""
-    shared = sharing(space, scenario)
-    return space.epochs - (min(shared.fork_epochs, default=0) if shared.shares else 0)
+def _trial_epochs(space: SearchSpace, recorder: Recorder, scenario: str, shared: Sharing) -> int:
+    """Epochs that a trial trains at most: from the earliest switch on where stage one is shared.
+
+    All of them where a control has ended before the latest switch: there may be no snapshot to start from.
+    """
+    if not shared.shares:
+        return space.epochs
+    ended = [recorder.epochs[row["trial_id"]] for row in recorder.controls(scenario) if row["status"] != "running"]
+    if any(len(epochs) < max(shared.fork_epochs) for epochs in ended):
+        return space.epochs
+    return space.epochs - min((*shared.fork_epochs, *shared.switch_epochs))
+
+
+def _controls_to_begin(recorder: Recorder, scenario: str, shared: Sharing, num_waiting: int) -> int:
+    """Controls that may still begin: the scenario's own, and one for each trial with a stage one that is new."""
+    own = recorder.control(scenario)
+    to_begin = 0 if own else 1
+    if not shared.shares or shared.num_stage_ones is None or shared.expected_trunks == 1:
+        return to_begin
+    searched = {
+        row["stage_one_key"]
+        for row in recorder.trials.values()
+        if (row["scenario"], row["phase"]) == (scenario, "search")
+    }
+    begun = sum(row is not own or row["stage_one_key"] in searched for row in recorder.controls(scenario))
+    return to_begin + min(num_waiting, shared.num_stage_ones - begun)
 
 
 def seconds_left(epochs_done: int, epochs_left: int, elapsed_s: float) -> float | None:
@@ -98,16 +125,17 @@ def live_table(
 
 
 class ProgressCallback(Callback):  # type: ignore[misc]
-    """Draws the live table on a terminal; elsewhere prints one line for each trial that ends."""
+    """Draws the live table on a terminal; elsewhere prints one line for each trial that ends.
 
-    def __init__(
-        self, space: SearchSpace, recorder: Recorder, take_notes: Callable[[], list[str]], console: Console
-    ) -> None:
-        self._space, self._recorder, self._take_notes, self._console = space, recorder, take_notes, console
+    Lines count search trials alone: how many controls there will be is not known before the last trial is drawn.
+    """
+
+    def __init__(self, space: SearchSpace, recorder: Recorder, console: Console) -> None:
+        self._space, self._recorder, self._console = space, recorder, console
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
         self._started = time.monotonic()
-        self._epochs_before = sum(row["epochs_trained"] for row in recorder.trials.values())
-        self._trial_epochs = {one.name: waiting_epochs(space, one) for one in space.scenario_list}
+        self._new_epochs = 0
+        self._sharing = {one.name: sharing(space, one) for one in space.scenario_list}
         self._drawn_at = 0.0
 
     def start(self) -> None:
@@ -122,14 +150,14 @@ class ProgressCallback(Callback):  # type: ignore[misc]
             self._live.stop()
 
     def on_trial_result(self, *, trial: Any, result: dict[str, Any], **_: Any) -> None:
-        """Say what a trial has to say: a snapshot that it could not use or leave."""
+        """Count the epoch, and say what a trial has to say: a snapshot that it could not use or leave."""
+        self._new_epochs += DIVERGED not in result and not result.get(INHERITED)
         for note in result.get(NOTES, ()):
-            self._note(f"{trial.config['trial_id']}: {note}")
+            text = f"note: {trial.config['trial_id']}: {note}"
+            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def on_step_end(self, **_: Any) -> None:
-        """Say what the searcher found, and redraw now and then."""
-        for note in self._take_notes():
-            self._note(note)
+        """Redraw now and then."""
         if self._live and time.monotonic() - self._drawn_at >= REDRAW_EVERY_S:
             self._draw()
 
@@ -148,16 +176,12 @@ class ProgressCallback(Callback):  # type: ignore[misc]
         """Ray pickles its callbacks into a file that is never read back; a live screen cannot be pickled."""
         return {}
 
-    def _note(self, note: str) -> None:
-        self._console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
-
     def _say(self, trial_id: str) -> None:
         if self._live:
             return
         row = self._recorder.trials[trial_id]
-        done = sum(other["status"] in FINISHED for other in self._recorder.trials.values())
-        others = sum(other["phase"] != "search" for other in self._recorder.trials.values())
-        total = len(self._space.scenario_list) * self._space.num_trials + others
+        done = sum(self._recorder.finished(scenario) for scenario in self._sharing)
+        total = len(self._sharing) * self._space.num_trials
         value = "none" if row["metric_last"] is None else f"{row['metric_last']:.4f}"
         inherited = f" on {row['epochs_inherited']} of stage one" if row["epochs_inherited"] else ""
         ended = f"{row['status']} after {row['epochs_trained']} epochs{inherited}, {self._space.metric} {value}"
@@ -166,11 +190,10 @@ class ProgressCallback(Callback):  # type: ignore[misc]
     def _draw(self) -> None:
         assert self._live is not None
         progress = [
-            scenario_progress(self._space, self._recorder, name, epochs) for name, epochs in self._trial_epochs.items()
+            scenario_progress(self._space, self._recorder, name, shared) for name, shared in self._sharing.items()
         ]
         elapsed_s = time.monotonic() - self._started
-        new_epochs = sum(one.epochs_done for one in progress) - self._epochs_before
-        self._live.update(live_table(self._space, progress, elapsed_s, new_epochs), refresh=True)
+        self._live.update(live_table(self._space, progress, elapsed_s, self._new_epochs), refresh=True)
         self._drawn_at = time.monotonic()
 
 

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from ray.tune import Callback
 
 from absgd import records
 from absgd.datasets import Splits
 from absgd.records import Status
 from tune_runs.plan import TrialPlan, control_id
+from tune_runs.reports import DIVERGED, EARLIER, INHERITED, end_status
+from tune_runs.stopping_rules import Never
 
 FINISHED: tuple[Status, ...] = ("completed", "pruned", "diverged", "failed")
 FLUSH_EVERY_S = 2.0
 FLUSH_SHARE = 0.05
 """Largest share of the time that writing the tables between ends of trials may take."""
-DIVERGED = "diverged"
-"""Key of the one report of a trial that is no epoch: why its loss was no longer finite."""
-NOTES = "notes"
-"""Key of what a report has to say to the user, as sentences."""
 
 
 class Recorder:
@@ -35,8 +32,8 @@ class Recorder:
     Rows of trials and epochs keep the order in which they arrived. The files are replaced whole: at the end of every
     trial, and between ends at most every FLUSH_EVERY_S seconds, less often where that would take long.
 
-    A trial that forks reports from its switch on; the epochs before are those of the plain control that shares its
-    stage one, and stand in its rows marked `inherited`.
+    A trial that forks from a snapshot hands over the records of the epochs before it with its first report; they stand
+    in its rows, marked `inherited`.
     """
 
     def __init__(self, folder: Path, metric: str, splits: Mapping[str, Splits]) -> None:
@@ -52,9 +49,12 @@ class Recorder:
         self._flush_s = 0.0
 
     def load(self) -> None:
-        """Take over the finished trials of an earlier, interrupted session; the others' rows are dropped."""
+        """Take over the finished trials of an earlier, interrupted session; the others' rows are dropped.
+
+        A control that failed is dropped as well: it is tried again, since trials fork from it.
+        """
         for row in records.read_rows(self.folder / records.TRIALS_FILE, records.TRIAL_SCHEMA):
-            if row["status"] in FINISHED:
+            if row["status"] in FINISHED and (row["phase"], row["status"]) != ("control", "failed"):
                 self.trials[row["trial_id"]] = row
                 self.epochs[row["trial_id"]] = []
         for row in records.read_rows(self.folder / records.EPOCHS_FILE, records.EPOCH_SCHEMA):
@@ -62,18 +62,12 @@ class Recorder:
                 self._keep(row)
         for trial_id, row in list(self.trials.items()):
             if len(self.epochs[trial_id]) != row["epochs_trained"] + row["epochs_inherited"]:
-                self._forget(trial_id)
+                self.forget(trial_id)
         for scenario in {row["scenario"] for row in self.trials.values()}:
             self._write_best(scenario)
 
-    def start(self, plan: TrialPlan, earlier: Sequence[Mapping[str, Any]] = ()) -> None:
-        """A trial begins.
-
-        Args:
-            plan: what it is.
-            earlier: rows of the epochs that a control has behind it, from a snapshot; those that another search trained
-                count as inherited.
-        """
+    def start(self, plan: TrialPlan) -> None:
+        """A trial begins."""
         splits = self._splits[plan.scenario]
         self._clock[plan.trial_id] = time.monotonic()
         self.epochs[plan.trial_id] = []
@@ -91,31 +85,21 @@ class Recorder:
             "split_hash": splits.hash,
             "stage_one_key": plan.stage_one_key,
         }
-        origin = plan.trunk.origin if plan.trunk else None
-        for row in earlier:
-            self._keep(self._epoch_row(plan.trial_id, row, inherited=row["origin"] != origin))
         self._refresh(plan.trial_id)
         self._flush_if_due()
 
-    def add_epoch(self, trial_id: str, record: Mapping[str, Any]) -> None:
-        """A trial reported an epoch; keys that are no columns (Ray's own) are left out.
+    def add(self, trial_id: str, report: Mapping[str, Any]) -> None:
+        """A trial reported: epochs before its first, and one that it trained, unless it diverged there.
 
-        An epoch that it trains again replaces the row that stood there, and those after it.
+        Args:
+            trial_id: of the trial.
+            report: with the keys of `tune_runs.reports`; others that are no columns (Ray's own) are left out.
         """
-        self.come_to(trial_id, record["epoch"])
-        self._keep(self._epoch_row(trial_id, record, inherited=False))
+        for row in (*report.get(EARLIER, ()), *(() if DIVERGED in report else (report,))):
+            assert row["epoch"] == len(self.epochs[trial_id]), f"{trial_id} reports its epochs in order"
+            self._keep(self._epoch_row(trial_id, row))
         self._refresh(trial_id)
         self._flush_if_due()
-
-    def come_to(self, trial_id: str, epoch: int) -> None:
-        """A trial is about to train an epoch: what it has not trained before it is its control's."""
-        rows = self.epochs[trial_id]
-        if len(rows) > epoch:
-            self._cut(trial_id, epoch)
-        for row in self._control_rows(trial_id)[len(rows) : epoch]:
-            self._keep(self._epoch_row(trial_id, row, inherited=True))
-        assert len(self.epochs[trial_id]) == epoch, f"{trial_id} has no record of the epochs before {epoch}"
-        self._refresh(trial_id)
 
     def finish(self, trial_id: str, status: Status, error: str | None = None) -> None:
         """A trial ended."""
@@ -171,14 +155,22 @@ class Recorder:
         """The scenario's plain control, or the one with a given stage one; None when it has not begun."""
         if stage_one_key is None:
             return self.trials.get(control_id(scenario))
-        rows = (row for row in self.trials.values() if (row["scenario"], row["phase"]) == (scenario, "control"))
-        return next((row for row in rows if row["stage_one_key"] == stage_one_key), None)
+        return next((row for row in self.controls(scenario) if row["stage_one_key"] == stage_one_key), None)
 
-    def control_value(self, scenario: str, epoch: int) -> float | None:
+    def controls(self, scenario: str) -> list[dict[str, Any]]:
+        """The plain controls of a scenario, one for each stage one."""
+        return [row for row in self.trials.values() if (row["scenario"], row["phase"]) == (scenario, "control")]
+
+    def control_value(self, scenario: str, epoch: int) -> float | Never | None:
         """The metric of the scenario's own plain control at an epoch; None when it is not known yet."""
         row = self.control(scenario)
-        rows = self.epochs[row["trial_id"]] if row else []
-        return rows[epoch][self.metric] if epoch < len(rows) else None
+        if row is None:
+            return None
+        rows = self.epochs[row["trial_id"]]
+        if epoch < len(rows):
+            value: float = rows[epoch][self.metric]
+            return value
+        return None if row["status"] == "running" else Never.COMES
 
     def finished(self, scenario: str) -> int:
         """Search trials of a scenario that need no further training."""
@@ -187,33 +179,32 @@ class Recorder:
             for row in self.trials.values()
         )
 
-    def _forget(self, trial_id: str) -> None:
-        """A trial whose epochs are not all there counts as not trained."""
+    def forget(self, trial_id: str) -> None:
+        """A trial that was taken over counts as not trained."""
         del self.trials[trial_id], self.epochs[trial_id]
         self._arrived = [row for row in self._arrived if row["trial_id"] != trial_id]
 
-    def _epoch_row(self, trial_id: str, record: Mapping[str, Any], inherited: bool) -> dict[str, Any]:
+    def _epoch_row(self, trial_id: str, record: Mapping[str, Any]) -> dict[str, Any]:
         """The columns of a record, as an epoch of a trial."""
         columns = {name: record[name] for name in records.EPOCH_SCHEMA.names if name in record}
+        is_inherited = columns.pop(INHERITED, False)
+        if is_inherited:
+            columns = self._control_columns(trial_id, columns)
         keys = {"run": self.folder.name, "scenario": self.trials[trial_id]["scenario"], "trial_id": trial_id}
-        return {**columns, **keys, "inherited": inherited}
+        return {**columns, **keys, INHERITED: is_inherited}
 
-    def _control_rows(self, trial_id: str) -> list[dict[str, Any]]:
-        """Epochs of the control that shares a search trial's stage one."""
+    def _control_columns(self, trial_id: str, columns: dict[str, Any]) -> dict[str, Any]:
+        """The control's own values where they are the same: lists over thousands of classes are held once."""
         trial = self.trials[trial_id]
-        control = self.control(trial["scenario"], trial["stage_one_key"]) if trial["phase"] == "search" else None
-        return self.epochs[control["trial_id"]] if control else []
+        control = self.control(trial["scenario"], trial["stage_one_key"])
+        rows = self.epochs[control["trial_id"]] if control else []
+        known = rows[columns["epoch"]] if columns["epoch"] < len(rows) else {}
+        theirs = {name: known.get(name) for name in columns}
+        return theirs if theirs == columns else columns
 
     def _keep(self, row: dict[str, Any]) -> None:
         self.epochs[row["trial_id"]].append(row)
         self._arrived.append(row)
-
-    def _cut(self, trial_id: str, epoch: int) -> None:
-        """Forget a trial's epochs from `epoch` on."""
-        del self.epochs[trial_id][epoch:]
-        self._arrived = [row for row in self._arrived if row["trial_id"] != trial_id or row["epoch"] < epoch]
-        others = pc.not_equal(self._written["trial_id"], trial_id)
-        self._written = self._written.filter(pc.or_(others, pc.less(self._written["epoch"], epoch)))
 
     def _write_best(self, scenario: str) -> None:
         row = self.best(scenario)
@@ -253,10 +244,8 @@ class RecorderCallback(Callback):  # type: ignore[misc]
         """An epoch, or that the trial diverged in it."""
         trial_id = trial.config["trial_id"]
         with self._telling():
-            if DIVERGED in result:
-                self.recorder.come_to(trial_id, result["epoch"])
-            elif "epoch" in result:
-                self.recorder.add_epoch(trial_id, result)
+            if "epoch" in result:
+                self.recorder.add(trial_id, result)
 
     def on_trial_complete(self, *, trial: Any, **_: Any) -> None:
         """A trial ended, by itself or stopped by the scheduler."""
@@ -280,17 +269,6 @@ class RecorderCallback(Callback):  # type: ignore[misc]
     def __getstate__(self) -> dict[str, Any]:
         """Ray pickles its callbacks into a file that is never read back."""
         return {}
-
-
-def end_status(last_result: Mapping[str, Any] | None, epochs: int) -> Status:
-    """Status of a trial that ended without an error; stopped before its last epoch, it was pruned.
-
-    >>> end_status({"epoch": 15}, epochs=16), end_status({"epoch": 12}, epochs=16)
-    ('completed', 'pruned')
-    """
-    if last_result and DIVERGED in last_result:
-        return "diverged"
-    return "completed" if last_result and last_result.get("epoch") == epochs - 1 else "pruned"
 
 
 def best_file(folder: Path, scenario: str) -> Path:

@@ -95,11 +95,11 @@ def run_search(request: SearchRequest, console: Console) -> bool:
     _check_metric(space, splits)
     for scenario in space.scenario_list:
         _check_runs(space, scenario, splits[scenario.name])
-    _make_trunks_folder(space)
     with ray_session(request.address):
         nodes = node_sizes()
         request = dataclasses.replace(request, space=space.on(sum(node.gpus for node in nodes)))
         num_concurrent = _num_concurrent(request.space, nodes)
+        _make_trunks_folder(space)
         with _locked_folder(request):
             return _search(request, splits, num_concurrent, console)
 
@@ -119,7 +119,7 @@ def _search(request: SearchRequest, splits: dict[str, Splits], num_concurrent: i
     searcher = SearchByScenario(space, recorder, folder, _trunk_books(request, splits), num_concurrent)
     scheduler = SchedulerByScenario(space, searcher.plans, recorder)
     scheduler.replay(recorder)
-    progress = ProgressCallback(space, recorder, searcher.take_notes, console)
+    progress = ProgressCallback(space, recorder, console)
     with stop_request() as stop:
         progress.start()
         try:
@@ -157,8 +157,8 @@ def _trunk_books(request: SearchRequest, splits: dict[str, Splits]) -> dict[str,
     for scenario in request.space.scenario_list:
         in_run = request.folder / "scenarios" / scenario.name / "trunks"
         folder = Path(request.space.trunks) if request.space.trunks else in_run
-        data = functools.cache(functools.partial(fingerprint, splits=splits[scenario.name]))
-        books[scenario.name] = TrunkBook(request.space, scenario, folder, data, origin)
+        of_images = functools.partial(fingerprint, splits[scenario.name])
+        books[scenario.name] = TrunkBook(request.space, scenario, folder, of_images, origin)
     return books
 
 

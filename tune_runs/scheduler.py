@@ -15,7 +15,8 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from absgd import records
 from tune_runs.early_stopping import early_stopping
 from tune_runs.plan import TrialPlan
-from tune_runs.recorder import DIVERGED, Recorder
+from tune_runs.recorder import Recorder
+from tune_runs.reports import DIVERGED
 from tune_runs.space import SearchSpace
 from tune_runs.stopping_rules import ScenarioStopping
 

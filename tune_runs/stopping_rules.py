@@ -6,18 +6,26 @@ At a rung a trial goes on when it is among the best of all trials that have met 
 
 from __future__ import annotations
 
-import dataclasses
+import enum
+import itertools
 import math
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from tune_runs.early_stopping import EarlyStopping, Rung, places
 from tune_runs.space import StoppingRule
 
-ControlValue = Callable[[int], float | None]
-"""The plain control's metric at an epoch; None when it is not known yet."""
+
+class Never(enum.Enum):
+    """Stands for a value of the plain control that will not come, since the control ended before that epoch."""
+
+    COMES = "never comes"
+
+
+ControlValue = Callable[[int], float | Never | None]
+"""The plain control's metric at an epoch, known for every epoch before one that it is known for; None: not yet."""
 
 MEDIAN_OF = 3
 """Other trials without which the median stops nobody, as in Ray's rule."""
@@ -25,8 +33,9 @@ MEDIAN_OF = 3
 _GAIN_RULES: tuple[StoppingRule, ...] = ("advantage", "mean_advantage", "age_then_epoch", "median")
 
 
-@dataclasses.dataclass(frozen=True)
-class _Result:
+class _Result(NamedTuple):
+    number: int
+    """Among those of the scenario, in the order in which they came."""
     trial_id: str
     switch_epoch: int | None
     epoch: int
@@ -36,9 +45,11 @@ class _Result:
 class ScenarioStopping:
     """The trials of one scenario, as far as they have come.
 
-    A result is judged once the control's value of its epoch is known; until then it waits and its trial goes on.
-    Results are judged in the order in which they came, and every trial that has met a rung counts there for good: so
-    reporting recorded results again, whichever trial first, leaves the same state.
+    Where the metric is compared, a result is judged as it comes. Where a gain is, it waits until the control's value of
+    its epoch is known, and its trial goes on; where that value never comes, it is not compared. Results that waited are
+    judged in the order in which they came. Of the rungs at which a trial was judged, the latest decides. Every trial
+    that has met a rung counts there for good: so reporting recorded results again, whichever trial first, leaves the
+    same scores.
 
     Args:
         stopping: when trials are compared.
@@ -49,12 +60,16 @@ class ScenarioStopping:
     def __init__(self, stopping: EarlyStopping, mode: Literal["max", "min"], control: ControlValue) -> None:
         self._stopping, self._control = stopping, control
         self._sign = 1.0 if mode == "max" else -1.0
+        self._first_by_metric = _first_by_metric(stopping)
+        self._numbers = itertools.count()
         self._next_epoch: dict[str, int] = {}
-        self._waiting: list[_Result] = []
-        self._values: dict[str, list[float]] = defaultdict(list)
+        self._waiting: dict[int, list[_Result]] = defaultdict(list)
+        """Epoch -> results that wait for the control's value there."""
+        self._gains: dict[str, list[float]] = defaultdict(list)
         self.scores: dict[Rung, dict[str, float]] = defaultdict(dict)
         """What was compared: rung -> trial -> value, larger is better."""
-        self._behind: set[str] = set()
+        self._verdicts: dict[str, tuple[int, bool]] = {}
+        """Epoch of a trial's latest rung judged, and whether the trial fell behind there."""
 
     def falls_behind(self, trial_id: str, switch_epoch: int | None, epoch: int, metric: float) -> bool:
         """Whether a trial is to be stopped, now that it has come so far.
@@ -67,52 +82,51 @@ class ScenarioStopping:
         """
         if epoch >= max(self._stopping.start_of(switch_epoch), self._next_epoch.get(trial_id, 0)):
             self._next_epoch[trial_id] = epoch + 1
-            self._waiting.append(_Result(trial_id, switch_epoch, epoch, metric))
+            result = _Result(next(self._numbers), trial_id, switch_epoch, epoch, metric)
+            if epoch < self._first_by_metric:
+                self._waiting[epoch].append(result)
+            elif rung := self._stopping.rung_at(switch_epoch, epoch):
+                score = _number(self._sign * metric)
+                self._judge(result, rung, score, best=score)
         self._judge_waiting()
-        return trial_id in self._behind
+        _, is_behind = self._verdicts.get(trial_id, (epoch, False))
+        return is_behind
 
     def _judge_waiting(self) -> None:
-        waiting: list[_Result] = []
-        held_up: set[str] = set()
-        for result in self._waiting:
-            value = None if result.trial_id in held_up else self._value(result)
-            if value is None:
-                waiting.append(result)
-                held_up.add(result.trial_id)
-            else:
-                self._judge(result, value)
-        self._waiting = waiting
+        """Judge the results that waited for values of the control which are known by now."""
+        due: list[tuple[_Result, float]] = []
+        while self._waiting and (control := self._control(epoch := min(self._waiting))) is not None:
+            results = self._waiting.pop(epoch)
+            if control is not Never.COMES:
+                due += ((result, _number(self._sign * (result.metric - control))) for result in results)
+        for result, gain in sorted(due):
+            gains = self._gains[result.trial_id]
+            gains.append(gain)
+            if rung := self._stopping.rung_at(result.switch_epoch, result.epoch):
+                self._judge(result, rung, _number(self._compared(gains)), best=max(gains))
 
-    def _value(self, result: _Result) -> float | None:
-        """What is compared of a result, larger is better; None while the control is not as far."""
-        if self._stopping.rule not in _GAIN_RULES:
-            return self._sign * result.metric
-        control = self._control(result.epoch)
-        return None if control is None else self._sign * (result.metric - control)
-
-    def _judge(self, result: _Result, value: float) -> None:
-        values = self._values[result.trial_id]
-        values.append(_number(value))
-        rung = self._stopping.rung_at(result.switch_epoch, result.epoch)
-        if rung is None:
-            return
+    def _judge(self, result: _Result, rung: Rung, score: float, best: float) -> None:
         others = self.scores[rung]
-        score = _number(self._compared(values, rung))
         if self._stopping.rule == "median":
-            is_behind = _below_median(max(values), list(others.values()))
+            is_behind = _below_median(best, list(others.values()))
         else:
             is_behind = _not_placed(score, others, rung)
         others[result.trial_id] = score
-        if is_behind:
-            self._behind.add(result.trial_id)
+        verdict = (result.epoch, is_behind)
+        self._verdicts[result.trial_id] = max(verdict, self._verdicts.get(result.trial_id, verdict))
 
-    def _compared(self, values: Sequence[float], rung: Rung) -> float:
-        """What is compared at a rung, of a trial's values since its switch."""
+    def _compared(self, gains: Sequence[float]) -> float:
+        """What is compared at a rung, of a trial's gains since its switch."""
         if self._stopping.rule in ("mean_advantage", "median"):
-            return statistics.fmean(values)
-        if self._stopping.rule == "age_then_epoch" and rung.unit != "epochs":
-            return max(values)
-        return values[-1]
+            return statistics.fmean(gains)
+        return max(gains) if self._stopping.rule == "age_then_epoch" else gains[-1]
+
+
+def _first_by_metric(stopping: EarlyStopping) -> int:
+    """The first epoch, 0-based, from which on the metric is compared and not the gain."""
+    if stopping.rule not in _GAIN_RULES:
+        return 0
+    return min(stopping.final_rungs, default=stopping.epochs + 1) - 1
 
 
 def _number(score: float) -> float:

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from absgd.config import RunConfig
 from absgd.datasets.image_files import ImageFiles
 from absgd.datasets.images import Images
 from absgd.datasets.splits import Splits
@@ -32,7 +31,7 @@ Part = tuple[str, bytes | memoryview]
 """Something that is hashed, behind its name."""
 
 
-def fingerprint(config: RunConfig, splits: Splits) -> str:
+def fingerprint(splits: Splits, weights: str | None = None) -> str:
     """sha256 over what a run learns from: its training and validation images, their labels and its initial weights.
 
     Images in memory count by their values. Images on disk count by relative path, size and modification time in
@@ -42,8 +41,8 @@ def fingerprint(config: RunConfig, splits: Splits) -> str:
     count.
 
     Args:
-        config: `model.weights` is the file of initial weights.
-        splits: what `load_splits(config)` gave.
+        splits: what `load_splits` gave.
+        weights: `model.weights`, the file of initial weights; None: it has none.
 
     Returns:
         64 hex digits, the same in every process and on every machine.
@@ -52,20 +51,20 @@ def fingerprint(config: RunConfig, splits: Splits) -> str:
         UserError: if the file of weights cannot be read, or an image on disk is gone.
     """
     digest = hashlib.sha256(VERSION)
-    for name, content in _parts(config, splits):
+    for name, content in _parts(splits, weights):
         digest.update(f"/{name} {len(content)}/".encode())  # no two lists of parts give the same bytes
         digest.update(content)
     return digest.hexdigest()
 
 
-def _parts(config: RunConfig, splits: Splits) -> Iterator[Part]:
+def _parts(splits: Splits, weights: str | None) -> Iterator[Part]:
     yield "split", splits.hash.encode()
     yield "changed", _as_bytes(splits.changed_N)
     for name, images in (("train", splits.train), ("val", splits.val)):
         yield f"{name} labels", _as_bytes(images.labels_N)
         yield from _pixels(name, images) if isinstance(images, Images) else _files(name, images)
-    if config.model.weights is not None:
-        yield "weights", _digest_of_file(Path(config.model.weights).expanduser())
+    if weights is not None:
+        yield "weights", _digest_of_file(Path(weights).expanduser())
 
 
 def _pixels(name: str, images: Images) -> Iterator[Part]:

@@ -85,7 +85,11 @@ class RunFolder:
         Raises:
             UserError: if the checkpoint is damaged or belongs to another run.
         """
-        trainer.load_state_dict(load_checkpoint(self.path / records.LAST_CHECKPOINT, trainer.device))
+        try:
+            state = load_checkpoint(self.path / records.LAST_CHECKPOINT, trainer.device)
+        except UserError as error:
+            raise UserError(f"{error}: delete it to start this run again") from None
+        trainer.load_state_dict(state)
         rows = records.read_rows(self.path / records.EPOCHS_FILE, records.EPOCH_SCHEMA)
         self._rows = [row for row in rows if row["epoch"] < trainer.next_epoch]
         if [row["epoch"] for row in self._rows] != list(range(trainer.next_epoch)):

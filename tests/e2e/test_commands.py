@@ -14,6 +14,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from absgd import records
+
 BIN = Path(sys.executable).parent
 TIMEOUT_S = 120
 
@@ -76,7 +78,7 @@ def test_quickstart_prints_best_control_and_where_results_lie(
     best = trials.query("phase == 'search' and status == 'completed'").metric_last.max()
     assert f"{best:.4f}" in done.stdout
     assert "runs/quickstart/trials.parquet" in done.stdout
-    assert "[5/5]" in done.stdout
+    assert "[4/4]" in done.stdout
 
 
 def test_printed_best_reproduces_exactly(searched: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
@@ -91,6 +93,24 @@ def test_printed_best_reproduces_exactly(searched: tuple[Path, subprocess.Comple
     same = trials.query("phase == 'search' and status == 'completed' and metric_last == @best").trial_id.tolist()
     losses = [group.val_loss.tolist() for name, group in epochs.groupby("trial_id") if name in same]
     assert pd.read_parquet(folder / "runs/digits-exp-0.05/epochs.parquet").val_loss.tolist() in losses
+
+
+def test_every_kind_of_forked_trial_is_its_config_trained_from_scratch_in_another_process(
+    searched: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    folder, _ = searched
+    clocks = ["train_s", "val_s", "images_per_s", "inherited", "run", "scenario", "trial_id"]
+    rows = records.read_rows(folder / "runs/quickstart/trials.parquet", records.TRIAL_SCHEMA)
+    epochs = pd.read_parquet(folder / "runs/quickstart/epochs.parquet")
+    by_status = {row["status"]: row for row in rows if row["phase"] == "search"}
+    for status, row in by_status.items():
+        (folder / f"{status}.yaml").write_text(records.config_of(row).to_yaml())
+        again = run(folder, "absgd-train", "--config", f"{status}.yaml", "--out", f"runs/{status}")
+        assert again.returncode == 0, again.stderr
+        forked = epochs[epochs.trial_id == row["trial_id"]].drop(columns=clocks).reset_index(drop=True)
+        scratch = pd.read_parquet(folder / f"runs/{status}/epochs.parquet").drop(columns=clocks)
+        assert forked.stage.isin([1]).any()
+        pd.testing.assert_frame_equal(forked, scratch.head(len(forked)), check_exact=True)
 
 
 def test_results_need_nothing_of_ours(searched: tuple[Path, subprocess.CompletedProcess[str]]) -> None:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import torch
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from absgd.config import RunConfig
-from tune_runs.plan import TrunkUse
-from tune_runs.recorder import DIVERGED, Recorder, RecorderCallback
+from absgd.records import EpochRecord
+from absgd.training import Diverged
+from tune_runs.plan import trunk_use
+from tune_runs.recorder import Recorder, RecorderCallback
+from tune_runs.reports import DIVERGED, NOTES
 from tune_runs.scheduler import SchedulerByScenario
 from tune_runs.searcher import SearchByScenario
 from tune_runs.space import SearchSpace
 from tune_runs.space_files import space_from_dict
-from tune_runs.trunk import begin, leave
+from tune_runs.trainable import reports
 from tune_runs.trunk_book import TrunkBook
 
 Curve = Callable[[RunConfig, int], float | None]
@@ -50,12 +54,22 @@ def rising(config: RunConfig, epoch: int) -> float:
 
 
 class FakeTrainer:
-    """The state of a training run that trains nothing."""
+    """A training run that measures what a curve says, and trains nothing."""
 
-    device = "cpu"
+    device = torch.device("cpu")
 
-    def __init__(self) -> None:
+    def __init__(self, config: RunConfig, curve: Curve) -> None:
+        self.config, self._curve = config, curve
         self.next_epoch = 0
+
+    def epochs(self) -> Iterator[EpochRecord]:
+        while self.next_epoch < self.config.epochs:
+            value = self._curve(self.config, self.next_epoch)
+            if value is None:
+                raise Diverged(self.next_epoch, 0, "training loss")
+            record = epoch_record(self.next_epoch, value)
+            self.next_epoch += 1
+            yield record
 
     def state_dict(self) -> dict[str, Any]:
         return {"next_epoch": self.next_epoch}
@@ -87,21 +101,32 @@ class FakeTuner:
         self.recorder = Recorder(folder, space.metric, splits)
         self.recorder.load()
         books = {
-            scenario.name: TrunkBook(space, scenario, trunks or folder / "trunks", lambda _: "fake" * 2, str(folder))
+            scenario.name: TrunkBook(space, scenario, trunks or folder / "trunks", self._fingerprint, str(folder))
             for scenario in space.scenario_list
         }
         self.searcher = SearchByScenario(space, self.recorder, folder, books, concurrent)
         self.scheduler = SchedulerByScenario(space, self.searcher.plans, self.recorder)
         self.scheduler.replay(self.recorder)
+        self.fingerprints = 0
+        self.notes: list[str] = []
         self.disk_errors: list[OSError] = []
         self.callback = RecorderCallback(self.recorder, on_disk_error=self.disk_errors.append)
         self.most_live = 0
 
-    def run(self, stop_after_results: int | None = None, fails: tuple[str, ...] = ()) -> None:
-        """Run to the end, or leave everything where it is after so many results, as a kill would."""
+    def run(self, stop_after_results: int | None = None, fails: Mapping[str, int] | None = None) -> None:
+        """Run to the end, or leave everything where it is after so many results, as a kill would.
+
+        Args:
+            stop_after_results: leave after so many.
+            fails: trial -> results after which it raises.
+        """
+        for _ in itertools.islice(self.results(fails or {}), stop_after_results):
+            pass
+
+    def results(self, fails: Mapping[str, int]) -> Iterator[str]:
+        """Run to the end, yielding the trial of each result."""
         names = (f"ray{number}" for number in itertools.count())
         live: list[SimpleNamespace] = []
-        results = 0
         while True:
             while len(live) < self.concurrent and (trial := self._next(next(names))):
                 live.append(trial)
@@ -109,50 +134,50 @@ class FakeTuner:
             if not live:
                 return
             for trial in list(live):
-                if results == stop_after_results:
-                    return
-                results += 1
-                if self._advance(trial, trial.config["trial_id"] in fails):
+                trial_id = trial.config["trial_id"]
+                has_ended = self._fail(trial) if trial.results == fails.get(trial_id) else self._advance(trial)
+                if has_ended:
                     live.remove(trial)
+                trial.results += 1
+                yield trial_id
+
+    def _fingerprint(self, _weights: str | None) -> str:
+        self.fingerprints += 1
+        return "fake" * 2
 
     def _next(self, ray_id: str) -> SimpleNamespace | None:
         suggestion = self.searcher.suggest(ray_id)
         if suggestion is None or suggestion == Searcher.FINISHED:
             return None
-        use = TrunkUse(**suggestion["trunk"]) if suggestion["trunk"] else None
-        trainer: Any = FakeTrainer()
+        trainer: Any = FakeTrainer(RunConfig.from_dict(suggestion["run_config"]), self.curve)
         trial = SimpleNamespace(
             trial_id=ray_id,
             config=suggestion,
-            use=use,
-            trainer=trainer,
-            rows=begin(trainer, use).rows if use else [],
+            epochs=trainer.config.epochs,
+            reports=reports(trainer, trunk_use(suggestion)),
+            results=0,
             last_result=None,
             error_file=self.recorder.folder / "boom",
         )
-        if self.scheduler:
-            self.scheduler.on_trial_add(None, trial)
+        self.scheduler.on_trial_add(None, trial)
         return trial
 
-    def _advance(self, trial: SimpleNamespace, fails: bool) -> bool:
+    def _fail(self, trial: SimpleNamespace) -> bool:
+        trial.error_file.write_text("Traceback\n  somewhere\nBoom\n\n")
+        self.searcher.on_trial_complete(trial.trial_id, None, error=True)
+        self.callback.on_trial_error(trial=trial)
+        return True
+
+    def _advance(self, trial: SimpleNamespace) -> bool:
         """One result of a trial; whether the trial has ended."""
-        config = RunConfig.from_dict(trial.config["run_config"])
-        if fails:
-            trial.error_file.write_text("Traceback\n  somewhere\nBoom\n\n")
-            self.searcher.on_trial_complete(trial.trial_id, None, error=True)
-            self.callback.on_trial_error(trial=trial)
-            return True
-        result = epoch_result(self.curve, config, trial.trainer.next_epoch)
-        trial.trainer.next_epoch += 1
-        if trial.use and DIVERGED not in result:
-            trial.rows.append({**result, "origin": trial.use.origin})
-            leave(trial.trainer, trial.use, trial.rows)
+        result = {**next(trial.reports), "training_iteration": 1, "pid": 1}
+        self.notes += result[NOTES]
         decision = self.scheduler.on_trial_result(None, trial, result)
         if decision == TrialScheduler.CONTINUE:
             self.searcher.on_trial_result(trial.trial_id, result)
         self.callback.on_trial_result(trial=trial, result=result)
         trial.last_result = result
-        ended = DIVERGED in result or trial.trainer.next_epoch == config.epochs
+        ended = DIVERGED in result or result["epoch"] == trial.epochs - 1
         if not ended and decision == TrialScheduler.CONTINUE:
             return False
         self.searcher.on_trial_complete(trial.trial_id, result)
@@ -160,24 +185,25 @@ class FakeTuner:
         return True
 
 
-def epoch_result(curve: Curve, config: RunConfig, epoch: int) -> dict[str, Any]:
-    """What a trial reports, Ray's own keys among it."""
-    value = curve(config, epoch)
-    if value is None:
-        return {"epoch": epoch, DIVERGED: f"non-finite training loss in epoch {epoch}, step 0"}
-    return {
-        "epoch": epoch,
-        "stage": 1,
-        "lr": 0.1,
-        "train_loss": 1.0,
-        "val_loss": 1 - value,
-        "val_accuracy": value,
-        "val_balanced_accuracy": value,
-        "val_recall": (value,) * 10,
-        "mean_weight": (1.0,) * 10,
-        "train_s": 1.0,
-        "val_s": 0.1,
-        "images_per_s": 50.0,
-        "training_iteration": epoch + 1,
-        "pid": 1,
-    }
+def epoch_record(epoch: int, value: float) -> EpochRecord:
+    return EpochRecord(
+        epoch=epoch,
+        stage=1,
+        lr=0.1,
+        train_loss=1.0,
+        val_loss=1 - value,
+        val_accuracy=value,
+        val_balanced_accuracy=value,
+        val_many_accuracy=None,
+        val_medium_accuracy=None,
+        val_few_accuracy=None,
+        val_recall=(value,) * 10,
+        log_u=None,
+        mean_weight=(1.0,) * 10,
+        mean_weight_clean=None,
+        mean_weight_changed=None,
+        kept_fraction=None,
+        train_s=1.0,
+        val_s=0.1,
+        images_per_s=50.0,
+    )

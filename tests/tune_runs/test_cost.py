@@ -47,6 +47,12 @@ def test_cost_with_stopping_lies_between_trunk_and_no_stopping() -> None:
     assert apart.expected == pytest.approx(found.expected + 32 * 10, abs=1)
 
 
+def test_cost_of_the_median_rule_is_that_without_stopping() -> None:
+    """What it stops is not modelled."""
+    found = cost({"early_stopping": {"rule": "median", "grace_period": 1}, "num_trials": 32})
+    assert found.expected == found.shared == 16 + 32 * 6
+
+
 def test_cost_of_trials_without_stage_two_is_their_last_epoch() -> None:
     attention = {
         name: {**parameter.model_dump(exclude_none=True), "when": {"loss.name": "abce"}}

@@ -138,6 +138,15 @@ def test_expected_survivors_and_epochs_are_those_of_trials_in_random_order(rule:
     assert left == pytest.approx(stopping.survivors(num_trials, switches), rel=0.05)
 
 
+def test_what_the_median_stops_is_not_modelled() -> None:
+    stopping = stopping_of({}, rule="median")
+    assert not stopping.is_modelled
+    assert stopping.survivors(32, [8, 12]) == ()
+    assert stopping.expected_epochs(32, [8, 12]) == 16 * 8 + 16 * 4
+    assert stopping_of({}, rule="median", grace_period=8).is_modelled, "it has no rung: nobody is stopped"
+    assert all(stopping_of({}, rule=rule).is_modelled for rule in ("epoch", "age", "mean_advantage", "age_then_epoch"))
+
+
 def test_words_tell_of_later_rungs_where_there_are_some() -> None:
     assert stopping_of({}, rule="age_then_epoch").words.endswith("; then at the same epochs, by the metric")
     assert "then" not in stopping_of({}, rule="advantage").words

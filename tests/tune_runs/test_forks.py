@@ -68,23 +68,41 @@ def trained_alone(row: dict[str, Any]) -> list[dict[str, Any]]:
     return values(Trainer(config, load_splits(config)).epochs())
 
 
-@pytest.mark.parametrize("balance", ["reweight", "resample"])
-def test_forked_trials_equal_training_from_scratch_to_the_bit(ray: None, tmp_path: Path, balance: str) -> None:
-    space = forks(
-        base={**FORKS["base"], "class_balance": {"type": balance, "from_epoch": "switch"}},
-        num_trials=8 if balance == "reweight" else 4,
-    )
+LDAM = {
+    "loss.name": {"choices": ["abce", "abldam"]},
+    "model.head": {"choices": ["cosine"], "when": {"loss.name": "abldam"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("base", "search_changes", "num_trials", "losses"),
+    [
+        ({"class_balance": {"type": "reweight", "from_epoch": "switch"}}, {}, 8, {"abce", "abtce"}),
+        ({"class_balance": {"type": "resample", "from_epoch": "switch"}}, {}, 4, {"abce", "abtce"}),
+        (
+            {"class_balance": {"type": "reweight", "from_epoch": 3}, "loss": {"name": "abtce", "tce_prune_from": 3}},
+            {"loss.name": {"choices": ["abtce"]}},
+            4,
+            {"abtce"},
+        ),
+        ({}, LDAM, 4, {"abldam"}),
+    ],
+    ids=["reweighted from the switch", "resampled from the switch", "from an epoch between switches", "ldam"],
+)
+def test_forked_trials_equal_training_from_scratch_to_the_bit(
+    ray: None, tmp_path: Path, base: dict[str, Any], search_changes: dict[str, Any], num_trials: int, losses: set[str]
+) -> None:
+    space = forks(base={**FORKS["base"], **base}, search={**FORKS["search"], **search_changes}, num_trials=num_trials)
     search(space, tmp_path / "run")
     trials = records.read_rows(tmp_path / "run" / records.TRIALS_FILE, records.TRIAL_SCHEMA)
     searched = [row for row in trials if row["phase"] == "search"]
-    assert {row["loss"] for row in searched} == {"abce", "abtce"}
+    assert {row["loss"] for row in searched} >= losses
     for row in trials:
         rows = rows_of(tmp_path / "run", row["trial_id"])
         assert comparable(rows) == trained_alone(row), row["trial_id"]
         inherited = row["switch_epoch"] if row["phase"] == "search" else 0
         assert [one["inherited"] for one in rows] == [epoch < inherited for epoch in range(6)]
         assert (row["epochs_trained"], row["epochs_inherited"]) == (6 - inherited, inherited)
-    assert [row["loss"] for row in trials if row["phase"] == "control"].count("ce") == 1
 
 
 def test_plain_trials_train_the_last_epoch_only(ray: None, tmp_path: Path) -> None:
@@ -123,8 +141,23 @@ def test_damaged_trunk_is_named_and_trained_again(ray: None, tmp_path: Path) -> 
     (damaged,) = (tmp_path / "trunks").glob("*/epoch-0002.pt")
     damaged.write_bytes(damaged.read_bytes()[:-1000])
     printed = search(space, tmp_path / "second")
-    assert f"note: the checkpoint {damaged} is damaged" in printed
+    assert f"-control: the checkpoint {damaged} is damaged" in printed
     first, second = (pd.read_parquet(tmp_path / name / records.TRIALS_FILE) for name in ("first", "second"))
     control = second.query("phase == 'control'").iloc[0]
     assert (control.epochs_inherited, control.epochs_trained) == (1, 5)
+    assert sorted(first.metric_last) == sorted(second.metric_last)
+
+
+def test_trunk_that_cannot_be_written_is_said_once_and_costs_stage_one_only(ray: None, tmp_path: Path) -> None:
+    space = forks(trunks=str(tmp_path / "trunks"), num_trials=2, search=SMALL["search"])
+    search(space, tmp_path / "first")
+    (trunk,) = (tmp_path / "trunks").iterdir()
+    (tmp_path / "blocked").mkdir()
+    (tmp_path / "blocked" / trunk.name).write_text("a file where the folder should be")
+    printed = search(space.model_copy(update={"trunks": str(tmp_path / "blocked")}), tmp_path / "second")
+    first, second = (pd.read_parquet(tmp_path / name / records.TRIALS_FILE) for name in ("first", "second"))
+    assert printed.count("cannot write ") == 1
+    assert f"note: {space.scenario_list[0].name}-control: cannot write {tmp_path / 'blocked' / trunk.name}" in printed
+    assert printed.count("starts from epoch 0 instead of ") == 2
+    assert (second.epochs_trained == 6).all()
     assert sorted(first.metric_last) == sorted(second.metric_last)

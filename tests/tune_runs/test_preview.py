@@ -148,7 +148,18 @@ def test_draw_preview_lists_where_trials_fork(choices: list[int], listed: str) -
 def test_draw_preview_of_the_median_rule() -> None:
     text = drawn({"early_stopping": {"rule": "median", "grace_period": 2}})
     assert "from 2 epochs since the switch on, at every epoch" in text
-    assert "with stopping" in text
+    assert "go on" not in text
+    assert ["digits", "1", "6", "80", "40", "not", "estimated"] in rows(text)
+    text = drawn({"early_stopping": {"rule": "median", "grace_period": 8}})
+    assert "no rung below the last epoch (16): every trial trains to it" in text
+    assert "estimated" not in text
+
+
+def test_draw_preview_of_the_median_rule_says_the_time_without_stopping() -> None:
+    times = {"digits": EpochTime(0.9, 0.95, 2**20)}
+    median: dict[str, Any] = {"early_stopping": {"rule": "median", "grace_period": 2}}
+    assert "about 22 s if no trial is stopped (0.9 s an epoch on this machine, 2 at once)" in drawn(median, times=times)
+    assert all(len(line.rstrip()) <= 80 for line in drawn({**median, **TWO}, width=80).splitlines())
 
 
 def test_draw_preview_says_what_was_measured() -> None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from rich.console import Console
 
-from tests.tune_runs.fake_tuner import FakeTuner, make_space, rising
-from tune_runs.progress import ProgressCallback, print_summary, scenario_progress, seconds_left
+from tests.tune_runs.fake_tuner import SPACE, FakeTuner, make_space, rising
+from tune_runs.progress import ProgressCallback, ScenarioProgress, print_summary, scenario_progress, seconds_left
+from tune_runs.reports import DIVERGED, EARLIER, INHERITED
+from tune_runs.sharing import sharing
+from tune_runs.space import SearchSpace
 
 EXP, STEP = "digits-exp-0.1", "digits-step-0.1"
 
@@ -31,9 +36,30 @@ def text(console: Console) -> str:
     return console.file.getvalue()
 
 
+def progress_of(tuner: FakeTuner, name: str = EXP) -> ScenarioProgress:
+    shared = {scenario.name: sharing(tuner.space, scenario) for scenario in tuner.space.scenario_list}
+    return scenario_progress(tuner.space, tuner.recorder, name, shared[name])
+
+
+def expected_totals(tuner: FakeTuner, fails: Mapping[str, int] | None = None) -> tuple[list[int], int]:
+    """Epochs done and left of one scenario before each result of a search, together; and those done in the end."""
+    one = progress_of(tuner)
+    totals = [one.epochs_done + one.epochs_left]
+    for _ in tuner.results(fails or {}):
+        one = progress_of(tuner)
+        totals.append(one.epochs_done + one.epochs_left)
+    assert one.epochs_left == 0
+    return totals, one.epochs_done
+
+
+def one_scenario(search: Mapping[str, Any] | None = None, **changes: Any) -> SearchSpace:
+    changes = {"early_stopping": None, **changes}
+    return make_space(scenarios=SPACE["scenarios"][:1], search={**SPACE["search"], **(search or {})}, **changes)
+
+
 def test_states_and_epochs_add_up(halfway: FakeTuner) -> None:
     for scenario in (EXP, STEP):
-        one = scenario_progress(halfway.space, halfway.recorder, scenario, 7)
+        one = progress_of(halfway, scenario)
         assert sum(one.states.values()) == halfway.space.num_trials
         rows = [row for row in halfway.recorder.trials.values() if row["scenario"] == scenario]
         assert one.epochs_done == sum(row["epochs_trained"] for row in rows)
@@ -47,9 +73,52 @@ def test_states_and_epochs_add_up(halfway: FakeTuner) -> None:
 def test_at_the_end_nothing_is_left(tmp_path: Path) -> None:
     tuner = FakeTuner(make_space(), tmp_path / "fake", rising)
     tuner.run()
-    one = scenario_progress(tuner.space, tuner.recorder, EXP, 7)
+    one = progress_of(tuner)
     assert (one.states["waiting"], one.epochs_left) == (0, 0)
     assert one.best == tuner.recorder.best(EXP)
+
+
+def test_epochs_left_are_those_trained_where_nothing_is_stopped_or_drawn(tmp_path: Path) -> None:
+    space = one_scenario({"switch_epoch": {"choices": [3]}})
+    totals, done = expected_totals(FakeTuner(space, tmp_path / "fake", rising))
+    assert done == 10 + 8 * 7
+    assert set(totals) == {done}
+
+
+@pytest.mark.parametrize(
+    "search",
+    [
+        {},
+        {"optimizer.lr": {"choices": [0.1, 0.2]}},  # the control's own among them
+        {"optimizer.lr": {"choices": [0.05, 0.2, 0.3]}},  # and apart
+        {"optimizer.lr": {"choices": [0.05]}},
+        {"optimizer.lr": {"low": 0.05, "high": 0.2}},
+        {"switch_epoch": {"choices": [0, 5]}},
+    ],
+)
+def test_no_more_epochs_are_trained_than_are_said_to_be_left(tmp_path: Path, search: dict[str, Any]) -> None:
+    totals, done = expected_totals(FakeTuner(one_scenario(search), tmp_path / "fake", rising, concurrent=3))
+    assert min(totals) >= done
+
+
+@pytest.mark.parametrize("num_epochs", [0, 4, 7])
+def test_trials_of_a_control_that_failed_before_their_switch_may_train_all_epochs(
+    tmp_path: Path, num_epochs: int
+) -> None:
+    tuner = FakeTuner(one_scenario({"switch_epoch": {"choices": [5]}}), tmp_path / "fake", rising, concurrent=1)
+    totals, done = expected_totals(tuner, {f"{EXP}-control": num_epochs})
+    after = totals[num_epochs + 1 :]
+    assert set(after) == {done}
+    assert done == num_epochs + 8 * (10 if num_epochs < 5 else 5)
+
+
+def test_controls_of_stage_ones_known_are_not_counted_again(tmp_path: Path) -> None:
+    search = {"optimizer.lr": {"choices": [0.1, 0.2]}, "switch_epoch": {"choices": [3]}}
+    tuner = FakeTuner(one_scenario(search), tmp_path / "fake", rising, concurrent=3)
+    totals, done = expected_totals(tuner)
+    assert done == 2 * 10 + 8 * 7
+    assert totals[0] == done + 10, "whether the scenario's own control serves trials is not known yet"
+    assert totals[-30:] == [done] * 30
 
 
 def test_time_left_is_unknown_before_the_first_epoch() -> None:
@@ -57,11 +126,11 @@ def test_time_left_is_unknown_before_the_first_epoch() -> None:
     assert seconds_left(50, 100, 5.0) == 10.0
 
 
-def test_live_table_fits_80_columns_and_names_states_that_occur(tmp_path: Path) -> None:
-    halfway, console = FakeTuner(make_space(), tmp_path / "fake", rising), terminal()
-    progress = ProgressCallback(halfway.space, halfway.recorder, list, console)
-    halfway.run(stop_after_results=45)
+def test_live_table_fits_80_columns_and_names_states_that_occur(halfway: FakeTuner) -> None:
+    console = terminal()
+    progress = ProgressCallback(halfway.space, halfway.recorder, console)
     progress.start()
+    report(progress, {"epoch": 4})
     progress.on_step_end()
     progress.stop()
     shown = text(console)
@@ -74,12 +143,46 @@ def test_live_table_fits_80_columns_and_names_states_that_occur(tmp_path: Path) 
     assert f"{control['metric_last']:.4f}" in line
 
 
-def test_off_a_terminal_every_end_of_a_trial_is_a_line(halfway: FakeTuner, capsys: pytest.CaptureFixture[str]) -> None:
-    progress = ProgressCallback(halfway.space, halfway.recorder, list, Console(file=io.StringIO()))
+def test_time_left_counts_no_epochs_that_this_session_has_not_trained(
+    halfway: FakeTuner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A resumed control takes over many at once, and a trial that diverges reports none."""
+    seconds = iter([0.0, 60.0, 60.0])
+    monkeypatch.setattr("tune_runs.progress.time", SimpleNamespace(monotonic=lambda: next(seconds, 60.0)))
+    console = terminal()
+    progress = ProgressCallback(halfway.space, halfway.recorder, console)
+    report(progress, {"epoch": 9, INHERITED: True})
+    report(progress, {"epoch": 9, DIVERGED: "no finite loss"})
     progress.start()
-    progress.on_trial_complete(trial=SimpleNamespace(config={"trial_id": f"{EXP}-control"}))
     progress.stop()
-    assert f"{EXP}-control completed after 10 epochs, val_accuracy 0.0000" in capsys.readouterr().out
+    assert "1:00 gone\n" in text(console)
+    report(progress, {"epoch": 9, EARLIER: [{"epoch": epoch} for epoch in range(9)]})
+    progress.start()
+    progress.stop()
+    left = sum(progress_of(halfway, name).epochs_left for name in (EXP, STEP))
+    assert f"1:00 gone, at most {left // 60}:{left % 60:02d}:00 left" in text(console)
+
+
+def test_off_a_terminal_every_end_of_a_trial_is_a_line_that_counts_search_trials(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of several stage ones each has a control, of which nobody knows before: they do not move the total."""
+    tuner = FakeTuner(one_scenario({"optimizer.lr": {"choices": [0.1, 0.2]}}), tmp_path / "fake", rising)
+    progress = ProgressCallback(tuner.space, tuner.recorder, Console(file=io.StringIO()))
+    told: set[str] = set()
+    for trial_id in tuner.results({}):
+        if tuner.recorder.trials[trial_id]["status"] == "completed":
+            progress.on_trial_complete(trial=SimpleNamespace(config={"trial_id": trial_id}))
+            told.add(trial_id)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(told) == 8 + 2
+    assert f"[0/8] {EXP}-control completed after 10 epochs, val_accuracy 0.0000" in lines
+    ends = [line.split()[0] for line in lines if "control" not in line]
+    assert ends == [f"[{number}/8]" for number in range(1, 9)]
+
+
+def report(progress: ProgressCallback, result: dict[str, Any]) -> None:
+    progress.on_trial_result(trial=SimpleNamespace(config={"trial_id": f"{EXP}-0000"}), result=result)
 
 
 def test_unfinished_control_shows_its_status_not_a_score(halfway: FakeTuner) -> None:

@@ -10,12 +10,15 @@ import pytest
 from ray.tune.schedulers import TrialScheduler
 
 from absgd.config import RunConfig
-from tests.tune_runs.fake_tuner import FakeTuner, make_space, rising
+from tests.tune_runs.fake_tuner import SPACE, FakeTuner, make_space, rising
 from tune_runs.plan import TrialPlan
-from tune_runs.recorder import DIVERGED
+from tune_runs.reports import DIVERGED
 from tune_runs.scheduler import SchedulerByScenario
+from tune_runs.space import SearchSpace
+from tune_runs.stopping_rules import Never
 
 EXP, STEP = "digits-exp-0.1", "digits-step-0.1"
+CONTROL = f"{EXP}-control"
 RULES = ("epoch", "age", "advantage", "mean_advantage", "age_then_epoch", "median")
 CONTINUE, STOP = str(TrialScheduler.CONTINUE), str(TrialScheduler.STOP)
 
@@ -60,7 +63,7 @@ class Search:
         self.plans: dict[str, TrialPlan] = {}
         self.recorder: Any = recorder or FakeRecorder()
         space = make_space(early_stopping={"rule": rule, "grace_period": 1})
-        self.scheduler = SchedulerByScenario(space, self.plans, self.recorder)
+        self.scheduler = SchedulerByScenario(space, self.plans, self.recorder)  # type: ignore[arg-type]
 
     def add(self, name: str, switch: int | None = 3, scenario: str = EXP, phase: Any = "search", **values: Any) -> None:
         self.plans[f"ray-{name}"] = TrialPlan(name, scenario, phase, 0, config_of(switch, **values))
@@ -169,3 +172,87 @@ def test_every_rule_searches_to_the_end_and_is_rebuilt_by_a_resume(tmp_path: Pat
     resumed = FakeTuner(space, tmp_path / "fake", rising)
     assert tuner.scheduler.scenarios[EXP].scores
     assert resumed.scheduler.scenarios[EXP].scores == tuner.scheduler.scenarios[EXP].scores
+
+
+@pytest.mark.parametrize("how", ["failed", "diverged"])
+def test_value_of_a_control_that_ended_never_comes(tmp_path: Path, how: str) -> None:
+    def curve(config: RunConfig, epoch: int) -> float | None:
+        return None if how == "diverged" and config.attention is None and epoch == 6 else 0.25
+
+    tuner = FakeTuner(gain_space("advantage"), tmp_path / "fake", curve, concurrent=1)
+    value = tuner.recorder.control_value
+    assert value(EXP, 0) is None, "it has not begun"
+    for number, _ in enumerate(tuner.results({CONTROL: 6} if how == "failed" else {})):
+        if number < 6:
+            assert [value(EXP, number), value(EXP, number + 1)] == [0.25, None]
+        else:
+            assert tuner.recorder.trials[CONTROL]["status"] == how
+            assert [value(EXP, 5), value(EXP, 6), value(EXP, 9)] == [0.25, Never.COMES, Never.COMES]
+
+
+@pytest.mark.parametrize("rule", ["advantage", "age_then_epoch"])
+def test_after_the_end_of_a_control_that_failed_only_rungs_by_epoch_compare(tmp_path: Path, rule: str) -> None:
+    tuner = FakeTuner(gain_space(rule), tmp_path / "fake", rising, concurrent=1)
+    tuner.run(fails={CONTROL: 5})
+    rows = tuner.recorder.trials
+    assert rows[CONTROL]["status"] == "failed"
+    judge = tuner.scheduler.scenarios[EXP]
+    for rung, scores in judge.scores.items():
+        if rung.unit != "epochs":
+            assert all(rows[trial_id]["switch_epoch"] + rung.at <= 5 for trial_id in scores)
+    by_epoch = [rung.at for rung in judge.scores if rung.unit == "epochs"]
+    assert by_epoch == ([6, 7, 9] if rule == "age_then_epoch" else [])
+    ends = {row["epochs_trained"] + row["epochs_inherited"] for row in rows.values() if row["status"] == "pruned"}
+    assert (max(ends) > 5) == (rule == "age_then_epoch")
+
+
+@pytest.mark.parametrize("rule", ["advantage", "mean_advantage", "age_then_epoch"])
+@pytest.mark.parametrize("stop_after", [12, 31])
+def test_one_trial_at_a_time_a_resumed_search_ends_as_an_uninterrupted_one(
+    tmp_path: Path, rule: str, stop_after: int
+) -> None:
+    whole = FakeTuner(gain_space(rule), tmp_path / "whole", some_diverge, concurrent=1)
+    whole.run()
+    FakeTuner(gain_space(rule), tmp_path / "parts", some_diverge, concurrent=1).run(stop_after_results=stop_after)
+    resumed = FakeTuner(gain_space(rule), tmp_path / "parts", some_diverge, concurrent=1)
+    resumed.run()
+    assert ends_and_scores(resumed) == ends_and_scores(whole)
+
+
+@pytest.mark.parametrize("rule", ["advantage", "mean_advantage", "age_then_epoch"])
+def test_recorded_results_wait_for_a_control_that_is_trained_again(tmp_path: Path, rule: str) -> None:
+    """Killed while the control trained beside the first trials: the control has lost what its snapshots have not."""
+    whole = FakeTuner(gain_space(rule), tmp_path / "whole", some_diverge, concurrent=1)
+    whole.run()
+    killed = FakeTuner(gain_space(rule), tmp_path / "parts", some_diverge, concurrent=2)
+    killed.run(stop_after_results=10)
+    assert killed.recorder.trials[CONTROL]["status"] == "running"
+    assert killed.recorder.trials[f"{EXP}-0000"]["status"] == "diverged", "and so is recorded"
+    assert killed.scheduler.scenarios[EXP].scores
+    resumed = FakeTuner(gain_space(rule), tmp_path / "parts", some_diverge, concurrent=1)
+    assert not resumed.scheduler.scenarios[EXP].scores
+    resumed.run()
+    assert ends_and_scores(resumed) == ends_and_scores(whole)
+
+
+def gain_space(rule: str) -> SearchSpace:
+    """Of one scenario, with seed 10: the first trial diverges after one epoch of stage two, at epoch 5."""
+    stopping = {"rule": rule, "grace_period": 1, "reduction_factor": 2}
+    return make_space(scenarios=SPACE["scenarios"][:1], early_stopping=stopping, seed=10)
+
+
+def some_diverge(config: RunConfig, epoch: int) -> float | None:
+    gamma = config.attention.gamma if config.attention else 0.0
+    return None if gamma > 0.7 and epoch == 5 else rising(config, epoch)
+
+
+def ends_and_scores(tuner: FakeTuner) -> tuple[Any, Any]:
+    """How each trial ended and what was compared of it, under its gamma: a trial tried again has another number."""
+    rows = {trial_id: row for trial_id, row in tuner.recorder.trials.items() if row["phase"] == "search"}
+    ends = {row["gamma"]: (row["switch_epoch"], row["status"], row["epochs_trained"]) for row in rows.values()}
+    assert len({status for _, status, _ in ends.values()}) == 3
+    scores = {
+        rung: {rows[trial_id]["gamma"]: score for trial_id, score in compared.items()}
+        for rung, compared in tuner.scheduler.scenarios[EXP].scores.items()
+    }
+    return ends, scores

@@ -175,7 +175,7 @@ def test_a_trial_that_diverges_at_once_has_a_row_without_values(tmp_path: Path) 
 
 def test_failed_trial_keeps_its_error_and_the_others_go_on(tmp_path: Path) -> None:
     tuner = FakeTuner(make_space(), tmp_path / "fake", rising)
-    tuner.run(fails=(f"{EXP}-0003",))
+    tuner.run(fails={f"{EXP}-0003": 0})
     frame = trials(tmp_path / "fake").set_index("trial_id")
     assert (frame.loc[f"{EXP}-0003", "status"], frame.loc[f"{EXP}-0003", "error"]) == ("failed", "Boom")
     assert (frame.status != "failed").sum() == len(frame) - 1

@@ -11,20 +11,25 @@ import pytest
 
 from tests.tune_runs.spaces import make
 from tune_runs.early_stopping import early_stopping
-from tune_runs.stopping_rules import ScenarioStopping
+from tune_runs.stopping_rules import Never, ScenarioStopping
 
 EPOCHS, RULES = 16, ("epoch", "age", "advantage", "mean_advantage", "age_then_epoch", "median")
+GAIN_RULES = RULES[2:]
 CONTROL = [0.5 + 0.01 * epoch for epoch in range(EPOCHS)]
 
 
 class Control:
-    """The plain control, as far as it is known."""
+    """The plain control, as far as it is known; it may have ended there."""
 
-    def __init__(self, values: Sequence[float] = CONTROL, known: int = EPOCHS) -> None:
-        self.values, self.known = values, known
+    def __init__(self, values: Sequence[float] = CONTROL, known: int = EPOCHS, ended: bool = False) -> None:
+        self.values, self.known, self.ended = values, known, ended
+        self.calls = 0
 
-    def __call__(self, epoch: int) -> float | None:
-        return self.values[epoch] if epoch < self.known else None
+    def __call__(self, epoch: int) -> float | Never | None:
+        self.calls += 1
+        if epoch < self.known:
+            return self.values[epoch]
+        return Never.COMES if self.ended else None
 
 
 def judge_of(rule: str, control: Control | None = None, mode: Any = "max", **config: Any) -> ScenarioStopping:
@@ -144,7 +149,7 @@ def test_smaller_is_better_where_the_metric_says_so(rule: str) -> None:
     assert min(larger) < 7
 
 
-@pytest.mark.parametrize("rule", ["advantage", "mean_advantage", "age_then_epoch", "median"])
+@pytest.mark.parametrize("rule", GAIN_RULES)
 def test_results_wait_for_the_control_and_are_judged_against_their_own_epoch(rule: str) -> None:
     curves = {str(n): gains(8, gain, gain / 2, gain) for n, gain in enumerate((0.1, 0.3, 0.2, 0.05, 0.4, 0.35))}
     control = Control(known=8)
@@ -160,6 +165,16 @@ def test_results_wait_for_the_control_and_are_judged_against_their_own_epoch(rul
     assert late.scores == ahead.scores
 
 
+def test_results_that_waited_are_judged_in_the_order_in_which_they_came() -> None:
+    """Not in that of their epochs: the first at a rung goes on, the second is compared with it."""
+    control = Control(known=8)
+    judge = judge_of("advantage", control)
+    assert not judge.falls_behind("good, later switch", 10, 10, CONTROL[10] + 0.3)
+    assert not judge.falls_behind("poor", 8, 8, CONTROL[8] + 0.1)
+    control.known = 11
+    assert judge.falls_behind("poor", 8, 10, CONTROL[10])
+
+
 def test_results_of_ended_trials_are_judged_too() -> None:
     control = Control(known=0)
     judge = judge_of("advantage", control)
@@ -167,6 +182,120 @@ def test_results_of_ended_trials_are_judged_too() -> None:
     control.known = EPOCHS
     assert judge.falls_behind("poor", 9, 9, gains(9, 0.1)[0])
     assert [sorted(scores) for scores in judge.scores.values()] == [["good", "poor"], ["good"], ["good"]]
+
+
+def test_rungs_by_epoch_do_not_wait_for_the_control() -> None:
+    """Those by age, which compare gains, do."""
+    control = Control(known=0)
+    judge = judge_of("age_then_epoch", control)
+    assert epochs_trained(judge, "good", 8, gains(8, 0.3)) == 8
+    assert epochs_trained(judge, "poor", 8, gains(8, 0.1)) == 5
+    assert {rung: dict(scores) for rung, scores in by_rung(judge).items()} == {
+        ("epochs", 13): {"good": pytest.approx(CONTROL[12] + 0.3), "poor": pytest.approx(CONTROL[12] + 0.1)},
+        ("epochs", 14): {"good": pytest.approx(CONTROL[13] + 0.3)},
+    }
+    control.known = 13
+    assert judge.falls_behind("late", 12, 12, CONTROL[12])
+    ages = {rung: sorted(scores) for rung, scores in by_rung(judge).items() if rung[0] != "epochs"}
+    assert ages == {("epochs since the switch", age): ["good", "poor"] for age in (1, 2, 4)}
+
+
+def test_gains_judged_late_are_those_of_their_age_alone() -> None:
+    """The best gain up to a rung by age, whatever was compared by epoch while it waited."""
+    control, ahead = Control(known=0), judge_of("age_then_epoch")
+    late = judge_of("age_then_epoch", control)
+    curves = {"rising": gains(8, 0.1, 0.2, 0.3, 0.4, 0.5), "dip": gains(8, 0.4, 0.1)}
+    for judge in (late, ahead):
+        for number, values in curves.items():
+            for epoch, value in enumerate(values, start=8):
+                judge.falls_behind(number, 8, epoch, value)
+    control.known = EPOCHS
+    late.falls_behind("rising", 8, EPOCHS - 1, 0.0)
+    assert late.scores == ahead.scores
+    assert len(ahead.scores) == 5
+
+
+@pytest.mark.parametrize("rule", ["epoch", "age"])
+def test_rules_that_compare_the_metric_never_ask_the_control(rule: str) -> None:
+    control = Control(known=0)
+    judge = judge_of(rule, control)
+    assert epochs_trained(judge, "good", 12, gains(12, 0.3)) == 4
+    assert epochs_trained(judge, "poor", 12, gains(12, 0.1)) == 1
+    assert control.calls == 0
+
+
+@pytest.mark.parametrize("rule", GAIN_RULES)
+def test_a_gain_over_a_control_that_ended_is_not_compared(rule: str) -> None:
+    """Its trial goes on there; rungs before the end, and those by epoch, compare as ever."""
+    control = Control(known=10)
+    judge = judge_of(rule, control)
+    for n in range(4):
+        assert epochs_trained(judge, str(n), 9, gains(9, 0.3 + n)) == 7
+    assert {at for unit, at in by_rung(judge) if unit != "epochs"} == {1}
+    control.ended = True
+    assert epochs_trained(judge, "poor but late", 10, gains(10, 0.0)) == (3 if rule == "age_then_epoch" else 6)
+    assert epochs_trained(judge, "poor", 9, gains(9, 0.0)) == 1
+    assert {at for unit, at in by_rung(judge) if unit != "epochs"} == {1}
+
+
+@pytest.mark.parametrize("rule", GAIN_RULES)
+@pytest.mark.parametrize("at_end", [0, 8, 9, 11])
+def test_replayed_results_leave_the_same_scores_where_the_control_ended(rule: str, at_end: int) -> None:
+    """Whether they had waited for it or came after."""
+    control = Control(known=0)
+    judge = judge_of(rule, control)
+    curves = {str(n): (8 + n % 5, gains(8 + n % 5, gain, gain / 2)) for n, gain in enumerate((0.1, 0.3, 0.2, 0.05))}
+    done = {}
+    for number, (switch, values) in curves.items():
+        done[number] = epochs_trained(judge, number, switch, values)
+        control.known = min(at_end, control.known + 6)
+        control.ended = number == "2"
+    for first in (list(curves), list(reversed(curves))):
+        again = judge_of(rule, Control(known=at_end, ended=True))
+        for number in first:
+            switch, values = curves[number]
+            for epoch, value in enumerate(values[: done[number]], start=switch):
+                again.falls_behind(number, switch, epoch, value)
+        assert again.scores == judge.scores
+
+
+def test_waiting_results_cost_no_more_the_more_of_them_there_are() -> None:
+    control = Control(known=8)
+    judge = judge_of("advantage", control)
+    reports = 0
+    for n in range(100):
+        reports += epochs_trained(judge, str(n), 8, gains(8, 0.1))
+    assert reports == 800
+    assert control.calls == reports
+    control.known, control.calls = 10, 0
+    judge.falls_behind("0", 8, EPOCHS - 1, 0.0)
+    assert control.calls == 3, "epochs 8 and 9, and 10, which is not known"
+    assert {at: len(scores) for (_, at), scores in by_rung(judge).items()} == {1: 100, 2: 100}
+
+
+@pytest.mark.parametrize(
+    ("rule", "later_rung", "last"),
+    [("advantage", ("epochs since the switch", 2), 9), ("age_then_epoch", ("epochs", 13), 12)],
+)
+def test_what_is_judged_late_stops_no_trial_that_was_among_the_best_at_a_later_rung(
+    rule: str, later_rung: tuple[str, int], last: int
+) -> None:
+    """Else it might be stopped for the earlier rung, and all others for being behind it at the later one."""
+    control = Control(known=8)
+    judge = judge_of(rule, control)
+    for number, amounts in (("first", (0.3, 0.1)), ("at last", (0.1, 0.5))):
+        before, at_last = amounts
+        values = gains(8, *[before] * (last - 8), at_last)
+        assert not any(judge.falls_behind(number, 8, epoch, values[epoch - 8]) for epoch in range(8, last + 1))
+    control.known = last + 1
+    assert not judge.falls_behind("at last", 8, last + 1, CONTROL[last + 1] + 0.5)
+    earlier, later = by_rung(judge)["epochs since the switch", 1], by_rung(judge)[later_rung]
+    assert earlier["at last"] < earlier["first"]
+    assert later["at last"] > later["first"]
+
+
+def by_rung(judge: ScenarioStopping) -> dict[tuple[str, int], dict[str, float]]:
+    return {(rung.unit, rung.at): scores for rung, scores in judge.scores.items()}
 
 
 def test_a_mean_never_leaves_out_an_epoch_that_waits() -> None:

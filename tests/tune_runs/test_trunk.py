@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from absgd.datasets import Splits, load_splits
 from absgd.errors import UserError
 from absgd.training import Trainer
 from tune_runs.plan import TrunkUse
-from tune_runs.trunk import Snapshot, Trunk, begin, leave, trunk_identity
+from tune_runs.reports import DIVERGED, EARLIER, NOTES
+from tune_runs.trainable import reports
+from tune_runs.trunk import Snapshot, Trunk, TrunkRun, are_left, trunk_identity, trunk_of
 
 CONFIG = RunConfig.from_dict(
     {
@@ -28,6 +31,7 @@ CONFIG = RunConfig.from_dict(
     }
 )
 DATA = "f" * 64
+CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -38,29 +42,31 @@ def splits() -> Splits:
 @pytest.fixture(scope="module")
 def trained(splits: Splits, tmp_path_factory: pytest.TempPathFactory) -> Trunk:
     """A trunk with snapshots after 2 and 3 epochs."""
-    trunk = Trunk(tmp_path_factory.mktemp("trunk"), trunk_identity(CONFIG, DATA))
-    trainer, rows = Trainer(CONFIG.stage_one(), splits), []
-    for record in trainer.epochs():
-        rows.append({**dataclasses.asdict(record), "origin": "here"})
-        leave(trainer, use_of(trunk, save_at=(2, 3)), rows)
-    return trunk
+    use = use_in(tmp_path_factory.mktemp("trunks"), save_at=(2, 3))
+    for _ in reports(Trainer(CONFIG.stage_one(), splits), use):
+        pass
+    return trunk_of(use, CPU)
 
 
 @pytest.fixture
 def trunk(trained: Trunk, tmp_path: Path) -> Trunk:
     """A copy that a test may damage."""
-    for epoch in trained.epochs():
-        (tmp_path / trained.path(epoch).name).write_bytes(trained.path(epoch).read_bytes())
-    return Trunk(tmp_path, trained.identity)
+    copy = Trunk(tmp_path / trained.folder.name, trained.identity)
+    shutil.copytree(trained.folder, copy.folder)
+    return copy
 
 
-def use_of(trunk: Trunk, start_at: int = 0, save_at: tuple[int, ...] = ()) -> TrunkUse:
-    return TrunkUse(str(trunk.folder), trunk.identity, start_at, save_at, "here")
+def use_in(folder: Path, start_at: int = 0, save_at: tuple[int, ...] = (), origin: str = "here") -> TrunkUse:
+    return TrunkUse(str(folder), CONFIG.stage_one_key(), DATA, start_at, save_at, origin)
+
+
+def use_of(trunk: Trunk, start_at: int = 0, save_at: tuple[int, ...] = (), origin: str = "here") -> TrunkUse:
+    return use_in(trunk.folder.parent, start_at, save_at, origin)
 
 
 def values(records: Any) -> list[dict[str, Any]]:
     """Records without what a clock says."""
-    clocks = ("train_s", "val_s", "images_per_s", "origin")
+    clocks = ("train_s", "val_s", "images_per_s", "inherited")
     rows = [record if isinstance(record, dict) else dataclasses.asdict(record) for record in records]
     return [{key: value for key, value in row.items() if key not in clocks} for row in rows]
 
@@ -76,7 +82,8 @@ def test_run_from_any_snapshot_before_the_switch_equals_one_from_scratch(
 ) -> None:
     scratch = values(Trainer(CONFIG, splits).epochs())
     forked = Trainer(CONFIG, splits)
-    rows, notes = begin(forked, use_of(trained, start_at))
+    rows, notes = TrunkRun(forked, use_of(trained, start_at)).begin()
+    assert all(row["inherited"] for row in rows)
     assert len(rows) == {0: 0, 1: 0, 2: 2, 3: 3}[start_at]
     assert notes == (["starts from epoch 0 instead of 1"] if start_at == 1 else [])
     assert values([*rows, *forked.epochs()]) == scratch
@@ -87,9 +94,10 @@ def test_damaged_snapshot_is_named_and_an_earlier_one_used(trunk: Trunk, splits:
     content[len(content) // 2] ^= 1
     trunk.path(3).write_bytes(content)
     trainer = Trainer(CONFIG, splits)
-    rows, notes = begin(trainer, use_of(trunk, 3))
+    rows, notes = TrunkRun(trainer, use_of(trunk, 3)).begin()
     assert (len(rows), trainer.next_epoch) == (2, 2)
     assert "epoch-0003.pt is damaged" in notes[0]
+    assert notes[0].endswith(": trained again")
     assert notes[1] == "starts from epoch 2 instead of 3"
     assert values([*rows, *trainer.epochs()]) == values(Trainer(CONFIG, splits).epochs())
 
@@ -99,17 +107,29 @@ def test_damaged_snapshot_is_named_and_an_earlier_one_used(trunk: Trunk, splits:
     [
         ("data", "of another data set"),
         ("stage_one", "of another stage one"),
+        ("absgd", "of another version of absgd-tune"),
         ("torch", "of another version of torch"),
+        ("hardware", "of another kind of processor"),
         ("format", "of another format"),
     ],
 )
 def test_foreign_snapshot_is_named_and_never_used(trunk: Trunk, splits: Splits, field: str, message: str) -> None:
     foreign = Trunk(trunk.folder, {**trunk.identity, field: "other"})
-    with pytest.raises(UserError, match=f"epoch-0003.pt is {message}: expected other, got"):
-        foreign.load(3)
+    for epoch in (2, 3):
+        foreign.save(epoch, trunk.load(epoch))
+    with pytest.raises(UserError, match=f"epoch-0003.pt is {message}: expected .*, got other"):
+        trunk.load(3)
     trainer = Trainer(CONFIG, splits)
-    rows, notes = begin(trainer, use_of(foreign, 3))
+    rows, notes = TrunkRun(trainer, use_of(trunk, 3)).begin()
     assert (rows, trainer.next_epoch, len(notes)) == ([], 0, 3)
+
+
+def test_trunks_of_different_identity_lie_apart(tmp_path: Path) -> None:
+    use = use_in(tmp_path)
+    others = (dataclasses.replace(use, data="0" * 64), dataclasses.replace(use, stage_one="0" * 16))
+    folders = {trunk_of(one, CPU).folder for one in (use, *others)} | {trunk_of(use, torch.device("cuda")).folder}
+    assert len(folders) == 4
+    assert trunk_of(dataclasses.replace(use, start_at=3, origin="other"), CPU) == trunk_of(use, CPU)
 
 
 def test_snapshot_under_another_epochs_name_is_refused(trunk: Trunk) -> None:
@@ -133,7 +153,7 @@ def test_other_files_in_the_folder_are_left_alone(trunk: Trunk) -> None:
 
 
 def test_missing_folder_means_from_scratch(splits: Splits, tmp_path: Path) -> None:
-    rows, notes = begin(Trainer(CONFIG, splits), use_of(Trunk(tmp_path / "none", trunk_identity(CONFIG, DATA)), 3))
+    rows, notes = TrunkRun(Trainer(CONFIG, splits), use_in(tmp_path / "none", start_at=3)).begin()
     assert (rows, notes) == ([], ["starts from epoch 0 instead of 3"])
 
 
@@ -144,13 +164,54 @@ def test_full_disk_is_said_and_training_goes_on(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("tune_runs.trunk.save_checkpoint", full)
-    trunk = Trunk(tmp_path / "trunk", trunk_identity(CONFIG, DATA))
-    trainer = Trainer(CONFIG.stage_one(), splits)
-    next(trainer.epochs())
-    problem = leave(trainer, use_of(trunk, save_at=(1,)), [{}])
-    assert problem is not None
-    assert "epoch-0001.pt: No space left on device" in problem
-    assert trunk.epochs() == []
+    use = use_in(tmp_path, save_at=(1, 2, 3, 4))
+    said = [report[NOTES] for report in reports(Trainer(CONFIG.stage_one(), splits), use)]
+    assert said[1:] == [[], [], [], []], "once"
+    assert "epoch-0001.pt: No space left on device: trials train what they find no snapshot of" in said[0][0]
+    assert trunk_of(use, CPU).epochs() == []
+
+
+def test_control_goes_on_from_before_the_first_snapshot_it_has_to_make(trunk: Trunk, splits: Splits) -> None:
+    whole = values(Trainer(CONFIG.stage_one(), splits).epochs())
+    trunk.path(2).unlink()
+    first, *others = reports(Trainer(CONFIG.stage_one(), splits), use_of(trunk, save_at=(2, 3)))
+    assert (first[EARLIER], first["epoch"]) == ([], 0)
+    assert [one["epoch"] for one in others] == [1, 2, 3, 4]
+    assert trunk.epochs() == [2, 3]
+    first, *others = reports(Trainer(CONFIG.stage_one(), splits), use_of(trunk, save_at=(2, 3, 5)))
+    assert [row["epoch"] for row in first[EARLIER]] == [0, 1, 2]
+    assert values([*first[EARLIER], *(without_keys(one) for one in (first, *others))]) == whole
+
+
+def test_control_that_has_all_reports_it_at_once(trunk: Trunk, splits: Splits) -> None:
+    use = use_of(trunk, save_at=(2, 3, 5))
+    assert len(list(reports(Trainer(CONFIG.stage_one(), splits), use))) == 2
+    for origin, is_inherited in (("here", False), ("elsewhere", True)):
+        (only,) = reports(Trainer(CONFIG.stage_one(), splits), dataclasses.replace(use, origin=origin))
+        rows = [*only[EARLIER], without_keys(only)]
+        assert [row["epoch"] for row in rows] == [0, 1, 2, 3, 4]
+        assert {row["inherited"] for row in rows} == {is_inherited}
+
+
+def test_fork_that_diverges_at_once_reports_what_came_before(trained: Trunk, splits: Splits) -> None:
+    config = CONFIG.with_values({"optimizer.lr": 1e30})
+    use = dataclasses.replace(use_of(trained, 3), stage_one=CONFIG.stage_one_key())
+    (report,) = reports(Trainer(config, splits), use)
+    assert [row["epoch"] for row in report[EARLIER]] == [0, 1, 2]
+    assert DIVERGED in report
+
+
+def test_snapshots_that_are_left_are_found_by_their_stage_one(trained: Trunk, tmp_path: Path) -> None:
+    folder, key = trained.folder.parent, CONFIG.stage_one_key()
+    assert are_left(folder, key, (2, 3))
+    assert not are_left(folder, key, (2, 3, 5))
+    assert not are_left(folder, "0" * len(key), (2, 3))
+    assert not are_left(tmp_path / "none", key, (2, 3))
+
+
+def without_keys(report: dict[str, Any]) -> dict[str, Any]:
+    """The record of a report."""
+    return {key: value for key, value in report.items() if key not in (EARLIER, NOTES)}
 
 
 def test_snapshot_keeps_the_state_of_its_epoch(trained: Trunk) -> None:
@@ -160,7 +221,7 @@ def test_snapshot_keeps_the_state_of_its_epoch(trained: Trunk) -> None:
 
 
 def test_saved_snapshot_reads_back_equal(tmp_path: Path) -> None:
-    trunk = Trunk(tmp_path / "deep" / "folder", trunk_identity(CONFIG, DATA))
+    trunk = Trunk(tmp_path / "deep" / "folder", trunk_identity("key", DATA, CPU))
     row = {"epoch": 0, "val_recall": (0.5, None), "log_u": None, "origin": "a"}
     trunk.save(1, Snapshot({"next_epoch": 1, "w": torch.arange(3.0)}, [row]))
     state, rows = trunk.load(1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 
 from absgd.config import RunConfig
@@ -38,11 +37,11 @@ def test_no_trial_starts_before_its_control_has_passed_its_switch(tmp_path: Path
     started: list[tuple[int, int]] = []
     start = tuner.recorder.start
 
-    def spy(plan: Any, earlier: Any = ()) -> None:
+    def spy(plan: Any) -> None:
         control = tuner.recorder.epochs.get(f"{EXP}-control", [])
         if plan.phase == "search":
             started.append((plan.config.attention.switch_epoch, len(control)))
-        start(plan, earlier)
+        start(plan)
 
     tuner.recorder.start = spy  # type: ignore[method-assign]
     tuner.run()
@@ -107,14 +106,14 @@ def test_control_cut_in_the_middle_goes_on_from_its_last_snapshot(tmp_path: Path
     first.run(stop_after_results=stop_after)
     second = FakeTuner(make_space(**ONE), folder, rising, concurrent=1)
     reported: list[int] = []
-    add_epoch = second.recorder.add_epoch
+    add = second.recorder.add
 
-    def spy(trial_id: str, record: Any) -> None:
+    def spy(trial_id: str, report: Any) -> None:
         if trial_id.endswith("control"):
-            reported.append(record["epoch"])
-        add_epoch(trial_id, record)
+            reported.append(report["epoch"])
+        add(trial_id, report)
 
-    second.recorder.add_epoch = spy  # type: ignore[method-assign]
+    second.recorder.add = spy  # type: ignore[method-assign]
     second.run()
     assert reported == list(range(min(stop_after, 5), 10))  # snapshots lie after 3, 4, 5 and 10 epochs
     control = trials(folder).set_index("trial_id").loc[f"{EXP}-control"]
@@ -125,7 +124,7 @@ def test_control_cut_in_the_middle_goes_on_from_its_last_snapshot(tmp_path: Path
 def test_failed_control_costs_its_trials_stage_one_only(tmp_path: Path, rule: str | None) -> None:
     space = make_space(**{**ONE, "early_stopping": {"rule": rule} if rule else None})
     tuner = FakeTuner(space, tmp_path / "fake", rising)
-    tuner.run(fails=(f"{EXP}-control",))
+    tuner.run(fails={f"{EXP}-control": 0})
     frame = trials(tmp_path / "fake").set_index("trial_id")
     assert frame.loc[f"{EXP}-control", "status"] == "failed"
     search = frame.query("phase == 'search'")
@@ -154,28 +153,108 @@ def test_trunks_in_a_shared_folder_serve_a_second_search(tmp_path: Path) -> None
     assert second.metric_last.notna().all()
 
 
-def test_snapshot_that_vanished_is_made_up_for(tmp_path: Path) -> None:
+def test_snapshot_that_vanishes_is_made_up_for(tmp_path: Path) -> None:
+    folder = tmp_path / "fake"
+    tuner = FakeTuner(make_space(**ONE), folder, rising, concurrent=1)
+    for number, _ in enumerate(tuner.results({})):
+        if number == 12:
+            snapshot(folder, 5).unlink()
+    late = trials(folder).query("phase == 'search' and switch_epoch == 5")
+    made_up_for = late[late.epochs_inherited == 4]
+    assert len(made_up_for) > 0
+    assert (made_up_for.epochs_trained == 6).all()
+    assert "starts from epoch 4 instead of 5" in tuner.notes
+    assert are_whole(folder)
+
+
+def test_snapshot_that_vanished_before_a_resume_is_made_again(tmp_path: Path) -> None:
+    folder = tmp_path / "fake"
+    FakeTuner(make_space(**ONE), folder, rising, concurrent=1).run(stop_after_results=12)
+    snapshot(folder, 5).unlink()
+    FakeTuner(make_space(**ONE), folder, rising, concurrent=1).run()
+    frame = trials(folder)
+    assert snapshot(folder, 5).exists()
+    assert (frame.epochs_inherited == frame.switch_epoch.fillna(0)).all()
+    assert are_whole(folder)
+
+
+@pytest.mark.parametrize("kind", ["damaged", "foreign"])
+def test_unusable_snapshot_is_named_and_made_again(tmp_path: Path, kind: str) -> None:
+    FakeTuner(make_space(**ONE), tmp_path / "first", rising, trunks=tmp_path / "trunks").run()
+    unusable = snapshot(tmp_path, 4)
+    if kind == "damaged":
+        unusable.write_bytes(unusable.read_bytes()[:-1])
+    else:
+        unusable.write_bytes(snapshot(tmp_path, 3).read_bytes())
+    second = FakeTuner(make_space(**ONE), tmp_path / "second", rising, trunks=tmp_path / "trunks")
+    second.run()
+    (note,) = second.notes
+    assert str(unusable) in note
+    assert note.endswith(": trained again")
+    control = trials(tmp_path / "second").query("phase == 'control'").iloc[0]
+    assert (control.epochs_inherited, control.epochs_trained) == (3, 7)
+
+
+def test_trials_may_fork_behind_the_end_of_a_control_that_failed(tmp_path: Path) -> None:
+    """Snapshots of another search: the failed control itself has three epochs, its trials' records all ten."""
+    trunks = tmp_path / "trunks"
+    FakeTuner(make_space(**ONE), tmp_path / "first", rising, trunks=trunks).run()
+    snapshot(tmp_path, 3).unlink()
+    second = FakeTuner(make_space(**ONE), tmp_path / "second", rising, trunks=trunks)
+    second.run(fails={f"{EXP}-control": 3})
+    frame = trials(tmp_path / "second")
+    control, search = frame.query("phase == 'control'").iloc[0], frame.query("phase == 'search'")
+    assert (control.status, control.epochs_trained) == ("failed", 3)
+    assert set(search.status) == {"completed"}
+    assert (search.epochs_inherited == search.switch_epoch).all()
+    whole = epochs(tmp_path / "second").query("trial_id != @control.trial_id")
+    assert whole.groupby("trial_id").epoch.apply(list).map(lambda found: found == list(range(10))).all()
+
+
+def test_failed_control_is_tried_again_by_a_resume(tmp_path: Path) -> None:
     folder = tmp_path / "fake"
     first = FakeTuner(make_space(**ONE), folder, rising, concurrent=1)
-    first.run(stop_after_results=12)
-    for file in folder.rglob("epoch-0005.pt"):
-        file.unlink()
-    FakeTuner(make_space(**ONE), folder, rising, concurrent=1).run()
-    frame = trials(folder).query("phase == 'search' and switch_epoch == 5")
-    late = frame[frame.epochs_inherited == 4]
-    assert len(late) > 0
-    assert (late.epochs_trained == 6).all()
-    whole = epochs(folder).groupby("trial_id").epoch.apply(list)
-    assert whole.map(lambda found: found == list(range(10))).all()
+    for number, _ in enumerate(first.results({f"{EXP}-control": 4})):
+        if number == 10:
+            break
+    second = FakeTuner(make_space(**ONE), folder, rising, concurrent=1)
+    second.run()
+    frame = trials(folder).set_index("trial_id")
+    control = frame.loc[f"{EXP}-control"]
+    assert (control.status, control.epochs_trained) == ("completed", 10)
+    later = frame[(frame.phase == "search") & (frame.number > 3)]
+    assert (later.epochs_inherited == later.switch_epoch).all()
 
 
-def test_epoch_that_is_trained_again_replaces_its_row(tmp_path: Path) -> None:
-    tuner = FakeTuner(make_space(**ONE), tmp_path / "fake", rising)
+def test_searches_at_the_same_time_share_a_trunk_also_when_one_is_killed(tmp_path: Path) -> None:
+    tuners = [
+        FakeTuner(make_space(**{**ONE, "seed": seed}), tmp_path / name, rising, trunks=tmp_path / "trunks")
+        for seed, name in enumerate(("killed", "whole"))
+    ]
+    killed, whole = (tuner.results({}) for tuner in tuners)
+    for number, _ in enumerate(whole):
+        if number < 9:
+            next(killed)
+    frame = trials(tmp_path / "whole")
+    assert set(frame.status) == {"completed"}
+    assert (frame.epochs_inherited == frame.switch_epoch.fillna(0)).all()
+    assert are_whole(tmp_path / "whole")
+    assert not tuners[1].notes
+
+
+def test_images_are_fingerprinted_once_for_a_scenario(tmp_path: Path) -> None:
+    tuner = FakeTuner(make_space(early_stopping=None), tmp_path / "fake", rising)
     tuner.run()
-    recorder, trial_id = tuner.recorder, f"{EXP}-0000"
-    again = {**recorder.epochs[trial_id][7], "val_accuracy": 0.123}
-    recorder.add_epoch(trial_id, again)
-    recorder.flush()
-    rows = pd.read_parquet(tmp_path / "fake" / "epochs.parquet").query("trial_id == @trial_id")
-    assert list(rows.epoch) == list(range(8))
-    assert rows.val_accuracy.iloc[-1] == 0.123
+    assert tuner.fingerprints == 2
+
+
+def snapshot(folder: Path, epoch: int) -> Path:
+    """The file of the one trunk below a folder."""
+    (trunk,) = folder.rglob("trunks/*/")
+    return trunk / f"epoch-{epoch:04d}.pt"
+
+
+def are_whole(folder: Path) -> bool:
+    """Whether every trial has a record of each epoch, in order."""
+    found = epochs(folder).groupby("trial_id").epoch.apply(list)
+    return bool(found.map(lambda row: row == list(range(10))).all())

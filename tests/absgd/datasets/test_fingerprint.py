@@ -44,20 +44,14 @@ def with_part(splits: Splits, part: str, images: Images | ImageFiles) -> Splits:
     return dataclasses.replace(splits, **{part: images})  # type: ignore[arg-type]
 
 
-def weights_config(path: Path) -> RunConfig:
-    """A network that starts from a file. Nothing here builds it: the images may be of any kind."""
-    model = {"model.name": "resnet18", "model.weights": str(path)}
-    return dataset_config("cifar10", **model)
-
-
 def test_fingerprint_is_64_hex_digits_and_the_same_in_every_process(config: RunConfig, digits: Splits) -> None:
-    first = fingerprint(config, digits)
+    first = fingerprint(digits)
     assert len(bytes.fromhex(first)) == 32
     code = (
         "from absgd.datasets import fingerprint, load_splits\n"
         "from tests.contracts.datasets import dataset_config\n"
         "config = dataset_config('digits')\n"
-        "print(fingerprint(config, load_splits(config)))"
+        "print(fingerprint(load_splits(config)))"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "7"}
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
@@ -66,17 +60,17 @@ def test_fingerprint_is_64_hex_digits_and_the_same_in_every_process(config: RunC
 
 def test_fingerprint_does_not_follow_what_is_no_data(config: RunConfig, digits: Splits) -> None:
     other = config.with_values({"seeds.train": 4, "optimizer.lr": 0.3, "epochs": 7, "data.workers": 1})
-    assert fingerprint(other, digits) == fingerprint(config, digits)
+    assert fingerprint(load_splits(other)) == fingerprint(digits)
 
 
 def test_fingerprint_follows_the_split(config: RunConfig, digits: Splits) -> None:
     for values in ({"seeds.data": 1}, {"data.val_per_class": 4}, {"noise.type": "symmetric", "noise.rate": 0.1}):
         other = config.with_values(values)
-        assert fingerprint(other, load_splits(other)) != fingerprint(config, digits)
-    assert fingerprint(config, dataclasses.replace(digits, hash="0" * 64)) != fingerprint(config, digits)
+        assert fingerprint(load_splits(other)) != fingerprint(digits)
+    assert fingerprint(dataclasses.replace(digits, hash="0" * 64)) != fingerprint(digits)
     changed_N = digits.changed_N.copy()
     changed_N[-1] = True
-    assert fingerprint(config, dataclasses.replace(digits, changed_N=changed_N)) != fingerprint(config, digits)
+    assert fingerprint(dataclasses.replace(digits, changed_N=changed_N)) != fingerprint(digits)
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -88,7 +82,7 @@ def test_fingerprint_follows_one_value_of_one_pixel(
     pixels_NCHW = images.images_NCHW.copy()
     pixels_NCHW[position, 0, 3, 3] ^= 1
     other = with_part(digits, part, dataclasses.replace(images, images_NCHW=pixels_NCHW))
-    assert fingerprint(config, other) != fingerprint(config, digits)
+    assert fingerprint(other) != fingerprint(digits)
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -99,19 +93,19 @@ def test_fingerprint_follows_one_label_even_where_the_split_hash_does_not(
     labels_N = images.labels_N.copy()
     labels_N[-1] = (labels_N[-1] + 1) % 10
     other = with_part(digits, part, dataclasses.replace(images, labels_N=labels_N))
-    assert fingerprint(config, other) != fingerprint(config, digits)
+    assert fingerprint(other) != fingerprint(digits)
 
 
 def test_fingerprint_follows_the_shape(config: RunConfig, digits: Splits) -> None:
     images: Any = digits.train
     flat = dataclasses.replace(images, images_NCHW=images.images_NCHW.reshape(len(images), 1, 4, 16))
-    assert fingerprint(config, with_part(digits, "train", flat)) != fingerprint(config, digits)
+    assert fingerprint(with_part(digits, "train", flat)) != fingerprint(digits)
 
 
 def test_fingerprint_follows_the_order(config: RunConfig, digits: Splits) -> None:
     images = digits.train
     other = with_part(digits, "train", images.take(np.arange(len(images))[::-1]))
-    assert fingerprint(config, other) != fingerprint(config, digits)
+    assert fingerprint(other) != fingerprint(digits)
 
 
 def test_fingerprint_of_images_in_memory_does_not_follow_the_place(tmp_path: Path) -> None:
@@ -119,14 +113,14 @@ def test_fingerprint_of_images_in_memory_does_not_follow_the_place(tmp_path: Pat
         dataset_config("fashion_mnist", write_fashion_mnist(tmp_path / name, per_class=5, gz=gz))
         for name, gz in (("packed", True), ("plain", False))
     )
-    assert fingerprint(packed, load_splits(packed)) == fingerprint(plain, load_splits(plain))
+    assert fingerprint(load_splits(packed)) == fingerprint(load_splits(plain))
 
 
 def test_fingerprint_takes_arrays_that_no_one_may_write(config: RunConfig, digits: Splits) -> None:
     images: Any = digits.train
     frozen = images.take(np.arange(len(images)))
     frozen.images_NCHW.flags.writeable = frozen.labels_N.flags.writeable = False
-    assert fingerprint(config, with_part(digits, "train", frozen)) == fingerprint(config, digits)
+    assert fingerprint(with_part(digits, "train", frozen)) == fingerprint(digits)
 
 
 def test_fingerprint_does_not_copy_the_images(config: RunConfig, digits: Splits) -> None:
@@ -134,7 +128,7 @@ def test_fingerprint_does_not_copy_the_images(config: RunConfig, digits: Splits)
     splits = dataclasses.replace(digits, train=images, changed_N=np.zeros(20_000, dtype=np.bool_))
     tracemalloc.start()
     try:
-        fingerprint(config, splits)
+        fingerprint(splits)
         assert tracemalloc.get_traced_memory()[1] < images.labels_N.nbytes
     finally:
         tracemalloc.stop()
@@ -144,11 +138,9 @@ def test_fingerprint_follows_the_content_of_the_weights_and_not_their_path(tmp_p
     (tmp_path / "first.pth").write_bytes(bytes(3000))
     (tmp_path / "copy.pth").write_bytes(bytes(3000))
     (tmp_path / "other.pth").write_bytes(bytes(2999) + b"\1")
-    first, copy, other = (
-        fingerprint(weights_config(tmp_path / name), digits) for name in ("first.pth", "copy.pth", "other.pth")
-    )
+    first, copy, other = (fingerprint(digits, str(tmp_path / name)) for name in ("first.pth", "copy.pth", "other.pth"))
     assert first == copy
-    assert len({first, other, fingerprint(dataset_config("digits"), digits)}) == 3
+    assert len({first, other, fingerprint(digits)}) == 3
 
 
 def test_fingerprint_of_weights_in_the_home_folder(
@@ -156,73 +148,72 @@ def test_fingerprint_of_weights_in_the_home_folder(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "w.pth").write_bytes(b"weights")
-    in_home, whole = weights_config(Path("~/w.pth")), weights_config(tmp_path / "w.pth")
-    assert fingerprint(in_home, digits) == fingerprint(whole, digits)
+    assert fingerprint(digits, "~/w.pth") == fingerprint(digits, str(tmp_path / "w.pth"))
 
 
 def test_fingerprint_names_weights_that_cannot_be_read(tmp_path: Path, digits: Splits) -> None:
     with pytest.raises(UserError, match=r"cannot read the weights: No such file .*absent.pth: model.weights\)"):
-        fingerprint(weights_config(tmp_path / "absent.pth"), digits)
+        fingerprint(digits, str(tmp_path / "absent.pth"))
     with pytest.raises(UserError, match="cannot read the weights: Is a directory"):
-        fingerprint(weights_config(tmp_path), digits)
+        fingerprint(digits, str(tmp_path))
 
 
 def test_fingerprint_of_files_left_alone_is_the_same_under_another_name_of_their_folder(
     on_disk: RunConfig, tmp_path: Path
 ) -> None:
-    first = fingerprint(on_disk, load_splits(on_disk))
+    first = fingerprint(load_splits(on_disk))
     Path(str(on_disk.data.root)).rename(tmp_path / "moved")
     moved = on_disk.with_values({"data.root": str(tmp_path / "moved")})
-    assert fingerprint(moved, load_splits(moved)) == first
+    assert fingerprint(load_splits(moved)) == first
 
 
 @pytest.mark.parametrize("part", PARTS)
 def test_fingerprint_follows_a_touched_file_and_one_of_another_size(on_disk: RunConfig, part: str) -> None:
     splits = load_splits(on_disk)
-    first = fingerprint(on_disk, splits)
+    first = fingerprint(splits)
     path = getattr(splits, part).path(1)
     before = path.stat()
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1000))
-    assert fingerprint(on_disk, splits) != first
+    assert fingerprint(splits) != first
     path.write_bytes(path.read_bytes() + b"\0")
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert fingerprint(on_disk, splits) != first
+    assert fingerprint(splits) != first
 
 
 def test_fingerprint_of_a_copy_is_another_unless_it_keeps_the_times(on_disk: RunConfig, tmp_path: Path) -> None:
-    first = fingerprint(on_disk, load_splits(on_disk))
+    first = fingerprint(load_splits(on_disk))
     for name, copy in (("kept", shutil.copy2), ("new", shutil.copyfile)):
         shutil.copytree(str(on_disk.data.root), tmp_path / name, copy_function=copy)
         config = on_disk.with_values({"data.root": str(tmp_path / name)})
-        assert (fingerprint(config, load_splits(config)) == first) == (name == "kept")
+        assert (fingerprint(load_splits(config)) == first) == (name == "kept")
 
 
 def test_fingerprint_follows_paths_and_order_of_files(on_disk: RunConfig) -> None:
     splits = load_splits(on_disk)
-    first = fingerprint(on_disk, splits)
+    first = fingerprint(splits)
     images: Any = splits.train
     swapped = images.take(np.array([1, 0, *range(2, len(images))]), images.labels_N)
-    assert fingerprint(on_disk, with_part(splits, "train", swapped)) != first
-    assert fingerprint(on_disk, with_part(splits, "train", splits.val)) != first
+    assert fingerprint(with_part(splits, "train", swapped)) != first
+    assert fingerprint(with_part(splits, "train", splits.val)) != first
 
 
 def test_fingerprint_does_not_follow_files_outside_the_splits(on_disk: RunConfig) -> None:
     config = on_disk.with_values({"data.n_max": 2})
     splits = load_splits(config)
-    first = fingerprint(config, splits)
+    first = fingerprint(splits)
     used = {images.path(position) for images in (splits.train, splits.val) for position in range(len(images))}  # type: ignore[union-attr]
     unused = [path for path in Path(str(config.data.root)).rglob("*.*") if path not in used]
     assert unused
     for path in unused:
         os.utime(path, ns=(1, 1))
-    assert fingerprint(config, splits) == first
+    assert fingerprint(splits) == first
 
 
 def test_fingerprint_asks_about_all_files_of_many_chunks(on_disk: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     splits = load_splits(on_disk)
-    whole = fingerprint(on_disk, splits)
+    whole = fingerprint(splits)
     monkeypatch.setattr(sys.modules["absgd.datasets.fingerprint"], "CHUNK", 2)
-    assert fingerprint(on_disk, splits) == whole
+    assert fingerprint(splits) == whole
 
 
 def test_fingerprint_names_an_image_that_is_gone(on_disk: RunConfig) -> None:
@@ -230,4 +221,4 @@ def test_fingerprint_names_an_image_that_is_gone(on_disk: RunConfig) -> None:
     images: Any = splits.val
     images.path(2).unlink()
     with pytest.raises(UserError, match=rf"gone, No such file or directory: {images.path(2)}.*data.on_bad_image"):
-        fingerprint(on_disk, splits)
+        fingerprint(splits)

@@ -31,8 +31,8 @@ STATE = {
     "milestones": (160, 180),
     "nested": [[0.1, [float("-inf"), True]], (), {"group": [{"lr": 1e-3, "params": [0, 1]}]}],
 }
-NOT_OURS = "checkpoint .*c.pt is not one of absgd-train"
-DAMAGED = r"checkpoint .*c.pt is damaged.*: delete it to start this run again"
+NOT_OURS = "checkpoint .*c.pt is none of absgd-tune"
+DAMAGED = r"checkpoint .*c.pt is damaged, or of an older version"
 COMMENT_BYTES = 7 + 64
 END_BYTES = 22
 
@@ -179,9 +179,9 @@ class _Bomb:
     [
         (lambda: saved({"model": _Bomb()}), "damaged"),
         (lambda: pickle.dumps(_Bomb()), "damaged"),
-        (lambda: with_checksum(saved({"model": _Bomb()})), "not one of absgd-train"),
-        (lambda: with_checksum(pickle.dumps(_Bomb())), "not one of absgd-train"),
-        (lambda: with_checksum(pickle.dumps(_Bomb()) + saved({})), "not one of absgd-train"),
+        (lambda: with_checksum(saved({"model": _Bomb()})), "none of absgd-tune"),
+        (lambda: with_checksum(pickle.dumps(_Bomb())), "none of absgd-tune"),
+        (lambda: with_checksum(pickle.dumps(_Bomb()) + saved({})), "none of absgd-tune"),
     ],
     ids=["archive", "pickle", "archive, checksum forged", "pickle, checksum forged", "both, checksum forged"],
 )

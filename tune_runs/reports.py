@@ -1,0 +1,28 @@
+"""What a trial's process reports to the driver: the record of each epoch, and beside it what these keys hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from absgd.records import Status
+
+DIVERGED = "diverged"
+"""Of the one report that is no epoch: why the loss was no longer finite."""
+EARLIER = "earlier"
+"""Of the first report: records of the epochs before it, from a snapshot, each with `inherited`."""
+INHERITED = "inherited"
+"""Of a record: whether another run than the one that reports it trained the epoch; absent: no."""
+NOTES = "notes"
+"""What there is to say to the user, as sentences."""
+
+
+def end_status(last_report: Mapping[str, Any] | None, epochs: int) -> Status:
+    """Status of a trial that ended without an error; stopped before its last epoch, it was pruned.
+
+    >>> end_status({"epoch": 15}, epochs=16), end_status({"epoch": 12}, epochs=16)
+    ('completed', 'pruned')
+    """
+    if last_report and DIVERGED in last_report:
+        return "diverged"
+    return "completed" if last_report and last_report.get("epoch") == epochs - 1 else "pruned"
