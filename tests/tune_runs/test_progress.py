@@ -37,24 +37,23 @@ def text(console: Console) -> str:
 
 
 def progress_of(tuner: FakeTuner, name: str = EXP) -> ScenarioProgress:
-    shared = {scenario.name: sharing(tuner.space, scenario) for scenario in tuner.space.scenario_list}
-    return scenario_progress(tuner.space, tuner.recorder, name, shared[name])
+    (scenario,) = (scenario for scenario in tuner.space.scenario_list if scenario.name == name)
+    return scenario_progress(tuner.space, tuner.recorder, name, sharing(tuner.space, scenario))
 
 
-def expected_totals(tuner: FakeTuner, fails: Mapping[str, int] | None = None) -> tuple[list[int], int]:
-    """Epochs done and left of one scenario before each result of a search, together; and those done in the end."""
-    one = progress_of(tuner)
-    totals = [one.epochs_done + one.epochs_left]
-    for _ in tuner.results(fails or {}):
-        one = progress_of(tuner)
-        totals.append(one.epochs_done + one.epochs_left)
-    assert one.epochs_left == 0
-    return totals, one.epochs_done
+def totals_along(tuner: FakeTuner, fails: Mapping[str, int] | None = None) -> tuple[list[int], int]:
+    """Epochs done and left together, before and after each result of a whole search; and those done in the end."""
+    shared = sharing(tuner.space, tuner.space.scenario_list[0])
+    along = [scenario_progress(tuner.space, tuner.recorder, EXP, shared)]
+    along += (scenario_progress(tuner.space, tuner.recorder, EXP, shared) for _ in tuner.results(fails or {}))
+    assert along[-1].epochs_left == 0
+    return [one.epochs_done + one.epochs_left for one in along], along[-1].epochs_done
 
 
-def one_scenario(search: Mapping[str, Any] | None = None, **changes: Any) -> SearchSpace:
-    changes = {"early_stopping": None, **changes}
-    return make_space(scenarios=SPACE["scenarios"][:1], search={**SPACE["search"], **(search or {})}, **changes)
+def one_scenario(search: Mapping[str, Any], **changes: Any) -> SearchSpace:
+    """Without early stopping; the control's learning rate is 0.1."""
+    parts = {"base": {**SPACE["base"], "optimizer": {"lr": 0.1}}, "search": {**SPACE["search"], **search}}
+    return make_space(**{**parts, "scenarios": SPACE["scenarios"][:1], "early_stopping": None, **changes})
 
 
 def test_states_and_epochs_add_up(halfway: FakeTuner) -> None:
@@ -78,26 +77,44 @@ def test_at_the_end_nothing_is_left(tmp_path: Path) -> None:
     assert one.best == tuner.recorder.best(EXP)
 
 
-def test_epochs_left_are_those_trained_where_nothing_is_stopped_or_drawn(tmp_path: Path) -> None:
-    space = one_scenario({"switch_epoch": {"choices": [3]}})
-    totals, done = expected_totals(FakeTuner(space, tmp_path / "fake", rising))
-    assert done == 10 + 8 * 7
+SWITCH_AT_3 = {"switch_epoch": {"choices": [3]}}
+
+
+@pytest.mark.parametrize(
+    ("search", "trial_epochs"),
+    [(SWITCH_AT_3, 7), ({**SWITCH_AT_3, "optimizer.lr": {"choices": [n / 100 for n in range(1, 17)]}}, 10)],
+    ids=["one trunk", "too many stage ones to share"],
+)
+def test_epochs_left_are_those_trained_where_it_is_known(
+    tmp_path: Path, search: dict[str, Any], trial_epochs: int
+) -> None:
+    totals, done = totals_along(FakeTuner(one_scenario(search), tmp_path / "fake", rising))
+    assert done == 10 + 8 * trial_epochs
     assert set(totals) == {done}
+
+
+def test_stage_ones_that_no_trial_has_drawn_count_no_more_in_the_end(tmp_path: Path) -> None:
+    search = {"optimizer.lr": {"choices": [0.1, 0.2]}, "switch_epoch": {"choices": [5]}}
+    tuner = FakeTuner(one_scenario(search, num_trials=3, seed=6), tmp_path / "fake", rising)
+    totals, done = totals_along(tuner)
+    assert done == 10 + 3 * 5, "all three have the control's own"
+    assert (totals[0], totals[-1]) == (done + 20, done)
 
 
 @pytest.mark.parametrize(
     "search",
     [
         {},
-        {"optimizer.lr": {"choices": [0.1, 0.2]}},  # the control's own among them
-        {"optimizer.lr": {"choices": [0.05, 0.2, 0.3]}},  # and apart
-        {"optimizer.lr": {"choices": [0.05]}},
+        {**SWITCH_AT_3, "optimizer.lr": {"choices": [0.1, 0.2]}},  # the control's own among them
+        {**SWITCH_AT_3, "optimizer.lr": {"choices": [0.05, 0.2, 0.3]}},  # and apart
+        {**SWITCH_AT_3, "optimizer.lr": {"choices": [0.05]}},
         {"optimizer.lr": {"low": 0.05, "high": 0.2}},
         {"switch_epoch": {"choices": [0, 5]}},
     ],
 )
 def test_no_more_epochs_are_trained_than_are_said_to_be_left(tmp_path: Path, search: dict[str, Any]) -> None:
-    totals, done = expected_totals(FakeTuner(one_scenario(search), tmp_path / "fake", rising, concurrent=3))
+    space = one_scenario(search, seed=1)  # with which every learning rate is drawn
+    totals, done = totals_along(FakeTuner(space, tmp_path / "fake", rising, concurrent=3))
     assert min(totals) >= done
 
 
@@ -106,16 +123,16 @@ def test_trials_of_a_control_that_failed_before_their_switch_may_train_all_epoch
     tmp_path: Path, num_epochs: int
 ) -> None:
     tuner = FakeTuner(one_scenario({"switch_epoch": {"choices": [5]}}), tmp_path / "fake", rising, concurrent=1)
-    totals, done = expected_totals(tuner, {f"{EXP}-control": num_epochs})
+    totals, done = totals_along(tuner, {f"{EXP}-control": num_epochs})
     after = totals[num_epochs + 1 :]
     assert set(after) == {done}
     assert done == num_epochs + 8 * (10 if num_epochs < 5 else 5)
 
 
 def test_controls_of_stage_ones_known_are_not_counted_again(tmp_path: Path) -> None:
-    search = {"optimizer.lr": {"choices": [0.1, 0.2]}, "switch_epoch": {"choices": [3]}}
+    search = {**SWITCH_AT_3, "optimizer.lr": {"choices": [0.1, 0.2]}}
     tuner = FakeTuner(one_scenario(search), tmp_path / "fake", rising, concurrent=3)
-    totals, done = expected_totals(tuner)
+    totals, done = totals_along(tuner)
     assert done == 2 * 10 + 8 * 7
     assert totals[0] == done + 10, "whether the scenario's own control serves trials is not known yet"
     assert totals[-30:] == [done] * 30
@@ -147,7 +164,7 @@ def test_time_left_counts_no_epochs_that_this_session_has_not_trained(
     halfway: FakeTuner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A resumed control takes over many at once, and a trial that diverges reports none."""
-    seconds = iter([0.0, 60.0, 60.0])
+    seconds = iter([0.0])
     monkeypatch.setattr("tune_runs.progress.time", SimpleNamespace(monotonic=lambda: next(seconds, 60.0)))
     console = terminal()
     progress = ProgressCallback(halfway.space, halfway.recorder, console)

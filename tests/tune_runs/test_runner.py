@@ -142,7 +142,10 @@ def test_time_budget_ends_the_search_with_whole_records(ray: None, tmp_path: Pat
     assert 0 < len(cut) <= 3
     assert cut.error.str.contains("time budget").all()
     assert set(trials.status) <= {"completed", "interrupted"}
-    assert len(pd.read_parquet(tmp_path / "short" / "epochs.parquet")) == (trials.epochs_trained + trials.epochs_inherited).sum()
+    assert (
+        len(pd.read_parquet(tmp_path / "short" / "epochs.parquet"))
+        == (trials.epochs_trained + trials.epochs_inherited).sum()
+    )
 
 
 @pytest.mark.parametrize(
