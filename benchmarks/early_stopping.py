@@ -1,12 +1,14 @@
 """Every rule of early stopping, replayed over complete curves: what it costs and what it loses.
 
-    python benchmarks/early_stopping.py [--curves FOLDER] [--orders 30] [--out FOLDER]
+    python -m benchmarks.early_stopping [--curves FOLDER] [--orders 30] [--out FOLDER] [--page FILE]
 
-Curves are those of `benchmarks/early_stopping_curves.py`. Trials arrive in random orders, one or four at a time, which
-take turns epoch by epoch; `tune_runs.stopping_rules` decides, the code that decides in a search. The plain way is the
-same trials from scratch, without a control, under Ray's ASHA with rungs after the latest switch. Per rule:
+Curves are those of `benchmarks.train_curves`. Trials arrive in random orders, one or four at a time, which take turns
+epoch by epoch; `tune_runs.stopping_rules` decides, the code that decides in a search. The plain way is the stronger
+peer of `benchmarks.peers`: the same trials from scratch, without a control, under Ray's ASHA that counts from the
+latest switch. Per rule:
 
 - epochs: of stage two of all trials, and of the trunk, which is the plain control to its last epoch;
+- fewer: how many times fewer than those of the plain way;
 - regret: the best trial at the last epoch, which no stopping keeps, minus the kept one, on the seed of the search;
 - true regret: the mean over the *other* seeds of what no stopping keeps, minus that of what the rule keeps; negative
   where the rule keeps a better configuration;
@@ -14,89 +16,49 @@ same trials from scratch, without a control, under Ray's ASHA with rungs after t
 - rank correlation of what is compared at a rung with the metric at the end, over all trials that meet the rung.
 
 Writes replay.parquet (a row for each rule, scenario, seed, number of trials and of trials at once: means over the
-orders), rungs.parquet (rank correlations) and early_stopping.json (environment), and prints tables of them.
+orders), rungs.parquet (rank correlations) and early_stopping.json (environment), and prints tables of them; --page
+replaces those tables in a page of markdown that has `<!-- NAME -->` and `<!-- /NAME -->` around each.
 """
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import itertools
 import json
-import os
 import random
 import re
 import statistics
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import scipy
-from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from scipy.stats import spearmanr
 
 from absgd import records
-from absgd.environment import describe_environment
+from absgd.errors import UserError
+from benchmarks.command_line import CORES, at_least, command_parser, environment
+from benchmarks.curves import RESULTS, Cell, Curve, read_cell
+from benchmarks.peers import Clock
+from benchmarks.replay import Search, kept, our_search, plain_search
+from benchmarks.train_curves import CURVES, early_stopping_spaces
 from tune_runs.early_stopping import EarlyStopping, early_stopping
 from tune_runs.space import EarlyStoppingConfig, SearchSpace, StoppingRule
-from tune_runs.space_files import load_space
 from tune_runs.stopping_rules import ScenarioStopping
 
-HERE = Path(__file__).parent
-SPACES = HERE / "early_stopping"
-RESULTS = HERE / "results" / "early_stopping"
-CONTROL = -1
+OUT = RESULTS / "early_stopping"
+PLAIN = "plain way"
+PLAIN_CLOCK: Clock = "since_switch"
 BY_AGE: tuple[StoppingRule, ...] = ("age", "advantage", "mean_advantage", "age_then_epoch")
 SIZES = (32, 48)
 AT_ONCE = (1, 4)
 LONG_TABLE = re.compile(r"[24], from 2 \||4, from 1 \||, from 3 \|")
-PLAIN = "plain way"
-PLAIN_FACTOR = 3
-
-
-@dataclasses.dataclass(frozen=True)
-class Curve:
-    """What a trial would measure if nothing stopped it."""
-
-    number: int
-    switch: int
-    by_epoch: Mapping[int, float]
-    """The metric from the switch on."""
-    val_loss: float
-    """At the last epoch."""
-
-    def end(self, epochs: int = 1) -> float:
-        """Mean of the last epochs."""
-        return statistics.fmean(list(self.by_epoch.values())[-epochs:])
-
-
-@dataclasses.dataclass(frozen=True)
-class Cell:
-    """All curves of a scenario on one seed."""
-
-    space: SearchSpace
-    scenario: str
-    seed: int
-    control: Mapping[int, float]
-    curves: tuple[Curve, ...]
-
-    @property
-    def sign(self) -> float:
-        return 1.0 if records.METRICS[self.space.metric] == "max" else -1.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Search:
-    """What a search came to."""
-
-    epochs: int
-    """Of stage two, of all trials."""
-    completed: tuple[Curve, ...]
+"""Rules that a page leaves out."""
 
 
 def candidates() -> dict[str, EarlyStoppingConfig | None]:
@@ -113,68 +75,6 @@ def candidates() -> dict[str, EarlyStoppingConfig | None]:
     return every
 
 
-def replay(cell: Cell, order: Sequence[Curve], at_once: int, stopping: EarlyStopping) -> Search:
-    """A search over curves: trials take turns, one epoch each, as many at once as given."""
-    judge = ScenarioStopping(stopping, records.METRICS[cell.space.metric], cell.control.get)
-
-    def is_behind(curve: Curve, epoch: int) -> bool:
-        return judge.falls_behind(str(curve.number), curve.switch, epoch, curve.by_epoch[epoch])
-
-    return _take_turns(order, at_once, is_behind)
-
-
-def _take_turns(order: Sequence[Curve], at_once: int, is_behind: Any) -> Search:
-    arriving, live = iter(order), list[tuple[Curve, Iterator[int]]]()
-    epochs, completed = 0, list[Curve]()
-    while True:
-        for curve in arriving if len(live) < at_once else ():
-            live.append((curve, iter(curve.by_epoch)))
-            if len(live) == at_once:
-                break
-        if not live:
-            return Search(epochs, tuple(completed))
-        for turn in tuple(live):
-            curve, left = turn
-            epoch = next(left)
-            epochs += 1
-            is_last = epoch == max(curve.by_epoch)
-            if is_last:
-                completed.append(curve)
-            if is_behind(curve, epoch) or is_last:
-                live.remove(turn)
-
-
-def plain_way(cell: Cell, order: Sequence[Curve], at_once: int) -> Search:
-    """The same trials from scratch, under Ray's ASHA with rungs after the latest switch."""
-    latest = early_stopping(cell.space).latest_switch
-    assert latest is not None
-    asha = ASHAScheduler(
-        time_attr="since_latest",
-        metric="value",
-        mode=records.METRICS[cell.space.metric],
-        grace_period=1,
-        max_t=cell.space.epochs + 1 - latest,
-        reduction_factor=PLAIN_FACTOR,
-    )
-    trials = {curve.number: SimpleNamespace(trial_id=curve.number) for curve in order}
-    for trial in trials.values():
-        asha.on_trial_add(None, trial)
-
-    def is_behind(curve: Curve, epoch: int) -> bool:
-        if epoch < latest:
-            return False
-        result = {"since_latest": epoch + 1 - latest, "value": curve.by_epoch[epoch]}
-        return bool(asha.on_trial_result(None, trials[curve.number], result) == TrialScheduler.STOP)
-
-    search = _take_turns(order, at_once, is_behind)
-    return Search(search.epochs + sum(curve.switch for curve in order), search.completed)
-
-
-def kept(cell: Cell, completed: Sequence[Curve]) -> Curve:
-    """The trial that a search keeps: the best at the last epoch, as `Recorder.best` does."""
-    return max(completed, key=lambda curve: (cell.sign * curve.end(), -curve.val_loss))
-
-
 def measure(cell: Cell, elsewhere: Mapping[int, float], orders: int) -> list[dict[str, Any]]:
     """Every candidate on one cell: means over the orders.
 
@@ -184,33 +84,32 @@ def measure(cell: Cell, elsewhere: Mapping[int, float], orders: int) -> list[dic
         orders: random orders of arrival, the same for every candidate.
     """
     rules = {name: _with(cell.space, config) for name, config in candidates().items()}
-    complete = [curve for curve in cell.curves if max(curve.by_epoch) == cell.space.epochs - 1]
-    switches = [curve.switch for curve in complete]
+    switches = [curve.switch for curve in cell.curves]
     rows = []
     for size, at_once in itertools.product(SIZES, AT_ONCE):
         source = random.Random(f"{cell.scenario} {cell.seed} {size} {at_once}")
-        arrivals = [source.sample(complete, size) for _ in range(orders)]
-        plain = [plain_way(cell, order, at_once) for order in arrivals]
+        arrivals = [source.sample(cell.curves, size) for _ in range(orders)]
+        plain = [plain_search(cell, order, at_once, PLAIN_CLOCK) for order in arrivals]
         keys = {"scenario": cell.scenario, "seed": cell.seed, "num_trials": size, "at_once": at_once}
-        rows.append({"rule": PLAIN, **keys, **_outcome(cell, arrivals, plain, plain, elsewhere)})
+        rows.append({"rule": PLAIN, **keys, **outcome(cell, arrivals, plain, plain, elsewhere)})
         for name, stopping in rules.items():
-            searches = [replay(cell, order, at_once, stopping) for order in arrivals]
-            searches = [dataclasses.replace(one, epochs=one.epochs + cell.space.epochs) for one in searches]
-            expected = cell.space.epochs + stopping.expected_epochs(size, switches)
-            outcome = _outcome(cell, arrivals, plain, searches, elsewhere)
-            rows.append({"rule": name, **keys, **outcome, "expected_epochs": expected})
+            searches = [our_search(cell, order, at_once, stopping) for order in arrivals]
+            found = outcome(cell, arrivals, plain, searches, elsewhere)
+            if stopping.is_modelled:
+                found["expected_epochs"] = cell.space.epochs + stopping.expected_epochs(size, switches)
+            rows.append({"rule": name, **keys, **found})
     return rows
 
 
-def _outcome(
+def outcome(
     cell: Cell,
     arrivals: Sequence[Sequence[Curve]],
     plain: Sequence[Search],
     searches: Sequence[Search],
     elsewhere: Mapping[int, float],
 ) -> dict[str, float]:
-    """Means over the orders."""
-    without = [kept(cell, order) for order in arrivals]
+    """Of searches beside the plain ones and beside no stopping: means over the orders."""
+    without = [kept(cell, [curve for curve in order if cell.is_complete(curve)]) for order in arrivals]
     ours = [kept(cell, search.completed) for search in searches]
     best = [max(cell.sign * elsewhere[curve.number] for curve in order) for order in arrivals]
     regrets = [cell.sign * (one.end() - our.end()) for one, our in zip(without, ours, strict=True)]
@@ -228,10 +127,11 @@ def _outcome(
     }
 
 
-def correlations(cell: Cell) -> Iterator[dict[str, Any]]:
+def correlations(cell: Cell) -> list[dict[str, Any]]:
     """How well the values at each rung rank the trials as their ends do, when no trial is stopped."""
     latest = early_stopping(cell.space).latest_switch or 0
     curves = {str(curve.number): curve for curve in cell.curves}
+    rows = []
     for name, stopping in _rungs_to_rank(cell.space):
         judge = ScenarioStopping(stopping, records.METRICS[cell.space.metric], cell.control.get)
         for number, curve in curves.items():
@@ -240,19 +140,18 @@ def correlations(cell: Cell) -> Iterator[dict[str, Any]]:
         for rung, scores in judge.scores.items():
             for against, epochs in (("last", 1), ("last_three", 3)):
                 ends = [cell.sign * curves[number].end(epochs) for number in scores]
-                yield {
-                    "rule": name,
-                    "rung": rung.at - latest if rung.unit == "epochs" else rung.at,
-                    "scenario": cell.scenario,
-                    "seed": cell.seed,
-                    "against": against,
-                    "trials": len(scores),
-                    "rank_correlation": float(spearmanr(list(scores.values()), ends).statistic),
-                }
-
-
-def _list_of_correlations(cell: Cell) -> list[dict[str, Any]]:
-    return list(correlations(cell))
+                rows.append(
+                    {
+                        "rule": name,
+                        "rung": rung.at - latest if rung.unit == "epochs" else rung.at,
+                        "scenario": cell.scenario,
+                        "seed": cell.seed,
+                        "against": against,
+                        "trials": len(scores),
+                        "rank_correlation": float(spearmanr(list(scores.values()), ends).statistic),
+                    }
+                )
+    return rows
 
 
 def _rungs_to_rank(space: SearchSpace) -> Iterator[tuple[str, EarlyStopping]]:
@@ -270,27 +169,43 @@ def _with(space: SearchSpace, config: EarlyStoppingConfig | None) -> EarlyStoppi
 
 
 def load_cells(folder: Path) -> list[Cell]:
-    """The curves of a folder of `early_stopping_curves.py`, finished or not."""
+    """The curves in a folder of `benchmarks.train_curves`, finished or not.
+
+    Raises:
+        UserError: if there are none, or of a scenario that no space has.
+    """
     whole = folder / "curves.parquet"
     parts = [whole] if whole.exists() else sorted((folder / "parts").glob("*.parquet"))
+    if not parts:
+        raise UserError(
+            f"expected what `python -m benchmarks.train_curves` writes, got none of it in {folder} (--curves)"
+        )
     table = pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
-    spaces = [load_space(str(path)) for path in sorted(SPACES.glob("*.yaml"))]
-    by_scenario = {scenario.name: space for space in spaces for scenario in space.scenario_list}
+    by_scenario = {scenario.name: space for space in early_stopping_spaces() for scenario in space.scenario_list}
+    if unknown := sorted(set(table.scenario) - by_scenario.keys()):
+        raise UserError(f"expected scenarios {', '.join(by_scenario)}, got {', '.join(unknown)} ({folder})")
     return [
-        _cell(by_scenario[str(scenario)], str(scenario), int(str(seed)), rows)
+        read_cell(by_scenario[str(scenario)], str(scenario), int(str(seed)), rows)
         for (scenario, seed), rows in table.groupby(["scenario", "seed"])
     ]
 
 
-def _cell(space: SearchSpace, scenario: str, seed: int, rows: pd.DataFrame) -> Cell:
-    plain = rows[rows.number == CONTROL]
-    control = dict(zip(plain.epoch.tolist(), plain[space.metric].tolist(), strict=True))
-    curves = []
-    for number, own in rows[rows.number != CONTROL].groupby("number"):
-        second = own[own.stage == 2].sort_values("epoch")
-        values = dict(zip(second.epoch.tolist(), second[space.metric].tolist(), strict=True))
-        curves.append(Curve(int(str(number)), min(values), values, float(second.val_loss.iloc[-1])))
-    return Cell(space, scenario, seed, control, tuple(curves))
+def comparable(cells: Sequence[Cell]) -> list[Cell]:
+    """Those whose scenario has other seeds too, which true regret needs.
+
+    Raises:
+        UserError: if there are none, or one has fewer trials than a search.
+    """
+    seeds = Counter(cell.scenario for cell in cells)
+    found = [cell for cell in cells if seeds[cell.scenario] > 1]
+    if not found:
+        raise UserError("expected a scenario with curves of at least two seeds (--curves)")
+    for cell in found:
+        if (num_curves := len(cell.curves)) < max(SIZES):
+            raise UserError(
+                f"expected at least {max(SIZES)} curves, got {num_curves} (--curves: {cell.scenario}, seed {cell.seed})"
+            )
+    return found
 
 
 def _elsewhere(cells: Sequence[Cell], cell: Cell) -> dict[int, float]:
@@ -348,39 +263,40 @@ def with_tables(page: str, tables: Mapping[str, Sequence[str]]) -> str:
 
 def main() -> None:
     """Replay, write and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--curves", type=Path, default=RESULTS)
-    parser.add_argument("--orders", type=int, default=30)
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    parser.add_argument(
-        "--page", type=Path, help="markdown in which the tables between `<!-- NAME -->` lines are replaced"
-    )
-    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
+    parser = command_parser("benchmarks.early_stopping", __doc__)
+    parser.add_argument("--curves", type=Path, default=CURVES)
+    parser.add_argument("--orders", type=at_least(2), default=30)
+    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--page", type=Path, help="markdown whose tables are replaced")
+    parser.add_argument("--jobs", type=at_least(1), default=CORES)
     options = parser.parse_args()
     started = time.perf_counter()
-    cells = load_cells(options.curves)
-    cells = [cell for cell in cells if any(o.scenario == cell.scenario and o.seed != cell.seed for o in cells)]
-    options.out.mkdir(parents=True, exist_ok=True)
+    try:
+        cells = comparable(load_cells(options.curves))
+        page = options.page and options.page.read_text()
+        options.out.mkdir(parents=True, exist_ok=True)
+    except (UserError, OSError) as error:
+        parser.error(str(error))
     with ProcessPoolExecutor(options.jobs) as pool:
         others = [_elsewhere(cells, cell) for cell in cells]
         measured = [row for part in pool.map(partial(measure, orders=options.orders), cells, others) for row in part]
-        ranked = [row for part in pool.map(_list_of_correlations, cells) for row in part]
+        ranked = [row for part in pool.map(correlations, cells) for row in part]
     rows, rungs = pd.DataFrame(measured), pd.DataFrame(ranked)
-    rows.to_parquet(options.out / "replay.parquet", index=False)
-    rungs.to_parquet(options.out / "rungs.parquet", index=False)
     about = {
         "cells": [[cell.scenario, cell.seed, len(cell.curves)] for cell in cells],
         "orders": options.orders,
         "seconds": round(time.perf_counter() - started, 1),
-        "environment": describe_environment([]),
+        "environment": environment(parser.prog),
         "scipy": scipy.__version__,
     }
+    rows.to_parquet(options.out / "replay.parquet", index=False)
+    rungs.to_parquet(options.out / "rungs.parquet", index=False)
     (options.out / "early_stopping.json").write_text(json.dumps(about, indent=1) + "\n")
-    found = {f"{size} trials": list(rule_table(rows, size)) for size in SIZES}
-    found["rank correlation"] = list(rung_table(rungs))
+    tables = {f"{size} trials": list(rule_table(rows, size)) for size in SIZES}
+    tables["rank correlation"] = list(rung_table(rungs))
     if options.page:
-        options.page.write_text(with_tables(options.page.read_text(), found))
-    for name, lines in found.items():
+        options.page.write_text(with_tables(page, tables))
+    for name, lines in tables.items():
         print("\n".join((f"\n{name}\n", *lines)))
     print(f"\n{len(cells)} cells, {options.orders} orders each, {about['seconds']} s")
 

@@ -1,6 +1,6 @@
 """Cost of a stage-two step of ABSGD against a plain cross-entropy step on a ResNet-8 batch.
 
-    python benchmarks/step_cost.py [--rounds 60] [--steps 3] [--batch 128] [--device cpu] [--threads 1]
+    python -m benchmarks.step_cost [--rounds 60] [--steps 3] [--batch 128] [--device cpu] [--threads 1]
                                    [--published SCRATCH] [--json FILE]
 
 To measure the authors' package too, install it where no import finds it, for its name is `absgd` as well:
@@ -19,7 +19,6 @@ more than 1e-5 (float32) or 1e-10 (float64) of their value; 2 if the command lin
 
 from __future__ import annotations
 
-import argparse
 import copy
 import importlib.util
 import json
@@ -36,11 +35,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from absgd.environment import describe_environment
 from absgd.losses import ABLoss, AttentionWeights, CrossEntropy, Objective
 from absgd.models import build_model
 from absgd.sections import ModelConfig
 from absgd.training import gpu_names
+from benchmarks.command_line import at_least, command_parser, environment, without_folders
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 LAM, GAMMA, AB_ALPHA = 5.0, 0.7, 0.5
@@ -169,12 +168,12 @@ def verdicts(
 
 def main() -> int:
     """Measure and print; the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=60)
-    parser.add_argument("--steps", type=int, default=3, help="steps of each contender in a round")
-    parser.add_argument("--batch", type=int, default=128)
+    parser = command_parser("benchmarks.step_cost", __doc__)
+    parser.add_argument("--rounds", type=at_least(2), default=60)
+    parser.add_argument("--steps", type=at_least(1), default=3, help="steps of each contender in a round")
+    parser.add_argument("--batch", type=at_least(1), default=128)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=at_least(1), default=1)
     parser.add_argument("--published", type=Path, help="folder with the authors' package")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -192,8 +191,8 @@ def main() -> int:
     for name, row in table.items():
         quartiles = f"quartiles {row['ratio_q1']:.4f} to {row['ratio_q3']:.4f}"
         print(f"{name:>18}: {1e3 * row['step_s']:8.3f} ms, ratio to plain: median {row['ratio']:.4f}, {quartiles}")
-    report: dict[str, Any] = {"summary": table, "environment": describe_environment(gpu_names())}
-    report["options"] = {name: str(value) for name, value in vars(options).items()}
+    report: dict[str, Any] = {"summary": table, "environment": environment(parser.prog, gpu_names())}
+    report["options"] = {name: without_folders(str(value)) for name, value in vars(options).items()}
     compared = () if published is None else MAX_DIFFERENCE
     differences = {dtype: largest_difference(published, dtype) for dtype in compared}
     report |= {f"largest_difference_{dtype}": difference for dtype, difference in differences.items()}

@@ -1,12 +1,12 @@
-"""A search as a plain Ray Tune script: what `benchmarks/search_cost.py` holds `absgd-tune` against.
+"""A search as a plain Ray Tune script: what `benchmarks.search_cost` holds `absgd-tune` against.
 
-    python benchmarks/search_cost_plain.py JOB.json RESULT.json
+    python -m benchmarks.search_cost.plain_script JOB.json RESULT.json
 
 One function trainable and one Tuner for each scenario; every trial trains from scratch in a process of its own, as Ray
-does unless told otherwise. With stopping, Ray's ASHA; its first rung is the job's `grace_period`, in epochs done.
+does unless told otherwise. With stopping, Ray's ASHA on a clock that the trainable reports: the epochs done since the
+job's `starts_at`.
 
-JOB.json holds `metric`, `grace_period` (null: no stopping), `reduction_factor` and `scenarios`: name -> list of
-complete RunConfigs. RESULT.json gets a row for each epoch: scenario, number of the configuration, epoch and validation
+JOB.json is a `Job`. RESULT.json gets a row for each epoch: scenario, number of the configuration, epoch and validation
 metrics.
 """
 
@@ -16,7 +16,7 @@ import argparse
 import json
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from absgd.config import RunConfig
 from absgd.datasets import Splits, load_splits
@@ -24,20 +24,34 @@ from absgd.records import METRICS
 from absgd.training import Diverged, Trainer
 from tune_runs.ray_session import ray_session
 
+Run = dict[str, Any]
+"""A complete RunConfig as plain data."""
 
-def train(trial: dict[str, Any], runs: list[dict[str, Any]], splits: Splits) -> None:
+
+class Job(TypedDict):
+    """What is searched."""
+
+    metric: str
+    asha: dict[str, int] | None
+    """`starts_at`, `grace_period`, `max_t` and `reduction_factor`; None: no stopping."""
+    scenarios: dict[str, list[Run]]
+    """By name: the configurations to try."""
+
+
+def train(trial: dict[str, int], runs: list[Run], splits: Splits, starts_at: int) -> None:
     """One trial, from its first epoch to its last."""
     from ray import tune
 
     trainer = Trainer(RunConfig.from_dict(runs[trial["number"]]), splits)
     try:
         for record in trainer.epochs():
-            tune.report({"epoch": record.epoch, **{metric: getattr(record, metric) for metric in METRICS}})
+            metrics = {metric: getattr(record, metric) for metric in METRICS}
+            tune.report({"epoch": record.epoch, "clock": record.epoch + 1 - starts_at, **metrics})
     except Diverged:
         return
 
 
-def search(name: str, runs: list[dict[str, Any]], job: dict[str, Any], folder: str) -> list[dict[str, Any]]:
+def search(name: str, runs: list[Run], job: Job, folder: str) -> list[dict[str, Any]]:
     """One scenario; a row for each epoch."""
     from ray import tune
     from ray.tune.schedulers import ASHAScheduler
@@ -49,11 +63,12 @@ def search(name: str, runs: list[dict[str, Any]], job: dict[str, Any], folder: s
             kept = {key: result[key] for key in ("epoch", *METRICS)}
             rows.append({"scenario": name, "number": trial.config["number"], **kept})
 
-    asha = job["grace_period"] and ASHAScheduler(
-        max_t=runs[0]["epochs"], grace_period=job["grace_period"], reduction_factor=job["reduction_factor"]
-    )
+    told = dict(job["asha"] or {})
+    starts_at = told.pop("starts_at", 0)
+    asha = ASHAScheduler(time_attr="clock", **told) if told else None
+    splits = load_splits(RunConfig.from_dict(runs[0]))
     tune.Tuner(
-        tune.with_parameters(train, runs=runs, splits=load_splits(RunConfig.from_dict(runs[0]))),
+        tune.with_parameters(train, runs=runs, splits=splits, starts_at=starts_at),
         param_space={"number": tune.grid_search(list(range(len(runs))))},
         tune_config=tune.TuneConfig(metric=job["metric"], mode=METRICS[job["metric"]], scheduler=asha),
         run_config=tune.RunConfig(name=name, storage_path=folder, callbacks=[Rows()], verbose=0),
@@ -67,7 +82,7 @@ def main() -> None:
     parser.add_argument("job", type=Path)
     parser.add_argument("result", type=Path)
     options = parser.parse_args()
-    job = json.loads(options.job.read_text())
+    job: Job = json.loads(options.job.read_text())
     with ray_session(), tempfile.TemporaryDirectory() as folder:
         rows = [row for name, runs in job["scenarios"].items() for row in search(name, runs, job, folder)]
     options.result.write_text(json.dumps(rows))

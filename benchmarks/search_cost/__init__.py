@@ -1,0 +1,1 @@
+"""What a search costs against a plain Ray Tune script: ``python -m benchmarks.search_cost``."""
