@@ -30,6 +30,7 @@ CONFIG_FILE = "config.yaml"
 SPACE_FILE = "space.yaml"
 ENVIRONMENT_FILE = "environment.json"
 LABELS_FILE = "train_labels.parquet"
+SCENARIOS_FOLDER = "scenarios"
 LAST_CHECKPOINT = "last.pt"
 BEST_CHECKPOINT = "best.pt"
 
@@ -186,6 +187,7 @@ TRIAL_SCHEMA = pa.schema(
         ("test_recall", pa.list_(pa.float64())),
         ("epochs_trained", pa.int64()),
         ("epochs_inherited", pa.int64()),
+        ("restarts", pa.int64()),  # times its process was lost and it went on in another one
         ("wall_s", pa.float64()),
         ("started_at", pa.timestamp("ms", tz="UTC")),
         ("class_counts", pa.list_(pa.int64())),  # training images of each class, after imbalance and noise
@@ -324,15 +326,24 @@ def read_rows(path: Path, schema: pa.Schema) -> list[dict[str, Any]]:
     return list(table.to_pylist())
 
 
-def write_atomically(path: Path, content: bytes | str | pa.Buffer) -> None:
-    """Replace the file at `path` so that a reader, or a crash, sees the old content or the new, whole."""
+def write_atomically(
+    path: Path, content: bytes | memoryview | str | pa.Buffer, survives_power_cut: bool = True
+) -> None:
+    """Replace the file at `path` so that a reader, or a crash of the process, sees the old content or the new, whole.
+
+    Args:
+        path: of the file; its folder exists.
+        content: what it is to hold; text in UTF-8.
+        survives_power_cut: whether the same holds for a crash of the machine; it costs a wait for the disk.
+    """
     data = content.encode() if isinstance(content, str) else content
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if survives_power_cut:
+                os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:

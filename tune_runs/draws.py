@@ -17,10 +17,10 @@ from tune_runs.settings import is_given, setting_of, setting_value
 from tune_runs.space import Scenario, SearchSpace
 
 if TYPE_CHECKING:
-    from optuna.trial import Trial
+    from optuna.trial import BaseTrial
 
 
-def suggest(space: SearchSpace, scenario: Scenario, trial: Trial) -> RunConfig:
+def suggest(space: SearchSpace, scenario: Scenario, trial: BaseTrial) -> RunConfig:
     """The complete config of a trial: what Optuna draws, on top of scenario and base.
 
     It names device and threads, so that the same config trains the same run elsewhere.

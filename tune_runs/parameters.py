@@ -15,7 +15,7 @@ from absgd.errors import broken_rule
 from absgd.sections import Section
 
 if TYPE_CHECKING:
-    from optuna.trial import Trial
+    from optuna.trial import BaseTrial
 
 Scalar = bool | int | float | str | None
 Kind = Literal["float", "int", "categorical"]
@@ -92,7 +92,7 @@ class Parameter(Section):
         low, high = self.bounds
         return tuple((sign * low, sign * high) for sign in self.sign or (1,))
 
-    def suggest(self, name: str, trial: Trial) -> Scalar:
+    def suggest(self, name: str, trial: BaseTrial) -> Scalar:
         """The value that Optuna draws, under the names that `optuna_params` gives."""
         if self.choices is not None:
             chosen: Scalar = trial.suggest_categorical(name, list(self.choices))

@@ -138,7 +138,17 @@ class SearchSpace(Section):
     resources: ResourcesConfig = ResourcesConfig()
     """What one trial occupies."""
     time_budget: Duration = None
-    """Wall time after which no trial is started or continued; null: none."""
+    """Wall time of a session after which no trial is started or continued; null: none."""
+    epoch_budget: Count | None = None
+    """Epochs of all runs together, those of earlier sessions too, after which the search ends; null: none."""
+    disk_budget: Annotated[float, Field(gt=0)] | None = None
+    """GiB that the run folder may hold: at it no checkpoint is written, and the search ends; null: none."""
+    keep_checkpoints: Annotated[int, Field(ge=0)] = 1
+    """Best trials of each scenario whose checkpoints stay when they have ended: the last two and the best epoch."""
+    max_failures: Annotated[int, Field(ge=0)] = 3
+    """Times that a run whose process or node was lost goes on from its last checkpoint."""
+    max_equal_errors: Count = 5
+    """Runs in a row that fail with the same error before their first epoch, after which the search ends."""
     seed: Seed = 0
     """Decides what the searcher draws."""
     trunks: str | None = None
@@ -158,6 +168,15 @@ class SearchSpace(Section):
         """Plain mappings that `space_from_dict` reads back to an equal space, whatever the YAML looked like."""
         return self.model_dump(mode="json")
 
+    def decisive(self) -> dict[str, Any]:
+        """What decides which trials there are and what they measure: a resumed search must not change it.
+
+        Budgets may change, and so may the number of trials, which `--extend` raises.
+        """
+        settings = self.to_dict()
+        del settings["resources"]["gpu"]
+        return {key: value for key, value in settings.items() if key not in _NOT_DECISIVE}
+
     @cached_property
     def scenario_list(self) -> tuple[Scenario, ...]:
         """The scenarios in order, each with its name."""
@@ -171,6 +190,11 @@ class SearchSpace(Section):
     def epochs(self) -> int:
         """Epochs of every run."""
         return int(setting_value(self.base, "epochs"))
+
+
+BUDGETS = ("time_budget", "epoch_budget", "disk_budget", "keep_checkpoints", "max_failures", "max_equal_errors")
+"""Keys of a space that bound a search, and may differ from session to session."""
+_NOT_DECISIVE = (*BUDGETS, "name", "num_trials", "trunks")
 
 
 def _scenario(space: SearchSpace, index: int, part: ScenarioSettings) -> Scenario:

@@ -50,10 +50,15 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         OSError: if it cannot be written, as on a full disk (`errno.ENOSPC`); a checkpoint that was at `path` is still
             there, and nothing else is.
     """
+    write_atomically(path, checkpoint_bytes(state))
+
+
+def checkpoint_bytes(state: dict[str, Any]) -> memoryview:
+    """What `save_checkpoint` writes."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
     _append_checksum(buffer)
-    write_atomically(path, buffer.getvalue())  # shares the buffer's bytes
+    return memoryview(buffer.getvalue())  # shares the buffer's bytes
 
 
 def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:

@@ -18,7 +18,8 @@ from absgd.datasets import load_splits
 from absgd.errors import UserError
 from absgd.training import Trainer
 from tests.tune_runs.fake_tuner import make_space
-from tune_runs.runner import new_request, resume_request, run_search
+from tune_runs.request import SearchFailed, new_request, resume_request
+from tune_runs.runner import run_search
 from tune_runs.space import SearchSpace
 
 SMALL: dict[str, Any] = {
@@ -122,7 +123,7 @@ def test_failing_trials_are_rows_with_their_error(ray: None, tmp_path: Path, mon
     def broken(trial: dict[str, Any], splits: Any) -> None:
         raise RuntimeError("out of paper")
 
-    monkeypatch.setattr("tune_runs.trainable.train_trial", broken)
+    monkeypatch.setattr("tune_runs.driver.train_trial", broken)
     found, printed = search(small(scenarios=[{}], num_trials=1), tmp_path / "broken")
     assert not found
     trials = pd.read_parquet(tmp_path / "broken" / "trials.parquet")
@@ -178,7 +179,7 @@ def test_full_disk_ends_the_search_with_its_own_error(
         write(path, table)
 
     monkeypatch.setattr(records, "write_table", full_after_a_while)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(SearchFailed, match="No space left"):
         search(small(num_trials=8), tmp_path / "full")
 
 
