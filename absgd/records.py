@@ -32,6 +32,7 @@ ENVIRONMENT_FILE = "environment.json"
 LABELS_FILE = "train_labels.parquet"
 SCENARIOS_FOLDER = "scenarios"
 LAST_CHECKPOINT = "last.pt"
+PREVIOUS_CHECKPOINT = "previous.pt"
 BEST_CHECKPOINT = "best.pt"
 
 # Validation metrics a choice can be made by, with the direction that is better.

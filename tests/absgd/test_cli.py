@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ def test_run_is_recorded_in_plain_files(config_file: Path) -> None:
         "trials.parquet",
         "train_labels.parquet",
         "last.pt",
+        "previous.pt",
         "best.pt",
     }
     trial = pd.read_parquet(folder / "trials.parquet").iloc[0]
@@ -223,12 +225,30 @@ def test_existing_folder_is_refused(config_file: Path) -> None:
     assert "runs/small exists: continue it with `--resume runs/small` or give another `--out`" in result.output
 
 
-def test_damaged_checkpoint_is_named_on_resume(config_file: Path) -> None:
+@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"x"), Path.unlink])
+def test_damaged_checkpoint_is_named_on_resume_and_the_one_before_used(
+    config_file: Path, damage: Callable[[Path], object]
+) -> None:
     assert call("--config", config_file).exit_code == 0
-    Path("runs/small/last.pt").write_bytes(b"x")
+    whole = epochs(Path("runs/small"))
+    damage(Path("runs/small/last.pt"))
+    result = call("--resume", "runs/small")
+    assert result.exit_code == 0, result.output
+    named = (
+        "checkpoint runs/small/last.pt is damaged, or of an older version, without checksum: the one before it is used"
+    )
+    assert (named in result.output) == (damage is not Path.unlink)
+    pd.testing.assert_frame_equal(epochs(Path("runs/small")), whole, check_exact=True)
+
+
+def test_two_damaged_checkpoints_are_named_on_resume(config_file: Path) -> None:
+    assert call("--config", config_file).exit_code == 0
+    for name in ("last", "previous"):
+        Path(f"runs/small/{name}.pt").write_bytes(b"x")
     result = call("--resume", "runs/small")
     assert result.exit_code == 2
     assert "checkpoint runs/small/last.pt is damaged" in result.output
+    assert "checkpoint runs/small/previous.pt is damaged" in result.output
 
 
 def test_epochs_that_are_gone_are_named_on_resume(config_file: Path) -> None:
