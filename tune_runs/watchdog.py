@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,8 +26,10 @@ from tune_runs.progress import shortened
 LIMIT_S = 30.0
 """Below the 60 s after which Ray ends a driver whose GCS does not answer (RAY_gcs_rpc_server_reconnect_timeout_s)."""
 LIMIT_VARIABLE = "ABSGD_TUNE_LOST_AFTER_S"
-ASK_EVERY_S = 1.0
+LEAST_LIMIT_S = 5.0
+ASK_EVERY_S = LOOK_EVERY_S = LISTEN_S = 1.0
 PROBE_TIMEOUT_S = 5.0
+_MANY = 4096
 _STOP_WITHIN_S = 5.0
 _HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\x04\0\0\0\0\0"
 """Preface and empty SETTINGS frame, RFC 9113 section 3.4."""
@@ -39,11 +41,42 @@ class Lost(Exception):  # noqa: N818 - names an event, not a fault
 
 
 class Question(NamedTuple):
-    """Something asked of one part of a cluster."""
+    """Something asked of one part of a cluster, again and again."""
 
     part: str
     ask: Callable[[], object]
     """Returns when all is well, raises `Lost`, or gives no answer: blocks, or raises OSError or Ray's own errors."""
+    pause_s: float = ASK_EVERY_S
+    """Between an answer and the next time it is asked."""
+    is_awaited: bool = True
+    """Whether one under way must come back before the cluster is left."""
+
+
+class _Asker:
+    """Asks one question from a thread of its own, and counts how often it was answered."""
+
+    def __init__(self, question: Question, stopped: threading.Event, lose: Callable[[str], None]) -> None:
+        self.question, self.silent_s = question, 0.0
+        self._stopped, self._lose = stopped, lose
+        self._num_answers = self._num_seen = 0
+        self.thread = threading.Thread(target=self._run, daemon=True)
+
+    def add_silence(self, seconds: float) -> None:
+        """Count a time as silence, unless an answer has come meanwhile."""
+        self.silent_s = self.silent_s + seconds if self._num_seen == self._num_answers else 0.0
+        self._num_seen = self._num_answers
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                self.question.ask()
+                self._num_answers += 1
+            except Lost as lost:
+                self._lose(str(lost))
+                return
+            except (OSError, RuntimeError, ValueError, ray.exceptions.RayError):
+                pass  # no answer, which the watching thread counts
+            self._stopped.wait(self.question.pause_s)
 
 
 class Watchdog:
@@ -53,10 +86,10 @@ class Watchdog:
     silence: nobody was listening.
 
     Args:
-        questions: asked in turn, round after round; a silence is a time without a whole round.
+        questions: each asked from a thread of its own.
         on_lost: given what was lost.
-        limit_s: seconds of silence that are borne.
-        ask_every_s: pause between two rounds.
+        limit_s: seconds without an answer to one of them that are borne.
+        look_every_s: how often the silences are looked at.
     """
 
     def __init__(
@@ -64,56 +97,43 @@ class Watchdog:
         questions: Sequence[Question],
         on_lost: Callable[[str], None],
         limit_s: float = LIMIT_S,
-        ask_every_s: float = ASK_EVERY_S,
+        look_every_s: float = LOOK_EVERY_S,
     ) -> None:
-        self._questions, self._on_lost = questions, on_lost
-        self._limit_s, self._ask_every_s = limit_s, ask_every_s
+        self._on_lost, self._limit_s, self._every_s = on_lost, limit_s, look_every_s
         self._stopped = threading.Event()
-        self._num_rounds = 0
-        self._asked = questions[0].part
-        self._lost: str | None = None
-        self._threads = [threading.Thread(target=one, daemon=True) for one in (self._ask, self._watch)]
+        self._told = threading.Lock()
+        self._askers = [_Asker(one, self._stopped, self._lose) for one in questions]
+        self._watching = threading.Thread(target=self._watch, daemon=True)
 
     def start(self) -> None:
         """Begin to ask."""
-        for thread in self._threads:
-            thread.start()
+        for asker in self._askers:
+            asker.thread.start()
+        self._watching.start()
 
     def stop(self) -> None:
-        """Ask no more; a question under way is waited for, since Ray must not be shut down beneath it."""
+        """Ask no more; a question to Ray under way is waited for, since Ray must not be shut down beneath it."""
         self._stopped.set()
-        for thread in self._threads:
-            thread.join(_STOP_WITHIN_S)
-
-    def _ask(self) -> None:
-        while not self._stopped.is_set():
-            try:
-                self._ask_all()
-                self._num_rounds += 1
-            except Lost as lost:
-                self._lost = str(lost)
-                return
-            except (OSError, RuntimeError, ValueError, ray.exceptions.RayError):
-                pass  # no answer, which the other thread counts
-            self._stopped.wait(self._ask_every_s)
-
-    def _ask_all(self) -> None:
-        for question in self._questions:
-            self._asked = question.part
-            question.ask()
+        self._watching.join()
+        for asker in self._askers:
+            if asker.question.is_awaited:
+                asker.thread.join(_STOP_WITHIN_S)
 
     def _watch(self) -> None:
-        silent_s, num_rounds, looked_at = 0.0, 0, time.monotonic()
-        while not self._stopped.wait(self._ask_every_s):
+        looked_at = time.monotonic()
+        while not self._stopped.wait(self._every_s):
             now = time.monotonic()
-            silent_s += min(now - looked_at, 2 * self._ask_every_s)
+            for asker in self._askers:
+                asker.add_silence(min(now - looked_at, 2 * self._every_s))
             looked_at = now
-            if num_rounds != self._num_rounds:
-                silent_s, num_rounds = 0.0, self._num_rounds
-            if self._lost is None and silent_s < self._limit_s:
-                continue
-            self._on_lost(self._lost or f"no answer for {self._limit_s:g} s from {self._asked}")
-            return
+            silent = [asker.question.part for asker in self._askers if asker.silent_s >= self._limit_s]
+            if silent:
+                self._lose(f"no answer for {self._limit_s:g} s from {' and '.join(silent)}")
+                return
+
+    def _lose(self, what: str) -> None:
+        if self._told.acquire(blocking=False) and not self._stopped.is_set():
+            self._on_lost(what)
 
 
 @contextmanager
@@ -125,7 +145,7 @@ def watchdog(folder: Path, address: str | None) -> Iterator[None]:
         address: of the cluster that was joined; None for a Ray of this process.
 
     Raises:
-        UserError: if ABSGD_TUNE_LOST_AFTER_S is not a number of seconds.
+        UserError: if ABSGD_TUNE_LOST_AFTER_S is not a number of seconds, at least 5.
     """
     watching = Watchdog(questions_to_ray(), lambda lost: _end(lost_message(lost, folder, address)), limit_s=_limit_s())
     watching.start()
@@ -136,23 +156,25 @@ def watchdog(folder: Path, address: str | None) -> Iterator[None]:
 
 
 def questions_to_ray() -> list[Question]:
-    """What is asked of the Ray that this process is attached to: its head, then the raylet of the driver's own node.
+    """What is asked of the Ray that this process is attached to: its head, and the raylet of the driver's own node.
 
-    Ray's head finds a node that hangs after a minute; asking the raylet itself is faster.
+    The head calls a node dead that hangs, but after a minute only; and once a raylet is gone, Ray ends the driver
+    within a second, in which it fails the trials of that node. So the raylet is asked for itself.
     """
     own_id = ray.get_runtime_context().get_node_id()
     own = next(node for node in ray.nodes() if node["NodeID"] == own_id)
     raylet = (own["NodeManagerAddress"], own["NodeManagerPort"])
     return [
         Question("its head", lambda: _check_alive(own_id)),
-        Question("the raylet on the driver's node", lambda: check_answers(*raylet)),
+        Question("the raylet on the driver's node", lambda: check_answers(*raylet), pause_s=0.02, is_awaited=False),
     ]
 
 
-def check_answers(host: str, port: int) -> None:
-    """Ask a gRPC server for a sign of life: a process that hangs has its connections accepted by the kernel alone.
+def check_answers(host: str, port: int, listen_s: float = LISTEN_S) -> None:
+    """Ask a gRPC server for a sign of life, then listen for its end, which the kernel tells at once.
 
-    A server that closes the connection, as one does that expects TLS, is alive.
+    A process that hangs has its connections accepted, by the kernel. A server that closes a connection is alive if it
+    accepts another, as one does that expects TLS.
 
     Raises:
         Lost: if nothing listens there.
@@ -160,11 +182,34 @@ def check_answers(host: str, port: int) -> None:
     """
     try:
         with socket.create_connection((host, port), PROBE_TIMEOUT_S) as connection:
-            with suppress(ConnectionResetError):
-                connection.sendall(_HTTP2_GREETING)
-                connection.recv(1)
+            if _greets(connection) and not _is_closed_within(listen_s, connection):
+                return
+        socket.create_connection((host, port), PROBE_TIMEOUT_S).close()
     except ConnectionRefusedError:
         raise Lost("the raylet on the driver's node is gone") from None
+
+
+def _greets(connection: socket.socket) -> bool:
+    """Whether the other side says something rather than close the connection; a TimeoutError if neither."""
+    try:
+        connection.sendall(_HTTP2_GREETING)
+        return bool(connection.recv(_MANY))
+    except (ConnectionResetError, BrokenPipeError):
+        return False
+
+
+def _is_closed_within(seconds: float, connection: socket.socket) -> bool:
+    deadline = time.monotonic() + seconds
+    try:
+        while (left_s := deadline - time.monotonic()) > 0:
+            connection.settimeout(left_s)
+            if not connection.recv(_MANY):
+                return True
+    except TimeoutError:
+        pass
+    except ConnectionResetError:
+        return True
+    return False
 
 
 def lost_message(lost: str, folder: Path, address: str | None) -> str:
@@ -187,8 +232,8 @@ def _limit_s() -> float:
         limit_s = float(given)
     except ValueError:
         limit_s = -1.0
-    if not 0 < limit_s < float("inf"):
-        raise UserError(f"expected a number of seconds > 0, got {given!r} ({LIMIT_VARIABLE})")
+    if not LEAST_LIMIT_S <= limit_s < float("inf"):
+        raise UserError(f"expected a number of seconds >= {LEAST_LIMIT_S:g}, got {given!r} ({LIMIT_VARIABLE})")
     return limit_s
 
 
