@@ -30,6 +30,7 @@ from tune_runs.stop_request import StopRequest, signals_to
 from tune_runs.study import ScenarioStudy
 from tune_runs.trainable import train_trial
 from tune_runs.trunk_book import TrunkBook
+from tune_runs.watchdog import watchdog
 
 
 class _Search(NamedTuple):
@@ -62,7 +63,7 @@ def drive(request: SearchRequest, splits: dict[str, Splits], num_concurrent: int
     """
     search = _assembled(request, splits, num_concurrent, console)
     progress = search.callbacks[-1]
-    with signals_to(search.stop):
+    with signals_to(search.stop), watchdog(request.folder, request.address):
         progress.start()
         try:
             _fit(request, splits, num_concurrent, search)

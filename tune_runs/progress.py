@@ -166,10 +166,13 @@ class ProgressCallback(Callback):  # type: ignore[misc]
         self._say(trial.config["trial_id"])
 
     def on_trial_error(self, *, trial: Any, **_: Any) -> None:
-        """Say why a trial failed, on a terminal too."""
+        """Say why a trial failed, on a terminal too, or that it goes on."""
         row = self._recorder.trials[trial.config["trial_id"]]
         file = error_file(shortened(self._recorder.folder), row["trial_id"])
-        message = f"trial {row['trial_id']} failed: {row['error']}\n  see {file}"
+        if row["status"] == "running":
+            message = f"note: {row['trial_id']}: its process was lost: it goes on in another one"
+        else:
+            message = f"trial {row['trial_id']} failed: {row['error']}\n  see {file}"
         self._console.print(message, markup=False, highlight=False, soft_wrap=True)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def new_request(
     Raises:
         UserError: if the folder exists or its parent cannot be written.
     """
-    if folder.exists():
+    if folder.exists() and not is_unbegun(folder):
         raise UserError(
             f"{folder} exists: continue it with `--resume {folder}` or give the new run another `--name` (name)"
         )
@@ -57,6 +57,11 @@ def new_request(
     if space.trunks:
         space = space.model_copy(update={"trunks": str(Path(space.trunks).expanduser().absolute())})
     return SearchRequest(space, folder.absolute(), address, warm_start=warm_start or {})
+
+
+def is_unbegun(folder: Path) -> bool:
+    """Whether a driver was killed before it wrote into its run folder what is asked."""
+    return folder.is_dir() and all(path.name.startswith(".") for path in folder.iterdir())
 
 
 def resume_request(

@@ -27,7 +27,7 @@ from tune_runs.corners import corners, unused_settings
 from tune_runs.disk import remove_unfinished
 from tune_runs.draws import control_config, points_inside
 from tune_runs.ray_session import NodeSize, node_sizes, ray_session
-from tune_runs.request import SearchRequest
+from tune_runs.request import SearchRequest, is_unbegun
 from tune_runs.space import Scenario, SearchSpace
 
 LOCK_FILE = ".lock"
@@ -114,8 +114,10 @@ def _locked_folder(request: SearchRequest) -> Iterator[None]:
     folder = request.folder
     lock = FileLock(folder / LOCK_FILE, timeout=0)
     try:
-        folder.mkdir(parents=True, exist_ok=request.is_resume)
+        folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
+        if not request.is_resume and not is_unbegun(folder):
+            raise FileExistsError
         remove_unfinished(folder)
         records.write_atomically(folder / records.SPACE_FILE, dump_yaml(request.space.to_dict()))
         add_session(folder / records.ENVIRONMENT_FILE, gpu_names())
