@@ -105,11 +105,13 @@ def test_search_trains_on_both_nodes_and_nothing_listens_beyond_loopback(
 
 @pytest.mark.parametrize("blow", ["kill", "hang"])
 def test_trials_of_a_node_that_is_lost_move_to_the_other(cluster: LoopbackCluster, tmp_path: Path, blow: str) -> None:
-    with search_on(cluster, tmp_path) as process:
-        wait_until(lambda: cluster.training()[-1] == 1, process)
-        cluster.tell(f"{blow} node {cluster.num_nodes - 1}")
-        assert_complete(tmp_path, process)
-    cluster.add_node()
+    try:
+        with search_on(cluster, tmp_path) as process:
+            wait_until(lambda: cluster.training()[-1] == 1, process)
+            cluster.tell(f"{blow} node {cluster.num_nodes - 1}")
+            assert_complete(tmp_path, process)
+    finally:
+        cluster.add_node()
 
 
 @pytest.mark.parametrize("changed", [{"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_TOKEN_PATH": "none"}])

@@ -26,7 +26,7 @@ def without_comments(text: str) -> str:
 
 def test_ray_stop_is_called_nowhere() -> None:
     """It ends every Ray of the user on the machine, those of other jobs and of other people's tests too."""
-    assert len(EXECUTED) > 100
+    assert len(EXECUTED) > 50
     assert [path for path in EXECUTED if RAY_STOP.search(without_comments(path.read_text()))] == []
 
 
