@@ -61,9 +61,14 @@ def ray_session(address: str | None = None) -> Iterator[None]:
             logging_level="ERROR",
             **({} if address else {"include_dashboard": False}),
         )
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (ConnectionError, ValueError, RuntimeError, ray.exceptions.AuthenticationError) as error:
         if address is None:
             raise
+        if _is_about_token(error):
+            raise UserError(
+                f"expected the token of the Ray cluster at {address!r}: set RAY_AUTH_MODE=token, and put the token "
+                "into ~/.ray/auth_token or the file that RAY_AUTH_TOKEN_PATH names (--address)"
+            ) from None
         raise UserError(
             f"expected a Ray cluster at {address!r}, got: {str(error).splitlines()[0]} (--address)"
         ) from None
@@ -71,6 +76,15 @@ def ray_session(address: str | None = None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _is_about_token(error: BaseException | None) -> bool:
+    """Whether a token that lacks or is wrong was the reason, at whatever depth Ray tells it."""
+    while error is not None:
+        if type(error).__name__ == "AuthenticationError" or "authentication token" in str(error).lower():
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _check_answers(address: str) -> None:

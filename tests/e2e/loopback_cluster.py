@@ -23,8 +23,8 @@ from typing import Any
 
 import psutil
 
-LIFE_S = 300
-MAX_NODES = 4
+LIFE_S = 900
+MAX_NODES = 6
 HEALTH_CHECKS = {
     "health_check_initial_delay_ms": 1000,
     "health_check_period_ms": 500,
