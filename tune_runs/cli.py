@@ -13,7 +13,8 @@ import typer
 from rich.console import Console
 
 from absgd import records
-from absgd.errors import UserError
+from absgd.errors import UserError, shown
+from absgd.paths import checked_folder, expanded
 from absgd.terminal import EXIT_FAILED, EXIT_INTERRUPTED, plain_messages
 from tune_runs.space import SearchSpace
 from tune_runs.space_files import load_space, space_schema, with_options
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from tune_runs.cost import EpochTime
     from tune_runs.runner import SearchRequest
 
+MAX_ADDRESS = 300
+"""Characters; a name that a name service knows has 253 at most."""
 PLAIN_WIDTH = 120
 """Columns of what is printed into a file or a pipe."""
 
@@ -94,6 +97,8 @@ def tune(
     absgd-tune --space my_space.yaml --name second --num-trials 64 --address auto
     """
     with plain_messages("absgd-tune"):
+        if address is not None:
+            _check_address(address)
         if schema:
             print(json.dumps(space_schema(), indent=2))
             return
@@ -124,11 +129,11 @@ def _tune(
 ) -> None:
     console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
     if resume is not None:
-        if source or replaced or out or preview:
+        if source is not None or replaced or out or preview:
             raise UserError("expected `--resume` with no other option but --address: the run folder has the rest")
         from tune_runs.runner import resume_request
 
-        _run(resume_request(resume, address), console)
+        _run(resume_request(checked_folder(resume, "--resume"), address), console)
         return
     if source is None:
         raise UserError("expected `--space FILE`, `--resume DIR` or `--schema`, got none")
@@ -140,7 +145,8 @@ def _tune(
         return
     from tune_runs.runner import new_request
 
-    _run(new_request(space, (out or Path("runs")) / space.name, address), console)
+    folder = checked_folder((out or Path("runs")) / space.name, "--out")
+    _run(new_request(space, folder, address), console)
 
 
 def _run(request: SearchRequest, console: Console) -> None:
@@ -158,9 +164,20 @@ def _run(request: SearchRequest, console: Console) -> None:
         raise typer.Exit(EXIT_FAILED)
 
 
+def _check_address(address: str) -> None:
+    """Refuse what is no address, whether or not something listens there."""
+    host, _, port = address.rpartition(":")
+    try:
+        host.encode("idna")
+    except UnicodeError:  # what a name service would say, not as an OSError
+        raise UserError(f"expected `auto` or HOST:PORT, got {shown(address)} (--address)") from None
+    if not address or len(address) > MAX_ADDRESS or (port.isdigit() and not port.isascii()):
+        raise UserError(f"expected `auto` or HOST:PORT, got {shown(address)} (--address)")
+
+
 def _trunk_folder(given: Path) -> str:
     """The folder of `--trunks` as any process understands it."""
-    folder = given.expanduser().absolute()
+    folder = checked_folder(expanded(given, "--trunks"), "--trunks").absolute()
     if folder.exists() and not folder.is_dir():
         raise UserError(f"expected a folder, got the file {folder} (--trunks)")
     return str(folder)

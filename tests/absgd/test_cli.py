@@ -156,7 +156,7 @@ def test_diverged_run_is_recorded(config_file: Path) -> None:
         (["--config", "small.yaml", "--out", "small.yaml"], "small.yaml exists"),
         (
             ["--config", "small.yaml", "--out", "small.yaml/inside"],
-            "cannot write to small.yaml/inside: Not a directory",
+            "expected a folder, got 'small.yaml/inside': Not a directory (--out)",
         ),
         (["--resume", "absent"], "expected a run folder with config.yaml, found none in absent (--resume)"),
         (["--resume", "absent", "--config", "small.yaml"], "expected `--resume` without"),

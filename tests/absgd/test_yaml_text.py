@@ -28,9 +28,8 @@ def test_numbers_are_numbers(text: str, value: object) -> None:
         ("a: &x [1]\nb: *x", r"aliases \(\*name\) are not allowed here"),
         ("!!python/object/apply:os.system [echo]", "could not determine a constructor"),
         ("a: \x00", "special characters are not allowed"),
-        ("? {a: 1}\n: 2", "unhashable key"),
+        ("? {a: 1}\n: 2", "expected text as a key"),
         ("[" * 3000, "expected valid YAML"),
-        ("a: 2026-99-99", "expected valid YAML"),
     ],
 )
 def test_bad_yaml_is_one_message(text: str, message: str) -> None:
