@@ -24,7 +24,13 @@ def add_session(path: Path, gpus: list[str]) -> None:
     try:
         text = "" if is_endless(path) else path.read_text()
         sessions = [session for session in json.loads(text)["sessions"] if _is_session(session)]
-    except (FileNotFoundError, ValueError, TypeError, LookupError, RecursionError):  # absent, or damaged: a log stops nobody
+    except (
+        FileNotFoundError,
+        ValueError,
+        TypeError,
+        LookupError,
+        RecursionError,
+    ):  # absent, or damaged: a log stops nobody
         sessions = []
     sessions.append(describe_environment(gpus))
     write_atomically(path, json.dumps({"sessions": sessions}, indent=2) + "\n")

@@ -36,7 +36,9 @@ def expanded(path: str | Path, key: str) -> Path:
         return Path(path).expanduser()
     except RuntimeError:
         user = Path(path).parts[0]
-        raise UserError(f"expected a path, got {shown(str(path))}: no home folder of `{user}` is known ({key})") from None
+        raise UserError(
+            f"expected a path, got {shown(str(path))}: no home folder of `{user}` is known ({key})"
+        ) from None
 
 
 def checked_folder(path: Path, option: str) -> Path:

@@ -1,8 +1,8 @@
 """YAML in and out: plain data by the YAML 1.2 core schema, from regular files of a bounded size.
 
-Python's YAML library reads YAML 1.1, in which `1:30` is 90, `010` is 8 and `off` is false, silently. Here scalars are what
-YAML 1.2 says, so that all three are not what they were taken for: text, 10, text. A key given twice, an alias (`*name`,
-which can make a small file huge) and a tag that asks for anything but plain data are errors.
+Python's YAML library reads YAML 1.1, in which `1:30` is 90, `010` is 8 and `off` is false, silently. By YAML 1.2 they
+are text, 10 and text. A key given twice, an alias (`*name`, which can make a small file huge) and a tag that asks for
+anything but plain data are errors.
 """
 
 from __future__ import annotations
@@ -39,8 +39,6 @@ _SCALARS = {
 class _Loader(yaml.SafeLoader):
     """Plain data only: null, booleans, numbers, text, lists, and mappings with text as keys, each given once."""
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # none of YAML 1.1
-    yaml_constructors: dict[Any, Any] = {}
     _depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
@@ -60,11 +58,11 @@ class _Loader(yaml.SafeLoader):
             return super().construct_mapping(node, deep)
         mapping: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            key = self.construct_object(key_node, deep=True)
             problem = _refused_key(key, mapping)
             if problem is not None:
                 raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
-            mapping[key] = self.construct_object(value_node, deep=True)  # type: ignore[no-untyped-call]
+            mapping[key] = self.construct_object(value_node, deep=True)
         return mapping
 
 
@@ -106,14 +104,25 @@ def _truth(loader: _Loader, node: Any) -> bool:
     return text == "true"
 
 
-_Loader.add_constructor(f"{_TAG}null", lambda loader, node: None)
-_Loader.add_constructor(f"{_TAG}bool", _truth)
-_Loader.add_constructor(f"{_TAG}int", _whole_number)
-_Loader.add_constructor(f"{_TAG}float", _number)
-_Loader.add_constructor(f"{_TAG}str", _text)
-_Loader.add_constructor(f"{_TAG}seq", lambda loader, node: loader.construct_sequence(node, deep=True))
-_Loader.add_constructor(f"{_TAG}map", lambda loader, node: loader.construct_mapping(node, deep=True))
-_Loader.add_constructor(None, yaml.SafeLoader.construct_undefined)
+def _nothing(_loader: _Loader, _node: Any) -> None:
+    return None
+
+
+def _list(loader: _Loader, node: Any) -> list[Any]:
+    return loader.construct_sequence(node, deep=True)
+
+
+_Loader.yaml_implicit_resolvers = {}  # none of YAML 1.1
+_Loader.yaml_constructors = {
+    f"{_TAG}null": _nothing,
+    f"{_TAG}bool": _truth,
+    f"{_TAG}int": _whole_number,
+    f"{_TAG}float": _number,
+    f"{_TAG}str": _text,
+    f"{_TAG}seq": _list,
+    f"{_TAG}map": _Loader.construct_mapping,
+    None: _Loader.construct_undefined,
+}
 
 
 class _Dumper(yaml.SafeDumper):

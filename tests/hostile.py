@@ -20,7 +20,7 @@ FACTOR = int(os.environ.get("FUZZ_FACTOR", "1"))
 
 
 def examples(count: int) -> settings:
-    """So many examples, always the same ones unless FUZZ_FACTOR is set; the deadline is against hangs, not a measure."""
+    """So many examples, always the same ones unless FUZZ_FACTOR is set; the deadline is against hangs alone."""
     return settings(
         max_examples=count * FACTOR,
         derandomize=FACTOR == 1,
@@ -31,20 +31,22 @@ def examples(count: int) -> settings:
 
 
 NAMES = (
-    "", " ", ".", "..", "...", "../up", "/abs", "a/b", "a\\b", "./x", "~", "~nobody-at-all/x", "-", "--out", "-x", "a\0b",
-    "a\nabsgd-tune: error: b", "\x1b[31mred", "\x07", "\x7f", "\u202e", "\u2028", "é", "日本", "x" * 64, "x" * 65, "x" * 256,
-    "x" * 5000, "CON", "nul.txt", "%s%n", "{message}", "{0}", "$HOME", "`id`", "a b", "*", "?", "*.yaml", "#", "a:b", "1:30",
-    "0x2", "010", "1_0", "1e3", "on", "off", "yes", "no", "null", "true", "nan", ".inf", "<<", "=", "/dev/zero",
-    "/proc/self/mem", "/" + "x/" * 3000, "data", "digits",
+    "", " ", ".", "..", "...", "../up", "/abs", "a/b", "a\\b", "./x", "~", "~nobody-at-all/x", "-", "--out", "-x",
+    "a\0b", "a\nabsgd-tune: error: b", "\x1b[31mred", "\x07", "\x7f", "\u202e", "\u2028", "é", "日本", "x" * 64,
+    "x" * 65, "x" * 256, "x" * 5000, "CON", "nul.txt", "%s%n", "{message}", "{0}", "$HOME", "`id`", "a b", "*", "?",
+    "*.yaml", "#", "a:b", "1:30", "0x2", "010", "1_0", "1e3", "on", "off", "yes", "no", "null", "true", "nan",
+    ".inf", "<<", "=", "/dev/zero", "/proc/self/mem", "/" + "x/" * 3000, "data", "digits",
 )  # fmt: skip
 """Texts that some program has taken for more than a text."""
 
 HARD_NUMBERS = (
-    0, -1, 1, 2, 3, 2**31 - 1, 2**31, 2**53 + 1, 2**63 - 1, 2**63, 10**40, 10**299, 0.0, -0.0, 0.5, 1.0, 5e-324, 1e-300,
-    1e-30, 1e15, 1e300, 1.7976931348623157e308, float("inf"), float("-inf"), float("nan"),
+    0, -1, 1, 2, 3, 2**31 - 1, 2**31, 2**53 + 1, 2**63 - 1, 2**63, 10**40, 10**299, 0.0, -0.0, 0.5, 1.0, 5e-324,
+    1e-300, 1e-30, 1e15, 1e300, 1.7976931348623157e308, float("inf"), float("-inf"), float("nan"),
 )  # fmt: skip
 
 texts = st.one_of(st.sampled_from(NAMES), st.text(max_size=30))
+
+
 def is_word(text: str) -> bool:
     """Whether an operating system can hand it to a program."""
     return "\0" not in text
@@ -102,16 +104,17 @@ def as_yaml(document: Any) -> bytes:
 
 
 class _NoAliases(yaml.SafeDumper):
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, _data: Any) -> bool:
         return True
 
 
 _TOKENS = (
-    "- ", ": ", "\n", "\n  ", "\n    ", "{", "}", "[", "]", ", ", "&a ", "*a", "'", '"', "|", ">", "? ", "#", "---\n", "...\n",
-    "%YAML 1.1\n", "%TAG ! x\n", "<<: ", "!!int ", "!!float ", "!!bool ", "!!null ", "!!str ", "!!binary ", "!!timestamp ",
-    "!!set ", "!!omap ", "!!map ", "!!seq ", "!!python/object/apply:os.system ", "!!python/name:os.system ", "!x ", "! ",
-    "\t", "\r", "\ufeff", "\0", "\\", '"\\ud800"', '"\\e"', "1:30", "010", "0x_", "0x", "+", "-", ".", "1e", "_1", "~", "yes",
-    "2026-01-01", "name", "data", "search", "lam", "low", "epochs", "digits", "1", "2.5",
+    "- ", ": ", "\n", "\n  ", "\n    ", "{", "}", "[", "]", ", ", "&a ", "*a", "'", '"', "|", ">", "? ", "#",
+    "---\n", "...\n", "%YAML 1.1\n", "%TAG ! x\n", "<<: ", "!!int ", "!!float ", "!!bool ", "!!null ", "!!str ",
+    "!!binary ", "!!timestamp ", "!!set ", "!!omap ", "!!map ", "!!seq ", "!!python/object/apply:os.system ",
+    "!!python/name:os.system ", "!x ", "! ", "\t", "\r", "\ufeff", "\0", "\\", '"\\ud800"', '"\\e"', "1:30", "010",
+    "0x_", "0x", "+", "-", ".", "1e", "_1", "~", "yes", "2026-01-01", "name", "data", "search", "lam", "low",
+    "epochs", "digits", "1", "2.5",
 )  # fmt: skip
 
 yaml_bytes = st.one_of(

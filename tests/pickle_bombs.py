@@ -64,10 +64,11 @@ def _with_extension(schema: pa.Schema, bomb: Bomb) -> pa.Table:
 
 
 SPARE_NAMES = (
-    "state.pkl", "params.pkl", "tuner.pkl", "trainable.pkl", "checkpoint.pkl", ".tune_metadata", "data.pickle", "model.pt",
-    "best.pt", "last.pt", "optimizer.pth", "splits.npy", "searcher-state-1.pkl", "search_gen_state-1.json",
-    "experiment_state-1.json", "basic-variant-state-1.json", "callback_states.pkl", "study.db", "study.journal.snapshot",
-    "metadata", "__init__.py", "torch.py", "absgd.py", "sitecustomize.py", "conftest.py",
+    "state.pkl", "params.pkl", "tuner.pkl", "trainable.pkl", "checkpoint.pkl", ".tune_metadata", "data.pickle",
+    "model.pt", "best.pt", "last.pt", "optimizer.pth", "splits.npy", "searcher-state-1.pkl",
+    "search_gen_state-1.json", "experiment_state-1.json", "basic-variant-state-1.json", "callback_states.pkl",
+    "study.db", "study.journal.snapshot", "metadata", "__init__.py", "torch.py", "absgd.py", "sitecustomize.py",
+    "conftest.py",
 )  # fmt: skip
 """Files that nothing of ours makes, under names that a program may look for."""
 

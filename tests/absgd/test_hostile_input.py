@@ -13,7 +13,18 @@ from typer.testing import CliRunner, Result
 
 from absgd.cli import app
 from absgd.config import RunConfig, setting_keys
-from tests.hostile import as_yaml, assert_done_or_refused, examples, mutated, scalars, is_word, spliced, tree, words, yaml_bytes
+from tests.hostile import (
+    as_yaml,
+    assert_done_or_refused,
+    examples,
+    is_word,
+    mutated,
+    scalars,
+    spliced,
+    tree,
+    words,
+    yaml_bytes,
+)
 
 SMALL: dict[str, Any] = {
     "data": {"name": "digits", "val_per_class": 10, "n_max": 20},
@@ -86,5 +97,9 @@ def test_any_metric_is_taken_or_refused(here: Path, metric: str) -> None:
 @given(path=words)
 def test_any_path_of_no_run_is_refused(here: Path, path: str) -> None:
     (here / "c.yaml").write_bytes(as_yaml(SMALL))
-    for words in ([f"--config={path}/{path}", "--show"], [f"--recipe={path}", "--show"], [f"--resume=c.yaml/{path}"]):
-        assert call(here, *words).exit_code == 2
+    for arguments in (
+        [f"--config={path}/{path}", "--show"],
+        [f"--recipe={path}", "--show"],
+        [f"--resume=c.yaml/{path}"],
+    ):
+        assert call(here, *arguments).exit_code == 2

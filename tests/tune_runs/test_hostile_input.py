@@ -132,7 +132,18 @@ def test_any_word_that_names_no_space_or_run_is_refused(here: Path, word: str) -
 
 @pytest.mark.parametrize(
     "address",
-    ["", " ", "nope", ":", "a:", "\x1b[31m:1", "127.0.0.1:\u00b2", "127.0.0.1:" + "9" * 5000, "a..b:1", "x" * 70 + ":1"],
+    [
+        "",
+        " ",
+        "nope",
+        ":",
+        "a:",
+        "\x1b[31m:1",
+        "127.0.0.1:\u00b2",
+        "127.0.0.1:" + "9" * 5000,
+        "a..b:1",
+        "x" * 70 + ":1",
+    ],
 )
 def test_what_is_no_address_is_refused(here: Path, address: str) -> None:
     (here / "s.yaml").write_bytes(as_yaml(SPACE))
