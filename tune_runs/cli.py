@@ -13,7 +13,8 @@ import typer
 from rich.console import Console
 
 from absgd import records
-from absgd.errors import UserError
+from absgd.errors import UserError, shown
+from absgd.paths import checked_folder, expanded
 from absgd.terminal import EXIT_FAILED, EXIT_INTERRUPTED, plain_messages
 from tune_runs.request import (
     SearchFailed,
@@ -30,6 +31,8 @@ from tune_runs.warm_start import warm_start_points
 if TYPE_CHECKING:
     from tune_runs.cost import EpochTime
 
+MAX_ADDRESS = 300
+"""Characters; a name that a name service knows has 253 at most."""
 PLAIN_WIDTH = 120
 """Columns of what is printed into a file or a pipe."""
 
@@ -122,6 +125,8 @@ def tune(
     absgd-tune --space my_space.yaml --name third --warm-start runs/second
     """
     with plain_messages("absgd-tune"):
+        if address is not None:
+            _check_address(address)
         if schema:
             print(json.dumps(space_schema(), indent=2))
             return
@@ -137,8 +142,8 @@ def tune(
                     "expected `--resume` with --space, --extend, --address and budgets alone: "
                     "the run folder has the rest"
                 )
-            same = load_space(space) if space else None
-            _run(resume_request(resume, address, extend or 0, budgets, same), console)
+            same = load_space(space) if space is not None else None
+            _run(resume_request(checked_folder(resume, "--resume"), address, extend or 0, budgets, same), console)
             return
         if space is None:
             raise UserError("expected `--space FILE`, `--resume DIR` or `--schema`, got none")
@@ -150,8 +155,9 @@ def tune(
         if preview or measure:
             _print_preview(asked, address, measure, console)
             return
-        points = warm_start_points(asked, warm_start) if warm_start else None
-        _run(new_request(asked, (out or Path("runs")) / asked.name, address, points), console)
+        points = warm_start_points(asked, checked_folder(warm_start, "--warm-start")) if warm_start else None
+        folder = checked_folder((out or Path("runs")) / asked.name, "--out")
+        _run(new_request(asked, folder, address, points), console)
 
 
 def main() -> None:
@@ -182,9 +188,20 @@ def _run(request: SearchRequest, console: Console) -> None:
         raise typer.Exit(EXIT_FAILED)
 
 
+def _check_address(address: str) -> None:
+    """Refuse what is no address, whether or not something listens there."""
+    host, _, port = address.rpartition(":")
+    try:
+        host.encode("idna")
+    except UnicodeError:  # what a name service would say, not as an OSError
+        raise UserError(f"expected `auto` or HOST:PORT, got {shown(address)} (--address)") from None
+    if not address or len(address) > MAX_ADDRESS or (port.isdigit() and not port.isascii()):
+        raise UserError(f"expected `auto` or HOST:PORT, got {shown(address)} (--address)")
+
+
 def _trunk_folder(given: Path) -> str:
     """The folder of `--trunks` as any process understands it."""
-    folder = given.expanduser().absolute()
+    folder = checked_folder(expanded(given, "--trunks"), "--trunks").absolute()
     if folder.exists() and not folder.is_dir():
         raise UserError(f"expected a folder, got the file {folder} (--trunks)")
     return str(folder)
