@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import typer
 
@@ -70,3 +71,8 @@ def _printable_line(line: str) -> str:
     if len(line) > MAX_LINE:
         line = f"{line[: MAX_LINE // 2]} ... {line[-MAX_LINE // 2 :]}"
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in line)
+
+
+def shortened(folder: Path) -> Path:
+    """A folder as the user would type it from here."""
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder

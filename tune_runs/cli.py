@@ -15,14 +15,13 @@ from rich.console import Console
 from absgd import records
 from absgd.errors import UserError, shown
 from absgd.paths import checked_folder, expanded
-from absgd.terminal import EXIT_FAILED, EXIT_INTERRUPTED, plain_messages
+from absgd.terminal import EXIT_FAILED, EXIT_INTERRUPTED, plain_messages, shortened
 from tune_runs.request import (
     SearchFailed,
     SearchInterrupted,
     SearchRequest,
     new_request,
     resume_request,
-    shortened,
 )
 from tune_runs.space import SearchSpace
 from tune_runs.space_files import load_space, space_schema, with_options
@@ -153,6 +152,8 @@ def tune(
         if changes := {**decisive, **budgets}:
             asked = with_options(asked, changes, "command line")
         if preview or measure:
+            if warm_start:
+                raise UserError("expected `--warm-start` without --preview and --measure, which do not show its points")
             _print_preview(asked, address, measure, console)
             return
         points = warm_start_points(asked, checked_folder(warm_start, "--warm-start")) if warm_start else None
@@ -173,8 +174,7 @@ def _given(**options: object) -> dict[str, object]:
 def _run(request: SearchRequest, console: Console) -> None:
     from tune_runs.runner import run_search
 
-    folder = shortened(request.folder)
-    go_on = f"go on with: absgd-tune --resume {folder}" + (f" --address {request.address}" if request.address else "")
+    go_on = f"go on with: {request.resume_command}"
     try:
         found = run_search(request, console)
     except SearchInterrupted:
@@ -184,7 +184,8 @@ def _run(request: SearchRequest, console: Console) -> None:
         print(f"absgd-tune: error: {error}; {go_on}", file=sys.stderr)
         raise typer.Exit(EXIT_FAILED) from None
     if not found:
-        print(f"absgd-tune: no trial was completed; see {folder / records.TRIALS_FILE}", file=sys.stderr)
+        table = shortened(request.folder) / records.TRIALS_FILE
+        print(f"absgd-tune: no trial was completed; see {table}", file=sys.stderr)
         raise typer.Exit(EXIT_FAILED)
 
 

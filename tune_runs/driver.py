@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-import json
 import tempfile
-from contextlib import nullcontext, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,15 +17,15 @@ from rich.console import Console
 from absgd import records
 from absgd.datasets import Splits, fingerprint
 from tune_runs.bookkeeper import Bookkeeper
-from tune_runs.budgets import Budgets
+from tune_runs.budgets import RAISED_BY, Budgets
 from tune_runs.checkpoints import Checkpoints
 from tune_runs.faults import Faults
 from tune_runs.progress import ProgressCallback, print_summary
 from tune_runs.recorder import Recorder
-from tune_runs.request import SearchFailed, SearchInterrupted, SearchRequest, shortened
+from tune_runs.request import Points, SearchFailed, SearchInterrupted, SearchRequest, search_id
 from tune_runs.scheduler import SchedulerByScenario
 from tune_runs.searcher import ScenarioSearch, SearchByScenario
-from tune_runs.space import Scenario
+from tune_runs.space import SearchSpace
 from tune_runs.stop_request import StopRequest, signals_to
 from tune_runs.study import ScenarioStudy
 from tune_runs.trainable import train_trial
@@ -33,7 +33,7 @@ from tune_runs.trunk_book import TrunkBook
 from tune_runs.watchdog import watchdog
 
 
-class _Search(NamedTuple):
+class Search(NamedTuple):
     """The parts of a running search."""
 
     recorder: Recorder
@@ -54,90 +54,110 @@ def drive(request: SearchRequest, splits: dict[str, Splits], num_concurrent: int
         console: for the table and the summary.
 
     Returns:
-        Whether any search trial was completed.
+        Whether any search trial was completed, or a budget was used up before.
 
     Raises:
         UserError: if what is recorded is damaged, or of another space.
         SearchInterrupted: after Ctrl-C or SIGTERM.
         SearchFailed: if the records cannot be written, Ray gives up, or every further trial would fail.
     """
-    search = _assembled(request, splits, num_concurrent, console)
+    space, folder = request.space, request.folder
+    for name, split in splits.items():
+        _write_labels(folder / records.SCENARIOS_FOLDER / name, split)
+    search = assembled(space, folder, splits, num_concurrent, console, request.warm_start)
     progress = search.callbacks[-1]
-    with signals_to(search.stop), watchdog(request.folder, request.address):
+    with signals_to(search.stop), watchdog(folder, request.address):
         progress.start()
         try:
-            _fit(request, splits, num_concurrent, search)
+            _fit(space, splits, num_concurrent, search)
         except KeyboardInterrupt:
             search.stop.is_interrupted = True
         finally:
             progress.stop()
     _close(search)
-    print_summary(request.space, search.recorder, console)
+    print_summary(space, search.recorder, console)
     if search.stop.reason:
-        ended = f"ended:   {search.stop.reason}; go on with: absgd-tune --resume {shortened(request.folder)}"
-        console.print(ended, markup=False, highlight=False, soft_wrap=True)
-    return any(search.recorder.best(scenario.name) for scenario in request.space.scenario_list)
+        words = f"ended:   {search.stop.reason}; go on with: {request.resume_command} {RAISED_BY[search.stop.reason]}"
+        console.print(words.rstrip(), markup=False, highlight=False, soft_wrap=True)
+    return search.stop.reason is not None or any(search.recorder.best(one.name) for one in space.scenario_list)
 
 
-def _assembled(request: SearchRequest, splits: dict[str, Splits], num_concurrent: int, console: Console) -> _Search:
-    """Everything of a search, brought to what is recorded of it."""
-    space, folder = request.space, request.folder
-    for name, split in splits.items():
-        _write_labels(folder / records.SCENARIOS_FOLDER / name, split)
+def assembled(
+    space: SearchSpace,
+    folder: Path,
+    splits: dict[str, Splits],
+    num_concurrent: int,
+    console: Console,
+    warm_start: Points,
+    fingerprint_of: Callable[[Splits, str | None], str] = fingerprint,
+) -> Search:
+    """Everything of a search, brought to what is recorded of it.
+
+    Args:
+        space: says the GPUs of a trial.
+        folder: of the run, held by this process.
+        splits: images of each scenario.
+        num_concurrent: trials that fit at once.
+        console: for the table.
+        warm_start: points that new studies try first.
+        fingerprint_of: what runs with a file of initial weights, or None, learn from.
+
+    Raises:
+        UserError: if what is recorded is damaged, or of another space or other images.
+        OSError: if the folder cannot be written.
+    """
     recorder = Recorder(folder, space.metric, splits)
     recorder.load()
     stop = StopRequest(Budgets(space, recorder).used)
-    checkpoints = Checkpoints(space, recorder, num_concurrent, _origin(request))
+    checkpoints = Checkpoints(space, recorder, num_concurrent, search_id(folder))
     checkpoints.tidy_all()
-    searches = {
-        scenario.name: _scenario_search(request, scenario, splits[scenario.name], recorder, num_concurrent)
-        for scenario in space.scenario_list
-    }
+    searches: dict[str, ScenarioSearch] = {}
+    for scenario in space.scenario_list:
+        own = folder / records.SCENARIOS_FOLDER / scenario.name
+        study = ScenarioStudy(space, scenario, own, warm_start.get(scenario.name, ()))
+        study.prepare(recorder)
+        trunks = Path(space.trunks) if space.trunks else own / "trunks"
+        book = TrunkBook(space, scenario, trunks, functools.partial(fingerprint_of, splits[scenario.name]))
+        searches[scenario.name] = ScenarioSearch(study, book, recorder, num_concurrent)
     searcher = SearchByScenario(searches, checkpoints.of, stop.set_error)
     scheduler = SchedulerByScenario(space, searcher.plans, recorder)
     scheduler.replay(recorder)
     faults = Faults(space.max_failures, space.max_equal_errors)
     bookkeeper = Bookkeeper(recorder, searcher, faults, stop, checkpoints.run_ended)
     progress = ProgressCallback(space, recorder, console)
-    return _Search(recorder, checkpoints, stop, searcher, scheduler, (bookkeeper, progress))
+    return Search(recorder, checkpoints, stop, searcher, scheduler, (bookkeeper, progress))
 
 
-def _scenario_search(
-    request: SearchRequest, scenario: Scenario, splits: Splits, recorder: Recorder, num_concurrent: int
-) -> ScenarioSearch:
-    folder = request.folder / records.SCENARIOS_FOLDER / scenario.name
-    study = ScenarioStudy(request.space, scenario, folder, request.warm_start.get(scenario.name, ()))
-    study.prepare(recorder)
-    trunks = Path(request.space.trunks) if request.space.trunks else folder / "trunks"
-    book = TrunkBook(request.space, scenario, trunks, functools.partial(fingerprint, splits))
-    return ScenarioSearch(study, book, recorder, num_concurrent)
-
-
-def _close(search: _Search) -> None:
+def leave_in_peace(search: Search) -> None:
     """What still runs waits for a resume.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    stop = search.stop
+    search.recorder.finish_running("interrupted", stop.reason or stop.failure)
+    for one in search.searcher.searches.values():
+        one.study.release()
+    search.checkpoints.tidy_all()
+
+
+def _close(search: Search) -> None:
+    """End in peace where that can be written; a resume mends the rest.
 
     Raises:
         SearchFailed: if the records cannot be written, or every further trial would fail.
         SearchInterrupted: after a signal.
     """
     stop = search.stop
-    with suppress(OSError) if stop.error else nullcontext():
-        search.recorder.finish_running("interrupted", stop.reason or stop.failure)
-        for one in search.searcher.searches.values():
-            one.study.release()
-        search.checkpoints.tidy_all()
     if stop.error:
+        with suppress(OSError):
+            search.recorder.finish_running("interrupted")
         raise SearchFailed(f"{stop.error}: what was recorded before is whole")
+    leave_in_peace(search)
     if stop.is_interrupted:
         raise SearchInterrupted
     if stop.failure:
         raise SearchFailed(stop.failure)
-
-
-def _origin(request: SearchRequest) -> str:
-    """Which search this is: the same in every session of it."""
-    sessions = json.loads((request.folder / records.ENVIRONMENT_FILE).read_text())["sessions"]
-    return f"{request.space.name} {sessions[0]['started_at']}"
 
 
 def _write_labels(folder: Path, splits: Splits) -> None:
@@ -146,15 +166,11 @@ def _write_labels(folder: Path, splits: Splits) -> None:
     records.write_table(folder / records.LABELS_FILE, labels)
 
 
-def _fit(request: SearchRequest, splits: dict[str, Splits], num_concurrent: int, search: _Search) -> None:
-    """Let Ray train; its own files lie in a temporary folder, since nothing is read back from them.
-
-    Raises:
-        SearchFailed: if Ray gives up.
-    """
+def _fit(space: SearchSpace, splits: dict[str, Splits], num_concurrent: int, search: Search) -> None:
+    """Let Ray train; its own files lie in a temporary folder, since nothing is read back from them."""
     if search.searcher.is_done:
         return
-    resources = request.space.resources
+    resources = space.resources
     trainable = tune.with_resources(
         tune.with_parameters(train_trial, splits=splits), {"cpu": resources.cpu, "gpu": resources.gpu}
     )
@@ -175,8 +191,8 @@ def _fit(request: SearchRequest, splits: dict[str, Splits], num_concurrent: int,
         )
         try:
             tuner.fit()
-        except (TuneError, RayError) as error:
-            raise SearchFailed(f"Ray gave up: {str(error).splitlines()[0]}") from None
+        except (TuneError, RayError, OSError) as error:
+            search.stop.fail(f"Ray gave up: {(str(error) or type(error).__name__).splitlines()[0]}")
 
 
 def _trial_folder(trial: Any) -> str:

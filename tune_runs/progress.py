@@ -15,9 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from absgd import records
+from absgd.terminal import shortened
 from tune_runs.recorder import Recorder, best_file, error_file
 from tune_runs.reports import DIVERGED, INHERITED, NOTES
-from tune_runs.request import shortened
 from tune_runs.settings import setting_of
 from tune_runs.sharing import Sharing, sharing
 from tune_runs.space import SearchSpace
@@ -53,7 +53,7 @@ def scenario_progress(space: SearchSpace, recorder: Recorder, scenario: str, sha
     """
     rows = [row for row in recorder.trials.values() if row["scenario"] == scenario]
     states = Counter(row["status"] for row in rows if row["phase"] == "search")
-    states["waiting"] = max(0, space.num_trials - sum(states.values()))
+    states["waiting"] = max(0, space.num_trials - sum(states.values()) + states.pop("interrupted", 0))
     trial_epochs = _trial_epochs(space, recorder, scenario, shared)
     left = _controls_to_begin(recorder, scenario, shared, states["waiting"]) * space.epochs
     left += states["waiting"] * trial_epochs

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from absgd import records
 from absgd.datasets import Splits
+from absgd.errors import UserError
 from absgd.records import Status
 from tune_runs.plan import TrialPlan, control_id
 from tune_runs.reports import DIVERGED, EARLIER, INHERITED
@@ -42,6 +43,8 @@ class Recorder:
         self.epochs: dict[str, list[dict[str, Any]]] = {}
         self.history: tuple[dict[str, Any], ...] = ()
         """Epochs that earlier sessions recorded, of all trials, in the order in which they arrived."""
+        self.reached: dict[str, int] = {}
+        """Epochs behind each trial of this session since it last began; more may be recorded."""
         self._written = records.as_table(records.EPOCH_SCHEMA, [])
         self._arrived: list[dict[str, Any]] = []
         self._clock: dict[str, float] = {}
@@ -52,14 +55,19 @@ class Recorder:
         """Take over what earlier sessions recorded; trials that had not finished stand as `interrupted`.
 
         A control that failed does too: it is tried again, since trials fork from it.
+
+        Raises:
+            UserError: if a table is damaged, or of another version, or was made from other images.
+            OSError: if a best configuration cannot be written again.
         """
         for row in records.read_rows(self.folder / records.TRIALS_FILE, records.TRIAL_SCHEMA):
-            self.trials[row["trial_id"]] = row
+            self._check_images(row)
+            self.trials[row["trial_id"]] = {**row, "run": self.folder.name}
             self.epochs[row["trial_id"]] = []
         for row in records.read_rows(self.folder / records.EPOCHS_FILE, records.EPOCH_SCHEMA):
             known = self.epochs.get(row["trial_id"])
             if known is not None and row["epoch"] == len(known):
-                self._keep(row)
+                self._keep({**row, "run": self.folder.name})
         self.history = tuple(self._arrived)
         for trial_id, row in self.trials.items():
             is_whole = len(self.epochs[trial_id]) == row["epochs_trained"] + row["epochs_inherited"]
@@ -68,11 +76,24 @@ class Recorder:
         for scenario in {row["scenario"] for row in self.trials.values()}:
             self._write_best(scenario)
 
+    def _check_images(self, row: Mapping[str, Any]) -> None:
+        splits = self._splits.get(row["scenario"])
+        if splits is not None and row["split_hash"] != splits.hash:
+            raise UserError(
+                f"expected the images that {row['trial_id']} was trained on, got others: "
+                f"the data of scenario `{row['scenario']}` has changed since ({self.folder / records.TRIALS_FILE})"
+            )
+
     def start(self, plan: TrialPlan) -> None:
-        """A trial begins, or goes on."""
+        """A trial begins, or goes on.
+
+        Raises:
+            OSError: if the tables cannot be written.
+        """
         row = self.trials.setdefault(plan.trial_id, self._new_row(plan))
         row.update(status="running", error=None)
         self.epochs.setdefault(plan.trial_id, [])
+        self.reached[plan.trial_id] = 0
         self._clock[plan.trial_id] = time.monotonic() - (row["wall_s"] or 0.0)
         self._refresh(plan.trial_id)
         self._flush_if_due()
@@ -97,6 +118,7 @@ class Recorder:
     def restart(self, trial_id: str) -> None:
         """The process of a trial was lost; the trial will go on in another one."""
         self.trials[trial_id]["restarts"] += 1
+        self.reached[trial_id] = 0
 
     def add(self, trial_id: str, report: Mapping[str, Any]) -> None:
         """A trial reported: epochs before its first, and one that it trained, unless it diverged there.
@@ -106,6 +128,9 @@ class Recorder:
         Args:
             trial_id: of the trial.
             report: with the keys of `tune_runs.reports`; others that are no columns (Ray's own) are left out.
+
+        Raises:
+            OSError: if the tables cannot be written.
         """
         known = self.epochs[trial_id]
         for record in (*report.get(EARLIER, ()), *(() if DIVERGED in report else (report,))):
@@ -115,11 +140,16 @@ class Recorder:
             if row["epoch"] >= len(known):
                 assert row["epoch"] == len(known), f"{trial_id} reports its epochs in order"
                 self._keep(row)
+            self.reached[trial_id] = row["epoch"] + 1
         self._refresh(trial_id)
         self._flush_if_due()
 
     def finish(self, trial_id: str, status: Status, error: str | None = None) -> None:
-        """A trial ended."""
+        """A trial ended.
+
+        Raises:
+            OSError: if it cannot be written.
+        """
         self._refresh(trial_id)
         row = self.trials[trial_id]
         row.update(status=status, error=error)
@@ -128,14 +158,22 @@ class Recorder:
             self._write_best(row["scenario"])
 
     def fail(self, trial_id: str, traceback: str, error: str) -> None:
-        """A trial raised: the whole text becomes a file, one line of it the row's error."""
+        """A trial raised: the whole text becomes a file, one line of it the row's error.
+
+        Raises:
+            OSError: if it cannot be written.
+        """
         path = error_file(self.folder, trial_id)
         path.parent.mkdir(exist_ok=True)
         records.write_atomically(path, traceback or error)
         self.finish(trial_id, "failed", error)
 
     def finish_running(self, status: Status, error: str | None = None) -> None:
-        """The session ends early: what still runs ends with `status`."""
+        """The session ends early: what still runs ends with `status`.
+
+        Raises:
+            OSError: if it cannot be written.
+        """
         for row in self.trials.values():
             if row["status"] == "running":
                 row.update(status=status, error=error)

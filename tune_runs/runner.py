@@ -22,7 +22,6 @@ from absgd.environment import add_session
 from absgd.errors import UserError
 from absgd.training import Trainer, gpu_names
 from absgd.training.evaluation import shot_accuracy
-from absgd.yaml_text import dump_yaml
 from tune_runs.corners import corners, unused_settings
 from tune_runs.disk import remove_unfinished
 from tune_runs.draws import control_config, points_inside
@@ -37,7 +36,7 @@ def run_search(request: SearchRequest, console: Console) -> bool:
     """Search every scenario of the space, recording as it goes, and print what was found.
 
     Returns:
-        Whether any search trial was completed.
+        Whether any search trial was completed, or a budget was used up before.
 
     Raises:
         UserError: before anything is created, if data, resources or the folder are not as the space needs them.
@@ -119,7 +118,7 @@ def _locked_folder(request: SearchRequest) -> Iterator[None]:
         if not request.is_resume and not is_unbegun(folder):
             raise FileExistsError
         remove_unfinished(folder)
-        records.write_atomically(folder / records.SPACE_FILE, dump_yaml(request.space.to_dict()))
+        request.begin()
         add_session(folder / records.ENVIRONMENT_FILE, gpu_names())
     except Timeout:
         raise UserError(f"{folder} is in use by another absgd-tune (--resume)") from None

@@ -16,7 +16,7 @@ import psutil
 import pytest
 import yaml
 
-from tests.e2e.loopback_cluster import LoopbackCluster, listening_addresses, loopback_cluster
+from benchmarks.faults.loopback_cluster import LoopbackCluster, listening_addresses, loopback_cluster
 from tests.e2e.test_commands import TIMEOUT_S, command, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="keeps all of Ray on loopback and finds its processes")

@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
+import io
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
+from rich.console import Console
 
 from absgd.config import RunConfig
 from absgd.records import EpochRecord
 from absgd.training import Diverged
-from tune_runs.bookkeeper import Bookkeeper
-from tune_runs.budgets import Budgets
-from tune_runs.checkpoints import Checkpoints
-from tune_runs.faults import Faults
+from tune_runs.driver import assembled, leave_in_peace
 from tune_runs.parameters import Scalar
 from tune_runs.plan import checkpoint_use, trunk_use
-from tune_runs.recorder import Recorder
 from tune_runs.reports import DIVERGED, NOTES
-from tune_runs.scheduler import SchedulerByScenario
-from tune_runs.searcher import ScenarioSearch, SearchByScenario
-from tune_runs.space import Scenario, SearchSpace
+from tune_runs.request import SearchRequest
+from tune_runs.space import SearchSpace
 from tune_runs.space_files import space_from_dict
-from tune_runs.stop_request import StopRequest
-from tune_runs.study import ScenarioStudy
 from tune_runs.trainable import reports
 from tune_runs.trial_run import TrialRun
-from tune_runs.trunk_book import TrunkBook
 
 Curve = Callable[[RunConfig, int], float | None]
 """Validation accuracy of a config at an epoch; None: it diverges there."""
@@ -65,6 +60,8 @@ class FakeTrainer:
     """A training run that measures what a curve says, and trains nothing."""
 
     device = torch.device("cpu")
+    epochs_trained: ClassVar[Counter[str]] = Counter()
+    """Config as YAML -> epochs trained of it, by whichever trainer."""
 
     def __init__(self, config: RunConfig, curve: Curve) -> None:
         self.config, self._curve = config, curve
@@ -77,6 +74,7 @@ class FakeTrainer:
                 raise Diverged(self.next_epoch, 0, "training loss")
             record = epoch_record(self.next_epoch, value)
             self.next_epoch += 1
+            FakeTrainer.epochs_trained[self.config.to_yaml()] += 1
             yield record
 
     def state_dict(self) -> dict[str, Any]:
@@ -108,24 +106,22 @@ class FakeTuner:
         warm_start: Sequence[Mapping[str, Scalar]] = (),
     ) -> None:
         folder.mkdir(exist_ok=True)
+        request = SearchRequest(space, folder)
+        request.begin()
         splits: Any = {
             scenario.name: SimpleNamespace(class_counts=(5,) * 10, hash=scenario.name)
             for scenario in space.scenario_list
         }
         self.space, self.curve, self.concurrent = space, curve, concurrent
-        self.recorder = Recorder(folder, space.metric, splits)
-        self.recorder.load()
-        self.stop = StopRequest(Budgets(space, self.recorder).used)
-        self.checkpoints = Checkpoints(space, self.recorder, concurrent, folder.name)
-        self.checkpoints.tidy_all()
         self.fingerprints = 0
-        searches = {one.name: self._search(one, trunks, warm_start) for one in space.scenario_list}
-        self.searcher = SearchByScenario(searches, self.checkpoints.of, self.stop.set_error)
-        self.scheduler = SchedulerByScenario(space, self.searcher.plans, self.recorder)
-        self.scheduler.replay(self.recorder)
+        at = space if trunks is None else space.model_copy(update={"trunks": str(trunks)})
+        console = Console(file=io.StringIO())
+        points = dict.fromkeys(splits, warm_start)
+        self.search = assembled(at, folder, splits, concurrent, console, points, self._fingerprint)
+        self.recorder, self.stop = self.search.recorder, self.search.stop
+        self.searcher, self.scheduler = self.search.searcher, self.search.scheduler
+        self.callback = self.search.callbacks[0]
         self.notes: list[str] = []
-        faults = Faults(space.max_failures, space.max_equal_errors)
-        self.callback = Bookkeeper(self.recorder, self.searcher, faults, self.stop, self.checkpoints.run_ended)
         self.most_live = 0
 
     def run(
@@ -171,18 +167,9 @@ class FakeTuner:
 
     def end_early(self) -> None:
         """What the driver does with trials that still run when it ends in peace."""
-        self.recorder.finish_running("interrupted", self.stop.reason)
-        for search in self.searcher.searches.values():
-            search.study.release()
+        leave_in_peace(self.search)
 
-    def _search(self, scenario: Scenario, trunks: Path | None, warm_start: Sequence[Mapping[str, Scalar]]) -> Any:
-        folder = self.recorder.folder
-        study = ScenarioStudy(self.space, scenario, folder / "scenarios" / scenario.name, warm_start)
-        study.prepare(self.recorder)
-        book = TrunkBook(self.space, scenario, trunks or folder / "trunks", self._fingerprint)
-        return ScenarioSearch(study, book, self.recorder, self.concurrent)
-
-    def _fingerprint(self, _weights: str | None) -> str:
+    def _fingerprint(self, _splits: Any, _weights: str | None) -> str:
         self.fingerprints += 1
         return "fake" * 2
 

@@ -192,6 +192,7 @@ def test_yaml_syntax_error_names_line_and_column(here: Path) -> None:
 
 def test_existing_run_name_is_refused(here: Path) -> None:
     (here / "runs" / "quickstart").mkdir(parents=True)
+    (here / "runs" / "quickstart" / "notes.txt").touch()
     result = call("--space", "quickstart")
     assert result.exit_code == 2
     assert "runs/quickstart exists: continue it with `--resume runs/quickstart`" in result.output

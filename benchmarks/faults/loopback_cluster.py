@@ -194,7 +194,7 @@ def loopback_cluster(num_nodes: int) -> Iterator[LoopbackCluster]:
         "PYTHONPATH": str(Path(__file__).parents[2]),
     }
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.e2e.loopback_cluster"],
+        [sys.executable, "-m", "benchmarks.faults.loopback_cluster"],
         env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
