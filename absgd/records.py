@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from absgd.config import RunConfig
 from absgd.errors import UserError
+from absgd.paths import is_endless
 
 Status = Literal["running", "completed", "pruned", "diverged", "failed", "interrupted"]
 Phase = Literal["search", "confirm", "control", "single"]
@@ -30,7 +31,9 @@ CONFIG_FILE = "config.yaml"
 SPACE_FILE = "space.yaml"
 ENVIRONMENT_FILE = "environment.json"
 LABELS_FILE = "train_labels.parquet"
+SCENARIOS_FOLDER = "scenarios"
 LAST_CHECKPOINT = "last.pt"
+PREVIOUS_CHECKPOINT = "previous.pt"
 BEST_CHECKPOINT = "best.pt"
 
 # Validation metrics a choice can be made by, with the direction that is better.
@@ -186,6 +189,7 @@ TRIAL_SCHEMA = pa.schema(
         ("test_recall", pa.list_(pa.float64())),
         ("epochs_trained", pa.int64()),
         ("epochs_inherited", pa.int64()),
+        ("restarts", pa.int64()),  # times its process was lost and it went on in another one
         ("wall_s", pa.float64()),
         ("started_at", pa.timestamp("ms", tz="UTC")),
         ("class_counts", pa.list_(pa.int64())),  # training images of each class, after imbalance and noise
@@ -307,32 +311,45 @@ def write_table(path: Path, table: pa.Table) -> None:
 
 
 def read_rows(path: Path, schema: pa.Schema) -> list[dict[str, Any]]:
-    """The rows of a parquet file of ours; none when it does not exist.
+    """The rows of a parquet file of ours, the columns of `schema` alone; none when it does not exist.
 
     Raises:
-        UserError: if the file is damaged, or lacks columns of `schema`.
+        UserError: if the file is damaged, or lacks columns of `schema`, or has them with other types.
     """
     if not path.exists():
         return []
+    if is_endless(path):
+        raise UserError(f"cannot read {path}: it is a device or a pipe")
+    other = "another version wrote it, or another program"
     try:
         table = pq.read_table(path)
+        missing = [name for name in schema.names if name not in table.column_names]
+        if missing:
+            raise UserError(f"cannot read {path}: no column `{missing[0]}`; {other}")
+        return list(table.select(schema.names).cast(schema).to_pylist())
     except (pa.ArrowException, OSError) as error:
-        raise UserError(f"cannot read {path}: {str(error).splitlines()[0]}") from None
-    missing = [name for name in schema.names if name not in table.column_names]
-    if missing:
-        raise UserError(f"cannot read {path}: no column `{missing[0]}`; another version wrote it, or another program")
-    return list(table.to_pylist())
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(f"cannot read {path}: {reason}; it is damaged, or {other}") from None
 
 
-def write_atomically(path: Path, content: bytes | str | pa.Buffer) -> None:
-    """Replace the file at `path` so that a reader, or a crash, sees the old content or the new, whole."""
+def write_atomically(
+    path: Path, content: bytes | memoryview | str | pa.Buffer, survives_power_cut: bool = True
+) -> None:
+    """Replace the file at `path` so that a reader, or a crash of the process, sees the old content or the new, whole.
+
+    Args:
+        path: of the file; its folder exists.
+        content: what it is to hold; text in UTF-8.
+        survives_power_cut: whether the same holds for a crash of the machine; it costs a wait for the disk.
+    """
     data = content.encode() if isinstance(content, str) else content
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if survives_power_cut:
+                os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:

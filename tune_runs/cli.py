@@ -13,15 +13,26 @@ import typer
 from rich.console import Console
 
 from absgd import records
-from absgd.errors import UserError
+from absgd.errors import UserError, shown
+from absgd.paths import checked_folder, expanded
 from absgd.terminal import EXIT_FAILED, EXIT_INTERRUPTED, plain_messages
+from tune_runs.request import (
+    SearchFailed,
+    SearchInterrupted,
+    SearchRequest,
+    new_request,
+    resume_request,
+    shortened,
+)
 from tune_runs.space import SearchSpace
 from tune_runs.space_files import load_space, space_schema, with_options
+from tune_runs.warm_start import warm_start_points
 
 if TYPE_CHECKING:
     from tune_runs.cost import EpochTime
-    from tune_runs.runner import SearchRequest
 
+MAX_ADDRESS = 300
+"""Characters; a name that a name service knows has 253 at most."""
 PLAIN_WIDTH = 120
 """Columns of what is printed into a file or a pipe."""
 
@@ -42,6 +53,15 @@ def tune(
     time_budget: Annotated[
         str | None, typer.Option(metavar="TIME", help="Such as 90s, 30m or 12h; replaces time_budget.")
     ] = None,
+    epoch_budget: Annotated[
+        int | None, typer.Option(help="Epochs of all runs together; replaces epoch_budget.")
+    ] = None,
+    disk_budget: Annotated[
+        float | None, typer.Option(metavar="GIB", help="GiB that the run folder may hold; replaces disk_budget.")
+    ] = None,
+    max_failures: Annotated[
+        int | None, typer.Option(help="Times that a run goes on whose process was lost; replaces max_failures.")
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Seed of the sampler; replaces seed. The runs' own seeds are base.seeds.")
     ] = None,
@@ -53,7 +73,14 @@ def tune(
         typer.Option(metavar="DIR", help="Folder that keeps stage one and is shared between runs; replaces trunks."),
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Go on with the interrupted run recorded in this folder.")
+        Path | None, typer.Option(metavar="DIR", help="Go on with the search recorded in this folder.")
+    ] = None,
+    extend: Annotated[
+        int | None, typer.Option(min=1, help="With --resume: so many more trials of each scenario.")
+    ] = None,
+    warm_start: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Try the best configurations of the run in this folder first."),
     ] = None,
     preview: Annotated[
         bool, typer.Option("--preview", help="Print what would be done, and its cost; train nothing.")
@@ -77,11 +104,11 @@ def tune(
     environment.json, scenarios/SCENARIO/study.journal (for Optuna). The tables are kept up to date while the search
     runs.
 
-    Ctrl-C saves the state; absgd-tune --resume OUT/NAME goes on: finished trials are kept, unfinished ones start
-    again.
+    After Ctrl-C, a kill, a crash or the end of a budget absgd-tune --resume OUT/NAME goes on: finished trials are
+    kept, unfinished ones go on from their last epoch. --extend adds trials.
 
-    Exit status: 0 the search is complete; 1 it failed, or every trial did; 2 something asked for cannot be done;
-    130 Ctrl-C.
+    Exit status: 0 the search is complete, or a budget is used up; 1 it failed, or every trial did; 2 something asked
+    for cannot be done; 130 Ctrl-C.
 
     Examples:
 
@@ -92,20 +119,45 @@ def tune(
     absgd-tune --space quickstart --measure
 
     absgd-tune --space my_space.yaml --name second --num-trials 64 --address auto
+
+    absgd-tune --resume runs/second --extend 32
+
+    absgd-tune --space my_space.yaml --name third --warm-start runs/second
     """
     with plain_messages("absgd-tune"):
+        if address is not None:
+            _check_address(address)
         if schema:
             print(json.dumps(space_schema(), indent=2))
             return
-        replaced = {
-            "num_trials": num_trials,
-            "time_budget": time_budget,
-            "seed": seed,
-            "name": name,
-            "trunks": _trunk_folder(trunks) if trunks else None,
-        }
-        given = {key: value for key, value in replaced.items() if value is not None}
-        _tune(space, given, out, address, resume, preview or measure, measure)
+        budgets = _given(
+            time_budget=time_budget, epoch_budget=epoch_budget, disk_budget=disk_budget, max_failures=max_failures
+        )
+        trunks_folder = _trunk_folder(trunks) if trunks else None
+        decisive = _given(num_trials=num_trials, seed=seed, name=name, trunks=trunks_folder)
+        console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+        if resume is not None:
+            if decisive or out or warm_start or preview or measure:
+                raise UserError(
+                    "expected `--resume` with --space, --extend, --address and budgets alone: "
+                    "the run folder has the rest"
+                )
+            same = load_space(space) if space is not None else None
+            _run(resume_request(checked_folder(resume, "--resume"), address, extend or 0, budgets, same), console)
+            return
+        if space is None:
+            raise UserError("expected `--space FILE`, `--resume DIR` or `--schema`, got none")
+        if extend:
+            raise UserError("expected `--extend` with `--resume DIR`; a new search takes `--num-trials`")
+        asked = load_space(space)
+        if changes := {**decisive, **budgets}:
+            asked = with_options(asked, changes, "command line")
+        if preview or measure:
+            _print_preview(asked, address, measure, console)
+            return
+        points = warm_start_points(asked, checked_folder(warm_start, "--warm-start")) if warm_start else None
+        folder = checked_folder((out or Path("runs")) / asked.name, "--out")
+        _run(new_request(asked, folder, address, points), console)
 
 
 def main() -> None:
@@ -113,54 +165,43 @@ def main() -> None:
     app()
 
 
-def _tune(
-    source: str | None,
-    replaced: dict[str, str | int],
-    out: Path | None,
-    address: str | None,
-    resume: Path | None,
-    preview: bool,
-    measure: bool,
-) -> None:
-    console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
-    if resume is not None:
-        if source or replaced or out or preview:
-            raise UserError("expected `--resume` with no other option but --address: the run folder has the rest")
-        from tune_runs.runner import resume_request
-
-        _run(resume_request(resume, address), console)
-        return
-    if source is None:
-        raise UserError("expected `--space FILE`, `--resume DIR` or `--schema`, got none")
-    space = load_space(source)
-    if replaced:
-        space = with_options(space, replaced, "command line")
-    if preview:
-        _print_preview(space, address, measure, console)
-        return
-    from tune_runs.runner import new_request
-
-    _run(new_request(space, (out or Path("runs")) / space.name, address), console)
+def _given(**options: object) -> dict[str, object]:
+    """Options that were given."""
+    return {key: value for key, value in options.items() if value is not None}
 
 
 def _run(request: SearchRequest, console: Console) -> None:
-    from tune_runs.progress import shortened
-    from tune_runs.runner import SearchInterrupted, run_search
+    from tune_runs.runner import run_search
 
     folder = shortened(request.folder)
+    go_on = f"go on with: absgd-tune --resume {folder}" + (f" --address {request.address}" if request.address else "")
     try:
         found = run_search(request, console)
     except SearchInterrupted:
-        print(f"absgd-tune: interrupted; go on with: absgd-tune --resume {folder}", file=sys.stderr)
+        print(f"absgd-tune: interrupted; {go_on}", file=sys.stderr)
         raise typer.Exit(EXIT_INTERRUPTED) from None
+    except SearchFailed as error:
+        print(f"absgd-tune: error: {error}; {go_on}", file=sys.stderr)
+        raise typer.Exit(EXIT_FAILED) from None
     if not found:
         print(f"absgd-tune: no trial was completed; see {folder / records.TRIALS_FILE}", file=sys.stderr)
         raise typer.Exit(EXIT_FAILED)
 
 
+def _check_address(address: str) -> None:
+    """Refuse what is no address, whether or not something listens there."""
+    host, _, port = address.rpartition(":")
+    try:
+        host.encode("idna")
+    except UnicodeError:  # what a name service would say, not as an OSError
+        raise UserError(f"expected `auto` or HOST:PORT, got {shown(address)} (--address)") from None
+    if not address or len(address) > MAX_ADDRESS or (port.isdigit() and not port.isascii()):
+        raise UserError(f"expected `auto` or HOST:PORT, got {shown(address)} (--address)")
+
+
 def _trunk_folder(given: Path) -> str:
     """The folder of `--trunks` as any process understands it."""
-    folder = given.expanduser().absolute()
+    folder = checked_folder(expanded(given, "--trunks"), "--trunks").absolute()
     if folder.exists() and not folder.is_dir():
         raise UserError(f"expected a folder, got the file {folder} (--trunks)")
     return str(folder)

@@ -15,9 +15,11 @@ from absgd.errors import broken_rule
 from absgd.sections import Section
 
 if TYPE_CHECKING:
-    from optuna.trial import Trial
+    from optuna.trial import BaseTrial
 
 Scalar = bool | int | float | str | None
+MAX_LISTED = 1000
+"""Scenarios, choices of a parameter, or points to try first, in a space."""
 Kind = Literal["float", "int", "categorical"]
 
 
@@ -54,7 +56,7 @@ class Parameter(Section):
     """Draw the logarithm evenly; two negative bounds draw the logarithm of the magnitude."""
     step: Annotated[float, Field(gt=0)] | None = None
     """Distance between neighbouring values, counted from `low`."""
-    choices: Annotated[tuple[ScalarField, ...], Field(strict=False)] | None = None
+    choices: Annotated[tuple[ScalarField, ...], Field(strict=False, max_length=MAX_LISTED)] | None = None
     """The values of a categorical parameter."""
     sign: Annotated[tuple[Literal[1, -1], ...], Field(strict=False)] | None = None
     """`lam` only: the signs to draw from, apart from the magnitude that `low` and `high` bound."""
@@ -92,7 +94,7 @@ class Parameter(Section):
         low, high = self.bounds
         return tuple((sign * low, sign * high) for sign in self.sign or (1,))
 
-    def suggest(self, name: str, trial: Trial) -> Scalar:
+    def suggest(self, name: str, trial: BaseTrial) -> Scalar:
         """The value that Optuna draws, under the names that `optuna_params` gives."""
         if self.choices is not None:
             chosen: Scalar = trial.suggest_categorical(name, list(self.choices))

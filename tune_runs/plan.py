@@ -25,8 +25,22 @@ class TrunkUse:
     """A fork goes on from the newest snapshot at or before so many epochs."""
     save_at: tuple[int, ...] = ()
     """Epochs done, rising, at which a trunk's control leaves snapshots; a fork leaves none."""
-    origin: str = ""
-    """Which search trains it, said in the rows of its snapshots."""
+
+
+@dataclass(frozen=True)
+class CheckpointUse:
+    """Where a run leaves what it needs to go on after its process or its driver died."""
+
+    folder: str
+    """Its own; absolute."""
+    metric: str
+    """Of the best epoch, whose checkpoint is kept beside the last ones."""
+    run_folder: str
+    """Of the search, whose size `disk_budget` bounds; absolute."""
+    disk_budget: int | None = None
+    """Bytes; None: no bound."""
+    num_writers: int = 1
+    """Runs that may write at the same time."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +54,11 @@ class TrialPlan:
     """Of the trial in its scenario's study; None for runs outside it."""
     config: RunConfig
     trunk: TrunkUse | None = None
-    """None: it trains from scratch and leaves nothing."""
+    """None: it shares its stage one with no other run."""
+    checkpoints: CheckpointUse | None = None
+    """None: once interrupted it starts again from its stage one."""
+    origin: str = ""
+    """Which run of which search it is, said in the rows of its snapshots."""
 
     @cached_property
     def stage_one_key(self) -> str:
@@ -72,9 +90,16 @@ def trial_config(plan: TrialPlan) -> dict[str, Any]:
         "trial_id": plan.trial_id,
         "run_config": plan.config.to_dict(),
         "trunk": dataclasses.asdict(plan.trunk) if plan.trunk else None,
+        "checkpoints": dataclasses.asdict(plan.checkpoints) if plan.checkpoints else None,
+        "origin": plan.origin,
     }
 
 
 def trunk_use(trial: dict[str, Any]) -> TrunkUse | None:
     """What a trial does with a trunk, from its `trial_config`."""
     return TrunkUse(**trial["trunk"]) if trial["trunk"] else None
+
+
+def checkpoint_use(trial: dict[str, Any]) -> CheckpointUse | None:
+    """Where a trial leaves its checkpoints, from its `trial_config`."""
+    return CheckpointUse(**trial["checkpoints"]) if trial["checkpoints"] else None

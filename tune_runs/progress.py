@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ray.tune import Callback
@@ -18,6 +17,7 @@ from rich.text import Text
 from absgd import records
 from tune_runs.recorder import Recorder, best_file, error_file
 from tune_runs.reports import DIVERGED, INHERITED, NOTES
+from tune_runs.request import shortened
 from tune_runs.settings import setting_of
 from tune_runs.sharing import Sharing, sharing
 from tune_runs.space import SearchSpace
@@ -166,10 +166,13 @@ class ProgressCallback(Callback):  # type: ignore[misc]
         self._say(trial.config["trial_id"])
 
     def on_trial_error(self, *, trial: Any, **_: Any) -> None:
-        """Say why a trial failed, on a terminal too."""
+        """Say why a trial failed, on a terminal too, or that it goes on."""
         row = self._recorder.trials[trial.config["trial_id"]]
         file = error_file(shortened(self._recorder.folder), row["trial_id"])
-        message = f"trial {row['trial_id']} failed: {row['error']}\n  see {file}"
+        if row["status"] == "running":
+            message = f"note: {row['trial_id']}: its process was lost: it goes on in another one"
+        else:
+            message = f"trial {row['trial_id']} failed: {row['error']}\n  see {file}"
         self._console.print(message, markup=False, highlight=False, soft_wrap=True)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -220,11 +223,6 @@ def print_summary(space: SearchSpace, recorder: Recorder, console: Console) -> N
     lines += [f"again:   absgd-train --config {best_file(folder, name)}" for name in found]
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def shortened(folder: Path) -> Path:
-    """A folder as the user would type it from here."""
-    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
 def _table(title: str, first: str, *others: str) -> Table:

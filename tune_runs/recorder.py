@@ -1,23 +1,21 @@
-"""Keeps trials.parquet and epochs.parquet true while a search runs, and knows the best trial so far."""
+"""Keeps trials.parquet and epochs.parquet true while a search runs, and knows the best trial so far; no Ray here."""
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from ray.tune import Callback
+import pyarrow.compute as pc
 
 from absgd import records
 from absgd.datasets import Splits
 from absgd.records import Status
 from tune_runs.plan import TrialPlan, control_id
-from tune_runs.reports import DIVERGED, EARLIER, INHERITED, end_status
+from tune_runs.reports import DIVERGED, EARLIER, INHERITED
 from tune_runs.stopping_rules import Never
 
 FINISHED: tuple[Status, ...] = ("completed", "pruned", "diverged", "failed")
@@ -42,6 +40,8 @@ class Recorder:
         self._splits = splits
         self.trials: dict[str, dict[str, Any]] = {}
         self.epochs: dict[str, list[dict[str, Any]]] = {}
+        self.history: tuple[dict[str, Any], ...] = ()
+        """Epochs that earlier sessions recorded, of all trials, in the order in which they arrived."""
         self._written = records.as_table(records.EPOCH_SCHEMA, [])
         self._arrived: list[dict[str, Any]] = []
         self._clock: dict[str, float] = {}
@@ -49,55 +49,72 @@ class Recorder:
         self._flush_s = 0.0
 
     def load(self) -> None:
-        """Take over the finished trials of an earlier, interrupted session; the others' rows are dropped.
+        """Take over what earlier sessions recorded; trials that had not finished stand as `interrupted`.
 
-        A control that failed is dropped as well: it is tried again, since trials fork from it.
+        A control that failed does too: it is tried again, since trials fork from it.
         """
         for row in records.read_rows(self.folder / records.TRIALS_FILE, records.TRIAL_SCHEMA):
-            if row["status"] in FINISHED and (row["phase"], row["status"]) != ("control", "failed"):
-                self.trials[row["trial_id"]] = row
-                self.epochs[row["trial_id"]] = []
+            self.trials[row["trial_id"]] = row
+            self.epochs[row["trial_id"]] = []
         for row in records.read_rows(self.folder / records.EPOCHS_FILE, records.EPOCH_SCHEMA):
-            if row["trial_id"] in self.trials:
+            known = self.epochs.get(row["trial_id"])
+            if known is not None and row["epoch"] == len(known):
                 self._keep(row)
-        for trial_id, row in list(self.trials.items()):
-            if len(self.epochs[trial_id]) != row["epochs_trained"] + row["epochs_inherited"]:
-                self.forget(trial_id)
+        self.history = tuple(self._arrived)
+        for trial_id, row in self.trials.items():
+            is_whole = len(self.epochs[trial_id]) == row["epochs_trained"] + row["epochs_inherited"]
+            if row["status"] not in FINISHED or (row["phase"], row["status"]) == ("control", "failed") or not is_whole:
+                row.update(status="interrupted", error=None)
         for scenario in {row["scenario"] for row in self.trials.values()}:
             self._write_best(scenario)
 
     def start(self, plan: TrialPlan) -> None:
-        """A trial begins."""
+        """A trial begins, or goes on."""
+        row = self.trials.setdefault(plan.trial_id, self._new_row(plan))
+        row.update(status="running", error=None)
+        self.epochs.setdefault(plan.trial_id, [])
+        self._clock[plan.trial_id] = time.monotonic() - (row["wall_s"] or 0.0)
+        self._refresh(plan.trial_id)
+        self._flush_if_due()
+
+    def _new_row(self, plan: TrialPlan) -> dict[str, Any]:
         splits = self._splits[plan.scenario]
-        self._clock[plan.trial_id] = time.monotonic()
-        self.epochs[plan.trial_id] = []
-        self.trials[plan.trial_id] = {
+        return {
             "run": self.folder.name,
             "scenario": plan.scenario,
             "trial_id": plan.trial_id,
             "number": plan.number,
             "phase": plan.phase,
-            "status": "running",
             **records.config_columns(plan.config),
-            **records.summary_columns([], self.metric),
+            "restarts": 0,
+            "wall_s": None,
             "started_at": datetime.now(UTC),
             "class_counts": splits.class_counts,
             "split_hash": splits.hash,
             "stage_one_key": plan.stage_one_key,
         }
-        self._refresh(plan.trial_id)
-        self._flush_if_due()
+
+    def restart(self, trial_id: str) -> None:
+        """The process of a trial was lost; the trial will go on in another one."""
+        self.trials[trial_id]["restarts"] += 1
 
     def add(self, trial_id: str, report: Mapping[str, Any]) -> None:
         """A trial reported: epochs before its first, and one that it trained, unless it diverged there.
+
+        An epoch that is known already, since a trial that went on reports it again, counts once.
 
         Args:
             trial_id: of the trial.
             report: with the keys of `tune_runs.reports`; others that are no columns (Ray's own) are left out.
         """
-        for row in (*report.get(EARLIER, ()), *(() if DIVERGED in report else (report,))):
-            assert row["epoch"] == len(self.epochs[trial_id]), f"{trial_id} reports its epochs in order"
-            self._keep(self._epoch_row(trial_id, row))
+        known = self.epochs[trial_id]
+        for record in (*report.get(EARLIER, ()), *(() if DIVERGED in report else (report,))):
+            row = self._epoch_row(trial_id, record)
+            if row["epoch"] < len(known) and not _is_same(row, known[row["epoch"]]):
+                self._forget_from(trial_id, row["epoch"])
+            if row["epoch"] >= len(known):
+                assert row["epoch"] == len(known), f"{trial_id} reports its epochs in order"
+                self._keep(row)
         self._refresh(trial_id)
         self._flush_if_due()
 
@@ -110,13 +127,12 @@ class Recorder:
         if self.best(row["scenario"]) is row:
             self._write_best(row["scenario"])
 
-    def fail(self, trial_id: str, traceback: str) -> None:
-        """A trial raised: its last line becomes the row's error, the whole text a file."""
+    def fail(self, trial_id: str, traceback: str, error: str) -> None:
+        """A trial raised: the whole text becomes a file, one line of it the row's error."""
         path = error_file(self.folder, trial_id)
         path.parent.mkdir(exist_ok=True)
-        records.write_atomically(path, traceback)
-        lines = [line.strip() for line in traceback.splitlines() if line.strip()]
-        self.finish(trial_id, "failed", lines[-1] if lines else "ended without an exception")
+        records.write_atomically(path, traceback or error)
+        self.finish(trial_id, "failed", error)
 
     def finish_running(self, status: Status, error: str | None = None) -> None:
         """The session ends early: what still runs ends with `status`."""
@@ -138,24 +154,33 @@ class Recorder:
         self._flush_s = self._flushed_at - started
 
     def best(self, scenario: str) -> dict[str, Any] | None:
-        """The completed search trial with the best metric at its last epoch; the lower val_loss breaks a tie."""
+        """The first of `ranked`."""
+        return next(iter(self.ranked(scenario)), None)
+
+    def ranked(self, scenario: str) -> list[dict[str, Any]]:
+        """The completed search trials, the best metric at the last epoch first; the lower val_loss breaks a tie."""
         sign = 1.0 if records.METRICS[self.metric] == "max" else -1.0
-        candidates = [
-            row
-            for row in self.trials.values()
-            if (row["scenario"], row["phase"], row["status"]) == (scenario, "search", "completed")
+        completed = [
+            row for row in self.of_scenario(scenario) if (row["phase"], row["status"]) == ("search", "completed")
         ]
-        return max(
-            candidates,
-            key=lambda row: (sign * row["metric_last"], -self.epochs[row["trial_id"]][-1]["val_loss"]),
-            default=None,
+        return sorted(
+            completed, key=lambda row: (-sign * row["metric_last"], self.epochs[row["trial_id"]][-1]["val_loss"])
         )
+
+    @property
+    def epochs_trained(self) -> int:
+        """By all runs of the search."""
+        return sum(row["epochs_trained"] for row in self.trials.values())
 
     def control(self, scenario: str, stage_one_key: str | None = None) -> dict[str, Any] | None:
         """The scenario's plain control, or the one with a given stage one; None when it has not begun."""
         if stage_one_key is None:
             return self.trials.get(control_id(scenario))
         return next((row for row in self.controls(scenario) if row["stage_one_key"] == stage_one_key), None)
+
+    def of_scenario(self, scenario: str) -> list[dict[str, Any]]:
+        """All trials of a scenario, controls among them."""
+        return [row for row in self.trials.values() if row["scenario"] == scenario]
 
     def controls(self, scenario: str) -> list[dict[str, Any]]:
         """The plain controls of a scenario, one for each stage one."""
@@ -170,7 +195,7 @@ class Recorder:
         if epoch < len(rows):
             value: float = rows[epoch][self.metric]
             return value
-        return None if row["status"] == "running" else Never.COMES
+        return None if row["status"] in ("running", "interrupted") else Never.COMES
 
     def finished(self, scenario: str) -> int:
         """Search trials of a scenario that need no further training."""
@@ -178,11 +203,6 @@ class Recorder:
             (row["scenario"], row["phase"]) == (scenario, "search") and row["status"] in FINISHED
             for row in self.trials.values()
         )
-
-    def forget(self, trial_id: str) -> None:
-        """A trial that was taken over counts as not trained."""
-        del self.trials[trial_id], self.epochs[trial_id]
-        self._arrived = [row for row in self._arrived if row["trial_id"] != trial_id]
 
     def _epoch_row(self, trial_id: str, record: Mapping[str, Any]) -> dict[str, Any]:
         """The columns of a record, as an epoch of a trial."""
@@ -201,6 +221,13 @@ class Recorder:
         known = rows[columns["epoch"]] if columns["epoch"] < len(rows) else {}
         theirs = {name: known.get(name) for name in columns}
         return theirs if theirs == columns else columns
+
+    def _forget_from(self, trial_id: str, epoch: int) -> None:
+        """Drop the last epochs of a trial: where bits are not promised, it went another way when it was tried again."""
+        del self.epochs[trial_id][epoch:]
+        self._arrived = [row for row in self._arrived if row["trial_id"] != trial_id or row["epoch"] < epoch]
+        stays = pc.or_(pc.not_equal(self._written["trial_id"], trial_id), pc.less(self._written["epoch"], epoch))
+        self._written = self._written.filter(stays)
 
     def _keep(self, row: dict[str, Any]) -> None:
         self.epochs[row["trial_id"]].append(row)
@@ -228,47 +255,15 @@ class Recorder:
             self.flush()
 
 
-class RecorderCallback(Callback):  # type: ignore[misc]
-    """Passes what Ray tells about trials on to the recorder.
+CLOCKS = ("train_s", "val_s", "images_per_s")
+"""Columns of an epoch that differ when it is trained again."""
 
-    Args:
-        recorder: keeps it.
-        on_disk_error: told when the records cannot be written; Ray would bury the error in one of its own.
-    """
 
-    def __init__(self, recorder: Recorder, on_disk_error: Callable[[OSError], None]) -> None:
-        self.recorder = recorder
-        self._on_disk_error = on_disk_error
-
-    def on_trial_result(self, *, trial: Any, result: dict[str, Any], **_: Any) -> None:
-        """An epoch, or that the trial diverged in it."""
-        trial_id = trial.config["trial_id"]
-        with self._telling():
-            if "epoch" in result:
-                self.recorder.add(trial_id, result)
-
-    def on_trial_complete(self, *, trial: Any, **_: Any) -> None:
-        """A trial ended, by itself or stopped by the scheduler."""
-        trial_id, last = trial.config["trial_id"], trial.last_result or {}
-        epochs = self.recorder.trials[trial_id]["epochs"]
-        with self._telling():
-            self.recorder.finish(trial_id, end_status(last, epochs), last.get(DIVERGED))
-
-    def on_trial_error(self, *, trial: Any, **_: Any) -> None:
-        """A trial raised, or its process died."""
-        with self._telling():
-            self.recorder.fail(trial.config["trial_id"], _error_text(trial))
-
-    @contextmanager
-    def _telling(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            self._on_disk_error(error)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Ray pickles its callbacks into a file that is never read back."""
-        return {}
+def _is_same(row: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two rows tell of the same epoch; parquet gives lists for tuples."""
+    plain = {key: list(value) if isinstance(value, tuple) else value for key, value in row.items()}
+    known = {key: list(value) if isinstance(value, tuple) else value for key, value in other.items()}
+    return all(value == known.get(key) for key, value in plain.items() if key not in CLOCKS)
 
 
 def best_file(folder: Path, scenario: str) -> Path:
@@ -279,13 +274,3 @@ def best_file(folder: Path, scenario: str) -> Path:
 def error_file(folder: Path, trial_id: str) -> Path:
     """Where the whole traceback of a failed trial lies."""
     return folder / "errors" / f"{trial_id}.txt"
-
-
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-
-
-def _error_text(trial: Any) -> str:
-    path = trial.error_file
-    if not path or not Path(path).is_file():
-        return ""
-    return _COLOUR.sub("", Path(path).read_text(encoding="utf-8", errors="replace"))

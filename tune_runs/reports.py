@@ -13,6 +13,8 @@ EARLIER = "earlier"
 """Of the first report: records of the epochs before it, from a snapshot, each with `inherited`."""
 INHERITED = "inherited"
 """Of a record: whether another run than the one that reports it trained the epoch; absent: no."""
+OVER_BUDGET = "over_budget"
+"""Whether the disk budget left no room for a snapshot of the epoch; absent: no."""
 NOTES = "notes"
 """What there is to say to the user, as sentences."""
 

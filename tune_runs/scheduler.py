@@ -16,7 +16,7 @@ from absgd import records
 from tune_runs.early_stopping import early_stopping
 from tune_runs.plan import TrialPlan
 from tune_runs.recorder import Recorder
-from tune_runs.reports import DIVERGED
+from tune_runs.reports import DIVERGED, EARLIER, INHERITED
 from tune_runs.space import SearchSpace
 from tune_runs.stopping_rules import ScenarioStopping
 
@@ -56,20 +56,22 @@ class SchedulerByScenario(FIFOScheduler):  # type: ignore[misc]
         return next((trial for trial in reversed(tune_controller.get_trials()) if trial.status == "PENDING"), None)
 
     def replay(self, recorder: Recorder) -> None:
-        """Take over what the recorded trials of an earlier session have trained themselves."""
-        for trial_id, row in recorder.trials.items():
-            if row["phase"] == "search" and row["scenario"] in self.scenarios:
-                for epoch in recorder.epochs[trial_id]:
-                    if not epoch["inherited"]:
-                        self._falls_behind(trial_id, row["scenario"], row["switch_epoch"], epoch)
+        """Take over what earlier sessions recorded, in the order in which it arrived: rungs are as they were."""
+        for epoch in recorder.history:
+            row = recorder.trials[epoch["trial_id"]]
+            if row["phase"] == "search" and row["scenario"] in self.scenarios and not epoch["inherited"]:
+                self._falls_behind(row["trial_id"], row["scenario"], row["switch_epoch"], epoch)
 
     def on_trial_result(self, _tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Stop or continue."""
+        """Stop or continue; of a trial that goes on, the epochs that it reports again are judged first."""
         plan = self._plans[trial.trial_id]
         if plan.phase != "search" or DIVERGED in result:
             return str(TrialScheduler.CONTINUE)
         switch = plan.config.attention.switch_epoch if plan.config.attention else None
-        is_behind = self._falls_behind(plan.trial_id, plan.scenario, switch, result)
+        is_behind = False
+        for epoch in (*result.get(EARLIER, ()), result):
+            if not epoch.get(INHERITED):
+                is_behind = self._falls_behind(plan.trial_id, plan.scenario, switch, epoch)
         return str(TrialScheduler.STOP if is_behind else TrialScheduler.CONTINUE)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ray.tune.search import Searcher
 
+from absgd import records
 from tune_runs.plan import TrialPlan, fork_epoch, trial_config
 from tune_runs.recorder import Recorder
-from tune_runs.reports import DIVERGED, end_status
-from tune_runs.space import SearchSpace
 from tune_runs.study import ScenarioStudy
 from tune_runs.trunk_book import TrunkBook
 
@@ -34,27 +32,46 @@ class ScenarioSearch:
         self._name = study.scenario.name
         self._to_ask = max(0, study.space.num_trials - recorder.finished(self._name))
         self._waiting: list[TrialPlan] = []
-        for row in recorder.controls(self._name) if self._to_ask else ():
-            if row["status"] == "completed" and book.has_lost(row["stage_one_key"]):
-                recorder.forget(row["trial_id"])
+        self._lost: list[TrialPlan] = []
+        self._to_remake = self._without_snapshots()
+        self._remade: set[str] = set()
+        """Stage ones whose control trains again for its snapshots."""
 
     @property
     def num_left(self) -> int:
-        """Search trials that have not begun."""
-        return self._to_ask + len(self._waiting)
+        """Search trials that have not begun, or must begin again."""
+        return self._to_ask + len(self._waiting) + sum(plan.phase == "search" for plan in self._lost)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to train, and nothing trains that may have to begin again."""
+        rows = self._recorder.of_scenario(self._name)
+        is_idle = not self._lost and not any(row["status"] == "running" for row in rows)
+        return is_idle and not self.num_left and not self._interrupted_control() and self._has_control
+
+    def again(self, plan: TrialPlan) -> None:
+        """A run that lost its process goes on in another one."""
+        self._lost.append(plan)
 
     def next_control(self) -> TrialPlan | None:
-        """The scenario's own control, if it is still to be trained."""
-        return None if self._recorder.control(self._name) else self._start(self._book.own_control())
+        """A control that must go on, or the scenario's own, if it is still to be trained."""
+        if plan := next((plan for plan in self._lost if plan.phase == "control"), None):
+            self._lost.remove(plan)
+            return plan
+        if row := self._interrupted_control():
+            return self._start(self._book.control_from(records.config_of(row)))
+        return None if self._has_control else self._start(self._book.own_control())
 
     def next_trial(self) -> TrialPlan | None:
         """A trial that can start now, or a control that one waits for; None when there is none."""
+        if self._lost:
+            return self._lost.pop(0)
         while True:
             if plan := next(filter(self._has_stage_one, self._waiting), None):
                 self._waiting.remove(plan)
                 return self._start(self._book.forked(plan) if self._book.forks(plan) else plan)
-            if plan := next((plan for plan in self._waiting if self._control_row(plan) is None), None):
-                return self._start(self._book.control_of(plan))
+            if plan := next(filter(self._lacks_control, self._waiting), None):
+                return self._start(self._book.control_from(plan.config.stage_one()))
             if self._to_ask and len(self._waiting) < self._num_ahead:
                 self._waiting.append(self.study.ask())
                 self._to_ask -= 1
@@ -65,13 +82,32 @@ class ScenarioSearch:
         """Whether a trial need not wait: its control has passed the switch, or will not come to it."""
         if not self._book.forks(plan):
             return True
-        row = self._control_row(plan)
-        if row is None:
+        row = self._recorder.control(self._name, plan.stage_one_key)
+        if row is None or plan.stage_one_key in self._to_remake:
             return False
-        return row["status"] != "running" or len(self._recorder.epochs[row["trial_id"]]) >= fork_epoch(plan.config)
+        has_come = len(self._recorder.epochs[row["trial_id"]]) >= fork_epoch(plan.config)
+        return row["status"] != "running" or (has_come and plan.stage_one_key not in self._remade)
 
-    def _control_row(self, plan: TrialPlan) -> dict[str, Any] | None:
-        return self._recorder.control(self._name, plan.stage_one_key)
+    def _lacks_control(self, plan: TrialPlan) -> bool:
+        """Whether nothing trains, or has trained, the stage one that a trial waits for."""
+        if plan.stage_one_key in self._to_remake:
+            self._to_remake.remove(plan.stage_one_key)
+            self._remade.add(plan.stage_one_key)
+            return True
+        return self._recorder.control(self._name, plan.stage_one_key) is None
+
+    @property
+    def _has_control(self) -> bool:
+        return self._recorder.control(self._name) is not None
+
+    def _interrupted_control(self) -> dict[str, Any] | None:
+        controls = self._recorder.controls(self._name)
+        return next((row for row in controls if row["status"] == "interrupted"), None)
+
+    def _without_snapshots(self) -> set[str]:
+        """Stage ones whose control has ended, in an earlier session, but whose snapshots are gone."""
+        ended = (row for row in self._recorder.controls(self._name) if row["status"] == "completed")
+        return {row["stage_one_key"] for row in ended if self._book.has_lost(row["stage_one_key"])}
 
     def _start(self, plan: TrialPlan) -> TrialPlan:
         self._recorder.start(plan)
@@ -81,72 +117,53 @@ class ScenarioSearch:
 class SearchByScenario(Searcher):  # type: ignore[misc]
     """All scenarios behind one Ray searcher; the scenario with the most trials left comes first.
 
-    The plain controls of all scenarios go before everything else.
+    The plain controls of all scenarios go before everything else. What trials come to is told to the studies by
+    `tune_runs.bookkeeper`, after it is recorded.
 
     Args:
-        space: the search space.
-        recorder: told of every trial that starts.
-        folder: the run folder.
-        books: the trunks of each scenario by its name.
-        num_concurrent: trials that train at once.
+        searches: of each scenario by its name.
+        checkpointed: gives a plan the place of its checkpoints.
+        on_disk_error: told when a study or the records cannot be written; the search then ends.
     """
 
     def __init__(
         self,
-        space: SearchSpace,
-        recorder: Recorder,
-        folder: Path,
-        books: Mapping[str, TrunkBook],
-        num_concurrent: int = 1,
+        searches: Mapping[str, ScenarioSearch],
+        checkpointed: Callable[[TrialPlan], TrialPlan],
+        on_disk_error: Callable[[OSError], None],
     ) -> None:
         super().__init__()
-        self.recorder = recorder
+        self.searches = searches
+        self._checkpointed, self._on_disk_error = checkpointed, on_disk_error
         self.plans: dict[str, TrialPlan] = {}
         """Plan of every trial of this session by Ray's trial id."""
-        self._searches: dict[str, ScenarioSearch] = {}
-        for scenario in space.scenario_list:
-            study = ScenarioStudy(space, scenario, folder / "scenarios" / scenario.name)
-            study.prepare(recorder)
-            book = books[scenario.name]
-            self._searches[scenario.name] = ScenarioSearch(study, book, recorder, num_concurrent)
 
     @property
     def is_done(self) -> bool:
         """Whether nothing is left to train."""
-        return not any(
-            search.num_left or self.recorder.control(name) is None for name, search in self._searches.items()
-        )
+        return all(search.is_done for search in self.searches.values())
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The next trial as Ray's configuration; None when all wait for their stage one, FINISHED at the end."""
-        searches = sorted(self._searches.values(), key=lambda search: -search.num_left)
-        controls = (search.next_control() for search in self._searches.values())
-        plan = next((plan for plan in controls if plan), None)
-        plan = plan or next((plan for plan in (search.next_trial() for search in searches) if plan), None)
+        """The next trial as Ray's configuration; None when there may be one later, FINISHED at the end."""
+        try:
+            plan = self._next()
+        except OSError as error:
+            self._on_disk_error(error)
+            return str(Searcher.FINISHED)
         if plan is None:
-            return None if any(search.num_left for search in searches) else str(Searcher.FINISHED)
-        self.plans[trial_id] = plan
-        return trial_config(plan)
+            return str(Searcher.FINISHED) if self.is_done else None
+        self.plans[trial_id] = self._checkpointed(plan)
+        return trial_config(self.plans[trial_id])
 
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Tell the study an epoch's value."""
-        self._report(self.plans[trial_id], result)
+    def _next(self) -> TrialPlan | None:
+        controls = (search.next_control() for search in self.searches.values())
+        if plan := next((plan for plan in controls if plan), None):
+            return plan
+        searches = sorted(self.searches.values(), key=lambda search: -search.num_left)
+        return next((plan for plan in (search.next_trial() for search in searches) if plan), None)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Tell the study how a trial ended, its last value first, which Ray leaves out for a stopped trial."""
-        plan = self.plans[trial_id]
-        if plan.phase != "search":
-            return
-        status = "failed" if error else end_status(result, plan.config.epochs)
-        value = (result or {}).get(self.recorder.metric)
-        if result:
-            self._report(plan, result)
-        self._searches[plan.scenario].study.tell(plan.trial_id, status, value)
-
-    def close(self) -> None:
-        """The search ends early: trials still running end as FAIL in their studies; a resume tries them again."""
-        for search in self._searches.values():
-            search.study.give_up()
+        """Nothing: the bookkeeper is told too, and records first."""
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Nothing: the journal has it all."""
@@ -158,7 +175,3 @@ class SearchByScenario(Searcher):  # type: ignore[misc]
     def __getstate__(self) -> dict[str, Any]:
         """Ray pickles its searcher into a file that is never read back."""
         return {}
-
-    def _report(self, plan: TrialPlan, result: dict[str, Any]) -> None:
-        if plan.phase == "search" and DIVERGED not in result and self.recorder.metric in result:
-            self._searches[plan.scenario].study.report(plan.trial_id, result["epoch"], result[self.recorder.metric])

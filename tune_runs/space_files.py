@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from absgd.errors import UserError, nearest, validated
+from absgd.paths import expanded
 from absgd.yaml_text import read_yaml
 from tune_runs.settings import find_setting, searchable_names, setting_of
 from tune_runs.space import SearchSpace
@@ -27,6 +28,8 @@ def space_from_dict(data: object, source: str = "space") -> SearchSpace:
     space = validated(SearchSpace, data, source)
     for key, message in broken_space_rules(space):
         raise UserError(f"{message} ({source}: {key})")
+    if space.trunks is not None:
+        expanded(space.trunks, f"{source}: trunks")
     return space
 
 

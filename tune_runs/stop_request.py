@@ -1,9 +1,9 @@
-"""A request to end a search early: Ctrl-C, SIGTERM, or a disk that can no longer be written."""
+"""A request to end a search early: Ctrl-C, SIGTERM, a budget, too many equal errors, or a disk that is full."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -12,12 +12,22 @@ from ray.tune import Stopper
 
 
 class StopRequest(Stopper):  # type: ignore[misc]
-    """Tells Tune to stop all trials, between two of its steps, once a signal or a disk error has come."""
+    """Tells Tune to stop all trials, between two of its steps, once there is a reason.
 
-    def __init__(self) -> None:
-        self.is_set = False
+    Args:
+        budget_used: asked between steps: which budget is used up, in words.
+    """
+
+    def __init__(self, budget_used: Callable[[], str | None] = lambda: None) -> None:
+        self._budget_used = budget_used
+        self.is_interrupted = False
+        """By a signal."""
+        self.reason: str | None = None
+        """Which budget was used up: an end as good as any other."""
+        self.failure: str | None = None
+        """Why the rest is not worth trying."""
         self.error: OSError | None = None
-        """The disk error, if that was the reason."""
+        """With which the records could not be written."""
 
     def __call__(self, _trial_id: str, _result: dict[str, Any]) -> bool:
         """No trial is stopped for itself."""
@@ -25,17 +35,27 @@ class StopRequest(Stopper):  # type: ignore[misc]
 
     def stop_all(self) -> bool:
         """Whether the search is to end."""
-        return self.is_set
+        if self.reason is None:
+            self.reason = self._budget_used()
+        return self.is_interrupted or any((self.reason, self.failure, self.error))
+
+    def end(self, reason: str) -> None:
+        """Stop because a budget is used up."""
+        self.reason = self.reason or reason
+
+    def fail(self, reason: str) -> None:
+        """Stop because every further trial would fail."""
+        self.failure = reason
 
     def set_error(self, error: OSError) -> None:
         """Stop because the records cannot be written."""
-        self.is_set, self.error = True, error
+        self.error = error
 
     def on_signal(self, _number: int, _frame: FrameType | None) -> None:
         """The first signal asks to stop; a second one does not wait."""
-        if self.is_set:
+        if self.is_interrupted:
             raise KeyboardInterrupt
-        self.is_set = True
+        self.is_interrupted = True
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray pickles its stopper into a file that is never read back."""
@@ -43,12 +63,11 @@ class StopRequest(Stopper):  # type: ignore[misc]
 
 
 @contextmanager
-def stop_request() -> Iterator[StopRequest]:
-    """A request that SIGINT and SIGTERM make inside the block."""
-    stop = StopRequest()
+def signals_to(stop: StopRequest) -> Iterator[None]:
+    """Inside the block SIGINT and SIGTERM ask to stop."""
     earlier = {number: signal.signal(number, stop.on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield stop
+        yield
     finally:
         for number, handler in earlier.items():
             signal.signal(number, handler)

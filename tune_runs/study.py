@@ -7,87 +7,106 @@ COMPLETE and lives in a pickle; asking and telling Optuna directly is shorter an
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import TrialState
+from optuna.storages.journal._file import LOCK_FILE_SUFFIX
+from optuna.trial import FrozenTrial, TrialState
 
 from absgd import records
+from absgd.config import RunConfig
 from absgd.errors import UserError
 from absgd.randomness import derived_seed
 from absgd.records import Status
 from tune_runs.draws import optuna_params, points_inside, suggest
 from tune_runs.early_stopping import early_stopping
+from tune_runs.parameters import Scalar
 from tune_runs.plan import TrialPlan
 from tune_runs.recorder import FINISHED, Recorder
+from tune_runs.request import refuse_changes
 from tune_runs.space import Scenario, SearchSpace
 
 STUDY_FILE = "study.journal"
 STARTUP_TRIALS = 10
 """Random trials before TPE's model is used; fewer in a small search."""
+TRIAL_ID = "trial_id"
+"""User attribute of a trial, written once all of its parameters are drawn."""
+SPACE = "space"
+"""User attribute of a study: what decides its trials."""
+POINTS = "points"
+"""User attribute of a study: what it tries before it draws."""
+FIXED_PARAMS = "fixed_params"
+"""System attribute by which Optuna holds the parameters of a queued trial; a contract test pins it."""
 
 
 class ScenarioStudy:
     """The Optuna study of one scenario, in a journal inside the run folder.
 
+    A trial keeps its number until it ends: one that was interrupted is WAITING in the study, and is asked for again
+    before any new one. So no trial stands in the study twice, and none is left RUNNING by a driver that died.
+
     Args:
         space: the search space.
         scenario: the scenario it is for.
         folder: where `study.journal` lies; created when absent.
+        warm_start: points of another search that a new study tries after those of `space.enqueue`.
 
     Raises:
-        UserError: if the journal is damaged.
+        UserError: if the journal is damaged, or was made for a space that asks for something else.
     """
 
-    def __init__(self, space: SearchSpace, scenario: Scenario, folder: Path) -> None:
+    def __init__(
+        self, space: SearchSpace, scenario: Scenario, folder: Path, warm_start: Sequence[Mapping[str, Scalar]] = ()
+    ) -> None:
         self.space, self.scenario = space, scenario
         folder.mkdir(parents=True, exist_ok=True)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self.study = _open_study(folder / STUDY_FILE, scenario.name, records.METRICS[space.metric])
+        self.study, self._storage = _open_study(folder / STUDY_FILE, scenario.name, records.METRICS[space.metric])
         self._stopping = early_stopping(space)
         self._live: dict[str, optuna.trial.Trial] = {}
+        self._again: list[FrozenTrial] = []
+        """Trials that the study has as finished, but whose records are lost: trained again, told no more."""
         self._first_epochs: dict[str, int] = {}
         """Epoch of each trial from which its steps count."""
         self._reported: dict[str, int] = {}
+        self._check_space()
+        self._queue_points(warm_start)
 
     def prepare(self, recorder: Recorder) -> None:
-        """Queue what is to be tried first: known-good points in a new study, unfinished trials in an old one."""
+        """Bring the study to what is recorded: trials that ended are told, those that did not wait to go on."""
         trials = self.study.get_trials(deepcopy=False)
-        if not trials and recorder.finished(self.scenario.name):
+        if not any(trial.state != TrialState.WAITING for trial in trials) and recorder.finished(self.scenario.name):
             raise UserError(f"the study of `{self.scenario.name}` is gone, but its trials are recorded (--resume)")
-        if not trials:
-            for point in points_inside(self.space).inside:
-                self.study.enqueue_trial(optuna_params(self.space, point))
         for trial in trials:
             row = recorder.trials.get(_trial_id(self.scenario, trial.number))
-            recorded = row is not None and row["status"] in FINISHED
-            if trial.state == TrialState.RUNNING:
-                self.study.tell(trial.number, state=TrialState.FAIL)
-            if trial.state != TrialState.WAITING and not recorded and not _was_replaced(trials, trial):
-                self.study.enqueue_trial(trial.params, user_attrs={"replaces": trial.number})
+            has_ended = row is not None and row["status"] in FINISHED
+            if trial.state == TrialState.RUNNING and row is not None and has_ended:
+                self._tell_recorded(trial, row, recorder)
+            elif trial.state == TrialState.RUNNING:
+                self._complete_draws(trial, trials)
+                self._let_wait(trial)
+            elif trial.state.is_finished() and not has_ended:
+                self._again.append(trial)
 
     def ask(self) -> TrialPlan:
-        """The next trial; its sampler is seeded by the trial's number, so that a resumed search asks the same."""
-        asked = self.study.get_trials(deepcopy=False, states=_ASKED)
-        number = sum("replaces" not in trial.user_attrs for trial in asked)
-        seed = derived_seed(self.space.seed, f"search/{self.scenario.name}", number) % 2**32
-        self.study.sampler = _sampler(self.space, seed)
-        trial = self.study.ask()
-        plan = TrialPlan(
-            trial_id=_trial_id(self.scenario, trial.number),
-            scenario=self.scenario.name,
-            phase="search",
-            number=trial.number,
-            config=suggest(self.space, self.scenario, trial),
-        )
-        self._live[plan.trial_id] = trial
-        switch_epoch = plan.config.attention.switch_epoch if plan.config.attention else None
-        from_switch = self._stopping.unit != "epochs"
-        self._first_epochs[plan.trial_id] = self._stopping.start_of(switch_epoch) if from_switch else 0
+        """A trial that was interrupted, else the next one.
+
+        The sampler is seeded by the trial's number, so that a resumed search asks what one never interrupted asks.
+        """
+        if self._again:
+            frozen = self._again.pop(0)
+            trial = optuna.trial.FixedTrial(frozen.params, frozen.number)
+            return self._planned(frozen.number, suggest(self.space, self.scenario, trial))
+        live = self.study.ask()
+        self.study.sampler = self._sampler_of(live.number)
+        plan = self._planned(live.number, suggest(self.space, self.scenario, live))
+        live.set_user_attr(TRIAL_ID, plan.trial_id)
+        self._follow(plan, live)
         return plan
 
     def report(self, trial_id: str, epoch: int, value: float) -> None:
@@ -96,38 +115,104 @@ class ScenarioStudy:
         TPE ranks pruned trials by how far they came first, so where rungs count from a trial's own switch, steps do
         too; epochs of stage one, which a trial trains where it finds no snapshot, are not its own.
         """
+        if trial_id not in self._live:
+            return
         step = epoch - self._first_epochs[trial_id]
-        if step >= 0 and epoch > self._reported.get(trial_id, -1):
+        if step >= 0 and epoch > self._reported[trial_id]:
             self._live[trial_id].report(value, step=step)
             self._reported[trial_id] = epoch
 
     def tell(self, trial_id: str, status: Status, value: float | None) -> None:
         """How a trial ended: a stopped or diverged one is PRUNED, never COMPLETE."""
-        trial = self._live.pop(trial_id)
+        if (trial := self._live.pop(trial_id, None)) is None:
+            return
         trial.set_user_attr("status", status)
         if status == "completed":
             self.study.tell(trial, value)
         else:
-            is_lost = status in ("failed", "interrupted")
-            self.study.tell(trial, state=TrialState.FAIL if is_lost else TrialState.PRUNED)
+            self.study.tell(trial, state=TrialState.FAIL if status == "failed" else TrialState.PRUNED)
 
-    def give_up(self) -> None:
-        """End what still runs, without a value."""
-        for trial_id in list(self._live):
-            self.tell(trial_id, "interrupted", None)
+    def release(self) -> None:
+        """The search ends early: what still runs waits for a resume."""
+        for trial in self._live.values():
+            self._let_wait(trial)
+        self._live.clear()
+
+    def _check_space(self) -> None:
+        """A study goes on with the space that it was made for."""
+        decisive = self.space.decisive()
+        if SPACE not in self.study.user_attrs:
+            self.study.set_user_attr(SPACE, decisive)
+        refuse_changes(self.study.user_attrs[SPACE], decisive, f"{records.SPACE_FILE} and the study")
+
+    def _queue_points(self, warm_start: Sequence[Mapping[str, Scalar]]) -> None:
+        """Queue known-good points in a new study; which ones is written first, so that a kill between two is mended."""
+        if POINTS not in self.study.user_attrs:
+            inside = [*points_inside(self.space).inside, *warm_start]
+            self.study.set_user_attr(POINTS, [optuna_params(self.space, point) for point in inside])
+        points = self.study.user_attrs[POINTS]
+        for point in points[len(self.study.get_trials(deepcopy=False)) :]:
+            self.study.enqueue_trial(point)
+
+    def _planned(self, number: int, config: RunConfig) -> TrialPlan:
+        return TrialPlan(_trial_id(self.scenario, number), self.scenario.name, "search", number, config)
+
+    def _follow(self, plan: TrialPlan, trial: optuna.trial.Trial) -> None:
+        """Take a trial for one that reports."""
+        switch_epoch = plan.config.attention.switch_epoch if plan.config.attention else None
+        first = self._stopping.start_of(switch_epoch) if self._stopping.unit != "epochs" else 0
+        steps = self.study.get_trials(deepcopy=False)[trial.number].intermediate_values
+        self._live[plan.trial_id] = trial
+        self._first_epochs[plan.trial_id] = first
+        self._reported[plan.trial_id] = max(steps, default=-1) + first
+
+    def _tell_recorded(self, trial: FrozenTrial, row: Mapping[str, Any], recorder: Recorder) -> None:
+        """The driver died between the record of a trial's end and telling the study."""
+        live = optuna.trial.Trial(self.study, trial._trial_id)
+        self._follow(self._planned(trial.number, records.config_of(row)), live)
+        for epoch in recorder.epochs[row["trial_id"]]:
+            if not epoch["inherited"] and epoch[recorder.metric] is not None:
+                self.report(row["trial_id"], epoch["epoch"], epoch[recorder.metric])
+        self.tell(row["trial_id"], row["status"], row["metric_last"])
+
+    def _complete_draws(self, trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> None:
+        """Draw what a trial lacks whose driver died between two of its parameters, as it would have been drawn.
+
+        All of them are drawn again from the same seed, in a study in memory of what came before.
+        """
+        if TRIAL_ID in trial.user_attrs:
+            return
+        mirror = optuna.create_study(directions=self.study.directions, sampler=self._sampler_of(trial.number))
+        mirror.add_trials([one for one in trials if one is not trial and one.state != TrialState.WAITING])
+        if fixed := trial.system_attrs.get(FIXED_PARAMS):
+            mirror.enqueue_trial(fixed)
+        drawn = mirror.ask()
+        suggest(self.space, self.scenario, drawn)
+        self._storage.set_trial_system_attr(trial._trial_id, FIXED_PARAMS, drawn.params)
+
+    def _let_wait(self, trial: FrozenTrial | optuna.trial.Trial) -> None:
+        self._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+
+    def _sampler_of(self, number: int) -> optuna.samplers.BaseSampler:
+        seed = derived_seed(self.space.seed, f"search/{self.scenario.name}", number) % 2**32
+        return _sampler(self.space, seed)
 
 
-def _open_study(path: Path, name: str, better: Literal["max", "min"]) -> optuna.Study:
+def _open_study(path: Path, name: str, better: Literal["max", "min"]) -> tuple[optuna.Study, JournalStorage]:
+    """The study in a journal, made when absent; who calls holds the run folder's lock, so a lock beside it is stale."""
+    path.with_name(path.name + LOCK_FILE_SUFFIX).unlink(missing_ok=True)
     _drop_unfinished_line(path)
     try:
-        return optuna.create_study(
+        storage = JournalStorage(JournalFileBackend(str(path)))
+        study = optuna.create_study(
             study_name=name,
-            storage=JournalStorage(JournalFileBackend(str(path))),
+            storage=storage,
             direction="maximize" if better == "max" else "minimize",
             load_if_exists=True,
         )
     except (ValueError, KeyError) as error:
         raise UserError(f"cannot read the study {path}: damaged: {error} (--resume)") from None
+    return study, storage
 
 
 def _drop_unfinished_line(journal: Path) -> None:
@@ -149,12 +234,5 @@ def _sampler(space: SearchSpace, seed: int) -> optuna.samplers.BaseSampler:
         )
 
 
-_ASKED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-
-
 def _trial_id(scenario: Scenario, number: int) -> str:
     return f"{scenario.name}-{number:04d}"
-
-
-def _was_replaced(trials: list[optuna.trial.FrozenTrial], trial: optuna.trial.FrozenTrial) -> bool:
-    return any(other.user_attrs.get("replaces") == trial.number for other in trials)

@@ -22,7 +22,6 @@ class TrunkBook:
         scenario: the scenario.
         folder: where its trunks lie.
         fingerprint: of what runs with a file of initial weights, or None, learn from; asked at most once for each.
-        origin: which search this is.
     """
 
     def __init__(
@@ -31,9 +30,8 @@ class TrunkBook:
         scenario: Scenario,
         folder: Path,
         fingerprint: Callable[[str | None], str],
-        origin: str,
     ) -> None:
-        self._scenario, self._folder, self._fingerprint, self._origin = scenario, folder, fingerprint, origin
+        self._scenario, self._folder, self._fingerprint = scenario, folder, fingerprint
         self._sharing = sharing(space, scenario)
         self._due = (*self._sharing.fork_epochs, space.epochs)
         self._control = control_config(space, scenario)
@@ -41,13 +39,14 @@ class TrunkBook:
 
     def own_control(self) -> TrialPlan:
         """The scenario's plain control."""
-        return self._planned(control_id(self._scenario.name), self._control)
+        return self.control_from(self._control)
 
-    def control_of(self, plan: TrialPlan) -> TrialPlan:
-        """The plain control that shares the stage one of a trial."""
-        if plan.stage_one_key == self._control.stage_one_key():
-            return self.own_control()
-        return self._planned(control_id(plan.scenario, plan.stage_one_key), plan.config.stage_one())
+    def control_from(self, config: RunConfig) -> TrialPlan:
+        """The plain control with this stage one, which is also its whole config."""
+        is_own = config.stage_one_key() == self._control.stage_one_key()
+        trial_id = control_id(self._scenario.name, None if is_own else config.stage_one_key())
+        use = self._use(config, save_at=self._due) if self._sharing.shares else None
+        return TrialPlan(trial_id, self._scenario.name, "control", None, self._control if is_own else config, use)
 
     def forks(self, plan: TrialPlan) -> bool:
         """Whether a trial starts from a snapshot."""
@@ -61,12 +60,8 @@ class TrunkBook:
         """Whether snapshots that a finished control of that stage one left are gone, so that trials could not fork."""
         return self._sharing.shares and not are_left(self._folder, stage_one_key, self._due)
 
-    def _planned(self, trial_id: str, config: RunConfig) -> TrialPlan:
-        use = self._use(config, save_at=self._due) if self._sharing.shares else None
-        return TrialPlan(trial_id, self._scenario.name, "control", None, config, use)
-
     def _use(self, config: RunConfig, start_at: int = 0, save_at: tuple[int, ...] = ()) -> TrunkUse:
         weights = config.model.weights
         if weights not in self._data:
             self._data[weights] = self._fingerprint(weights)
-        return TrunkUse(str(self._folder), config.stage_one_key(), self._data[weights], start_at, save_at, self._origin)
+        return TrunkUse(str(self._folder), config.stage_one_key(), self._data[weights], start_at, save_at)

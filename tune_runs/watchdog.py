@@ -21,7 +21,7 @@ import ray
 
 from absgd.errors import UserError
 from absgd.terminal import EXIT_FAILED
-from tune_runs.progress import shortened
+from tune_runs.request import shortened
 
 LIMIT_S = 30.0
 """Below the 60 s after which Ray ends a driver whose GCS does not answer (RAY_gcs_rpc_server_reconnect_timeout_s)."""

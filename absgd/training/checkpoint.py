@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from absgd.errors import UserError
+from absgd.paths import is_endless
 from absgd.records import write_atomically
 
 CHECKSUM_PREFIX = b"sha256:"
@@ -50,10 +51,15 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         OSError: if it cannot be written, as on a full disk (`errno.ENOSPC`); a checkpoint that was at `path` is still
             there, and nothing else is.
     """
+    write_atomically(path, checkpoint_bytes(state))
+
+
+def checkpoint_bytes(state: dict[str, Any]) -> memoryview:
+    """What `save_checkpoint` writes."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
     _append_checksum(buffer)
-    write_atomically(path, buffer.getvalue())  # shares the buffer's bytes
+    return memoryview(buffer.getvalue())  # shares the buffer's bytes
 
 
 def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
@@ -65,6 +71,8 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
         UserError: if the file is missing, damaged, without a checksum, or holds anything but plain data and tensors.
         torch.OutOfMemoryError: if `device` has no room for the tensors.
     """
+    if is_endless(path):
+        raise UserError(f"cannot read the checkpoint {path}: it is a device or a pipe")
     try:
         content = path.read_bytes()
     except OSError as error:

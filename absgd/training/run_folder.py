@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import time
+import warnings
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from absgd import records
 from absgd.config import RunConfig
@@ -31,7 +36,7 @@ class RunFolder:
         self._test: dict[str, Any] = {}
         self._earlier_s = 0.0
         self._started_at = datetime.now(UTC)
-        self._session_started_at = self._started_at
+        self._session_started = time.monotonic()
 
     @classmethod
     def create(cls, path: Path, trainer: Trainer, metric: str = records.DEFAULT_METRIC) -> RunFolder:
@@ -68,34 +73,50 @@ class RunFolder:
         earlier = records.read_rows(path / records.TRIALS_FILE, records.TRIAL_SCHEMA)
         add_session(path / records.ENVIRONMENT_FILE, gpu_names())
         if earlier:
-            folder.metric = earlier[0]["metric"]
-            folder._started_at = earlier[0]["started_at"]
-            folder._earlier_s = earlier[0]["wall_s"]
-            folder._test = {field.name: earlier[0][field.name] for field in dataclasses.fields(TestMetrics)}
+            folder._take_over(earlier[0])
         return folder
+
+    def _take_over(self, row: Mapping[str, Any]) -> None:
+        """Go on with what the trial row of an earlier session says."""
+        absent = [name for name in ("metric", "started_at", "wall_s") if row[name] is None]
+        if absent or row["metric"] not in records.METRICS:
+            wrong = absent[0] if absent else "metric"
+            raise UserError(f"cannot read {self.path / records.TRIALS_FILE}: `{wrong}` is {row[wrong]!r}")
+        self.metric, self._started_at, self._earlier_s = row["metric"], row["started_at"], row["wall_s"]
+        self._test = {field.name: row[field.name] for field in dataclasses.fields(TestMetrics)}
 
     @property
     def can_continue(self) -> bool:
         """Whether there is a checkpoint to go on from."""
-        return (self.path / records.LAST_CHECKPOINT).is_file()
+        return any((self.path / name).is_file() for name in (records.LAST_CHECKPOINT, records.PREVIOUS_CHECKPOINT))
 
     def restore(self, trainer: Trainer) -> None:
-        """Bring `trainer` to where the run stopped.
+        """Bring `trainer` to where the run stopped, or to the epoch before where the last checkpoint is damaged.
 
         Raises:
-            UserError: if the checkpoint is damaged or belongs to another run.
+            UserError: if both checkpoints are damaged, or belong to another run.
         """
-        try:
-            state = load_checkpoint(self.path / records.LAST_CHECKPOINT, trainer.device)
-        except UserError as error:
-            raise UserError(f"{error}: delete it to start this run again") from None
-        trainer.load_state_dict(state)
+        trainer.load_state_dict(self._newest_state(trainer.device))
         rows = records.read_rows(self.path / records.EPOCHS_FILE, records.EPOCH_SCHEMA)
         self._rows = [row for row in rows if row["epoch"] < trainer.next_epoch]
         if [row["epoch"] for row in self._rows] != list(range(trainer.next_epoch)):
             raise UserError(
                 f"expected the first {trainer.next_epoch} epochs in {self.path / records.EPOCHS_FILE} (--resume)"
             )
+
+    def _newest_state(self, device: torch.device) -> dict[str, Any]:
+        problems = []
+        for name in (records.LAST_CHECKPOINT, records.PREVIOUS_CHECKPOINT):
+            if (self.path / name).is_file():
+                try:
+                    state = load_checkpoint(self.path / name, device)
+                except UserError as error:
+                    problems.append(str(error))
+                    continue
+                for problem in problems:
+                    warnings.warn(f"{problem}: the one before it is used", stacklevel=2)
+                return state
+        raise UserError(f"{'; '.join(problems)}: delete what is damaged to start this run again")
 
     def add_epoch(self, record: EpochRecord, trainer: Trainer) -> None:
         """Write an epoch: its row first, then the checkpoint that makes it count."""
@@ -106,7 +127,10 @@ class RunFolder:
         best = records.chosen_epoch(self._rows, self.metric)
         if best is not None and best["epoch"] == record.epoch:
             save_checkpoint(self.path / records.BEST_CHECKPOINT, state)
-        save_checkpoint(self.path / records.LAST_CHECKPOINT, state)
+        last = self.path / records.LAST_CHECKPOINT
+        if last.exists():
+            last.replace(self.path / records.PREVIOUS_CHECKPOINT)
+        save_checkpoint(last, state)
 
     def write_status(
         self, status: Status, trainer: Trainer, error: str | None = None, test: TestMetrics | None = None
@@ -121,7 +145,7 @@ class RunFolder:
             **records.config_columns(self.config),
             **records.summary_columns(list(self._rows), self.metric),
             **self._test,
-            "wall_s": self._earlier_s + (datetime.now(UTC) - self._session_started_at).total_seconds(),
+            "wall_s": self._earlier_s + time.monotonic() - self._session_started,
             "started_at": self._started_at,
             "class_counts": trainer.splits.class_counts,
             "split_hash": trainer.splits.hash,

@@ -27,7 +27,7 @@ from benchmarks.search_cost.sides import besides_epochs, recorded, run_command
 from tune_runs.plan import TrunkUse, fork_epoch
 from tune_runs.space import SearchSpace
 from tune_runs.study import ScenarioStudy
-from tune_runs.trunk import TrunkRun
+from tune_runs.trial_run import TrialRun
 
 TARGET_S = 0.3
 LEAST_FORKS = max(3, CORES + 2)
@@ -104,7 +104,7 @@ def fork_parts(run: Path, config: RunConfig, repeats: int) -> tuple[Spread, Spre
         started = time.perf_counter()
         trainer = Trainer(config, splits)
         constructed = time.perf_counter()
-        begun = TrunkRun(trainer, use).begin()
+        begun = TrialRun(trainer, use).begin()
         read.append(time.perf_counter() - constructed)
         built.append(constructed - started)
         assert len(begun.earlier) == use.start_at, begun.notes

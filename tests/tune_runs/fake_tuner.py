@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,14 +15,22 @@ from ray.tune.search import Searcher
 from absgd.config import RunConfig
 from absgd.records import EpochRecord
 from absgd.training import Diverged
-from tune_runs.plan import trunk_use
-from tune_runs.recorder import Recorder, RecorderCallback
+from tune_runs.bookkeeper import Bookkeeper
+from tune_runs.budgets import Budgets
+from tune_runs.checkpoints import Checkpoints
+from tune_runs.faults import Faults
+from tune_runs.parameters import Scalar
+from tune_runs.plan import checkpoint_use, trunk_use
+from tune_runs.recorder import Recorder
 from tune_runs.reports import DIVERGED, NOTES
 from tune_runs.scheduler import SchedulerByScenario
-from tune_runs.searcher import SearchByScenario
-from tune_runs.space import SearchSpace
+from tune_runs.searcher import ScenarioSearch, SearchByScenario
+from tune_runs.space import Scenario, SearchSpace
 from tune_runs.space_files import space_from_dict
+from tune_runs.stop_request import StopRequest
+from tune_runs.study import ScenarioStudy
 from tune_runs.trainable import reports
+from tune_runs.trial_run import TrialRun
 from tune_runs.trunk_book import TrunkBook
 
 Curve = Callable[[RunConfig, int], float | None]
@@ -79,7 +87,7 @@ class FakeTrainer:
 
 
 class FakeTuner:
-    """Runs a search over curves.
+    """Runs a search over curves, from what its folder holds of an earlier one.
 
     Args:
         space: the space.
@@ -87,10 +95,17 @@ class FakeTuner:
         curve: what each trial would measure.
         concurrent: trials that take turns, one epoch each.
         trunks: folder of the snapshots; in the run folder if None.
+        warm_start: points that a new study tries first.
     """
 
     def __init__(
-        self, space: SearchSpace, folder: Path, curve: Curve, concurrent: int = 2, trunks: Path | None = None
+        self,
+        space: SearchSpace,
+        folder: Path,
+        curve: Curve,
+        concurrent: int = 2,
+        trunks: Path | None = None,
+        warm_start: Sequence[Mapping[str, Scalar]] = (),
     ) -> None:
         folder.mkdir(exist_ok=True)
         splits: Any = {
@@ -100,34 +115,41 @@ class FakeTuner:
         self.space, self.curve, self.concurrent = space, curve, concurrent
         self.recorder = Recorder(folder, space.metric, splits)
         self.recorder.load()
-        books = {
-            scenario.name: TrunkBook(space, scenario, trunks or folder / "trunks", self._fingerprint, str(folder))
-            for scenario in space.scenario_list
-        }
-        self.searcher = SearchByScenario(space, self.recorder, folder, books, concurrent)
+        self.stop = StopRequest(Budgets(space, self.recorder).used)
+        self.checkpoints = Checkpoints(space, self.recorder, concurrent, folder.name)
+        self.checkpoints.tidy_all()
+        self.fingerprints = 0
+        searches = {one.name: self._search(one, trunks, warm_start) for one in space.scenario_list}
+        self.searcher = SearchByScenario(searches, self.checkpoints.of, self.stop.set_error)
         self.scheduler = SchedulerByScenario(space, self.searcher.plans, self.recorder)
         self.scheduler.replay(self.recorder)
-        self.fingerprints = 0
         self.notes: list[str] = []
-        self.disk_errors: list[OSError] = []
-        self.callback = RecorderCallback(self.recorder, on_disk_error=self.disk_errors.append)
+        faults = Faults(space.max_failures, space.max_equal_errors)
+        self.callback = Bookkeeper(self.recorder, self.searcher, faults, self.stop, self.checkpoints.run_ended)
         self.most_live = 0
 
-    def run(self, stop_after_results: int | None = None, fails: Mapping[str, int] | None = None) -> None:
+    def run(
+        self,
+        stop_after_results: int | None = None,
+        fails: Mapping[str, int] | None = None,
+        loses: Mapping[str, Sequence[int]] | None = None,
+    ) -> None:
         """Run to the end, or leave everything where it is after so many results, as a kill would.
 
         Args:
             stop_after_results: leave after so many.
             fails: trial -> results after which it raises.
+            loses: trial -> results, since its last start, after which its process is lost, one for each start.
         """
-        for _ in itertools.islice(self.results(fails or {}), stop_after_results):
+        for _ in itertools.islice(self.results(fails or {}, loses or {}), stop_after_results):
             pass
 
-    def results(self, fails: Mapping[str, int]) -> Iterator[str]:
+    def results(self, fails: Mapping[str, int], loses: Mapping[str, Sequence[int]] | None = None) -> Iterator[str]:
         """Run to the end, yielding the trial of each result."""
         names = (f"ray{number}" for number in itertools.count())
+        lost = {trial_id: list(moments) for trial_id, moments in (loses or {}).items()}
         live: list[SimpleNamespace] = []
-        while True:
+        while not self.stop.stop_all():
             while len(live) < self.concurrent and (trial := self._next(next(names))):
                 live.append(trial)
             self.most_live = max(self.most_live, len(live))
@@ -135,11 +157,30 @@ class FakeTuner:
                 return
             for trial in list(live):
                 trial_id = trial.config["trial_id"]
-                has_ended = self._fail(trial) if trial.results == fails.get(trial_id) else self._advance(trial)
+                if trial.results == fails.get(trial_id):
+                    has_ended = self._fail(trial, "Boom")
+                elif lost.get(trial_id, [])[:1] == [trial.results]:
+                    lost[trial_id].pop(0)
+                    has_ended = self._fail(trial, "ray.exceptions.ActorDiedError: The actor died unexpectedly")
+                else:
+                    has_ended = self._advance(trial)
                 if has_ended:
                     live.remove(trial)
                 trial.results += 1
                 yield trial_id
+
+    def end_early(self) -> None:
+        """What the driver does with trials that still run when it ends in peace."""
+        self.recorder.finish_running("interrupted", self.stop.reason)
+        for search in self.searcher.searches.values():
+            search.study.release()
+
+    def _search(self, scenario: Scenario, trunks: Path | None, warm_start: Sequence[Mapping[str, Scalar]]) -> Any:
+        folder = self.recorder.folder
+        study = ScenarioStudy(self.space, scenario, folder / "scenarios" / scenario.name, warm_start)
+        study.prepare(self.recorder)
+        book = TrunkBook(self.space, scenario, trunks or folder / "trunks", self._fingerprint)
+        return ScenarioSearch(study, book, self.recorder, self.concurrent)
 
     def _fingerprint(self, _weights: str | None) -> str:
         self.fingerprints += 1
@@ -150,11 +191,12 @@ class FakeTuner:
         if suggestion is None or suggestion == Searcher.FINISHED:
             return None
         trainer: Any = FakeTrainer(RunConfig.from_dict(suggestion["run_config"]), self.curve)
+        run = TrialRun(trainer, trunk_use(suggestion), checkpoint_use(suggestion), suggestion["origin"])
         trial = SimpleNamespace(
             trial_id=ray_id,
             config=suggestion,
             epochs=trainer.config.epochs,
-            reports=reports(trainer, trunk_use(suggestion)),
+            reports=reports(trainer, run),
             results=0,
             last_result=None,
             error_file=self.recorder.folder / "boom",
@@ -162,8 +204,8 @@ class FakeTuner:
         self.scheduler.on_trial_add(None, trial)
         return trial
 
-    def _fail(self, trial: SimpleNamespace) -> bool:
-        trial.error_file.write_text("Traceback\n  somewhere\nBoom\n\n")
+    def _fail(self, trial: SimpleNamespace, error: str) -> bool:
+        trial.error_file.write_text(f"Traceback\n  somewhere\n{error}\n\n")
         self.searcher.on_trial_complete(trial.trial_id, None, error=True)
         self.callback.on_trial_error(trial=trial)
         return True

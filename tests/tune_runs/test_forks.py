@@ -16,7 +16,8 @@ from absgd.training import Trainer
 from tests.tune_runs.fake_tuner import make_space
 from tests.tune_runs.test_runner import SMALL
 from tests.tune_runs.test_trunk import values
-from tune_runs.runner import new_request, run_search
+from tune_runs.request import new_request
+from tune_runs.runner import run_search
 from tune_runs.space import SearchSpace
 
 FORKS: dict[str, Any] = {

@@ -18,7 +18,8 @@ from absgd.datasets import load_splits
 from absgd.training import Trainer
 from absgd.yaml_text import read_yaml
 from tests.small_files import write_cifar10, write_cifar100, write_clothing1m
-from tune_runs.runner import new_request, run_search
+from tune_runs.request import new_request
+from tune_runs.runner import run_search
 from tune_runs.space import SearchSpace
 from tune_runs.space_files import find_space, space_from_dict
 

@@ -18,7 +18,8 @@ from absgd.datasets import load_splits
 from absgd.errors import UserError
 from absgd.training import Trainer
 from tests.tune_runs.fake_tuner import make_space
-from tune_runs.runner import new_request, resume_request, run_search
+from tune_runs.request import SearchFailed, new_request, resume_request
+from tune_runs.runner import run_search
 from tune_runs.space import SearchSpace
 
 SMALL: dict[str, Any] = {
@@ -122,7 +123,7 @@ def test_failing_trials_are_rows_with_their_error(ray: None, tmp_path: Path, mon
     def broken(trial: dict[str, Any], splits: Any) -> None:
         raise RuntimeError("out of paper")
 
-    monkeypatch.setattr("tune_runs.trainable.train_trial", broken)
+    monkeypatch.setattr("tune_runs.driver.train_trial", broken)
     found, printed = search(small(scenarios=[{}], num_trials=1), tmp_path / "broken")
     assert not found
     trials = pd.read_parquet(tmp_path / "broken" / "trials.parquet")
@@ -178,7 +179,7 @@ def test_full_disk_ends_the_search_with_its_own_error(
         write(path, table)
 
     monkeypatch.setattr(records, "write_table", full_after_a_while)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(SearchFailed, match="No space left"):
         search(small(num_trials=8), tmp_path / "full")
 
 
@@ -188,6 +189,16 @@ def test_damaged_journal_is_named_on_resume(ray: None, tmp_path: Path) -> None:
     journal.write_text("{not json\n" + journal.read_text())
     with pytest.raises(UserError, match=r"cannot read the study .*study.journal: damaged"):
         run_search(resume_request(tmp_path / "run"), Console(file=io.StringIO()))
+
+
+def test_folder_of_a_driver_killed_before_it_wrote_what_is_asked_is_taken(ray: None, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    for name in (".lock", ".space.yaml.abcd1234"):
+        (tmp_path / "run" / name).touch()
+    assert search(small(scenarios=[{}], num_trials=1), tmp_path / "run")[0]
+    assert not (tmp_path / "run" / ".space.yaml.abcd1234").exists()
+    with pytest.raises(UserError, match="exists: continue it with"):
+        new_request(small(), tmp_path / "run")
 
 
 def test_folder_in_use_is_refused(ray: None, finished: tuple[Path, str]) -> None:

@@ -31,15 +31,24 @@ class FakeRecorder:
         self.epochs: dict[str, list[dict[str, Any]]] = {}
         self.known = 10
 
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        return [row for rows in self.epochs.values() for row in rows]
+
     def control_value(self, _scenario: str, epoch: int) -> float | None:
         return 0.5 if epoch < self.known else None
 
     def add(
         self, trial_id: str, scenario: str, phase: str, switch: int | None, values: dict[int, float | None]
     ) -> None:
-        self.trials[trial_id] = {"scenario": scenario, "phase": phase, "switch_epoch": switch}
+        self.trials[trial_id] = {"trial_id": trial_id, "scenario": scenario, "phase": phase, "switch_epoch": switch}
         self.epochs[trial_id] = [
-            {"epoch": epoch, "val_accuracy": value, "inherited": switch is not None and epoch < switch}
+            {
+                "trial_id": trial_id,
+                "epoch": epoch,
+                "val_accuracy": value,
+                "inherited": switch is not None and epoch < switch,
+            }
             for epoch, value in values.items()
         ]
 
@@ -220,19 +229,17 @@ def test_one_trial_at_a_time_a_resumed_search_ends_as_an_uninterrupted_one(
 
 
 @pytest.mark.parametrize("rule", ["advantage", "mean_advantage", "age_then_epoch"])
-def test_recorded_results_wait_for_a_control_that_is_trained_again(tmp_path: Path, rule: str) -> None:
-    """Killed while the control trained beside the first trials: the control has lost what its snapshots have not."""
-    whole = FakeTuner(gain_space(rule), tmp_path / "whole", some_diverge, concurrent=1)
-    whole.run()
+def test_rungs_are_as_they_were_when_the_control_was_killed_beside_its_first_trials(tmp_path: Path, rule: str) -> None:
     killed = FakeTuner(gain_space(rule), tmp_path / "parts", some_diverge, concurrent=2)
     killed.run(stop_after_results=10)
+    killed.recorder.flush()
     assert killed.recorder.trials[CONTROL]["status"] == "running"
     assert killed.recorder.trials[f"{EXP}-0000"]["status"] == "diverged", "and so is recorded"
     assert killed.scheduler.scenarios[EXP].scores
-    resumed = FakeTuner(gain_space(rule), tmp_path / "parts", some_diverge, concurrent=1)
-    assert not resumed.scheduler.scenarios[EXP].scores
+    resumed = FakeTuner(gain_space(rule), tmp_path / "parts", some_diverge, concurrent=2)
+    assert resumed.scheduler.scenarios[EXP].scores == killed.scheduler.scenarios[EXP].scores
     resumed.run()
-    assert ends_and_scores(resumed) == ends_and_scores(whole)
+    assert {row["status"] for row in resumed.recorder.trials.values()} == {"completed", "pruned", "diverged"}
 
 
 def gain_space(rule: str) -> SearchSpace:
@@ -247,12 +254,10 @@ def some_diverge(config: RunConfig, epoch: int) -> float | None:
 
 
 def ends_and_scores(tuner: FakeTuner) -> tuple[Any, Any]:
-    """How each trial ended and what was compared of it, under its gamma: a trial tried again has another number."""
+    """How each trial ended, and what was compared of it."""
     rows = {trial_id: row for trial_id, row in tuner.recorder.trials.items() if row["phase"] == "search"}
-    ends = {row["gamma"]: (row["switch_epoch"], row["status"], row["epochs_trained"]) for row in rows.values()}
-    assert len({status for _, status, _ in ends.values()}) == 3
-    scores = {
-        rung: {rows[trial_id]["gamma"]: score for trial_id, score in compared.items()}
-        for rung, compared in tuner.scheduler.scenarios[EXP].scores.items()
+    ends = {
+        name: (row["gamma"], row["switch_epoch"], row["status"], row["epochs_trained"]) for name, row in rows.items()
     }
-    return ends, scores
+    assert len({status for _, _, status, _ in ends.values()}) == 3
+    return ends, dict(tuner.scheduler.scenarios[EXP].scores)

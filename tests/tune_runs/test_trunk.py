@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from absgd.datasets import Splits, load_splits
 from absgd.errors import UserError
 from absgd.training import Trainer
 from tune_runs.plan import TrunkUse
-from tune_runs.reports import DIVERGED, EARLIER, NOTES
+from tune_runs.reports import DIVERGED, EARLIER, NOTES, OVER_BUDGET
+from tune_runs.snapshots import Snapshot, Snapshots
 from tune_runs.trainable import reports
-from tune_runs.trunk import Snapshot, Trunk, TrunkRun, are_left, trunk_identity, trunk_of
+from tune_runs.trial_run import TrialRun
+from tune_runs.trunk import are_left, trunk_identity, trunk_of
 
 CONFIG = RunConfig.from_dict(
     {
@@ -40,28 +43,34 @@ def splits() -> Splits:
 
 
 @pytest.fixture(scope="module")
-def trained(splits: Splits, tmp_path_factory: pytest.TempPathFactory) -> Trunk:
+def trained(splits: Splits, tmp_path_factory: pytest.TempPathFactory) -> Snapshots:
     """A trunk with snapshots after 2 and 3 epochs."""
     use = use_in(tmp_path_factory.mktemp("trunks"), save_at=(2, 3))
-    for _ in reports(Trainer(CONFIG.stage_one(), splits), use):
+    for _ in reported(CONFIG.stage_one(), splits, use):
         pass
     return trunk_of(use, CPU)
 
 
 @pytest.fixture
-def trunk(trained: Trunk, tmp_path: Path) -> Trunk:
+def trunk(trained: Snapshots, tmp_path: Path) -> Snapshots:
     """A copy that a test may damage."""
-    copy = Trunk(tmp_path / trained.folder.name, trained.identity)
+    copy = Snapshots(tmp_path / trained.folder.name, trained.identity)
     shutil.copytree(trained.folder, copy.folder)
     return copy
 
 
-def use_in(folder: Path, start_at: int = 0, save_at: tuple[int, ...] = (), origin: str = "here") -> TrunkUse:
-    return TrunkUse(str(folder), CONFIG.stage_one_key(), DATA, start_at, save_at, origin)
+def reported(config: RunConfig, splits: Splits, use: TrunkUse, origin: str = "here") -> Iterator[dict[str, Any]]:
+    """What a run on a trunk reports."""
+    trainer = Trainer(config, splits)
+    return reports(trainer, TrialRun(trainer, use, origin=origin))
 
 
-def use_of(trunk: Trunk, start_at: int = 0, save_at: tuple[int, ...] = (), origin: str = "here") -> TrunkUse:
-    return use_in(trunk.folder.parent, start_at, save_at, origin)
+def use_in(folder: Path, start_at: int = 0, save_at: tuple[int, ...] = ()) -> TrunkUse:
+    return TrunkUse(str(folder), CONFIG.stage_one_key(), DATA, start_at, save_at)
+
+
+def use_of(trunk: Snapshots, start_at: int = 0, save_at: tuple[int, ...] = ()) -> TrunkUse:
+    return use_in(trunk.folder.parent, start_at, save_at)
 
 
 def values(records: Any) -> list[dict[str, Any]]:
@@ -71,30 +80,30 @@ def values(records: Any) -> list[dict[str, Any]]:
     return [{key: value for key, value in row.items() if key not in clocks} for row in rows]
 
 
-def test_snapshots_are_left_where_they_are_due(trained: Trunk) -> None:
+def test_snapshots_are_left_where_they_are_due(trained: Snapshots) -> None:
     assert trained.epochs() == [2, 3]
     assert [path.name for path in sorted(trained.folder.iterdir())] == ["epoch-0002.pt", "epoch-0003.pt"]
 
 
 @pytest.mark.parametrize("start_at", [0, 1, 2, 3])
 def test_run_from_any_snapshot_before_the_switch_equals_one_from_scratch(
-    trained: Trunk, splits: Splits, start_at: int
+    trained: Snapshots, splits: Splits, start_at: int
 ) -> None:
     scratch = values(Trainer(CONFIG, splits).epochs())
     forked = Trainer(CONFIG, splits)
-    rows, notes = TrunkRun(forked, use_of(trained, start_at)).begin()
+    rows, notes = TrialRun(forked, use_of(trained, start_at)).begin()
     assert all(row["inherited"] for row in rows)
     assert len(rows) == {0: 0, 1: 0, 2: 2, 3: 3}[start_at]
     assert notes == (["starts from epoch 0 instead of 1"] if start_at == 1 else [])
     assert values([*rows, *forked.epochs()]) == scratch
 
 
-def test_damaged_snapshot_is_named_and_an_earlier_one_used(trunk: Trunk, splits: Splits) -> None:
+def test_damaged_snapshot_is_named_and_an_earlier_one_used(trunk: Snapshots, splits: Splits) -> None:
     content = bytearray(trunk.path(3).read_bytes())
     content[len(content) // 2] ^= 1
     trunk.path(3).write_bytes(content)
     trainer = Trainer(CONFIG, splits)
-    rows, notes = TrunkRun(trainer, use_of(trunk, 3)).begin()
+    rows, notes = TrialRun(trainer, use_of(trunk, 3)).begin()
     assert (len(rows), trainer.next_epoch) == (2, 2)
     assert "epoch-0003.pt is damaged" in notes[0]
     assert notes[0].endswith(": trained again")
@@ -113,14 +122,14 @@ def test_damaged_snapshot_is_named_and_an_earlier_one_used(trunk: Trunk, splits:
         ("format", "of another format"),
     ],
 )
-def test_foreign_snapshot_is_named_and_never_used(trunk: Trunk, splits: Splits, field: str, message: str) -> None:
-    foreign = Trunk(trunk.folder, {**trunk.identity, field: "other"})
+def test_foreign_snapshot_is_named_and_never_used(trunk: Snapshots, splits: Splits, field: str, message: str) -> None:
+    foreign = Snapshots(trunk.folder, {**trunk.identity, field: "other"})
     for epoch in (2, 3):
-        foreign.save(epoch, trunk.load(epoch))
+        foreign.write(epoch, foreign.encoded(trunk.load(epoch)))
     with pytest.raises(UserError, match=f"epoch-0003.pt is {message}: expected .*, got other"):
         trunk.load(3)
     trainer = Trainer(CONFIG, splits)
-    rows, notes = TrunkRun(trainer, use_of(trunk, 3)).begin()
+    rows, notes = TrialRun(trainer, use_of(trunk, 3)).begin()
     assert (rows, trainer.next_epoch, len(notes)) == ([], 0, 3)
 
 
@@ -129,79 +138,79 @@ def test_trunks_of_different_identity_lie_apart(tmp_path: Path) -> None:
     others = (dataclasses.replace(use, data="0" * 64), dataclasses.replace(use, stage_one="0" * 16))
     folders = {trunk_of(one, CPU).folder for one in (use, *others)} | {trunk_of(use, torch.device("cuda")).folder}
     assert len(folders) == 4
-    assert trunk_of(dataclasses.replace(use, start_at=3, origin="other"), CPU) == trunk_of(use, CPU)
+    assert trunk_of(dataclasses.replace(use, start_at=3), CPU) == trunk_of(use, CPU)
 
 
-def test_snapshot_under_another_epochs_name_is_refused(trunk: Trunk) -> None:
+def test_snapshot_under_another_epochs_name_is_refused(trunk: Snapshots) -> None:
     trunk.path(2).replace(trunk.path(3))
     with pytest.raises(UserError, match=r"epoch-0003\.pt is not what its name says"):
         trunk.load(3)
 
 
-def test_checkpoint_that_is_no_snapshot_is_refused(trunk: Trunk) -> None:
+def test_checkpoint_that_is_no_snapshot_is_refused(trunk: Snapshots) -> None:
     from absgd.training.checkpoint import save_checkpoint
 
     save_checkpoint(trunk.path(3), {"model": {"weight": torch.zeros(2)}})
-    with pytest.raises(UserError, match="is no snapshot of a trunk"):
+    with pytest.raises(UserError, match="is no snapshot of a run"):
         trunk.load(3)
 
 
-def test_other_files_in_the_folder_are_left_alone(trunk: Trunk) -> None:
+def test_other_files_in_the_folder_are_left_alone(trunk: Snapshots) -> None:
     for name in ("epoch-x.pt", "epoch-0001.pt.tmp", "notes.txt", ".epoch-0001.pt.abc"):
         (trunk.folder / name).write_text("mine")
     assert trunk.epochs() == [2, 3]
 
 
 def test_missing_folder_means_from_scratch(splits: Splits, tmp_path: Path) -> None:
-    rows, notes = TrunkRun(Trainer(CONFIG, splits), use_in(tmp_path / "none", start_at=3)).begin()
+    rows, notes = TrialRun(Trainer(CONFIG, splits), use_in(tmp_path / "none", start_at=3)).begin()
     assert (rows, notes) == ([], ["starts from epoch 0 instead of 3"])
 
 
 def test_full_disk_is_said_and_training_goes_on(
     splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("tune_runs.trunk.save_checkpoint", full)
+    monkeypatch.setattr("tune_runs.snapshots.write_atomically", full)
     use = use_in(tmp_path, save_at=(1, 2, 3, 4))
-    said = [report[NOTES] for report in reports(Trainer(CONFIG.stage_one(), splits), use)]
+    said = [report[NOTES] for report in reported(CONFIG.stage_one(), splits, use)]
     assert said[1:] == [[], [], [], []], "once"
-    assert "epoch-0001.pt: No space left on device: trials train what they find no snapshot of" in said[0][0]
+    assert "epoch-0001.pt: No space left on device: what finds no snapshot is trained again" in said[0][0]
     assert trunk_of(use, CPU).epochs() == []
 
 
-def test_control_goes_on_from_before_the_first_snapshot_it_has_to_make(trunk: Trunk, splits: Splits) -> None:
+def test_control_goes_on_from_before_the_first_snapshot_it_has_to_make(trunk: Snapshots, splits: Splits) -> None:
     whole = values(Trainer(CONFIG.stage_one(), splits).epochs())
     trunk.path(2).unlink()
-    first, *others = reports(Trainer(CONFIG.stage_one(), splits), use_of(trunk, save_at=(2, 3)))
+    first, *others = reported(CONFIG.stage_one(), splits, use_of(trunk, save_at=(2, 3)))
     assert (first[EARLIER], first["epoch"]) == ([], 0)
     assert [one["epoch"] for one in others] == [1, 2, 3, 4]
     assert trunk.epochs() == [2, 3]
-    first, *others = reports(Trainer(CONFIG.stage_one(), splits), use_of(trunk, save_at=(2, 3, 5)))
-    assert [row["epoch"] for row in first[EARLIER]] == [0, 1, 2]
+    first, *others = reported(CONFIG.stage_one(), splits, use_of(trunk, save_at=(2, 3, 5)))
+    assert [row["epoch"] for row in (*first[EARLIER], first)] == [0, 1, 2], "its own last epoch is reported again"
     assert values([*first[EARLIER], *(without_keys(one) for one in (first, *others))]) == whole
 
 
-def test_control_that_has_all_reports_it_at_once(trunk: Trunk, splits: Splits) -> None:
+def test_control_that_has_all_reports_it_at_once(trunk: Snapshots, splits: Splits) -> None:
     use = use_of(trunk, save_at=(2, 3, 5))
-    assert len(list(reports(Trainer(CONFIG.stage_one(), splits), use))) == 2
+    assert [one["epoch"] for one in reported(CONFIG.stage_one(), splits, use)] == [2, 3, 4]
     for origin, is_inherited in (("here", False), ("elsewhere", True)):
-        (only,) = reports(Trainer(CONFIG.stage_one(), splits), dataclasses.replace(use, origin=origin))
+        (only,) = reported(CONFIG.stage_one(), splits, use, origin)
         rows = [*only[EARLIER], without_keys(only)]
         assert [row["epoch"] for row in rows] == [0, 1, 2, 3, 4]
         assert {row["inherited"] for row in rows} == {is_inherited}
 
 
-def test_fork_that_diverges_at_once_reports_what_came_before(trained: Trunk, splits: Splits) -> None:
+def test_fork_that_diverges_at_once_reports_what_came_before(trained: Snapshots, splits: Splits) -> None:
     config = CONFIG.with_values({"optimizer.lr": 1e30})
     use = dataclasses.replace(use_of(trained, 3), stage_one=CONFIG.stage_one_key())
-    (report,) = reports(Trainer(config, splits), use)
+    (report,) = reported(config, splits, use, "a fork")
     assert [row["epoch"] for row in report[EARLIER]] == [0, 1, 2]
     assert DIVERGED in report
 
 
-def test_snapshots_that_are_left_are_found_by_their_stage_one(trained: Trunk, tmp_path: Path) -> None:
+def test_snapshots_that_are_left_are_found_by_their_stage_one(trained: Snapshots, tmp_path: Path) -> None:
     folder, key = trained.folder.parent, CONFIG.stage_one_key()
     assert are_left(folder, key, (2, 3))
     assert not are_left(folder, key, (2, 3, 5))
@@ -211,19 +220,19 @@ def test_snapshots_that_are_left_are_found_by_their_stage_one(trained: Trunk, tm
 
 def without_keys(report: dict[str, Any]) -> dict[str, Any]:
     """The record of a report."""
-    return {key: value for key, value in report.items() if key not in (EARLIER, NOTES)}
+    return {key: value for key, value in report.items() if key not in (EARLIER, NOTES, OVER_BUDGET)}
 
 
-def test_snapshot_keeps_the_state_of_its_epoch(trained: Trunk) -> None:
+def test_snapshot_keeps_the_state_of_its_epoch(trained: Snapshots) -> None:
     """The live tensors went on to epoch 5 after it was taken."""
     early, late = (trained.load(epoch).state["model"] for epoch in (2, 3))
     assert not all(torch.equal(early[name], late[name]) for name in early)
 
 
 def test_saved_snapshot_reads_back_equal(tmp_path: Path) -> None:
-    trunk = Trunk(tmp_path / "deep" / "folder", trunk_identity("key", DATA, CPU))
+    trunk = Snapshots(tmp_path / "deep" / "folder", trunk_identity("key", DATA, CPU))
     row = {"epoch": 0, "val_recall": (0.5, None), "log_u": None, "origin": "a"}
-    trunk.save(1, Snapshot({"next_epoch": 1, "w": torch.arange(3.0)}, [row]))
+    trunk.write(1, trunk.encoded(Snapshot({"next_epoch": 1, "w": torch.arange(3.0)}, [row])))
     state, rows = trunk.load(1)
     assert rows == [row]
     assert torch.equal(state["w"], torch.arange(3.0))

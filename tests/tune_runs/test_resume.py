@@ -1,0 +1,249 @@
+"""A driver killed between any two writes: the resumed search ends as one that was never interrupted; on curves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pandas as pd
+import pytest
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from absgd import records
+from absgd.config import RunConfig
+from absgd.errors import UserError
+from tests.tune_runs.fake_tuner import SPACE, FakeTuner, make_space, rising
+from tests.tune_runs.test_search import EXP, epochs, study_trials, trials
+from tune_runs import snapshots
+from tune_runs.request import resume_request
+from tune_runs.space import SearchSpace
+
+CLOCKS = ["started_at", "wall_s", "run"]
+EPOCH_CLOCKS = ["run", "train_s", "val_s", "images_per_s"]
+STOPPING = {"rule": "age_then_epoch", "grace_period": 1, "reduction_factor": 2}
+
+
+class Killed(BaseException):
+    """What `kill -9` is to the code: nothing may catch it."""
+
+
+@contextmanager
+def killed_at(moment: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Inside the block the write number `moment` kills, before, in the middle or after it in turn; counts writes."""
+    count = [0]
+
+    def dies(write: Callable[..., Any], halfway: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*arguments: Any, **options: Any) -> Any:
+            count[0] += 1
+            if count[0] == moment:
+                (lambda *_, **__: None, halfway, write)[moment % 3](*arguments, **options)
+                raise Killed
+            return write(*arguments, **options)
+
+        return wrapped
+
+    def half_a_file(path: Path, content: Any, **_: Any) -> None:
+        path.with_name(f".{path.name}.abcd1234").write_bytes(bytes(memoryview(content).cast("B"))[:20])
+
+    def half_a_line(backend: Any, logs: list[dict[str, Any]]) -> None:
+        append(backend, logs[:-1]) if len(logs) > 1 else None
+        with open(backend._file_path, "ab") as file:
+            file.write(b'{"op_code": 4, "wor')
+        Path(backend._file_path + ".lock").symlink_to(backend._file_path)
+
+    write, append = records.write_atomically, JournalFileBackend.append_logs
+    as_bytes = dies(write, lambda path, content, **options: half_a_file(path, _bytes(content), **options))
+    with monkeypatch.context() as patched:
+        patched.setattr(records, "write_atomically", as_bytes)
+        patched.setattr(snapshots, "write_atomically", as_bytes)
+        patched.setattr(JournalFileBackend, "append_logs", dies(append, half_a_line))
+        yield count
+
+
+def _bytes(content: Any) -> Any:
+    return content.encode() if isinstance(content, str) else content
+
+
+def space_of(**changes: Any) -> SearchSpace:
+    return make_space(scenarios=SPACE["scenarios"][:1], num_trials=6, early_stopping=STOPPING, seed=10, **changes)
+
+
+def some_diverge(config: RunConfig, epoch: int) -> float | None:
+    gamma = config.attention.gamma if config.attention else 0.0
+    return None if gamma > 0.7 and epoch == 5 else rising(config, epoch)
+
+
+def outcome(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, list[Any]]:
+    """All that a search leaves, but for clocks."""
+    table = trials(folder).drop(columns=CLOCKS)
+    rows = epochs(folder).drop(columns=EPOCH_CLOCKS).sort_values(["trial_id", "epoch"]).reset_index(drop=True)
+    return table, rows, told(folder)
+
+
+def told(folder: Path) -> list[Any]:
+    """What the study knows of each trial."""
+    keys = ("number", "state", "params", "values", "intermediate_values")
+    return [[getattr(trial, key) for key in keys] for trial in study_trials(folder, EXP)]
+
+
+def assert_same(one: Path, other: Path) -> None:
+    (trials_1, epochs_1, study_1), (trials_2, epochs_2, study_2) = outcome(one), outcome(other)
+    pd.testing.assert_frame_equal(trials_1, trials_2, check_exact=True)
+    pd.testing.assert_frame_equal(epochs_1, epochs_2, check_exact=True)
+    assert study_1 == study_2
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+    """A search that nobody interrupts, and how often it writes."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    with killed_at(0, pytest.MonkeyPatch()) as count:
+        FakeTuner(space_of(), folder, some_diverge, concurrent=1).run()
+    states = {trial.state for trial in study_trials(folder, EXP)}
+    assert states == {TrialState.COMPLETE, TrialState.PRUNED}
+    assert set(trials(folder).status) == {"completed", "pruned", "diverged"}
+    return folder, count[0]
+
+
+@pytest.mark.parametrize("part", range(40))
+def test_search_killed_at_any_write_ends_as_one_never_interrupted(
+    whole: tuple[Path, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
+) -> None:
+    folder, num_writes = whole
+    moment = 1 + part * (num_writes - 1) // 39
+    with pytest.raises(Killed), killed_at(moment, monkeypatch):
+        FakeTuner(space_of(), tmp_path / "whole", some_diverge, concurrent=1).run()
+    FakeTuner(space_of(), tmp_path / "whole", some_diverge, concurrent=1).run()
+    assert_same(folder, tmp_path / "whole")
+
+
+def test_search_killed_again_and_again_ends_as_one_never_interrupted(
+    whole: tuple[Path, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = whole
+    deaths = 0
+    while True:
+        try:
+            with killed_at(23, monkeypatch):
+                FakeTuner(space_of(), tmp_path / "whole", some_diverge, concurrent=1).run()
+            break
+        except Killed:
+            deaths += 1
+    assert deaths > 5
+    assert_same(folder, tmp_path / "whole")
+
+
+@pytest.mark.parametrize("moment", [30, 61, 92, 120])
+def test_several_trials_at_once_lose_and_repeat_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: int
+) -> None:
+    folder = tmp_path / "fake"
+    with pytest.raises(Killed), killed_at(moment, monkeypatch):
+        FakeTuner(space_of(), folder, some_diverge, concurrent=3).run()
+    before = records.read_rows(folder / records.TRIALS_FILE, records.TRIAL_SCHEMA)
+    finished = {row["trial_id"]: row for row in before if row["status"] in ("completed", "pruned", "diverged")}
+    FakeTuner(space_of(), folder, some_diverge, concurrent=3).run()
+    after = {row["trial_id"]: row for row in records.read_rows(folder / records.TRIALS_FILE, records.TRIAL_SCHEMA)}
+    assert len(after) == 7
+    assert {trial_id: after[trial_id] for trial_id in finished} == finished
+    assert [trial.number for trial in study_trials(folder, EXP)] == list(range(6))
+    assert all(trial.state.is_finished() for trial in study_trials(folder, EXP))
+    known = epochs(folder)
+    assert not known.duplicated(["trial_id", "epoch"]).any()
+    assert len(known) == sum(row["epochs_trained"] + row["epochs_inherited"] for row in after.values())
+
+
+def test_search_that_ends_in_peace_leaves_its_trials_waiting(tmp_path: Path) -> None:
+    folder = tmp_path / "fake"
+    tuner = FakeTuner(space_of(), folder, some_diverge)
+    tuner.run(stop_after_results=20)
+    tuner.end_early()
+    states = {trial.state for trial in study_trials(folder, EXP)}
+    assert TrialState.WAITING in states
+    assert TrialState.RUNNING not in states
+    FakeTuner(space_of(), folder, some_diverge).run()
+    assert {trial.state for trial in study_trials(folder, EXP)} == {TrialState.COMPLETE, TrialState.PRUNED}
+
+
+def test_enqueued_points_survive_a_kill_between_two_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    points = [{"lam": 1.0 + k, "gamma": 0.5} for k in range(4)]
+    space = space_of(enqueue=points)
+    FakeTuner(space, tmp_path / "whole", rising, concurrent=1).run()
+    for moment in range(2, 9):
+        folder = tmp_path / f"killed-{moment}" / "whole"
+        folder.parent.mkdir()
+        with pytest.raises(Killed), killed_at(moment, monkeypatch):
+            FakeTuner(space, folder, rising, concurrent=1).run()
+        FakeTuner(space, folder, rising, concurrent=1).run()
+        assert_same(tmp_path / "whole", folder)
+
+
+def test_trial_without_its_record_is_trained_again_and_told_once(tmp_path: Path) -> None:
+    folder = tmp_path / "fake"
+    FakeTuner(space_of(), folder, some_diverge, concurrent=1).run()
+    told_before = told(folder)
+    before = trials(folder).drop(columns=[*CLOCKS])
+    table = records.read_rows(folder / records.TRIALS_FILE, records.TRIAL_SCHEMA)
+    kept = [row for row in table if row["trial_id"] != f"{EXP}-0002"]
+    records.write_table(folder / records.TRIALS_FILE, records.as_table(records.TRIAL_SCHEMA, kept))
+    FakeTuner(space_of(), folder, some_diverge, concurrent=1).run()
+    after = trials(folder).drop(columns=[*CLOCKS]).sort_values("trial_id").reset_index(drop=True)
+    pd.testing.assert_frame_equal(after, before.sort_values("trial_id").reset_index(drop=True))
+    assert told(folder) == told_before
+
+
+def test_more_trials_are_those_of_a_longer_search(tmp_path: Path) -> None:
+    """As long as the random trials at the start are as many in both."""
+    FakeTuner(make_space(num_trials=8, early_stopping=None), tmp_path / "whole", rising, concurrent=1).run()
+    parts = tmp_path / "parts" / "whole"
+    parts.parent.mkdir()
+    FakeTuner(make_space(num_trials=5, early_stopping=None), parts, rising, concurrent=1).run()
+    FakeTuner(make_space(num_trials=8, early_stopping=None), parts, rising, concurrent=1).run()
+    columns = ["trial_id", "lam", "gamma", "ab_alpha", "switch_epoch", "metric_last", "status"]
+    frames = [
+        trials(folder)[columns].sort_values("trial_id").reset_index(drop=True) for folder in (tmp_path / "whole", parts)
+    ]
+    pd.testing.assert_frame_equal(*frames)
+
+
+def test_resume_with_another_space_is_refused_with_the_difference(tmp_path: Path) -> None:
+    folder = tmp_path / "fake"
+    FakeTuner(space_of(), folder, rising).run(stop_after_results=12)
+    narrower = {**SPACE["search"], "lam": {"low": 0.5, "high": 20, "log": True}}
+    with pytest.raises(UserError) as error:
+        FakeTuner(space_of(search=narrower), folder, rising)
+    assert "a resumed search must not change" in str(error.value)
+    assert "`search.lam.high` was 50.0, is now 20.0" in str(error.value)
+    assert str(error.value).count(" is now ") == 1
+    FakeTuner(space_of(max_failures=0, epoch_budget=1000, keep_checkpoints=3), folder, rising).run()
+
+
+def test_resume_takes_budgets_and_more_trials_and_the_same_space(tmp_path: Path) -> None:
+    from absgd.yaml_text import dump_yaml
+
+    (tmp_path / records.SPACE_FILE).write_text(dump_yaml(space_of().to_dict()))
+    request = resume_request(tmp_path, extend=4, budgets={"time_budget": "2h", "epoch_budget": 500}, given=space_of())
+    assert (request.space.num_trials, request.space.time_budget, request.space.epoch_budget) == (10, 7200, 500)
+    with pytest.raises(UserError, match=r"`seed` was 10, is now 11"):
+        resume_request(tmp_path, given=space_of().model_copy(update={"seed": 11}))
+
+
+def test_what_optuna_is_relied_on_for_beside_its_documentation(tmp_path: Path) -> None:
+    """RUNNING goes back to WAITING, is asked again first with its parameters, and queued ones lie in `fixed_params`."""
+    storage = optuna.storages.JournalStorage(JournalFileBackend(str(tmp_path / "j")))
+    study = optuna.create_study(storage=storage)
+    first = study.ask()
+    drawn = first.suggest_float("x", 0, 1)
+    first.report(0.5, step=3)
+    study.enqueue_trial({"x": 0.25})
+    assert study.trials[1].system_attrs["fixed_params"] == {"x": 0.25}
+    assert storage.set_trial_state_values(first._trial_id, TrialState.WAITING)
+    assert [trial.state for trial in study.trials] == [TrialState.WAITING, TrialState.WAITING]
+    again = study.ask()
+    assert (again.number, again.suggest_float("x", 0, 1)) == (0, drawn)
+    assert study.trials[0].intermediate_values == {3: 0.5}
+    assert study.ask().suggest_float("x", 0, 1) == 0.25

@@ -1,0 +1,149 @@
+"""A run of a search in its own process: where it starts from, and the snapshots that it leaves as it trains.
+
+It starts from the newest snapshot that is usable: its own, left before its process or its driver died, or one of the
+trunk that holds its stage one. After every epoch it leaves one of its own; the control of a trunk also leaves those
+that trials fork from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from absgd.config import RunConfig
+from absgd.environment import version_of
+from absgd.records import chosen_epoch
+from absgd.training import Trainer
+from tune_runs.disk import has_room
+from tune_runs.plan import CheckpointUse, TrunkUse
+from tune_runs.reports import INHERITED
+from tune_runs.snapshots import FORMAT, ORIGIN, Snapshot, Snapshots, newest
+from tune_runs.trunk import trunk_of
+
+
+class Begun(NamedTuple):
+    """Where a run starts from."""
+
+    earlier: list[dict[str, Any]]
+    """Records of the epochs that it has behind it, each with `inherited`."""
+    notes: list[str]
+    """A sentence for each snapshot that could not be used."""
+
+
+class Left(NamedTuple):
+    """What came of the snapshots of an epoch."""
+
+    notes: list[str]
+    """A sentence for each that could not be written, the first time."""
+    is_over_budget: bool = False
+    """Whether the disk budget left no room for one."""
+
+
+class TrialRun:
+    """What a run does with snapshots.
+
+    Args:
+        trainer: new.
+        trunk: what it does with a trunk; None: it shares its stage one with no other run.
+        checkpoints: where it leaves its own; None: it leaves none.
+        origin: which run it is, said in the rows of its snapshots.
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        trunk: TrunkUse | None = None,
+        checkpoints: CheckpointUse | None = None,
+        origin: str = "",
+    ) -> None:
+        self._trainer, self._trunk_use, self._use = trainer, trunk, checkpoints
+        self._trunk = trunk_of(trunk, trainer.device) if trunk else None
+        self._own = own_checkpoints(trainer.config, Path(checkpoints.folder)) if checkpoints else None
+        self._due = trunk.save_at if trunk else ()
+        self._origin = origin
+        self._rows: list[dict[str, Any]] = []
+        self._has_complained = False
+
+    def begin(self) -> Begun:
+        """Bring the trainer to the newest usable snapshot; a damaged or foreign one is named, never used.
+
+        Any snapshot before the switch gives the same run: the epochs between are trained again. A control starts
+        before the first snapshot that it has to make, and after its last epoch where there is none to make.
+
+        Raises:
+            UserError: if a snapshot that is whole does not fit the trainer.
+        """
+        notes = []
+        for _, found in newest(self._sources(), self._trainer.device):
+            if isinstance(found, Snapshot):
+                self._trainer.load_state_dict(found.state)
+                self._rows = found.rows
+                break
+            notes.append(f"{found}: trained again")
+        fork = self._trunk_use.start_at if self._trunk_use and not self._due else 0
+        if len(self._rows) < fork:
+            notes.append(f"starts from epoch {len(self._rows)} instead of {fork}")
+        return Begun([self._as_earlier(row) for row in self._rows], notes)
+
+    def leave(self, row: dict[str, Any]) -> Left:
+        """Take the record of an epoch just trained and write the snapshots that are due after it.
+
+        A full disk costs epochs that must be trained again after a failure, not the search: what cannot be written is
+        named, the first time.
+        """
+        self._rows = [*self._rows, {**row, ORIGIN: self._origin}]
+        epoch = self._trainer.next_epoch
+        targets = [self._trunk] if self._trunk and epoch in self._due else []
+        targets += [self._own] if self._own else []
+        snapshot = Snapshot(self._trainer.state_dict(), self._rows)
+        done = [self._write(target, epoch, snapshot) for target in targets]
+        if self._own and self._use and not any(left.notes or left.is_over_budget for left in done):
+            self._own.keep_only({epoch - 1, epoch, self._best_epoch(self._use.metric)})
+        return Left([note for left in done for note in left.notes], any(left.is_over_budget for left in done))
+
+    def _sources(self) -> list[tuple[Snapshots, int]]:
+        """The folders to start from, each with the latest epoch that may be used of it."""
+        latest, forks_at = self._trainer.config.epochs, 0
+        if self._trunk and self._trunk_use:
+            forks_at = self._trunk.first_unusable(self._due) if self._due else self._trunk_use.start_at
+            latest = forks_at if self._due else latest
+        own = [(self._own, latest)] if self._own else []
+        return own + ([(self._trunk, forks_at)] if self._trunk else [])
+
+    def _write(self, target: Snapshots, epoch: int, snapshot: Snapshot) -> Left:
+        content = target.encoded(snapshot)
+        if self._use and not has_room(self._use, len(content)):
+            return Left(self._complaint(f"the disk budget leaves no room for {target.path(epoch)}"), True)
+        try:
+            target.write(epoch, content)
+        except OSError as error:
+            return Left(self._complaint(f"cannot write {target.path(epoch)}: {error.strerror or error}"))
+        return Left([])
+
+    def _complaint(self, problem: str) -> list[str]:
+        said = [] if self._has_complained else [f"{problem}: what finds no snapshot is trained again"]
+        self._has_complained = True
+        return said
+
+    def _best_epoch(self, metric: str) -> int:
+        """Epochs done after its best own epoch."""
+        best = chosen_epoch((row for row in self._rows if row[ORIGIN] == self._origin), metric)
+        return int(best["epoch"]) + 1 if best else 0
+
+    def _as_earlier(self, row: dict[str, Any]) -> dict[str, Any]:
+        """A run trained those of its own origin itself, before it was interrupted."""
+        columns = {key: value for key, value in row.items() if key != ORIGIN}
+        return {**columns, INHERITED: row[ORIGIN] != self._origin}
+
+
+def own_checkpoints(config: RunConfig, folder: Path) -> Snapshots:
+    """The snapshots that a run leaves for itself; another processor may go on from them."""
+    text = json.dumps(config.to_dict(), sort_keys=True)
+    identity = {
+        "format": FORMAT,
+        "run": hashlib.sha256(text.encode()).hexdigest()[:16],
+        "absgd": str(version_of("absgd-tune")),
+    }
+    return Snapshots(folder, identity, survives_power_cut=False)
