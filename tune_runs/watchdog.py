@@ -30,6 +30,7 @@ ASK_EVERY_S = LOOK_EVERY_S = LISTEN_S = 1.0
 PROBE_TIMEOUT_S = 5.0
 _MANY = 4096
 _STOP_WITHIN_S = 5.0
+_WRITE_WITHIN_S = 5.0
 _HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\x04\0\0\0\0\0"
 """Preface and empty SETTINGS frame, RFC 9113 section 3.4."""
 _SHOW_CURSOR = b"\x1b[?25h"
@@ -62,8 +63,9 @@ class _Asker:
 
     def add_silence(self, seconds: float) -> None:
         """Count a time as silence, unless an answer has come meanwhile."""
-        self.silent_s = self.silent_s + seconds if self._num_seen == self._num_answers else 0.0
-        self._num_seen = self._num_answers
+        num_answers = self._num_answers
+        self.silent_s = self.silent_s + seconds if num_answers == self._num_seen else 0.0
+        self._num_seen = num_answers
 
     def _run(self) -> None:
         while not self._stopped.is_set():
@@ -238,9 +240,14 @@ def _limit_s() -> float:
 
 def _end(message: str) -> None:
     """Write to the descriptors themselves: the main thread may hold the locks of Python's files, and of rich."""
-    for descriptor in (1, 2):
-        if os.isatty(descriptor):
-            os.write(descriptor, _SHOW_CURSOR + b"\n")
-            break
-    os.write(2, f"{message}\n".encode())
-    os._exit(EXIT_FAILED)
+    last = threading.Timer(_WRITE_WITHIN_S, os._exit, [EXIT_FAILED])  # for a pipe that nobody reads
+    last.daemon = True
+    last.start()
+    try:
+        for descriptor in (1, 2):
+            if os.isatty(descriptor):
+                os.write(descriptor, _SHOW_CURSOR + b"\n")
+                break
+        os.write(2, f"{message}\n".encode())
+    finally:
+        os._exit(EXIT_FAILED)

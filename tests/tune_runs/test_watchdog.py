@@ -239,3 +239,31 @@ def test_end_gives_the_cursor_back_though_the_main_thread_holds_the_screen() -> 
     assert b"\x1b[?25l" in shown  # rich had hidden it
     assert shown.rindex(b"\x1b[?25h") > shown.rindex(b"\x1b[?25l")
     assert shown.endswith(b"\r\nno answer for 0.5 s from its head\r\n")
+
+
+ENDING = """
+import fcntl, os, sys
+from tune_runs import watchdog
+
+if sys.argv[1] == "full":
+    fcntl.fcntl(2, fcntl.F_SETFL, os.O_NONBLOCK)
+    try:
+        while os.write(2, b"x" * 4096):
+            pass
+    except BlockingIOError:
+        fcntl.fcntl(2, fcntl.F_SETFL, 0)
+watchdog._WRITE_WITHIN_S = 0.5
+watchdog._end("lost")
+"""
+
+
+@pytest.mark.parametrize("state", ["full", "closed"])
+def test_end_ends_though_nobody_reads_the_message(state: str) -> None:
+    reader, writer = os.pipe()
+    process = subprocess.Popen([sys.executable, "-c", ENDING, state], stderr=writer)
+    os.close(writer)
+    if state == "closed":
+        os.close(reader)
+    assert process.wait(timeout=60) == 1
+    if state == "full":
+        os.close(reader)
