@@ -7,19 +7,10 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-_LOST = (
-    "ActorDiedError",
-    "ActorUnavailableError",
-    "RayActorError",
-    "WorkerCrashedError",
-    "NodeDiedError",
-    "ActorUnschedulableError",
-    "OwnerDiedError",
-    "ObjectLostError",
-    "ObjectFetchTimedOutError",
-    "ReferenceCountingAssertionError",
-)
-"""Names of Ray's exceptions for a process, a node, or an object on it, that is gone."""
+_LOST_INSIDE = ("ObjectLostError", "OwnerDiedError", "ObjectFetchTimedOutError", "ReferenceCountingAssertionError")
+"""Names of Ray's exceptions that a run raises when an object it reads was on a node that is gone."""
+_FRAMES = ("Traceback (most recent call last)", '  File "', "ray::")
+"""Signs that an exception was raised in a run; of a process that is gone Ray says only what became of it."""
 _MEMORY_MONITOR = ("ray.exceptions.OutOfMemoryError", "running low on memory")
 _GPU_MEMORY = (
     "torch.OutOfMemoryError",
@@ -42,15 +33,18 @@ class Cause(NamedTuple):
 
 
 def cause_of(traceback: str) -> Cause:
-    """What a failed trial's traceback tells.
+    """What the error text of a failed trial tells.
 
-    >>> cause_of("Traceback\\n  ...\\nMemoryError").words
+    >>> cause_of("Traceback (most recent call last):\\n  ...\\nMemoryError").words
     'out of memory (MemoryError): lower `batch_size`, or raise `resources.cpu` so that fewer runs train at once'
     """
     if any(sign in traceback for sign in _MEMORY_MONITOR):
         return Cause(False, f"out of memory (ended by Ray, the node ran low): {_CPU_HINT}")
-    if name := next((name for name in _LOST if name in traceback), None):
-        return Cause(True, f"its process was lost ({name}), as by a kill, a crash, or memory running out: {_CPU_HINT}")
+    text = _FAILURE.sub("", traceback).strip()
+    was_raised = any(sign in text for sign in _FRAMES)
+    if (text and not was_raised) or any(name in text for name in _LOST_INSIDE):
+        reason = text.splitlines()[0 if not was_raised else -1].partition(". ")[0][:200]
+        return Cause(True, f"its process or node was lost ({reason}): a kill, a crash, or no memory: {_CPU_HINT}")
     message = _message(traceback)
     for signs, where, hint in (
         (_GPU_MEMORY, "out of GPU memory", _GPU_HINT),
@@ -63,11 +57,13 @@ def cause_of(traceback: str) -> Cause:
 
 def _message(traceback: str) -> list[str]:
     """The lines of the exception, its type first: what follows the last indented line of code."""
-    lines = [line.rstrip() for line in traceback.splitlines() if line.strip()]
+    lines = [line.rstrip() for line in _FAILURE.sub("", traceback).splitlines() if line.strip()]
     code = [place for place, line in enumerate(lines) if line.startswith("  ")]
     return [line.strip() for line in lines[code[-1] + 1 if code else 0 :]] or ["ended without an exception"]
 
 
+_FAILURE = re.compile(r"^Failure # \d+ \(occurred at [^)]*\)$", re.MULTILINE)
+"""What Ray writes above an error."""
 _GPU_HINT = "lower `batch_size`, or raise `resources.gpu` so that fewer trials share a GPU"
 _CPU_HINT = "lower `batch_size`, or raise `resources.cpu` so that fewer runs train at once"
 

@@ -28,6 +28,8 @@ from tune_runs.space_files import space_from_dict
 from tune_runs.trainable import reports
 from tune_runs.trial_run import TrialRun
 
+LOST = "The actor died unexpectedly before finishing this task.\n\tclass_name: ImplicitFunc"
+"""What Ray says of a process that is gone."""
 Curve = Callable[[RunConfig, int], float | None]
 """Validation accuracy of a config at an epoch; None: it diverges there."""
 
@@ -154,10 +156,10 @@ class FakeTuner:
             for trial in list(live):
                 trial_id = trial.config["trial_id"]
                 if trial.results == fails.get(trial_id):
-                    has_ended = self._fail(trial, "Boom")
+                    has_ended = self._fail(trial, 'Traceback (most recent call last):\n  File "x"\nBoom')
                 elif lost.get(trial_id, [])[:1] == [trial.results]:
                     lost[trial_id].pop(0)
-                    has_ended = self._fail(trial, "ray.exceptions.ActorDiedError: The actor died unexpectedly")
+                    has_ended = self._fail(trial, LOST)
                 else:
                     has_ended = self._advance(trial)
                 if has_ended:
@@ -192,7 +194,7 @@ class FakeTuner:
         return trial
 
     def _fail(self, trial: SimpleNamespace, error: str) -> bool:
-        trial.error_file.write_text(f"Traceback\n  somewhere\n{error}\n\n")
+        trial.error_file.write_text(f"Failure # 1 (occurred at 2026-01-01_00-00-00)\n{error}\n\n")
         self.searcher.on_trial_complete(trial.trial_id, None, error=True)
         self.callback.on_trial_error(trial=trial)
         return True

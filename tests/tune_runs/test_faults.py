@@ -9,14 +9,14 @@ import pandas as pd
 import pytest
 from optuna.trial import TrialState
 
-from tests.tune_runs.fake_tuner import SPACE, FakeTrainer, FakeTuner, make_space, rising
+from tests.tune_runs.fake_tuner import LOST, SPACE, FakeTrainer, FakeTuner, make_space, rising
 from tests.tune_runs.test_resume import CLOCKS, space_of
 from tests.tune_runs.test_search import EXP, epochs, study_trials, trials
 from tune_runs.faults import Faults, cause_of
 from tune_runs.space import SearchSpace
 
 CONTROL = f"{EXP}-control"
-LOST = "ray.exceptions.ActorDiedError: The actor died unexpectedly before finishing this task."
+RAISED = 'ray::ImplicitFunc.train() (pid=1)\n  File "x.py", line 1, in train\n'
 
 
 def space_with(**changes: Any) -> SearchSpace:
@@ -42,7 +42,7 @@ def space_with(**changes: Any) -> SearchSpace:
     ],
 )
 def test_memory_that_ran_out_is_named_with_what_helps(last_line: str, words: str) -> None:
-    cause = cause_of(f"Traceback\n  File x\n{last_line}\n")
+    cause = cause_of(f"Failure # 1 (occurred at 2026-11-24_15-00-00)\n{RAISED}{last_line}\n")
     assert not cause.is_lost
     assert cause.words.startswith(words)
     assert "lower `batch_size`, or raise `resources." in cause.words
@@ -50,14 +50,25 @@ def test_memory_that_ran_out_is_named_with_what_helps(last_line: str, words: str
 
 
 def test_error_of_the_code_is_its_last_line() -> None:
-    assert cause_of("Traceback\n  File x\nKeyError: 'a'\n\n") == (False, "KeyError: 'a'")
+    assert cause_of(f"{RAISED}KeyError: 'a'\n\n") == (False, "KeyError: 'a'")
     assert cause_of("") == (False, "ended without an exception")
 
 
-def test_lost_process_says_what_may_have_happened() -> None:
-    cause = cause_of(f"ray::train\n{LOST}\n\tclass_name: ImplicitFunc\n")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The actor died unexpectedly before finishing this task.\n\tclass_name: ImplicitFunc\n",
+        "The actor 2ea8 is unavailable: The actor is temporarily unavailable: RpcError: recvmsg: rpc_code: 14.",
+        "The actor died because its node has died. Node Id: 1. \n\tthe actor's node was terminated unexpectedly: "
+        "health check failed due to missing too many heartbeats",
+        f"{RAISED}ray.exceptions.ObjectLostError: Failed to retrieve object 00 on a node that died",
+    ],
+)
+def test_lost_process_says_what_ray_says_of_it(text: str) -> None:
+    cause = cause_of(f"Failure # 1 (occurred at 2026-11-24_15-00-00)\n{text}\n")
     assert cause.is_lost
-    assert "ActorDiedError" in cause.words
+    assert cause.words.startswith("its process or node was lost (")
+    assert "Failure #" not in cause.words
 
 
 @pytest.mark.parametrize("moments", [[0], [1], [3], [2, 0, 1]])
@@ -86,8 +97,8 @@ def test_run_that_loses_its_process_too_often_fails_and_the_search_goes_on(tmp_p
     frame = trials(tmp_path / "fake").set_index("trial_id")
     row = frame.loc[f"{EXP}-0001"]
     assert (row.status, row.restarts) == ("failed", 2)
-    assert "its process was lost (ActorDiedError)" in row.error
-    assert LOST.split(":")[0] in (tmp_path / "fake" / "errors" / f"{EXP}-0001.txt").read_text()
+    assert "its process or node was lost (The actor died unexpectedly" in row.error
+    assert LOST.splitlines()[0] in (tmp_path / "fake" / "errors" / f"{EXP}-0001.txt").read_text()
     assert set(frame.drop(index=f"{EXP}-0001").status) <= {"completed", "pruned"}
     assert study_trials(tmp_path / "fake", EXP)[1].state == TrialState.FAIL
 
