@@ -70,7 +70,7 @@ def test_any_bytes_as_config_are_shown_or_refused(here: Path, content: bytes) ->
     show(here, content)
 
 
-@examples(200)
+@examples(120)
 @given(document=mutated(DOCUMENTS))
 def test_config_with_replaced_parts_is_shown_or_refused(here: Path, document: Any) -> None:
     result = show(here, as_yaml(document))

@@ -101,7 +101,7 @@ def test_any_bytes_as_space_are_previewed_or_refused(here: Path, content: bytes)
     preview(here, content)
 
 
-@examples(150)
+@examples(100)
 @given(document=mutated(DOCUMENTS, st.one_of(scalars, parameters, searches)))
 def test_space_with_replaced_parts_is_previewed_or_refused(here: Path, document: Any) -> None:
     preview(here, as_yaml(document))
@@ -116,7 +116,7 @@ def test_any_search_is_previewed_or_refused(here: Path, search: dict[str, Any]) 
 OPTIONS = ("--name", "--out", "--trunks", "--time-budget")
 
 
-@examples(80)
+@examples(50)
 @given(option=st.sampled_from(OPTIONS), word=words)
 def test_any_word_of_an_option_is_previewed_or_refused(here: Path, option: str, word: str) -> None:
     preview(here, as_yaml(SPACE), f"{option}={word}")
