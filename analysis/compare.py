@@ -95,8 +95,8 @@ def compare(runs: Runs, control: str | None, on: On) -> pd.DataFrame:
         One row per scenario and control: `folder`, `run`, `scenario`, `configuration`, `control`, `basis`, `on`,
         `metric`, `rule`, `n` (pairs), `num_unpaired` (seeds that one of them has alone), `mean`, `control_mean` (over
         the pairs), `difference` (positive: the configuration is better), `std`, `low`, `high` (95 % interval, Student's
-        t), `p_value` (two-sided), `p_holm` (corrected over the scenarios that have this control), all in units of the
-        metric.
+        t), `p_value` (two-sided), `p_holm` (corrected by Holm over the scenarios that have this control), `num_tests`
+        (how many of them have a p-value); all in units of the metric.
 
     Raises:
         UserError: if no scenario has the control.
@@ -111,7 +111,9 @@ def compare(runs: Runs, control: str | None, on: On) -> pd.DataFrame:
     if not rows:
         raise UserError(_no_control(configurations, control))
     table = pd.DataFrame(rows)
-    table["p_holm"] = table.groupby("control").p_value.transform(lambda own: holm(own.tolist()))
+    families = table.groupby("control").p_value
+    table["p_holm"] = families.transform(lambda own: holm(own.tolist()))
+    table["num_tests"] = families.transform("count").astype("int64")
     return table
 
 

@@ -134,9 +134,10 @@ def _comparison_sentence(row: pd.Series[Any]) -> str:
     words = {"better": "Better than", "worse": "Worse than", "not distinguishable": "Not distinguishable from"}
     where = f"{difference_text(row.metric, row.difference)} on {row.on}"
     if math.isnan(row.low):
-        sure = f"{plural(int(row.n), 'pair of seeds').replace('seedss', 'seeds')}, no interval"
+        sure = f"{plural(int(row.n), 'pair')}, no interval"
     else:
-        sure = f"95 % interval {interval_text(row.metric, row.low, row.high)}, p {p_text(row.p_holm)}, n = {row.n}"
+        p = f"p {p_text(row.p_holm)}" + (f" by Holm over {row.num_tests} scenarios" if row.num_tests > 1 else "")
+        sure = f"95 % interval {interval_text(row.metric, row.low, row.high)}, {p}, n = {row.n}"
     return f"{words[outcome_of(row)]} {title_of(row.control)}: {where} ({sure})."
 
 
