@@ -45,10 +45,11 @@ def configurations(scored: pd.DataFrame) -> pd.DataFrame:
         One row per configuration of a scenario: `folder`, `run`, `scenario`, `configuration` (name in the confirmation;
         for the search the trial's id, for its control the name of its loss), `basis` (`confirmed`: on fresh seeds;
         `one seed`), `is_control`, `trial_id` (of one of its trials), `metric`, `num_seeds` (trials), `n` (completed
-        ones, over which means are taken), `num_diverged`, `num_failed`, `is_whole` (all trials completed), `val_mean`,
-        `val_std`, `test_mean`, `test_std` (of the metric; std with n - 1, NaN for one seed), `rank_mean` (`val_mean`,
-        turned so that larger is better), `loss_mean` (validation loss at the last epoch, which breaks ties), and the
-        settings of the trial, of which all but the seeds are common to all.
+        ones, over which means are taken), `num_diverged`, `num_failed`, `is_whole` (all trials completed); `val_mean`,
+        `val_std`, `test_mean`, `test_std`, `test_second_mean`, `test_second_std` (at the other epoch), all of the
+        metric (std with n - 1, NaN for one seed); `rank_mean` (`val_mean`, turned so that larger is better),
+        `loss_mean` (validation loss at the last epoch, which breaks ties), and the settings of the trial, of which all
+        but the seeds are common to all.
     """
     frame = scored[scored.status.isin(("completed", "diverged", "failed"))]
     frame = frame.assign(configuration=_names(frame), basis=_basis(frame), is_control=_is_control(frame))
@@ -63,11 +64,13 @@ def configurations(scored: pd.DataFrame) -> pd.DataFrame:
         val_std=("score", "std"),
         test_mean=("test", "mean"),
         test_std=("test", "std"),
+        test_second_mean=("test_second", "mean"),
+        test_second_std=("test_second", "std"),
         rank_mean=("rank_score", "mean"),
         loss_mean=("last_val_loss", "mean"),
     )
     first = frame.drop_duplicates(keys).set_index(keys)
-    settings = first.drop(columns=["score", "rank_score", "test", "last_val_loss"])
+    settings = first.drop(columns=["score", "rank_score", "test", "test_second", "last_val_loss"])
     whole = numbers.join(settings).reset_index()
     whole["is_whole"] = (whole.n == whole.num_seeds) & (whole.n > 0)
     return whole

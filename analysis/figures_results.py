@@ -94,10 +94,11 @@ def fresh_curves_drawing(runs: Runs) -> Drawing | None:
     figure = new_figure("epoch (from 0)", metric_axis(metric), height=420)
     for place, (name, own) in enumerate(frame.groupby("configuration", sort=False)):
         color, _, dash = SERIES[place % len(SERIES)]
+        title = plain(title_of(str(name)))
         visible = True if place == 0 or name in SHOWN_CONTROLS else "legendonly"
         figure.add_trace(
             go.Scatter(
-                x=own.epoch.tolist(), y=rounded(own["mean"] * unit(metric)), mode="lines", name=plain(title_of(str(name))),
+                x=own.epoch.tolist(), y=rounded(own["mean"] * unit(metric)), mode="lines", name=title,
                 line={"color": color, "dash": dash, "width": 2.5 if place == 0 else 1.8}, visible=visible,
                 customdata=rounded(own["std"] * unit(metric)),
                 hovertemplate="epoch %{x}: %{y:.2f} ± %{customdata:.2f}<extra>%{fullData.name}</extra>",

@@ -49,6 +49,11 @@ class SelectionRule:
         }[self.name]
 
     @property
+    def second_test_title(self) -> str:
+        """Which epoch the second test column belongs to."""
+        return "last epoch" if self.name == "chosen" else "epoch best on validation"
+
+    @property
     def test_title(self) -> str:
         """Which epoch the test metrics beside it belong to."""
         return "epoch best on validation" if self.name == "chosen" else "last epoch"
@@ -64,17 +69,21 @@ def with_scores(trials: pd.DataFrame, epochs: pd.DataFrame, rule: SelectionRule)
 
     Returns:
         A copy with the columns `score` (the metric on validation by the rule; NaN for trials that did not complete: a
-        pruned one never ranks as a finished one), `rank_score` (the same, turned so that larger is better) and `test`
+        pruned one never ranks as a finished one), `rank_score` (the same, turned so that larger is better), `test`
         (the same metric on the test set, at the last epoch or, by the rule `chosen`, at the chosen one; NaN where the
-        test set was not read) and `last_val_loss` (at the last epoch; breaks ties).
+        test set was not read), `test_second` (the same at the other of the two epochs) and `last_val_loss` (at the
+        last epoch; breaks ties).
     """
     is_done = trials.status == "completed"
     values = {"last": "metric_last", "chosen": "metric_chosen"}
     score = trials[values[rule.name]] if rule.name in values else _mean_of_last(trials, epochs, rule.k)
     signs = trials.metric.map(lambda name: -1.0 if records.METRICS.get(name) == "min" else 1.0).astype("float64")
     score = score.astype("float64").where(is_done)
-    test = _test_values(trials, rule).astype("float64").where(is_done)
-    return trials.assign(score=score, rank_score=score * signs, test=test, last_val_loss=_last_loss(trials, epochs))
+    test = {
+        name: _test_values(trials, at_chosen).astype("float64").where(is_done)
+        for name, at_chosen in (("test", rule.name == "chosen"), ("test_second", rule.name != "chosen"))
+    }
+    return trials.assign(score=score, rank_score=score * signs, **test, last_val_loss=_last_loss(trials, epochs))
 
 
 def _last_loss(trials: pd.DataFrame, epochs: pd.DataFrame) -> npt.NDArray[np.float64]:
@@ -103,14 +112,14 @@ _SHOTS = {"val_many_accuracy": (101, None), "val_medium_accuracy": (20, 100), "v
 """Metric -> fewest and most training images of its classes."""
 
 
-def _test_values(trials: pd.DataFrame, rule: SelectionRule) -> pd.Series[float]:
-    """The metric of each trial on the test set."""
-    prefix = "test_chosen_" if rule.name == "chosen" else "test_"
+def _test_values(trials: pd.DataFrame, at_chosen: bool) -> pd.Series[float]:
+    """The metric of each trial on the test set, at the last epoch or at the one best on validation."""
+    prefix = "test_chosen_" if at_chosen else "test_"
     values = pd.Series(float("nan"), index=trials.index)
     for metric, own in trials.groupby("metric"):
         if metric in _TEST_COLUMNS:
             values.loc[own.index] = own[prefix + _TEST_COLUMNS[str(metric)]].astype("float64")
-        elif metric in _SHOTS and rule.name != "chosen":
+        elif metric in _SHOTS and not at_chosen:
             found = [
                 _mean_recall(recall, counts, *_SHOTS[str(metric)])
                 for recall, counts in zip(own.test_recall, own.class_counts, strict=True)
