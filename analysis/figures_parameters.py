@@ -22,12 +22,14 @@ from analysis.style import (
     SCALE,
     VERMILLION,
     Drawing,
+    log_ticks,
     metric_axis,
     new_figure,
     plain,
     rounded,
     shade_of,
     unit,
+    wrapped,
 )
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ def landscape_drawing(runs: Runs, x: str = "lam", y: str = "gamma") -> Drawing |
     if len(frame) < 2:
         return None
     metric = str(frame.metric.iloc[0])
-    figure = new_figure(title_of_parameter(x), title_of_parameter(y))
+    figure = new_figure(title_of_parameter(x), title_of_parameter(y), height=450)
     for status, name, color, symbol in (
         ("pruned", "stopped early", GREY, "circle-open"),
         ("diverged", "diverged", VERMILLION, "x"),
@@ -48,7 +50,8 @@ def landscape_drawing(runs: Runs, x: str = "lam", y: str = "gamma") -> Drawing |
         _add_points(figure, frame[frame.status == status], x, y, name, {"color": color, "symbol": symbol, "size": 9})
     done = frame[frame.score.notna()]
     values = (done.score * unit(metric)).tolist()
-    bar = {"title": {"text": metric_axis(metric), "side": "right"}, "thickness": 12, "len": 1.0}
+    title = {"text": metric_axis(metric), "side": "bottom", "font": {"size": 13}}
+    bar = {"title": title, "thickness": 10, "orientation": "h", "y": -0.2, "yanchor": "top", "tickformat": ".4g"}
     marker = {"color": values, "colorscale": SCALE, "size": 12, "line": {"color": INK, "width": 1}, "colorbar": bar}
     _add_points(figure, done, x, y, "finished", marker)
     _mark_winner(figure, runs, x, y)
@@ -56,16 +59,13 @@ def landscape_drawing(runs: Runs, x: str = "lam", y: str = "gamma") -> Drawing |
     for axis, name in ((figure.layout.xaxis, x), (figure.layout.yaxis, y)):
         parameter = own.get(name)
         if parameter is not None and parameter.log and (frame[name] > 0).all():
-            axis.update(type="log", dtick="D2" if _decades(frame[name]) < 3 else 1)
+            ticks = log_ticks(float(frame[name].min()) * 0.7, float(frame[name].max()) * 1.4)
+            axis.update(type="log", tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
     caption = (
         f"Every search trial by {title_of_parameter(x)} and {title_of_parameter(y)}; colour: {metric_axis(metric)}, "
         f"{runs.rule.title}. Stopped trials have no colour: they had fewer epochs."
     )
     return Drawing("landscape", f"{title_of_parameter(x)} and {title_of_parameter(y)}", caption, figure)
-
-
-def _decades(values: pd.Series[Any]) -> float:
-    return math.log10(float(values.max()) / float(values.min()))
 
 
 def _space(runs: Runs) -> Any:
@@ -132,9 +132,11 @@ def parallel_drawing(runs: Runs) -> Drawing | None:
     metric = str(done.metric.iloc[0])
     shown = pd.concat([trials[trials.status == "pruned"], done])
     axes = [_axis(shown, parameter) for parameter in parameters]
-    axes.append(_Axis(metric_axis(metric), done.score * unit(metric)))
+    axes.append(_Axis("score (%)" if unit(metric) == 100 else "score", done.score * unit(metric)))
     figure = new_figure("", "", height=400)
-    figure.update_xaxes(tickvals=list(range(len(axes))), ticktext=[axis.title for axis in axes], showline=False)
+    titles = [wrapped(plain(axis.title), 10) for axis in axes]
+    ends = [-0.35, len(axes) - 0.65]
+    figure.update_xaxes(tickvals=list(range(len(axes))), ticktext=titles, range=ends, showline=False, tickangle=0)
     figure.update_yaxes(visible=False, range=[-0.12, 1.12])
     pruned = trials[trials.status == "pruned"]
     xs: list[float | None] = []
@@ -159,7 +161,10 @@ def parallel_drawing(runs: Runs) -> Drawing | None:
         figure.add_shape(type="line", x0=place, x1=place, y0=0, y1=1, line={"color": GREY, "width": 1}, layer="below")
         for y, label in axis.labels:
             figure.add_annotation(x=place, y=y, text=label, showarrow=False, yshift=10 if y >= 0.5 else -10)
-    caption = "One line for each finished trial, the brighter the better its score; grey: stopped early, without one."
+    caption = (
+        f"One line for each finished trial, the brighter the better its score ({metric_axis(metric)}, "
+        f"{runs.rule.title}); grey: stopped early, without a score."
+    )
     return Drawing("parallel", "All parameters together", caption, figure)
 
 

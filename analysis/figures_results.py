@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from analysis.best import title_of
 from analysis.classes import attention_weights, recall_by_class
 from analysis.curves import winner_curves
-from analysis.numbers import interval_text, p_text
+from analysis.numbers import METRIC_TITLES, interval_text, p_text
 from analysis.style import (
     BLUE,
     GREY,
@@ -48,9 +48,8 @@ def differences_drawing(comparisons: pd.DataFrame) -> Drawing | None:
         return None
     metric, on = str(rows.metric.iloc[0]), str(rows.on.iloc[0])
     scale = unit(metric)
-    figure = new_figure(
-        f"difference in {metric_axis(metric, on).replace('(%)', '(points)')}", "", height=130 + 42 * len(rows)
-    )
+    axis = f"best minus control, {on}" + (" (points)" if scale == 100 else "")
+    figure = new_figure(axis, "", height=130 + 42 * len(rows))
     has_interval = rows.low.notna()
     columns = zip(rows.low, rows.high, rows.p_holm, rows.n, strict=True)
     texts = [
@@ -78,7 +77,8 @@ def differences_drawing(comparisons: pd.DataFrame) -> Drawing | None:
     )
     name = str(rows.configuration.iloc[0])
     caption = (
-        f"{name} minus each control, paired by fresh seed, with 95 % intervals of the mean (Student's t). "
+        f"{METRIC_TITLES.get(metric, metric).capitalize()} of {name} minus that of each control, paired by fresh seed, "
+        "with 95 % intervals of the mean (Student's t). "
         "Right of zero: better. An interval across zero: not distinguishable."
     )
     return Drawing("differences", "Is it better than the controls?", caption, figure)

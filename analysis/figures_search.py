@@ -124,6 +124,7 @@ def _add_best(figure: go.Figure, runs: Runs, rows: pd.DataFrame, metric: str) ->
     if winners.empty:
         return
     best = rows[rows.trial_id == winners.trial_id.iloc[0]]
+    best = best[best.switch_epoch.isna() | (best.epoch >= best.switch_epoch - 1)]
     _add_lines(figure, best, "best of the search", {"color": ORANGE, "width": 3}, metric)
     switch = best.switch_epoch.iloc[0] if len(best) else None
     if switch is not None and not pd.isna(switch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import textwrap
 from collections.abc import Sequence
 from typing import Any
@@ -53,14 +54,26 @@ def new_figure(x: str, y: str, height: int = 380) -> go.Figure:
         height=height,
         margin={"l": 64, "r": 16, "t": 12, "b": 56},
         font={"family": FONT, "size": 13, "color": INK},
-        xaxis={**axis, "title": {"text": x}, "automargin": True},
-        yaxis={**axis, "title": {"text": y}, "automargin": True},
+        xaxis={**axis, "title": {"text": x, "font": {"size": 13}}, "automargin": True},
+        yaxis={**axis, "title": {"text": y, "font": {"size": 13}}, "automargin": True},
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "xanchor": "left", "font": {"size": 12}},
         hoverlabel={"font": {"family": FONT}},
         paper_bgcolor="white",
         plot_bgcolor="white",
     )
     return figure
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """1, 2 and 5 of every decade between two positive numbers; powers of ten where these are many.
+
+    >>> log_ticks(0.5, 50)
+    [0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0]
+    """
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    steps = (1, 2, 5) if len(decades) <= 5 else (1,)
+    ticks = [float(f"{step}e{decade}") for decade in decades for step in steps]
+    return [tick for tick in ticks if low * 0.999 <= tick <= high * 1.001]
 
 
 def unit(metric: str) -> float:

@@ -84,19 +84,19 @@ def overview(runs: Runs, verdicts: Sequence[Verdict], comparisons: pd.DataFrame)
     several = len(set(runs.trials.folder)) > 1
     shown_controls = [name for name in MAIN_CONTROLS if name in set(comparisons.control)]
     has_test = bool(rows.test_mean.notna().any())
-    columns = [*(["run"] if several else []), "scenario", "best", *map(title_of_parameter, settings), "n", "validation"]
+    columns = [*(["run"] if several else []), "scenario", "verdict", "n", "validation"]
     columns += ["test"] if has_test else []
-    columns += [f"gain over {name}" for name in shown_controls] + ["verdict"]
+    columns += [f"gain over {name}" for name in shown_controls]
+    columns += ["best", *map(title_of_parameter, settings)]
     cells = []
     for own in rows.to_dict("records"):
         key = (own["folder"], own["scenario"])
         line = [Cell(str(own["folder"]))] if several else []
-        line += [Cell(str(own["scenario"])), Cell(str(own["configuration"]))]
-        line += [setting_cell(own[name]) for name in settings]
+        line += [Cell(str(own["scenario"])), Cell(outcomes.get(key, "–"))]
         line += [number(str(own["n"]), own["n"]), _score(own, "val")]
         line += [_score(own, "test")] if has_test else []
         line += [_gain(comparisons, key, name) for name in shown_controls]
-        cells.append((*line, Cell(outcomes.get(key, "–"))))
+        cells.append((*line, Cell(str(own["configuration"])), *(setting_cell(own[name]) for name in settings)))
     note = note_of(runs, has_test, bool(comparisons.n.gt(1).any()))
     return Table("Best configurations", note, tuple(columns), tuple(cells))
 
@@ -147,16 +147,17 @@ def scenario_table(runs: Runs, comparisons: pd.DataFrame) -> Table:
     settings = list(dict.fromkeys(settings))
     has_test = bool(shown.test_mean.notna().any())
     has_differences = basis == "confirmed" and not comparisons.empty
-    columns = ["configuration", *map(title_of_parameter, settings), "n", "validation"]
+    columns = ["configuration", "n", "validation"]
     columns += ["test", f"test ({runs.rule.second_test_title})"] if has_test else []
     columns += ["best minus this", "p"] if has_differences else []
+    columns += map(title_of_parameter, settings)
     cells = []
     for _, row in shown.iterrows():
-        line = [Cell(_title(row))] + [setting_cell(row[name]) for name in settings]
         seeds = str(row.n) if row.is_whole else f"{row.n} of {row.num_seeds}"
-        line += [number(seeds, row.n), _score(row, "val")]
+        line = [Cell(_title(row)), number(seeds, row.n), _score(row, "val")]
         line += [_score(row, "test"), _score(row, "test_second")] if has_test else []
-        cells.append((*line, *(_difference_cells(comparisons, row) if has_differences else ())))
+        line += _difference_cells(comparisons, row) if has_differences else ()
+        cells.append((*line, *(setting_cell(row[name]) for name in settings)))
     what = "Confirmed on fresh seeds" if basis == "confirmed" else "Best trials of the search, one seed"
     return Table(what, note_of(runs, has_test, has_differences), tuple(columns), tuple(cells))
 

@@ -26,9 +26,7 @@ for (const button of document.querySelectorAll("thead button")) {
 // Figures: drawn when they come near the window, so that a page of many scenarios opens at once.
 const options = {
   responsive: true,
-  displaylogo: false,
-  modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
-  toImageButtonOptions: { format: "svg" },
+  displayModeBar: false,
 };
 
 function draw(place) {
