@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from analysis.frames import KEY, SCENARIO
-from analysis.winners import shown_trials
 
 if TYPE_CHECKING:
     from analysis.runs import Runs
@@ -22,7 +21,7 @@ def recall_by_class(runs: Runs) -> pd.DataFrame:
         `num_train` (training images of the class), `on` (`test` where every trial shown has read it, else
         `validation`), `recall` (fraction, mean over seeds), `std` (over seeds; NaN for one), `n`.
     """
-    shown = shown_trials(runs)
+    shown = runs.shown
     parts = []
     for _, own in shown.groupby(SCENARIO, sort=False):
         has_test = bool(own.test_recall.notna().all())
@@ -54,7 +53,7 @@ def attention_weights(runs: Runs) -> pd.DataFrame:
         (training images of the class), `weight` (mean of B times the weight: 1 is plain training; mean over seeds),
         `n` (seeds).
     """
-    shown = shown_trials(runs)
+    shown = runs.shown
     winners = shown[shown.order == 0]
     keys = [*KEY, "scenario", "configuration", "switch_epoch", "class_counts"]
     rows = winners[keys].merge(

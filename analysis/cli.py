@@ -97,9 +97,8 @@ def _write(runs: Runs, kind: str, out: Path | None) -> None:
 
 def _write_figures(runs: Runs, folder: Path) -> None:
     from analysis.figures import drawings, file_stem, write_figures
-    from analysis.tables import all_comparisons
 
-    comparisons = all_comparisons(runs)
+    comparisons = runs.comparisons
     named = []
     for one in runs.scenarios():
         first = one.trials.iloc[0]

@@ -65,9 +65,8 @@ def winner_curves(runs: Runs, metric: str | None = None) -> pd.DataFrame:
         One row per scenario, configuration and epoch: `folder`, `scenario`, `configuration`, `is_control`, `metric`,
         `epoch`, `mean`, `std` (over seeds; NaN for one), `n`, `switch_epoch`.
     """
-    from analysis.winners import shown_trials
 
-    shown = shown_trials(runs)
+    shown = runs.shown
     rows = curves(runs, metric).drop(columns=["switch_epoch"])
     keys = [*SCENARIO, "configuration", "is_control", "metric", "epoch"]
     joined = rows.merge(shown[[*KEY, "configuration", "is_control", "switch_epoch", "order"]], on=KEY)

@@ -118,12 +118,12 @@ def recall_drawing(runs: Runs) -> Drawing | None:
     frame = recall_by_class(runs)
     if frame.empty:
         return None
+    order = frame.configuration.unique().tolist()
     frame = frame.sort_values(["num_train", "class"], ascending=[False, True], kind="stable")
     num_classes = frame["class"].nunique()
     by_size = num_classes > MOST_CLASSES
     figure = new_figure("training images of the class" if by_size else "class (training images)",
                         f"recall on {frame.on.iloc[0]} (%)", height=420)  # fmt: skip
-    order = runs.recall_by_class().configuration.unique().tolist()
     for place, name in enumerate(order):
         own = frame[frame.configuration == name]
         color, symbol, _ = SERIES[place % len(SERIES)]

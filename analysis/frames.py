@@ -53,7 +53,8 @@ def read_epochs(path: Path, trials: pd.DataFrame, complain: Complain) -> tuple[p
 
 def to_frame(table: pa.Table, schema: pa.Schema = records.TRIAL_SCHEMA) -> pd.DataFrame:
     """A table of a schema of `absgd.records` as a frame with the types of this module."""
-    frame: pd.DataFrame = table.to_pandas(types_mapper=_pandas_type, split_blocks=True, self_destruct=True)
+    is_long = schema is records.EPOCH_SCHEMA  # a column each: no copy; the few rows of trials are handier together
+    frame: pd.DataFrame = table.to_pandas(types_mapper=_pandas_type, split_blocks=is_long, self_destruct=is_long)
     if schema is records.EPOCH_SCHEMA and not frame.epoch.isna().any():
         frame["epoch"] = frame.epoch.astype("int64")
     return frame

@@ -17,7 +17,7 @@ from absgd.records import write_atomically
 from analysis.figures import drawings
 from analysis.reproduce import commands
 from analysis.style import Drawing
-from analysis.tables import Table, all_comparisons, overview, scenario_table
+from analysis.tables import Table, overview, scenario_table
 from analysis.verdict import Outcome, Verdict, verdicts
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def write_report(runs: Runs, path: Path) -> None:
 
 def report_html(runs: Runs) -> str:
     """The report as text."""
-    found, comparisons, cautions = verdicts(runs), all_comparisons(runs), runs.cautions()
+    found, comparisons, cautions = verdicts(runs), runs.comparisons, runs.cautions()
     several = len({folder.name for folder in runs.folders}) > 1
     sections = [_overview_section(runs, found, comparisons)]
     titles = []

@@ -82,6 +82,21 @@ class Runs:
 
         return configurations(self.scored)
 
+    @cached_property
+    def comparisons(self) -> pd.DataFrame:
+        """`compare(control=None)`; empty where nothing has a control."""
+        try:
+            return self.compare(control=None)
+        except UserError:
+            return pd.DataFrame(columns=[*SCENARIO, "control", "n"])
+
+    @cached_property
+    def shown(self) -> pd.DataFrame:
+        """Trials of winners and controls: see `analysis.winners.shown_trials`."""
+        from analysis.winners import shown_trials
+
+        return shown_trials(self)
+
     def best(self, by: Sequence[str] = BY) -> pd.DataFrame:
         """The best configuration of each group, chosen on validation: see `analysis.best.best`."""
         from analysis.best import best

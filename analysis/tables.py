@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from absgd.errors import UserError
 from analysis.best import CONTROL_TITLES, best, setting_columns, title_of
 from analysis.frames import SCENARIO
 from analysis.numbers import (
@@ -56,14 +55,6 @@ def number(text: str, value: Any) -> Cell:
     """A cell that is sorted by its number; one without a number comes last."""
     is_missing = value is None or pd.isna(value)
     return Cell(text, math.nan if is_missing else float(value))
-
-
-def all_comparisons(runs: Runs) -> pd.DataFrame:
-    """`Runs.compare(control=None)`, empty where nothing has a control."""
-    try:
-        return runs.compare(control=None)
-    except UserError:
-        return pd.DataFrame(columns=[*SCENARIO, "control", "n"])
 
 
 def note_of(runs: Runs, has_test: bool, has_intervals: bool) -> str:
@@ -131,7 +122,7 @@ def scenario_table(runs: Runs, comparisons: pd.DataFrame) -> Table:
 
     Args:
         runs: of one scenario.
-        comparisons: rows of `all_comparisons` of it.
+        comparisons: rows of `Runs.comparisons` of it.
     """
     frame = runs.configurations
     basis = "confirmed" if (frame.basis == "confirmed").any() else "one seed"

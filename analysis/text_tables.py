@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from analysis.frames import SCENARIO
-from analysis.tables import Table, all_comparisons, overview, scenario_table
+from analysis.tables import Table, overview, scenario_table
 from analysis.verdict import verdicts
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _latex_line(texts: tuple[str, ...] | list[str]) -> str:
 
 def markdown(runs: Runs) -> str:
     """The report as Markdown: the overview, then verdict, cautions and table of each scenario."""
-    comparisons, found, cautions = all_comparisons(runs), verdicts(runs), runs.cautions()
+    comparisons, found, cautions = runs.comparisons, verdicts(runs), runs.cautions()
     table = overview(runs, found, comparisons)
     parts = [f"# {table.title}", escape_markdown(table.note), markdown_table(table)]
     for one, verdict in zip(runs.scenarios(), found, strict=True):
@@ -118,7 +118,7 @@ def markdown(runs: Runs) -> str:
 
 def latex(runs: Runs) -> str:
     """The overview and one table for each scenario, for a paper with the package booktabs."""
-    comparisons, found = all_comparisons(runs), verdicts(runs)
+    comparisons, found = runs.comparisons, verdicts(runs)
     parts = ["% needs \\usepackage{booktabs}", latex_table(overview(runs, found, comparisons), "overview")]
     for one, verdict in zip(runs.scenarios(), found, strict=True):
         table = scenario_table(one, _of(comparisons, verdict.folder, verdict.scenario))
@@ -136,7 +136,7 @@ def comma_separated(runs: Runs) -> str:
     Text that a spreadsheet would take for a formula gets an apostrophe in front.
     """
     table = runs.best(by=SCENARIO)
-    comparisons = all_comparisons(runs)
+    comparisons = runs.comparisons
     for control in comparisons.control.unique():
         own = comparisons[comparisons.control == control].set_index(SCENARIO)
         columns = own[["difference", "low", "high", "p_holm"]]

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
-from absgd.errors import UserError
 from analysis.best import best_rows, title_of
 from analysis.cautions import validation_images
-from analysis.compare import compare
 from analysis.frames import SCENARIO
 from analysis.numbers import (
     METRIC_TITLES,
@@ -52,7 +50,7 @@ class Verdict:
 def verdicts(runs: Runs) -> list[Verdict]:
     """One verdict for each scenario of each folder, in order; p-values are corrected over all of them."""
     winners = best_rows(runs.configurations, SCENARIO).set_index(SCENARIO)
-    comparisons = _comparisons(runs)
+    comparisons = runs.comparisons
     found = []
     for one in runs.scenarios():
         folder, scenario = one.trials.folder.iloc[0], one.trials.scenario.iloc[0]
@@ -65,13 +63,6 @@ def verdicts(runs: Runs) -> list[Verdict]:
         told = _confirmed(winner, own) if winner.basis == "confirmed" else _one_seed(one, winner, own)
         found.append(Verdict(folder, scenario, *told))
     return found
-
-
-def _comparisons(runs: Runs) -> pd.DataFrame:
-    try:
-        return compare(runs, None, "auto")
-    except UserError:  # no control anywhere
-        return pd.DataFrame(columns=[*SCENARIO, "control", "n"])
 
 
 def outcome_of(row: pd.Series[Any]) -> Outcome:

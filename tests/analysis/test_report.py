@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -151,9 +152,8 @@ def test_commands_name_the_best_file_where_it_is_the_choice(tmp_path: Path, full
     (one,) = load(folder).scenarios()
     text, *trains = commands(one)
     assert text.startswith("cat > digits-exp-0.05-best-1.yaml <<'END'\n")
-    assert RunConfig.from_dict(__import__("yaml").safe_load(text.split("'END'\n")[1][:-3])).seeds.data == 1000
+    assert RunConfig.from_dict(yaml.safe_load(text.split("'END'\n")[1][:-3])).seeds.data == 1000
     (folder / "best").mkdir()
-    run_folders.config(seeds__data=7).to_yaml()
     (folder / "best" / "digits-exp-0.05.yaml").write_text(run_folders.config().to_yaml())
     named = commands(one)
     assert len(named) == len(trains) == 5
