@@ -61,17 +61,21 @@ def scores(curves: pd.DataFrame, rule: SelectionRule) -> pd.Series[float]:
     own = own[(own.length == whole) & (own.number != CONTROL)].sort_values([*keys, "epoch"])
     own["trial_id"] = own.seed.astype(str) + "/" + own.number.astype(str)
     names = [name for name in records.EPOCH_SCHEMA.names if name in own.columns]
-    epochs = to_frame(records.as_table(records.EPOCH_SCHEMA, own[names].to_dict("records")), records.EPOCH_SCHEMA)
+    epochs = to_frame(records.as_table(records.EPOCH_SCHEMA, _rows(own[names])), records.EPOCH_SCHEMA)
     epochs.insert(0, "folder", epochs.scenario)
     rows = [
         {"scenario": key[0], "trial_id": f"{key[1]}/{key[2]}", "status": "completed", "phase": "search",
-         **records.summary_columns([{**row, "inherited": False} for row in curve.to_dict("records")], METRIC)}
+         **records.summary_columns([{**row, "inherited": False} for row in _rows(curve)], METRIC)}
         for key, curve in own.groupby(keys)
     ]  # fmt: skip
     trials = to_frame(records.as_table(records.TRIAL_SCHEMA, rows))
     trials.insert(0, "folder", trials.scenario)
     index = pd.MultiIndex.from_tuples([key for key, _ in own.groupby(keys)], names=keys)
     return pd.Series(with_scores(trials, epochs, rule).score.to_numpy(), index=index)
+
+
+def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
 
 def measured(curves: pd.DataFrame, draws: int) -> Iterator[dict[str, Any]]:
@@ -96,7 +100,7 @@ def outcome(score: pd.Series[float], truth: pd.Series[float], source: random.Ran
     numbers = both.index.tolist()
     for _ in range(draws):
         tried = both.loc[source.sample(numbers, min(SAMPLE, len(numbers)))]
-        kept = tried.loc[tried.score.idxmax()]
+        kept = tried.iloc[int(tried.score.to_numpy().argmax())]
         regrets.append(float(tried.truth.max() - kept.truth))
         optimism.append(float(kept.score - kept.truth))
     return {
