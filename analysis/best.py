@@ -53,13 +53,14 @@ def configurations(scored: pd.DataFrame) -> pd.DataFrame:
     """
     frame = scored[scored.status.isin(("completed", "diverged", "failed"))]
     frame = frame.assign(configuration=_names(frame), basis=_basis(frame), is_control=_is_control(frame))
+    frame = frame.assign(is_diverged=frame.status == "diverged", is_failed=frame.status == "failed")
     keys = [*SCENARIO, "phase", "configuration"]
     groups = frame.groupby(keys, sort=False)
     numbers = groups.agg(
         num_seeds=("trial_id", "size"),
         n=("score", "count"),
-        num_diverged=("status", lambda status: int((status == "diverged").sum())),
-        num_failed=("status", lambda status: int((status == "failed").sum())),
+        num_diverged=("is_diverged", "sum"),
+        num_failed=("is_failed", "sum"),
         val_mean=("score", "mean"),
         val_std=("score", "std"),
         test_mean=("test", "mean"),
@@ -70,7 +71,9 @@ def configurations(scored: pd.DataFrame) -> pd.DataFrame:
         loss_mean=("last_val_loss", "mean"),
     )
     first = frame.drop_duplicates(keys).set_index(keys)
-    settings = first.drop(columns=["score", "rank_score", "test", "test_second", "last_val_loss"])
+    settings = first.drop(
+        columns=["score", "rank_score", "test", "test_second", "last_val_loss", "is_diverged", "is_failed"]
+    )
     whole = numbers.join(settings).reset_index()
     whole["is_whole"] = (whole.n == whole.num_seeds) & (whole.n > 0)
     return whole

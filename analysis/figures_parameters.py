@@ -36,6 +36,12 @@ if TYPE_CHECKING:
     from analysis.runs import Runs
 
 
+MOST_LINES = 60
+"""Finished trials drawn as lines over all parameters."""
+MOST_FAINT = 200
+"""Stopped ones behind them."""
+
+
 def landscape_drawing(runs: Runs, x: str = "lam", y: str = "gamma") -> Drawing | None:
     """Scores over two parameters; None where fewer than two trials have both."""
     frame = landscape(runs, x, y)
@@ -130,7 +136,9 @@ def parallel_drawing(runs: Runs) -> Drawing | None:
     if done.empty or not parameters:
         return None
     metric = str(done.metric.iloc[0])
-    shown = pd.concat([trials[trials.status == "pruned"], done])
+    hidden = max(0, len(done) - MOST_LINES)
+    done, pruned = done.tail(MOST_LINES), trials[trials.status == "pruned"].tail(MOST_FAINT)
+    shown = pd.concat([pruned, done])
     axes = [_axis(shown, parameter) for parameter in parameters]
     axes.append(_Axis("score (%)" if unit(metric) == 100 else "score", done.score * unit(metric)))
     figure = new_figure("", "", height=400)
@@ -138,7 +146,6 @@ def parallel_drawing(runs: Runs) -> Drawing | None:
     ends = [-0.35, len(axes) - 0.65]
     figure.update_xaxes(tickvals=list(range(len(axes))), ticktext=titles, range=ends, showline=False, tickangle=0)
     figure.update_yaxes(visible=False, range=[-0.12, 1.12])
-    pruned = trials[trials.status == "pruned"]
     xs: list[float | None] = []
     ys: list[float | None] = []
     for index in range(len(pruned)):
@@ -164,6 +171,7 @@ def parallel_drawing(runs: Runs) -> Drawing | None:
     caption = (
         f"One line for each finished trial, the brighter the better its score ({metric_axis(metric)}, "
         f"{runs.rule.title}); grey: stopped early, without a score."
+        + (f" The {hidden} worst are not drawn." if hidden else "")
     )
     return Drawing("parallel", "All parameters together", caption, figure)
 

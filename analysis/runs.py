@@ -12,6 +12,7 @@ import pandas as pd
 from absgd.errors import UserError
 from analysis.folders import Problem, RunFolder
 from analysis.frames import SCENARIO
+from analysis.numbers import plural
 from analysis.selection import DEFAULT_RULE, RuleName, SelectionRule, with_scores
 
 if TYPE_CHECKING:
@@ -63,12 +64,16 @@ class Runs:
 
     def scenarios(self) -> Iterator[Runs]:
         """The runs of one scenario of one folder at a time, in order."""
-        for folder, scenario in self.trials[SCENARIO].drop_duplicates().itertuples(index=False):
-            yield self.where(folder=folder, scenario=scenario)
+        yield from self._scenarios
 
     def space_of(self, folder: str) -> Mapping[str, Any]:
         """space.yaml of a folder; empty where there is none."""
         return next((one.space for one in self.folders if one.name == folder), {})
+
+    @cached_property
+    def _scenarios(self) -> tuple[Runs, ...]:
+        pairs = self.trials[SCENARIO].drop_duplicates().itertuples(index=False)
+        return tuple(self.where(folder=folder, scenario=scenario) for folder, scenario in pairs)
 
     @cached_property
     def scored(self) -> pd.DataFrame:
@@ -159,8 +164,9 @@ class Runs:
 
     def __repr__(self) -> str:
         """Counts, and what was not whole."""
-        count = f"{len(self.trials):,} trials, {len(self.epochs):,} epochs, {len(self.folders)} run folders"
-        problems = f", {len(self.problems)} problems (see .problems)" if self.problems else ""
+        counts = [(self.trials, "trial"), (self.epochs, "epoch"), (self.folders, "run folder")]
+        count = ", ".join(plural(len(things), noun) for things, noun in counts)
+        problems = f", {plural(len(self.problems), 'problem')} (see .problems)" if self.problems else ""
         return f"<Runs: {count}{problems}; selection rule: {self.rule.title}>"
 
 

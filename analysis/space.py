@@ -106,4 +106,9 @@ def _varied(trials: pd.DataFrame) -> list[str]:
     """Settings that differ between trials; parameters of Ray scripts that we have no column for are among them."""
     settings = [*COLUMN_OF.values(), *(name for name in trials.columns if name.startswith("params/"))]
     names = [name for name in settings if name not in _NOT_SETTINGS and name in trials.columns]
-    return [name for name in names if len(set(trials[name].map(str))) > 1]
+    return [name for name in names if _differs(trials[name])]
+
+
+def _differs(values: pd.Series[Any]) -> bool:
+    plain = values.map(str) if isinstance(values.dtype, pd.ArrowDtype) else values
+    return len(plain.drop_duplicates()) > 1

@@ -105,4 +105,4 @@ def test_where_chooses_trials_with_their_epochs(full: Runs) -> None:
 
 
 def test_repr_says_counts_and_rule(full: Runs) -> None:
-    assert repr(full) == "<Runs: 47 trials, 443 epochs, 1 run folders; selection rule: last epoch>"
+    assert repr(full) == "<Runs: 47 trials, 443 epochs, 1 run folder; selection rule: last epoch>"
