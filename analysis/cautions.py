@@ -129,19 +129,26 @@ def _splits(runs: Runs, winner: pd.Series[Any]) -> Iterator[Caution]:
 
 
 def _order(configurations: pd.DataFrame, winner: pd.Series[Any]) -> Iterator[Caution]:
+    """Whether the best on test is the best on validation: among the candidates, else with the controls."""
     able = configurations[(configurations.basis == "confirmed") & configurations.is_whole]
     able = able.dropna(subset=["test_mean"])
-    if winner.basis != "confirmed" or len(able) < 2:
+    if winner.basis != "confirmed":
         return
     sign = -1.0 if str(winner.metric).endswith("loss") else 1.0
-    on_test = able.iloc[int((able.test_mean * sign).to_numpy().argmax())]
-    if on_test.configuration != winner.configuration:
-        yield Caution(
-            "order",
-            f"Validation and test disagree: on test {title_of(on_test.configuration)} is ahead "
-            f"({score_text(winner.metric, on_test.test_mean)} beside {score_text(winner.metric, winner.test_mean)} of "
-            f"{winner.configuration}). The choice stays with validation.",
+    for frame, among in ((able[~able.is_control], "candidates"), (able, "candidates and controls")):
+        if len(frame) < 2:
+            continue
+        on_test, on_validation = (
+            frame.iloc[int(values.to_numpy().argmax())] for values in (frame.test_mean * sign, frame.rank_mean)
         )
+        if on_test.configuration != on_validation.configuration:
+            ahead, behind = (
+                f"{title_of(row.configuration)} ({score_text(winner.metric, row.test_mean)} on test)"
+                for row in (on_test, on_validation)
+            )
+            text = f"Validation and test disagree about the best of the {among}: {ahead} is ahead on test of {behind}."
+            yield Caution("order", f"{text} The choice stays with validation.")
+            return
 
 
 def validation_images(runs: Runs, winner: pd.Series[Any]) -> int | None:

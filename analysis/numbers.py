@@ -49,6 +49,8 @@ def difference_text(metric: str, value: float) -> str:
 
     >>> difference_text("val_accuracy", -0.013)
     '−1.30 points'
+    >>> difference_text("val_accuracy", -1e-9)
+    '0.00 points'
     """
     return f"{signed(metric, value)}{' points' if is_fraction(metric) else ''}"
 
@@ -58,7 +60,7 @@ def signed(metric: str, value: float) -> str:
     if math.isnan(value):
         return "–"
     shown = f"{100 * value:+.2f}" if is_fraction(metric) else f"{value:+.4f}"
-    return shown.replace("-", "−")
+    return shown.replace("-", "−") if float(shown) else shown[1:]
 
 
 def interval_text(metric: str, low: float, high: float) -> str:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from absgd.records import write_atomically
 from analysis.figures import drawings
+from analysis.numbers import plural
 from analysis.reproduce import commands
 from analysis.style import Drawing
 from analysis.tables import Table, overview, scenario_table
@@ -112,12 +113,17 @@ def _page(runs: Runs, titles: Sequence[str], sections: Sequence[str]) -> Iterato
 
 def _about(runs: Runs) -> str:
     counts = runs.trials.phase.value_counts()
-    parts = [f"{counts[phase]:,} {word}" for phase, word in _PHASES.items() if phase in counts]
+    parts = [plural(int(counts[phase]), noun) + after for phase, (noun, after) in _PHASES.items() if phase in counts]
     written = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     return f"{', '.join(parts)}. Selection rule: {runs.rule.title}. Written {written} by absgd-report."
 
 
-_PHASES = {"search": "search trials", "control": "controls", "confirm": "runs on fresh seeds", "single": "single runs"}
+_PHASES = {
+    "search": ("search trial", ""),
+    "control": ("control", ""),
+    "confirm": ("run", " on fresh seeds"),
+    "single": ("single run", ""),
+}
 
 
 def _overview_section(runs: Runs, found: Sequence[Verdict], comparisons: pd.DataFrame) -> str:

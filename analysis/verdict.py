@@ -37,7 +37,7 @@ class Verdict:
     folder: str
     scenario: str
     outcome: Outcome
-    """`better`: than every main control; `worse`: than one of them; else what keeps one from saying so."""
+    """`better`: than both main controls, and worse than none; `worse`: than any; else what keeps one from saying so."""
     sentence: str
     """For who reads one sentence."""
     details: tuple[str, ...]
@@ -82,7 +82,16 @@ def _confirmed(winner: pd.Series[Any], comparisons: pd.DataFrame) -> _Told:
     if not main:
         return "no control", "No plain control was confirmed beside it, so no gain can be told.", details
     outcomes = {row.control: outcome_of(row) for row in main}
-    return _main_outcome(outcomes), _sentence(outcomes, winner.configuration), details
+    told = _sentence(outcomes, winner.configuration)
+    others = [name for name, row in rows.items() if name not in outcomes and outcome_of(row) == "worse"]
+    if others and "worse" not in outcomes.values():
+        also = f"{winner.configuration} is worse than {_listed([title_of(name) for name in others])}: use that instead."
+        return "worse", f"{also} It {told.removeprefix(winner.configuration).lstrip()}", details
+    return _main_outcome(outcomes), told, details
+
+
+def _listed(titles: list[str]) -> str:
+    return titles[0] if len(titles) == 1 else f"{', '.join(titles[:-1])} and {titles[-1]}"
 
 
 def _main_outcome(outcomes: dict[str, Outcome]) -> Outcome:

@@ -81,6 +81,19 @@ def test_whole_confirmation_has_nothing_against_it(tmp_path: Path) -> None:
     assert cautions(folder) == {}
 
 
+def test_a_control_that_is_ahead_on_both_sides_is_no_disagreement(tmp_path: Path) -> None:
+    folder = run_folders.Folder(tmp_path / "r")
+    run_folders.confirm_rows(folder)
+    for row in folder.trials:
+        if row["candidate"] == "focal":
+            row.update(test_balanced_accuracy=0.95, metric_last=0.95)
+    assert "order" not in cautions(folder)
+    for row in folder.trials:
+        if row["candidate"] == "focal":
+            row.update(metric_last=0.1)
+    assert "candidates and controls: focal loss (95.00 % on test)" in cautions(folder)["order"]
+
+
 def test_parameters_of_a_space_without_file() -> None:
     trials = pd.DataFrame({"lam": [1.0, 2.0], "gamma": [0.5, 0.5], "seed_data": [0, 1], "params/x": [1, 2]})
     assert [one.column for one in searched_parameters({}, trials)] == ["lam", "params/x"]

@@ -46,6 +46,17 @@ def test_loss_to_one(tmp_path: Path, gains: Sequence[float], gains_lr: Sequence[
     assert f"{control} use that instead" in found.sentence
 
 
+def test_loss_to_another_control(tmp_path: Path) -> None:
+    folder = run_folders.Folder(tmp_path / "r")
+    run_folders.confirm_rows(folder)
+    for row in folder.trials:
+        if row["candidate"] == "focal":
+            row["test_balanced_accuracy"] += 0.06
+    (found,) = load(folder.write()).verdicts()
+    assert found.outcome == "worse"
+    assert found.sentence.startswith("best-1 is worse than focal loss: use that instead. It is better than plain cross")
+
+
 def test_no_gain_at_all(tmp_path: Path) -> None:
     found = verdict(tmp_path, GAINS_LR, GAINS_LR)
     assert found.outcome == "not distinguishable"
