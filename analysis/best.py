@@ -152,4 +152,5 @@ def _search_counts(trials: pd.DataFrame, groups: list[str]) -> pd.DataFrame:
     own = trials[trials.phase == "search"]
     counted = {f"num_{status}": own.status == status for status in ("completed", "pruned", "diverged")}
     sums = own.assign(**counted).groupby(groups, dropna=False, sort=False)[list(counted)].sum()
-    return sums.astype("int64").reset_index()
+    counts = sums.astype("int64").reset_index()
+    return counts.astype({name: trials[name].dtype for name in groups})  # a column of gaps alone may change its own

@@ -71,7 +71,7 @@ def write_figures(
     except ImportError:
         raise UserError("figures as files need kaleido: pip install 'absgd-tune[figures]' (--figures)") from None
     folder.mkdir(parents=True, exist_ok=True)
-    jobs = []
+    jobs, paths = [], []
     for stem, drawing in named:
         figure = drawing.figure.to_dict()
         figure["layout"].update(title={"text": drawing.title, "x": 0.02, "font": {"size": 16}})
@@ -79,7 +79,8 @@ def write_figures(
         height = int(drawing.figure.layout.height) + 80
         for kind in formats:
             options = {"format": kind, "width": 800, "height": height, "scale": 2 if kind == "png" else 1}
-            jobs.append({"fig": figure, "path": folder / f"{stem}.{kind}", "opts": options})
+            paths.append(folder / f"{stem}.{kind}")
+            jobs.append({"fig": figure, "path": paths[-1], "opts": options})
     try:
         errors = kaleido.write_fig_from_object_sync(jobs)
     except ChromeNotFoundError:
@@ -88,4 +89,4 @@ def write_figures(
         ) from None
     if errors:
         raise UserError(f"cannot draw {len(errors)} of {len(jobs)} figures: {errors[0]} (--figures)")
-    return [job["path"] for job in jobs]
+    return paths

@@ -20,7 +20,7 @@ from analysis.style import (
     GREY,
     INK,
     SCALE,
-    VERMILLION,
+    VERMILION,
     Drawing,
     log_ticks,
     metric_axis,
@@ -51,7 +51,7 @@ def landscape_drawing(runs: Runs, x: str = "lam", y: str = "gamma") -> Drawing |
     figure = new_figure(title_of_parameter(x), title_of_parameter(y), height=450)
     for status, name, color, symbol in (
         ("pruned", "stopped early", GREY, "circle-open"),
-        ("diverged", "diverged", VERMILLION, "x"),
+        ("diverged", "diverged", VERMILION, "x"),
     ):
         _add_points(figure, frame[frame.status == status], x, y, name, {"color": color, "symbol": symbol, "size": 9})
     done = frame[frame.score.notna()]

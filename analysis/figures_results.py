@@ -16,7 +16,7 @@ from analysis.style import (
     GREY,
     INK,
     SERIES,
-    VERMILLION,
+    VERMILION,
     Drawing,
     metric_axis,
     new_figure,
@@ -173,7 +173,7 @@ def weights_drawing(runs: Runs) -> Drawing | None:
             frame = _by_shots(frame)
     figure = new_figure("epoch (from 0)", "mean weight (1: plain training)", height=420)
     groups = frame.group.unique().tolist()
-    colors = [BLUE, VERMILLION] if is_noisy else shades(len(groups))
+    colors = [BLUE, VERMILION] if is_noisy else shades(len(groups))
     dashes = ("solid", "dash", "dot", "dashdot")
     for place, (group, color) in enumerate(zip(groups, colors, strict=True)):
         own = frame[frame.group == group].sort_values("epoch")

@@ -20,7 +20,7 @@ from analysis.style import (
     GREY,
     INK,
     ORANGE,
-    VERMILLION,
+    VERMILION,
     Drawing,
     metric_axis,
     new_figure,
@@ -50,7 +50,7 @@ def curves_drawing(runs: Runs) -> Drawing | None:
     is_after = own.age.notna() | own.switch_epoch.isna()
     for status, name, color, width in (
         ("pruned", "stopped early", GREY, 1.0),
-        ("diverged", "diverged", VERMILLION, 1.0),
+        ("diverged", "diverged", VERMILION, 1.0),
         ("completed", "finished", BLUE, 1.2),
     ):
         rows = own[is_after & own.trial_id.isin(shown) & (own.status == status) & (own.phase != "control")]

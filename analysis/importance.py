@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -162,16 +163,23 @@ def _distribution(parameter: Searched, values: pd.Series[Any]) -> optuna.distrib
     return FloatDistribution(low, high, log=parameter.log and low > 0)
 
 
+def quantile_name() -> str:
+    """What the share of good trials is called: Optuna renamed it."""
+    from optuna.importance import PedAnovaImportanceEvaluator
+
+    names = inspect.signature(PedAnovaImportanceEvaluator).parameters
+    return next(name for name in ("target_quantile", "baseline_quantile") if name in names)
+
+
 def _evaluate(study: optuna.Study, method: Method) -> dict[str, float]:
     from optuna.exceptions import ExperimentalWarning
     from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator, get_param_importances
 
+    quantile: dict[str, Any] = {quantile_name(): TOP}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         evaluator = (
-            PedAnovaImportanceEvaluator(target_quantile=TOP)
-            if method == "ped-anova"
-            else FanovaImportanceEvaluator(seed=0)
+            PedAnovaImportanceEvaluator(**quantile) if method == "ped-anova" else FanovaImportanceEvaluator(seed=0)
         )
         found = get_param_importances(study, evaluator=evaluator)
     return {str(name): float(value) for name, value in found.items()}

@@ -164,8 +164,8 @@ class Runs:
 
     def __repr__(self) -> str:
         """Counts, and what was not whole."""
-        counts = [(self.trials, "trial"), (self.epochs, "epoch"), (self.folders, "run folder")]
-        count = ", ".join(plural(len(things), noun) for things, noun in counts)
+        counts = {"trial": len(self.trials), "epoch": len(self.epochs), "run folder": len(self.folders)}
+        count = ", ".join(plural(number, noun) for noun, number in counts.items())
         problems = f", {plural(len(self.problems), 'problem')} (see .problems)" if self.problems else ""
         return f"<Runs: {count}{problems}; selection rule: {self.rule.title}>"
 

@@ -15,14 +15,14 @@ from absgd.records import METRICS
 from analysis.numbers import METRIC_TITLES, is_fraction
 
 # Okabe and Ito's palette, the yellow left out: it is too faint on white.
-BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
+BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
 INK, GREY, FAINT = "#222222", "#9a9a9a", "#e4e4e4"
 SCALE = "Cividis"
 """Of scores and sizes: even in brightness, also for colour-blind readers and in grey print."""
 SERIES: tuple[tuple[str, str, str], ...] = (
     (BLUE, "circle", "solid"),
     (INK, "square", "dash"),
-    (VERMILLION, "diamond", "dot"),
+    (VERMILION, "diamond", "dot"),
     (GREEN, "triangle-up", "dashdot"),
     (PURPLE, "triangle-down", "longdash"),
     (ORANGE, "x", "longdashdot"),

@@ -62,7 +62,8 @@ def note_of(runs: Runs, has_test: bool, has_intervals: bool) -> str:
     metrics = [str(metric) for metric in runs.trials.metric.dropna().unique()]
     units = "in %, differences in points" if all(is_fraction(metric) for metric in metrics) else "fractions in %"
     names = ", ".join(METRIC_TITLES.get(metric, metric) for metric in metrics)
-    text = f"{names[:1].upper()}{names[1:]}, {units}; mean ± standard deviation over n seeds. Selection rule: {runs.rule.title}, on validation"
+    text = f"{names[:1].upper()}{names[1:]}, {units}; mean ± standard deviation over n seeds. "
+    text += f"Selection rule: {runs.rule.title}, on validation"
     text += f"; test at the {runs.rule.test_title}." if has_test else "; the test set was not read."
     return text + (" Intervals: 95 %, paired by seed; p-values by Holm over scenarios." if has_intervals else "")
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
 
 from absgd.errors import UserError
 from analysis import Runs, load
+from analysis.importance import quantile_name
 from tests.analysis import run_folders
 from tests.analysis.run_folders import config
 
@@ -58,8 +60,9 @@ def test_ped_anova_is_optunas_on_ranks(tmp_path: Path) -> None:
     for row in trials.itertuples():
         params = {name: getattr(row, name) for name in kinds}
         study.add_trial(optuna.trial.create_trial(params=params, distributions=kinds, value=row.metric_last))
+    quantile: dict[str, Any] = {quantile_name(): 0.25}
     reference = optuna.importance.get_param_importances(
-        study, evaluator=optuna.importance.PedAnovaImportanceEvaluator(target_quantile=0.25)
+        study, evaluator=optuna.importance.PedAnovaImportanceEvaluator(**quantile)
     )
     found = dict(zip(runs.importance().parameter, runs.importance().importance, strict=True))
     assert found == pytest.approx(reference)
