@@ -176,6 +176,7 @@ TRIAL_SCHEMA = pa.schema(
         ("trial_id", pa.string()),
         ("number", pa.int64()),  # of the trial in its Optuna study; null for runs outside it
         ("phase", pa.string()),
+        ("candidate", pa.string()),  # name of the confirmed configuration or control; null outside confirmation
         ("status", pa.string()),
         ("error", pa.string()),
         *((column, kind) for column, (_, kind) in CONFIG_COLUMNS.items()),
@@ -187,6 +188,9 @@ TRIAL_SCHEMA = pa.schema(
         ("test_accuracy", pa.float64()),
         ("test_balanced_accuracy", pa.float64()),
         ("test_recall", pa.list_(pa.float64())),
+        ("test_chosen_loss", pa.float64()),  # on the test set at the epoch chosen on validation: second column only
+        ("test_chosen_accuracy", pa.float64()),
+        ("test_chosen_balanced_accuracy", pa.float64()),
         ("epochs_trained", pa.int64()),
         ("epochs_inherited", pa.int64()),
         ("restarts", pa.int64()),  # times its process was lost and it went on in another one
