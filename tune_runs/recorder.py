@@ -70,7 +70,7 @@ class Recorder:
                 self._keep({**row, "run": self.folder.name})
         self.history = tuple(self._arrived)
         for trial_id, row in self.trials.items():
-            is_whole = len(self.epochs[trial_id]) == row["epochs_trained"] + row["epochs_inherited"]
+            is_whole = len(self.epochs[trial_id]) == (row["epochs_trained"] or 0) + (row["epochs_inherited"] or 0)
             if row["status"] not in FINISHED or (row["phase"], row["status"]) == ("control", "failed") or not is_whole:
                 row.update(status="interrupted", error=None)
         for scenario in {row["scenario"] for row in self.trials.values()}:

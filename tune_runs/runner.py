@@ -21,7 +21,7 @@ from absgd.datasets import Splits, load_splits
 from absgd.environment import add_session
 from absgd.errors import UserError
 from absgd.training import Trainer, gpu_names
-from absgd.training.evaluation import shot_accuracy
+from absgd.training.evaluation import absent_metrics
 from tune_runs.corners import corners, unused_settings
 from tune_runs.disk import remove_unfinished
 from tune_runs.draws import control_config, points_inside
@@ -75,9 +75,7 @@ def _make_trunks_folder(space: SearchSpace) -> None:
 def _check_metric(space: SearchSpace, splits: dict[str, Splits]) -> None:
     """Refuse a metric over a group of classes that a scenario does not have."""
     for name, split in splits.items():
-        shots = shot_accuracy([0.0] * split.num_classes, split.class_counts)
-        empty = [f"val_{group}_accuracy" for group, value in shots._asdict().items() if value is None]
-        if space.metric in empty:
+        if space.metric in absent_metrics(split.class_counts):
             raise UserError(
                 f"expected a metric that every scenario has, got `{space.metric}`: "
                 f"no class of `{name}` is in that group (metric)"

@@ -85,7 +85,8 @@ class Snapshots:
         """
         path = self.path(epoch)
         content = load_checkpoint(path, device)
-        if not {"identity", *Snapshot._fields} <= content.keys():
+        is_ours = {"identity", *Snapshot._fields} <= content.keys()
+        if not is_ours or not all(isinstance(content[key], Mapping) for key in ("identity", "state")):
             raise UserError(f"{path} is no snapshot of a run")
         for name, expected in self.identity.items():
             if (found := content["identity"].get(name)) != expected:

@@ -22,6 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 from absgd import records
 from absgd.config import RunConfig
 from absgd.errors import UserError
+from absgd.paths import is_endless
 from absgd.randomness import derived_seed
 from absgd.records import Status
 from tune_runs.draws import optuna_params, points_inside, suggest
@@ -245,6 +246,8 @@ class _WholeLines(JournalFileBackend):
 def _open_study(path: Path, name: str, better: Literal["max", "min"]) -> tuple[optuna.Study, JournalStorage]:
     """The study in a journal, made when absent; who calls holds the run folder's lock, so a lock beside it is stale."""
     path.with_name(path.name + LOCK_FILE_SUFFIX).unlink(missing_ok=True)
+    if is_endless(path):
+        raise UserError(f"cannot read the study {path}: a device or a pipe (--resume)")
     _drop_unfinished_line(path)
     try:
         storage = JournalStorage(_WholeLines(str(path)))

@@ -21,6 +21,7 @@ import ray
 
 from absgd.errors import UserError
 from absgd.terminal import EXIT_FAILED, shortened
+from tune_runs.http2 import greets
 
 LIMIT_S = 30.0
 """Below the 60 s after which Ray ends a driver whose GCS does not answer (RAY_gcs_rpc_server_reconnect_timeout_s)."""
@@ -31,8 +32,6 @@ PROBE_TIMEOUT_S = 5.0
 _MANY = 4096
 _STOP_WITHIN_S = 5.0
 _WRITE_WITHIN_S = 5.0
-_HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\x04\0\0\0\0\0"
-"""Preface and empty SETTINGS frame, RFC 9113 section 3.4."""
 _SHOW_CURSOR = b"\x1b[?25h"
 
 
@@ -183,20 +182,11 @@ def check_answers(host: str, port: int, listen_s: float = LISTEN_S) -> None:
     """
     try:
         with socket.create_connection((host, port), PROBE_TIMEOUT_S) as connection:
-            if _greets(connection) and not _is_closed_within(listen_s, connection):
+            if greets(connection) is not None and not _is_closed_within(listen_s, connection):
                 return
         socket.create_connection((host, port), PROBE_TIMEOUT_S).close()
     except ConnectionRefusedError:
         raise Lost("the raylet on the driver's node is gone") from None
-
-
-def _greets(connection: socket.socket) -> bool:
-    """Whether the other side says something rather than close the connection; a TimeoutError if neither."""
-    try:
-        connection.sendall(_HTTP2_GREETING)
-        return bool(connection.recv(_MANY))
-    except (ConnectionResetError, BrokenPipeError):
-        return False
 
 
 def _is_closed_within(seconds: float, connection: socket.socket) -> bool:
