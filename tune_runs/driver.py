@@ -192,7 +192,8 @@ def _fit(space: SearchSpace, splits: dict[str, Splits], num_concurrent: int, sea
         try:
             tuner.fit()
         except (TuneError, RayError, OSError) as error:
-            search.stop.fail(f"Ray gave up: {(str(error) or type(error).__name__).splitlines()[0]}")
+            lines = [line for line in str(error).splitlines() if line.strip()]  # the last of a traceback says why
+            search.stop.fail(f"Ray gave up: {lines[-1] if lines else type(error).__name__}")
 
 
 def _trial_folder(trial: Any) -> str:
