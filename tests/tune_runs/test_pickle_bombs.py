@@ -22,7 +22,8 @@ from tests.pickle_bombs import bombs, plant_spares
 from tests.tune_runs.fake_tuner import FakeTuner, make_space, rising
 from tests.tune_runs.test_runner import small
 from tune_runs.cli import app
-from tune_runs.runner import new_request, resume_request, run_search
+from tune_runs.request import new_request, resume_request
+from tune_runs.runner import run_search
 from tune_runs.study import STUDY_FILE
 from tune_runs.trunk import Trunk
 
