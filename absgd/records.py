@@ -47,6 +47,15 @@ METRICS: dict[str, Literal["max", "min"]] = {
 DEFAULT_METRIC = "val_balanced_accuracy"
 
 
+def test_metric_of(metric: str) -> str:
+    """The test column that stands beside a validation metric; groups of classes are not told apart on the test set.
+
+    >>> test_metric_of("val_accuracy"), test_metric_of("val_few_accuracy")
+    ('test_accuracy', 'test_balanced_accuracy')
+    """
+    return metric.replace("val_", "test_") if metric in ("val_accuracy", "val_loss") else "test_balanced_accuracy"
+
+
 @dataclasses.dataclass(frozen=True)
 class EpochRecord:
     """What one epoch gave. Accuracies are fractions; a value that does not exist is None, never NaN."""
@@ -104,6 +113,9 @@ class TestMetrics:
     test_balanced_accuracy: float
     test_recall: tuple[float | None, ...]
 
+
+TEST_CHOSEN = "test_chosen_"
+"""Beginning of the columns that are `test_*` after the chosen epoch instead of the last."""
 
 # Column of a trial row -> (setting of RunConfig, type). One column for each setting: a test counts them.
 CONFIG_COLUMNS: dict[str, tuple[str, pa.DataType]] = {
@@ -175,6 +187,7 @@ TRIAL_SCHEMA = pa.schema(
         ("trial_id", pa.string()),
         ("number", pa.int64()),  # of the trial in its Optuna study; null for runs outside it
         ("phase", pa.string()),
+        ("candidate", pa.string()),  # of a confirmation: `best-1`, `ce`, ...; null for other runs
         ("status", pa.string()),
         ("error", pa.string()),
         *((column, kind) for column, (_, kind) in CONFIG_COLUMNS.items()),
@@ -186,6 +199,9 @@ TRIAL_SCHEMA = pa.schema(
         ("test_accuracy", pa.float64()),
         ("test_balanced_accuracy", pa.float64()),
         ("test_recall", pa.list_(pa.float64())),
+        ("test_chosen_loss", pa.float64()),  # on the test set after the chosen epoch
+        ("test_chosen_accuracy", pa.float64()),
+        ("test_chosen_balanced_accuracy", pa.float64()),
         ("epochs_trained", pa.int64()),
         ("epochs_inherited", pa.int64()),
         ("restarts", pa.int64()),  # times its process was lost and it went on in another one

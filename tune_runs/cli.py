@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -79,6 +80,16 @@ def tune(
         Path | None,
         typer.Option(metavar="DIR", help="Try the best configurations of the run in this folder first."),
     ] = None,
+    confirm: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Confirm what the search in this folder has found so far on fresh seeds; search no further.",
+        ),
+    ] = None,
+    no_confirm: Annotated[
+        bool, typer.Option("--no-confirm", help="End with the search: confirm nothing, read no test set.")
+    ] = False,
     preview: Annotated[
         bool, typer.Option("--preview", help="Print what would be done, and its cost; train nothing.")
     ] = False,
@@ -94,7 +105,11 @@ def tune(
     a control is trained for each scenario: the same run on the plain base criterion. Before its switch epoch a trial
     is this control over again, so stage one is trained once: the control leaves snapshots, trials fork from them.
     Trials that fall behind are stopped, each compared only after its own switch. Choices are made on validation
-    images; the test set is not read.
+    images.
+
+    When the search of a scenario is done its best configurations and their controls are trained again on fresh seeds
+    (confirm in a space; --no-confirm leaves it out, --confirm OUT/NAME does it later). Only these runs read the test
+    set, each once, after its last epoch. The winner is the best mean on validation.
 
     Results lie in OUT/NAME: trials.parquet (one row per trial), epochs.parquet (one row per trial and epoch),
     best/SCENARIO.yaml (a whole configuration: absgd-train --config gives its score again), space.yaml,
@@ -102,7 +117,7 @@ def tune(
     runs.
 
     After Ctrl-C, a kill, a crash or the end of a budget absgd-tune --resume OUT/NAME goes on: finished trials are
-    kept, unfinished ones go on from their last epoch. --extend adds trials.
+    kept, unfinished ones go on from their last epoch. --extend adds trials, and confirms what is new among the best.
 
     Exit status: 0 the search is complete, or a budget is used up; 1 it failed, or every trial did; 2 something asked
     for cannot be done; 130 Ctrl-C.
@@ -120,6 +135,8 @@ def tune(
     absgd-tune --resume runs/second --extend 32
 
     absgd-tune --space my_space.yaml --name third --warm-start runs/second
+
+    absgd-tune --confirm runs/third
     """
     with plain_messages("absgd-tune"):
         if schema:
@@ -131,27 +148,34 @@ def tune(
         trunks_folder = _trunk_folder(trunks) if trunks else None
         decisive = _given(num_trials=num_trials, seed=seed, name=name, trunks=trunks_folder)
         console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
-        if resume is not None:
+        if resume is not None or confirm is not None:
+            given = "--resume" if confirm is None else "--confirm"
+            if (resume is not None and confirm is not None) or (confirm is not None and (no_confirm or extend)):
+                raise UserError("expected `--confirm DIR` without --resume, --extend and --no-confirm")
             if decisive or out or warm_start or preview or measure:
                 raise UserError(
-                    "expected `--resume` with --space, --extend, --address and budgets alone: "
-                    "the run folder has the rest"
+                    f"expected `{given}` with --space, --address and budgets"
+                    f"{', --extend and --no-confirm' if confirm is None else ''} alone: the run folder has the rest"
                 )
             same = load_space(space) if space else None
-            _run(resume_request(resume, address, extend or 0, budgets, same), console)
+            found = resume_request(resume or confirm or Path(), address, extend or 0, budgets, same, given)
+            _run(dataclasses.replace(found, searches=confirm is None, confirms=not no_confirm), console)
             return
         if space is None:
-            raise UserError("expected `--space FILE`, `--resume DIR` or `--schema`, got none")
+            raise UserError("expected `--space FILE`, `--resume DIR`, `--confirm DIR` or `--schema`, got none")
         if extend:
             raise UserError("expected `--extend` with `--resume DIR`; a new search takes `--num-trials`")
         asked = load_space(space)
         if changes := {**decisive, **budgets}:
             asked = with_options(asked, changes, "command line")
         if preview or measure:
-            _print_preview(asked, address, measure, console)
+            _print_preview(
+                asked.model_copy(update={"confirm": None}) if no_confirm else asked, address, measure, console
+            )
             return
         points = warm_start_points(asked, warm_start) if warm_start else None
-        _run(new_request(asked, (out or Path("runs")) / asked.name, address, points), console)
+        request = new_request(asked, (out or Path("runs")) / asked.name, address, points)
+        _run(dataclasses.replace(request, confirms=not no_confirm), console)
 
 
 def main() -> None:
@@ -168,7 +192,8 @@ def _run(request: SearchRequest, console: Console) -> None:
     from tune_runs.runner import run_search
 
     folder = shortened(request.folder)
-    go_on = f"go on with: absgd-tune --resume {folder}" + (f" --address {request.address}" if request.address else "")
+    go_on = f"go on with: absgd-tune {request.go_on_option} {folder}"
+    go_on += f" --address {request.address}" if request.address else ""
     try:
         found = run_search(request, console)
     except SearchInterrupted:

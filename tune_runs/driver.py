@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import tempfile
-from contextlib import nullcontext, suppress
+from collections.abc import Mapping
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,17 +15,22 @@ from ray.tune import TuneError
 from rich.console import Console
 
 from absgd import records
-from absgd.datasets import Splits, fingerprint
+from absgd.datasets import Splits
+from tune_runs.best_file import BestFiles
 from tune_runs.bookkeeper import Bookkeeper
 from tune_runs.budgets import Budgets
 from tune_runs.checkpoints import Checkpoints
+from tune_runs.confirmation import ScenarioConfirmation
+from tune_runs.draws import control_config
 from tune_runs.faults import Faults
+from tune_runs.images import ScenarioImages
 from tune_runs.progress import ProgressCallback, print_summary
 from tune_runs.recorder import Recorder
 from tune_runs.request import SearchFailed, SearchInterrupted, SearchRequest, shortened
 from tune_runs.scheduler import SchedulerByScenario
 from tune_runs.searcher import ScenarioSearch, SearchByScenario
-from tune_runs.space import Scenario
+from tune_runs.shelf import Shelf
+from tune_runs.space import ConfirmConfig, Scenario
 from tune_runs.stop_request import StopRequest, signals_to
 from tune_runs.study import ScenarioStudy
 from tune_runs.trainable import train_trial
@@ -40,6 +45,8 @@ class _Search(NamedTuple):
     stop: StopRequest
     searcher: SearchByScenario
     scheduler: SchedulerByScenario
+    confirmations: dict[str, ScenarioConfirmation]
+    """Of all scenarios, also where this session runs none: what earlier ones confirmed stays so."""
     callbacks: tuple[Bookkeeper, ProgressCallback]
 
 
@@ -48,7 +55,7 @@ def drive(request: SearchRequest, splits: dict[str, Splits], num_concurrent: int
 
     Args:
         request: its space says the GPUs of a trial.
-        splits: images of each scenario.
+        splits: images of each scenario; taken out, since they go where workers find them.
         num_concurrent: trials that fit at once.
         console: for the table and the summary.
 
@@ -60,55 +67,93 @@ def drive(request: SearchRequest, splits: dict[str, Splits], num_concurrent: int
         SearchInterrupted: after Ctrl-C or SIGTERM.
         SearchFailed: if the records cannot be written, Ray gives up, or every further trial would fail.
     """
-    search = _assembled(request, splits, num_concurrent, console)
-    progress = search.callbacks[-1]
-    with signals_to(search.stop):
-        progress.start()
-        try:
-            _fit(request, splits, num_concurrent, search)
-        except KeyboardInterrupt:
-            search.stop.is_interrupted = True
-        finally:
-            progress.stop()
+    with closing(Shelf()) as shelf:
+        search = _assembled(request, splits, num_concurrent, console, ScenarioImages(shelf))
+        progress = search.callbacks[-1]
+        with signals_to(search.stop):
+            progress.start()
+            try:
+                _fit(request, shelf, num_concurrent, search)
+            except KeyboardInterrupt:
+                search.stop.is_interrupted = True
+            finally:
+                progress.stop()
     _close(search)
-    print_summary(request.space, search.recorder, console)
+    print_summary(request.space, search.recorder, console, search.confirmations)
     if search.stop.reason:
-        ended = f"ended:   {search.stop.reason}; go on with: absgd-tune --resume {shortened(request.folder)}"
+        ended = (
+            f"ended:   {search.stop.reason}; go on with: absgd-tune {request.go_on_option} {shortened(request.folder)}"
+        )
         console.print(ended, markup=False, highlight=False, soft_wrap=True)
     return any(search.recorder.best(scenario.name) for scenario in request.space.scenario_list)
 
 
-def _assembled(request: SearchRequest, splits: dict[str, Splits], num_concurrent: int, console: Console) -> _Search:
+def _assembled(
+    request: SearchRequest, splits: dict[str, Splits], num_concurrent: int, console: Console, images: ScenarioImages
+) -> _Search:
     """Everything of a search, brought to what is recorded of it."""
     space, folder = request.space, request.folder
-    for name, split in splits.items():
-        _write_labels(folder / records.SCENARIOS_FOLDER / name, split)
-    recorder = Recorder(folder, space.metric, splits)
+    for scenario in space.scenario_list:
+        own = splits.pop(scenario.name)
+        _write_labels(folder / records.SCENARIOS_FOLDER / scenario.name, own)
+        if request.searches:
+            images.adopt(scenario.name, control_config(space, scenario), own)
+    recorder = Recorder(folder, space.metric, images.of)
     recorder.load()
     stop = StopRequest(Budgets(space, recorder).used)
     checkpoints = Checkpoints(space, recorder, num_concurrent, _origin(request))
     checkpoints.tidy_all()
     searches = {
-        scenario.name: _scenario_search(request, scenario, splits[scenario.name], recorder, num_concurrent)
+        scenario.name: _scenario_search(request, scenario, images, recorder, num_concurrent)
         for scenario in space.scenario_list
     }
-    searcher = SearchByScenario(searches, checkpoints.of, stop.set_error)
+    confirmations = confirmations_of(request, recorder, images, searches)
+    to_run = confirmations if request.has_confirmation else {}
+    searcher = SearchByScenario(searches, to_run, images, checkpoints.of, stop, request.searches)
+    bests = BestFiles(recorder, confirmations)
+    bests.update_all()
     scheduler = SchedulerByScenario(space, searcher.plans, recorder)
     scheduler.replay(recorder)
     faults = Faults(space.max_failures, space.max_equal_errors)
-    bookkeeper = Bookkeeper(recorder, searcher, faults, stop, checkpoints.run_ended)
-    progress = ProgressCallback(space, recorder, console)
-    return _Search(recorder, checkpoints, stop, searcher, scheduler, (bookkeeper, progress))
+    on_end = (checkpoints.run_ended, searcher.run_ended, bests.run_ended)
+    bookkeeper = Bookkeeper(recorder, searcher, faults, stop, on_end)
+    progress = ProgressCallback(space, recorder, console, to_run, request.searches)
+    return _Search(recorder, checkpoints, stop, searcher, scheduler, confirmations, (bookkeeper, progress))
+
+
+def confirmations_of(
+    request: SearchRequest, recorder: Recorder, images: ScenarioImages, searches: Mapping[str, ScenarioSearch]
+) -> dict[str, ScenarioConfirmation]:
+    """Of each scenario."""
+    config = request.space.confirm or ConfirmConfig()
+
+    def of(scenario: Scenario) -> ScenarioConfirmation:
+        def search_is_done() -> bool:
+            return not request.searches or searches[scenario.name].is_done
+
+        trunks = _trunks_folder(request, scenario)
+        return ScenarioConfirmation(request.space, scenario, config, recorder, images, trunks, search_is_done)
+
+    return {scenario.name: of(scenario) for scenario in request.space.scenario_list}
+
+
+def _trunks_folder(request: SearchRequest, scenario: Scenario) -> Path:
+    shared = request.space.trunks
+    return Path(shared) if shared else request.folder / records.SCENARIOS_FOLDER / scenario.name / "trunks"
 
 
 def _scenario_search(
-    request: SearchRequest, scenario: Scenario, splits: Splits, recorder: Recorder, num_concurrent: int
+    request: SearchRequest, scenario: Scenario, images: ScenarioImages, recorder: Recorder, num_concurrent: int
 ) -> ScenarioSearch:
     folder = request.folder / records.SCENARIOS_FOLDER / scenario.name
     study = ScenarioStudy(request.space, scenario, folder, request.warm_start.get(scenario.name, ()))
     study.prepare(recorder)
-    trunks = Path(request.space.trunks) if request.space.trunks else folder / "trunks"
-    book = TrunkBook(request.space, scenario, trunks, functools.partial(fingerprint, splits))
+    control = control_config(request.space, scenario)
+
+    def fingerprint(weights: str | None) -> str:
+        return images.fingerprint(scenario.name, control, weights)
+
+    book = TrunkBook(request.space, scenario, _trunks_folder(request, scenario), fingerprint)
     return ScenarioSearch(study, book, recorder, num_concurrent)
 
 
@@ -145,7 +190,7 @@ def _write_labels(folder: Path, splits: Splits) -> None:
     records.write_table(folder / records.LABELS_FILE, labels)
 
 
-def _fit(request: SearchRequest, splits: dict[str, Splits], num_concurrent: int, search: _Search) -> None:
+def _fit(request: SearchRequest, shelf: Shelf, num_concurrent: int, search: _Search) -> None:
     """Let Ray train; its own files lie in a temporary folder, since nothing is read back from them.
 
     Raises:
@@ -155,7 +200,7 @@ def _fit(request: SearchRequest, splits: dict[str, Splits], num_concurrent: int,
         return
     resources = request.space.resources
     trainable = tune.with_resources(
-        tune.with_parameters(train_trial, splits=splits), {"cpu": resources.cpu, "gpu": resources.gpu}
+        tune.with_parameters(train_trial, shelf=shelf.actor), {"cpu": resources.cpu, "gpu": resources.gpu}
     )
     with tempfile.TemporaryDirectory(prefix="absgd-tune-", ignore_cleanup_errors=True) as scratch:
         tuner = tune.Tuner(

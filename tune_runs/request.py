@@ -29,6 +29,20 @@ class SearchRequest:
     is_resume: bool = False
     warm_start: Points = dataclasses.field(default_factory=dict)
     """Of another search; a resumed one has them in its studies."""
+    searches: bool = True
+    """Whether trials are asked for; else what was found so far is confirmed."""
+    confirms: bool = True
+    """Whether a scenario is confirmed when its search is done, if the space says so."""
+
+    @property
+    def go_on_option(self) -> str:
+        """With which it is gone on with."""
+        return "--resume" if self.searches else "--confirm"
+
+    @property
+    def has_confirmation(self) -> bool:
+        """Whether this session confirms: where it does nothing else, it does so whatever the space says."""
+        return not self.searches or (self.confirms and self.space.confirm is not None)
 
 
 class SearchInterrupted(Exception):  # noqa: N818 - names an event, not a fault
@@ -65,6 +79,7 @@ def resume_request(
     extend: int = 0,
     budgets: Mapping[str, object] | None = None,
     given: SearchSpace | None = None,
+    option: str = "--resume",
 ) -> SearchRequest:
     """The search recorded in a folder, to go on with.
 
@@ -73,17 +88,19 @@ def resume_request(
         address: of a Ray cluster.
         extend: trials of each scenario on top of those it was made for.
         budgets: keys of a space that bound this session, replaced.
-        given: the space that the user believes it is; must be the recorded one.
+        given: the space that the user believes it is; must be the recorded one, except that its `confirm` counts.
+        option: that asked for it.
 
     Raises:
         UserError: if there is none, or `given` is another.
     """
     space_file = folder / records.SPACE_FILE
     if not space_file.is_file():
-        raise UserError(f"expected a run folder with {records.SPACE_FILE}, found none in {folder} (--resume)")
+        raise UserError(f"expected a run folder with {records.SPACE_FILE}, found none in {folder} ({option})")
     space = load_space(str(space_file))
     if given is not None:
         refuse_changes(space.decisive(), given.decisive(), f"{space_file} and --space")
+        space = space.model_copy(update={"confirm": given.confirm})
     changes = dict(budgets or {})
     if extend:
         changes["num_trials"] = space.num_trials + extend

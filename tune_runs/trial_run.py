@@ -49,6 +49,8 @@ class TrialRun:
         trunk: what it does with a trunk; None: it shares its stage one with no other run.
         checkpoints: where it leaves its own; None: it leaves none.
         origin: which run it is, said in the rows of its snapshots.
+        metric: of the best epoch, whose model a run that will be tested keeps, also where the epoch is another run's;
+            None: it keeps none.
     """
 
     def __init__(
@@ -57,13 +59,17 @@ class TrialRun:
         trunk: TrunkUse | None = None,
         checkpoints: CheckpointUse | None = None,
         origin: str = "",
+        metric: str | None = None,
     ) -> None:
         self._trainer, self._trunk_use, self._use = trainer, trunk, checkpoints
         self._trunk = trunk_of(trunk, trainer.device) if trunk else None
         self._own = own_checkpoints(trainer.config, Path(checkpoints.folder)) if checkpoints else None
         self._due = trunk.save_at if trunk else ()
         self._origin = origin
+        self._metric = metric
         self._rows: list[dict[str, Any]] = []
+        self.best: dict[str, Any] | None = None
+        """The model's state after the best epoch so far, where it is kept."""
         self._has_complained = False
 
     def begin(self) -> Begun:
@@ -77,11 +83,12 @@ class TrialRun:
         """
         notes = []
         for _, found in newest(self._sources(), self._trainer.device):
-            if isinstance(found, Snapshot):
+            if isinstance(found, Snapshot) and (found.best or not self._metric):
                 self._trainer.load_state_dict(found.state)
-                self._rows = found.rows
+                self._rows, self.best = found.rows, found.best
                 break
-            notes.append(f"{found}: trained again")
+            if not isinstance(found, Snapshot):
+                notes.append(f"{found}: trained again")
         fork = self._trunk_use.start_at if self._trunk_use and not self._due else 0
         if len(self._rows) < fork:
             notes.append(f"starts from epoch {len(self._rows)} instead of {fork}")
@@ -97,11 +104,18 @@ class TrialRun:
         epoch = self._trainer.next_epoch
         targets = [self._trunk] if self._trunk and epoch in self._due else []
         targets += [self._own] if self._own else []
-        snapshot = Snapshot(self._trainer.state_dict(), self._rows)
+        self._keep_best()
+        snapshot = Snapshot(self._trainer.state_dict(), self._rows, self.best)
         done = [self._write(target, epoch, snapshot) for target in targets]
         if self._own and self._use and not any(left.notes or left.is_over_budget for left in done):
             self._own.keep_only({epoch - 1, epoch, self._best_epoch(self._use.metric)})
         return Left([note for left in done for note in left.notes], any(left.is_over_budget for left in done))
+
+    def _keep_best(self) -> None:
+        """Copy the model where the epoch just trained is the best so far, as `chosen_epoch` has it."""
+        best = chosen_epoch(self._rows, self._metric) if self._metric else None
+        if best and best["epoch"] == self._rows[-1]["epoch"]:
+            self.best = {name: value.clone() for name, value in self._trainer.model.state_dict().items()}
 
     def _sources(self) -> list[tuple[Snapshots, int]]:
         """The folders to start from, each with the latest epoch that may be used of it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,14 +16,18 @@ from ray.tune.search import Searcher
 from absgd.config import RunConfig
 from absgd.records import EpochRecord
 from absgd.training import Diverged
+from tune_runs import driver
+from tune_runs.best_file import BestFiles
 from tune_runs.bookkeeper import Bookkeeper
 from tune_runs.budgets import Budgets
 from tune_runs.checkpoints import Checkpoints
 from tune_runs.faults import Faults
+from tune_runs.images import ScenarioImages
 from tune_runs.parameters import Scalar
-from tune_runs.plan import checkpoint_use, trunk_use
+from tune_runs.plan import checkpoint_use, tested_metric, trunk_use
 from tune_runs.recorder import Recorder
 from tune_runs.reports import DIVERGED, NOTES
+from tune_runs.request import SearchRequest
 from tune_runs.scheduler import SchedulerByScenario
 from tune_runs.searcher import ScenarioSearch, SearchByScenario
 from tune_runs.space import Scenario, SearchSpace
@@ -49,6 +54,7 @@ SPACE: dict[str, Any] = {
     "num_trials": 8,
     "metric": "val_accuracy",
     "early_stopping": {"rule": "epoch", "reduction_factor": 2},
+    "confirm": None,
 }
 
 
@@ -69,6 +75,7 @@ class FakeTrainer:
     def __init__(self, config: RunConfig, curve: Curve) -> None:
         self.config, self._curve = config, curve
         self.next_epoch = 0
+        self.model = FakeModel(self)
 
     def epochs(self) -> Iterator[EpochRecord]:
         while self.next_epoch < self.config.epochs:
@@ -86,6 +93,43 @@ class FakeTrainer:
         self.next_epoch = state["next_epoch"]
 
 
+class FakeModel:
+    """A model whose state is the epochs that its trainer has behind it."""
+
+    def __init__(self, trainer: FakeTrainer) -> None:
+        self._trainer = trainer
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epochs": torch.tensor(self._trainer.next_epoch)}
+
+
+def fake_test(trainer: Any, run: TrialRun) -> dict[str, Any]:
+    """What the fake test set gives: one less than validation, told from the state that is tested."""
+    assert trainer.next_epoch == trainer.config.epochs
+    assert run.best is not None
+    last, chosen = trainer.config.epochs, int(run.best["epochs"])
+    return {"test_accuracy": float(last), "test_recall": (0.5,) * 10, "test_chosen_accuracy": float(chosen)}
+
+
+class FakePlace:
+    """Where workers would find images: what lies there, and the most at once."""
+
+    def __init__(self) -> None:
+        self.keys: set[str] = set()
+        self.most = 0
+
+    def put(self, key: str, splits: Any) -> Any:
+        self.keys.add(key)
+        self.most = max(self.most, len(self.keys))
+        return splits
+
+    def offer(self, key: str) -> None:
+        assert key in self.keys
+
+    def drop(self, key: str) -> None:
+        self.keys.remove(key)
+
+
 class FakeTuner:
     """Runs a search over curves, from what its folder holds of an earlier one.
 
@@ -96,6 +140,7 @@ class FakeTuner:
         concurrent: trials that take turns, one epoch each.
         trunks: folder of the snapshots; in the run folder if None.
         warm_start: points that a new study tries first.
+        searches: whether trials are asked for; else what was found is confirmed.
     """
 
     def __init__(
@@ -106,26 +151,34 @@ class FakeTuner:
         concurrent: int = 2,
         trunks: Path | None = None,
         warm_start: Sequence[Mapping[str, Scalar]] = (),
+        searches: bool = True,
     ) -> None:
         folder.mkdir(exist_ok=True)
-        splits: Any = {
-            scenario.name: SimpleNamespace(class_counts=(5,) * 10, hash=scenario.name)
-            for scenario in space.scenario_list
-        }
+        self.place = FakePlace()
+        self.read: list[RunConfig] = []
+        self.tested: list[str] = []
+        """Trials that read the test set."""
+        images = ScenarioImages(self.place, self._splits, lambda _splits, _weights: "fake" * 2)
         self.space, self.curve, self.concurrent = space, curve, concurrent
-        self.recorder = Recorder(folder, space.metric, splits)
+        self.recorder = Recorder(folder, space.metric, images.of)
         self.recorder.load()
         self.stop = StopRequest(Budgets(space, self.recorder).used)
         self.checkpoints = Checkpoints(space, self.recorder, concurrent, folder.name)
         self.checkpoints.tidy_all()
         self.fingerprints = 0
-        searches = {one.name: self._search(one, trunks, warm_start) for one in space.scenario_list}
-        self.searcher = SearchByScenario(searches, self.checkpoints.of, self.stop.set_error)
+        trial_searches = {one.name: self._search(one, trunks, warm_start) for one in space.scenario_list}
+        request = SearchRequest(space, folder, searches=searches)
+        self.confirmations = driver.confirmations_of(request, self.recorder, images, trial_searches)
+        to_run = self.confirmations if request.has_confirmation else {}
+        self.searcher = SearchByScenario(trial_searches, to_run, images, self.checkpoints.of, self.stop, searches)
+        bests = BestFiles(self.recorder, self.confirmations)
+        bests.update_all()
         self.scheduler = SchedulerByScenario(space, self.searcher.plans, self.recorder)
         self.scheduler.replay(self.recorder)
         self.notes: list[str] = []
         faults = Faults(space.max_failures, space.max_equal_errors)
-        self.callback = Bookkeeper(self.recorder, self.searcher, faults, self.stop, self.checkpoints.run_ended)
+        on_end = (self.checkpoints.run_ended, self.searcher.run_ended, bests.run_ended)
+        self.callback = Bookkeeper(self.recorder, self.searcher, faults, self.stop, on_end)
         self.most_live = 0
 
     def run(
@@ -182,6 +235,14 @@ class FakeTuner:
         book = TrunkBook(self.space, scenario, trunks or folder / "trunks", self._fingerprint)
         return ScenarioSearch(study, book, self.recorder, self.concurrent)
 
+    def _splits(self, config: RunConfig) -> Any:
+        self.read.append(config)
+        return SimpleNamespace(class_counts=(5,) * 10, hash=f"{config.imbalance.type} {config.seeds.data}")
+
+    def _test(self, trial_id: str, trainer: Any, run: TrialRun) -> dict[str, Any]:
+        self.tested.append(trial_id)
+        return fake_test(trainer, run)
+
     def _fingerprint(self, _weights: str | None) -> str:
         self.fingerprints += 1
         return "fake" * 2
@@ -191,12 +252,14 @@ class FakeTuner:
         if suggestion is None or suggestion == Searcher.FINISHED:
             return None
         trainer: Any = FakeTrainer(RunConfig.from_dict(suggestion["run_config"]), self.curve)
-        run = TrialRun(trainer, trunk_use(suggestion), checkpoint_use(suggestion), suggestion["origin"])
+        uses = (trunk_use(suggestion), checkpoint_use(suggestion))
+        run = TrialRun(trainer, *uses, suggestion["origin"], tested_metric(suggestion))
+        read_test = functools.partial(self._test, suggestion["trial_id"]) if suggestion["reads_test"] else None
         trial = SimpleNamespace(
             trial_id=ray_id,
             config=suggestion,
             epochs=trainer.config.epochs,
-            reports=reports(trainer, run),
+            reports=reports(trainer, run, read_test),
             results=0,
             last_result=None,
             error_file=self.recorder.folder / "boom",
