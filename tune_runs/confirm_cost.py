@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from absgd.config import RunConfig
 from tune_runs.confirm import Candidate, Candidates, confirm_runs, seed_pairs, with_controls
 from tune_runs.corners import corners
+from tune_runs.cost import EpochTime
 from tune_runs.draws import control_config
 from tune_runs.sharing import Sharing
 from tune_runs.space import ConfirmConfig, Scenario, SearchSpace
@@ -59,6 +61,30 @@ def confirm_cost(space: SearchSpace, scenario: Scenario, shared: Sharing) -> Con
         epochs=sum(trained.values()),
         epochs_plain=sum(trained[run.trial_id] for run in runs if run.candidate in controls),
     )
+
+
+def confirm_wall_s(
+    epochs: int, costs: Sequence[ConfirmCost], times: Sequence[EpochTime | None], concurrent: int
+) -> float | None:
+    """Wall time of a confirmation after the search, at least; None where epochs were not measured or nothing is run.
+
+    Either the longest run, or all epochs, spread over the runs at once; the test set comes on top.
+
+    Args:
+        epochs: of every run.
+        costs: of each scenario.
+        times: what an epoch of each takes.
+        concurrent: runs that train at the same time.
+    """
+    timed = [(cost, time) for cost, time in zip(costs, times, strict=False) if time is not None]
+    if not timed or len(timed) < len(costs) or not concurrent:
+        return None
+    longest = max(epochs * max(time.stage_one_s, time.stage_two_s) for _, time in timed)
+    work = sum(
+        cost.epochs_plain * time.stage_one_s + (cost.epochs - cost.epochs_plain) * time.stage_two_s
+        for cost, time in timed
+    )
+    return max(longest, work / concurrent)
 
 
 def _possible_bests(space: SearchSpace, scenario: Scenario, shared: Sharing) -> list[RunConfig]:

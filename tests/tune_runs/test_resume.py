@@ -148,7 +148,7 @@ def with_confirmation() -> SearchSpace:
 
 @pytest.fixture(scope="module")
 def confirmed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, int]:
-    """A search with its confirmation that nobody interrupts; how often it writes until its search is done, and after."""
+    """A search and its confirmation, not interrupted; how often it writes until the search is done, and in all."""
     folder = tmp_path_factory.mktemp("runs") / "whole"
     with killed_at(0, pytest.MonkeyPatch()) as count:
         tuner = FakeTuner(with_confirmation(), folder, some_diverge, concurrent=1)
