@@ -153,10 +153,8 @@ def tune(
             if (resume is not None and confirm is not None) or (confirm is not None and (no_confirm or extend)):
                 raise UserError("expected `--confirm DIR` without --resume, --extend and --no-confirm")
             if decisive or out or warm_start or preview or measure:
-                raise UserError(
-                    f"expected `{given}` with --space, --address and budgets"
-                    f"{', --extend and --no-confirm' if confirm is None else ''} alone: the run folder has the rest"
-                )
+                others = "--address and budgets" if confirm else "--extend, --address and budgets, or --no-confirm,"
+                raise UserError(f"expected `{given}` with --space, {others} alone: the run folder has the rest")
             same = load_space(space) if space else None
             found = resume_request(resume or confirm or Path(), address, extend or 0, budgets, same, given)
             _run(dataclasses.replace(found, searches=confirm is None, confirms=not no_confirm), console)

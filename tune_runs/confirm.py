@@ -67,13 +67,11 @@ def best_candidates(ranked: Sequence[Mapping[str, Any]], configs: Sequence[RunCo
         configs: the config of each.
         top: how many are taken.
     """
-    found: list[Candidate] = []
+    different: dict[str, Candidate] = {}
     for row, config in zip(ranked, configs, strict=True):
-        if all(config != known.config for known in found):
-            found.append(Candidate(f"best-{len(found) + 1}", row["trial_id"], config))
-        if len(found) == top:
-            break
-    return found
+        candidate = Candidate(f"best-{len(different) + 1}", row["trial_id"], config)
+        different.setdefault(config.model_dump_json(), candidate)
+    return list(different.values())[:top]
 
 
 def with_controls(

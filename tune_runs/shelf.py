@@ -6,11 +6,17 @@ are borrowed, so that the store can free images that are taken off.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import ray
 from ray.actor import ActorHandle
+from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from absgd.datasets import Splits
+
+TIMEOUT_S = 60.0
+"""In which the actor answers, a start of its process included; a cluster that takes longer is lost."""
 
 
 class _References:
@@ -47,17 +53,18 @@ class Shelf:
 
     def offer(self, key: str) -> None:
         """See that the images of a run that is about to start are found, also where the actor was lost."""
-        ray.get(self.actor.put.remote(key, [self._references[key]]))
+        ray.get(self.actor.put.remote(key, [self._references[key]]), timeout=TIMEOUT_S)
 
     def drop(self, key: str) -> None:
         """Take images off; the store frees them when no run holds them any more."""
         if self._references.pop(key, None) is not None:
-            ray.get(self.actor.drop.remote(key))
+            ray.get(self.actor.drop.remote(key), timeout=TIMEOUT_S)
 
     def close(self) -> None:
         """End the actor; what is in the store goes with the references."""
         self._references.clear()
-        ray.kill(self.actor)
+        with suppress(RayError):
+            ray.kill(self.actor)
 
 
 def images_on(shelf: ActorHandle, key: str) -> Splits:

@@ -241,3 +241,24 @@ def test_more_seeds_are_trained_in_addition(tmp_path: Path) -> None:
     more.run()
     assert len(more.tested) == len(set(more.tested) - before) == 2 * len(NAMES)
     assert confirm_rows(folder).groupby(["scenario", "candidate"]).size().eq(3).all()
+
+
+def test_epoch_budget_that_ends_in_a_confirmation_ends_it_and_more_goes_on(tmp_path: Path) -> None:
+    folder = tmp_path / "fake"
+    budget = 2 * (10 + 4 * 7) + 30
+    first = FakeTuner(confirmed_space(epoch_budget=budget), folder, rising)
+    first.run()
+    assert first.stop.reason == "the epoch budget was used up"
+    first.end_early()
+    before = confirm_rows(folder)
+    assert {"completed", "interrupted"} <= set(before.status)
+    assert (folder / "best" / f"{EXP}.yaml").read_text().startswith("# Best trial so far of run")
+    again = FakeTuner(confirmed_space(), folder, rising)
+    again.run()
+    assert set(confirm_rows(folder).status) == {"completed"}
+    assert not set(again.tested) & set(before[before.status == "completed"].trial_id)
+
+
+def test_checkpoints_of_confirmations_go_when_they_end(done: FakeTuner) -> None:
+    left = [path.parent.name for path in done.recorder.folder.glob("scenarios/*/checkpoints/*/*.pt")]
+    assert set(left) == {done.recorder.ranked(scenario)[0]["trial_id"] for scenario in (EXP, STEP)}
