@@ -17,8 +17,9 @@ _LOST = (
     "ObjectLostError",
     "ObjectFetchTimedOutError",
     "ReferenceCountingAssertionError",
+    "ImagesLost",
 )
-"""Names of Ray's exceptions for a process, a node, or an object on it, that is gone."""
+"""Names of Ray's exceptions for a process, a node, or an object on it, that is gone, and of ours."""
 _MEMORY_MONITOR = ("ray.exceptions.OutOfMemoryError", "running low on memory")
 _GPU_MEMORY = (
     "torch.OutOfMemoryError",

@@ -217,7 +217,7 @@ class ProgressCallback(Callback):  # type: ignore[misc]
         if self._live:
             return
         row = self._recorder.trials[trial_id]
-        if row["phase"] == "confirm":
+        if is_confirmation := row["phase"] == "confirm":
             plans = self._confirmations.values()
             done, total = sum(one.num_ended for one in plans), sum(len(one.runs) for one in plans)
             place = f"confirmed {done}/{total}"
@@ -227,7 +227,8 @@ class ProgressCallback(Callback):  # type: ignore[misc]
         value = "none" if row["metric_last"] is None else f"{row['metric_last']:.4f}"
         inherited = f" on {row['epochs_inherited']} of stage one" if row["epochs_inherited"] else ""
         ended = f"{row['status']} after {row['epochs_trained']} epochs{inherited}, {self._space.metric} {value}"
-        print(f"[{place}] {trial_id} {ended}", flush=True)
+        shown = f"{trial_id} ({row['candidate']})" if is_confirmation else trial_id
+        print(f"[{place}] {shown} {ended}", flush=True)
 
     def _draw(self) -> None:
         assert self._live is not None

@@ -19,6 +19,10 @@ TIMEOUT_S = 60.0
 """In which the actor answers, a start of its process included; a cluster that takes longer is lost."""
 
 
+class ImagesLost(RuntimeError):  # noqa: N818 - names an event; `tune_runs.faults` knows it
+    """Nobody knows where images lie."""
+
+
 class _References:
     """Key -> reference to images, each in a list: Ray would fetch what stands in an argument by itself."""
 
@@ -29,7 +33,7 @@ class _References:
         self._of[key] = reference
 
     def get(self, key: str) -> list[ray.ObjectRef[Splits]]:
-        return self._of[key]
+        return self._of.get(key, [])
 
     def drop(self, key: str) -> None:
         self._of.pop(key, None)
@@ -68,7 +72,13 @@ class Shelf:
 
 
 def images_on(shelf: ActorHandle, key: str) -> Splits:
-    """In a worker: the images under a key, in the memory that all runs of the node share; never to be written to."""
-    (reference,) = ray.get(shelf.get.remote(key))
-    splits: Splits = ray.get(reference)
+    """In a worker: the images under a key, in the memory that all runs of the node share; never to be written to.
+
+    Raises:
+        ImagesLost: if the actor was lost since they were offered; the run then starts again.
+    """
+    found = ray.get(shelf.get.remote(key))
+    if not found:
+        raise ImagesLost(f"no images under {key}")
+    splits: Splits = ray.get(found[0])
     return splits

@@ -244,7 +244,9 @@ def test_confirmation_has_a_column_and_its_epochs_count(tmp_path: Path, capsys: 
     assert "6/6" in text
     last = list(tuner.recorder.trials)[-1]
     lines.on_trial_complete(trial=SimpleNamespace(config={"trial_id": last}))
-    assert capsys.readouterr().out.startswith(f"[confirmed 6/6] {last} completed after 7 epochs on 3 of stage one")
+    assert capsys.readouterr().out.startswith(
+        f"[confirmed 6/6] {last} (cb-ce-drw) completed after 7 epochs on 3 of stage one"
+    )
 
 
 def rendered(table: Any) -> str:
