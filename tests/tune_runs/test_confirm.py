@@ -7,7 +7,9 @@ from typing import Any, get_args
 import pytest
 
 from absgd.config import RunConfig
+from absgd.datasets import load_splits
 from absgd.sections import SeedConfig
+from absgd.training import Trainer
 from tune_runs.confirm import (
     Candidate,
     Candidates,
@@ -181,3 +183,16 @@ def test_trial_ids_of_controls_change_with_their_configuration_alone(changes: di
     assert same == (
         {"ce", "ce-lr", "cb-ce-drw", "ldam-drw", "focal", "balanced-softmax"} if "attention.lam" in changes else set()
     )
+
+
+@pytest.mark.parametrize("name", ["abce", "abfocal", "abldam", "absce", "abtce"])
+def test_every_control_can_be_trained(name: str) -> None:
+    head = {"model.head": "cosine"} if name == "abldam" else {}
+    winner = config_of(**{"loss.name": name, "loss.class_tau": 1.0, "data.n_max": 20, **head})
+    splits = load_splits(winner)
+    made = controls_of(winner)
+    assert len(made.runs) >= 8
+    for one in made.runs:
+        trainer = Trainer(one.config, splits)
+        assert not one.config.unused_settings() or one.name in ("tce", "tce-lr"), one.config.unused_settings()
+        assert trainer.objective.stage(0) == 1

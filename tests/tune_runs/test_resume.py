@@ -180,6 +180,27 @@ def test_confirmation_killed_at_any_write_ends_as_one_never_interrupted(
     assert best[0] == best[1]
 
 
+@pytest.mark.parametrize("part", range(4))
+def test_several_confirmations_at_once_lose_and_repeat_nothing(
+    confirmed: tuple[Path, int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
+) -> None:
+    _, num_before, num_writes = confirmed
+    folder, moment = tmp_path / "fake", num_before + (1 + 2 * part) * (num_writes - num_before) // 9
+    with pytest.raises(Killed), killed_at(moment, monkeypatch):
+        FakeTuner(with_confirmation(), folder, some_diverge, concurrent=3).run()
+    before = records.read_rows(folder / records.TRIALS_FILE, records.TRIAL_SCHEMA)
+    ended = {row["trial_id"]: row for row in before if row["status"] in ("completed", "diverged")}
+    resumed = FakeTuner(with_confirmation(), folder, some_diverge, concurrent=3)
+    resumed.run()
+    after = {row["trial_id"]: row for row in records.read_rows(folder / records.TRIALS_FILE, records.TRIAL_SCHEMA)}
+    assert {trial_id: after[trial_id] for trial_id in ended} == ended
+    assert not set(ended) & set(resumed.tested)
+    assert sum(row["phase"] == "confirm" for row in after.values()) == 10
+    known = epochs(folder)
+    assert not known.duplicated(["trial_id", "epoch"]).any()
+    assert len(known) == sum(row["epochs_trained"] + row["epochs_inherited"] for row in after.values())
+
+
 @pytest.mark.parametrize("moment", [30, 61, 92, 120])
 def test_several_trials_at_once_lose_and_repeat_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: int
