@@ -15,12 +15,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from absgd import records
 from absgd.config import RunConfig
 from absgd.errors import UserError, nearest
+from absgd.paths import checked_folder
 from absgd.recipes import load_recipe
 from absgd.records import EpochRecord, TestMetrics
 from absgd.terminal import EXIT_FAILED, EXIT_INTERRUPTED, interruptible, plain_messages, warn
 from absgd.yaml_text import parse_yaml
 
 if TYPE_CHECKING:
+    from absgd.datasets import Splits
     from absgd.training import RunFolder, Trainer
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -62,11 +64,12 @@ def train(
         if resume:
             folder, trainer = _continued(resume, device, config, recipe, set_, out, metric, show)
         else:
+            chosen_by = records.DEFAULT_METRIC if metric is None else _checked_metric(metric)
             run, name = _configured(config, recipe, set_, device)
             if show:
                 print(run.to_yaml(), end="")
                 return
-            folder, trainer = _started(run, out or Path("runs") / name, metric or records.DEFAULT_METRIC)
+            folder, trainer = _started(run, out or _default_folder(name), chosen_by)
         with interruptible():
             _run(folder, trainer, read_test=test)
 
@@ -97,19 +100,35 @@ def _configured(
     return config, name
 
 
+def _default_folder(name: str) -> Path:
+    if not name.strip("."):
+        raise UserError(f"expected `--out DIR`, since no folder can be called {name!r} after the file (--config)")
+    return Path("runs") / name
+
+
 def _started(config: RunConfig, path: Path, metric: str) -> tuple[RunFolder, Trainer]:
-    if path.exists():
+    if checked_folder(path, "--out").exists():
         raise UserError(f"{path} exists: continue it with `--resume {path}` or give another `--out`")
 
     from absgd.datasets import load_splits
     from absgd.training import RunFolder, Trainer
 
-    trainer = Trainer(config, load_splits(config))
-    return RunFolder.create(path, trainer, _checked_metric(metric)), trainer
+    splits = load_splits(config)
+    _check_group(metric, splits)
+    trainer = Trainer(config, splits)
+    return RunFolder.create(path, trainer, metric), trainer
+
+
+def _check_group(metric: str, splits: Splits) -> None:
+    """Refuse a metric over a group of classes that the data does not have."""
+    from absgd.training.evaluation import absent_metrics
+
+    if metric in absent_metrics(splits.class_counts):
+        raise UserError(f"expected a metric that the run has, got `{metric}`: no class is in that group (--metric)")
 
 
 def _continued(resume: Path, device: str | None, *fixed_by_the_record: object) -> tuple[RunFolder, Trainer]:
-    if any(fixed_by_the_record):
+    if any(given not in (None, False, []) for given in fixed_by_the_record):
         raise UserError(
             "expected `--resume` without --config, --recipe, --set, --out, --metric and --show: "
             "the record has what they say"
@@ -118,7 +137,7 @@ def _continued(resume: Path, device: str | None, *fixed_by_the_record: object) -
     from absgd.datasets import load_splits
     from absgd.training import RunFolder, Trainer
 
-    folder = RunFolder.open(resume)
+    folder = RunFolder.open(checked_folder(resume, "--resume"))
     here = folder.config.with_values({"device.type": device}, "--device") if device else folder.config
     trainer = Trainer(here, load_splits(here))
     if folder.can_continue:

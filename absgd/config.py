@@ -122,12 +122,17 @@ class RunConfig(Section):
             plain["class_balance"] = ClassBalanceConfig().model_dump()
         return RunConfig.from_dict({**self.to_dict(), **plain})
 
-    def stage_one_key(self) -> str:
-        """Hash (16 hex digits) of `stage_one`; where the data lies and who reads it do not enter."""
-        decisive = self.stage_one().to_dict()
+    def decisive(self) -> dict[str, Any]:
+        """What decides the numbers of the run: not where the data lies, or who reads it."""
+        settings = self.to_dict()
         for place in ("root", "download", "workers"):
-            del decisive["data"][place]
-        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
+            del settings["data"][place]
+        return settings
+
+    def stage_one_key(self) -> str:
+        """Hash (16 hex digits) of what is decisive in `stage_one`."""
+        text = json.dumps(self.stage_one().decisive(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def merge_dotted(data: Mapping[str, Any], values: Mapping[str, Any], source: str) -> dict[str, Any]:

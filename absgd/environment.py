@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from absgd.paths import is_endless
 from absgd.records import write_atomically
 
 _PACKAGES = ("absgd-tune", "torch", "torchvision", "ray", "optuna", "numpy", "pandas", "pyarrow", "scikit-learn")
@@ -21,10 +22,22 @@ _PACKAGES = ("absgd-tune", "torch", "torchvision", "ray", "optuna", "numpy", "pa
 def add_session(path: Path, gpus: list[str]) -> None:
     """Append what this process runs with to the JSON file at `path`: one entry for a start and for each resume."""
     try:
-        sessions = [*json.loads(path.read_text())["sessions"], describe_environment(gpus)]
-    except (FileNotFoundError, ValueError, TypeError, LookupError):  # absent, or damaged: a log stops nobody
-        sessions = [describe_environment(gpus)]
+        text = "" if is_endless(path) else path.read_text()
+        sessions = [session for session in json.loads(text)["sessions"] if _is_session(session)]
+    except (
+        FileNotFoundError,
+        ValueError,
+        TypeError,
+        LookupError,
+        RecursionError,
+    ):  # absent, or damaged: a log stops nobody
+        sessions = []
+    sessions.append(describe_environment(gpus))
     write_atomically(path, json.dumps({"sessions": sessions}, indent=2) + "\n")
+
+
+def _is_session(entry: object) -> bool:
+    return isinstance(entry, dict) and isinstance(entry.get("started_at"), str)
 
 
 def describe_environment(gpus: list[str]) -> dict[str, Any]:

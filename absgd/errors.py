@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar, get_args
 
@@ -10,6 +11,13 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+MAX_KEY_LENGTH = 200
+"""Of a key in YAML; the longest setting has 25 characters."""
+MAX_PROBLEMS = 10
+"""Broken rules told in one message; a hostile file may break as many as it has lines."""
+_MAX_SHOWN = 80
 
 
 class UserError(ValueError):
@@ -46,7 +54,9 @@ def validated(model: type[ModelT], data: object, source: str, prefix: str = "") 
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise UserError("\n".join(describe_errors(error, model, source, prefix))) from None
+        lines = list(itertools.islice(describe_errors(error, model, source, prefix), MAX_PROBLEMS))
+        more = error.error_count() - len(lines)
+        raise UserError("\n".join([*lines, *([f"and {more} more of such ({source})"] if more else [])])) from None
 
 
 def describe_errors(error: ValidationError, model: type[BaseModel], source: str, prefix: str = "") -> Iterator[str]:
@@ -77,14 +87,14 @@ def _rule_and_value(detail: ErrorDetails, model: type[BaseModel], key: str) -> s
     if kind == "literal_error":
         expected = context["expected"].replace("'", "`")
         options = [part.strip("' ") for part in context["expected"].replace(" or ", ", ").split(",")]
-        return f"expected {name} to be {expected}, got {_shown(value)}{nearest(value, options)}"
+        return f"expected {name} to be {expected}, got {shown(value)}{nearest(value, options)}"
     if kind in _COMPARISONS:
         field, sign = _COMPARISONS[kind]
-        return f"expected {name} {sign} {context[field]}, got {_shown(value)}"
+        return f"expected {name} {sign} {context[field]}, got {shown(value)}"
     if kind in _KINDS:
-        return f"expected {name} to be {_KINDS[kind]}, got {_shown(value)}"
+        return f"expected {name} to be {_KINDS[kind]}, got {shown(value)}"
     message = detail["msg"]
-    return f"{name}: {message[:1].lower()}{message[1:]}, got {_shown(value)}"
+    return f"{name}: {message[:1].lower()}{message[1:]}, got {shown(value)}"
 
 
 _COMPARISONS = {
@@ -128,11 +138,11 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     """A value as the user would recognise it, shortened."""
     text = "nothing" if value is None else repr(value)
     if isinstance(value, bool):
         text = "true" if value else "false"
     if isinstance(value, Mapping) and not value:
         text = "an empty mapping"
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 3]}..."

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from absgd.config import RunConfig
 from absgd.errors import UserError
+from absgd.paths import is_endless
 
 Status = Literal["running", "completed", "pruned", "diverged", "failed", "interrupted"]
 Phase = Literal["search", "confirm", "control", "single"]
@@ -187,7 +188,7 @@ TRIAL_SCHEMA = pa.schema(
         ("trial_id", pa.string()),
         ("number", pa.int64()),  # of the trial in its Optuna study; null for runs outside it
         ("phase", pa.string()),
-        ("candidate", pa.string()),  # of a confirmation: `best-1`, `ce`, ...; null for other runs
+        ("candidate", pa.string()),  # name of the confirmed configuration or control; null outside confirmation
         ("status", pa.string()),
         ("error", pa.string()),
         *((column, kind) for column, (_, kind) in CONFIG_COLUMNS.items()),
@@ -199,7 +200,7 @@ TRIAL_SCHEMA = pa.schema(
         ("test_accuracy", pa.float64()),
         ("test_balanced_accuracy", pa.float64()),
         ("test_recall", pa.list_(pa.float64())),
-        ("test_chosen_loss", pa.float64()),  # on the test set after the chosen epoch
+        ("test_chosen_loss", pa.float64()),  # on the test set at the epoch chosen on validation: second column only
         ("test_chosen_accuracy", pa.float64()),
         ("test_chosen_balanced_accuracy", pa.float64()),
         ("epochs_trained", pa.int64()),
@@ -326,21 +327,25 @@ def write_table(path: Path, table: pa.Table) -> None:
 
 
 def read_rows(path: Path, schema: pa.Schema) -> list[dict[str, Any]]:
-    """The rows of a parquet file of ours; none when it does not exist.
+    """The rows of a parquet file of ours, the columns of `schema` alone; none when it does not exist.
 
     Raises:
-        UserError: if the file is damaged, or lacks columns of `schema`.
+        UserError: if the file is damaged, or lacks columns of `schema`, or has them with other types.
     """
     if not path.exists():
         return []
+    if is_endless(path):
+        raise UserError(f"cannot read {path}: it is a device or a pipe")
+    other = "another version wrote it, or another program"
     try:
         table = pq.read_table(path)
+        missing = [name for name in schema.names if name not in table.column_names]
+        if missing:
+            raise UserError(f"cannot read {path}: no column `{missing[0]}`; {other}")
+        return list(table.select(schema.names).cast(schema).to_pylist())
     except (pa.ArrowException, OSError) as error:
-        raise UserError(f"cannot read {path}: {str(error).splitlines()[0]}") from None
-    missing = [name for name in schema.names if name not in table.column_names]
-    if missing:
-        raise UserError(f"cannot read {path}: no column `{missing[0]}`; another version wrote it, or another program")
-    return list(table.to_pylist())
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(f"cannot read {path}: {reason}; it is damaged, or {other}") from None
 
 
 def write_atomically(

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from absgd.errors import broken_rule
+from absgd.paths import path_problem
 
 DatasetName = Literal[
     "digits",
@@ -62,6 +63,14 @@ def _epoch_or_switch(value: object) -> object:
     raise broken_rule("", f"expected `from_epoch` to be an epoch or `switch`, got {value!r}")
 
 
+def _path_text(value: str) -> str:
+    problem = path_problem(value)
+    if problem is not None:
+        raise broken_rule("", problem)
+    return value
+
+
+PathText = Annotated[str, AfterValidator(_path_text)]
 EpochOrSwitch = Annotated[Epoch | Literal["switch"], BeforeValidator(_epoch_or_switch)]
 
 
@@ -76,7 +85,7 @@ class Section(BaseModel):
 class DataConfig(Section):
     name: DatasetName
     """Data set."""
-    root: str | None = None
+    root: PathText | None = None
     """Folder of the data files; without it, the places the data set's documentation names."""
     download: bool = False
     """Let torchvision download the files when they are absent."""
@@ -92,7 +101,7 @@ class DataConfig(Section):
     """Standard deviation of each channel; null: the data set's own."""
     side: Annotated[int, Field(ge=1, le=8192)] | None = None
     """Data sets on disk: side in pixels of the images trained on; null: the data set's own."""
-    workers: Annotated[int, Field(ge=0)] = 2
+    workers: Annotated[int, Field(ge=0, le=1024)] = 2
     """Data sets on disk: processes that read images; 0 reads in the training process."""
     on_bad_image: Literal["error", "skip"] = "error"
     """Data sets on disk: what a missing or broken image does; `skip` leaves it out and says how many."""
@@ -115,7 +124,7 @@ class NoiseConfig(Section):
 
 
 class AugmentationConfig(Section):
-    pad: Annotated[int, Field(ge=0)] | None = None
+    pad: Annotated[int, Field(ge=0, le=8192)] | None = None
     """Zero padding in pixels before a random crop to the original size; null: the data set's own."""
     flip: bool | None = None
     """Random horizontal flip; null: the data set's own."""
@@ -130,7 +139,7 @@ class ModelConfig(Section):
     """Probability of dropping a feature before the classifier."""
     head: Literal["linear", "cosine"] = "linear"
     """Classifier: linear, or cosine of features and class vectors, which `ldam` needs."""
-    weights: str | None = None
+    weights: PathText | None = None
     """File of initial weights for `resnet18` and `resnet50`, as torchvision publishes them; null: random."""
 
 

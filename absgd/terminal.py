@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import typer
 
@@ -15,6 +16,8 @@ from absgd.errors import UserError
 EXIT_FAILED = 1
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
+MAX_LINE = 2000
+"""Characters of one line of a message."""
 
 
 @contextmanager
@@ -28,10 +31,10 @@ def plain_messages(command: str) -> Iterator[None]:
         try:
             yield
         except UserError as error:
-            print(f"{command}: error: {error}", file=sys.stderr)
+            print(f"{command}: error: {printable(str(error))}", file=sys.stderr)
             raise typer.Exit(EXIT_USER_ERROR) from None
         except OSError as error:
-            print(f"{command}: error: {error}", file=sys.stderr)
+            print(f"{command}: error: {printable(str(error))}", file=sys.stderr)
             raise typer.Exit(EXIT_FAILED) from None
         except KeyboardInterrupt:
             print(f"{command}: interrupted", file=sys.stderr)
@@ -52,4 +55,24 @@ def interruptible() -> Iterator[None]:
 
 def warn(message: str) -> None:
     """Print a warning as one line on standard error."""
-    print(f"warning: {message}", file=sys.stderr)
+    print(f"warning: {printable(message)}", file=sys.stderr)
+
+
+def printable(message: str) -> str:
+    """A message that a terminal shows and does not obey: control characters as escapes, long lines cut in the middle.
+
+    >>> printable("got \\x1b[31m")
+    'got \\\\x1b[31m'
+    """
+    return "\n".join(map(_printable_line, message.split("\n")))
+
+
+def _printable_line(line: str) -> str:
+    if len(line) > MAX_LINE:
+        line = f"{line[: MAX_LINE // 2]} ... {line[-MAX_LINE // 2 :]}"
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in line)
+
+
+def shortened(folder: Path) -> Path:
+    """A folder as the user would type it from here."""
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder

@@ -1,4 +1,9 @@
-"""YAML in and out: safe, `1e-4` is a number, a key given twice is an error, aliases are not expanded."""
+"""YAML in and out: plain data by the YAML 1.2 core schema, from regular files of a bounded size.
+
+Python's YAML library reads YAML 1.1, in which `1:30` is 90, `010` is 8 and `off` is false, silently. By YAML 1.2 they
+are text, 10 and text. A key given twice, an alias (`*name`, which can make a small file huge) and a tag that asks for
+anything but plain data are errors.
+"""
 
 from __future__ import annotations
 
@@ -8,43 +13,132 @@ from typing import Any
 
 import yaml
 
-from absgd.errors import UserError
+from absgd.errors import MAX_KEY_LENGTH, UserError, shown
+from absgd.paths import read_regular
+
+MAX_BYTES = 256 * 1024
+"""Of a YAML file: a hundred times the longest space that is shipped, read in seconds."""
+MAX_DEPTH = 32
+"""Mappings and lists inside one another; a space needs six."""
+MAX_NUMBER_LENGTH = 300
+"""Characters of a number; a float of any size needs fewer."""
+
+_TAG = "tag:yaml.org,2002:"
+_SCALARS = {
+    "null": (re.compile(r"~|null|Null|NULL|"), ["~", "n", "N", ""]),
+    "bool": (re.compile(r"true|True|TRUE|false|False|FALSE"), list("tTfF")),
+    "int": (re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"), list("-+0123456789")),
+    "float": (
+        re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"),
+        list("-+0123456789."),
+    ),
+}
+"""Type -> how it is written and with what it can begin. Source: YAML 1.2.2, section 10.3.2, core schema."""
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader with YAML 1.2 floats, no aliases and no repeated keys."""
+    """Plain data only: null, booleans, numbers, text, lists, and mappings with text as keys, each given once."""
+
+    _depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
+        mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
         if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
             raise yaml.composer.ComposerError(None, None, "aliases (*name) are not allowed here", mark)
-        return super().compose_node(parent, index)
+        if self._depth == MAX_DEPTH:
+            problem = f"more than {MAX_DEPTH} mappings and lists inside one another"
+            raise yaml.composer.ComposerError(None, None, problem, mark)
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key_node, _ in node.value:
-            key = getattr(key_node, "value", None)
-            if isinstance(key, str) and key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key `{key}` given twice", key_node.start_mark)
-            if isinstance(key, str):
-                seen.add(key)
-        return super().construct_mapping(node, deep)
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        if not isinstance(node, yaml.MappingNode):
+            return super().construct_mapping(node, deep)
+        mapping: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = self.construct_object(key_node, deep=True)
+            problem = _refused_key(key, mapping)
+            if problem is not None:
+                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
+            mapping[key] = self.construct_object(value_node, deep=True)
+        return mapping
+
+
+def _refused_key(key: object, earlier: dict[str, Any]) -> str | None:
+    if not isinstance(key, str):
+        return f"expected text as a key, got {shown(key)}"
+    if len(key) > MAX_KEY_LENGTH or not key.isprintable():
+        return f"expected a key of at most {MAX_KEY_LENGTH} printable characters, got {shown(key)}"
+    return f"key `{key}` given twice" if key in earlier else None
+
+
+def _text(loader: _Loader, node: Any) -> str:
+    text: str = loader.construct_scalar(node)
+    text.encode()  # refuses half of a surrogate pair, which no file can hold
+    return text
+
+
+def _whole_number(loader: _Loader, node: Any) -> int:
+    text = _number_text(loader, node)
+    return int(text, {"0x": 16, "0o": 8}.get(text[:2], 10))
+
+
+def _number(loader: _Loader, node: Any) -> float:
+    text = _number_text(loader, node).lower()
+    return float(text.replace(".inf", "inf").replace(".nan", "nan"))
+
+
+def _number_text(loader: _Loader, node: Any) -> str:
+    text: str = loader.construct_scalar(node)
+    if len(text) > MAX_NUMBER_LENGTH or "_" in text:
+        raise ValueError(f"expected a number of at most {MAX_NUMBER_LENGTH} characters, got {shown(text)}")
+    return text
+
+
+def _truth(loader: _Loader, node: Any) -> bool:
+    text: str = loader.construct_scalar(node).lower()
+    if text not in ("true", "false"):
+        raise ValueError(f"expected true or false, got {shown(text)}")
+    return text == "true"
+
+
+def _nothing(_loader: _Loader, _node: Any) -> None:
+    return None
+
+
+def _list(loader: _Loader, node: Any) -> list[Any]:
+    return loader.construct_sequence(node, deep=True)
+
+
+_Loader.yaml_implicit_resolvers = {}  # none of YAML 1.1
+_Loader.yaml_constructors = {
+    f"{_TAG}null": _nothing,
+    f"{_TAG}bool": _truth,
+    f"{_TAG}int": _whole_number,
+    f"{_TAG}float": _number,
+    f"{_TAG}str": _text,
+    f"{_TAG}seq": _list,
+    f"{_TAG}map": _Loader.construct_mapping,
+    None: _Loader.construct_undefined,
+}
 
 
 class _Dumper(yaml.SafeDumper):
-    """SafeDumper that quotes text which `_Loader` would read as a number."""
+    """SafeDumper that quotes text which `_Loader` would read as something else; other readers' YAML 1.1 it knows."""
 
 
-_FLOAT = re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$")
-for _side in (_Loader, _Dumper):
-    _side.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
+for _kind, (_pattern, _first) in _SCALARS.items():
+    for _side in (_Loader, _Dumper):
+        _side.add_implicit_resolver(f"{_TAG}{_kind}", re.compile(rf"(?:{_pattern.pattern})\Z"), _first)
 
 
 def parse_yaml(text: str, source: str) -> Any:
     """Plain Python data from YAML text.
 
-    >>> parse_yaml("lr: 1e-4", "example")
-    {'lr': 0.0001}
+    >>> parse_yaml("{lr: 1e-4, download: off}", "example")
+    {'lr': 0.0001, 'download': 'off'}
 
     Raises:
         UserError: naming `source`, line and column of a syntax error.
@@ -56,7 +150,9 @@ def parse_yaml(text: str, source: str) -> Any:
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "unknown line"
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise UserError(f"expected valid YAML, got: {problem} ({source}: {where})") from None
-    except (RecursionError, ValueError) as error:
+    except UnicodeEncodeError:
+        raise UserError(f"expected valid YAML, got: half of a surrogate pair in a text ({source})") from None
+    except ValueError as error:
         raise UserError(f"expected valid YAML, got: {error} ({source})") from None
 
 
@@ -64,14 +160,13 @@ def read_yaml(path: Path) -> Any:
     """Plain Python data from a YAML file.
 
     Raises:
-        UserError: if the file cannot be read, is not UTF-8 text or is not valid YAML.
+        UserError: if it is no regular file of at most MAX_BYTES, cannot be read, is not UTF-8 text or not valid YAML.
     """
+    content = read_regular(path, MAX_BYTES)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = content.decode("utf-8")
     except UnicodeDecodeError:
         raise UserError(f"expected a text file in UTF-8, got other bytes ({path})") from None
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from None
     return parse_yaml(text, str(path))
 
 

@@ -10,14 +10,13 @@ from typing import Any
 
 from ray.tune import Callback
 
+from tune_runs.budgets import DISK_BUDGET_USED
 from tune_runs.faults import Faults, cause_of
 from tune_runs.plan import TrialPlan
 from tune_runs.recorder import Recorder
 from tune_runs.reports import DIVERGED, EARLIER, INHERITED, OVER_BUDGET, end_status
 from tune_runs.searcher import SearchByScenario
 from tune_runs.stop_request import StopRequest
-
-DISK_BUDGET_USED = "the disk budget was used up"
 
 
 class Bookkeeper(Callback):  # type: ignore[misc]
@@ -59,7 +58,7 @@ class Bookkeeper(Callback):  # type: ignore[misc]
             status = end_status(last, plan.config.epochs)
             self._recorder.finish(plan.trial_id, status, last.get(DIVERGED))
             self._end(plan)
-        self._faults.passed()
+        self._faults.passed(plan.scenario)
 
     def on_trial_error(self, *, trial: Any, **_: Any) -> None:
         """A trial raised, or its process was lost: then it goes on in another one, unless that came too often."""

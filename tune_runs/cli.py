@@ -14,15 +14,15 @@ import typer
 from rich.console import Console
 
 from absgd import records
-from absgd.errors import UserError
-from absgd.terminal import EXIT_FAILED, EXIT_INTERRUPTED, plain_messages
+from absgd.errors import UserError, shown
+from absgd.paths import checked_folder, expanded
+from absgd.terminal import EXIT_FAILED, EXIT_INTERRUPTED, plain_messages, shortened
 from tune_runs.request import (
     SearchFailed,
     SearchInterrupted,
     SearchRequest,
     new_request,
     resume_request,
-    shortened,
 )
 from tune_runs.space import SearchSpace
 from tune_runs.space_files import load_space, space_schema, with_options
@@ -31,6 +31,8 @@ from tune_runs.warm_start import warm_start_points
 if TYPE_CHECKING:
     from tune_runs.cost import EpochTime
 
+MAX_ADDRESS = 300
+"""Characters; a name that a name service knows has 253 at most."""
 PLAIN_WIDTH = 120
 """Columns of what is printed into a file or a pipe."""
 
@@ -139,6 +141,8 @@ def tune(
     absgd-tune --confirm runs/third
     """
     with plain_messages("absgd-tune"):
+        if address is not None:
+            _check_address(address)
         if schema:
             print(json.dumps(space_schema(), indent=2))
             return
@@ -148,15 +152,16 @@ def tune(
         trunks_folder = _trunk_folder(trunks) if trunks else None
         decisive = _given(num_trials=num_trials, seed=seed, name=name, trunks=trunks_folder)
         console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+        if confirm is not None and (resume is not None or no_confirm or extend):
+            raise UserError("expected `--confirm DIR` without --resume, --extend and --no-confirm")
         if resume is not None or confirm is not None:
-            given = "--resume" if confirm is None else "--confirm"
-            if (resume is not None and confirm is not None) or (confirm is not None and (no_confirm or extend)):
-                raise UserError("expected `--confirm DIR` without --resume, --extend and --no-confirm")
+            option, run = ("--resume", resume) if resume is not None else ("--confirm", confirm)
+            assert run is not None
             if decisive or out or warm_start or preview or measure:
                 others = "--address and budgets" if confirm else "--extend, --address and budgets, or --no-confirm,"
-                raise UserError(f"expected `{given}` with --space, {others} alone: the run folder has the rest")
-            same = load_space(space) if space else None
-            found = resume_request(resume or confirm or Path(), address, extend or 0, budgets, same, given)
+                raise UserError(f"expected `{option}` with --space, {others} alone: the run folder has the rest")
+            same = load_space(space) if space is not None else None
+            found = resume_request(checked_folder(run, option), address, extend or 0, budgets, same, option)
             _run(dataclasses.replace(found, searches=confirm is None, confirms=not no_confirm), console)
             return
         if space is None:
@@ -167,12 +172,14 @@ def tune(
         if changes := {**decisive, **budgets}:
             asked = with_options(asked, changes, "command line")
         if preview or measure:
-            _print_preview(
-                asked.model_copy(update={"confirm": None}) if no_confirm else asked, address, measure, console
-            )
+            if warm_start:
+                raise UserError("expected `--warm-start` without --preview and --measure, which do not show its points")
+            shown_space = asked.model_copy(update={"confirm": None}) if no_confirm else asked
+            _print_preview(shown_space, address, measure, console)
             return
-        points = warm_start_points(asked, warm_start) if warm_start else None
-        request = new_request(asked, (out or Path("runs")) / asked.name, address, points)
+        points = warm_start_points(asked, checked_folder(warm_start, "--warm-start")) if warm_start else None
+        folder = checked_folder((out or Path("runs")) / asked.name, "--out")
+        request = new_request(asked, folder, address, points)
         _run(dataclasses.replace(request, confirms=not no_confirm), console)
 
 
@@ -189,9 +196,7 @@ def _given(**options: object) -> dict[str, object]:
 def _run(request: SearchRequest, console: Console) -> None:
     from tune_runs.runner import run_search
 
-    folder = shortened(request.folder)
-    go_on = f"go on with: absgd-tune {request.go_on_option} {folder}"
-    go_on += f" --address {request.address}" if request.address else ""
+    go_on = f"go on with: {request.resume_command}"
     try:
         found = run_search(request, console)
     except SearchInterrupted:
@@ -201,13 +206,25 @@ def _run(request: SearchRequest, console: Console) -> None:
         print(f"absgd-tune: error: {error}; {go_on}", file=sys.stderr)
         raise typer.Exit(EXIT_FAILED) from None
     if not found:
-        print(f"absgd-tune: no trial was completed; see {folder / records.TRIALS_FILE}", file=sys.stderr)
+        table = shortened(request.folder) / records.TRIALS_FILE
+        print(f"absgd-tune: no trial was completed; see {table}", file=sys.stderr)
         raise typer.Exit(EXIT_FAILED)
+
+
+def _check_address(address: str) -> None:
+    """Refuse what is no address, whether or not something listens there."""
+    host, _, port = address.rpartition(":")
+    try:
+        host.encode("idna")
+    except UnicodeError:  # what a name service would say, not as an OSError
+        raise UserError(f"expected `auto` or HOST:PORT, got {shown(address)} (--address)") from None
+    if not address or len(address) > MAX_ADDRESS or (port.isdigit() and not port.isascii()):
+        raise UserError(f"expected `auto` or HOST:PORT, got {shown(address)} (--address)")
 
 
 def _trunk_folder(given: Path) -> str:
     """The folder of `--trunks` as any process understands it."""
-    folder = given.expanduser().absolute()
+    folder = checked_folder(expanded(given, "--trunks"), "--trunks").absolute()
     if folder.exists() and not folder.is_dir():
         raise UserError(f"expected a folder, got the file {folder} (--trunks)")
     return str(folder)

@@ -151,7 +151,7 @@ class ScenarioConfirmation:
         row = self._recorder.trials.get(run.trunk)
         if row is None or row["status"] == "interrupted":
             return False
-        return row["status"] != "running" or len(self._recorder.epochs[run.trunk]) >= run.fork_at
+        return row["status"] != "running" or self._recorder.reached[run.trunk] >= run.fork_at
 
     def _plan(self, run: ConfirmRun) -> TrialPlan:
         return TrialPlan(

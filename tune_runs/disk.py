@@ -11,13 +11,18 @@ from pathlib import Path
 from tune_runs.plan import CheckpointUse
 
 GIB = 2**30
+RESERVED_BYTES = 2**16
+"""For the tables and journals while they are small."""
 
 
 def has_room(use: CheckpointUse, num_bytes: int) -> bool:
-    """Whether a run may write so many bytes, and every run beside it as many at the same time."""
+    """Whether a run may write so many bytes, every run beside it as many, and the driver its tables anew."""
     if use.disk_budget is None:
         return True
-    return folder_bytes(Path(use.run_folder)) + use.num_writers * num_bytes <= use.disk_budget
+    folder = Path(use.run_folder)
+    tables = sum(_file_bytes(path) for path in folder.iterdir() if path.is_file())
+    reserved = use.num_writers * num_bytes + 2 * tables + RESERVED_BYTES
+    return folder_bytes(folder) + reserved <= use.disk_budget
 
 
 def folder_bytes(folder: Path) -> int:

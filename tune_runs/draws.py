@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from absgd.config import RunConfig, merge_dotted
+from absgd.paths import expanded
 from absgd.sections import LossConfig
 from tune_runs.parameters import Scalar
 from tune_runs.settings import is_given, setting_of, setting_value
@@ -124,4 +124,4 @@ def _make_absolute(settings: dict[str, Any], section: str, name: str) -> None:
     """Say a path as the driver understands it: trials run in folders of their own, on other nodes too."""
     path = settings.get(section, {}).get(name)
     if isinstance(path, str):
-        settings[section][name] = str(Path(path).expanduser().absolute())
+        settings[section][name] = str(expanded(path, f"{section}.{name}").absolute())

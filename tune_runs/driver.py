@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
-from collections.abc import Mapping
-from contextlib import closing, nullcontext, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +16,7 @@ from absgd import records
 from absgd.datasets import Splits
 from tune_runs.best_file import BestFiles
 from tune_runs.bookkeeper import Bookkeeper
-from tune_runs.budgets import Budgets
+from tune_runs.budgets import RAISED_BY, Budgets
 from tune_runs.checkpoints import Checkpoints
 from tune_runs.confirmation import ScenarioConfirmation
 from tune_runs.draws import control_config
@@ -26,18 +24,19 @@ from tune_runs.faults import Faults
 from tune_runs.images import ScenarioImages
 from tune_runs.progress import ProgressCallback, print_summary
 from tune_runs.recorder import Recorder
-from tune_runs.request import SearchFailed, SearchInterrupted, SearchRequest, shortened
+from tune_runs.request import SearchFailed, SearchInterrupted, SearchRequest, search_id
 from tune_runs.scheduler import SchedulerByScenario
 from tune_runs.searcher import ScenarioSearch, SearchByScenario
 from tune_runs.shelf import Shelf
-from tune_runs.space import ConfirmConfig, Scenario
+from tune_runs.space import ConfirmConfig, Scenario, SearchSpace
 from tune_runs.stop_request import StopRequest, signals_to
 from tune_runs.study import ScenarioStudy
 from tune_runs.trainable import train_trial
 from tune_runs.trunk_book import TrunkBook
+from tune_runs.watchdog import watchdog
 
 
-class _Search(NamedTuple):
+class Search(NamedTuple):
     """The parts of a running search."""
 
     recorder: Recorder
@@ -60,54 +59,61 @@ def drive(request: SearchRequest, splits: dict[str, Splits], num_concurrent: int
         console: for the table and the summary.
 
     Returns:
-        Whether any search trial was completed.
+        Whether any search trial was completed, or a budget was used up before.
 
     Raises:
         UserError: if what is recorded is damaged, or of another space.
         SearchInterrupted: after Ctrl-C or SIGTERM.
         SearchFailed: if the records cannot be written, Ray gives up, or every further trial would fail.
     """
+    space, folder = request.space, request.folder
     with closing(Shelf()) as shelf:
-        search = _assembled(request, splits, num_concurrent, console, ScenarioImages(shelf))
+        images = ScenarioImages(shelf)
+        for scenario in space.scenario_list:
+            own = splits.pop(scenario.name)
+            _write_labels(folder / records.SCENARIOS_FOLDER / scenario.name, own)
+            images.adopt(scenario.name, control_config(space, scenario), own)
+        search = assembled(request, images, num_concurrent, console)
         progress = search.callbacks[-1]
-        with signals_to(search.stop):
+        with signals_to(search.stop), watchdog(folder, request.address):
             progress.start()
             try:
-                _fit(request, shelf, num_concurrent, search)
+                _fit(space, shelf, num_concurrent, search)
             except KeyboardInterrupt:
                 search.stop.is_interrupted = True
             finally:
                 progress.stop()
     _close(search)
-    print_summary(request.space, search.recorder, console, search.confirmations)
+    print_summary(space, search.recorder, console, search.confirmations)
     if search.stop.reason:
-        ended = (
-            f"ended:   {search.stop.reason}; go on with: absgd-tune {request.go_on_option} {shortened(request.folder)}"
-        )
-        console.print(ended, markup=False, highlight=False, soft_wrap=True)
-    return any(search.recorder.best(scenario.name) for scenario in request.space.scenario_list)
+        words = f"ended:   {search.stop.reason}; go on with: {request.resume_command} {RAISED_BY[search.stop.reason]}"
+        console.print(words.rstrip(), markup=False, highlight=False, soft_wrap=True)
+    return search.stop.reason is not None or any(search.recorder.best(one.name) for one in space.scenario_list)
 
 
-def _assembled(
-    request: SearchRequest, splits: dict[str, Splits], num_concurrent: int, console: Console, images: ScenarioImages
-) -> _Search:
-    """Everything of a search, brought to what is recorded of it."""
+def assembled(request: SearchRequest, images: ScenarioImages, num_concurrent: int, console: Console) -> Search:
+    """Everything of a search, brought to what is recorded of it.
+
+    Args:
+        request: its folder is held by this process; its space says the GPUs of a trial.
+        images: of all scenarios, those of their searches adopted.
+        num_concurrent: trials that fit at once.
+        console: for the table.
+
+    Raises:
+        UserError: if what is recorded is damaged, or of another space or other images.
+        OSError: if the folder cannot be written.
+    """
     space, folder = request.space, request.folder
-    for scenario in space.scenario_list:
-        own = splits.pop(scenario.name)
-        _write_labels(folder / records.SCENARIOS_FOLDER / scenario.name, own)
-        if request.searches:
-            images.adopt(scenario.name, control_config(space, scenario), own)
-    recorder = Recorder(folder, space.metric, images.of)
+    recorder = Recorder(folder, space.metric, images)
     recorder.load()
     stop = StopRequest(Budgets(space, recorder).used)
-    checkpoints = Checkpoints(space, recorder, num_concurrent, _origin(request))
+    checkpoints = Checkpoints(space, recorder, num_concurrent, search_id(folder))
     checkpoints.tidy_all()
-    searches = {
-        scenario.name: _scenario_search(request, scenario, images, recorder, num_concurrent)
-        for scenario in space.scenario_list
+    searches = {one.name: _search_of(request, one, images, recorder, num_concurrent) for one in space.scenario_list}
+    confirmations = {
+        one.name: _confirmation_of(request, one, images, recorder, searches[one.name]) for one in space.scenario_list
     }
-    confirmations = confirmations_of(request, recorder, images, searches)
     to_run = confirmations if request.has_confirmation else {}
     searcher = SearchByScenario(searches, to_run, images, checkpoints.of, stop, request.searches)
     bests = BestFiles(recorder, confirmations)
@@ -118,31 +124,10 @@ def _assembled(
     on_end = (checkpoints.run_ended, searcher.run_ended, bests.run_ended)
     bookkeeper = Bookkeeper(recorder, searcher, faults, stop, on_end)
     progress = ProgressCallback(space, recorder, console, to_run, request.searches)
-    return _Search(recorder, checkpoints, stop, searcher, scheduler, confirmations, (bookkeeper, progress))
+    return Search(recorder, checkpoints, stop, searcher, scheduler, confirmations, (bookkeeper, progress))
 
 
-def confirmations_of(
-    request: SearchRequest, recorder: Recorder, images: ScenarioImages, searches: Mapping[str, ScenarioSearch]
-) -> dict[str, ScenarioConfirmation]:
-    """Of each scenario."""
-    config = request.space.confirm or ConfirmConfig()
-
-    def of(scenario: Scenario) -> ScenarioConfirmation:
-        def search_is_done() -> bool:
-            return not request.searches or searches[scenario.name].is_done
-
-        trunks = _trunks_folder(request, scenario)
-        return ScenarioConfirmation(request.space, scenario, config, recorder, images, trunks, search_is_done)
-
-    return {scenario.name: of(scenario) for scenario in request.space.scenario_list}
-
-
-def _trunks_folder(request: SearchRequest, scenario: Scenario) -> Path:
-    shared = request.space.trunks
-    return Path(shared) if shared else request.folder / records.SCENARIOS_FOLDER / scenario.name / "trunks"
-
-
-def _scenario_search(
+def _search_of(
     request: SearchRequest, scenario: Scenario, images: ScenarioImages, recorder: Recorder, num_concurrent: int
 ) -> ScenarioSearch:
     folder = request.folder / records.SCENARIOS_FOLDER / scenario.name
@@ -157,31 +142,51 @@ def _scenario_search(
     return ScenarioSearch(study, book, recorder, num_concurrent)
 
 
-def _close(search: _Search) -> None:
+def _confirmation_of(
+    request: SearchRequest, scenario: Scenario, images: ScenarioImages, recorder: Recorder, search: ScenarioSearch
+) -> ScenarioConfirmation:
+    def search_is_done() -> bool:
+        return not request.searches or search.is_done
+
+    config, trunks = request.space.confirm or ConfirmConfig(), _trunks_folder(request, scenario)
+    return ScenarioConfirmation(request.space, scenario, config, recorder, images, trunks, search_is_done)
+
+
+def _trunks_folder(request: SearchRequest, scenario: Scenario) -> Path:
+    shared = request.space.trunks
+    return Path(shared) if shared else request.folder / records.SCENARIOS_FOLDER / scenario.name / "trunks"
+
+
+def leave_in_peace(search: Search) -> None:
     """What still runs waits for a resume.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    stop = search.stop
+    search.recorder.finish_running("interrupted", stop.reason or stop.failure)
+    for one in search.searcher.searches.values():
+        one.study.release()
+    search.checkpoints.tidy_all()
+
+
+def _close(search: Search) -> None:
+    """End in peace where that can be written; a resume mends the rest.
 
     Raises:
         SearchFailed: if the records cannot be written, or every further trial would fail.
         SearchInterrupted: after a signal.
     """
     stop = search.stop
-    with suppress(OSError) if stop.error else nullcontext():
-        search.recorder.finish_running("interrupted", stop.reason or stop.failure)
-        for one in search.searcher.searches.values():
-            one.study.release()
-        search.checkpoints.tidy_all()
     if stop.error:
+        with suppress(OSError):
+            search.recorder.finish_running("interrupted")
         raise SearchFailed(f"{stop.error}: what was recorded before is whole")
+    leave_in_peace(search)
     if stop.is_interrupted:
         raise SearchInterrupted
     if stop.failure:
         raise SearchFailed(stop.failure)
-
-
-def _origin(request: SearchRequest) -> str:
-    """Which search this is: the same in every session of it."""
-    sessions = json.loads((request.folder / records.ENVIRONMENT_FILE).read_text())["sessions"]
-    return f"{request.space.name} {sessions[0]['started_at']}"
 
 
 def _write_labels(folder: Path, splits: Splits) -> None:
@@ -190,15 +195,11 @@ def _write_labels(folder: Path, splits: Splits) -> None:
     records.write_table(folder / records.LABELS_FILE, labels)
 
 
-def _fit(request: SearchRequest, shelf: Shelf, num_concurrent: int, search: _Search) -> None:
-    """Let Ray train; its own files lie in a temporary folder, since nothing is read back from them.
-
-    Raises:
-        SearchFailed: if Ray gives up.
-    """
+def _fit(space: SearchSpace, shelf: Shelf, num_concurrent: int, search: Search) -> None:
+    """Let Ray train; its own files lie in a temporary folder, since nothing is read back from them."""
     if search.searcher.is_done:
         return
-    resources = request.space.resources
+    resources = space.resources
     trainable = tune.with_resources(
         tune.with_parameters(train_trial, shelf=shelf.actor), {"cpu": resources.cpu, "gpu": resources.gpu}
     )
@@ -219,8 +220,9 @@ def _fit(request: SearchRequest, shelf: Shelf, num_concurrent: int, search: _Sea
         )
         try:
             tuner.fit()
-        except (TuneError, RayError) as error:
-            raise SearchFailed(f"Ray gave up: {str(error).splitlines()[0]}") from None
+        except (TuneError, RayError, OSError) as error:
+            lines = [line for line in str(error).splitlines() if line.strip()]  # the last of a traceback says why
+            search.stop.fail(f"Ray gave up: {lines[-1] if lines else type(error).__name__}")
 
 
 def _trial_folder(trial: Any) -> str:

@@ -7,6 +7,7 @@ switch, or are counted from each trial's own. Nothing here imports torch, Ray or
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -155,8 +156,20 @@ def expected_passing(num_trials: float, reduction_factor: int) -> float:
     2.67
     """
     whole = int(num_trials)
-    shares = [places(n, reduction_factor) / n for n in range(1, whole + 2)]
-    return sum(shares[:whole]) + (num_trials - whole) * shares[whole]
+    listed = min(whole, _MAX_LISTED_TRIALS)
+    shares = [places(n, reduction_factor) / n for n in range(1, listed + 2)]
+    beyond = _mean_passing_beyond(listed, whole, reduction_factor)
+    return sum(shares[:listed]) + beyond + (num_trials - whole) * shares[listed]
+
+
+_MAX_LISTED_TRIALS = 10_000
+
+
+def _mean_passing_beyond(first: int, last: int, reduction_factor: int) -> float:
+    """The sum of ceil(n / k) / n for first < n <= last, with the mean of what ceil adds: (k - 1) / (2 k) for each n."""
+    if last <= first:
+        return 0.0
+    return (last - first) / reduction_factor + (1 - 1 / reduction_factor) / 2 * math.log(last / first)
 
 
 def early_stopping(space: SearchSpace) -> EarlyStopping:

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-_LOST = (
-    "ActorDiedError",
-    "ActorUnavailableError",
-    "RayActorError",
-    "WorkerCrashedError",
-    "NodeDiedError",
-    "ActorUnschedulableError",
-    "OwnerDiedError",
+_LOST_INSIDE = (
     "ObjectLostError",
+    "OwnerDiedError",
     "ObjectFetchTimedOutError",
     "ReferenceCountingAssertionError",
     "ImagesLost",
 )
-"""Names of Ray's exceptions for a process, a node, or an object on it, that is gone, and of ours."""
+"""Names of exceptions that a run raises when what it reads was on a node, or in a process, that is gone."""
+_FRAMES = ("Traceback (most recent call last)", '  File "', "ray::")
+"""Signs that an exception was raised in a run; of a process that is gone Ray says only what became of it."""
 _MEMORY_MONITOR = ("ray.exceptions.OutOfMemoryError", "running low on memory")
 _GPU_MEMORY = (
     "torch.OutOfMemoryError",
     "torch.cuda.OutOfMemoryError",
     "CUDA out of memory",
+    "CUDA error: out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
 )
 _CPU_MEMORY = ("MemoryError", "DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory")
 
@@ -40,24 +39,37 @@ class Cause(NamedTuple):
 
 
 def cause_of(traceback: str) -> Cause:
-    """What a failed trial's traceback tells.
+    """What the error text of a failed trial tells.
 
-    >>> cause_of("Traceback\\n  ...\\nMemoryError").words
+    >>> cause_of("Traceback (most recent call last):\\n  ...\\nMemoryError").words
     'out of memory (MemoryError): lower `batch_size`, or raise `resources.cpu` so that fewer runs train at once'
     """
-    lines = [line.strip() for line in traceback.splitlines() if line.strip()]
-    last = lines[-1] if lines else "ended without an exception"
     if any(sign in traceback for sign in _MEMORY_MONITOR):
         return Cause(False, f"out of memory (ended by Ray, the node ran low): {_CPU_HINT}")
-    if name := next((name for name in _LOST if name in traceback), None):
-        return Cause(True, f"its process was lost ({name}), as by a kill, a crash, or memory running out: {_CPU_HINT}")
-    if any(sign in last for sign in _GPU_MEMORY):
-        return Cause(False, f"out of GPU memory ({last}): {_GPU_HINT}")
-    if any(sign in last for sign in _CPU_MEMORY):
-        return Cause(False, f"out of memory ({last}): {_CPU_HINT}")
-    return Cause(False, last)
+    text = _FAILURE.sub("", traceback).strip()
+    was_raised = any(sign in text for sign in _FRAMES)
+    if (text and not was_raised) or any(name in text for name in _LOST_INSIDE):
+        reason = text.splitlines()[0 if not was_raised else -1].partition(". ")[0][:200]
+        return Cause(True, f"its process or node was lost ({reason}): a kill, a crash, or no memory: {_CPU_HINT}")
+    message = _message(traceback)
+    for signs, where, hint in (
+        (_GPU_MEMORY, "out of GPU memory", _GPU_HINT),
+        (_CPU_MEMORY, "out of memory", _CPU_HINT),
+    ):
+        if line := next((line for line in message if any(sign in line for sign in signs)), None):
+            return Cause(False, f"{where} ({line}): {hint}")
+    return Cause(False, message[0])
 
 
+def _message(traceback: str) -> list[str]:
+    """The lines of the exception, its type first: what follows the last indented line of code."""
+    lines = [line.rstrip() for line in _FAILURE.sub("", traceback).splitlines() if line.strip()]
+    code = [place for place, line in enumerate(lines) if line.startswith("  ")]
+    return [line.strip() for line in lines[code[-1] + 1 if code else 0 :]] or ["ended without an exception"]
+
+
+_FAILURE = re.compile(r"^Failure # \d+ \(occurred at [^)]*\)$", re.MULTILINE)
+"""What Ray writes above an error."""
 _GPU_HINT = "lower `batch_size`, or raise `resources.gpu` so that fewer trials share a GPU"
 _CPU_HINT = "lower `batch_size`, or raise `resources.cpu` so that fewer runs train at once"
 
@@ -67,23 +79,26 @@ class Faults:
 
     Args:
         max_failures: times that a run may lose its process and go on.
-        max_equal_errors: runs in a row that fail with the same error, before an epoch of their own, after which the
-            search ends: the next ones would fail as well.
+        max_equal_errors: runs of a scenario in a row that fail with the same error, before an epoch of their own, after
+            which the search ends: the next ones would fail as well.
     """
 
     def __init__(self, max_failures: int, max_equal_errors: int) -> None:
         self._max_failures, self._max_equal_errors = max_failures, max_equal_errors
         self._restarts: Counter[str] = Counter()
-        self._error, self._equal = "", 0
+        self._errors: dict[str, str] = {}
+        """Scenario -> its last early error, without numbers."""
+        self._equal: Counter[str] = Counter()
+        """Scenario -> how often that came in a row."""
 
     def may_restart(self, trial_id: str) -> bool:
         """Whether a run that lost its process goes on in another one; counts it."""
         self._restarts[trial_id] += 1
         return self._restarts[trial_id] <= self._max_failures
 
-    def passed(self) -> None:
-        """A run ended without an error: not everything fails."""
-        self._equal = 0
+    def passed(self, scenario: str) -> None:
+        """A run of a scenario ended without an error: not everything fails."""
+        self._equal[scenario] = 0
 
     def failed(self, row: Mapping[str, Any]) -> str | None:
         """A run failed; why the search ends, where it is one too many.
@@ -91,11 +106,19 @@ class Faults:
         Args:
             row: of the run, as recorded.
         """
+        scenario = row["scenario"]
         if row["epochs_trained"]:
-            self._equal = 0
+            self.passed(scenario)
             return None
-        self._equal = self._equal + 1 if row["error"] == self._error else 1
-        self._error = row["error"]
-        if self._equal < self._max_equal_errors:
+        error = _DIGITS.sub("0", row["error"])  # sizes, addresses and process ids differ from run to run
+        self._equal[scenario] = self._equal[scenario] + 1 if error == self._errors.get(scenario) else 1
+        self._errors[scenario] = error
+        if self._equal[scenario] < self._max_equal_errors:
             return None
-        return f"{self._equal} runs in a row failed before their first epoch with the same error: {self._error}"
+        return (
+            f"{self._equal[scenario]} runs of {scenario} in a row failed before their first epoch "
+            f"with the same error: {row['error']}"
+        )
+
+
+_DIGITS = re.compile(r"\d+(\.\d+)?")

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
 Scalar = bool | int | float | str | None
+MAX_LISTED = 1000
+"""Scenarios, choices of a parameter, or points to try first, in a space."""
 Kind = Literal["float", "int", "categorical"]
 
 
@@ -54,7 +56,7 @@ class Parameter(Section):
     """Draw the logarithm evenly; two negative bounds draw the logarithm of the magnitude."""
     step: Annotated[float, Field(gt=0)] | None = None
     """Distance between neighbouring values, counted from `low`."""
-    choices: Annotated[tuple[ScalarField, ...], Field(strict=False)] | None = None
+    choices: Annotated[tuple[ScalarField, ...], Field(strict=False, max_length=MAX_LISTED)] | None = None
     """The values of a categorical parameter."""
     sign: Annotated[tuple[Literal[1, -1], ...], Field(strict=False)] | None = None
     """`lam` only: the signs to draw from, apart from the magnitude that `low` and `high` bound."""

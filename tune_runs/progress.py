@@ -15,13 +15,13 @@ from rich.table import Table
 from rich.text import Text
 
 from absgd import records
+from absgd.terminal import shortened
 from tune_runs.best_file import best_file
 from tune_runs.confirm_cost import confirm_cost
 from tune_runs.confirm_table import confirmation_lines, confirmation_table, plain_table
 from tune_runs.confirmation import ScenarioConfirmation
 from tune_runs.recorder import Recorder, error_file
 from tune_runs.reports import DIVERGED, INHERITED, NOTES
-from tune_runs.request import shortened
 from tune_runs.settings import setting_of
 from tune_runs.sharing import Sharing, sharing
 from tune_runs.space import SearchSpace
@@ -70,7 +70,7 @@ def scenario_progress(
     """
     rows = [row for row in recorder.trials.values() if row["scenario"] == scenario]
     states = Counter(row["status"] for row in rows if row["phase"] == "search")
-    states["waiting"] = max(0, space.num_trials - sum(states.values()))
+    states["waiting"] = max(0, space.num_trials - sum(states.values()) + states.pop("interrupted", 0))
     trial_epochs = _trial_epochs(space, recorder, scenario, shared)
     left = _controls_to_begin(recorder, scenario, shared, states["waiting"]) * space.epochs if searches else 0
     left += states["waiting"] * trial_epochs if searches else 0
@@ -203,10 +203,13 @@ class ProgressCallback(Callback):  # type: ignore[misc]
         self._say(trial.config["trial_id"])
 
     def on_trial_error(self, *, trial: Any, **_: Any) -> None:
-        """Say why a trial failed, on a terminal too."""
+        """Say why a trial failed, on a terminal too, or that it goes on."""
         row = self._recorder.trials[trial.config["trial_id"]]
         file = error_file(shortened(self._recorder.folder), row["trial_id"])
-        message = f"trial {row['trial_id']} failed: {row['error']}\n  see {file}"
+        if row["status"] == "running":
+            message = f"note: {row['trial_id']}: its process was lost: it goes on in another one"
+        else:
+            message = f"trial {row['trial_id']} failed: {row['error']}\n  see {file}"
         self._console.print(message, markup=False, highlight=False, soft_wrap=True)
 
     def __getstate__(self) -> dict[str, Any]:

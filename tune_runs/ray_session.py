@@ -14,7 +14,10 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from absgd.errors import UserError
+from tune_runs.http2 import greets, is_http2
 
+ANSWERS_WITHIN_S = 10.0
+"""Of a cluster that is joined: its first sign of life."""
 _QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -61,9 +64,14 @@ def ray_session(address: str | None = None) -> Iterator[None]:
             logging_level="ERROR",
             **({} if address else {"include_dashboard": False}),
         )
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (ConnectionError, ValueError, RuntimeError, ray.exceptions.AuthenticationError) as error:
         if address is None:
             raise
+        if _is_about_token(error):
+            raise UserError(
+                f"expected the token of the Ray cluster at {address!r}: set RAY_AUTH_MODE=token, and put the token "
+                "into ~/.ray/auth_token or the file that RAY_AUTH_TOKEN_PATH names (--address)"
+            ) from None
         raise UserError(
             f"expected a Ray cluster at {address!r}, got: {str(error).splitlines()[0]} (--address)"
         ) from None
@@ -71,6 +79,15 @@ def ray_session(address: str | None = None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _is_about_token(error: BaseException | None) -> bool:
+    """Whether a token that lacks or is wrong was the reason, at whatever depth Ray tells it."""
+    while error is not None:
+        if type(error).__name__ == "AuthenticationError" or "authentication token" in str(error).lower():
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _check_answers(address: str) -> None:
@@ -81,9 +98,16 @@ def _check_answers(address: str) -> None:
     if not colon or not port.isdigit() or int(port) > 65535:
         raise UserError(f"expected `auto` or HOST:PORT, got {address!r} (--address)")
     try:
-        socket.create_connection((host, int(port)), timeout=5).close()
-    except OSError as error:
+        with socket.create_connection((host, int(port)), timeout=ANSWERS_WITHIN_S) as connection:
+            said = greets(connection)
+    except TimeoutError:
+        raise UserError(
+            f"expected a Ray cluster at {address!r}, got no answer within {ANSWERS_WITHIN_S:g} s (--address)"
+        ) from None
+    except (OSError, UnicodeError) as error:
         raise UserError(f"expected a Ray cluster at {address!r}, got: {error} (--address)") from None
+    if said is not None and not is_http2(said):
+        raise UserError(f"expected a Ray cluster at {address!r}, got another kind of server (--address)")
 
 
 class NodeSize(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from absgd import records
-from absgd.config import RunConfig
-from absgd.datasets import Splits
+from absgd.errors import UserError
 from absgd.records import Status
-from tune_runs.plan import TrialPlan, control_id
+from tune_runs.images import ScenarioImages
+from tune_runs.plan import TrialPlan, control_id, images_key
 from tune_runs.reports import DIVERGED, EARLIER, INHERITED, TEST
 from tune_runs.stopping_rules import Never
 
@@ -37,17 +37,19 @@ class Recorder:
     Args:
         folder: of the run.
         metric: of the search.
-        splits_of: what a run of a scenario learns from; asked when the run begins.
+        images: what runs learn from; asked when one begins.
     """
 
-    def __init__(self, folder: Path, metric: str, splits_of: Callable[[str, RunConfig], Splits]) -> None:
+    def __init__(self, folder: Path, metric: str, images: ScenarioImages) -> None:
         self.folder = folder
         self.metric = metric
-        self._splits_of = splits_of
+        self._images = images
         self.trials: dict[str, dict[str, Any]] = {}
         self.epochs: dict[str, list[dict[str, Any]]] = {}
         self.history: tuple[dict[str, Any], ...] = ()
         """Epochs that earlier sessions recorded, of all trials, in the order in which they arrived."""
+        self.reached: dict[str, int] = {}
+        """Epochs behind each trial of this session since it last began; more may be recorded."""
         self._written = records.as_table(records.EPOCH_SCHEMA, [])
         self._arrived: list[dict[str, Any]] = []
         self._clock: dict[str, float] = {}
@@ -59,32 +61,49 @@ class Recorder:
 
         A control that failed does too: it is tried again, since trials fork from it. So is a run of a confirmation,
         which lacks perhaps the test set alone.
+
+        Raises:
+            UserError: if a table is damaged, or of another version, or was made from other images.
         """
         for row in records.read_rows(self.folder / records.TRIALS_FILE, records.TRIAL_SCHEMA):
-            self.trials[row["trial_id"]] = row
+            self._check_images(row)
+            self.trials[row["trial_id"]] = {**row, "run": self.folder.name}
             self.epochs[row["trial_id"]] = []
         for row in records.read_rows(self.folder / records.EPOCHS_FILE, records.EPOCH_SCHEMA):
             known = self.epochs.get(row["trial_id"])
             if known is not None and row["epoch"] == len(known):
-                self._keep(row)
+                self._keep({**row, "run": self.folder.name})
         self.history = tuple(self._arrived)
         for trial_id, row in self.trials.items():
-            is_whole = len(self.epochs[trial_id]) == row["epochs_trained"] + row["epochs_inherited"]
+            is_whole = len(self.epochs[trial_id]) == (row["epochs_trained"] or 0) + (row["epochs_inherited"] or 0)
             is_tried_again = row["phase"] in ("control", "confirm") and row["status"] == "failed"
             if row["status"] not in FINISHED or is_tried_again or not is_whole:
                 row.update(status="interrupted", error=None)
 
+    def _check_images(self, row: Mapping[str, Any]) -> None:
+        splits = self._images.held.get(images_key(row["scenario"], row["seed_data"]))
+        if splits is not None and row["split_hash"] != splits.hash:
+            raise UserError(
+                f"expected the images that {row['trial_id']} was trained on, got others: "
+                f"the data of scenario `{row['scenario']}` has changed since ({self.folder / records.TRIALS_FILE})"
+            )
+
     def start(self, plan: TrialPlan) -> None:
-        """A trial begins, or goes on."""
+        """A trial begins, or goes on.
+
+        Raises:
+            OSError: if the tables cannot be written.
+        """
         row = self.trials.setdefault(plan.trial_id, self._new_row(plan))
         row.update(status="running", error=None)
         self.epochs.setdefault(plan.trial_id, [])
+        self.reached[plan.trial_id] = 0
         self._clock[plan.trial_id] = time.monotonic() - (row["wall_s"] or 0.0)
         self._refresh(plan.trial_id)
         self._flush_if_due()
 
     def _new_row(self, plan: TrialPlan) -> dict[str, Any]:
-        splits = self._splits_of(plan.scenario, plan.config)
+        splits = self._images.of(plan.scenario, plan.config)
         return {
             "run": self.folder.name,
             "scenario": plan.scenario,
@@ -104,6 +123,7 @@ class Recorder:
     def restart(self, trial_id: str) -> None:
         """The process of a trial was lost; the trial will go on in another one."""
         self.trials[trial_id]["restarts"] += 1
+        self.reached[trial_id] = 0
 
     def add(self, trial_id: str, report: Mapping[str, Any]) -> None:
         """A trial reported: epochs before its first, and one that it trained, unless it diverged there.
@@ -113,6 +133,9 @@ class Recorder:
         Args:
             trial_id: of the trial.
             report: with the keys of `tune_runs.reports`; others that are no columns (Ray's own) are left out.
+
+        Raises:
+            OSError: if the tables cannot be written.
         """
         known = self.epochs[trial_id]
         for record in (*report.get(EARLIER, ()), *(() if DIVERGED in report else (report,))):
@@ -122,26 +145,39 @@ class Recorder:
             if row["epoch"] >= len(known):
                 assert row["epoch"] == len(known), f"{trial_id} reports its epochs in order"
                 self._keep(row)
+            self.reached[trial_id] = row["epoch"] + 1
         self.trials[trial_id].update(report.get(TEST, {}))
         self._refresh(trial_id)
         self._flush_if_due()
 
     def finish(self, trial_id: str, status: Status, error: str | None = None) -> None:
-        """A trial ended."""
+        """A trial ended.
+
+        Raises:
+            OSError: if it cannot be written.
+        """
         self._refresh(trial_id)
         row = self.trials[trial_id]
         row.update(status=status, error=error)
         self.flush()
 
     def fail(self, trial_id: str, traceback: str, error: str) -> None:
-        """A trial raised: the whole text becomes a file, one line of it the row's error."""
+        """A trial raised: the whole text becomes a file, one line of it the row's error.
+
+        Raises:
+            OSError: if it cannot be written.
+        """
         path = error_file(self.folder, trial_id)
         path.parent.mkdir(exist_ok=True)
         records.write_atomically(path, traceback or error)
         self.finish(trial_id, "failed", error)
 
     def finish_running(self, status: Status, error: str | None = None) -> None:
-        """The session ends early: what still runs ends with `status`."""
+        """The session ends early: what still runs ends with `status`.
+
+        Raises:
+            OSError: if it cannot be written.
+        """
         for row in self.trials.values():
             if row["status"] == "running":
                 row.update(status=status, error=error)

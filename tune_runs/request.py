@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping
+import shlex
+import uuid
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from absgd import records
 from absgd.errors import UserError
+from absgd.terminal import shortened
+from absgd.yaml_text import dump_yaml, read_yaml
 from tune_runs.parameters import Scalar
-from tune_runs.space import SearchSpace
-from tune_runs.space_files import load_space, with_options
+from tune_runs.space import BUDGETS, SearchSpace
+from tune_runs.space_files import load_space, refuse_changes, with_options
 
-Points = Mapping[str, tuple[Mapping[str, Scalar], ...]]
+ID_FILE = ".id"
+WARM_START_FILE = "warm_start.yaml"
+Points = Mapping[str, Sequence[Mapping[str, Scalar]]]
 """Scenario -> points to try first."""
 
 
@@ -28,21 +33,35 @@ class SearchRequest:
     """Of an existing Ray cluster; None starts a local Ray."""
     is_resume: bool = False
     warm_start: Points = dataclasses.field(default_factory=dict)
-    """Of another search; a resumed one has them in its studies."""
+    """Of another search."""
     searches: bool = True
     """Whether trials are asked for; else what was found so far is confirmed."""
     confirms: bool = True
     """Whether a scenario is confirmed when its search is done, if the space says so."""
 
     @property
-    def go_on_option(self) -> str:
-        """With which it is gone on with."""
-        return "--resume" if self.searches else "--confirm"
-
-    @property
     def has_confirmation(self) -> bool:
         """Whether this session confirms: where it does nothing else, it does so whatever the space says."""
         return not self.searches or (self.confirms and self.space.confirm is not None)
+
+    @property
+    def resume_command(self) -> str:
+        """What the user types to go on with it."""
+        words = ["absgd-tune", "--resume" if self.searches else "--confirm", str(shortened(self.folder))]
+        return shlex.join([*words, *(["--address", self.address] if self.address else [])])
+
+    def begin(self) -> None:
+        """Write what is asked into the run folder, `space.yaml` last: with it the search has begun.
+
+        Raises:
+            OSError: if it cannot be written.
+        """
+        if not (self.folder / ID_FILE).exists():
+            records.write_atomically(self.folder / ID_FILE, uuid.uuid4().hex)
+        if self.warm_start and not self.is_resume:
+            points = {name: [dict(point) for point in points] for name, points in self.warm_start.items()}
+            records.write_atomically(self.folder / WARM_START_FILE, dump_yaml(points))
+        records.write_atomically(self.folder / records.SPACE_FILE, dump_yaml(self.space.to_dict()))
 
 
 class SearchInterrupted(Exception):  # noqa: N818 - names an event, not a fault
@@ -61,7 +80,7 @@ def new_request(
     Raises:
         UserError: if the folder exists or its parent cannot be written.
     """
-    if folder.exists():
+    if folder.exists() and not is_unbegun(folder):
         raise UserError(
             f"{folder} exists: continue it with `--resume {folder}` or give the new run another `--name` (name)"
         )
@@ -71,6 +90,18 @@ def new_request(
     if space.trunks:
         space = space.model_copy(update={"trunks": str(Path(space.trunks).expanduser().absolute())})
     return SearchRequest(space, folder.absolute(), address, warm_start=warm_start or {})
+
+
+def is_unbegun(folder: Path) -> bool:
+    """Whether a driver was killed before it wrote into its run folder what is asked."""
+    if not folder.is_dir():
+        return False
+    return all(path.name.startswith(".") or path.name == WARM_START_FILE for path in folder.iterdir())
+
+
+def search_id(folder: Path) -> str:
+    """Which search a run folder is of, wherever it is moved."""
+    return (folder / ID_FILE).read_text()
 
 
 def resume_request(
@@ -87,8 +118,9 @@ def resume_request(
         folder: of the run.
         address: of a Ray cluster.
         extend: trials of each scenario on top of those it was made for.
-        budgets: keys of a space that bound this session, replaced.
-        given: the space that the user believes it is; must be the recorded one, except that its `confirm` counts.
+        budgets: keys of a space that bound the search, replaced from now on.
+        given: the space that the user believes it is; must be the recorded one, but for budgets and
+            `confirm`, which are taken.
         option: that asked for it.
 
     Raises:
@@ -98,45 +130,15 @@ def resume_request(
     if not space_file.is_file():
         raise UserError(f"expected a run folder with {records.SPACE_FILE}, found none in {folder} ({option})")
     space = load_space(str(space_file))
+    changes: dict[str, object] = {}
     if given is not None:
-        refuse_changes(space.decisive(), given.decisive(), f"{space_file} and --space")
-        space = space.model_copy(update={"confirm": given.confirm})
-    changes = dict(budgets or {})
+        recorded, now = ({**one.decisive(), "num_trials": one.num_trials} for one in (space, given))
+        refuse_changes(recorded, now, f"{space_file} and --space")
+        changes |= {key: value for key, value in given.to_dict().items() if key in (*BUDGETS, "confirm")}
+    changes |= budgets or {}
     if extend:
         changes["num_trials"] = space.num_trials + extend
     if changes:
         space = with_options(space, changes)
-    return SearchRequest(space, folder.absolute(), address, is_resume=True)
-
-
-def refuse_changes(recorded: Mapping[str, Any], now: Mapping[str, Any], place: str) -> None:
-    """Refuse to go on with a search that would no longer be the same one.
-
-    Args:
-        recorded, now: what `SearchSpace.decisive` gives.
-        place: where the two stand.
-
-    Raises:
-        UserError: with each difference.
-    """
-    if differences := list(_differences("", recorded, now)):
-        raise UserError(
-            f"a resumed search must not change; start a new one, with `--warm-start` if you like ({place}): "
-            + "; ".join(differences)
-        )
-
-
-def _differences(key: str, recorded: object, now: object) -> Iterator[str]:
-    if isinstance(recorded, Mapping) and isinstance(now, Mapping):
-        for name in [*recorded, *(name for name in now if name not in recorded)]:
-            yield from _differences(f"{key}.{name}".lstrip("."), recorded.get(name), now.get(name))
-    elif isinstance(recorded, list) and isinstance(now, list) and len(recorded) == len(now):
-        for index, (one, other) in enumerate(zip(recorded, now, strict=True)):
-            yield from _differences(f"{key}.{index}", one, other)
-    elif recorded != now:
-        yield f"`{key}` was {recorded!r}, is now {now!r}"
-
-
-def shortened(folder: Path) -> Path:
-    """A folder as the user would type it from here."""
-    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    points = read_yaml(folder / WARM_START_FILE) if (folder / WARM_START_FILE).exists() else {}
+    return SearchRequest(space, folder.absolute(), address, is_resume=True, warm_start=points)

@@ -21,13 +21,12 @@ from absgd.datasets import Splits, load_splits
 from absgd.environment import add_session
 from absgd.errors import UserError
 from absgd.training import Trainer, gpu_names
-from absgd.training.evaluation import shot_accuracy
-from absgd.yaml_text import dump_yaml
+from absgd.training.evaluation import absent_metrics
 from tune_runs.corners import corners, unused_settings
 from tune_runs.disk import remove_unfinished
 from tune_runs.draws import control_config, points_inside
 from tune_runs.ray_session import NodeSize, node_sizes, ray_session
-from tune_runs.request import SearchRequest
+from tune_runs.request import SearchRequest, is_unbegun
 from tune_runs.space import Scenario, SearchSpace
 
 LOCK_FILE = ".lock"
@@ -37,7 +36,7 @@ def run_search(request: SearchRequest, console: Console) -> bool:
     """Search every scenario of the space, recording as it goes, and print what was found.
 
     Returns:
-        Whether any search trial was completed.
+        Whether any search trial was completed, or a budget was used up before.
 
     Raises:
         UserError: before anything is created, if data, resources or the folder are not as the space needs them.
@@ -76,9 +75,7 @@ def _make_trunks_folder(space: SearchSpace) -> None:
 def _check_metric(space: SearchSpace, splits: dict[str, Splits]) -> None:
     """Refuse a metric over a group of classes that a scenario does not have."""
     for name, split in splits.items():
-        shots = shot_accuracy([0.0] * split.num_classes, split.class_counts)
-        empty = [f"val_{group}_accuracy" for group, value in shots._asdict().items() if value is None]
-        if space.metric in empty:
+        if space.metric in absent_metrics(split.class_counts):
             raise UserError(
                 f"expected a metric that every scenario has, got `{space.metric}`: "
                 f"no class of `{name}` is in that group (metric)"
@@ -114,10 +111,12 @@ def _locked_folder(request: SearchRequest) -> Iterator[None]:
     folder = request.folder
     lock = FileLock(folder / LOCK_FILE, timeout=0)
     try:
-        folder.mkdir(parents=True, exist_ok=request.is_resume)
+        folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
+        if not request.is_resume and not is_unbegun(folder):
+            raise FileExistsError
         remove_unfinished(folder)
-        records.write_atomically(folder / records.SPACE_FILE, dump_yaml(request.space.to_dict()))
+        request.begin()
         add_session(folder / records.ENVIRONMENT_FILE, gpu_names())
     except Timeout:
         raise UserError(f"{folder} is in use by another absgd-tune (--resume)") from None

@@ -38,8 +38,7 @@ class ScenarioSearch:
         self._waiting: list[TrialPlan] = []
         self._lost: list[TrialPlan] = []
         self._to_remake = self._without_snapshots()
-        self._remade: set[str] = set()
-        """Stage ones whose control trains again for its snapshots."""
+        """Stage ones whose control must train again for its snapshots."""
 
     @property
     def num_left(self) -> int:
@@ -89,14 +88,12 @@ class ScenarioSearch:
         row = self._recorder.control(self._name, plan.stage_one_key)
         if row is None or plan.stage_one_key in self._to_remake:
             return False
-        has_come = len(self._recorder.epochs[row["trial_id"]]) >= fork_epoch(plan.config)
-        return row["status"] != "running" or (has_come and plan.stage_one_key not in self._remade)
+        return row["status"] != "running" or self._recorder.reached[row["trial_id"]] >= fork_epoch(plan.config)
 
     def _lacks_control(self, plan: TrialPlan) -> bool:
         """Whether nothing trains, or has trained, the stage one that a trial waits for."""
         if plan.stage_one_key in self._to_remake:
             self._to_remake.remove(plan.stage_one_key)
-            self._remade.add(plan.stage_one_key)
             return True
         return self._recorder.control(self._name, plan.stage_one_key) is None
 
@@ -110,8 +107,9 @@ class ScenarioSearch:
 
     def _without_snapshots(self) -> set[str]:
         """Stage ones whose control has ended, in an earlier session, but whose snapshots are gone."""
-        ended = (row for row in self._recorder.controls(self._name) if row["status"] == "completed")
-        return {row["stage_one_key"] for row in ended if self._book.has_lost(row["stage_one_key"])}
+        ended = [row for row in self._recorder.controls(self._name) if row["status"] == "completed"]
+        needed = ended if self._to_ask else []
+        return {row["stage_one_key"] for row in needed if self._book.has_lost(records.config_of(row))}
 
     def release_images(self, images: ScenarioImages) -> None:
         """Release its images once the search is done: confirmations have data seeds of their own."""

@@ -87,7 +87,8 @@ class Snapshots:
         """
         path = self.path(epoch)
         content = load_checkpoint(path, device)
-        if not {"identity", *Snapshot._fields} <= content.keys():
+        is_ours = {"identity", *Snapshot._fields} <= content.keys()
+        if not is_ours or not all(isinstance(content[key], Mapping) for key in ("identity", "state")):
             raise UserError(f"{path} is no snapshot of a run")
         for name, expected in self.identity.items():
             if (found := content["identity"].get(name)) != expected:
@@ -100,17 +101,21 @@ class Snapshots:
         """Epochs after which there is a snapshot, intact or not, rising."""
         return snapshot_epochs(self.folder)
 
-    def first_unusable(self, epochs: tuple[int, ...]) -> int:
-        """The first of rising epochs whose snapshot is missing or cannot be used; the last one if all can."""
+    def first_unusable(self, epochs: tuple[int, ...]) -> tuple[int, UserError] | None:
+        """The first of rising epochs whose snapshot is missing or cannot be used, and why; None if all can be."""
         for epoch in epochs:
             try:
                 self.load(epoch)
-            except UserError:
-                return epoch
-        return epochs[-1]
+            except UserError as error:
+                return epoch, error
+        return None
 
     def keep_only(self, epochs: Collection[int]) -> None:
-        """Delete the others; one that another process deletes first is gone as well."""
+        """Delete the others; one that another process deletes first is gone as well.
+
+        Raises:
+            OSError: if one cannot be deleted.
+        """
         for epoch in self.epochs():
             if epoch not in epochs:
                 self.path(epoch).unlink(missing_ok=True)

@@ -17,8 +17,8 @@ from pydantic import AfterValidator, Field, model_validator
 from absgd.config import merge_dotted
 from absgd.errors import broken_rule
 from absgd.records import DEFAULT_METRIC
-from absgd.sections import Count, Section, Seed
-from tune_runs.parameters import Parameter, ScalarField
+from absgd.sections import Count, PathText, Section, Seed
+from tune_runs.parameters import MAX_LISTED, Parameter, ScalarField
 from tune_runs.settings import is_whole, searchable_names, setting_of, setting_value
 from tune_runs.space_fields import Duration, Metric, PartialData, PartialImbalance, PartialNoise, PartialRun, Slug
 
@@ -42,7 +42,7 @@ StoppingRule = Literal["epoch", "age", "advantage", "mean_advantage", "age_then_
 class EarlyStoppingConfig(Section):
     rule: StoppingRule = "age_then_epoch"
     """What is compared at a rung, and when; docs/early-stopping.md has the numbers behind the default."""
-    reduction_factor: Annotated[int, Field(ge=2)] | None = None
+    reduction_factor: Annotated[int, Field(ge=2, le=2**31 - 1)] | None = None
     """About one trial in this many goes on at each rung; null: 3. `median` has none."""
     grace_period: Count | None = None
     """First rung. `epoch`: in epochs done, after the latest `switch_epoch`, null: one more than it. The other rules: in
@@ -53,10 +53,20 @@ AUTO_GPU = 0.25
 """Share of a GPU that a trial takes when the space does not say: a small ResNet does not fill one."""
 
 
+LEAST_SHARE = 1e-4
+"""Of a CPU or GPU: Ray counts in such parts."""
+
+
+def _share(gpu: float) -> float:
+    if 0 < gpu < LEAST_SHARE:
+        raise broken_rule("", f"expected `gpu` to be 0 or >= {LEAST_SHARE}, got {gpu!r}")
+    return gpu
+
+
 class ResourcesConfig(Section):
-    cpu: Annotated[float, Field(gt=0)] = 1.0
+    cpu: Annotated[float, Field(ge=LEAST_SHARE, le=1024)] = 1.0
     """CPUs of one trial; it trains on CPU with as many threads, at least one."""
-    gpu: Annotated[float, Field(ge=0)] | None = None
+    gpu: Annotated[float, Field(ge=0, le=1024), AfterValidator(_share)] | None = None
     """GPUs of one trial: a fraction lets trials share one, 0 trains on CPU; null: a quarter where there are GPUs."""
 
     @property
@@ -137,7 +147,9 @@ class SearchSpace(Section):
     base: PartialRun = Field(default_factory=dict)
     """Settings of every run, as far as scenarios and search leave them open; what is searched and given here too
     is the value of the control and of trials whose `when` does not hold."""
-    scenarios: Annotated[tuple[ScenarioSettings, ...], Field(strict=False)] = (ScenarioSettings(),)
+    scenarios: Annotated[tuple[ScenarioSettings, ...], Field(strict=False, max_length=MAX_LISTED)] = (
+        ScenarioSettings(),
+    )
     """Data set x imbalance x noise: one study each."""
     search: Annotated[dict[str, Parameter], AfterValidator(_with_kinds)]
     """Parameter -> range: `lam`, `gamma`, `ab_alpha`, `switch_epoch`, or a setting such as `optimizer.lr`."""
@@ -165,9 +177,9 @@ class SearchSpace(Section):
     """Runs in a row that fail with the same error before their first epoch, after which the search ends."""
     seed: Seed = 0
     """Decides what the searcher draws."""
-    trunks: str | None = None
+    trunks: PathText | None = None
     """Folder in which stage one is kept and looked for, shared by several runs; null: in the run folder."""
-    enqueue: Annotated[tuple[dict[str, ScalarField], ...], Field(strict=False)] = ()
+    enqueue: Annotated[tuple[dict[str, ScalarField], ...], Field(strict=False, max_length=MAX_LISTED)] = ()
     """Known good points, parameter -> value, tried first where they lie inside the space."""
 
     @model_validator(mode="before")

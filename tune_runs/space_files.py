@@ -6,12 +6,13 @@ Nothing here imports torch, Ray or Optuna.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from absgd.errors import UserError, nearest, validated
+from absgd.paths import expanded
 from absgd.yaml_text import read_yaml
 from tune_runs.settings import find_setting, searchable_names, setting_of
 from tune_runs.space import SearchSpace
@@ -27,6 +28,8 @@ def space_from_dict(data: object, source: str = "space") -> SearchSpace:
     space = validated(SearchSpace, data, source)
     for key, message in broken_space_rules(space):
         raise UserError(f"{message} ({source}: {key})")
+    if space.trunks is not None:
+        expanded(space.trunks, f"{source}: trunks")
     return space
 
 
@@ -84,3 +87,31 @@ def space_schema() -> dict[str, Any]:
 def _sentence(name: str) -> str:
     model, leaf = find_setting(setting_of(name))
     return model.model_fields[leaf].description or leaf
+
+
+def refuse_changes(recorded: Mapping[str, Any], now: Mapping[str, Any], place: str) -> None:
+    """Refuse to go on with a search that would no longer be the same one.
+
+    Args:
+        recorded, now: what `SearchSpace.decisive` gives.
+        place: where the two stand.
+
+    Raises:
+        UserError: with each difference.
+    """
+    if differences := list(_differences("", recorded, now)):
+        raise UserError(
+            f"a resumed search must not change; start a new one, with `--warm-start` if you like ({place}): "
+            + "; ".join(differences)
+        )
+
+
+def _differences(key: str, recorded: object, now: object) -> Iterator[str]:
+    if isinstance(recorded, Mapping) and isinstance(now, Mapping):
+        for name in [*recorded, *(name for name in now if name not in recorded)]:
+            yield from _differences(f"{key}.{name}".lstrip("."), recorded.get(name), now.get(name))
+    elif isinstance(recorded, list) and isinstance(now, list) and len(recorded) == len(now):
+        for index, (one, other) in enumerate(zip(recorded, now, strict=True)):
+            yield from _differences(f"{key}.{index}", one, other)
+    elif recorded != now:
+        yield f"`{key}` was {recorded!r}, is now {now!r}"

@@ -6,6 +6,7 @@ COMPLETE and lives in a pickle; asking and telling Optuna directly is shorter an
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 from absgd import records
 from absgd.config import RunConfig
 from absgd.errors import UserError
+from absgd.paths import is_endless
 from absgd.randomness import derived_seed
 from absgd.records import Status
 from tune_runs.draws import optuna_params, points_inside, suggest
@@ -28,8 +30,8 @@ from tune_runs.early_stopping import early_stopping
 from tune_runs.parameters import Scalar
 from tune_runs.plan import TrialPlan
 from tune_runs.recorder import FINISHED, Recorder
-from tune_runs.request import refuse_changes
 from tune_runs.space import Scenario, SearchSpace
+from tune_runs.space_files import refuse_changes
 
 STUDY_FILE = "study.journal"
 STARTUP_TRIALS = 10
@@ -78,14 +80,23 @@ class ScenarioStudy:
         self._queue_points(warm_start)
 
     def prepare(self, recorder: Recorder) -> None:
-        """Bring the study to what is recorded: trials that ended are told, those that did not wait to go on."""
+        """Bring the study to what is recorded: trials that ended are told, those that did not wait to go on.
+
+        Raises:
+            UserError: if the study lacks trials that are recorded.
+            OSError: if the journal cannot be written.
+        """
         trials = self.study.get_trials(deepcopy=False)
-        if not any(trial.state != TrialState.WAITING for trial in trials) and recorder.finished(self.scenario.name):
-            raise UserError(f"the study of `{self.scenario.name}` is gone, but its trials are recorded (--resume)")
+        recorded = {row["number"]: row for row in recorder.of_scenario(self.scenario.name) if row["phase"] == "search"}
+        asked = [trial.number for trial in trials if trial.state != TrialState.WAITING or TRIAL_ID in trial.user_attrs]
+        if max(recorded, default=-1) > max(asked, default=-1):
+            raise UserError(
+                f"the study of `{self.scenario.name}` is gone, or a part of it, but its trials are recorded (--resume)"
+            )
         for trial in trials:
-            row = recorder.trials.get(_trial_id(self.scenario, trial.number))
+            row = recorded.get(trial.number)
             has_ended = row is not None and row["status"] in FINISHED
-            if trial.state == TrialState.RUNNING and row is not None and has_ended:
+            if row is not None and has_ended and not trial.state.is_finished():
                 self._tell_recorded(trial, row, recorder)
             elif trial.state == TrialState.RUNNING:
                 self._complete_draws(trial, trials)
@@ -97,6 +108,9 @@ class ScenarioStudy:
         """A trial that was interrupted, else the next one.
 
         The sampler is seeded by the trial's number, so that a resumed search asks what one never interrupted asks.
+
+        Raises:
+            OSError: if the journal cannot be written.
         """
         if self._again:
             frozen = self._again.pop(0)
@@ -114,6 +128,9 @@ class ScenarioStudy:
 
         TPE ranks pruned trials by how far they came first, so where rungs count from a trial's own switch, steps do
         too; epochs of stage one, which a trial trains where it finds no snapshot, are not its own.
+
+        Raises:
+            OSError: if the journal cannot be written.
         """
         if trial_id not in self._live:
             return
@@ -123,7 +140,11 @@ class ScenarioStudy:
             self._reported[trial_id] = epoch
 
     def tell(self, trial_id: str, status: Status, value: float | None) -> None:
-        """How a trial ended: a stopped or diverged one is PRUNED, never COMPLETE."""
+        """How a trial ended: a stopped or diverged one is PRUNED, never COMPLETE.
+
+        Raises:
+            OSError: if the journal cannot be written.
+        """
         if (trial := self._live.pop(trial_id, None)) is None:
             return
         trial.set_user_attr("status", status)
@@ -133,7 +154,11 @@ class ScenarioStudy:
             self.study.tell(trial, state=TrialState.FAIL if status == "failed" else TrialState.PRUNED)
 
     def release(self) -> None:
-        """The search ends early: what still runs waits for a resume."""
+        """The search ends early: what still runs waits for a resume.
+
+        Raises:
+            OSError: if the journal cannot be written.
+        """
         for trial in self._live.values():
             self._let_wait(trial)
         self._live.clear()
@@ -148,7 +173,8 @@ class ScenarioStudy:
     def _queue_points(self, warm_start: Sequence[Mapping[str, Scalar]]) -> None:
         """Queue known-good points in a new study; which ones is written first, so that a kill between two is mended."""
         if POINTS not in self.study.user_attrs:
-            inside = [*points_inside(self.space).inside, *warm_start]
+            inside: list[Mapping[str, Scalar]] = list(points_inside(self.space).inside)
+            inside += [point for point in warm_start if point not in inside]
             self.study.set_user_attr(POINTS, [optuna_params(self.space, point) for point in inside])
         points = self.study.user_attrs[POINTS]
         for point in points[len(self.study.get_trials(deepcopy=False)) :]:
@@ -168,6 +194,8 @@ class ScenarioStudy:
 
     def _tell_recorded(self, trial: FrozenTrial, row: Mapping[str, Any], recorder: Recorder) -> None:
         """The driver died between the record of a trial's end and telling the study."""
+        if trial.state == TrialState.WAITING:
+            self._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
         live = optuna.trial.Trial(self.study, trial._trial_id)
         self._follow(self._planned(trial.number, records.config_of(row)), live)
         for epoch in recorder.epochs[row["trial_id"]]:
@@ -198,12 +226,31 @@ class ScenarioStudy:
         return _sampler(self.space, seed)
 
 
+class _WholeLines(JournalFileBackend):
+    """A journal that holds no part of a line that could not be written whole, as on a full disk."""
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Append lines, or none of them.
+
+        Raises:
+            OSError: if they cannot be written.
+        """
+        size = os.path.getsize(self._file_path)
+        try:
+            super().append_logs(logs)
+        except OSError:
+            os.truncate(self._file_path, size)
+            raise
+
+
 def _open_study(path: Path, name: str, better: Literal["max", "min"]) -> tuple[optuna.Study, JournalStorage]:
     """The study in a journal, made when absent; who calls holds the run folder's lock, so a lock beside it is stale."""
     path.with_name(path.name + LOCK_FILE_SUFFIX).unlink(missing_ok=True)
+    if is_endless(path):
+        raise UserError(f"cannot read the study {path}: a device or a pipe (--resume)")
     _drop_unfinished_line(path)
     try:
-        storage = JournalStorage(JournalFileBackend(str(path)))
+        storage = JournalStorage(_WholeLines(str(path)))
         study = optuna.create_study(
             study_name=name,
             storage=storage,

@@ -7,6 +7,7 @@ that trials fork from.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from pathlib import Path
@@ -81,8 +82,11 @@ class TrialRun:
         Raises:
             UserError: if a snapshot that is whole does not fit the trainer.
         """
-        notes = []
-        for _, found in newest(self._sources(), self._trainer.device):
+        to_make = self._trunk.first_unusable(self._due) if self._trunk else None
+        is_damaged = self._trunk and to_make and self._trunk.path(to_make[0]).exists()
+        notes = [f"{to_make[1]}: trained again"] if to_make and is_damaged else []
+        latest = to_make[0] - 1 if to_make else self._trainer.config.epochs
+        for _, found in newest(self._sources(latest), self._trainer.device):
             if isinstance(found, Snapshot) and (found.best or not self._metric):
                 self._trainer.load_state_dict(found.state)
                 self._rows, self.best = found.rows, found.best
@@ -98,18 +102,22 @@ class TrialRun:
         """Take the record of an epoch just trained and write the snapshots that are due after it.
 
         A full disk costs epochs that must be trained again after a failure, not the search: what cannot be written is
-        named, the first time.
+        named, the first time. Older snapshots of the run go only once the new one is there.
         """
         self._rows = [*self._rows, {**row, ORIGIN: self._origin}]
         epoch = self._trainer.next_epoch
-        targets = [self._trunk] if self._trunk and epoch in self._due else []
-        targets += [self._own] if self._own else []
         self._keep_best()
         snapshot = Snapshot(self._trainer.state_dict(), self._rows, self.best)
-        done = [self._write(target, epoch, snapshot) for target in targets]
-        if self._own and self._use and not any(left.notes or left.is_over_budget for left in done):
-            self._own.keep_only({epoch - 1, epoch, self._best_epoch(self._use.metric)})
-        return Left([note for left in done for note in left.notes], any(left.is_over_budget for left in done))
+        notes, is_over_budget = [], False
+        for target in (self._trunk if epoch in self._due else None, self._own):
+            if target is None:
+                continue
+            try:
+                self._write(target, epoch, snapshot)
+            except OSError as error:
+                notes += self._complaint(f"cannot write {target.path(epoch)}: {error.strerror or error}")
+                is_over_budget |= error.errno == errno.EDQUOT
+        return Left(notes, is_over_budget)
 
     def _keep_best(self) -> None:
         """Copy the model where the epoch just trained is the best so far, as `chosen_epoch` has it."""
@@ -117,24 +125,25 @@ class TrialRun:
         if best and best["epoch"] == self._rows[-1]["epoch"]:
             self.best = {name: value.clone() for name, value in self._trainer.model.state_dict().items()}
 
-    def _sources(self) -> list[tuple[Snapshots, int]]:
+    def _sources(self, latest: int) -> list[tuple[Snapshots, int]]:
         """The folders to start from, each with the latest epoch that may be used of it."""
-        latest, forks_at = self._trainer.config.epochs, 0
-        if self._trunk and self._trunk_use:
-            forks_at = self._trunk.first_unusable(self._due) if self._due else self._trunk_use.start_at
-            latest = forks_at if self._due else latest
         own = [(self._own, latest)] if self._own else []
-        return own + ([(self._trunk, forks_at)] if self._trunk else [])
+        if self._trunk is None or self._trunk_use is None:
+            return own
+        return [*own, (self._trunk, latest if self._due else self._trunk_use.start_at)]
 
-    def _write(self, target: Snapshots, epoch: int, snapshot: Snapshot) -> Left:
+    def _write(self, target: Snapshots, epoch: int, snapshot: Snapshot) -> None:
+        """Write one; of the run's own, the last two and the best stay.
+
+        Raises:
+            OSError: if it cannot be written; EDQUOT where the disk budget leaves no room.
+        """
         content = target.encoded(snapshot)
         if self._use and not has_room(self._use, len(content)):
-            return Left(self._complaint(f"the disk budget leaves no room for {target.path(epoch)}"), True)
-        try:
-            target.write(epoch, content)
-        except OSError as error:
-            return Left(self._complaint(f"cannot write {target.path(epoch)}: {error.strerror or error}"))
-        return Left([])
+            raise OSError(errno.EDQUOT, "the disk budget leaves no room")
+        target.write(epoch, content)
+        if target is self._own and self._use:
+            target.keep_only({epoch - 1, epoch, self._best_epoch(self._use.metric)})
 
     def _complaint(self, problem: str) -> list[str]:
         said = [] if self._has_complained else [f"{problem}: what finds no snapshot is trained again"]
@@ -154,7 +163,7 @@ class TrialRun:
 
 def own_checkpoints(config: RunConfig, folder: Path) -> Snapshots:
     """The snapshots that a run leaves for itself; another processor may go on from them."""
-    text = json.dumps(config.to_dict(), sort_keys=True)
+    text = json.dumps(config.decisive(), sort_keys=True)
     identity = {
         "format": FORMAT,
         "run": hashlib.sha256(text.encode()).hexdigest()[:16],

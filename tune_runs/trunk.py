@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
 from pathlib import Path
 
 import torch
 
 from absgd.environment import version_of
 from tune_runs.plan import TrunkUse
-from tune_runs.snapshots import FORMAT, Snapshots, snapshot_epochs
+from tune_runs.snapshots import FORMAT, Snapshots
 
 
 def trunk_identity(stage_one: str, data: str, device: torch.device) -> dict[str, str]:
@@ -37,8 +36,3 @@ def trunk_of(use: TrunkUse, device: torch.device) -> Snapshots:
     identity = trunk_identity(use.stage_one, use.data, device)
     digest = hashlib.sha256("\0".join(identity.values()).encode()).hexdigest()
     return Snapshots(Path(use.folder) / f"{use.stage_one}-{digest[:8]}", identity)
-
-
-def are_left(folder: Path, stage_one: str, epochs: Collection[int]) -> bool:
-    """Whether some trunk of a stage one has a snapshot after each of `epochs`; what is in them is not looked at."""
-    return any(set(epochs) <= set(snapshot_epochs(trunk)) for trunk in folder.glob(f"{stage_one}-*/"))

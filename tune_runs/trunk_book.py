@@ -6,12 +6,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from absgd.config import RunConfig
 from tune_runs.draws import control_config
 from tune_runs.plan import TrialPlan, TrunkUse, control_id, fork_epoch
 from tune_runs.sharing import sharing
 from tune_runs.space import Scenario, SearchSpace
-from tune_runs.trunk import are_left
+from tune_runs.trunk import trunk_of
 
 
 class TrunkBook:
@@ -61,9 +63,17 @@ class TrunkBook:
         """A trial that starts at its switch epoch."""
         return replace(plan, trunk=self._use(plan.config, start_at=fork_epoch(plan.config)))
 
-    def has_lost(self, stage_one_key: str) -> bool:
-        """Whether snapshots that a finished control of that stage one left are gone, so that trials could not fork."""
-        return self._sharing.shares and not are_left(self._folder, stage_one_key, self._due)
+    def has_lost(self, control: RunConfig) -> bool:
+        """Whether snapshots that a finished control left are gone, so that trials could not fork.
+
+        What is in them is not looked at. Snapshots of another version of torch, or another kind of processor than the
+        driver's, count as gone: a control that is trained again finds those that its own process can use.
+        """
+        if not self._sharing.shares:
+            return False
+        device = torch.device("cuda" if control.device.type == "cuda" else "cpu")
+        trunk = trunk_of(self._use(control, save_at=self._due), device)
+        return not set(self._due) <= set(trunk.epochs())
 
     def _use(self, config: RunConfig, start_at: int = 0, save_at: tuple[int, ...] = ()) -> TrunkUse:
         weights = config.model.weights

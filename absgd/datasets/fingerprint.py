@@ -19,6 +19,7 @@ from absgd.datasets.image_files import ImageFiles
 from absgd.datasets.images import Images
 from absgd.datasets.splits import Splits
 from absgd.errors import UserError
+from absgd.paths import expanded
 
 STAT_THREADS = 8
 """They wait for the file system, not for a processor."""
@@ -64,7 +65,7 @@ def _parts(splits: Splits, weights: str | None) -> Iterator[Part]:
         yield f"{name} labels", _as_bytes(images.labels_N)
         yield from _pixels(name, images) if isinstance(images, Images) else _files(name, images)
     if weights is not None:
-        yield "weights", _digest_of_file(Path(weights).expanduser())
+        yield "weights", _digest_of_file(expanded(weights, "model.weights"))
 
 
 def _pixels(name: str, images: Images) -> Iterator[Part]:

@@ -15,6 +15,7 @@ from absgd.datasets.cifar_format import read_cifar
 from absgd.datasets.files import check_labels, check_side, locate, read_idx
 from absgd.datasets.images import Images
 from absgd.errors import UserError
+from absgd.paths import expanded
 from absgd.sections import DataConfig
 
 Part = Literal["train", "test"]
@@ -160,7 +161,7 @@ def _torchvision_class(class_name: str) -> Any:
 
 
 def _root(config: DataConfig) -> Path:
-    return DEFAULT_ROOT if config.root is None else Path(config.root).expanduser()
+    return DEFAULT_ROOT if config.root is None else expanded(config.root, "data.root")
 
 
 def _listed(folders: list[Path]) -> str:

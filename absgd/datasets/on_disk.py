@@ -30,6 +30,7 @@ from absgd.datasets.lists import (
     parse_val_annotations,
 )
 from absgd.errors import UserError
+from absgd.paths import expanded
 from absgd.sections import DataConfig
 
 DiskPart = Literal["train", "val", "test"]
@@ -286,7 +287,7 @@ def _text(path: Path) -> str:
 
 
 def _root(config: DataConfig) -> Path:
-    return DEFAULT_ROOT if config.root is None else Path(config.root).expanduser()
+    return DEFAULT_ROOT if config.root is None else expanded(config.root, "data.root")
 
 
 def _warn_of_download(config: DataConfig, name: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from torch import nn
 
@@ -12,6 +11,7 @@ from absgd.models.cnn import EightLayerCNN
 from absgd.models.resnet_cifar import CifarResNet
 from absgd.models.torchvision_resnet import Architecture, TorchvisionResNet
 from absgd.models.weights import load_weights
+from absgd.paths import expanded
 from absgd.sections import ModelConfig, ModelName
 
 ModelBuilder = Callable[[ModelConfig, int, int], nn.Module]
@@ -43,7 +43,7 @@ def _imagenet_stem(architecture: Architecture) -> ModelBuilder:
             raise UserError(f"expected images of 3 channels with `weights`, got {channels} (model.weights)")
         model = TorchvisionResNet(architecture, "imagenet", in_channels, num_classes, config.dropout, config.head)
         if config.weights is not None:
-            load_weights(model, Path(config.weights).expanduser())
+            load_weights(model, expanded(config.weights, "model.weights"))
         return model
 
     return build

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from absgd.archives import check_archive
 from absgd.errors import UserError
 from absgd.models.torchvision_resnet import TorchvisionResNet
+from absgd.paths import is_endless
 
 CLASSIFIER_PREFIX = "fc."
 COUNTER = "num_batches_tracked"
@@ -49,6 +50,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         UserError: if the file is missing, damaged, or holds anything but named tensors.
     """
+    if is_endless(path):
+        raise _refused("expected a file of weights, got a device or a pipe", path)
     try:
         if zipfile.is_zipfile(path):  # files of older torch are no archives
             check_archive(path)

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from absgd.errors import UserError
+from absgd.paths import is_endless
 from absgd.records import write_atomically
 
 CHECKSUM_PREFIX = b"sha256:"
@@ -70,6 +71,8 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
         UserError: if the file is missing, damaged, without a checksum, or holds anything but plain data and tensors.
         torch.OutOfMemoryError: if `device` has no room for the tensors.
     """
+    if is_endless(path):
+        raise UserError(f"cannot read the checkpoint {path}: it is a device or a pipe")
     try:
         content = path.read_bytes()
     except OSError as error:

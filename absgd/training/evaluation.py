@@ -97,6 +97,19 @@ class ShotAccuracy(NamedTuple):
     few: float | None
 
 
+def absent_metrics(train_counts: Sequence[int]) -> list[str]:
+    """Validation metrics over a group of classes, of those of `shot_accuracy`, that has no class.
+
+    >>> absent_metrics([300, 120, 25])
+    ['val_few_accuracy']
+
+    Args:
+        train_counts: training images of each class.
+    """
+    shots = shot_accuracy([0.0] * len(train_counts), train_counts)
+    return [f"val_{group}_accuracy" for group, value in shots._asdict().items() if value is None]
+
+
 def shot_accuracy(recall: Sequence[float | None], train_counts: Sequence[int]) -> ShotAccuracy:
     """Mean recall of classes with more than 100, 20 to 100 and fewer than 20 training images.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 import warnings
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -72,11 +73,17 @@ class RunFolder:
         earlier = records.read_rows(path / records.TRIALS_FILE, records.TRIAL_SCHEMA)
         add_session(path / records.ENVIRONMENT_FILE, gpu_names())
         if earlier:
-            folder.metric = earlier[0]["metric"]
-            folder._started_at = earlier[0]["started_at"]
-            folder._earlier_s = earlier[0]["wall_s"]
-            folder._test = {field.name: earlier[0][field.name] for field in dataclasses.fields(TestMetrics)}
+            folder._take_over(earlier[0])
         return folder
+
+    def _take_over(self, row: Mapping[str, Any]) -> None:
+        """Go on with what the trial row of an earlier session says."""
+        absent = [name for name in ("metric", "started_at", "wall_s") if row[name] is None]
+        if absent or row["metric"] not in records.METRICS:
+            wrong = absent[0] if absent else "metric"
+            raise UserError(f"cannot read {self.path / records.TRIALS_FILE}: `{wrong}` is {row[wrong]!r}")
+        self.metric, self._started_at, self._earlier_s = row["metric"], row["started_at"], row["wall_s"]
+        self._test = {field.name: row[field.name] for field in dataclasses.fields(TestMetrics)}
 
     @property
     def can_continue(self) -> bool:

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
+from absgd import records
 from absgd.cli import app
 from absgd.config import RunConfig
 from absgd.datasets import load_splits
@@ -158,7 +159,7 @@ def test_diverged_run_is_recorded(config_file: Path) -> None:
         (["--config", "small.yaml", "--out", "small.yaml"], "small.yaml exists"),
         (
             ["--config", "small.yaml", "--out", "small.yaml/inside"],
-            "cannot write to small.yaml/inside: Not a directory",
+            "expected a folder, got 'small.yaml/inside': Not a directory (--out)",
         ),
         (["--resume", "absent"], "expected a run folder with config.yaml, found none in absent (--resume)"),
         (["--resume", "absent", "--config", "small.yaml"], "expected `--resume` without"),
@@ -261,7 +262,62 @@ def test_epochs_that_are_gone_are_named_on_resume(config_file: Path) -> None:
     pd.testing.assert_frame_equal(pd.read_parquet("runs/small/trials.parquet"), before)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"sessions": 3}'])
+@pytest.mark.parametrize("metric", ["", " ", "val_acc"])
+def test_metric_that_is_none_is_refused(config_file: Path, metric: str) -> None:
+    for more in ([], ["--show"]):
+        result = call("--config", config_file, f"--metric={metric}", *more)
+        assert result.exit_code == 2
+        assert f"got {metric!r}" in result.output
+    assert not Path("runs").exists()
+
+
+def test_metric_of_a_group_without_classes_is_refused_before_training(config_file: Path) -> None:
+    result = call("--config", config_file, "--metric", "val_many_accuracy", "--set", "data.n_max=20")
+    assert result.exit_code == 2
+    message = "expected a metric that the run has, got `val_many_accuracy`: no class is in that group (--metric)"
+    assert message in result.output
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("option", ["--out", "--resume"])
+def test_overlong_folder_is_refused(config_file: Path, option: str) -> None:
+    words = ["--config", config_file] if option == "--out" else []
+    result = call(*words, option, "x" * 300)
+    assert result.exit_code == 2
+    assert f"File name too long ({option})" in result.output
+
+
+def test_resume_with_an_empty_option_is_refused_like_any(config_file: Path) -> None:
+    assert call("--config", config_file).exit_code == 0
+    for option in ("--metric=", "--recipe=", "--set="):
+        result = call("--resume", "runs/small", option)
+        assert result.exit_code == 2
+        assert "expected `--resume` without --config" in result.output
+
+
+def test_file_that_no_folder_can_be_called_after_needs_out(config_file: Path) -> None:
+    for name in ("..yaml", "...yaml"):
+        Path(name).write_bytes(config_file.read_bytes())
+        result = call("--config", name)
+        if Path(name).stem.strip("."):
+            continue
+        assert result.exit_code == 2
+        assert "expected `--out DIR`" in result.output
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(("column", "value"), [("metric", "val_acc"), ("wall_s", None)])
+def test_damaged_trial_row_is_refused(config_file: Path, column: str, value: object) -> None:
+    assert call("--config", config_file).exit_code == 0
+    rows = records.read_rows(Path("runs/small/trials.parquet"), records.TRIAL_SCHEMA)
+    damaged = records.as_table(records.TRIAL_SCHEMA, [{**rows[0], column: value}])
+    records.write_table(Path("runs/small/trials.parquet"), damaged)
+    result = call("--resume", "runs/small")
+    assert result.exit_code == 2
+    assert f"trials.parquet: `{column}` is {value!r}" in result.output
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"sessions": 3}', '{"sessions": [3, {}]}', "[" * 100_000])
 def test_damaged_environment_file_stops_nobody(config_file: Path, content: str) -> None:
     assert call("--config", config_file).exit_code == 0
     Path("runs/small/environment.json").write_text(content)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from absgd.errors import UserError
 from absgd.yaml_text import dump_yaml, parse_yaml, read_yaml
@@ -28,14 +29,75 @@ def test_numbers_are_numbers(text: str, value: object) -> None:
         ("a: &x [1]\nb: *x", r"aliases \(\*name\) are not allowed here"),
         ("!!python/object/apply:os.system [echo]", "could not determine a constructor"),
         ("a: \x00", "special characters are not allowed"),
-        ("? {a: 1}\n: 2", "unhashable key"),
-        ("[" * 3000, "expected valid YAML"),
-        ("a: 2026-99-99", "expected valid YAML"),
+        ("? {a: 1}\n: 2", "expected text as a key"),
+        ("[" * 3000, "more than 32 mappings and lists inside one another"),
+        ("1: 2", "expected text as a key, got 1"),
+        ('"\\e[31m": 2', "expected a key of at most 200 printable characters"),
+        ("x" * 201 + ": 2", "expected a key of at most 200 printable characters"),
+        ('a: "\\ud800"', "half of a surrogate pair"),
+        ("a: " + "9" * 400, "a number of at most 300 characters"),
+        ("a: 0x" + "f" * 400, "a number of at most 300 characters"),
+        ("<<: {a: 1}\n<<: {b: 2}", "key `<<` given twice"),
     ],
 )
 def test_bad_yaml_is_one_message(text: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         parse_yaml(text, "f.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        *(
+            (word, word)
+            for word in ("yes", "No", "on", "OFF", "y", "1:30", "1_0", "0b1", "2026-01-01", "<<", "=", "+0x2")
+        ),
+        ("010", 10),
+        ("0o10", 8),
+        ("0x2", 2),
+        ("-7", -7),
+        ("True", True),
+        ("FALSE", False),
+        ("~", None),
+        ("", None),
+        ("-.inf", float("-inf")),
+    ],
+)
+def test_scalars_are_what_yaml_1_2_says(text: str, value: object) -> None:
+    parsed = parse_yaml(f"x: {text}", "f.yaml")["x"]
+    assert parsed == value
+    assert type(parsed) is type(value)
+
+
+@pytest.mark.parametrize(
+    "text", ["!!int 1:30", "!!int 1_0", "!!float x", "!!bool yes", "!!timestamp 2026-01-01", "!!set {a}"]
+)
+def test_tags_do_not_bring_yaml_1_1_back(text: str) -> None:
+    with pytest.raises(UserError, match="expected valid YAML"):
+        parse_yaml(f"x: {text}", "f.yaml")
+
+
+def test_text_that_looks_like_anything_else_is_dumped_as_text() -> None:
+    words = [
+        "yes",
+        "off",
+        "1:30",
+        "010",
+        "0o10",
+        "0x2",
+        "1_0",
+        "1e4",
+        "~",
+        "",
+        "null",
+        "True",
+        ".inf",
+        ".nan",
+        "<<",
+        "=",
+    ]
+    assert parse_yaml(dump_yaml(words), "text") == words
+    assert yaml.safe_load(dump_yaml(words)) == words
 
 
 def test_dump_then_parse_gives_equal_data() -> None:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 
 from absgd import records
@@ -166,6 +167,47 @@ def test_search_interrupted_in_the_trunk_goes_on_from_its_snapshots(tmp_path: Pa
     assert tables[0].val_loss.tolist() == tables[1].val_loss.tolist()
     (row,) = pd.read_parquet(tmp_path / "runs/cut/trials.parquet").query(control).itertuples()
     assert (row.epochs_trained, row.epochs_inherited) == (24, 0)
+
+
+def test_killed_worker_and_killed_driver_lose_nothing_that_is_finished(tmp_path: Path) -> None:
+    words = ("absgd-tune", "--space", "quickstart", "--num-trials", "6", "--no-confirm", "--name", "cut")
+    run_folder = tmp_path / "runs/cut"
+    trials = run_folder / "trials.parquet"
+    with started(tmp_path, *words) as process:
+        wait_until(lambda: len(list(run_folder.glob("scenarios/*/checkpoints/*/*.pt"))) > 1, process)
+        workers = [one for one in psutil.Process(process.pid).children(recursive=True) if "ImplicitFunc" in title(one)]
+        workers[0].kill()
+        wait_until(lambda: trials.exists() and "completed" in set(pd.read_parquet(trials).status), process)
+        process.kill()
+        process.wait()
+    before = pd.read_parquet(trials)
+    assert before.restarts.sum() == 1
+    done = before.query("status in ('completed', 'pruned')").set_index("trial_id")
+    assert "running" in set(before.status)
+    resumed = run(tmp_path, "absgd-tune", "--resume", "runs/cut", "--no-confirm")
+    assert resumed.returncode == 0, resumed.stderr
+    after = pd.read_parquet(trials).set_index("trial_id")
+    assert after.phase.value_counts().to_dict() == {"search": 6, "control": 1}
+    assert set(after.status) <= {"completed", "pruned"}
+    assert after.loc[done.index, "metric_last"].equals(done.metric_last)
+    epochs = pd.read_parquet(run_folder / "epochs.parquet")
+    assert not epochs.duplicated(["trial_id", "epoch"]).any()
+    assert len(epochs) == (after.epochs_trained + after.epochs_inherited).sum()
+    more = run(tmp_path, "absgd-tune", "--resume", "runs/cut", "--extend", "1", "--no-confirm")
+    assert more.returncode == 0, more.stderr
+    assert len(pd.read_parquet(trials)) == 8
+    other = tmp_path / "other.yaml"
+    other.write_text((run_folder / "space.yaml").read_text().replace("seed: 0", "seed: 1"))
+    refused = run(tmp_path, "absgd-tune", "--resume", "runs/cut", "--space", "other.yaml")
+    assert refused.returncode == 2
+    assert "`seed` was 0, is now 1" in refused.stderr
+
+
+def title(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
 
 
 SMALL_SPACE = """

@@ -3,41 +3,36 @@
 from __future__ import annotations
 
 import functools
+import io
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
+from rich.console import Console
 
 from absgd.config import RunConfig
 from absgd.records import EpochRecord
 from absgd.training import Diverged
-from tune_runs import driver
-from tune_runs.best_file import BestFiles
-from tune_runs.bookkeeper import Bookkeeper
-from tune_runs.budgets import Budgets
-from tune_runs.checkpoints import Checkpoints
-from tune_runs.faults import Faults
+from tune_runs.draws import control_config
+from tune_runs.driver import assembled, leave_in_peace
 from tune_runs.images import ScenarioImages
 from tune_runs.parameters import Scalar
 from tune_runs.plan import checkpoint_use, tested_metric, trunk_use
-from tune_runs.recorder import Recorder
 from tune_runs.reports import DIVERGED, NOTES
 from tune_runs.request import SearchRequest
-from tune_runs.scheduler import SchedulerByScenario
-from tune_runs.searcher import ScenarioSearch, SearchByScenario
-from tune_runs.space import Scenario, SearchSpace
+from tune_runs.space import SearchSpace
 from tune_runs.space_files import space_from_dict
-from tune_runs.stop_request import StopRequest
-from tune_runs.study import ScenarioStudy
 from tune_runs.trainable import reports
 from tune_runs.trial_run import TrialRun
-from tune_runs.trunk_book import TrunkBook
 
+LOST = "The actor died unexpectedly before finishing this task.\n\tclass_name: ImplicitFunc"
+"""What Ray says of a process that is gone."""
 Curve = Callable[[RunConfig, int], float | None]
 """Validation accuracy of a config at an epoch; None: it diverges there."""
 
@@ -71,6 +66,8 @@ class FakeTrainer:
     """A training run that measures what a curve says, and trains nothing."""
 
     device = torch.device("cpu")
+    epochs_trained: ClassVar[Counter[str]] = Counter()
+    """Config as YAML -> epochs trained of it, by whichever trainer."""
 
     def __init__(self, config: RunConfig, curve: Curve) -> None:
         self.config, self._curve = config, curve
@@ -84,6 +81,7 @@ class FakeTrainer:
                 raise Diverged(self.next_epoch, 0, "training loss")
             record = epoch_record(self.next_epoch, value)
             self.next_epoch += 1
+            FakeTrainer.epochs_trained[self.config.to_yaml()] += 1
             yield record
 
     def state_dict(self) -> dict[str, Any]:
@@ -104,7 +102,7 @@ class FakeModel:
 
 
 def fake_test(trainer: Any, run: TrialRun) -> dict[str, Any]:
-    """What the fake test set gives: one less than validation, told from the state that is tested."""
+    """What the fake test set gives: the epochs behind the states that are tested."""
     assert trainer.next_epoch == trainer.config.epochs
     assert run.best is not None
     last, chosen = trainer.config.epochs, int(run.best["epochs"])
@@ -154,31 +152,26 @@ class FakeTuner:
         searches: bool = True,
     ) -> None:
         folder.mkdir(exist_ok=True)
+        SearchRequest(space, folder).begin()
+        self.space, self.curve, self.concurrent = space, curve, concurrent
+        self.fingerprints = 0
         self.place = FakePlace()
         self.read: list[RunConfig] = []
+        """Whose images were read."""
         self.tested: list[str] = []
         """Trials that read the test set."""
-        images = ScenarioImages(self.place, self._splits, lambda _splits, _weights: "fake" * 2)
-        self.space, self.curve, self.concurrent = space, curve, concurrent
-        self.recorder = Recorder(folder, space.metric, images.of)
-        self.recorder.load()
-        self.stop = StopRequest(Budgets(space, self.recorder).used)
-        self.checkpoints = Checkpoints(space, self.recorder, concurrent, folder.name)
-        self.checkpoints.tidy_all()
-        self.fingerprints = 0
-        trial_searches = {one.name: self._search(one, trunks, warm_start) for one in space.scenario_list}
-        request = SearchRequest(space, folder, searches=searches)
-        self.confirmations = driver.confirmations_of(request, self.recorder, images, trial_searches)
-        to_run = self.confirmations if request.has_confirmation else {}
-        self.searcher = SearchByScenario(trial_searches, to_run, images, self.checkpoints.of, self.stop, searches)
-        bests = BestFiles(self.recorder, self.confirmations)
-        bests.update_all()
-        self.scheduler = SchedulerByScenario(space, self.searcher.plans, self.recorder)
-        self.scheduler.replay(self.recorder)
+        images = ScenarioImages(self.place, self._splits, self._fingerprint)
+        for scenario in space.scenario_list:
+            images.of(scenario.name, control_config(space, scenario))
+        at = space if trunks is None else space.model_copy(update={"trunks": str(trunks)})
+        points = {scenario.name: warm_start for scenario in space.scenario_list}
+        request = SearchRequest(at, folder, warm_start=points, searches=searches)
+        self.search = assembled(request, images, concurrent, Console(file=io.StringIO()))
+        self.confirmations = self.search.confirmations
+        self.recorder, self.stop = self.search.recorder, self.search.stop
+        self.searcher, self.scheduler = self.search.searcher, self.search.scheduler
+        self.callback = self.search.callbacks[0]
         self.notes: list[str] = []
-        faults = Faults(space.max_failures, space.max_equal_errors)
-        on_end = (self.checkpoints.run_ended, self.searcher.run_ended, bests.run_ended)
-        self.callback = Bookkeeper(self.recorder, self.searcher, faults, self.stop, on_end)
         self.most_live = 0
 
     def run(
@@ -211,10 +204,10 @@ class FakeTuner:
             for trial in list(live):
                 trial_id = trial.config["trial_id"]
                 if trial.results == fails.get(trial_id):
-                    has_ended = self._fail(trial, "Boom")
+                    has_ended = self._fail(trial, 'Traceback (most recent call last):\n  File "x"\nBoom')
                 elif lost.get(trial_id, [])[:1] == [trial.results]:
                     lost[trial_id].pop(0)
-                    has_ended = self._fail(trial, "ray.exceptions.ActorDiedError: The actor died unexpectedly")
+                    has_ended = self._fail(trial, LOST)
                 else:
                     has_ended = self._advance(trial)
                 if has_ended:
@@ -224,16 +217,7 @@ class FakeTuner:
 
     def end_early(self) -> None:
         """What the driver does with trials that still run when it ends in peace."""
-        self.recorder.finish_running("interrupted", self.stop.reason)
-        for search in self.searcher.searches.values():
-            search.study.release()
-
-    def _search(self, scenario: Scenario, trunks: Path | None, warm_start: Sequence[Mapping[str, Scalar]]) -> Any:
-        folder = self.recorder.folder
-        study = ScenarioStudy(self.space, scenario, folder / "scenarios" / scenario.name, warm_start)
-        study.prepare(self.recorder)
-        book = TrunkBook(self.space, scenario, trunks or folder / "trunks", self._fingerprint)
-        return ScenarioSearch(study, book, self.recorder, self.concurrent)
+        leave_in_peace(self.search)
 
     def _splits(self, config: RunConfig) -> Any:
         self.read.append(config)
@@ -243,7 +227,7 @@ class FakeTuner:
         self.tested.append(trial_id)
         return fake_test(trainer, run)
 
-    def _fingerprint(self, _weights: str | None) -> str:
+    def _fingerprint(self, _splits: Any, _weights: str | None) -> str:
         self.fingerprints += 1
         return "fake" * 2
 
@@ -268,7 +252,7 @@ class FakeTuner:
         return trial
 
     def _fail(self, trial: SimpleNamespace, error: str) -> bool:
-        trial.error_file.write_text(f"Traceback\n  somewhere\n{error}\n\n")
+        trial.error_file.write_text(f"Failure # 1 (occurred at 2026-01-01_00-00-00)\n{error}\n\n")
         self.searcher.on_trial_complete(trial.trial_id, None, error=True)
         self.callback.on_trial_error(trial=trial)
         return True

@@ -91,6 +91,15 @@ def test_trunks_replaces_the_folder_of_the_space(here: Path, monkeypatch: pytest
         ({"scenarios": [{"imbalance": {"type": "exp", "ratio": 2}}]}, "(s.yaml: scenarios.0.imbalance.ratio)"),
         ({"base": {**SPACE["base"], "epochs": 5}}, "expected `switch_epoch` < `epochs` (5), got 5"),
         ({"name": "../up"}, "(s.yaml: name)"),
+        ({"trunks": "~no-such-user/x"}, "no home folder of `~no-such-user` is known (s.yaml: trunks)"),
+        ({"trunks": "a\nb"}, "without control characters"),
+        ({"base": {**SPACE["base"], "data": {"name": "cifar10", "root": "~no-such-user"}}}, "(data.root)"),
+        ({"num_trials": 10**18}, "expected `num_trials` <= 2147483647"),
+        ({"resources": {"cpu": 5e-324}}, "expected `resources.cpu` >= 0.0001, got 5e-324"),
+        ({"resources": {"gpu": 1e-300}}, "expected `gpu` to be 0 or >= 0.0001, got 1e-300"),
+        ({"enqueue": [{"gamma": 0.5} for _ in range(1001)]}, "(s.yaml: enqueue)"),
+        ({"scenarios": [{} for _ in range(1001)]}, "(s.yaml: scenarios)"),
+        ({"search": {"optimizer.lr": {"choices": list(range(1, 1002))}}}, "(s.yaml: search.optimizer.lr.choices)"),
     ],
 )
 def test_bad_space_exits_2_with_one_message_and_creates_nothing(
@@ -116,6 +125,13 @@ def test_bad_space_exits_2_with_one_message_and_creates_nothing(
         ),
         (["--space", "quickstart", "--time-budget", "soon"], "(command line: time_budget)"),
         (["--space", "quickstart", "--out", "/proc/nothing"], "(--out)"),
+        (["--space", "quickstart", "--out", "x" * 300], "File name too long (--out)"),
+        (["--space", "quickstart", "--out", "/proc/version"], "Not a directory (--out)"),
+        (["--space", "quickstart", "--name", "x" * 300], "expected 1 to 64 letters, digits"),
+        (["--space", "/dev/zero", "--preview"], "expected a regular file, got a device or a pipe (/dev/zero)"),
+        (["--resume", "x" * 300], "File name too long (--resume)"),
+        (["--preview", "--space", "quickstart", "--trunks", "~no-such-user/x"], "is known (--trunks)"),
+        (["--preview", "--space", "quickstart", "--trunks", "x" * 300], "File name too long (--trunks)"),
         (["--resume", "nowhere"], "expected a run folder with space.yaml, found none in nowhere (--resume)"),
         (
             ["--resume", "nowhere", "--num-trials", "3"],
@@ -143,6 +159,29 @@ def test_bad_arguments_exit_2_with_one_message(here: Path, arguments: list[str],
     assert list(here.iterdir()) == []
 
 
+def test_preview_of_more_trials_than_can_be_counted_one_by_one(here: Path) -> None:
+    write(here / "s.yaml", num_trials=2**31 - 1)
+    result = call("--space", "s.yaml", "--preview")
+    assert result.exit_code == 0, result.output
+    assert "2147483647 trials" in result.output
+
+
+def test_file_that_breaks_many_rules_is_one_short_message(here: Path) -> None:
+    write(here / "s.yaml", **{f"key{number}": number for number in range(500)})
+    result = call("--space", "s.yaml", "--preview")
+    assert result.exit_code == 2
+    lines = result.stderr.splitlines()
+    assert len(lines) == 11
+    assert lines[-1] == "and 490 more of such (s.yaml)"
+
+
+def test_message_does_not_steer_the_terminal(here: Path) -> None:
+    result = call("--space", "\x1b[31m" + "x" * 9000, "--preview")
+    assert result.exit_code == 2
+    assert "\x1b" not in result.stderr
+    assert len(result.stderr) < 3000
+
+
 def test_yaml_syntax_error_names_line_and_column(here: Path) -> None:
     (here / "s.yaml").write_text("name: [\n")
     result = call("--space", "s.yaml")
@@ -153,6 +192,7 @@ def test_yaml_syntax_error_names_line_and_column(here: Path) -> None:
 
 def test_existing_run_name_is_refused(here: Path) -> None:
     (here / "runs" / "quickstart").mkdir(parents=True)
+    (here / "runs" / "quickstart" / "notes.txt").touch()
     result = call("--space", "quickstart")
     assert result.exit_code == 2
     assert "runs/quickstart exists: continue it with `--resume runs/quickstart`" in result.output

@@ -227,10 +227,10 @@ def test_lost_process_goes_on_and_reads_the_test_set_once(tmp_path: Path) -> Non
     assert sorted(tuner.tested) == sorted(frame.trial_id)
 
 
-def test_finished_confirmation_is_done_and_reads_no_images(done: FakeTuner) -> None:
+def test_finished_confirmation_is_done_and_reads_no_fresh_images(done: FakeTuner) -> None:
     again = FakeTuner(confirmed_space(), done.recorder.folder, by_seed)
     assert again.searcher.is_done
-    assert again.read == []
+    assert {config.seeds.data for config in again.read} == {0}, "those of the search, by the driver"
 
 
 def test_more_seeds_are_trained_in_addition(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from tests.tune_runs.spaces import make
-from tune_runs.early_stopping import EarlyStopping, Rung, early_stopping
+from tune_runs.early_stopping import EarlyStopping, Rung, early_stopping, expected_passing, places
 from tune_runs.stopping_rules import ScenarioStopping
 
 PLAIN: dict[str, Any] = {"base/loss": {"name": "ce"}, "search": {"optimizer.lr": {"low": 0.01, "high": 0.1}}}
@@ -150,3 +150,11 @@ def test_what_the_median_stops_is_not_modelled() -> None:
 def test_words_tell_of_later_rungs_where_there_are_some() -> None:
     assert stopping_of({}, rule="age_then_epoch").words.endswith("; then at the same epochs, by the metric")
     assert "then" not in stopping_of({}, rule="advantage").words
+
+
+@pytest.mark.parametrize("factor", [2, 3, 7])
+def test_expected_passing_of_many_trials_is_the_sum_over_each(factor: int) -> None:
+    num_trials = 30_000
+    exact = sum(places(n, factor) / n for n in range(1, num_trials + 1))
+    assert expected_passing(num_trials, factor) == pytest.approx(exact, rel=1e-8)
+    assert expected_passing(10**12, factor) == pytest.approx(10**12 / factor, rel=1e-9)

@@ -225,6 +225,24 @@ def test_summary_names_what_was_searched(halfway: FakeTuner) -> None:
         assert word in text(console)
 
 
+def test_lost_process_is_said_and_is_no_failure(tmp_path: Path) -> None:
+    tuner = FakeTuner(one_scenario({"switch_epoch": {"choices": [5]}}), tmp_path / "fake", rising, concurrent=1)
+    console = terminal(120)
+    progress = ProgressCallback(tuner.space, tuner.recorder, console)
+    told = tuner.callback.on_trial_error
+
+    def both(**arguments: Any) -> None:
+        told(**arguments)
+        progress.on_trial_error(**arguments)
+
+    tuner.callback.on_trial_error = both  # type: ignore[method-assign]
+    tuner.run(loses={f"{EXP}-0001": [1]}, fails={f"{EXP}-0002": 0})
+    said = text(console)
+    assert f"note: {EXP}-0001: its process was lost: it goes on in another one" in said
+    assert f"trial {EXP}-0001 failed" not in said
+    assert f"trial {EXP}-0002 failed: Boom" in said
+
+
 def test_confirmation_has_a_column_and_its_epochs_count(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     confirm = {"top": 1, "seeds": 2, "controls": ["ce", "cb-ce-drw"]}
     space = one_scenario(SWITCH_AT_3, num_trials=2, early_stopping=None, confirm=confirm)

@@ -16,11 +16,13 @@ from optuna.trial import TrialState
 from absgd import records
 from absgd.config import RunConfig
 from absgd.errors import UserError
-from tests.tune_runs.fake_tuner import SPACE, FakeTuner, make_space, rising
+from tests.tune_runs.fake_tuner import SPACE, FakeTrainer, FakeTuner, make_space, rising
 from tests.tune_runs.test_search import EXP, epochs, study_trials, trials
 from tune_runs import snapshots
-from tune_runs.request import resume_request
+from tune_runs.request import new_request, resume_request
 from tune_runs.space import SearchSpace
+from tune_runs.study import ScenarioStudy
+from tune_runs.warm_start import warm_start_points
 
 CLOCKS = ["started_at", "wall_s", "run"]
 EPOCH_CLOCKS = ["run", "train_s", "val_s", "images_per_s"]
@@ -69,7 +71,8 @@ def _bytes(content: Any) -> Any:
 
 
 def space_of(**changes: Any) -> SearchSpace:
-    return make_space(scenarios=SPACE["scenarios"][:1], num_trials=6, early_stopping=STOPPING, seed=10, **changes)
+    asked = {"scenarios": SPACE["scenarios"][:1], "num_trials": 6, "early_stopping": STOPPING, "seed": 10}
+    return make_space(**{**asked, **changes})
 
 
 def some_diverge(config: RunConfig, epoch: int) -> float | None:
@@ -115,17 +118,20 @@ def test_search_killed_at_any_write_ends_as_one_never_interrupted(
 ) -> None:
     folder, num_writes = whole
     moment = 1 + part * (num_writes - 1) // 39
+    trained = FakeTrainer.epochs_trained.total()
     with pytest.raises(Killed), killed_at(moment, monkeypatch):
         FakeTuner(space_of(), tmp_path / "whole", some_diverge, concurrent=1).run()
     FakeTuner(space_of(), tmp_path / "whole", some_diverge, concurrent=1).run()
     assert_same(folder, tmp_path / "whole")
+    recorded = trials(folder).epochs_trained.sum()
+    assert FakeTrainer.epochs_trained.total() - trained - recorded in (0, 1), "at most the running epoch is lost"
 
 
 def test_search_killed_again_and_again_ends_as_one_never_interrupted(
     whole: tuple[Path, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, _ = whole
-    deaths = 0
+    deaths, trained = 0, FakeTrainer.epochs_trained.total()
     while True:
         try:
             with killed_at(23, monkeypatch):
@@ -135,6 +141,7 @@ def test_search_killed_again_and_again_ends_as_one_never_interrupted(
             deaths += 1
     assert deaths > 5
     assert_same(folder, tmp_path / "whole")
+    assert FakeTrainer.epochs_trained.total() - trained <= trials(folder).epochs_trained.sum() + deaths
 
 
 CONFIRM = {"top": 2, "seeds": 2, "controls": ["ce", "ce-lr", "cb-ce-drw"]}
@@ -231,6 +238,158 @@ def test_search_that_ends_in_peace_leaves_its_trials_waiting(tmp_path: Path) -> 
     assert TrialState.RUNNING not in states
     FakeTuner(space_of(), folder, some_diverge).run()
     assert {trial.state for trial in study_trials(folder, EXP)} == {TrialState.COMPLETE, TrialState.PRUNED}
+
+
+def test_trial_recorded_but_not_told_is_told_by_a_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error, or a second Ctrl-C, between the two: the trial then waits in the study, though it has ended."""
+    folder = tmp_path / "fake"
+    tuner = FakeTuner(space_of(), folder, some_diverge, concurrent=1)
+    with monkeypatch.context() as patched:
+        patched.setattr(ScenarioStudy, "tell", lambda *_: None)
+        for _ in tuner.results({}):
+            if any(row["phase"] == "search" and row["status"] == "completed" for row in tuner.recorder.trials.values()):
+                break
+    tuner.end_early()
+    before = {trial.number: trial.state for trial in study_trials(folder, EXP)}
+    assert TrialState.WAITING in before.values()
+    done = trials(folder).query("phase == 'search' and status in ('completed', 'pruned', 'diverged')")
+    FakeTuner(space_of(), folder, some_diverge, concurrent=1).run()
+    after = trials(folder)
+    assert len(after) == 7
+    assert after.set_index("trial_id").loc[done.trial_id].wall_s.tolist() == done.wall_s.tolist(), "not trained again"
+    assert all(trial.state.is_finished() for trial in study_trials(folder, EXP))
+
+
+def test_line_that_does_not_fit_on_the_disk_leaves_no_part_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "fake"
+    tuner = FakeTuner(space_of(), folder, some_diverge, concurrent=1)
+    append = JournalFileBackend.append_logs
+
+    def full(backend: Any, logs: Any) -> None:
+        with open(backend._file_path, "ab") as file:
+            file.write(b'{"op_code": 4, "wor')
+        raise OSError(28, "No space left on device")
+
+    for number, _ in enumerate(tuner.results({})):
+        if number == 13:
+            monkeypatch.setattr(JournalFileBackend, "append_logs", full)
+    assert tuner.stop.error is not None
+    monkeypatch.setattr(JournalFileBackend, "append_logs", append)
+    tuner.end_early()
+    FakeTuner(space_of(), folder, some_diverge, concurrent=1).run()
+    assert len(trials(folder)) == 7
+    assert all(trial.state.is_finished() for trial in study_trials(folder, EXP))
+
+
+def test_other_images_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "fake"
+    FakeTuner(space_of(), folder, rising).run(stop_after_results=12)
+    table = pd.read_parquet(folder / "trials.parquet")
+    table["split_hash"] = "of other images"
+    table.to_parquet(folder / "trials.parquet")
+    with pytest.raises(UserError, match=f"the data of scenario `{EXP}` has changed since"):
+        FakeTuner(space_of(), folder, rising)
+
+
+def test_journal_that_lost_whole_lines_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "fake"
+    FakeTuner(space_of(), folder, rising, concurrent=1).run()
+    journal = folder / "scenarios" / EXP / "study.journal"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(lines[: len(lines) // 2]))
+    with pytest.raises(UserError, match="is gone, or a part of it, but its trials are recorded"):
+        FakeTuner(space_of(), folder, rising)
+
+
+def test_run_folder_may_be_moved_and_renamed(whole: tuple[Path, int], tmp_path: Path) -> None:
+    FakeTuner(space_of(), tmp_path / "old", some_diverge, concurrent=1).run(stop_after_results=20)
+    (tmp_path / "old").rename(tmp_path / "whole")
+    FakeTuner(space_of(), tmp_path / "whole", some_diverge, concurrent=1).run()
+    assert_same(whole[0], tmp_path / "whole")
+    assert set(trials(tmp_path / "whole").run) == set(epochs(tmp_path / "whole").run) == {"whole"}
+
+
+def test_damaged_environment_file_changes_nothing(whole: tuple[Path, int], tmp_path: Path) -> None:
+    FakeTuner(space_of(), tmp_path / "whole", some_diverge, concurrent=1).run(stop_after_results=20)
+    (tmp_path / "whole" / "environment.json").write_text("{")
+    FakeTuner(space_of(), tmp_path / "whole", some_diverge, concurrent=1).run()
+    assert_same(whole[0], tmp_path / "whole")
+
+
+def test_damaged_checkpoint_of_a_trial_is_named_and_the_one_before_used(
+    whole: tuple[Path, int], tmp_path: Path
+) -> None:
+    folder = tmp_path / "whole"
+    tuner = FakeTuner(space_of(), folder, some_diverge, concurrent=1)
+    for trial_id in tuner.results({}):
+        left = sorted((folder / "scenarios" / EXP / "checkpoints" / trial_id).glob("*"))
+        if not trial_id.endswith("control") and len(left) > 1:
+            newest = left[-1]
+            break
+    newest.write_bytes(newest.read_bytes()[:-1])
+    trained = FakeTrainer.epochs_trained.total()
+    done = sum(len(rows) for rows in tuner.recorder.epochs.values()) - sum(
+        row["epochs_inherited"] for row in tuner.recorder.trials.values()
+    )
+    resumed = FakeTuner(space_of(), folder, some_diverge, concurrent=1)
+    resumed.run()
+    assert any(str(newest) in note and note.endswith("trained again") for note in resumed.notes)
+    assert_same(whole[0], folder)
+    again = FakeTrainer.epochs_trained.total() - trained
+    assert again == trials(folder).epochs_trained.sum() - done + 1, "the epoch of the damaged one alone"
+
+
+def test_full_disk_costs_no_checkpoint_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tuner = FakeTuner(space_of(early_stopping=None), tmp_path / "fake", rising, concurrent=1)
+    checkpoints = tmp_path / "fake" / "scenarios" / EXP / "checkpoints" / f"{EXP}-0000"
+    write = snapshots.write_atomically
+
+    def full(path: Path, content: Any, **options: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    for trial_id in tuner.results({}):
+        if trial_id.endswith("-0000"):
+            epoch = len(tuner.recorder.epochs[trial_id])
+            if epoch == 7:
+                kept = sorted(checkpoints.iterdir())
+                monkeypatch.setattr(snapshots, "write_atomically", full)
+            if epoch == 9:
+                assert sorted(checkpoints.iterdir()) == kept
+                monkeypatch.setattr(snapshots, "write_atomically", write)
+    assert len([note for note in tuner.notes if "cannot write" in note]) == 1
+
+
+def test_warm_start_points_come_after_the_enqueued_ones_once_each(tmp_path: Path) -> None:
+    FakeTuner(space_of(early_stopping=None), tmp_path / "other", rising, concurrent=1).run()
+    space = space_of(enqueue=[{"lam": 7.0}])
+    found = warm_start_points(space, tmp_path / "other")
+    best = trials(tmp_path / "other").query("phase == 'search'").sort_values("metric_last", ascending=False)
+    assert [point["lam"] for point in found[EXP]] == best.lam.head(5).tolist()
+    twice = [*found[EXP][:2], {"lam": 7.0}]
+    FakeTuner(space, tmp_path / "new", rising, concurrent=1, warm_start=twice).run()
+    tried = trials(tmp_path / "new").query("phase == 'search'").sort_values("number")
+    assert tried.lam.head(3).tolist() == [7.0, *best.lam.head(2)]
+    assert tried.lam.is_unique
+    assert tried.gamma.iloc[1:3].tolist() == best.gamma.head(2).tolist()
+
+
+def test_warm_start_survives_a_kill_before_the_studies_are_made(tmp_path: Path) -> None:
+    points = {EXP: ({"lam": 3.5, "gamma": 0.25},)}
+    (tmp_path / "run").mkdir()
+    new_request(space_of(), tmp_path / "run", warm_start=points).begin()
+    assert resume_request(tmp_path / "run").warm_start == {EXP: [{"lam": 3.5, "gamma": 0.25}]}
+
+
+def test_warm_start_that_has_nothing_to_offer_is_refused(tmp_path: Path) -> None:
+    FakeTuner(space_of(), tmp_path / "other", rising, concurrent=1).run()
+    elsewhere = make_space(scenarios=SPACE["scenarios"][1:])
+    with pytest.raises(UserError, match=rf"has scenarios {EXP} \(--warm-start\)"):
+        warm_start_points(elsewhere, tmp_path / "other")
+    far = space_of(search={**SPACE["search"], "lam": {"low": 100, "high": 200}})
+    with pytest.raises(UserError, match="completed trials that this space can draw"):
+        warm_start_points(far, tmp_path / "other")
 
 
 def test_enqueued_points_survive_a_kill_between_two_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -191,6 +191,16 @@ def test_damaged_journal_is_named_on_resume(ray: None, tmp_path: Path) -> None:
         run_search(resume_request(tmp_path / "run"), Console(file=io.StringIO()))
 
 
+def test_folder_of_a_driver_killed_before_it_wrote_what_is_asked_is_taken(ray: None, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    for name in (".lock", ".space.yaml.abcd1234"):
+        (tmp_path / "run" / name).touch()
+    assert search(small(scenarios=[{}], num_trials=1), tmp_path / "run")[0]
+    assert not (tmp_path / "run" / ".space.yaml.abcd1234").exists()
+    with pytest.raises(UserError, match="exists: continue it with"):
+        new_request(small(), tmp_path / "run")
+
+
 def test_folder_in_use_is_refused(ray: None, finished: tuple[Path, str]) -> None:
     from filelock import FileLock
 

@@ -73,7 +73,7 @@ def test_concurrent_trials(cpu: float, gpu: float, num_cpus: float, num_gpus: fl
         ({"num_trials": 0}, "expected `num_trials` >= 1, got 0", "num_trials"),
         ({"numtrials": 1}, "unknown key `numtrials`; did you mean `num_trials`?", "numtrials"),
         ({"seed": -1}, "expected `seed` >= 0, got -1", "seed"),
-        ({"resources": {"cpu": 0}}, "expected `resources.cpu` > 0.0, got 0", "resources.cpu"),
+        ({"resources": {"cpu": 0}}, "expected `resources.cpu` >= 0.0001, got 0", "resources.cpu"),
         ({"resources": {"gpu": -1}}, "expected `resources.gpu` >= 0.0, got -1", "resources.gpu"),
         (
             {"early_stopping": {"reduction_factor": 1}},

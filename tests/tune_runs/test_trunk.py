@@ -21,7 +21,7 @@ from tune_runs.reports import DIVERGED, EARLIER, NOTES, OVER_BUDGET
 from tune_runs.snapshots import Snapshot, Snapshots
 from tune_runs.trainable import reports
 from tune_runs.trial_run import TrialRun
-from tune_runs.trunk import are_left, trunk_identity, trunk_of
+from tune_runs.trunk import trunk_identity, trunk_of
 
 CONFIG = RunConfig.from_dict(
     {
@@ -208,14 +208,6 @@ def test_fork_that_diverges_at_once_reports_what_came_before(trained: Snapshots,
     (report,) = reported(config, splits, use, "a fork")
     assert [row["epoch"] for row in report[EARLIER]] == [0, 1, 2]
     assert DIVERGED in report
-
-
-def test_snapshots_that_are_left_are_found_by_their_stage_one(trained: Snapshots, tmp_path: Path) -> None:
-    folder, key = trained.folder.parent, CONFIG.stage_one_key()
-    assert are_left(folder, key, (2, 3))
-    assert not are_left(folder, key, (2, 3, 5))
-    assert not are_left(folder, "0" * len(key), (2, 3))
-    assert not are_left(tmp_path / "none", key, (2, 3))
 
 
 def without_keys(report: dict[str, Any]) -> dict[str, Any]:

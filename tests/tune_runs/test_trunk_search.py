@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +177,31 @@ def test_snapshot_that_vanished_before_a_resume_is_made_again(tmp_path: Path) ->
     assert snapshot(folder, 5).exists()
     assert (frame.epochs_inherited == frame.switch_epoch.fillna(0)).all()
     assert are_whole(folder)
+
+
+def test_control_makes_the_snapshot_at_which_it_was_killed_though_its_own_checkpoint_is_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "fake"
+    FakeTuner(make_space(**ONE), folder, rising, concurrent=1).run(stop_after_results=5)
+    damaged = snapshot(folder, 5)
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    tuner = FakeTuner(make_space(**ONE), folder, rising, concurrent=1)
+    tuner.run()
+    frame = trials(folder)
+    assert (frame.epochs_inherited == frame.switch_epoch.fillna(0)).all()
+    assert not any("instead of" in note for note in tuner.notes)
+
+
+def test_trials_wait_for_snapshots_that_are_made_again_not_for_recorded_epochs(tmp_path: Path) -> None:
+    folder = tmp_path / "fake"
+    FakeTuner(make_space(**{**ONE, "num_trials": 4}), folder, rising).run()
+    shutil.rmtree(next(folder.rglob("trunks/*/")).parent)
+    FakeTuner(make_space(**ONE), folder, rising, concurrent=3).run(stop_after_results=3)
+    tuner = FakeTuner(make_space(**ONE), folder, rising, concurrent=3)
+    tuner.run()
+    frame = trials(folder)
+    assert len(frame) == 9
+    assert (frame.epochs_inherited == frame.switch_epoch.fillna(0)).all()
+    assert not any("instead of" in note for note in tuner.notes)
 
 
 @pytest.mark.parametrize("kind", ["damaged", "foreign"])

@@ -1,0 +1,97 @@
+"""Paths that a user gives: `~` resolved, and those refused that no file system can hold or no reader should open.
+
+Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from pathlib import Path
+
+from absgd.errors import UserError, shown
+
+_UNFIT = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""Control characters, which steer a terminal or end a line, and bytes that are no text: no column can hold them."""
+
+
+def path_problem(path: str) -> str | None:
+    """What is wrong with a path, before any file system is asked; None when nothing is."""
+    return f"expected a path without control characters, got {shown(path)}" if _UNFIT.search(path) else None
+
+
+def expanded(path: str | Path, key: str) -> Path:
+    """The path with a leading `~` resolved.
+
+    Args:
+        path: as the user wrote it.
+        key: setting or option to name in the message.
+
+    Raises:
+        UserError: if it begins with `~` and there is no such user, or no home, or if it has control characters.
+    """
+    _check_text(path, key)
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        user = Path(path).parts[0]
+        raise UserError(
+            f"expected a path, got {shown(str(path))}: no home folder of `{user}` is known ({key})"
+        ) from None
+
+
+def checked_folder(path: Path, option: str) -> Path:
+    """`path`, at which a folder is or can be made, as far as its text and what exists can tell.
+
+    Raises:
+        UserError: if none can be there: a name is too long, a part of the path is a file, or it has control characters.
+    """
+    _check_text(path, option)
+    reason = "the folder that it is in does not exist" if path.name == ".." else None
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        reason = error.strerror or str(error)
+    else:
+        return path
+    if reason is not None:
+        raise UserError(f"expected a folder, got {shown(str(path))}: {reason} ({option})")
+    return path
+
+
+def is_endless(path: Path) -> bool:
+    """Whether a reader of `path` may wait, or read, for ever: it is a pipe or a device."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def read_regular(path: Path, max_bytes: int) -> bytes:
+    """The content of a regular file; a device, a pipe or a folder is refused without waiting for it.
+
+    Raises:
+        UserError: if it is none, cannot be read, or is larger than `max_bytes`.
+    """
+    _check_text(path, "a file to read")
+    try:
+        with open(path, "rb", opener=_open_at_once) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise UserError(f"expected a regular file, got a device or a pipe ({path})")
+            content = file.read(max_bytes + 1)  # what the file says of its size may be wrong, as in /proc
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from None
+    if len(content) > max_bytes:
+        raise UserError(f"expected a file of at most {max_bytes:,} bytes, got a larger one ({path})")
+    return content
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open without waiting for the other end of a pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _check_text(path: str | Path, key: str) -> None:
+    problem = path_problem(str(path))
+    if problem is not None:
+        raise UserError(f"{problem} ({key})")

@@ -1,0 +1,162 @@
+"""What stands against a choice: the edge of the space, divergence, few seeds, orders that disagree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import pandas as pd
+
+from analysis.best import best_rows, title_of
+from analysis.compare import trials_of
+from analysis.frames import SCENARIO
+from analysis.numbers import plural, score_text, setting_text, title_of_parameter
+from analysis.space import searched_parameters
+
+if TYPE_CHECKING:
+    from analysis.runs import Runs
+
+Kind = Literal["edge", "diverged", "failed", "unfinished", "seeds", "few_finished", "order", "split"]
+FEWEST_SEEDS = 3
+
+
+class Caution(NamedTuple):
+    """One thing that stands against a choice."""
+
+    kind: Kind
+    text: str
+    """A sentence."""
+
+
+def cautions(runs: Runs) -> pd.DataFrame:
+    """What stands against the choices.
+
+    Returns:
+        One row per caution: `folder`, `scenario`, `kind` (`edge`: the best lies at the edge of the space; `diverged`,
+        `failed`, `unfinished`: trials did; `seeds`: fewer than three, or some of them did not complete;
+        `few_finished`: of the search; `order`: validation and test disagree about the best; `split`: images of a pair
+        differ), `text` (a sentence).
+    """
+    rows = [
+        {"folder": one.trials.folder.iloc[0], "scenario": one.trials.scenario.iloc[0], **caution._asdict()}
+        for one in runs.scenarios()
+        for caution in _of_scenario(one)
+    ]
+    return pd.DataFrame(rows, columns=[*SCENARIO, "kind", "text"])
+
+
+def _of_scenario(runs: Runs) -> Iterator[Caution]:
+    yield from _unlucky_trials(runs)
+    winners = best_rows(runs.configurations, SCENARIO)
+    if winners.empty:
+        return
+    winner = winners.iloc[0]
+    yield from _edges(runs, winner)
+    yield from _seeds(winner)
+    yield from _splits(runs, winner)
+    yield from _order(runs.configurations, winner)
+
+
+def _unlucky_trials(runs: Runs) -> Iterator[Caution]:
+    search = runs.trials[runs.trials.phase == "search"]
+    diverged, failed = (int((search.status == status).sum()) for status in ("diverged", "failed"))
+    unfinished = int(runs.trials.status.isin(("running", "interrupted")).sum())
+    if diverged:
+        yield Caution("diverged", f"{diverged} of {plural(len(search), 'search trial')} diverged{_where(search)}.")
+    if failed:
+        yield Caution("failed", f"{failed} of {plural(len(search), 'search trial')} failed: {_errors(search)}.")
+    if unfinished:
+        yield Caution("unfinished", f"{plural(unfinished, 'trial')} did not end: the search can go on with --resume.")
+    completed, pruned = (int((search.status == status).sum()) for status in ("completed", "pruned"))
+    if pruned and completed < 3:
+        text = f"Early stopping left {plural(completed, 'finished trial')} of {len(search)} to choose from."
+        yield Caution("few_finished", text)
+
+
+def _where(search: pd.DataFrame) -> str:
+    """Where trials diverged, if all of them lie beyond what lasted."""
+    lost, kept = search[search.status == "diverged"], search[search.status.isin(("completed", "pruned"))]
+    for column in ("lam", "ab_alpha", "lr"):
+        if (
+            lost[column].notna().all()
+            and kept[column].notna().any()
+            and lost[column].abs().max() < kept[column].abs().min()
+        ):
+            return (
+                f", all of them with {title_of_parameter(column)} up to {setting_text(float(lost[column].abs().max()))}"
+            )
+    return ""
+
+
+def _errors(search: pd.DataFrame) -> str:
+    errors = search.error[search.status == "failed"].fillna("no reason recorded")
+    return str(errors.value_counts().index[0])
+
+
+def _edges(runs: Runs, winner: pd.Series[Any]) -> Iterator[Caution]:
+    search = runs.trials[runs.trials.phase == "search"]
+    for parameter in searched_parameters(runs.space_of(winner.folder), search):
+        value = winner.get(parameter.column)
+        side = parameter.edge(float(value)) if parameter.is_range and not pd.isna(value) else None
+        if side is not None:
+            bound = parameter.low if side == "low" else parameter.high
+            wider = "lower" if side == "low" else "higher"
+            name = title_of_parameter(parameter.column)
+            yield Caution(
+                "edge",
+                f"The best {name}, {setting_text(value)}, lies at the edge of the space ({side} end {bound:g}): "
+                f"search {wider} values too.",
+            )
+
+
+def _seeds(winner: pd.Series[Any]) -> Iterator[Caution]:
+    if winner.basis != "confirmed":
+        yield Caution("seeds", "Chosen on one seed among many trials: such a score is optimistic, and proves nothing.")
+        return
+    if winner.n < winner.num_seeds:
+        lost = winner.num_seeds - winner.n
+        yield Caution("seeds", f"{winner.configuration} did not complete on {lost} of {winner.num_seeds} fresh seeds.")
+    if winner.n < FEWEST_SEEDS:
+        yield Caution("seeds", f"{plural(int(winner.n), 'fresh seed')}: fewer than {FEWEST_SEEDS} tell little.")
+
+
+def _splits(runs: Runs, winner: pd.Series[Any]) -> Iterator[Caution]:
+    """Runs of one data seed must have had the same images."""
+    own = runs.trials[runs.trials.phase == ("confirm" if winner.basis == "confirmed" else "search")]
+    counts = own.dropna(subset=["split_hash", "seed_data"]).groupby("seed_data").split_hash.nunique()
+    if (counts > 1).any() and winner.basis == "confirmed":
+        yield Caution("split", "Runs with the same data seed had different images: their pairs are not pairs.")
+
+
+def _order(configurations: pd.DataFrame, winner: pd.Series[Any]) -> Iterator[Caution]:
+    """Whether the best on test is the best on validation: among the candidates, else with the controls."""
+    able = configurations[(configurations.basis == "confirmed") & configurations.is_whole]
+    able = able.dropna(subset=["test_mean"])
+    if winner.basis != "confirmed":
+        return
+    sign = -1.0 if str(winner.metric).endswith("loss") else 1.0
+    for frame, among in ((able[~able.is_control], "candidates"), (able, "candidates and controls")):
+        if len(frame) < 2:
+            continue
+        on_test, on_validation = (
+            frame.iloc[int(values.to_numpy().argmax())] for values in (frame.test_mean * sign, frame.rank_mean)
+        )
+        if on_test.configuration != on_validation.configuration:
+            ahead, behind = (
+                f"{title_of(row.configuration)} ({score_text(winner.metric, row.test_mean)} on test)"
+                for row in (on_test, on_validation)
+            )
+            text = f"Validation and test disagree about the best of the {among}: {ahead} is ahead on test of {behind}."
+            yield Caution("order", f"{text} The choice stays with validation.")
+            return
+
+
+def validation_images(runs: Runs, winner: pd.Series[Any]) -> int | None:
+    """How many images the winner's validation scores are of; None where the records do not tell."""
+    own = trials_of(runs, winner)
+    if own.empty:
+        return None
+    first = own.iloc[0]
+    if first.validation != "cut" or pd.isna(first.val_per_class) or not isinstance(first.class_counts, list):
+        return None
+    return int(first.val_per_class) * len(first.class_counts)

@@ -1,0 +1,108 @@
+"""absgd-report: what run folders say, as one page, as tables for a paper, as figures."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from absgd.records import write_atomically
+from absgd.terminal import plain_messages, warn
+from analysis.selection import DEFAULT_RULE
+
+if TYPE_CHECKING:
+    from analysis.runs import Runs
+
+REPORT_FILE = "report.html"
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.command()
+def report(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run folders, or globs such as 'runs/*'.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where to write. Default: report.html in the run folder, or here where there are several; tables go "
+            "to standard output.",
+        ),
+    ] = None,
+    format_: Annotated[
+        Literal["html", "md", "latex", "csv"], typer.Option("--format", help="A page, tables, or raw numbers.")
+    ] = "html",
+    figures: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write every figure as PDF and PNG too (needs kaleido and Chromium)."),
+    ] = None,
+    rule: Annotated[
+        Literal["last", "mean_last_k", "chosen"],
+        typer.Option(help="Selection rule: last epoch, mean of the last k, or the epoch best on validation."),
+    ] = DEFAULT_RULE,
+    last_k: Annotated[int, typer.Option(min=1, help="Epochs of mean_last_k.")] = 3,
+) -> None:
+    """Report what searches found, and how sure it is.
+
+    Reads run folders of absgd-tune and absgd-train, and experiment folders of Ray Tune, by their parquet, YAML and
+    JSON alone. Damaged parts are named and left out.
+
+    Exit status: 0 written; 1 a disk failed; 2 something asked for cannot be done; 130 Ctrl-C.
+
+    Examples:
+
+    absgd-report runs/quickstart
+
+    absgd-report 'runs/*' --out all.html --figures figures
+
+    absgd-report runs/quickstart --format latex --rule mean_last_k --last-k 5
+    """
+    with plain_messages("absgd-report"):
+        from analysis.load import load
+
+        loaded = load(runs, rule=rule, last_k=last_k)
+        for problem in loaded.problems:
+            warn(str(problem))
+        _write(loaded, format_, out)
+        if figures is not None:
+            _write_figures(loaded, figures)
+
+
+def main() -> None:
+    """Entry point of `absgd-report`."""
+    app()
+
+
+def _write(runs: Runs, kind: str, out: Path | None) -> None:
+    if kind == "html":
+        from analysis.report import write_report
+
+        own = runs.folders[0].path if len(runs.folders) == 1 else Path()
+        path = out or own / REPORT_FILE
+        write_report(runs, path)
+        print(f"report: {path}")
+        return
+    from analysis import text_tables
+
+    formats = {"md": text_tables.markdown, "latex": text_tables.latex, "csv": text_tables.comma_separated}
+    text = formats[kind](runs)
+    if out is None:
+        sys.stdout.write(text)
+        return
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(out, text)
+    print(f"tables: {out}")
+
+
+def _write_figures(runs: Runs, folder: Path) -> None:
+    from analysis.figures import drawings, file_stem, write_figures
+
+    comparisons = runs.comparisons
+    named = []
+    for one in runs.scenarios():
+        first = one.trials.iloc[0]
+        own = comparisons[(comparisons.folder == first.folder) & (comparisons.scenario == first.scenario)]
+        words = (Path(first.folder).name, first.scenario)
+        named += [(file_stem(*words, drawing.name), drawing) for drawing in drawings(one, own)]
+    print(f"figures: {len(write_figures(named, folder))} files in {folder}")

@@ -1,0 +1,104 @@
+"""Run folders as frames: `load("runs/*")`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from absgd import records
+from absgd.errors import UserError
+from analysis import ray_folder
+from analysis.folders import PathLike, Problem, RunFolder, describe, expand, kind_of
+from analysis.frames import Complain, read_epochs, read_trials, to_frame
+from analysis.runs import Runs
+from analysis.selection import DEFAULT_RULE, RuleName, SelectionRule
+
+
+def load(
+    paths: PathLike | Iterable[PathLike],
+    *,
+    rule: RuleName = DEFAULT_RULE,
+    last_k: int = 3,
+    names: Mapping[str, str] | None = None,
+    metric: str | None = None,
+) -> Runs:
+    """Load run folders of absgd-tune or absgd-train, or experiment folders of a plain Ray Tune script.
+
+    Reads parquet, YAML and JSON alone: nothing is unpickled, and neither torch nor Ray is imported. What is whole is
+    loaded; what is not stands in `Runs.problems`.
+
+    Args:
+        paths: a run folder, a glob such as ``runs/*``, a folder that holds run folders, or several of them.
+        rule: selection rule: `last`, `mean_last_k` or `chosen` (`analysis.SelectionRule`).
+        last_k: epochs of `mean_last_k`.
+        names: Ray folders only: their name of a parameter or metric -> our column, such as
+            ``{"mean_accuracy": "val_accuracy", "lambda": "lam"}``. Common spellings are known.
+        metric: Ray folders only: our name of the metric that decides; default the first known one that they report.
+
+    Returns:
+        The runs.
+
+    Raises:
+        UserError: if a path does not exist, or nothing in any folder is whole.
+    """
+    selection = SelectionRule(rule, last_k)
+    problems: list[Problem] = []
+    folders, trials, epochs = [], [], []
+    for path in expand(paths):
+        found = _load_one(path, problems, names or {}, metric)
+        if found is not None:
+            folder, own_trials, own_epochs = found
+            folders.append(folder)
+            trials.append(own_trials)
+            epochs.append(own_epochs)
+    if not folders:
+        raise UserError("\n".join(["nothing to load:", *map(str, problems)]))
+    return Runs(_stacked(trials), _stacked(epochs), tuple(folders), tuple(problems), selection)
+
+
+def _load_one(
+    path: Path, problems: list[Problem], names: Mapping[str, str], metric: str | None
+) -> tuple[RunFolder, pd.DataFrame, pd.DataFrame] | None:
+    def complain(text: str) -> None:
+        problems.append(Problem(str(path), text))
+
+    kind = kind_of(path)
+    if kind is None:
+        complain("no run folder: neither trials.parquet nor trials of Ray Tune (params.json, result.json)")
+        return None
+    frames = ray_folder.read(path, names, metric, complain) if kind == "ray" else _read_tables(path, complain)
+    if frames is None:
+        return None
+    trials, epochs = frames
+    if trials.empty:
+        complain("no trial is whole yet")
+        return None
+    trials.insert(0, "folder", str(path))
+    epochs.insert(0, "folder", str(path))
+    unfinished = trials.status.isin(("running", "interrupted")).sum()
+    if unfinished:
+        complain(f"the run is not finished: {unfinished} of {len(trials)} trials are running or interrupted")
+    return describe(path, kind, complain), trials, epochs
+
+
+def _read_tables(path: Path, complain: Complain) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    trials = read_trials(path / records.TRIALS_FILE, complain)
+    return None if trials is None else read_epochs(path / records.EPOCHS_FILE, trials, complain)
+
+
+def _stacked(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    """All rows; extra columns of some (parameters of Ray scripts) are missing in others."""
+    if len(frames) == 1:
+        return frames[0]
+    filled = [frame for frame in frames if not frame.empty] or frames[:1]
+    columns = list(dict.fromkeys(name for frame in frames for name in frame.columns))
+    typed = {name: kind for frame in reversed(frames) for name, kind in frame.dtypes.items()}
+    whole = [frame.reindex(columns=columns).astype({name: typed[name] for name in columns}) for frame in filled]
+    return pd.concat(whole, ignore_index=True)
+
+
+def empty_epochs() -> pd.DataFrame:
+    """The epochs of no trial, without `folder`."""
+    return to_frame(records.as_table(records.EPOCH_SCHEMA, []), records.EPOCH_SCHEMA)

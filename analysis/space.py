@@ -1,0 +1,114 @@
+"""The searched parameters of a space.yaml, and where a value lies in its range."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import pandas as pd
+
+from absgd.records import COLUMN_OF
+
+EDGE = 0.05
+"""Share of a range, on the scale it is drawn on, that counts as its edge."""
+LIMITS = {"gamma": (0.0, 1.0), "ab_alpha": (0.0, 1.0), "class_tau": (0.0, math.inf), "dropout": (0.0, 1.0)}
+"""Column -> where the method itself ends: no wider range could be searched there."""
+
+Side = Literal["low", "high"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Searched:
+    """A searched parameter."""
+
+    column: str
+    """Of a trial row."""
+    low: float | None = None
+    """None for choices."""
+    high: float | None = None
+    log: bool = False
+    by_magnitude: bool = False
+    """Whether low and high bound the magnitude of a value that carries a sign."""
+    whole: bool = False
+
+    @property
+    def is_range(self) -> bool:
+        """Whether it has bounds, not choices."""
+        return self.low is not None and self.high is not None
+
+    def edge(self, value: float) -> Side | None:
+        """The side of the range at whose edge a value lies; None inside, and where the method itself ends.
+
+        >>> Searched("lam", 0.5, 50, log=True).edge(48.0)
+        'high'
+        """
+        if self.low is None or self.high is None or not self.low < self.high:
+            return None
+        size = abs(value) if self.by_magnitude else value
+        if self.whole:
+            return "low" if size <= self.low else "high" if size >= self.high else None
+        place = (self._scaled(size) - self._scaled(self.low)) / (self._scaled(self.high) - self._scaled(self.low))
+        limits = LIMITS.get(self.column, (-math.inf, math.inf))
+        if place <= EDGE and self.low > limits[0]:
+            return "low"
+        return "high" if place >= 1 - EDGE and self.high < limits[1] else None
+
+    def drawn(self, values: pd.Series[Any]) -> dict[str, pd.Series[Any]]:
+        """A column as the search drew it: magnitude and sign apart where they were."""
+        if not self.by_magnitude:
+            return {self.column: values}
+        numbers = values.astype("float64")
+        parts = {f"|{self.column}|": numbers.abs()}
+        if (numbers > 0).any() and (numbers < 0).any():
+            parts[f"sign of {self.column}"] = (numbers > 0).map({True: "+", False: "-"})
+        return parts
+
+    def _scaled(self, value: float) -> float:
+        return math.log(max(value, math.ulp(0.0))) if self.log else value
+
+
+def searched_parameters(space: Mapping[str, Any], trials: pd.DataFrame) -> tuple[Searched, ...]:
+    """What a search varied, in the order of the space.
+
+    Args:
+        space: `RunFolder.space`; where it is empty (a Ray folder, a lost file), the settings that differ between
+            `trials` count, without bounds.
+        trials: search trials of one scenario.
+    """
+    search = space.get("search")
+    if isinstance(search, Mapping) and search:
+        found = [_searched(str(name), entry) for name, entry in search.items() if isinstance(entry, Mapping)]
+        return tuple(one for one in found if one.column in trials.columns)
+    return tuple(Searched(name) for name in _varied(trials))
+
+
+def _searched(name: str, entry: Mapping[str, Any]) -> Searched:
+    column = COLUMN_OF.get(name, COLUMN_OF.get(f"attention.{name}", name))
+    low, high = entry.get("low"), entry.get("high")
+    numbers = all(isinstance(bound, int | float) and not isinstance(bound, bool) for bound in (low, high))
+    if entry.get("choices") is not None or not numbers:
+        return Searched(column)
+    assert low is not None, "both are numbers"
+    assert high is not None, "both are numbers"
+    log, is_negative = bool(entry.get("log")), high < 0
+    if log and is_negative:
+        low, high = -high, -low
+    by_magnitude = bool(entry.get("sign")) or (log and is_negative)
+    return Searched(column, float(low), float(high), log and low > 0, by_magnitude, entry.get("type") == "int")
+
+
+_NOT_SETTINGS = {"seed_data", "seed_train", "device", "threads", "data_root", "data_workers"}
+
+
+def _varied(trials: pd.DataFrame) -> list[str]:
+    """Settings that differ between trials; parameters of Ray scripts that we have no column for are among them."""
+    settings = [*COLUMN_OF.values(), *(name for name in trials.columns if name.startswith("params/"))]
+    names = [name for name in settings if name not in _NOT_SETTINGS and name in trials.columns]
+    return [name for name in names if _differs(trials[name])]
+
+
+def _differs(values: pd.Series[Any]) -> bool:
+    plain = values.map(str) if isinstance(values.dtype, pd.ArrowDtype) else values
+    return len(plain.drop_duplicates()) > 1

@@ -1,0 +1,165 @@
+"""Tables as Markdown, LaTeX and CSV, with everything from a run folder escaped."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from analysis.frames import SCENARIO
+from analysis.tables import Table, overview, scenario_table
+from analysis.verdict import verdicts
+
+if TYPE_CHECKING:
+    from analysis.runs import Runs
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "±": r"$\pm$",
+    "−": r"$-$",
+    "–": "--",
+}
+
+
+def escape_markdown(text: str) -> str:
+    r"""Text that Markdown shows as it is, also inside a table.
+
+    >>> escape_markdown("a|b <i>_c_")
+    'a\\|b \\<i\\>\\_c\\_'
+    """
+    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+
+
+def escape_latex(text: str) -> str:
+    r"""Text that LaTeX sets as it is.
+
+    >>> escape_latex("50 % of a_b \\input{x}")
+    '50 \\% of a\\_b \\textbackslash{}input\\{x\\}'
+    """
+    return "".join(_LATEX.get(letter, letter) for letter in " ".join(text.split()))
+
+
+def markdown_table(table: Table) -> str:
+    """A table with numbers to the right."""
+    lines = [_markdown_line(table.columns), "|" + "|".join(_rule(table, k) for k in range(len(table.columns))) + "|"]
+    lines += [_markdown_line([cell.text for cell in row]) for row in table.rows]
+    return "\n".join(lines)
+
+
+def _markdown_line(texts: tuple[str, ...] | list[str]) -> str:
+    return "| " + " | ".join(map(escape_markdown, texts)) + " |"
+
+
+def _is_numeric(table: Table, column: int) -> bool:
+    return bool(table.rows) and all(isinstance(row[column].value, float) for row in table.rows)
+
+
+def _rule(table: Table, column: int) -> str:
+    return "---:" if _is_numeric(table, column) else "---"
+
+
+def latex_table(table: Table, label: str) -> str:
+    """A table environment for the package booktabs."""
+    places = "".join("r" if _is_numeric(table, k) else "l" for k in range(len(table.columns)))
+    lines = [
+        r"\begin{table}",
+        rf"\caption{{{escape_latex(table.title)}: {escape_latex(table.note)}}}",
+        rf"\label{{tab:{re.sub(r'[^A-Za-z0-9-]+', '-', label)}}}",
+        rf"\begin{{tabular}}{{{places}}}",
+        r"\toprule",
+        _latex_line(table.columns),
+        r"\midrule",
+        *(_latex_line([cell.text for cell in row]) for row in table.rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines)
+
+
+def _latex_line(texts: tuple[str, ...] | list[str]) -> str:
+    return " & ".join(map(escape_latex, texts)) + r" \\"
+
+
+def markdown(runs: Runs) -> str:
+    """The report as Markdown: the overview, then verdict, cautions and table of each scenario."""
+    comparisons, found, cautions = runs.comparisons, verdicts(runs), runs.cautions()
+    table = overview(runs, found, comparisons)
+    parts = [f"# {table.title}", escape_markdown(table.note), markdown_table(table)]
+    for one, verdict in zip(runs.scenarios(), found, strict=True):
+        own = cautions[(cautions.folder == verdict.folder) & (cautions.scenario == verdict.scenario)]
+        parts.append(f"## {escape_markdown(_heading(runs, verdict.folder, verdict.scenario))}")
+        parts.append(f"**{escape_markdown(verdict.sentence)}**")
+        lines = [*verdict.details, *(f"Caution: {text}" for text in own.text)]
+        parts.append("\n".join(f"- {escape_markdown(line)}" for line in lines))
+        parts.append(markdown_table(scenario_table(one, _of(comparisons, verdict.folder, verdict.scenario))))
+    if runs.problems:
+        parts.append("## Not whole")
+        parts.append("\n".join(f"- {escape_markdown(str(problem))}" for problem in runs.problems))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def latex(runs: Runs) -> str:
+    """The overview and one table for each scenario, for a paper with the package booktabs."""
+    comparisons, found = runs.comparisons, verdicts(runs)
+    parts = ["% needs \\usepackage{booktabs}", latex_table(overview(runs, found, comparisons), "overview")]
+    for one, verdict in zip(runs.scenarios(), found, strict=True):
+        table = scenario_table(one, _of(comparisons, verdict.folder, verdict.scenario))
+        parts.append(f"% {escape_latex(verdict.scenario)}: {escape_latex(verdict.sentence)}")
+        parts.append(latex_table(table, f"{verdict.folder}-{verdict.scenario}"))
+    return "\n\n".join(parts) + "\n"
+
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def comma_separated(runs: Runs) -> str:
+    """Raw numbers, one row per scenario: `Runs.best`, then difference, low, high and p_holm for each control.
+
+    Text that a spreadsheet would take for a formula gets an apostrophe in front.
+    """
+    table = runs.best(by=SCENARIO)
+    comparisons = runs.comparisons
+    for control in comparisons.control.unique():
+        own = comparisons[comparisons.control == control].set_index(SCENARIO)
+        columns = own[["difference", "low", "high", "p_holm"]]
+        table = table.join(columns.rename(columns=lambda name, control=control: f"{control}_{name}"), on=SCENARIO)
+    outcomes = pd.DataFrame(
+        [{"folder": v.folder, "scenario": v.scenario, "verdict": v.outcome} for v in verdicts(runs)]
+    )
+    table = table.merge(outcomes, on=SCENARIO)
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(map(_no_formula, table.columns))
+    for row in table.itertuples(index=False, name=None):
+        writer.writerow(["" if pd.isna(value) else _no_formula(value) for value in row])
+    return buffer.getvalue()
+
+
+def _no_formula(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def _of(frame: pd.DataFrame, folder: str, scenario: str) -> pd.DataFrame:
+    return frame[(frame.folder == folder) & (frame.scenario == scenario)]
+
+
+def _heading(runs: Runs, folder: str, scenario: str) -> str:
+    return scenario if len(set(runs.trials.folder)) == 1 else f"{scenario} ({folder})"

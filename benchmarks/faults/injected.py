@@ -1,0 +1,62 @@
+"""Faults from inside: programs that stand in for `absgd-tune`, and trainables that stand in for its own.
+
+Trials run them by name, in processes that Ray starts, so they are functions of this module.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import Any
+from unittest import mock
+
+import torch
+
+from tune_runs.trainable import train_trial
+
+IMPOSSIBLE_BYTES = 2**60
+OUT_OF_MEMORY = ("-0002", "-0005")
+"""Ends of the ids of trials that ask for too much."""
+AN_HOUR_S = 3600.0
+
+
+def some_run_out_of_memory(trial: dict[str, Any], shelf: Any) -> None:
+    """Two trials ask for more memory than there is, really; the others train."""
+    if trial["trial_id"].endswith(OUT_OF_MEMORY):
+        torch.empty(IMPOSSIBLE_BYTES, dtype=torch.uint8)
+    train_trial(trial, shelf)
+
+
+def always_fails(trial: dict[str, Any], shelf: Any) -> None:
+    """As code does that has a mistake in it."""
+    del trial, shelf
+    raise KeyError("a mistake in the model")
+
+
+def run_with(trainable: str) -> None:
+    """`absgd-tune`, its trials run by a function of this module."""
+    from tune_runs.ray_session import set_environment
+
+    set_environment(is_local=True)  # before the driver imports Ray
+    from tune_runs import driver
+    from tune_runs.cli import main
+
+    with mock.patch.object(driver, "train_trial", globals()[trainable]):
+        _named(main)
+
+
+def run_with_clock_set_back(after_s: float) -> None:
+    """`absgd-tune`, the time of day set back by an hour after some seconds, and by another one as long after that."""
+    from tune_runs.cli import main
+
+    real, back = time.time, [0.0]
+    time.time = lambda: real() - back[0]
+    for times in (1, 2):
+        threading.Timer(times * after_s, lambda: back.__setitem__(0, back[0] + AN_HOUR_S)).start()
+    _named(main)
+
+
+def _named(main: Any) -> None:
+    sys.argv[0] = "absgd-tune"
+    main()

@@ -1,0 +1,228 @@
+"""A Ray cluster of several nodes on this machine, which listens on loopback only, steered by lines on stdin.
+
+`LoopbackCluster` starts it in a process of its own, since the test session has a Ray of its own, and ends all of its
+processes with the block. Run as a script it takes the commands of `_COMMANDS`, and answers each with a line of JSON.
+Without commands it ends when stdin is closed or after LIFE_S, whichever is first.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+LIFE_S = 900
+MAX_NODES = 6
+HEALTH_CHECKS = {
+    "health_check_initial_delay_ms": 1000,
+    "health_check_period_ms": 1000,
+    "health_check_timeout_ms": 2000,
+    "health_check_failure_threshold": 3,
+}
+"""A node that hangs is noticed after about 9 s instead of 65 s."""
+PR_SET_CHILD_SUBREAPER = 36
+
+
+class Nodes:
+    """The cluster itself, in the process that starts it: node 0 is the head."""
+
+    def __init__(self) -> None:
+        from ray.cluster_utils import Cluster
+
+        self._cluster = Cluster()
+        self._nodes: list[Any] = []
+
+    def add(self) -> dict[str, Any]:
+        """One more node with one CPU; the first is the head."""
+        assert len(self._nodes) < MAX_NODES
+        first = {"include_dashboard": False, "_system_config": HEALTH_CHECKS} if not self._nodes else {}
+        node = self._cluster.add_node(num_cpus=1, node_ip_address="127.0.0.1", object_store_memory=80 << 20, **first)
+        self._nodes.append(node)
+        return {"address": self._cluster.address, "node_id": node.node_id}
+
+    def signal_node(self, index: int, number: signal.Signals) -> dict[str, Any]:
+        """Kill or stop a node's raylet and its workers; of the head, its GCS too."""
+        raylet = self._process(index, "raylet")
+        workers = raylet.children(recursive=True)
+        return self._send([raylet, *workers, *([self._process(0, "gcs_server")] if index == 0 else [])], number)
+
+    def signal_process(self, index: int, name: str, number: signal.Signals) -> dict[str, Any]:
+        """Kill or stop one process of a node."""
+        return self._send([self._process(index, name)], number)
+
+    def training(self) -> dict[str, Any]:
+        """How many processes train on each node."""
+        return {"training": [sum(map(_trains, self._children(index))) for index in range(len(self._nodes))]}
+
+    def _children(self, index: int) -> list[psutil.Process]:
+        try:
+            return self._process(index, "raylet").children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
+
+    def _process(self, index: int, name: str) -> psutil.Process:
+        return psutil.Process(self._nodes[index].all_processes[f"{name}"][0].process.pid)
+
+    def _send(self, processes: list[psutil.Process], number: signal.Signals) -> dict[str, Any]:
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+        return {"signalled": len(processes)}
+
+
+def _trains(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return "ray::ImplicitFunc.train" in " ".join(process.cmdline())
+    return False
+
+
+_COMMANDS: dict[str, Callable[..., dict[str, Any]]] = {
+    "add node": Nodes.add,
+    "kill node": lambda nodes, index: nodes.signal_node(index, signal.SIGKILL),
+    "hang node": lambda nodes, index: nodes.signal_node(index, signal.SIGSTOP),
+    "kill gcs": lambda nodes: nodes.signal_process(0, "gcs_server", signal.SIGKILL),
+    "hang gcs": lambda nodes: nodes.signal_process(0, "gcs_server", signal.SIGSTOP),
+    "kill raylet": lambda nodes, index: nodes.signal_process(index, "raylet", signal.SIGKILL),
+    "hang raylet": lambda nodes, index: nodes.signal_process(index, "raylet", signal.SIGSTOP),
+    "training": Nodes.training,
+}
+
+
+def serve() -> None:
+    """Answer the commands on stdin until it is closed, then end every process that was started for the cluster."""
+    # A worker whose raylet was killed becomes a child of this process, so that it is found, and ended, too.
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+    signal.signal(signal.SIGALRM, lambda *_: sys.exit(1))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    signal.alarm(LIFE_S)
+    try:
+        nodes = Nodes()
+        for line in sys.stdin:
+            *words, last = line.split()
+            arguments = [int(last)] if last.isdigit() else []
+            name = " ".join(words if arguments else [*words, last])
+            print(json.dumps(_COMMANDS[name](nodes, *arguments)), flush=True)
+    finally:
+        signal.alarm(0)
+        _end_children()
+        os._exit(0)  # Ray's own exit handlers would wait for the processes that are gone
+
+
+def _end_children() -> None:
+    for _ in range(20):
+        children = psutil.Process().children(recursive=True)
+        if not children:
+            return
+        for child in children:
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+        psutil.wait_procs(children, timeout=1)
+
+
+class LoopbackCluster:
+    """The cluster as a test sees it."""
+
+    def __init__(self, process: subprocess.Popen[str], environment: dict[str, str]) -> None:
+        self._process = process
+        self.environment = environment
+        """What a command that joins the cluster needs in its environment."""
+        self.address = ""
+        self.num_nodes = 0
+        """Nodes that were ever added, lost ones among them."""
+
+    @property
+    def pid(self) -> int:
+        """Of the process whose descendants are all of the cluster."""
+        return self._process.pid
+
+    def tell(self, command: str) -> dict[str, Any]:
+        """One of `_COMMANDS`, with the index of a node where it takes one."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(command + "\n")
+        self._process.stdin.flush()
+        answer: dict[str, Any] = json.loads(self._process.stdout.readline() or "{}")
+        assert answer, f"the cluster's process ended: {command}"
+        return answer
+
+    def add_node(self) -> None:
+        """One more node; returns once the head knows it."""
+        self.address = self.tell("add node")["address"]
+        self.num_nodes += 1
+
+    def training(self) -> list[int]:
+        """How many trials train on each node."""
+        counts: list[int] = self.tell("training")["training"]
+        return counts
+
+
+def listening_addresses(*processes: psutil.Process) -> set[str]:
+    """Where some processes and their descendants listen, from the kernel's table."""
+    found = set()
+    for process in (*processes, *(child for one in processes for child in one.children(recursive=True))):
+        with suppress(psutil.NoSuchProcess):
+            found |= {one.laddr.ip for one in process.net_connections("inet") if one.status == psutil.CONN_LISTEN}
+    return found
+
+
+@contextmanager
+def loopback_cluster(num_nodes: int, **variables: str) -> Iterator[LoopbackCluster]:
+    """A cluster with token authentication, ended with the block, whatever happens in it.
+
+    Args:
+        num_nodes: nodes at first, the head among them.
+        variables: more for the environment of what joins it.
+    """
+    # Short: the path of a socket has at most 107 characters.
+    folder = Path(tempfile.mkdtemp(prefix="ray-"))
+    token = folder / "token"
+    token.write_text(secrets.token_hex(16))
+    environment = os.environ | {
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(token),
+        "RAY_TMPDIR": str(folder),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "CUDA_VISIBLE_DEVICES": "",
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        **variables,
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.faults.loopback_cluster"],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=(folder / "stderr.txt").open("w"),
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        cluster = LoopbackCluster(process, environment)
+        for _ in range(num_nodes):
+            cluster.add_node()
+        yield cluster
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    serve()

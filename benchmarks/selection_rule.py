@@ -1,0 +1,160 @@
+"""Which selection rule best foretells a configuration's mean over fresh seeds?
+
+    python -m benchmarks.selection_rule [--curves FILE] [--draws 200] [--json FILE]
+
+Curves are those of `benchmarks.train_curves`: 48 configurations, complete, for each scenario and seed. Each rule reads
+a score off each validation curve of one seed (`analysis.selection`, the code that decides in a report). The truth is
+the configuration's mean over the *other* seeds, which have other images and another order: at the last epoch, where a
+confirmed run reads the test set, and beside it over the last five epochs, which does not favour the rule `last`.
+Per scenario and seed:
+
+- rank: Spearman's correlation of score and truth over all configurations, 0 where all score the same;
+- error: root mean square of score minus truth, in points;
+- bias: mean of score minus truth, in points; above zero: optimistic;
+- regret: of 16 configurations, drawn at random, the best truth minus the truth of the one with the best score, in
+  points: mean over the draws, which are the same for every rule;
+- optimism: the best score of the 16 minus its truth, in points.
+
+Printed are means over scenarios, ± the standard deviation over seeds; `rank beside last` and `regret beside last` are
+paired by seed with 95 % intervals (Student's t).
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import statistics
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+from scipy.stats import spearmanr
+
+from absgd import records
+from analysis.compare import paired
+from analysis.frames import to_frame
+from analysis.selection import SelectionRule, with_scores
+from benchmarks.command_line import at_least, command_parser, environment
+from benchmarks.curves import CONTROL, RESULTS
+
+METRIC = records.DEFAULT_METRIC
+SAMPLE = 16
+RULES = (
+    SelectionRule("last"),
+    *(SelectionRule("mean_last_k", k) for k in (2, 3, 5, 10)),
+    SelectionRule("chosen"),
+)
+Truth = Literal["last epoch", "mean of the last 5 epochs"]
+TRUTHS: dict[Truth, SelectionRule] = {
+    "last epoch": SelectionRule("last"),
+    "mean of the last 5 epochs": SelectionRule("mean_last_k", 5),
+}
+MEASURES = ("rank", "error", "bias", "regret", "optimism")
+
+
+def scores(curves: pd.DataFrame, rule: SelectionRule) -> pd.Series[float]:
+    """Score of every complete curve, by scenario, seed and number."""
+    keys = ["scenario", "seed", "number"]
+    whole = curves.groupby("scenario").epoch.transform("max") + 1
+    own = curves.assign(length=curves.groupby(keys).epoch.transform("size"), trial_id="")
+    own = own[(own.length == whole) & (own.number != CONTROL)].sort_values([*keys, "epoch"])
+    own["trial_id"] = own.seed.astype(str) + "/" + own.number.astype(str)
+    names = [name for name in records.EPOCH_SCHEMA.names if name in own.columns]
+    epochs = to_frame(records.as_table(records.EPOCH_SCHEMA, _rows(own[names])), records.EPOCH_SCHEMA)
+    epochs.insert(0, "folder", epochs.scenario)
+    rows = [
+        {"scenario": key[0], "trial_id": f"{key[1]}/{key[2]}", "status": "completed", "phase": "search",
+         **records.summary_columns([{**row, "inherited": False} for row in _rows(curve)], METRIC)}
+        for key, curve in own.groupby(keys)
+    ]  # fmt: skip
+    trials = to_frame(records.as_table(records.TRIAL_SCHEMA, rows))
+    trials.insert(0, "folder", trials.scenario)
+    index = pd.MultiIndex.from_tuples([key for key, _ in own.groupby(keys)], names=keys)
+    return pd.Series(with_scores(trials, epochs, rule).score.to_numpy(), index=index)
+
+
+def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+
+def measured(curves: pd.DataFrame, draws: int) -> Iterator[dict[str, Any]]:
+    """Every rule against every truth, for each scenario and seed."""
+    truths = {name: scores(curves, rule) for name, rule in TRUTHS.items()}
+    by_rule = {rule.title: scores(curves, rule) for rule in RULES}
+    cells = curves[["scenario", "seed"]].drop_duplicates().itertuples(index=False, name=None)
+    for scenario, seed in cells:
+        for truth_name, truth in truths.items():
+            elsewhere = truth.xs(scenario, level="scenario").drop(seed, level="seed").groupby("number").mean()
+            for rule, score in by_rule.items():
+                own = score.xs((scenario, seed), level=("scenario", "seed"))
+                found = outcome(own, elsewhere, random.Random(f"{scenario} {seed}"), draws)
+                yield {"scenario": scenario, "seed": seed, "truth": truth_name, "rule": rule, **found}
+
+
+def outcome(score: pd.Series[float], truth: pd.Series[float], source: random.Random, draws: int) -> dict[str, float]:
+    """How well scores of one seed foretell means over the others."""
+    both = pd.DataFrame({"score": score, "truth": truth}).dropna()
+    gap = (both.score - both.truth).tolist()
+    regrets, optimism = [], []
+    numbers = both.index.tolist()
+    for _ in range(draws):
+        tried = both.loc[source.sample(numbers, min(SAMPLE, len(numbers)))]
+        kept = tried.iloc[int(tried.score.to_numpy().argmax())]
+        regrets.append(float(tried.truth.max() - kept.truth))
+        optimism.append(float(kept.score - kept.truth))
+    return {
+        "rank": 0.0 if len(set(both.score)) == 1 else float(spearmanr(both.score, both.truth).statistic),
+        "error": 100 * statistics.fmean(value**2 for value in gap) ** 0.5,
+        "bias": 100 * statistics.fmean(gap),
+        "regret": 100 * statistics.fmean(regrets),
+        "optimism": 100 * statistics.fmean(optimism),
+    }
+
+
+def table(rows: pd.DataFrame, truth: Truth) -> str:
+    """Markdown of one truth: means over scenarios, ± over seeds, and pairs beside the rule `last`."""
+    own = rows[rows.truth == truth]
+    by_seed = own.groupby(["rule", "seed"])[list(MEASURES)].mean()
+    heads = ["rule", *MEASURES, "rank beside last", "regret beside last"]
+    lines = ["| " + " | ".join(heads) + " |", "|---|" + "---:|" * (len(heads) - 1)]
+    for rule in RULES:
+        values = by_seed.loc[rule.title]
+        cells = [_spread(values[name].tolist(), name) for name in MEASURES]
+        cells += [_beside_last(by_seed, rule.title, name) for name in ("rank", "regret")]
+        lines.append(f"| {rule.title} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _spread(values: list[float], name: str) -> str:
+    digits = 3 if name == "rank" else 2
+    sign = "+" if name in ("bias", "optimism") else ""
+    return f"{statistics.fmean(values):{sign}.{digits}f} ± {statistics.stdev(values):.{digits}f}"
+
+
+def _beside_last(by_seed: pd.DataFrame, rule: str, name: str) -> str:
+    if rule == RULES[0].title:
+        return ""
+    found = paired((by_seed.loc[rule][name] - by_seed.loc[RULES[0].title][name]).tolist())
+    digits = 3 if name == "rank" else 2
+    return f"{found.difference:+.{digits}f} ({found.low:+.{digits}f} to {found.high:+.{digits}f})"
+
+
+def main() -> None:
+    """Measure, print, keep."""
+    parser = command_parser("benchmarks.selection_rule", __doc__)
+    parser.add_argument("--curves", type=Path, default=RESULTS / "early_stopping" / "curves.parquet")
+    parser.add_argument("--draws", type=at_least(1), default=200)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    curves = pd.read_parquet(options.curves)
+    rows = pd.DataFrame(measured(curves, options.draws))
+    for truth in TRUTHS:
+        print(f"\ntruth: {truth}, mean over the other seeds\n\n{table(rows, truth)}")
+    if options.json:
+        kept: Mapping[str, Any] = {**environment(parser.prog), "rows": rows.round(6).to_dict("records")}
+        options.json.write_text(json.dumps(kept, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,212 @@
+"""Small run folders made with absgd.records: whole ones, with and without confirmation."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import random
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from absgd import records
+from absgd.config import RunConfig
+
+EPOCHS = 10
+SIZES = [120, 60, 20, 8]
+"""Training images of each class."""
+METRIC = "val_balanced_accuracy"
+SEARCH = {
+    "lam": {"type": "float", "low": 0.5, "high": 50.0, "log": True},
+    "gamma": {"type": "float", "low": 0.1, "high": 1.0},
+    "ab_alpha": {"type": "float", "low": 0.1, "high": 1.0},
+    "switch_epoch": {"type": "int", "low": 4, "high": 7},
+}
+
+
+def config(**values: Any) -> RunConfig:
+    """A run of the fixture with dotted settings (`attention__lam=5` for attention.lam)."""
+    base = RunConfig.from_dict(
+        {
+            "data": {"name": "digits", "val_per_class": 30},
+            "imbalance": {"type": "exp", "ratio": 0.05},
+            "model": {"name": "resnet8"},
+            "loss": {"name": "abce"},
+            "attention": {"lam": 5.0, "gamma": 0.7, "ab_alpha": 0.5, "switch_epoch": 5},
+            "optimizer": {"lr": 0.05},
+            "epochs": EPOCHS,
+            "device": {"type": "cpu", "threads": 1},
+        }
+    )
+    return base.with_values({name.replace("__", "."): value for name, value in values.items()})
+
+
+@dataclasses.dataclass
+class Folder:
+    """A run folder in the making."""
+
+    path: Path
+    scenario: str = "digits-exp-0.05"
+    trials: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    epochs: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+
+    def add(
+        self,
+        trial_id: str,
+        run: RunConfig,
+        end: float,
+        *,
+        phase: records.Phase = "search",
+        status: records.Status = "completed",
+        num_epochs: int = EPOCHS,
+        inherited: int = 0,
+        test: float | None = None,
+        test_chosen: float | None = None,
+        curve: Sequence[float] | None = None,
+        metric: str = METRIC,
+        **columns: Any,
+    ) -> dict[str, Any]:
+        """A trial whose metric rises to `end`, or follows `curve`."""
+        values = list(curve) if curve is not None else [end * (1 - 0.5 ** (k + 1)) for k in range(num_epochs)]
+        if curve is None and values:
+            values[-1] = end
+        rows = [self._epoch(trial_id, run, k, value, k < inherited, metric) for k, value in enumerate(values)]
+        row = {
+            "run": self.path.name,
+            "scenario": self.scenario,
+            "trial_id": trial_id,
+            "number": len(self.trials) if phase == "search" else None,
+            "phase": phase,
+            "status": status,
+            **records.config_columns(run),
+            **records.summary_columns(rows, metric),
+            "wall_s": 1.5,
+            "started_at": datetime(2026, 1, 2, tzinfo=UTC),
+            "class_counts": SIZES,
+            "split_hash": f"split-{run.seeds.data}",
+            "stage_one_key": f"stage-{run.optimizer.lr}-{run.seeds.train}",
+            **(_test_columns(test, test_chosen) if test is not None else {}),
+            **columns,
+        }
+        self.trials.append(row)
+        self.epochs += rows
+        return row
+
+    def write(self, space: Mapping[str, Any] | None = None) -> Path:
+        """All files of the folder."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        trials = records.as_table(records.TRIAL_SCHEMA, self.trials)
+        records.write_table(self.path / records.TRIALS_FILE, trials)
+        epochs = records.as_table(records.EPOCH_SCHEMA, self.epochs)
+        records.write_table(self.path / records.EPOCHS_FILE, epochs)
+        about = {"name": self.path.name, "search": SEARCH, "num_trials": 16, "metric": METRIC, **(space or {})}
+        (self.path / records.SPACE_FILE).write_text(yaml.safe_dump(about))
+        session = {"command": "absgd-tune --space s.yaml", "python": "3.11", "packages": {"torch": "2.14", "x": None}}
+        (self.path / records.ENVIRONMENT_FILE).write_text(json.dumps({"sessions": [session]}))
+        return self.path
+
+    def _epoch(self, trial_id: str, run: RunConfig, epoch: int, value: float, inherited: bool, metric: str) -> Any:
+        in_stage_two = run.attention is not None and epoch >= run.attention.switch_epoch
+        recall = [min(1.0, value * factor) for factor in (1.1, 1.05, 1.0, 0.85)]
+        loss = 2.0 - value
+        return {
+            "run": self.path.name,
+            "scenario": self.scenario,
+            "trial_id": trial_id,
+            "epoch": epoch,
+            "stage": 2 if in_stage_two else 1,
+            "inherited": inherited,
+            "lr": 0.05,
+            "train_loss": loss,
+            **dict.fromkeys(records.METRICS, value),
+            "val_loss": value if metric == "val_loss" else loss,
+            "val_recall": recall,
+            "log_u": -0.1 if in_stage_two else None,
+            "mean_weight": [0.8, 1.0, 1.2, 1.5] if in_stage_two else [1.0] * 4,
+            "mean_weight_clean": 0.9 if in_stage_two else 1.0,
+            "mean_weight_changed": (0.4 if in_stage_two else 1.0) if run.noise.type != "none" else None,
+            "train_s": 0.1,
+            "val_s": 0.02,
+            "images_per_s": 2000.0,
+        }
+
+
+def _test_columns(test: float, chosen: float | None) -> dict[str, Any]:
+    second = test + 0.001 if chosen is None else chosen
+    return {
+        "test_loss": 1 - test,
+        "test_accuracy": test,
+        "test_balanced_accuracy": test,
+        "test_recall": [min(1.0, test * factor) for factor in (1.1, 1.05, 1.0, 0.85)],
+        "test_chosen_loss": 1 - second,
+        "test_chosen_accuracy": second,
+        "test_chosen_balanced_accuracy": second,
+    }
+
+
+def search_rows(folder: Folder, num_trials: int = 16, seed: int = 0) -> None:
+    """A control and a search: one in four finished, one diverged, the others pruned."""
+    source = random.Random(seed)
+    plain = config(**{"loss__name": "ce"}).stage_one()
+    folder.add(f"{folder.scenario}-control", plain, 0.80, phase="control")
+    for number in range(num_trials):
+        switch = source.randint(4, 7)
+        lam = math.exp(source.uniform(math.log(0.5), math.log(50)))
+        run = config(
+            attention__lam=lam,
+            attention__gamma=source.uniform(0.1, 1.0),
+            attention__ab_alpha=source.uniform(0.1, 1.0),
+            attention__switch_epoch=switch,
+        )
+        end = 0.85 - 0.02 * abs(math.log(lam / 5))
+        status: records.Status = "completed" if number % 4 == 0 else "diverged" if number == 5 else "pruned"
+        done = EPOCHS if status == "completed" else switch + 2
+        trial_id = f"{folder.scenario}-{number:04d}"
+        value = end if status == "completed" else end - 0.1
+        folder.add(trial_id, run, value, status=status, num_epochs=done, inherited=switch)
+
+
+GAINS = (0.020, 0.028, 0.024, 0.031, 0.022)
+"""Of `best-1` over `ce` on test, by fresh seed."""
+GAINS_LR = (0.004, -0.006, 0.002, -0.003, 0.005)
+"""The same over `ce-lr`."""
+
+
+def confirm_rows(folder: Folder, gains: Sequence[float] = GAINS, gains_lr: Sequence[float] = GAINS_LR) -> None:
+    """Two candidates and four controls on as many fresh seeds as there are gains."""
+    for k, (gain, gain_lr) in enumerate(zip(gains, gains_lr, strict=True)):
+        seeds = {"seeds__data": 1000 + k, "seeds__train": 2000 + k}
+        base = 0.80 + 0.006 * math.sin(3 * k)
+        best = base + gain
+        second = config(attention__lam=9.0, **seeds)
+        plain = config(loss__name="ce", **seeds).stage_one()
+        rows = {
+            "best-1": (config(**seeds), best + 0.01, best),
+            "best-2": (second, best, best - 0.004),
+            "ce": (plain, base, base),
+            "ce-lr": (plain.with_values({"optimizer.lr": 0.1}), best - gain_lr, best - gain_lr),
+            "focal": (config(loss__name="focal", **seeds).stage_one(), base - 0.01, base - 0.01),
+            "balanced-softmax": (plain, base + 0.002, base + 0.003),
+        }
+        for name, (run, validation, test) in rows.items():
+            trial_id = f"{folder.scenario}-{name}-{k}"
+            folder.add(trial_id, run, validation, phase="confirm", candidate=name, test=test)
+
+
+def searched(path: Path, scenario: str = "digits-exp-0.05", seed: int = 0) -> Path:
+    """A run folder with a search and its control."""
+    folder = Folder(path, scenario)
+    search_rows(folder, seed=seed)
+    return folder.write()
+
+
+def confirmed(path: Path, scenario: str = "digits-exp-0.05") -> Path:
+    """A run folder with search, control and confirmation."""
+    folder = Folder(path, scenario)
+    search_rows(folder)
+    confirm_rows(folder)
+    return folder.write()

@@ -1,0 +1,129 @@
+"""The best is chosen on validation, among finished configurations, by the named rule."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+
+import pytest
+
+from absgd.errors import UserError
+from analysis import Runs, SelectionRule, load
+from tests.analysis import run_folders
+from tests.analysis.run_folders import config
+
+
+def confirmed_values(runs: Runs, candidate: str, column: str) -> list[float]:
+    values: list[float] = runs.trials[runs.trials.candidate == candidate][column].tolist()
+    return values
+
+
+def test_mean_and_spread_over_fresh_seeds(full: Runs) -> None:
+    row = full.best().iloc[0]
+    validation, test = (confirmed_values(full, "best-1", name) for name in ("metric_last", "test_balanced_accuracy"))
+    assert (row.configuration, row.basis, row.n) == ("best-1", "confirmed", 5)
+    assert (row.val_mean, row.val_std) == pytest.approx((statistics.fmean(validation), statistics.stdev(validation)))
+    assert (row.test_mean, row.test_std) == pytest.approx((statistics.fmean(test), statistics.stdev(test)))
+    assert (row.num_completed, row.num_pruned, row.num_diverged) == (4, 11, 1)
+    assert (row["rule"], row.test_at) == ("last epoch", "last epoch")
+
+
+def test_a_better_test_score_chooses_nothing(tmp_path: Path) -> None:
+    folder = run_folders.Folder(tmp_path / "r")
+    for k in range(3):
+        seeds = {"seeds__data": k, "seeds__train": k}
+        folder.add(f"a{k}", config(**seeds), 0.8, phase="confirm", candidate="best-1", test=0.5)
+        folder.add(f"b{k}", config(**seeds), 0.7, phase="confirm", candidate="best-2", test=0.9)
+    runs = load(folder.write())
+    assert runs.best().configuration.tolist() == ["best-1"]
+    order = runs.cautions().set_index("kind").text["order"]
+    assert order.startswith("Validation and test disagree about the best of the candidates: best-2 (90.00 % on test)")
+
+
+def test_a_control_is_never_the_best(full: Runs) -> None:
+    assert not full.best(by=["scenario", "phase"]).configuration.isin(["ce", "ce-lr", "focal"]).any()
+
+
+def test_pruned_trials_do_not_rank(tmp_path: Path) -> None:
+    folder = run_folders.Folder(tmp_path / "r")
+    folder.add("pruned", config(), 0.99, status="pruned", num_epochs=4)
+    folder.add("diverged", config(), 0.98, status="diverged", num_epochs=4)
+    folder.add("finished", config(), 0.60)
+    runs = load(folder.write())
+    assert runs.best().trial_id.tolist() == ["finished"]
+    assert runs.scored.set_index("trial_id").score.dropna().to_dict() == {"finished": 0.60}
+
+
+def test_ties_go_to_the_lower_loss_as_in_a_search(tmp_path: Path) -> None:
+    folder = run_folders.Folder(tmp_path / "r")
+    folder.add("a", config(), 0.8)
+    folder.add("b", config(), 0.8)
+    folder.epochs[-1]["val_loss"] = 0.1
+    assert load(folder.write()).best().trial_id.tolist() == ["b"]
+
+
+def test_a_candidate_that_lost_a_seed_comes_after_whole_ones(tmp_path: Path) -> None:
+    folder = run_folders.Folder(tmp_path / "r")
+    for k in range(3):
+        seeds = {"seeds__data": k, "seeds__train": k}
+        status = "diverged" if k == 2 else "completed"
+        folder.add(f"a{k}", config(**seeds), 0.9, phase="confirm", candidate="best-1", status=status, test=0.9)
+        folder.add(f"b{k}", config(**seeds), 0.7, phase="confirm", candidate="best-2", test=0.9)
+    runs = load(folder.write())
+    assert runs.best().configuration.tolist() == ["best-2"]
+    only = Runs(runs.trials[runs.trials.candidate == "best-1"], runs.epochs, runs.folders)
+    assert only.best().n.tolist() == [2]
+    assert "best-1 did not complete on 1 of 3 fresh seeds." in only.cautions().text.tolist()
+
+
+def test_confirmed_ones_win_over_luckier_trials(full: Runs) -> None:
+    lucky = full.trials.assign(metric_last=full.trials.metric_last.where(full.trials.phase != "search", 0.99))
+    assert Runs(lucky, full.epochs).best().configuration.tolist() == ["best-1"]
+
+
+def test_groups_by_what_is_asked(tmp_path: Path, full_folder: Path, search_folder: Path) -> None:
+    runs = load([full_folder, search_folder])
+    assert runs.best(by=["dataset", "imbalance_type", "imbalance_ratio"]).run.tolist() == ["full"]
+    assert runs.best(by=["run"]).run.tolist() == ["full", "searched"]
+    with pytest.raises(UserError, match="no column `imbalance`"):
+        runs.best(by=["imbalance"])
+
+
+CURVE = [0.1, 0.2, 0.3, 0.9, 0.4, 0.5, 0.5, 0.6, 0.8, 0.7]
+
+
+@pytest.mark.parametrize(
+    ("rule", "k", "score", "title"),
+    [
+        ("last", 3, 0.7, "last epoch"),
+        ("mean_last_k", 3, statistics.fmean(CURVE[-3:]), "mean of the last 3 epochs"),
+        ("mean_last_k", 20, statistics.fmean(CURVE), "mean of the last 20 epochs"),
+        ("chosen", 3, 0.9, "epoch best on validation"),
+    ],
+)
+def test_selection_rules(tmp_path: Path, rule: str, k: int, score: float, title: str) -> None:
+    folder = run_folders.Folder(tmp_path / "r")
+    folder.add("a", config(), 0, curve=CURVE, test=0.5, test_chosen=0.6)
+    row = load(folder.write(), rule=rule, last_k=k).best().iloc[0]  # type: ignore[arg-type]
+    assert row.val_mean == pytest.approx(score)
+    assert row["rule"] == title
+    assert row.test_mean == (0.6 if rule == "chosen" else 0.5)
+
+
+def test_unknown_rule() -> None:
+    with pytest.raises(UserError, match="expected a selection rule out of `last`"):
+        SelectionRule("lst")  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="at least one epoch"):
+        SelectionRule("mean_last_k", 0)
+
+
+def test_metric_of_few_classes_on_test(tmp_path: Path) -> None:
+    folder = run_folders.Folder(tmp_path / "r")
+    folder.add("a", config(), 0.7, metric="val_few_accuracy", test=0.6)
+    row = load(folder.write()).best().iloc[0]
+    assert row.test_mean == pytest.approx(0.6 * 0.85)  # the one class of fewer than 20 images
+
+
+def test_best_of_a_real_search_is_the_recorders(tmp_path: Path, searched: Runs) -> None:
+    done = searched.trials[(searched.trials.phase == "search") & (searched.trials.status == "completed")]
+    assert searched.best().trial_id.iloc[0] == done.loc[done.metric_last.idxmax()].trial_id

@@ -1,0 +1,109 @@
+"""What stands against a choice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from analysis import load
+from analysis.space import Searched, searched_parameters
+from tests.analysis import run_folders
+from tests.analysis.run_folders import config
+
+
+def cautions(folder: run_folders.Folder, **space: Any) -> dict[str, str]:
+    frame = load(folder.write(space)).cautions()
+    return dict(zip(frame.kind, frame.text, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "side"),
+    [
+        (Searched("lam", 0.5, 50, log=True), 0.55, "low"),
+        (Searched("lam", 0.5, 50, log=True), 5.0, None),
+        (Searched("lam", 0.5, 50, log=True), 45.0, "high"),
+        (Searched("lam", 0.5, 50, log=True, by_magnitude=True), -45.0, "high"),
+        (Searched("gamma", 0.1, 1.0), 0.99, None),  # the method itself ends there
+        (Searched("gamma", 0.1, 0.9), 0.89, "high"),
+        (Searched("gamma", 0.1, 1.0), 0.12, "low"),
+        (Searched("switch_epoch", 10, 16, whole=True), 10, "low"),
+        (Searched("switch_epoch", 10, 16, whole=True), 11, None),
+        (Searched("loss"), 1.0, None),
+        (Searched("lr", 0.1, 0.1), 0.1, None),
+    ],
+)
+def test_edge_of_a_range(parameter: Searched, value: float, side: str | None) -> None:
+    assert parameter.edge(value) == side
+
+
+def test_best_at_the_edge_of_the_space(tmp_path: Path) -> None:
+    folder = run_folders.Folder(tmp_path / "r")
+    folder.add("a", config(attention__lam=49.0), 0.8)
+    text = cautions(folder)["edge"]
+    assert text == "The best lambda, 49, lies at the edge of the space (high end 50): search higher values too."
+
+
+def test_negative_lambda_by_its_magnitude(tmp_path: Path) -> None:
+    folder = run_folders.Folder(tmp_path / "r")
+    folder.add("a", config(attention__lam=-0.51), 0.8)
+    search = {"lam": {"low": 0.5, "high": 50.0, "log": True, "sign": [-1]}}
+    assert "low end 0.5" in cautions(folder, search=search)["edge"]
+    other = {"lam": {"low": -50.0, "high": -0.5, "log": True}}
+    assert "low end 0.5" in cautions(folder, search=other)["edge"]
+
+
+def test_trials_diverged_where(tmp_path: Path) -> None:
+    folder = run_folders.Folder(tmp_path / "r")
+    folder.add("a", config(attention__lam=0.6), 0.0, status="diverged", num_epochs=0)
+    folder.add("b", config(attention__lam=4.0), 0.8)
+    assert cautions(folder)["diverged"] == "1 of 2 search trials diverged, all of them with lambda up to 0.6."
+
+
+def test_few_seeds(tmp_path: Path) -> None:
+    folder = run_folders.Folder(tmp_path / "r")
+    run_folders.confirm_rows(folder, [0.01, 0.02], [0.01, 0.02])
+    assert cautions(folder)["seeds"] == "2 fresh seeds: fewer than 3 tell little."
+
+
+def test_pairs_of_different_images(tmp_path: Path) -> None:
+    folder = run_folders.Folder(tmp_path / "r")
+    run_folders.confirm_rows(folder)
+    next(row for row in folder.trials if row["candidate"] == "ce")["split_hash"] = "other"
+    assert "their pairs are not pairs" in cautions(folder)["split"]
+
+
+def test_whole_confirmation_has_nothing_against_it(tmp_path: Path) -> None:
+    folder = run_folders.Folder(tmp_path / "r")
+    run_folders.confirm_rows(folder)
+    assert cautions(folder) == {}
+
+
+def test_a_control_that_is_ahead_on_both_sides_is_no_disagreement(tmp_path: Path) -> None:
+    folder = run_folders.Folder(tmp_path / "r")
+    run_folders.confirm_rows(folder)
+    for row in folder.trials:
+        if row["candidate"] == "focal":
+            row.update(test_balanced_accuracy=0.95, metric_last=0.95)
+    assert "order" not in cautions(folder)
+    for row in folder.trials:
+        if row["candidate"] == "focal":
+            row.update(metric_last=0.1)
+    assert "candidates and controls: focal loss (95.00 % on test)" in cautions(folder)["order"]
+
+
+def test_parameters_of_a_space_without_file() -> None:
+    trials = pd.DataFrame({"lam": [1.0, 2.0], "gamma": [0.5, 0.5], "seed_data": [0, 1], "params/x": [1, 2]})
+    assert [one.column for one in searched_parameters({}, trials)] == ["lam", "params/x"]
+
+
+def test_dotted_settings_have_their_columns() -> None:
+    space = {"search": {"optimizer.lr": {"choices": [0.1, 0.2]}, "switch_epoch": {"low": 1, "high": 5, "type": "int"}}}
+    trials = pd.DataFrame({"lr": [0.1], "switch_epoch": [2]})
+    found = searched_parameters(space, trials)
+    assert [(one.column, one.is_range, one.whole) for one in found] == [
+        ("lr", False, False),
+        ("switch_epoch", True, True),
+    ]

@@ -1,0 +1,108 @@
+"""Which folders are loaded, and into what."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from absgd import records
+from absgd.errors import UserError
+from analysis import Runs, load
+from tests.analysis import run_folders
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_importing_and_reporting_loads_neither_torch_nor_ray_nor_tune_runs(full_folder: Path) -> None:
+    code = (
+        "import sys; from analysis import load; from analysis.report import report_html; "
+        f"runs = load({str(full_folder)!r}); report_html(runs); runs.importance('fanova'); import analysis.cli; "
+        "import analysis.text_tables as t; t.markdown(runs); "
+        "print(sorted({'torch', 'ray', 'tune_runs', 'torchvision'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
+
+
+def test_frames_are_what_pandas_reads(full: Runs, full_folder: Path) -> None:
+    trials = pd.read_parquet(full_folder / "trials.parquet")
+    epochs = pd.read_parquet(full_folder / "epochs.parquet")
+    assert list(full.trials.columns) == ["folder", *records.TRIAL_SCHEMA.names]
+    assert list(full.epochs.columns) == ["folder", *records.EPOCH_SCHEMA.names]
+    assert full.trials.trial_id.tolist() == trials.trial_id.tolist()
+    assert full.trials.metric_last.tolist() == trials.metric_last.tolist()
+    assert full.epochs.val_accuracy.tolist() == epochs.val_accuracy.tolist()
+    assert full.epochs.val_recall.iloc[3] == list(epochs.val_recall.iloc[3])
+    assert full.problems == ()
+
+
+def test_types_do_not_depend_on_what_is_missing(full: Runs, searched: Runs) -> None:
+    for name in records.TRIAL_SCHEMA.names:
+        kinds = {full.trials[name].dtype, searched.trials[name].dtype}
+        assert len(kinds) == 1 or name in ("candidate", "error"), name
+    assert full.trials.switch_epoch.dtype == pd.Int64Dtype()
+    assert full.epochs.epoch.dtype == "int64"
+    assert full.epochs.inherited.dtype == pd.BooleanDtype()
+
+
+@pytest.mark.parametrize("kind", ["path", "text", "glob", "parent", "list", "twice"])
+def test_paths_of_any_kind(tmp_path: Path, kind: str) -> None:
+    first, second = run_folders.searched(tmp_path / "a"), run_folders.searched(tmp_path / "b", seed=1)
+    paths = {
+        "path": first,
+        "text": str(first),
+        "glob": str(tmp_path / "*"),
+        "parent": tmp_path,
+        "list": [first, str(second)],
+        "twice": [first, f"{tmp_path}/a*", str(first) + os.sep],
+    }
+    runs = load(paths[kind])  # type: ignore[arg-type]
+    assert len(runs.folders) == (2 if kind in ("glob", "parent", "list") else 1)
+    assert len(runs.trials) == 17 * len(runs.folders)
+    assert set(runs.trials.folder) == {folder.name for folder in runs.folders}
+
+
+def test_equal_run_names_stay_apart(tmp_path: Path) -> None:
+    run_folders.searched(tmp_path / "one" / "same")
+    run_folders.searched(tmp_path / "two" / "same", seed=3)
+    runs = load(str(tmp_path / "*" / "same"))
+    assert set(runs.trials.run) == {"same"}
+    assert [len(one.trials) for one in runs.scenarios()] == [17, 17]
+    assert len(runs.best(by=["folder"])) == 2
+
+
+@pytest.mark.parametrize("path", ["nowhere", "no/such/*"])
+def test_absent_folder_is_one_message(path: str) -> None:
+    with pytest.raises(UserError, match=f"expected a run folder, found no {path.replace('*', '.')}"):
+        load(path)
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("")
+    with pytest.raises(UserError, match="got the file"):
+        load(tmp_path / "x")
+
+
+def test_no_path_at_all() -> None:
+    with pytest.raises(UserError, match="at least one run folder"):
+        load([])
+
+
+def test_where_chooses_trials_with_their_epochs(full: Runs) -> None:
+    part = full.where(candidate="best-1")
+    assert len(part.trials) == 5
+    assert set(part.epochs.trial_id) == set(part.trials.trial_id)
+    with pytest.raises(UserError, match="no column `x`"):
+        full.where(x=1)
+    with pytest.raises(UserError, match="no trial with dataset = 'mnist'"):
+        full.where(dataset="mnist")
+
+
+def test_repr_says_counts_and_rule(full: Runs) -> None:
+    assert repr(full) == "<Runs: 47 trials, 443 epochs, 1 run folder; selection rule: last epoch>"

@@ -1,0 +1,132 @@
+"""Experiment folders of plain Ray Tune scripts, written as Ray writes them."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from absgd import records
+from absgd.errors import UserError
+from analysis import load
+
+
+class Bomb:
+    """Ends the test when it is unpickled."""
+
+    def __reduce__(self) -> Any:
+        return pytest.fail, ("something was unpickled",)
+
+
+def experiment(path: Path, *, metric: str = "val_accuracy", **more: Any) -> Path:
+    """Three trials of 5 epochs, the last stopped after 2; with a pickle that must not be opened."""
+    for number, epochs in enumerate((5, 5, 2)):
+        folder = path / f"train_{number:05d}"
+        folder.mkdir(parents=True)
+        params = {"lambda": 2.0 + number, "gamma": 0.5, "dataset": "cifar10", "imb_type": "exp", "imb_factor": 0.1}
+        (folder / "params.json").write_text(json.dumps({**params, "width": 8 * number, **more}))
+        (folder / "params.pkl").write_bytes(pickle.dumps(Bomb()))
+        lines = [
+            {metric: 0.5 + 0.01 * number + 0.1 * k, "training_iteration": k + 1, "time_total_s": 2.0 * (k + 1)}
+            for k in range(epochs)
+        ]
+        (folder / "result.json").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def test_the_same_frames(tmp_path: Path) -> None:
+    runs = load(experiment(tmp_path / "old"))
+    trials = runs.trials.set_index("trial_id")
+    assert list(runs.trials.columns) == ["folder", *records.TRIAL_SCHEMA.names, "params/width"]
+    assert list(runs.epochs.columns) == ["folder", *records.EPOCH_SCHEMA.names]
+    assert trials.status.tolist() == ["completed", "completed", "pruned"]
+    assert trials.lam.tolist() == [2.0, 3.0, 4.0]
+    assert trials["params/width"].tolist() == [0, 8, 16]
+    assert set(trials.scenario) == {"cifar10-exp-0.1"}
+    assert trials.metric_last.tolist() == pytest.approx([0.9, 0.91, 0.62])
+    assert trials.wall_s.tolist() == [10.0, 10.0, 4.0]
+    assert runs.epochs.groupby("trial_id").epoch.max().tolist() == [4, 4, 1]
+    assert [str(problem) for problem in runs.problems] == [
+        f"{tmp_path}/old: 1 trials ended before the longest one (5 epochs): taken as stopped early"
+    ]
+    assert runs.best().trial_id.tolist() == ["train_00001"]
+    assert [one.outcome for one in runs.verdicts()] == ["no control"]
+
+
+def test_beside_our_own_folders(tmp_path: Path, full_folder: Path) -> None:
+    runs = load([experiment(tmp_path / "old"), full_folder])
+    assert len(runs.trials) == 3 + 47
+    assert str(runs.trials["params/width"].dtype) == "Int64"
+
+
+def test_names_of_theirs(tmp_path: Path) -> None:
+    path = experiment(tmp_path / "old", metric="top1", tau=0.5)
+    with pytest.raises(UserError, match=r"no known metric is reported: say which.*'top1'"):
+        load(path)
+    runs = load(path, names={"top1": "val_balanced_accuracy", "tau": "class_tau"})
+    assert set(runs.trials.metric) == {"val_balanced_accuracy"}
+    assert set(runs.trials.class_tau) == {0.5}
+    with pytest.raises(UserError, match="no column `val_acuracy`; did you mean `val_accuracy`"):
+        load(path, names={"top1": "val_acuracy"})
+    with pytest.raises(UserError, match="no metric `val_los`; did you mean `val_loss`"):
+        load(path, metric="val_los")
+
+
+def test_nested_parameters(tmp_path: Path) -> None:
+    path = experiment(tmp_path / "old", optim={"lr": 0.1, "nesterov": True})
+    trials = load(path).trials
+    assert set(trials.lr) == {0.1}
+    assert set(trials["params/optim/nesterov"]) == {True}
+
+
+def test_torn_lines_and_odd_numbers(tmp_path: Path) -> None:
+    path = experiment(tmp_path / "old")
+    with (path / "train_00000" / "result.json").open("a") as file:
+        file.write('{"val_accuracy": NaN, "training_iteration": 6}\n{"val_accuracy": 0.')
+    (path / "train_00001" / "params.json").write_text("{")
+    (path / "train_00002" / "error.txt").write_text("boom")
+    runs = load(path)
+    told = "\n".join(map(str, runs.problems))
+    assert "train_00000/result.json: 1 line not whole, left out" in told
+    assert "cannot read train_00001/params.json" in told
+    assert "train_00001: no readable params.json; left out" in told
+    assert runs.trials.status.tolist() == ["completed", "failed"]
+    assert runs.epochs.val_accuracy.isna().sum() == 1
+
+
+def test_restored_trials_report_an_epoch_twice(tmp_path: Path) -> None:
+    path = experiment(tmp_path / "old")
+    with (path / "train_00000" / "result.json").open("a") as file:
+        file.write('{"val_accuracy": 0.77, "training_iteration": 5}\n')
+    runs = load(path)
+    own = runs.epochs[runs.epochs.trial_id == "train_00000"]
+    assert own.epoch.tolist() == [0, 1, 2, 3, 4]
+    assert own.val_accuracy.iloc[-1] == 0.77
+
+
+def test_without_results(tmp_path: Path) -> None:
+    (tmp_path / "old" / "train_00000").mkdir(parents=True)
+    (tmp_path / "old" / "train_00000" / "params.json").write_text("{}")
+    with pytest.raises(UserError, match="no known metric"):
+        load(tmp_path / "old")
+
+
+def test_a_folder_that_ray_wrote(tmp_path: Path, ray: None) -> None:
+    from ray import tune
+    from ray.tune.logger import JsonLoggerCallback
+
+    def objective(config: dict[str, Any]) -> None:
+        for k in range(3):
+            tune.report({"mean_accuracy": config["lam"] / 10 + k / 100})
+
+    space = {"lam": tune.grid_search([1.0, 2.0]), "gamma": 0.5}
+    written = [JsonLoggerCallback()]  # Ray's default, which the suite's environment switches off
+    run = tune.RunConfig(name="plain", storage_path=str(tmp_path), verbose=0, callbacks=written)
+    tune.Tuner(objective, param_space=space, run_config=run).fit()
+    runs = load(tmp_path / "plain")
+    assert sorted(runs.trials.lam) == [1.0, 2.0]
+    assert sorted(runs.trials.metric_last) == pytest.approx([0.12, 0.22])
+    assert len(runs.epochs) == 6

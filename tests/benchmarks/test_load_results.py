@@ -1,0 +1,48 @@
+"""Both folders of the benchmark hold the same."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from analysis import load
+from benchmarks.load_results import targets, write_ours, write_rays
+
+
+def test_both_folders_hold_the_same(tmp_path: Path) -> None:
+    ours = load(write_ours(tmp_path / "ours", 3, 5))
+    rays = load(write_rays(tmp_path / "rays", 3, 5))
+    assert ours.problems == rays.problems == ()
+    assert len(ours.epochs) == len(rays.epochs) == 15
+    for name in ("epoch", "val_balanced_accuracy", "val_recall", "mean_weight", "log_u", "images_per_s"):
+        assert ours.epochs[name].tolist() == rays.epochs[name].tolist()
+    for name in ("lam", "gamma", "ab_alpha", "switch_epoch", "metric_last", "status"):
+        assert ours.trials[name].tolist() == rays.trials[name].tolist()
+
+
+def test_ray_reads_its_folder(tmp_path: Path) -> None:
+    from ray.tune import ExperimentAnalysis
+
+    frames = ExperimentAnalysis(str(write_rays(tmp_path / "rays", 2, 4))).trial_dataframes
+    assert [len(frame) for frame in frames.values()] == [4, 4]
+
+
+def test_command_prints_ratio_and_targets(tmp_path: Path) -> None:
+    out = tmp_path / "found.json"
+    words = ["-m", "benchmarks.load_results", "--trials", "4", "--epochs", "3", "--rounds", "1", "--json", str(out)]
+    done = subprocess.run(
+        [sys.executable, *words], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False
+    )
+    assert done.returncode in (0, 1), done.stderr
+    assert "Ray / ours:" in done.stdout
+    assert set(json.loads(out.read_text())) >= {"sides", "ratio", "memory", "environment"}
+
+
+@pytest.mark.parametrize(("seconds", "peak", "holds"), [(0.5, 100, [True, True]), (1.5, 900, [False, False])])
+def test_targets(seconds: float, peak: float, holds: list[bool]) -> None:
+    found = {"sides": {"ours": {"load_s": {"median": seconds}}}, "memory": [{"peak_mib": peak, "frames_mib": 100}]}
+    assert [held for held, _ in targets(found)] == holds

@@ -1,0 +1,70 @@
+"""optuna-dashboard opens the journal of a search, also while the search holds it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.tune_runs.spaces import make
+from tune_runs.study import STUDY_FILE, ScenarioStudy
+
+DASHBOARD = shutil.which("optuna-dashboard", path=str(Path(sys.executable).parent))
+TIMEOUT_S = 60
+
+
+@contextmanager
+def served(journal: Path) -> Iterator[str]:
+    """Address of a dashboard of this journal, ended with the block."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = [str(DASHBOARD), "--host", "127.0.0.1", "--port", str(port), str(journal)]
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def answer(url: str) -> Any:
+    deadline = time.monotonic() + TIMEOUT_S
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as response:
+                return json.load(response)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+
+
+@pytest.mark.skipif(DASHBOARD is None, reason="needs optuna-dashboard")
+def test_dashboard_serves_the_study_of_a_running_search(tmp_path: Path) -> None:
+    searched = make()
+    study = ScenarioStudy(searched, searched.scenario_list[0], tmp_path)
+    first, _running = study.ask(), study.ask()
+    study.report(first.trial_id, searched.epochs - 1, 0.5)
+    study.tell(first.trial_id, "completed", 0.5)
+    with served(tmp_path / STUDY_FILE) as address:
+        (summary,) = answer(f"{address}/api/studies")["study_summaries"]
+        trials = answer(f"{address}/api/studies/{summary['study_id']}?after=0")["trials"]
+        assert [trial["state"] for trial in trials] == ["Complete", "Running"]
+        study.ask()
+        deadline = time.monotonic() + TIMEOUT_S  # it looks for news every few seconds
+        while len(trials) < 3 and time.monotonic() < deadline:
+            time.sleep(0.5)
+            trials = answer(f"{address}/api/studies/{summary['study_id']}?after=0")["trials"]
+    assert summary["study_name"] == searched.scenario_list[0].name
+    assert len(trials) == 3
