@@ -48,6 +48,15 @@ METRICS: dict[str, Literal["max", "min"]] = {
 DEFAULT_METRIC = "val_balanced_accuracy"
 
 
+def test_metric_of(metric: str) -> str:
+    """The test column that stands beside a validation metric; groups of classes are not told apart on the test set.
+
+    >>> test_metric_of("val_accuracy"), test_metric_of("val_few_accuracy")
+    ('test_accuracy', 'test_balanced_accuracy')
+    """
+    return metric.replace("val_", "test_") if metric in ("val_accuracy", "val_loss") else "test_balanced_accuracy"
+
+
 @dataclasses.dataclass(frozen=True)
 class EpochRecord:
     """What one epoch gave. Accuracies are fractions; a value that does not exist is None, never NaN."""
@@ -105,6 +114,9 @@ class TestMetrics:
     test_balanced_accuracy: float
     test_recall: tuple[float | None, ...]
 
+
+TEST_CHOSEN = "test_chosen_"
+"""Beginning of the columns that are `test_*` after the chosen epoch instead of the last."""
 
 # Column of a trial row -> (setting of RunConfig, type). One column for each setting: a test counts them.
 CONFIG_COLUMNS: dict[str, tuple[str, pa.DataType]] = {

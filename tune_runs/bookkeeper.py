@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ class Bookkeeper(Callback):  # type: ignore[misc]
         searcher: has the plans and the studies.
         faults: knows which errors are worth another start, and when there were too many.
         stop: ends the search; Ray would bury an error that is raised here in one of its own.
-        on_end: told of every trial that has ended, and is recorded.
+        on_end: each is told of every trial that has ended, and is recorded.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Bookkeeper(Callback):  # type: ignore[misc]
         searcher: SearchByScenario,
         faults: Faults,
         stop: StopRequest,
-        on_end: Callable[[str], None],
+        on_end: Sequence[Callable[[str], None]],
     ) -> None:
         self._recorder, self._searcher, self._faults, self._stop = recorder, searcher, faults, stop
         self._on_end = on_end
@@ -67,7 +67,7 @@ class Bookkeeper(Callback):  # type: ignore[misc]
         with self._telling():
             if cause.is_lost and self._faults.may_restart(plan.trial_id):
                 self._recorder.restart(plan.trial_id)
-                self._searcher.searches[plan.scenario].again(plan)
+                self._searcher.again(plan)
                 return
             self._recorder.fail(plan.trial_id, text, cause.words)
             self._end(plan)
@@ -78,7 +78,8 @@ class Bookkeeper(Callback):  # type: ignore[misc]
         row = self._recorder.trials[plan.trial_id]
         if plan.phase == "search":
             self._searcher.searches[plan.scenario].study.tell(plan.trial_id, row["status"], row["metric_last"])
-        self._on_end(plan.trial_id)
+        for tell in self._on_end:
+            tell(plan.trial_id)
 
     def _report(self, plan: TrialPlan, result: Mapping[str, Any]) -> None:
         """Tell the study the values of the epochs that the trial trained itself."""

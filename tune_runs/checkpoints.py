@@ -14,7 +14,9 @@ from tune_runs.space import SearchSpace
 
 
 class Checkpoints:
-    """While a run trains, its last two checkpoints and its best one stay; afterwards those of the best runs.
+    """While a run trains, its last two checkpoints and its best one stay; afterwards those of the best trials.
+
+    Those of a confirmation that failed stay as well: it is tried again when the search is gone on with.
 
     Args:
         space: says how many runs keep theirs, and what the disk budget is.
@@ -50,7 +52,8 @@ class Checkpoints:
     def _tidy(self, scenario: str) -> None:
         kept = {row["trial_id"] for row in self._recorder.ranked(scenario)[: self._space.keep_checkpoints]}
         for row in self._recorder.of_scenario(scenario):
-            if row["status"] in FINISHED and row["trial_id"] not in kept:
+            is_tried_again = (row["phase"], row["status"]) == ("confirm", "failed")
+            if row["status"] in FINISHED and row["trial_id"] not in kept and not is_tried_again:
                 shutil.rmtree(self._folder(scenario, row["trial_id"]), ignore_errors=True)
 
     def _folder(self, scenario: str, trial_id: str) -> Path:

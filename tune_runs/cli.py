@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -81,6 +82,16 @@ def tune(
         Path | None,
         typer.Option(metavar="DIR", help="Try the best configurations of the run in this folder first."),
     ] = None,
+    confirm: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Confirm what the search in this folder has found so far on fresh seeds; search no further.",
+        ),
+    ] = None,
+    no_confirm: Annotated[
+        bool, typer.Option("--no-confirm", help="End with the search: confirm nothing, read no test set.")
+    ] = False,
     preview: Annotated[
         bool, typer.Option("--preview", help="Print what would be done, and its cost; train nothing.")
     ] = False,
@@ -96,7 +107,11 @@ def tune(
     a control is trained for each scenario: the same run on the plain base criterion. Before its switch epoch a trial
     is this control over again, so stage one is trained once: the control leaves snapshots, trials fork from them.
     Trials that fall behind are stopped, each compared only after its own switch. Choices are made on validation
-    images; the test set is not read.
+    images.
+
+    When the search of a scenario is done its best configurations and their controls are trained again on fresh seeds
+    (confirm in a space; --no-confirm leaves it out, --confirm OUT/NAME does it later). Only these runs read the test
+    set, each once, after its last epoch. The winner is the best mean on validation.
 
     Results lie in OUT/NAME: trials.parquet (one row per trial), epochs.parquet (one row per trial and epoch),
     best/SCENARIO.yaml (a whole configuration: absgd-train --config gives its score again), space.yaml,
@@ -104,7 +119,7 @@ def tune(
     runs.
 
     After Ctrl-C, a kill, a crash or the end of a budget absgd-tune --resume OUT/NAME goes on: finished trials are
-    kept, unfinished ones go on from their last epoch. --extend adds trials.
+    kept, unfinished ones go on from their last epoch. --extend adds trials, and confirms what is new among the best.
 
     Exit status: 0 the search is complete, or a budget is used up; 1 it failed, or every trial did; 2 something asked
     for cannot be done; 130 Ctrl-C.
@@ -122,6 +137,8 @@ def tune(
     absgd-tune --resume runs/second --extend 32
 
     absgd-tune --space my_space.yaml --name third --warm-start runs/second
+
+    absgd-tune --confirm runs/third
     """
     with plain_messages("absgd-tune"):
         if address is not None:
@@ -135,17 +152,20 @@ def tune(
         trunks_folder = _trunk_folder(trunks) if trunks else None
         decisive = _given(num_trials=num_trials, seed=seed, name=name, trunks=trunks_folder)
         console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
-        if resume is not None:
+        if confirm is not None and (resume is not None or no_confirm or extend):
+            raise UserError("expected `--confirm DIR` without --resume, --extend and --no-confirm")
+        if resume is not None or confirm is not None:
+            option, run = ("--resume", resume) if resume is not None else ("--confirm", confirm)
+            assert run is not None
             if decisive or out or warm_start or preview or measure:
-                raise UserError(
-                    "expected `--resume` with --space, --extend, --address and budgets alone: "
-                    "the run folder has the rest"
-                )
+                others = "--address and budgets" if confirm else "--extend, --address and budgets, or --no-confirm,"
+                raise UserError(f"expected `{option}` with --space, {others} alone: the run folder has the rest")
             same = load_space(space) if space is not None else None
-            _run(resume_request(checked_folder(resume, "--resume"), address, extend or 0, budgets, same), console)
+            found = resume_request(checked_folder(run, option), address, extend or 0, budgets, same, option)
+            _run(dataclasses.replace(found, searches=confirm is None, confirms=not no_confirm), console)
             return
         if space is None:
-            raise UserError("expected `--space FILE`, `--resume DIR` or `--schema`, got none")
+            raise UserError("expected `--space FILE`, `--resume DIR`, `--confirm DIR` or `--schema`, got none")
         if extend:
             raise UserError("expected `--extend` with `--resume DIR`; a new search takes `--num-trials`")
         asked = load_space(space)
@@ -154,11 +174,13 @@ def tune(
         if preview or measure:
             if warm_start:
                 raise UserError("expected `--warm-start` without --preview and --measure, which do not show its points")
-            _print_preview(asked, address, measure, console)
+            shown_space = asked.model_copy(update={"confirm": None}) if no_confirm else asked
+            _print_preview(shown_space, address, measure, console)
             return
         points = warm_start_points(asked, checked_folder(warm_start, "--warm-start")) if warm_start else None
         folder = checked_folder((out or Path("runs")) / asked.name, "--out")
-        _run(new_request(asked, folder, address, points), console)
+        request = new_request(asked, folder, address, points)
+        _run(dataclasses.replace(request, confirms=not no_confirm), console)
 
 
 def main() -> None:

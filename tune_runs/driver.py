@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import tempfile
-from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,17 +13,22 @@ from ray.tune import TuneError
 from rich.console import Console
 
 from absgd import records
-from absgd.datasets import Splits, fingerprint
+from absgd.datasets import Splits
+from tune_runs.best_file import BestFiles
 from tune_runs.bookkeeper import Bookkeeper
 from tune_runs.budgets import RAISED_BY, Budgets
 from tune_runs.checkpoints import Checkpoints
+from tune_runs.confirmation import ScenarioConfirmation
+from tune_runs.draws import control_config
 from tune_runs.faults import Faults
+from tune_runs.images import ScenarioImages
 from tune_runs.progress import ProgressCallback, print_summary
 from tune_runs.recorder import Recorder
-from tune_runs.request import Points, SearchFailed, SearchInterrupted, SearchRequest, search_id
+from tune_runs.request import SearchFailed, SearchInterrupted, SearchRequest, search_id
 from tune_runs.scheduler import SchedulerByScenario
 from tune_runs.searcher import ScenarioSearch, SearchByScenario
-from tune_runs.space import SearchSpace
+from tune_runs.shelf import Shelf
+from tune_runs.space import ConfirmConfig, Scenario, SearchSpace
 from tune_runs.stop_request import StopRequest, signals_to
 from tune_runs.study import ScenarioStudy
 from tune_runs.trainable import train_trial
@@ -41,6 +44,8 @@ class Search(NamedTuple):
     stop: StopRequest
     searcher: SearchByScenario
     scheduler: SchedulerByScenario
+    confirmations: dict[str, ScenarioConfirmation]
+    """Of all scenarios, also where this session runs none: what earlier ones confirmed stays so."""
     callbacks: tuple[Bookkeeper, ProgressCallback]
 
 
@@ -49,7 +54,7 @@ def drive(request: SearchRequest, splits: dict[str, Splits], num_concurrent: int
 
     Args:
         request: its space says the GPUs of a trial.
-        splits: images of each scenario.
+        splits: images of each scenario; taken out, since they go where workers find them.
         num_concurrent: trials that fit at once.
         console: for the table and the summary.
 
@@ -62,70 +67,94 @@ def drive(request: SearchRequest, splits: dict[str, Splits], num_concurrent: int
         SearchFailed: if the records cannot be written, Ray gives up, or every further trial would fail.
     """
     space, folder = request.space, request.folder
-    for name, split in splits.items():
-        _write_labels(folder / records.SCENARIOS_FOLDER / name, split)
-    search = assembled(space, folder, splits, num_concurrent, console, request.warm_start)
-    progress = search.callbacks[-1]
-    with signals_to(search.stop), watchdog(folder, request.address):
-        progress.start()
-        try:
-            _fit(space, splits, num_concurrent, search)
-        except KeyboardInterrupt:
-            search.stop.is_interrupted = True
-        finally:
-            progress.stop()
+    with closing(Shelf()) as shelf:
+        images = ScenarioImages(shelf)
+        for scenario in space.scenario_list:
+            own = splits.pop(scenario.name)
+            _write_labels(folder / records.SCENARIOS_FOLDER / scenario.name, own)
+            images.adopt(scenario.name, control_config(space, scenario), own)
+        search = assembled(request, images, num_concurrent, console)
+        progress = search.callbacks[-1]
+        with signals_to(search.stop), watchdog(folder, request.address):
+            progress.start()
+            try:
+                _fit(space, shelf, num_concurrent, search)
+            except KeyboardInterrupt:
+                search.stop.is_interrupted = True
+            finally:
+                progress.stop()
     _close(search)
-    print_summary(space, search.recorder, console)
+    print_summary(space, search.recorder, console, search.confirmations)
     if search.stop.reason:
         words = f"ended:   {search.stop.reason}; go on with: {request.resume_command} {RAISED_BY[search.stop.reason]}"
         console.print(words.rstrip(), markup=False, highlight=False, soft_wrap=True)
     return search.stop.reason is not None or any(search.recorder.best(one.name) for one in space.scenario_list)
 
 
-def assembled(
-    space: SearchSpace,
-    folder: Path,
-    splits: dict[str, Splits],
-    num_concurrent: int,
-    console: Console,
-    warm_start: Points,
-    fingerprint_of: Callable[[Splits, str | None], str] = fingerprint,
-) -> Search:
+def assembled(request: SearchRequest, images: ScenarioImages, num_concurrent: int, console: Console) -> Search:
     """Everything of a search, brought to what is recorded of it.
 
     Args:
-        space: says the GPUs of a trial.
-        folder: of the run, held by this process.
-        splits: images of each scenario.
+        request: its folder is held by this process; its space says the GPUs of a trial.
+        images: of all scenarios, those of their searches adopted.
         num_concurrent: trials that fit at once.
         console: for the table.
-        warm_start: points that new studies try first.
-        fingerprint_of: what runs with a file of initial weights, or None, learn from.
 
     Raises:
         UserError: if what is recorded is damaged, or of another space or other images.
         OSError: if the folder cannot be written.
     """
-    recorder = Recorder(folder, space.metric, splits)
+    space, folder = request.space, request.folder
+    recorder = Recorder(folder, space.metric, images)
     recorder.load()
     stop = StopRequest(Budgets(space, recorder).used)
     checkpoints = Checkpoints(space, recorder, num_concurrent, search_id(folder))
     checkpoints.tidy_all()
-    searches: dict[str, ScenarioSearch] = {}
-    for scenario in space.scenario_list:
-        own = folder / records.SCENARIOS_FOLDER / scenario.name
-        study = ScenarioStudy(space, scenario, own, warm_start.get(scenario.name, ()))
-        study.prepare(recorder)
-        trunks = Path(space.trunks) if space.trunks else own / "trunks"
-        book = TrunkBook(space, scenario, trunks, functools.partial(fingerprint_of, splits[scenario.name]))
-        searches[scenario.name] = ScenarioSearch(study, book, recorder, num_concurrent)
-    searcher = SearchByScenario(searches, checkpoints.of, stop.set_error)
+    searches = {one.name: _search_of(request, one, images, recorder, num_concurrent) for one in space.scenario_list}
+    confirmations = {
+        one.name: _confirmation_of(request, one, images, recorder, searches[one.name]) for one in space.scenario_list
+    }
+    to_run = confirmations if request.has_confirmation else {}
+    searcher = SearchByScenario(searches, to_run, images, checkpoints.of, stop, request.searches)
+    bests = BestFiles(recorder, confirmations)
+    bests.update_all()
     scheduler = SchedulerByScenario(space, searcher.plans, recorder)
     scheduler.replay(recorder)
     faults = Faults(space.max_failures, space.max_equal_errors)
-    bookkeeper = Bookkeeper(recorder, searcher, faults, stop, checkpoints.run_ended)
-    progress = ProgressCallback(space, recorder, console)
-    return Search(recorder, checkpoints, stop, searcher, scheduler, (bookkeeper, progress))
+    on_end = (checkpoints.run_ended, searcher.run_ended, bests.run_ended)
+    bookkeeper = Bookkeeper(recorder, searcher, faults, stop, on_end)
+    progress = ProgressCallback(space, recorder, console, to_run, request.searches)
+    return Search(recorder, checkpoints, stop, searcher, scheduler, confirmations, (bookkeeper, progress))
+
+
+def _search_of(
+    request: SearchRequest, scenario: Scenario, images: ScenarioImages, recorder: Recorder, num_concurrent: int
+) -> ScenarioSearch:
+    folder = request.folder / records.SCENARIOS_FOLDER / scenario.name
+    study = ScenarioStudy(request.space, scenario, folder, request.warm_start.get(scenario.name, ()))
+    study.prepare(recorder)
+    control = control_config(request.space, scenario)
+
+    def fingerprint(weights: str | None) -> str:
+        return images.fingerprint(scenario.name, control, weights)
+
+    book = TrunkBook(request.space, scenario, _trunks_folder(request, scenario), fingerprint)
+    return ScenarioSearch(study, book, recorder, num_concurrent)
+
+
+def _confirmation_of(
+    request: SearchRequest, scenario: Scenario, images: ScenarioImages, recorder: Recorder, search: ScenarioSearch
+) -> ScenarioConfirmation:
+    def search_is_done() -> bool:
+        return not request.searches or search.is_done
+
+    config, trunks = request.space.confirm or ConfirmConfig(), _trunks_folder(request, scenario)
+    return ScenarioConfirmation(request.space, scenario, config, recorder, images, trunks, search_is_done)
+
+
+def _trunks_folder(request: SearchRequest, scenario: Scenario) -> Path:
+    shared = request.space.trunks
+    return Path(shared) if shared else request.folder / records.SCENARIOS_FOLDER / scenario.name / "trunks"
 
 
 def leave_in_peace(search: Search) -> None:
@@ -166,13 +195,13 @@ def _write_labels(folder: Path, splits: Splits) -> None:
     records.write_table(folder / records.LABELS_FILE, labels)
 
 
-def _fit(space: SearchSpace, splits: dict[str, Splits], num_concurrent: int, search: Search) -> None:
+def _fit(space: SearchSpace, shelf: Shelf, num_concurrent: int, search: Search) -> None:
     """Let Ray train; its own files lie in a temporary folder, since nothing is read back from them."""
     if search.searcher.is_done:
         return
     resources = space.resources
     trainable = tune.with_resources(
-        tune.with_parameters(train_trial, splits=splits), {"cpu": resources.cpu, "gpu": resources.gpu}
+        tune.with_parameters(train_trial, shelf=shelf.actor), {"cpu": resources.cpu, "gpu": resources.gpu}
     )
     with tempfile.TemporaryDirectory(prefix="absgd-tune-", ignore_cleanup_errors=True) as scratch:
         tuner = tune.Tuner(

@@ -7,8 +7,14 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-_LOST_INSIDE = ("ObjectLostError", "OwnerDiedError", "ObjectFetchTimedOutError", "ReferenceCountingAssertionError")
-"""Names of Ray's exceptions that a run raises when an object it reads was on a node that is gone."""
+_LOST_INSIDE = (
+    "ObjectLostError",
+    "OwnerDiedError",
+    "ObjectFetchTimedOutError",
+    "ReferenceCountingAssertionError",
+    "ImagesLost",
+)
+"""Names of exceptions that a run raises when what it reads was on a node, or in a process, that is gone."""
 _FRAMES = ("Traceback (most recent call last)", '  File "', "ray::")
 """Signs that an exception was raised in a run; of a process that is gone Ray says only what became of it."""
 _MEMORY_MONITOR = ("ray.exceptions.OutOfMemoryError", "running low on memory")

@@ -59,6 +59,8 @@ class TrialPlan:
     """None: once interrupted it starts again from its stage one."""
     origin: str = ""
     """Which run of which search it is, said in the rows of its snapshots."""
+    candidate: str | None = None
+    """Of a confirmation: what is confirmed, `best-1`, or what it is held against, `ce`."""
 
     @cached_property
     def stage_one_key(self) -> str:
@@ -83,21 +85,34 @@ def fork_epoch(config: RunConfig) -> int:
     return config.attention.switch_epoch if config.attention else config.epochs - 1
 
 
+def images_key(scenario: str, seed_data: int) -> str:
+    """What the images of a scenario, split with a data seed, are handed to nodes by."""
+    return f"{scenario}/{seed_data}"
+
+
 def trial_config(plan: TrialPlan) -> dict[str, Any]:
     """A plan as the plain data that Ray hands to the trainable."""
     return {
         "scenario": plan.scenario,
         "trial_id": plan.trial_id,
+        "images": images_key(plan.scenario, plan.config.seeds.data),
         "run_config": plan.config.to_dict(),
         "trunk": dataclasses.asdict(plan.trunk) if plan.trunk else None,
         "checkpoints": dataclasses.asdict(plan.checkpoints) if plan.checkpoints else None,
         "origin": plan.origin,
+        "reads_test": plan.phase == "confirm",
     }
 
 
 def trunk_use(trial: dict[str, Any]) -> TrunkUse | None:
     """What a trial does with a trunk, from its `trial_config`."""
     return TrunkUse(**trial["trunk"]) if trial["trunk"] else None
+
+
+def tested_metric(trial: dict[str, Any]) -> str | None:
+    """Of a confirmation, the metric by which the epoch is chosen that is tested beside the last; None: no test."""
+    uses = checkpoint_use(trial)
+    return uses.metric if uses and trial["reads_test"] else None
 
 
 def checkpoint_use(trial: dict[str, Any]) -> CheckpointUse | None:

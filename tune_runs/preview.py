@@ -13,6 +13,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from tune_runs.confirm_cost import ConfirmCost, confirm_cost, confirm_wall_s
 from tune_runs.cost import EpochTime, ScenarioCost, scenario_cost, wall_time_s
 from tune_runs.draws import EnqueuedPoints, points_inside
 from tune_runs.early_stopping import EarlyStopping, early_stopping
@@ -51,6 +52,10 @@ class Preview:
     """Runs that train at the same time here."""
     wall_s: float | None
     """At least, of the epochs expected; None where epochs were not measured or nothing fits."""
+    confirmation: tuple[ConfirmCost, ...]
+    """Of each scenario; none where nothing is confirmed."""
+    confirm_s: float | None
+    """Of the confirmation, on top of `wall_s`."""
 
     @property
     def rungs(self) -> tuple[int, ...]:
@@ -74,6 +79,12 @@ def preview(
     concurrent = min(fitting, (space.num_trials + 1) * len(space.scenarios))
     stopping = early_stopping(space)
     costs = [scenario_cost(space, one, stopping, (times or {}).get(one.name)) for one in space.scenario_list]
+    confirmation = [
+        confirm_cost(space, one, cost.sharing) for one, cost in zip(space.scenario_list, costs, strict=True)
+    ]
+    confirmation = confirmation if space.confirm else []
+    num_runs = sum(one.num_runs for one in confirmation)
+    confirm_s = confirm_wall_s(space.epochs, confirmation, [cost.time for cost in costs], min(fitting, num_runs))
     return Preview(
         space=space,
         scenarios=tuple(costs),
@@ -85,6 +96,8 @@ def preview(
         num_gpus=num_gpus,
         concurrent=concurrent,
         wall_s=wall_time_s(space.epochs, costs, concurrent) if concurrent else None,
+        confirmation=tuple(confirmation),
+        confirm_s=confirm_s,
     )
 
 
@@ -160,6 +173,7 @@ def _facts(numbers: Preview) -> list[tuple[str, str]]:
         ("chosen by", space.metric),
         *_sharing_facts(numbers),
         *_stopping_facts(numbers),
+        *_confirm_facts(numbers),
         ("time budget", "none" if space.time_budget is None else f"{shown(space.time_budget)} s"),
         (
             "one run takes",
@@ -225,6 +239,29 @@ def _stopping_facts(numbers: Preview) -> list[tuple[str, str]]:
     return [("early stopping", stopping.words), ("rungs", rungs)]
 
 
+def _confirm_facts(numbers: Preview) -> list[tuple[str, str]]:
+    """What is confirmed, for each scenario where they differ."""
+    if not numbers.confirmation:
+        return [("confirmation", "none: the test set is not read")]
+    said = {cost.name: _confirm_words(one) for cost, one in zip(numbers.scenarios, numbers.confirmation, strict=True)}
+    if len(set(said.values())) == 1:
+        facts = [("confirmation", said[numbers.scenarios[0].name])]
+    else:
+        facts = [("confirmation", f"of {name}: {words}") for name, words in said.items()]
+    if len(numbers.confirmation) == 1:
+        return facts
+    num_runs, epochs = (sum(getattr(one, name) for one in numbers.confirmation) for name in ("num_runs", "epochs"))
+    return [*facts, ("", f"{num_runs:,} runs in all scenarios, {epochs:,} epochs at most")]
+
+
+def _confirm_words(cost: ConfirmCost) -> str:
+    best = "the best configuration" if cost.num_best == 1 else f"the best {cost.num_best} configurations"
+    controls = f" and {_joined(cost.controls)}" if cost.controls else ""
+    seeds = f"{cost.num_seeds} fresh pair{'s' if cost.num_seeds > 1 else ''} of seeds"
+    trunks = f", {cost.num_trunks} trunks" if cost.num_trunks else ""
+    return f"{best}{controls}, on {seeds}: {cost.num_runs} runs{trunks}, {cost.epochs:,} epochs at most"
+
+
 def _listed(epochs: Sequence[int]) -> str:
     return ", ".join(map(str, epochs))
 
@@ -249,6 +286,8 @@ def _time_facts(numbers: Preview) -> list[tuple[str, str]]:
     if numbers.wall_s is not None:
         about = spoken(numbers.wall_s) + ("" if numbers.stopping.is_modelled else " if no trial is stopped")
         facts.append(("wall time", f"about {about} ({seconds}, {numbers.concurrent} at once)"))
+    if numbers.confirm_s is not None:
+        facts.append(("", f"and about {spoken(numbers.confirm_s)} for the confirmation"))
     return [*facts, ("measured", measured)]
 
 

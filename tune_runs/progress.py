@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ray.tune import Callback
-from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
@@ -16,7 +16,11 @@ from rich.text import Text
 
 from absgd import records
 from absgd.terminal import shortened
-from tune_runs.recorder import Recorder, best_file, error_file
+from tune_runs.best_file import best_file
+from tune_runs.confirm_cost import confirm_cost
+from tune_runs.confirm_table import confirmation_lines, confirmation_table, plain_table
+from tune_runs.confirmation import ScenarioConfirmation
+from tune_runs.recorder import Recorder, error_file
 from tune_runs.reports import DIVERGED, INHERITED, NOTES
 from tune_runs.settings import setting_of
 from tune_runs.sharing import Sharing, sharing
@@ -40,9 +44,19 @@ class ScenarioProgress:
     epochs_done: int
     epochs_left: int
     """At most, unless a snapshot is missing: early stopping saves some of them."""
+    confirmed: tuple[int, int] | None = None
+    """Runs of its confirmation that have ended, and all of them; None before there is a plan."""
 
 
-def scenario_progress(space: SearchSpace, recorder: Recorder, scenario: str, shared: Sharing) -> ScenarioProgress:
+def scenario_progress(
+    space: SearchSpace,
+    recorder: Recorder,
+    scenario: str,
+    shared: Sharing,
+    confirmation: ScenarioConfirmation | None = None,
+    confirm_epochs: int = 0,
+    searches: bool = True,
+) -> ScenarioProgress:
     """Count what the recorder knows of a scenario.
 
     Args:
@@ -50,15 +64,22 @@ def scenario_progress(space: SearchSpace, recorder: Recorder, scenario: str, sha
         recorder: its records.
         scenario: name of the scenario.
         shared: how its trials share stage one.
+        confirmation: of the scenario, where there is one.
+        confirm_epochs: what it is expected to train, before its plan is made.
+        searches: whether trials are trained in this session.
     """
     rows = [row for row in recorder.trials.values() if row["scenario"] == scenario]
     states = Counter(row["status"] for row in rows if row["phase"] == "search")
     states["waiting"] = max(0, space.num_trials - sum(states.values()) + states.pop("interrupted", 0))
     trial_epochs = _trial_epochs(space, recorder, scenario, shared)
-    left = _controls_to_begin(recorder, scenario, shared, states["waiting"]) * space.epochs
-    left += states["waiting"] * trial_epochs
+    left = _controls_to_begin(recorder, scenario, shared, states["waiting"]) * space.epochs if searches else 0
+    left += states["waiting"] * trial_epochs if searches else 0
+    confirmed = None
+    if confirmation is not None:
+        confirmed = (confirmation.num_ended, len(confirmation.runs)) if confirmation.runs else None
+        left += confirmation.epochs_left if confirmed else confirm_epochs
     for row in rows:
-        if row["status"] == "running":
+        if row["status"] == "running" and row["phase"] != "confirm":
             done = len(recorder.epochs[row["trial_id"]])
             left += space.epochs - done if done or row["phase"] == "control" else trial_epochs
     return ScenarioProgress(
@@ -68,6 +89,7 @@ def scenario_progress(space: SearchSpace, recorder: Recorder, scenario: str, sha
         control=recorder.control(scenario),
         epochs_done=sum(row["epochs_trained"] for row in rows),
         epochs_left=left,
+        confirmed=confirmed,
     )
 
 
@@ -113,11 +135,13 @@ def live_table(
 ) -> RenderableType:
     """The table that is redrawn while the search runs; a state in which no trial is has no column."""
     states = [state for state in ("waiting", *_STATES) if any(one.states.get(state) for one in progress)]
-    table = _table(f"{space.name}: {space.metric}", "scenario", *states, "best", "control", "epochs")
+    confirms = ["confirmed"] if any(one.confirmed for one in progress) else []
+    table = plain_table(f"{space.name}: {space.metric}", "scenario", *states, "best", "control", *confirms, "epochs")
     for one in progress:
         counts = (str(one.states.get(state, 0)) for state in states)
         epochs = f"{one.epochs_done}/{one.epochs_done + one.epochs_left}"
-        table.add_row(one.scenario, *counts, _score(one.best), _score(one.control), epochs)
+        confirmed = ["{}/{}".format(*one.confirmed) if one.confirmed else "-"] if confirms else []
+        table.add_row(one.scenario, *counts, _score(one.best), _score(one.control), *confirmed, epochs)
     left = seconds_left(new_epochs, sum(one.epochs_left for one in progress), elapsed_s)
     clock = f"{_clock(elapsed_s)} gone" + (f", at most {_clock(left)} left" if left is not None else "")
     bests = (f"best of {one.scenario}: {_settings(space, one.best)}" for one in progress if one.best)
@@ -130,12 +154,25 @@ class ProgressCallback(Callback):  # type: ignore[misc]
     Lines count search trials alone: how many controls there will be is not known before the last trial is drawn.
     """
 
-    def __init__(self, space: SearchSpace, recorder: Recorder, console: Console) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        recorder: Recorder,
+        console: Console,
+        confirmations: Mapping[str, ScenarioConfirmation] | None = None,
+        searches: bool = True,
+    ) -> None:
         self._space, self._recorder, self._console = space, recorder, console
+        self._confirmations, self._searches = confirmations or {}, searches
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
         self._started = time.monotonic()
         self._new_epochs = 0
         self._sharing = {one.name: sharing(space, one) for one in space.scenario_list}
+        self._confirm_epochs = {
+            one.name: confirm_cost(space, one, self._sharing[one.name]).epochs
+            for one in space.scenario_list
+            if one.name in self._confirmations
+        }
         self._drawn_at = 0.0
 
     def start(self) -> None:
@@ -183,17 +220,32 @@ class ProgressCallback(Callback):  # type: ignore[misc]
         if self._live:
             return
         row = self._recorder.trials[trial_id]
-        done = sum(self._recorder.finished(scenario) for scenario in self._sharing)
-        total = len(self._sharing) * self._space.num_trials
+        if is_confirmation := row["phase"] == "confirm":
+            plans = self._confirmations.values()
+            done, total = sum(one.num_ended for one in plans), sum(len(one.runs) for one in plans)
+            place = f"confirmed {done}/{total}"
+        else:
+            done = sum(self._recorder.finished(scenario) for scenario in self._sharing)
+            place = f"{done}/{len(self._sharing) * self._space.num_trials}"
         value = "none" if row["metric_last"] is None else f"{row['metric_last']:.4f}"
         inherited = f" on {row['epochs_inherited']} of stage one" if row["epochs_inherited"] else ""
         ended = f"{row['status']} after {row['epochs_trained']} epochs{inherited}, {self._space.metric} {value}"
-        print(f"[{done}/{total}] {trial_id} {ended}", flush=True)
+        shown = f"{trial_id} ({row['candidate']})" if is_confirmation else trial_id
+        print(f"[{place}] {shown} {ended}", flush=True)
 
     def _draw(self) -> None:
         assert self._live is not None
         progress = [
-            scenario_progress(self._space, self._recorder, name, shared) for name, shared in self._sharing.items()
+            scenario_progress(
+                self._space,
+                self._recorder,
+                name,
+                shared,
+                self._confirmations.get(name),
+                self._confirm_epochs.get(name, 0),
+                self._searches,
+            )
+            for name, shared in self._sharing.items()
         ]
         elapsed_s = time.monotonic() - self._started
         self._live.update(live_table(self._space, progress, elapsed_s, self._new_epochs), refresh=True)
@@ -203,7 +255,7 @@ class ProgressCallback(Callback):  # type: ignore[misc]
 def summary_table(space: SearchSpace, recorder: Recorder) -> Table:
     """What the search found: the best trial of each scenario beside its plain control."""
     title = f"{space.name}: best by {space.metric} at the last epoch"
-    table = _table(title, "scenario", "best", "control", *space.search)
+    table = plain_table(title, "scenario", "best", "control", *space.search)
     for scenario in space.scenario_list:
         best = recorder.best(scenario.name)
         values = (_setting(best, name) if best else "-" for name in space.search)
@@ -211,27 +263,28 @@ def summary_table(space: SearchSpace, recorder: Recorder) -> Table:
     return table
 
 
-def print_summary(space: SearchSpace, recorder: Recorder, console: Console) -> None:
-    """The summary table, and where everything lies."""
+def print_summary(
+    space: SearchSpace,
+    recorder: Recorder,
+    console: Console,
+    confirmations: Mapping[str, ScenarioConfirmation] | None = None,
+) -> None:
+    """The summary table, that of the confirmation as far as there is one, and where everything lies."""
     console.print(summary_table(space, recorder))
     folder = shortened(recorder.folder)
-    lines = [
-        "control: the plain base criterion; both scores on validation, from one seed",
+    lines = ["control: the plain base criterion; both scores on validation, from one seed"]
+    if table := confirmation_table(space, recorder, confirmations or {}):
+        for line in (*lines, ""):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(table)
+        lines = confirmation_lines(recorder, confirmations or {})
+    lines += [
         f"results: {folder / records.TRIALS_FILE}, {folder / records.EPOCHS_FILE}",
     ]
     found = [scenario.name for scenario in space.scenario_list if recorder.best(scenario.name)]
     lines += [f"again:   absgd-train --config {best_file(folder, name)}" for name in found]
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def _table(title: str, first: str, *others: str) -> Table:
-    """A table that six columns of numbers fit into on 80 characters."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE, pad_edge=False, collapse_padding=True)
-    table.add_column(first, no_wrap=True)
-    for name in others:
-        table.add_column(name, justify="right", overflow="fold")
-    return table
 
 
 def _settings(space: SearchSpace, row: dict[str, Any]) -> str:

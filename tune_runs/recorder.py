@@ -1,4 +1,4 @@
-"""Keeps trials.parquet and epochs.parquet true while a search runs, and knows the best trial so far; no Ray here."""
+"""Keeps trials.parquet and epochs.parquet true while a search runs, and ranks its trials; no Ray here."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from absgd import records
-from absgd.datasets import Splits
 from absgd.errors import UserError
 from absgd.records import Status
-from tune_runs.plan import TrialPlan, control_id
-from tune_runs.reports import DIVERGED, EARLIER, INHERITED
+from tune_runs.images import ScenarioImages
+from tune_runs.plan import TrialPlan, control_id, images_key
+from tune_runs.reports import DIVERGED, EARLIER, INHERITED, TEST
 from tune_runs.stopping_rules import Never
 
 FINISHED: tuple[Status, ...] = ("completed", "pruned", "diverged", "failed")
@@ -33,12 +33,17 @@ class Recorder:
 
     A trial that forks from a snapshot hands over the records of the epochs before it with its first report; they stand
     in its rows, marked `inherited`.
+
+    Args:
+        folder: of the run.
+        metric: of the search.
+        images: what runs learn from; asked when one begins.
     """
 
-    def __init__(self, folder: Path, metric: str, splits: Mapping[str, Splits]) -> None:
+    def __init__(self, folder: Path, metric: str, images: ScenarioImages) -> None:
         self.folder = folder
         self.metric = metric
-        self._splits = splits
+        self._images = images
         self.trials: dict[str, dict[str, Any]] = {}
         self.epochs: dict[str, list[dict[str, Any]]] = {}
         self.history: tuple[dict[str, Any], ...] = ()
@@ -54,11 +59,11 @@ class Recorder:
     def load(self) -> None:
         """Take over what earlier sessions recorded; trials that had not finished stand as `interrupted`.
 
-        A control that failed does too: it is tried again, since trials fork from it.
+        A control that failed does too: it is tried again, since trials fork from it. So is a run of a confirmation,
+        which lacks perhaps the test set alone.
 
         Raises:
             UserError: if a table is damaged, or of another version, or was made from other images.
-            OSError: if a best configuration cannot be written again.
         """
         for row in records.read_rows(self.folder / records.TRIALS_FILE, records.TRIAL_SCHEMA):
             self._check_images(row)
@@ -71,13 +76,12 @@ class Recorder:
         self.history = tuple(self._arrived)
         for trial_id, row in self.trials.items():
             is_whole = len(self.epochs[trial_id]) == (row["epochs_trained"] or 0) + (row["epochs_inherited"] or 0)
-            if row["status"] not in FINISHED or (row["phase"], row["status"]) == ("control", "failed") or not is_whole:
+            is_tried_again = row["phase"] in ("control", "confirm") and row["status"] == "failed"
+            if row["status"] not in FINISHED or is_tried_again or not is_whole:
                 row.update(status="interrupted", error=None)
-        for scenario in {row["scenario"] for row in self.trials.values()}:
-            self._write_best(scenario)
 
     def _check_images(self, row: Mapping[str, Any]) -> None:
-        splits = self._splits.get(row["scenario"])
+        splits = self._images.held.get(images_key(row["scenario"], row["seed_data"]))
         if splits is not None and row["split_hash"] != splits.hash:
             raise UserError(
                 f"expected the images that {row['trial_id']} was trained on, got others: "
@@ -99,13 +103,14 @@ class Recorder:
         self._flush_if_due()
 
     def _new_row(self, plan: TrialPlan) -> dict[str, Any]:
-        splits = self._splits[plan.scenario]
+        splits = self._images.of(plan.scenario, plan.config)
         return {
             "run": self.folder.name,
             "scenario": plan.scenario,
             "trial_id": plan.trial_id,
             "number": plan.number,
             "phase": plan.phase,
+            "candidate": plan.candidate,
             **records.config_columns(plan.config),
             "restarts": 0,
             "wall_s": None,
@@ -141,6 +146,7 @@ class Recorder:
                 assert row["epoch"] == len(known), f"{trial_id} reports its epochs in order"
                 self._keep(row)
             self.reached[trial_id] = row["epoch"] + 1
+        self.trials[trial_id].update(report.get(TEST, {}))
         self._refresh(trial_id)
         self._flush_if_due()
 
@@ -154,8 +160,6 @@ class Recorder:
         row = self.trials[trial_id]
         row.update(status=status, error=error)
         self.flush()
-        if self.best(row["scenario"]) is row:
-            self._write_best(row["scenario"])
 
     def fail(self, trial_id: str, traceback: str, error: str) -> None:
         """A trial raised: the whole text becomes a file, one line of it the row's error.
@@ -217,7 +221,7 @@ class Recorder:
         return next((row for row in self.controls(scenario) if row["stage_one_key"] == stage_one_key), None)
 
     def of_scenario(self, scenario: str) -> list[dict[str, Any]]:
-        """All trials of a scenario, controls among them."""
+        """All trials of a scenario, controls and confirmations among them."""
         return [row for row in self.trials.values() if row["scenario"] == scenario]
 
     def controls(self, scenario: str) -> list[dict[str, Any]]:
@@ -271,18 +275,6 @@ class Recorder:
         self.epochs[row["trial_id"]].append(row)
         self._arrived.append(row)
 
-    def _write_best(self, scenario: str) -> None:
-        row = self.best(scenario)
-        if row is None:
-            return
-        path = best_file(self.folder, row["scenario"])
-        path.parent.mkdir(exist_ok=True)
-        about = (
-            f"# Best trial so far of run {row['run']}, scenario {row['scenario']}: {row['trial_id']},\n"
-            f"# {self.metric} {row['metric_last']!r} at the last epoch, on validation.\n"
-        )
-        records.write_atomically(path, about + records.config_of(row).to_yaml())
-
     def _refresh(self, trial_id: str) -> None:
         row = self.trials[trial_id]
         row.update(records.summary_columns(list(self.epochs[trial_id]), self.metric))
@@ -302,11 +294,6 @@ def _is_same(row: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     plain = {key: list(value) if isinstance(value, tuple) else value for key, value in row.items()}
     known = {key: list(value) if isinstance(value, tuple) else value for key, value in other.items()}
     return all(value == known.get(key) for key, value in plain.items() if key not in CLOCKS)
-
-
-def best_file(folder: Path, scenario: str) -> Path:
-    """Where the best configuration of a scenario lies."""
-    return folder / "best" / f"{scenario}.yaml"
 
 
 def error_file(folder: Path, trial_id: str) -> Path:

@@ -15,6 +15,8 @@ INHERITED = "inherited"
 """Of a record: whether another run than the one that reports it trained the epoch; absent: no."""
 OVER_BUDGET = "over_budget"
 """Whether the disk budget left no room for a snapshot of the epoch; absent: no."""
+TEST = "test"
+"""Of the last epoch's report of a confirmation: columns of its row that were measured on the test set."""
 NOTES = "notes"
 """What there is to say to the user, as sentences."""
 

@@ -34,11 +34,20 @@ class SearchRequest:
     is_resume: bool = False
     warm_start: Points = dataclasses.field(default_factory=dict)
     """Of another search."""
+    searches: bool = True
+    """Whether trials are asked for; else what was found so far is confirmed."""
+    confirms: bool = True
+    """Whether a scenario is confirmed when its search is done, if the space says so."""
+
+    @property
+    def has_confirmation(self) -> bool:
+        """Whether this session confirms: where it does nothing else, it does so whatever the space says."""
+        return not self.searches or (self.confirms and self.space.confirm is not None)
 
     @property
     def resume_command(self) -> str:
         """What the user types to go on with it."""
-        words = ["absgd-tune", "--resume", str(shortened(self.folder))]
+        words = ["absgd-tune", "--resume" if self.searches else "--confirm", str(shortened(self.folder))]
         return shlex.join([*words, *(["--address", self.address] if self.address else [])])
 
     def begin(self) -> None:
@@ -101,6 +110,7 @@ def resume_request(
     extend: int = 0,
     budgets: Mapping[str, object] | None = None,
     given: SearchSpace | None = None,
+    option: str = "--resume",
 ) -> SearchRequest:
     """The search recorded in a folder, to go on with.
 
@@ -109,20 +119,22 @@ def resume_request(
         address: of a Ray cluster.
         extend: trials of each scenario on top of those it was made for.
         budgets: keys of a space that bound the search, replaced from now on.
-        given: the space that the user believes it is; must be the recorded one, but for budgets, which are taken.
+        given: the space that the user believes it is; must be the recorded one, but for budgets and
+            `confirm`, which are taken.
+        option: that asked for it.
 
     Raises:
         UserError: if there is none, or `given` is another.
     """
     space_file = folder / records.SPACE_FILE
     if not space_file.is_file():
-        raise UserError(f"expected a run folder with {records.SPACE_FILE}, found none in {folder} (--resume)")
+        raise UserError(f"expected a run folder with {records.SPACE_FILE}, found none in {folder} ({option})")
     space = load_space(str(space_file))
     changes: dict[str, object] = {}
     if given is not None:
         recorded, now = ({**one.decisive(), "num_trials": one.num_trials} for one in (space, given))
         refuse_changes(recorded, now, f"{space_file} and --space")
-        changes |= {key: value for key, value in given.to_dict().items() if key in BUDGETS}
+        changes |= {key: value for key, value in given.to_dict().items() if key in (*BUDGETS, "confirm")}
     changes |= budgets or {}
     if extend:
         changes["num_trials"] = space.num_trials + extend

@@ -1,15 +1,19 @@
-"""What is trained next: trials of every scenario, each once its stage one is there, behind one Ray searcher."""
+"""What is trained next, in all scenarios: trials, each once its stage one is there, then confirmations."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ray.tune.search import Searcher
 
 from absgd import records
+from absgd.errors import UserError
+from tune_runs.confirmation import ScenarioConfirmation
+from tune_runs.images import ScenarioImages
 from tune_runs.plan import TrialPlan, fork_epoch, trial_config
 from tune_runs.recorder import Recorder
+from tune_runs.stop_request import StopRequest
 from tune_runs.study import ScenarioStudy
 from tune_runs.trunk_book import TrunkBook
 
@@ -44,7 +48,7 @@ class ScenarioSearch:
     @property
     def is_done(self) -> bool:
         """Whether nothing is left to train, and nothing trains that may have to begin again."""
-        rows = self._recorder.of_scenario(self._name)
+        rows = (row for row in self._recorder.of_scenario(self._name) if row["phase"] != "confirm")
         is_idle = not self._lost and not any(row["status"] == "running" for row in rows)
         return is_idle and not self.num_left and not self._interrupted_control() and self._has_control
 
@@ -107,6 +111,11 @@ class ScenarioSearch:
         needed = ended if self._to_ask else []
         return {row["stage_one_key"] for row in needed if self._book.has_lost(records.config_of(row))}
 
+    def release_images(self, images: ScenarioImages) -> None:
+        """Release its images once the search is done: confirmations have data seeds of their own."""
+        if self.is_done:
+            images.release(self._name, self._book.own_config.seeds.data)
+
     def _start(self, plan: TrialPlan) -> TrialPlan:
         self._recorder.start(plan)
         return plan
@@ -115,50 +124,78 @@ class ScenarioSearch:
 class SearchByScenario(Searcher):  # type: ignore[misc]
     """All scenarios behind one Ray searcher; the scenario with the most trials left comes first.
 
-    The plain controls of all scenarios go before everything else. What trials come to is told to the studies by
-    `tune_runs.bookkeeper`, after it is recorded.
+    The plain controls of all scenarios go before everything else, and trials before runs of confirmations, which a
+    scenario begins once its own search is done: they fill what searches leave idle. What trials come to is told to the
+    studies by `tune_runs.bookkeeper`, after it is recorded.
 
     Args:
         searches: of each scenario by its name.
+        confirmations: of each scenario that is confirmed.
+        images: of all scenarios; those of a run are handed to workers before it starts.
         checkpointed: gives a plan the place of its checkpoints.
-        on_disk_error: told when a study or the records cannot be written; the search then ends.
+        stop: ends the search when a study, the records or images cannot be written or read.
+        searches_on: whether trials are asked for; else what was found is confirmed as it is.
     """
 
     def __init__(
         self,
         searches: Mapping[str, ScenarioSearch],
+        confirmations: Mapping[str, ScenarioConfirmation],
+        images: ScenarioImages,
         checkpointed: Callable[[TrialPlan], TrialPlan],
-        on_disk_error: Callable[[OSError], None],
+        stop: StopRequest,
+        searches_on: bool = True,
     ) -> None:
         super().__init__()
-        self.searches = searches
-        self._checkpointed, self._on_disk_error = checkpointed, on_disk_error
+        self.searches, self.confirmations = searches, confirmations
+        self._images, self._checkpointed, self._stop, self._searches_on = images, checkpointed, stop, searches_on
         self.plans: dict[str, TrialPlan] = {}
         """Plan of every trial of this session by Ray's trial id."""
 
     @property
     def is_done(self) -> bool:
         """Whether nothing is left to train."""
-        return all(search.is_done for search in self.searches.values())
+        searches = self.searches.values() if self._searches_on else ()
+        return all(one.is_done for one in (*searches, *self.confirmations.values()))
+
+    def again(self, plan: TrialPlan) -> None:
+        """A run that lost its process goes on in another one."""
+        ours = self.confirmations if plan.phase == "confirm" else self.searches
+        ours[plan.scenario].again(plan)
+
+    def run_ended(self, trial_id: str) -> None:
+        """Release images that no further run of the scenario learns from."""
+        for search in self.searches.values():
+            search.release_images(self._images)
+        for confirmation in self.confirmations.values():
+            confirmation.run_ended(trial_id)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next trial as Ray's configuration; None when there may be one later, FINISHED at the end."""
         try:
             plan = self._next()
+            if plan is None:
+                return str(Searcher.FINISHED) if self.is_done else None
+            self._images.of(plan.scenario, plan.config)
         except OSError as error:
-            self._on_disk_error(error)
+            self._stop.set_error(error)
             return str(Searcher.FINISHED)
-        if plan is None:
-            return str(Searcher.FINISHED) if self.is_done else None
+        except UserError as error:
+            self._stop.fail(str(error))
+            return str(Searcher.FINISHED)
         self.plans[trial_id] = self._checkpointed(plan)
         return trial_config(self.plans[trial_id])
 
     def _next(self) -> TrialPlan | None:
-        controls = (search.next_control() for search in self.searches.values())
-        if plan := next((plan for plan in controls if plan), None):
-            return plan
-        searches = sorted(self.searches.values(), key=lambda search: -search.num_left)
-        return next((plan for plan in (search.next_trial() for search in searches) if plan), None)
+        return next((plan for plan in self._can_start() if plan), None)
+
+    def _can_start(self) -> Iterator[TrialPlan | None]:
+        """What may start next, the most urgent first; each is asked for only where nothing before it can start."""
+        if self._searches_on:
+            yield from (search.next_control() for search in self.searches.values())
+            searches = sorted(self.searches.values(), key=lambda search: -search.num_left)
+            yield from (search.next_trial() for search in searches)
+        yield from (confirmation.next_run() for confirmation in self.confirmations.values())
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Nothing: the bookkeeper is told too, and records first."""

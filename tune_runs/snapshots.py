@@ -19,7 +19,7 @@ from absgd.errors import UserError
 from absgd.records import write_atomically
 from absgd.training.checkpoint import checkpoint_bytes, load_checkpoint
 
-FORMAT = "2"
+FORMAT = "3"
 """Of a snapshot. Another one where the file changes, or what the code computes in stage one between two releases."""
 ORIGIN = "origin"
 """Key of a snapshot's rows: the run that trained the epoch."""
@@ -43,6 +43,8 @@ class Snapshot(NamedTuple):
     """What `Trainer.load_state_dict` takes."""
     rows: list[dict[str, Any]]
     """The records of its epochs as columns, each with the `origin` that trained it."""
+    best: dict[str, Any] | None = None
+    """Of a confirmation: the model after its best epoch so far, for the test set."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class Snapshots:
                 raise UserError(f"{path} is of another {_IDENTITY[name]}: expected {expected}, got {found}")
         if content["state"].get("next_epoch") != epoch or len(content["rows"]) != epoch:
             raise UserError(f"{path} is not what its name says: expected a run after {epoch} epochs")
-        return Snapshot(content["state"], content["rows"])
+        return Snapshot(content["state"], content["rows"], content["best"])
 
     def epochs(self) -> list[int]:
         """Epochs after which there is a snapshot, intact or not, rising."""

@@ -10,7 +10,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -100,6 +100,18 @@ class ResourcesConfig(Section):
         return min(by_cpu, by_gpu)
 
 
+ControlName = Literal["base", "base-lr", "ce", "ce-lr", "ce-tau", "cb-ce-drw", "ldam-drw", "focal", "balanced-softmax"]
+
+
+class ConfirmConfig(Section):
+    top: Count = 3
+    """Best configurations of each scenario, by validation, that are trained again."""
+    seeds: Count = 3
+    """Fresh pairs of data seed and training seed; each of these configurations and each control is trained on all."""
+    controls: Annotated[tuple[ControlName, ...], Field(strict=False)] = get_args(ControlName)
+    """Methods beside them, with the settings of the best configuration: docs/confirmation.md says what each is."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Scenario:
     """A data set with its imbalance and noise: one Optuna study."""
@@ -147,6 +159,8 @@ class SearchSpace(Section):
     """Validation metric that decides."""
     early_stopping: EarlyStoppingConfig | None = EarlyStoppingConfig()
     """When trials that fall behind are stopped; null: every trial trains to the last epoch."""
+    confirm: ConfirmConfig | None = ConfirmConfig()
+    """What is trained on fresh seeds when the search is done, and tested; null: nothing."""
     resources: ResourcesConfig = ResourcesConfig()
     """What one trial occupies."""
     time_budget: Duration = None
@@ -183,7 +197,7 @@ class SearchSpace(Section):
     def decisive(self) -> dict[str, Any]:
         """What decides which trials there are and what they measure: a resumed search must not change it.
 
-        Budgets may change, and so may the number of trials, which `--extend` raises.
+        Budgets may change, and so may the number of trials, which `--extend` raises, and what is confirmed.
         """
         settings = self.to_dict()
         del settings["resources"]["gpu"]
@@ -206,7 +220,7 @@ class SearchSpace(Section):
 
 BUDGETS = ("time_budget", "epoch_budget", "disk_budget", "keep_checkpoints", "max_failures", "max_equal_errors")
 """Keys of a space that bound a search, and may differ from session to session."""
-_NOT_DECISIVE = (*BUDGETS, "name", "num_trials", "trunks")
+_NOT_DECISIVE = (*BUDGETS, "name", "num_trials", "trunks", "confirm")
 
 
 def _scenario(space: SearchSpace, index: int, part: ScenarioSettings) -> Scenario:

@@ -3,33 +3,38 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ray import tune
+from ray.actor import ActorHandle
 
 from absgd.config import RunConfig
-from absgd.datasets import Splits
 from absgd.training import Diverged, Trainer
-from tune_runs.plan import checkpoint_use, trunk_use
-from tune_runs.reports import DIVERGED, EARLIER, INHERITED, NOTES, OVER_BUDGET
+from tune_runs.plan import checkpoint_use, tested_metric, trunk_use
+from tune_runs.reports import DIVERGED, EARLIER, INHERITED, NOTES, OVER_BUDGET, TEST
+from tune_runs.shelf import images_on
+from tune_runs.tested import on_test_set
 from tune_runs.trial_run import TrialRun
 
+ReadTest = Callable[[Trainer, TrialRun], dict[str, Any]]
+"""Measures on the test set, after the last epoch of a run."""
 
-def train_trial(trial: dict[str, Any], splits: dict[str, Splits]) -> None:
+
+def train_trial(trial: dict[str, Any], shelf: ActorHandle) -> None:
     """Train one trial, reporting the record of each epoch; a diverged trial reports why, then ends.
 
     Args:
         trial: from `trial_config`.
-        splits: the images of every scenario, one read-only copy on each node.
+        shelf: has the images of every scenario and data seed, one read-only copy on each node that asks for them.
     """
-    trainer = Trainer(RunConfig.from_dict(trial["run_config"]), splits[trial["scenario"]])
-    run = TrialRun(trainer, trunk_use(trial), checkpoint_use(trial), trial["origin"])
-    for report in reports(trainer, run):
+    trainer = Trainer(RunConfig.from_dict(trial["run_config"]), images_on(shelf, trial["images"]))
+    run = TrialRun(trainer, trunk_use(trial), checkpoint_use(trial), trial["origin"], tested_metric(trial))
+    for report in reports(trainer, run, on_test_set if trial["reads_test"] else None):
         tune.report(report)
 
 
-def reports(trainer: Trainer, run: TrialRun) -> Iterator[dict[str, Any]]:
+def reports(trainer: Trainer, run: TrialRun, read_test: ReadTest | None = None) -> Iterator[dict[str, Any]]:
     """What a trial has to report, with the keys of `tune_runs.reports`, training on as it is asked for.
 
     The first report holds the records of the epochs behind it. A trial that goes on from a snapshot of its own first
@@ -40,17 +45,23 @@ def reports(trainer: Trainer, run: TrialRun) -> Iterator[dict[str, Any]]:
     Args:
         trainer: new.
         run: of this trainer.
+        read_test: of a confirmation, called once, after its last epoch; its columns stand in that epoch's report.
     """
+
+    def tested() -> dict[str, Any]:
+        is_last = trainer.next_epoch == trainer.config.epochs
+        return {TEST: read_test(trainer, run)} if read_test and is_last else {}
+
     earlier, notes = run.begin()
     said: dict[str, Any] = {EARLIER: earlier, NOTES: notes}
     if earlier and (not earlier[-1][INHERITED] or trainer.next_epoch == trainer.config.epochs):
-        yield {**earlier[-1], EARLIER: earlier[:-1], NOTES: notes}
+        yield {**earlier[-1], EARLIER: earlier[:-1], NOTES: notes, **tested()}
         said = {EARLIER: [], NOTES: []}
     try:
         for record in trainer.epochs():
             row = dataclasses.asdict(record)
             left = run.leave(row)
-            yield {**row, **said, NOTES: [*said[NOTES], *left.notes], OVER_BUDGET: left.is_over_budget}
+            yield {**row, **said, NOTES: [*said[NOTES], *left.notes], OVER_BUDGET: left.is_over_budget, **tested()}
             said = {EARLIER: [], NOTES: []}
     except Diverged as error:
         yield {**said, "epoch": error.epoch, DIVERGED: str(error)}

@@ -50,6 +50,8 @@ class TrialRun:
         trunk: what it does with a trunk; None: it shares its stage one with no other run.
         checkpoints: where it leaves its own; None: it leaves none.
         origin: which run it is, said in the rows of its snapshots.
+        metric: of the best epoch, whose model a run that will be tested keeps, also where the epoch is another run's;
+            None: it keeps none.
     """
 
     def __init__(
@@ -58,13 +60,17 @@ class TrialRun:
         trunk: TrunkUse | None = None,
         checkpoints: CheckpointUse | None = None,
         origin: str = "",
+        metric: str | None = None,
     ) -> None:
         self._trainer, self._trunk_use, self._use = trainer, trunk, checkpoints
         self._trunk = trunk_of(trunk, trainer.device) if trunk else None
         self._own = own_checkpoints(trainer.config, Path(checkpoints.folder)) if checkpoints else None
         self._due = trunk.save_at if trunk else ()
         self._origin = origin
+        self._metric = metric
         self._rows: list[dict[str, Any]] = []
+        self.best: dict[str, Any] | None = None
+        """The model's state after the best epoch so far, where it is kept."""
         self._has_complained = False
 
     def begin(self) -> Begun:
@@ -81,11 +87,12 @@ class TrialRun:
         notes = [f"{to_make[1]}: trained again"] if to_make and is_damaged else []
         latest = to_make[0] - 1 if to_make else self._trainer.config.epochs
         for _, found in newest(self._sources(latest), self._trainer.device):
-            if isinstance(found, Snapshot):
+            if isinstance(found, Snapshot) and (found.best or not self._metric):
                 self._trainer.load_state_dict(found.state)
-                self._rows = found.rows
+                self._rows, self.best = found.rows, found.best
                 break
-            notes.append(f"{found}: trained again")
+            if not isinstance(found, Snapshot):
+                notes.append(f"{found}: trained again")
         fork = self._trunk_use.start_at if self._trunk_use and not self._due else 0
         if len(self._rows) < fork:
             notes.append(f"starts from epoch {len(self._rows)} instead of {fork}")
@@ -99,7 +106,8 @@ class TrialRun:
         """
         self._rows = [*self._rows, {**row, ORIGIN: self._origin}]
         epoch = self._trainer.next_epoch
-        snapshot = Snapshot(self._trainer.state_dict(), self._rows)
+        self._keep_best()
+        snapshot = Snapshot(self._trainer.state_dict(), self._rows, self.best)
         notes, is_over_budget = [], False
         for target in (self._trunk if epoch in self._due else None, self._own):
             if target is None:
@@ -110,6 +118,12 @@ class TrialRun:
                 notes += self._complaint(f"cannot write {target.path(epoch)}: {error.strerror or error}")
                 is_over_budget |= error.errno == errno.EDQUOT
         return Left(notes, is_over_budget)
+
+    def _keep_best(self) -> None:
+        """Copy the model where the epoch just trained is the best so far, as `chosen_epoch` has it."""
+        best = chosen_epoch(self._rows, self._metric) if self._metric else None
+        if best and best["epoch"] == self._rows[-1]["epoch"]:
+            self.best = {name: value.clone() for name, value in self._trainer.model.state_dict().items()}
 
     def _sources(self, latest: int) -> list[tuple[Snapshots, int]]:
         """The folders to start from, each with the latest epoch that may be used of it."""

@@ -39,6 +39,11 @@ class TrunkBook:
         self._control = control_config(space, scenario)
         self._data: dict[str | None, str] = {}
 
+    @property
+    def own_config(self) -> RunConfig:
+        """Of the scenario's plain control."""
+        return self._control
+
     def own_control(self) -> TrialPlan:
         """The scenario's plain control."""
         return self.control_from(self._control)

@@ -43,6 +43,7 @@ SPACE = {
     },
     "num_trials": NUM_TRIALS,
     "early_stopping": None,
+    "confirm": None,
     "resources": {"cpu": 1, "gpu": 0},
 }
 

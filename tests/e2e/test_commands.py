@@ -63,7 +63,7 @@ def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) ->
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     folder = tmp_path_factory.mktemp("user")
-    return folder, run(folder, "absgd-tune", "--space", "quickstart", "--num-trials", "4")
+    return folder, run(folder, "absgd-tune", "--space", "quickstart", "--num-trials", "4", "--no-confirm")
 
 
 def test_quickstart_prints_best_control_and_where_results_lie(
@@ -132,7 +132,7 @@ def test_second_search_of_the_same_name_is_refused(searched: tuple[Path, subproc
 
 
 def test_interrupted_search_says_how_to_go_on_and_does(tmp_path: Path) -> None:
-    words = ("absgd-tune", "--space", "quickstart", "--num-trials", "6", "--name", "cut")
+    words = ("absgd-tune", "--space", "quickstart", "--num-trials", "6", "--no-confirm", "--name", "cut")
     trials = tmp_path / "runs/cut/trials.parquet"
     with started(tmp_path, *words) as process:
         wait_until(lambda: trials.exists() and "completed" in set(pd.read_parquet(trials).status), process)
@@ -142,7 +142,7 @@ def test_interrupted_search_says_how_to_go_on_and_does(tmp_path: Path) -> None:
     assert errors.strip().splitlines()[-1] == "absgd-tune: interrupted; go on with: absgd-tune --resume runs/cut"
     before = pd.read_parquet(trials).query("status in ('completed', 'pruned')").set_index("trial_id")
     assert "running" not in set(pd.read_parquet(trials).status)
-    resumed = run(tmp_path, "absgd-tune", "--resume", "runs/cut")
+    resumed = run(tmp_path, "absgd-tune", "--resume", "runs/cut", "--no-confirm")
     assert resumed.returncode == 0, resumed.stderr
     after = pd.read_parquet(trials).set_index("trial_id")
     assert after.phase.value_counts().to_dict() == {"search": 6, "control": 1}
@@ -151,14 +151,14 @@ def test_interrupted_search_says_how_to_go_on_and_does(tmp_path: Path) -> None:
 
 
 def test_search_interrupted_in_the_trunk_goes_on_from_its_snapshots(tmp_path: Path) -> None:
-    words = ("absgd-tune", "--space", "quickstart", "--num-trials", "2", "--name", "cut")
+    words = ("absgd-tune", "--space", "quickstart", "--num-trials", "2", "--no-confirm", "--name", "cut")
     trunk = tmp_path / "runs/cut/scenarios/digits-exp-0.05/trunks"
     with started(tmp_path, *words) as process:
         wait_until(lambda: bool(list(trunk.glob("*/epoch-*.pt"))), process)
         os.killpg(process.pid, signal.SIGINT)
         _, errors = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 130, errors
-    resumed = run(tmp_path, "absgd-tune", "--resume", "runs/cut")
+    resumed = run(tmp_path, "absgd-tune", "--resume", "runs/cut", "--no-confirm")
     assert resumed.returncode == 0, resumed.stderr
     whole = run(tmp_path, *words[:-1], "whole")
     assert whole.returncode == 0, whole.stderr
@@ -170,7 +170,7 @@ def test_search_interrupted_in_the_trunk_goes_on_from_its_snapshots(tmp_path: Pa
 
 
 def test_killed_worker_and_killed_driver_lose_nothing_that_is_finished(tmp_path: Path) -> None:
-    words = ("absgd-tune", "--space", "quickstart", "--num-trials", "6", "--name", "cut")
+    words = ("absgd-tune", "--space", "quickstart", "--num-trials", "6", "--no-confirm", "--name", "cut")
     run_folder = tmp_path / "runs/cut"
     trials = run_folder / "trials.parquet"
     with started(tmp_path, *words) as process:
@@ -184,7 +184,7 @@ def test_killed_worker_and_killed_driver_lose_nothing_that_is_finished(tmp_path:
     assert before.restarts.sum() == 1
     done = before.query("status in ('completed', 'pruned')").set_index("trial_id")
     assert "running" in set(before.status)
-    resumed = run(tmp_path, "absgd-tune", "--resume", "runs/cut")
+    resumed = run(tmp_path, "absgd-tune", "--resume", "runs/cut", "--no-confirm")
     assert resumed.returncode == 0, resumed.stderr
     after = pd.read_parquet(trials).set_index("trial_id")
     assert after.phase.value_counts().to_dict() == {"search": 6, "control": 1}
@@ -193,7 +193,7 @@ def test_killed_worker_and_killed_driver_lose_nothing_that_is_finished(tmp_path:
     epochs = pd.read_parquet(run_folder / "epochs.parquet")
     assert not epochs.duplicated(["trial_id", "epoch"]).any()
     assert len(epochs) == (after.epochs_trained + after.epochs_inherited).sum()
-    more = run(tmp_path, "absgd-tune", "--resume", "runs/cut", "--extend", "1")
+    more = run(tmp_path, "absgd-tune", "--resume", "runs/cut", "--extend", "1", "--no-confirm")
     assert more.returncode == 0, more.stderr
     assert len(pd.read_parquet(trials)) == 8
     other = tmp_path / "other.yaml"
@@ -208,6 +208,55 @@ def title(process: psutil.Process) -> str:
         return " ".join(process.cmdline())
     except psutil.NoSuchProcess:
         return ""
+
+
+SMALL_SPACE = """
+name: small
+base:
+  data: {name: digits, val_per_class: 5, n_max: 20}
+  model: {name: resnet8}
+  epochs: 5
+  batch_size: 32
+scenarios: [{imbalance: {type: exp, ratio: 0.1}}]
+search:
+  lam: {low: 0.5, high: 50, log: true}
+  ab_alpha: {low: 0.1, high: 0.9}
+  gamma: {low: 0.1, high: 1.0}
+  switch_epoch: {low: 2, high: 3}
+num_trials: 2
+early_stopping: null
+confirm: {top: 1, seeds: 2, controls: [ce, ce-lr, cb-ce-drw]}
+"""
+
+
+def test_search_is_confirmed_later_and_a_confirmation_interrupted_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(SMALL_SPACE)
+    searched = run(tmp_path, "absgd-tune", "--space", "small.yaml", "--no-confirm")
+    assert searched.returncode == 0, searched.stderr
+    trials = tmp_path / "runs/small/trials.parquet"
+    assert pd.read_parquet(trials).phase.value_counts().to_dict() == {"search": 2, "control": 1}
+
+    def one_is_confirmed() -> bool:
+        return (pd.read_parquet(trials).query("phase == 'confirm'").status == "completed").any()
+
+    with started(tmp_path, "absgd-tune", "--confirm", "runs/small") as process:
+        wait_until(one_is_confirmed, process)
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 130, errors
+    assert errors.strip().splitlines()[-1] == "absgd-tune: interrupted; go on with: absgd-tune --confirm runs/small"
+    before = pd.read_parquet(trials).query("phase == 'confirm' and status == 'completed'").set_index("trial_id")
+    assert 0 < len(before) < 8
+    resumed = run(tmp_path, "absgd-tune", "--resume", "runs/small")
+    assert resumed.returncode == 0, resumed.stderr
+    after = pd.read_parquet(trials).query("phase == 'confirm'").set_index("trial_id")
+    assert after.groupby("candidate").size().to_dict() == {"best-1": 2, "cb-ce-drw": 2, "ce": 2, "ce-lr": 2}
+    assert set(after.status) == {"completed"}
+    columns = ["metric_last", "test_balanced_accuracy", "started_at"]
+    assert after.loc[before.index, columns].equals(before[columns])
+    (best,) = (tmp_path / "runs/small/best").iterdir()
+    assert "confirmed on fresh seeds: best-1" in best.read_text()
+    assert "[confirmed 8/8]" in resumed.stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

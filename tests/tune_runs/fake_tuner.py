@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import itertools
 from collections import Counter
@@ -18,9 +19,11 @@ from rich.console import Console
 from absgd.config import RunConfig
 from absgd.records import EpochRecord
 from absgd.training import Diverged
+from tune_runs.draws import control_config
 from tune_runs.driver import assembled, leave_in_peace
+from tune_runs.images import ScenarioImages
 from tune_runs.parameters import Scalar
-from tune_runs.plan import checkpoint_use, trunk_use
+from tune_runs.plan import checkpoint_use, tested_metric, trunk_use
 from tune_runs.reports import DIVERGED, NOTES
 from tune_runs.request import SearchRequest
 from tune_runs.space import SearchSpace
@@ -46,6 +49,7 @@ SPACE: dict[str, Any] = {
     "num_trials": 8,
     "metric": "val_accuracy",
     "early_stopping": {"rule": "epoch", "reduction_factor": 2},
+    "confirm": None,
 }
 
 
@@ -68,6 +72,7 @@ class FakeTrainer:
     def __init__(self, config: RunConfig, curve: Curve) -> None:
         self.config, self._curve = config, curve
         self.next_epoch = 0
+        self.model = FakeModel(self)
 
     def epochs(self) -> Iterator[EpochRecord]:
         while self.next_epoch < self.config.epochs:
@@ -86,6 +91,43 @@ class FakeTrainer:
         self.next_epoch = state["next_epoch"]
 
 
+class FakeModel:
+    """A model whose state is the epochs that its trainer has behind it."""
+
+    def __init__(self, trainer: FakeTrainer) -> None:
+        self._trainer = trainer
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epochs": torch.tensor(self._trainer.next_epoch)}
+
+
+def fake_test(trainer: Any, run: TrialRun) -> dict[str, Any]:
+    """What the fake test set gives: the epochs behind the states that are tested."""
+    assert trainer.next_epoch == trainer.config.epochs
+    assert run.best is not None
+    last, chosen = trainer.config.epochs, int(run.best["epochs"])
+    return {"test_accuracy": float(last), "test_recall": (0.5,) * 10, "test_chosen_accuracy": float(chosen)}
+
+
+class FakePlace:
+    """Where workers would find images: what lies there, and the most at once."""
+
+    def __init__(self) -> None:
+        self.keys: set[str] = set()
+        self.most = 0
+
+    def put(self, key: str, splits: Any) -> Any:
+        self.keys.add(key)
+        self.most = max(self.most, len(self.keys))
+        return splits
+
+    def offer(self, key: str) -> None:
+        assert key in self.keys
+
+    def drop(self, key: str) -> None:
+        self.keys.remove(key)
+
+
 class FakeTuner:
     """Runs a search over curves, from what its folder holds of an earlier one.
 
@@ -96,6 +138,7 @@ class FakeTuner:
         concurrent: trials that take turns, one epoch each.
         trunks: folder of the snapshots; in the run folder if None.
         warm_start: points that a new study tries first.
+        searches: whether trials are asked for; else what was found is confirmed.
     """
 
     def __init__(
@@ -106,20 +149,25 @@ class FakeTuner:
         concurrent: int = 2,
         trunks: Path | None = None,
         warm_start: Sequence[Mapping[str, Scalar]] = (),
+        searches: bool = True,
     ) -> None:
         folder.mkdir(exist_ok=True)
-        request = SearchRequest(space, folder)
-        request.begin()
-        splits: Any = {
-            scenario.name: SimpleNamespace(class_counts=(5,) * 10, hash=scenario.name)
-            for scenario in space.scenario_list
-        }
+        SearchRequest(space, folder).begin()
         self.space, self.curve, self.concurrent = space, curve, concurrent
         self.fingerprints = 0
+        self.place = FakePlace()
+        self.read: list[RunConfig] = []
+        """Whose images were read."""
+        self.tested: list[str] = []
+        """Trials that read the test set."""
+        images = ScenarioImages(self.place, self._splits, self._fingerprint)
+        for scenario in space.scenario_list:
+            images.of(scenario.name, control_config(space, scenario))
         at = space if trunks is None else space.model_copy(update={"trunks": str(trunks)})
-        console = Console(file=io.StringIO())
-        points = dict.fromkeys(splits, warm_start)
-        self.search = assembled(at, folder, splits, concurrent, console, points, self._fingerprint)
+        points = {scenario.name: warm_start for scenario in space.scenario_list}
+        request = SearchRequest(at, folder, warm_start=points, searches=searches)
+        self.search = assembled(request, images, concurrent, Console(file=io.StringIO()))
+        self.confirmations = self.search.confirmations
         self.recorder, self.stop = self.search.recorder, self.search.stop
         self.searcher, self.scheduler = self.search.searcher, self.search.scheduler
         self.callback = self.search.callbacks[0]
@@ -171,6 +219,14 @@ class FakeTuner:
         """What the driver does with trials that still run when it ends in peace."""
         leave_in_peace(self.search)
 
+    def _splits(self, config: RunConfig) -> Any:
+        self.read.append(config)
+        return SimpleNamespace(class_counts=(5,) * 10, hash=f"{config.imbalance.type} {config.seeds.data}")
+
+    def _test(self, trial_id: str, trainer: Any, run: TrialRun) -> dict[str, Any]:
+        self.tested.append(trial_id)
+        return fake_test(trainer, run)
+
     def _fingerprint(self, _splits: Any, _weights: str | None) -> str:
         self.fingerprints += 1
         return "fake" * 2
@@ -180,12 +236,14 @@ class FakeTuner:
         if suggestion is None or suggestion == Searcher.FINISHED:
             return None
         trainer: Any = FakeTrainer(RunConfig.from_dict(suggestion["run_config"]), self.curve)
-        run = TrialRun(trainer, trunk_use(suggestion), checkpoint_use(suggestion), suggestion["origin"])
+        uses = (trunk_use(suggestion), checkpoint_use(suggestion))
+        run = TrialRun(trainer, *uses, suggestion["origin"], tested_metric(suggestion))
+        read_test = functools.partial(self._test, suggestion["trial_id"]) if suggestion["reads_test"] else None
         trial = SimpleNamespace(
             trial_id=ray_id,
             config=suggestion,
             epochs=trainer.config.epochs,
-            reports=reports(trainer, run),
+            reports=reports(trainer, run, read_test),
             results=0,
             last_result=None,
             error_file=self.recorder.folder / "boom",

@@ -32,7 +32,13 @@ def small(name: str, root: Path) -> SearchSpace:
     base |= {"model": {**base["model"], "name": "resnet8"}, "epochs": 3}
     given["search"]["switch_epoch"] |= {"low": 1, "high": 2}
     scenarios = [one for one in given["scenarios"] if one["imbalance"]["ratio"] == 0.1]
-    changed = {"scenarios": scenarios, "num_trials": 1, "resources": {"cpu": 1, "gpu": 0}, "enqueue": []}
+    changed = {
+        "scenarios": scenarios,
+        "num_trials": 1,
+        "resources": {"cpu": 1, "gpu": 0},
+        "enqueue": [],
+        "confirm": None,
+    }
     return space_from_dict(given | changed, f"small {name}")
 
 

@@ -116,7 +116,7 @@ def test_bad_space_exits_2_with_one_message_and_creates_nothing(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "expected `--space FILE`, `--resume DIR` or `--schema`, got none"),
+        ([], "expected `--space FILE`, `--resume DIR`, `--confirm DIR` or `--schema`, got none"),
         (["--space", "quikstart"], "did you mean `quickstart`?"),
         (["--space", "quickstart", "--name", "a/b"], "(command line: name)"),
         (
@@ -203,3 +203,32 @@ def test_address_without_a_cluster_is_refused_at_once(here: Path, address: str) 
     result = call("--space", "quickstart", "--preview", "--address", address)
     assert result.exit_code == 2
     assert "(--address)" in result.output
+
+
+@pytest.mark.parametrize("options", [("--resume", "."), ("--extend", 3), ("--no-confirm",)])
+def test_confirm_stands_alone(here: Path, options: tuple[object, ...]) -> None:
+    result = call("--confirm", ".", *options)
+    assert result.exit_code == 2
+    assert "expected `--confirm DIR` without --resume, --extend and --no-confirm" in result.stderr
+
+
+def test_confirm_without_a_run_is_refused(here: Path) -> None:
+    result = call("--confirm", "nowhere")
+    assert result.exit_code == 2
+    assert "expected a run folder with space.yaml, found none in nowhere (--confirm)" in result.stderr
+
+
+def test_confirm_takes_its_settings_from_a_space_given(here: Path) -> None:
+    from absgd.yaml_text import dump_yaml
+    from tests.tune_runs.fake_tuner import make_space
+    from tune_runs.request import resume_request
+
+    (here / "space.yaml").write_text(dump_yaml(make_space().to_dict()))
+    more = make_space(confirm={"top": 1, "seeds": 5})
+    assert resume_request(here).space.confirm is None
+    assert resume_request(here, given=more).space.confirm == more.confirm
+
+
+def test_no_confirm_leaves_it_out_of_a_preview(here: Path) -> None:
+    assert "3 fresh" in call("--space", "quickstart", "--preview").output
+    assert "the test set is not read" in call("--space", "quickstart", "--preview", "--no-confirm").output

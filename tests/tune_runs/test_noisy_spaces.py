@@ -51,7 +51,7 @@ def small(name: str, root: Path, num_trials: int = 1, weights: str | None = None
     given["enqueue"] = [{**point, "switch_epoch": 2} for point in given["enqueue"]]
     if "scenarios" in given:
         given["scenarios"] = [one for one in given["scenarios"] if one["noise"] in NOISES[name]]
-    changed = {"num_trials": num_trials, "resources": {"cpu": 1, "gpu": 0}}
+    changed = {"num_trials": num_trials, "resources": {"cpu": 1, "gpu": 0}, "confirm": None}
     return space_from_dict(given | changed, f"small {name}")
 
 

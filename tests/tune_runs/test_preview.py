@@ -200,3 +200,26 @@ def test_draw_preview_fits_80_columns() -> None:
 )
 def test_spoken(seconds: float, words: str) -> None:
     assert spoken(seconds) == words
+
+
+CONFIRM = {"confirm": {"top": 2, "seeds": 3, "controls": ["ce", "ce-lr", "cb-ce-drw"]}}
+
+
+def test_preview_counts_the_confirmation() -> None:
+    numbers = preview(make(CONFIRM), [(2, 0)], {"digits": TIME})
+    (cost,) = numbers.confirmation
+    assert (cost.num_best, cost.controls, cost.num_runs, cost.num_trunks) == (2, ("ce", "ce-lr", "cb-ce-drw"), 15, 3)
+    assert cost.epochs == 3 * (2 * 16 + 3 * (16 - 10)), "what forks trains the epochs after its switch, 10 on average"
+    assert numbers.confirm_s == cost.epochs * 2 / 2
+    text = " ".join(drawn(CONFIRM, times={"digits": TIME}).split())
+    assert (
+        "confirmation the best 2 configurations and ce, ce-lr and cb-ce-drw, on 3 fresh pairs of seeds: 15 runs, "
+        "3 trunks, 150 epochs at most"
+    ) in text
+    assert "and about 2 min for the confirmation" in text
+    assert "confirmation none: the test set is not read" in " ".join(drawn({}).split())
+
+
+def test_confirmation_of_different_stage_ones_shares_that_of_the_best_alone() -> None:
+    one, other = (preview(make({**CONFIRM, **changes}), [(2, 0)]).confirmation[0] for changes in ({}, LR_CHOICES))
+    assert other.epochs - one.epochs == 3 * 10

@@ -12,7 +12,15 @@ import pytest
 from rich.console import Console
 
 from tests.tune_runs.fake_tuner import SPACE, FakeTuner, make_space, rising
-from tune_runs.progress import ProgressCallback, ScenarioProgress, print_summary, scenario_progress, seconds_left
+from tune_runs.confirm_cost import confirm_cost
+from tune_runs.progress import (
+    ProgressCallback,
+    ScenarioProgress,
+    live_table,
+    print_summary,
+    scenario_progress,
+    seconds_left,
+)
 from tune_runs.reports import DIVERGED, EARLIER, INHERITED
 from tune_runs.sharing import sharing
 from tune_runs.space import SearchSpace
@@ -233,3 +241,34 @@ def test_lost_process_is_said_and_is_no_failure(tmp_path: Path) -> None:
     assert f"note: {EXP}-0001: its process was lost: it goes on in another one" in said
     assert f"trial {EXP}-0001 failed" not in said
     assert f"trial {EXP}-0002 failed: Boom" in said
+
+
+def test_confirmation_has_a_column_and_its_epochs_count(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    confirm = {"top": 1, "seeds": 2, "controls": ["ce", "cb-ce-drw"]}
+    space = one_scenario(SWITCH_AT_3, num_trials=2, early_stopping=None, confirm=confirm)
+    tuner = FakeTuner(space, tmp_path / "fake", rising, concurrent=1)
+    lines = ProgressCallback(space, tuner.recorder, Console(file=io.StringIO()), tuner.confirmations)
+    (scenario,) = space.scenario_list
+    shared = sharing(space, scenario)
+    expected = confirm_cost(space, scenario, shared).epochs
+    totals = []
+    for _ in tuner.results({}):
+        one = scenario_progress(space, tuner.recorder, EXP, shared, tuner.confirmations[EXP], expected)
+        totals.append(one.epochs_done + one.epochs_left)
+        text = rendered(live_table(space, [one], 1.0, 1))
+        assert ("confirmed" in text) == (one.confirmed is not None)
+    assert set(totals) == {10 + 2 * 7 + 2 * (10 + 7 + 7)}
+    assert one.confirmed == (6, 6)
+    assert "6/6" in text
+    last = list(tuner.recorder.trials)[-1]
+    lines.on_trial_complete(trial=SimpleNamespace(config={"trial_id": last}))
+    assert capsys.readouterr().out.startswith(
+        f"[confirmed 6/6] {last} (cb-ce-drw) completed after 7 epochs on 3 of stage one"
+    )
+
+
+def rendered(table: Any) -> str:
+    console = Console(width=80, file=io.StringIO())
+    console.print(table)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()

@@ -144,6 +144,70 @@ def test_search_killed_again_and_again_ends_as_one_never_interrupted(
     assert FakeTrainer.epochs_trained.total() - trained <= trials(folder).epochs_trained.sum() + deaths
 
 
+CONFIRM = {"top": 2, "seeds": 2, "controls": ["ce", "ce-lr", "cb-ce-drw"]}
+
+
+def with_confirmation() -> SearchSpace:
+    return make_space(
+        scenarios=SPACE["scenarios"][:1], num_trials=3, early_stopping=None, seed=10, confirm=CONFIRM, epoch_budget=500
+    )
+
+
+@pytest.fixture(scope="module")
+def confirmed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, int]:
+    """A search and its confirmation, not interrupted; how often it writes until the search is done, and in all."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    with killed_at(0, pytest.MonkeyPatch()) as count:
+        tuner = FakeTuner(with_confirmation(), folder, some_diverge, concurrent=1)
+        results = tuner.results({})
+        while not tuner.searcher.searches[EXP].is_done:
+            next(results)
+        num_before = count[0]
+        for _ in results:
+            pass
+    assert trials(folder).query("phase == 'confirm'").groupby("candidate").size().eq(2).all()
+    assert set(trials(folder).status) == {"completed", "diverged"}
+    return folder, num_before, count[0]
+
+
+@pytest.mark.parametrize("part", range(30))
+def test_confirmation_killed_at_any_write_ends_as_one_never_interrupted(
+    confirmed: tuple[Path, int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
+) -> None:
+    folder, num_before, num_writes = confirmed
+    moment = num_before - 5 + part * (num_writes - num_before + 5) // 29
+    with pytest.raises(Killed), killed_at(moment, monkeypatch):
+        FakeTuner(with_confirmation(), tmp_path / "whole", some_diverge, concurrent=1).run()
+    complete = set(trials(tmp_path / "whole").query("phase == 'confirm' and status == 'completed'").trial_id)
+    resumed = FakeTuner(with_confirmation(), tmp_path / "whole", some_diverge, concurrent=1)
+    resumed.run()
+    assert_same(folder, tmp_path / "whole")
+    assert not complete & set(resumed.tested), "the test set is not read again"
+    best = [(one / "best" / f"{EXP}.yaml").read_text() for one in (folder, tmp_path / "whole")]
+    assert best[0] == best[1]
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_several_confirmations_at_once_lose_and_repeat_nothing(
+    confirmed: tuple[Path, int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
+) -> None:
+    _, num_before, num_writes = confirmed
+    folder, moment = tmp_path / "fake", num_before + (1 + 2 * part) * (num_writes - num_before) // 9
+    with pytest.raises(Killed), killed_at(moment, monkeypatch):
+        FakeTuner(with_confirmation(), folder, some_diverge, concurrent=3).run()
+    before = records.read_rows(folder / records.TRIALS_FILE, records.TRIAL_SCHEMA)
+    ended = {row["trial_id"]: row for row in before if row["status"] in ("completed", "diverged")}
+    resumed = FakeTuner(with_confirmation(), folder, some_diverge, concurrent=3)
+    resumed.run()
+    after = {row["trial_id"]: row for row in records.read_rows(folder / records.TRIALS_FILE, records.TRIAL_SCHEMA)}
+    assert {trial_id: after[trial_id] for trial_id in ended} == ended
+    assert not set(ended) & set(resumed.tested)
+    assert sum(row["phase"] == "confirm" for row in after.values()) == 10
+    known = epochs(folder)
+    assert not known.duplicated(["trial_id", "epoch"]).any()
+    assert len(known) == sum(row["epochs_trained"] + row["epochs_inherited"] for row in after.values())
+
+
 @pytest.mark.parametrize("moment", [30, 61, 92, 120])
 def test_several_trials_at_once_lose_and_repeat_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: int

@@ -225,6 +225,7 @@ def test_saved_snapshot_reads_back_equal(tmp_path: Path) -> None:
     trunk = Snapshots(tmp_path / "deep" / "folder", trunk_identity("key", DATA, CPU))
     row = {"epoch": 0, "val_recall": (0.5, None), "log_u": None, "origin": "a"}
     trunk.write(1, trunk.encoded(Snapshot({"next_epoch": 1, "w": torch.arange(3.0)}, [row])))
-    state, rows = trunk.load(1)
+    state, rows, best = trunk.load(1)
+    assert best is None
     assert rows == [row]
     assert torch.equal(state["w"], torch.arange(3.0))

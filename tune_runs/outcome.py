@@ -1,0 +1,94 @@
+"""What a confirmation came to: mean and spread over seeds of each candidate, and the winner; numbers, not drawn."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from absgd.records import METRICS, test_metric_of
+
+Row = Mapping[str, Any]
+
+
+class Spread(NamedTuple):
+    """Over the seeds of a candidate."""
+
+    mean: float
+    std: float | None
+    """Of the sample (n - 1); None for one value."""
+
+    def __str__(self) -> str:
+        return f"{self.mean:.4f}" + (f" ± {self.std:.4f}" if self.std is not None else "")
+
+
+class CandidateResult(NamedTuple):
+    """A candidate over its seeds; numbers are of the runs that were completed."""
+
+    name: str
+    num_completed: int
+    num_runs: int
+    """Those that failed or diverged among them."""
+    validation: Spread | None
+    """The metric of the search at the last epoch; None: no run has one."""
+    val_loss: float | None
+    """Mean at the last epoch."""
+    test: Spread | None
+    """On the test set after the last epoch, by the metric that stands beside that of the search."""
+    test_chosen: Spread | None
+    """The same after the epoch best on validation."""
+
+
+def candidate_results(
+    rows: Sequence[Row], last_epochs: Mapping[str, Row], names: Sequence[str], metric: str
+) -> list[CandidateResult]:
+    """The result of each candidate.
+
+    Args:
+        rows: of the scenario's confirmation.
+        last_epochs: trial -> its last epoch.
+        names: of the candidates, in the order that is wanted.
+        metric: of the search.
+    """
+    test = test_metric_of(metric)
+    found = []
+    for name in names:
+        own = [row for row in rows if row["candidate"] == name]
+        done = [row for row in own if row["status"] == "completed"]
+        losses = [last_epochs[row["trial_id"]]["val_loss"] for row in done]
+        found.append(
+            CandidateResult(
+                name=name,
+                num_completed=len(done),
+                num_runs=len(own),
+                validation=_spread(done, "metric_last"),
+                val_loss=statistics.fmean(losses) if losses else None,
+                test=_spread(done, test),
+                test_chosen=_spread(done, test.replace("test_", "test_chosen_")),
+            )
+        )
+    return found
+
+
+def winner(results: Sequence[CandidateResult], metric: str) -> CandidateResult | None:
+    """The configuration with the best mean on validation; test columns are not looked at.
+
+    One that was not completed on every seed stands behind those that were completed on more. Of equal means the lower
+    mean validation loss wins, then the better place in the search.
+    """
+    sign = 1.0 if METRICS[metric] == "max" else -1.0
+    best = [one for one in results if one.name.startswith("best-") and one.validation is not None]
+    return min(best, key=lambda one: _place(one, sign), default=None)
+
+
+def _place(result: CandidateResult, sign: float) -> tuple[float, ...]:
+    assert result.validation is not None
+    assert result.val_loss is not None, "a completed run has a validation loss"
+    return -result.num_completed, -sign * result.validation.mean, result.val_loss
+
+
+def _spread(rows: Sequence[Row], column: str) -> Spread | None:
+    values = [row[column] for row in rows if row.get(column) is not None]
+    if not values:
+        return None
+    return Spread(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)
