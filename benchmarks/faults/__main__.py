@@ -68,7 +68,7 @@ def outcomes(options: argparse.Namespace, folder: Path) -> list[Outcome]:
         "drivers": lambda: [killed_drivers(kills, source("drivers"), folder, whole, whole_s)],
         "workers": lambda: [killed_workers(kills, source("workers"), folder, whole)],
         "checkpoints": lambda: damaged_checkpoints(damages, source("checkpoints"), folder, whole),
-        "disks": lambda: [full_disks(damages, source("disks"), folder, whole)],
+        "disks": lambda: full_disks(damages, source("disks"), folder, whole),
         "errors": lambda: [out_of_memory(folder), always_failing(folder)],
         "clock": lambda: [clock_set_back(folder, whole)],
         "nodes": lambda: lost_nodes(damages, folder),

@@ -30,6 +30,8 @@ COMMAND = "import sys; from tune_runs.cli import main; sys.argv[0] = 'absgd-tune
 LIMIT_S = 300
 """Longer than any session takes here: one that is not done by then hangs."""
 CLOCKS = ["run", "started_at", "wall_s", "restarts"]
+INHERITANCE = ["epochs_trained", "epochs_inherited", "inherited"]
+"""Columns of trials and epochs that tell who trained stage one."""
 EPOCH_CLOCKS = ["run", "train_s", "val_s", "images_per_s"]
 
 
@@ -122,21 +124,22 @@ class Attacked:
         return [(one.number, one.state.name, one.params, one.value) for one in study.trials]
 
 
-def differences(whole: Attacked, other: Attacked, in_order: bool = True) -> list[str]:
+def differences(whole: Attacked, other: Attacked, in_order: bool = True, ignored: Sequence[str] = ()) -> list[str]:
     """In what two finished searches differ, but for clocks; nothing where the attacked one lost nothing.
 
     Args:
         whole: never attacked.
         other: attacked.
         in_order: whether trials must stand in the same order, as they do when one trains at a time.
+        ignored: columns that may differ, such as `INHERITANCE` where snapshots could not be written.
     """
     found = []
-    one, two = whole.trials(), other.trials()
+    one, two = (search.trials().drop(columns=ignored, errors="ignore") for search in (whole, other))
     if not in_order:
         one, two = (table.sort_values("trial_id").reset_index(drop=True) for table in (one, two))
     if not _are_equal(one, two):
         found.append("trials")
-    if not _are_equal(whole.epochs(), other.epochs()):
+    if not _are_equal(*(search.epochs().drop(columns=ignored, errors="ignore") for search in (whole, other))):
         found.append("epochs")
     if whole.told() != other.told():
         found.append("study")
