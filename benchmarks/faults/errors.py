@@ -33,7 +33,7 @@ def always_failing(folder: Path) -> Outcome:
     search = _attacked(folder / "failing", "run_with", "'always_fails'", num_trials=40)
     status = search.finish()
     failed = (pd.read_parquet(search.run / records.TRIALS_FILE).status == "failed").sum()
-    is_told = "runs in a row failed before their first epoch with the same error" in search.printed
+    is_told = "in a row failed before their first epoch with the same error" in search.printed
     survived = int(status == 1 and is_told and failed < 8 and "Traceback" not in search.printed)
     return Outcome("trainable that always fails", 1, survived, f"ends with status {status} after {failed} of 41 runs")
 
