@@ -52,7 +52,7 @@ def _of_scenario(runs: Runs) -> Iterator[Caution]:
         return
     winner = winners.iloc[0]
     yield from _edges(runs, winner)
-    yield from _seeds(winner)
+    yield from _seeds(winner, is_searched=bool((runs.trials.phase == "search").sum() > 1))
     yield from _splits(runs, winner)
     yield from _order(runs.configurations, winner)
 
@@ -109,9 +109,10 @@ def _edges(runs: Runs, winner: pd.Series[Any]) -> Iterator[Caution]:
             )
 
 
-def _seeds(winner: pd.Series[Any]) -> Iterator[Caution]:
+def _seeds(winner: pd.Series[Any], is_searched: bool) -> Iterator[Caution]:
     if winner.basis != "confirmed":
-        yield Caution("seeds", "Chosen on one seed among many trials: such a score is optimistic, and proves nothing.")
+        chosen = "Chosen on one seed among many trials: such a score is optimistic, and proves nothing."
+        yield Caution("seeds", chosen if is_searched else "One run on one seed: how much it varies is not known.")
         return
     if winner.n < winner.num_seeds:
         lost = winner.num_seeds - winner.n

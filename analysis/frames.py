@@ -113,6 +113,7 @@ def _conform(
 
 
 def _whole_trials(frame: pd.DataFrame, file: str, complain: Complain) -> pd.DataFrame:
+    frame["scenario"] = frame.scenario.fillna(frame.run)  # a run of absgd-train is of no search's scenario
     is_keyed = frame[list(ESSENTIAL_TRIAL)].notna().all(axis=1)
     is_known = frame.status.isin(_STATUSES) & frame.phase.isin(_PHASES)
     is_named = frame.candidate.notna() | (frame.phase != "confirm")
@@ -139,6 +140,8 @@ def _whole_epochs(frame: pd.DataFrame, trials: pd.DataFrame, file: str, complain
     keep = is_whole & is_own
     frame = frame if keep.all() else frame[keep].reset_index(drop=True)
     frame["epoch"] = frame.epoch.astype("int64")
+    if frame.scenario.isna().any():
+        frame["scenario"] = frame.trial_id.map(trials.set_index("trial_id").scenario)
     return frame
 
 

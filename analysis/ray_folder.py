@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
+import pyarrow as pa
 
 from absgd import records
 from absgd.errors import UserError, nearest
@@ -44,9 +46,13 @@ Row = dict[str, Any]
 
 
 class _Trial(NamedTuple):
-    folder: Path
+    name: str
     params: Mapping[str, Any]
-    results: list[Row]
+    rows: list[Row]
+    """One per epoch, with our names."""
+    reported: set[str]
+    """Their names of what the first line reports."""
+    wall_s: float | None
     has_error: bool
 
 
@@ -69,17 +75,17 @@ def read(
         UserError: if `names` or `metric` name no column of ours.
     """
     _check(names, metric)
-    trials = [trial for folder in sorted(path.iterdir()) if (trial := _trial(folder, complain)) is not None]
+    found = (_trial(folder, names, complain) for folder in sorted(path.iterdir()))
+    trials = [trial for trial in found if trial is not None]
     if not trials:
         complain("no trial with a readable params.json or result.json")
         return None
-    renamed = {trial.folder.name: _renamed(trial, names) for trial in trials}
-    deciding = metric or _first_metric(renamed)
-    if deciding is None or not any(row.get(deciding) is not None for rows in renamed.values() for row in rows):
-        reported = sorted({str(key) for trial in trials for row in trial.results[:1] for key in row})
+    deciding = metric or _first_metric(trials)
+    if deciding is None or not any(row.get(deciding) is not None for trial in trials for row in trial.rows):
+        reported = sorted({name for trial in trials for name in trial.reported})
         complain(f"no known metric is reported: say which, `load(..., names={{'THEIRS': 'val_accuracy'}})`: {reported}")
         return None
-    return _frames(path, trials, renamed, names, deciding, complain)
+    return _frames(path, trials, names, deciding, complain)
 
 
 def _check(names: Mapping[str, str], metric: str | None) -> None:
@@ -91,7 +97,7 @@ def _check(names: Mapping[str, str], metric: str | None) -> None:
         raise UserError(f"no metric `{metric}`{nearest(metric, records.METRICS)} (metric)")
 
 
-def _trial(folder: Path, complain: Complain) -> _Trial | None:
+def _trial(folder: Path, names: Mapping[str, str], complain: Complain) -> _Trial | None:
     """What a trial's folder holds; None where it is none."""
     params_file, result_file = folder / "params.json", folder / "result.json"
     if not (params_file.is_file() or result_file.is_file()):
@@ -104,7 +110,8 @@ def _trial(folder: Path, complain: Complain) -> _Trial | None:
         complain(f"{folder.name}: no readable params.json; left out")
         return None
     has_error = (folder / "error.txt").exists() or (folder / "error.pkl").exists()
-    return _Trial(folder, params, results, has_error)
+    reported = {str(name) for name in results[0]} if results else set()
+    return _Trial(folder.name, params, _renamed(results, names), reported, _wall_s(results), has_error)
 
 
 def _json_object(file: Path, complain: Complain) -> dict[str, Any] | None:
@@ -144,18 +151,19 @@ def _column(name: str, names: Mapping[str, str], known: Mapping[str, Any]) -> st
     return None
 
 
-def _renamed(trial: _Trial, names: Mapping[str, str]) -> list[Row]:
+def _renamed(results: list[Row], names: Mapping[str, str]) -> list[Row]:
     """Results with our names, one per epoch: of an epoch that a restored trial reports again, the later one."""
-    columns: dict[str, str | None] = {}
+    columns: dict[str, tuple[str, Callable[[Any], Any]] | None] = {}
     rows: dict[int, Row] = {}
-    for place, result in enumerate(trial.results):
+    for place, result in enumerate(results):
         row: Row = {}
         for name, value in result.items():
             if name not in columns:
-                columns[name] = _column(name, names, _EPOCH_TYPES)
-            ours = columns[name]
-            if ours is not None and ours not in row:
-                row[ours] = _typed(value, _EPOCH_TYPES[ours])
+                ours = _column(name, names, _EPOCH_TYPES)
+                columns[name] = None if ours is None else (ours, _converter(_EPOCH_TYPES[ours]))
+            column = columns[name]
+            if column is not None and column[0] not in row:
+                row[column[0]] = column[1](value)
         if row.get("epoch") is None:
             done = result.get("training_iteration")
             row["epoch"] = done - 1 if isinstance(done, int) else place
@@ -163,22 +171,36 @@ def _renamed(trial: _Trial, names: Mapping[str, str]) -> list[Row]:
     return [rows[epoch] for epoch in sorted(rows)]
 
 
-def _typed(value: Any, kind: Any) -> Any:
-    """A value as a column takes it; None where it cannot."""
-    text = str(kind)
-    if text.startswith("list"):
-        return [_typed(item, kind.value_type) for item in value] if isinstance(value, list) else None
-    if text == "string":
-        return None if value is None else str(value)
-    if text == "bool":
-        return value if isinstance(value, bool) else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return int(value) if text == "int64" and value == int(value) else None if text == "int64" else float(value)
+@cache
+def _converter(kind: pa.DataType) -> Callable[[Any], Any]:
+    """What makes a value of JSON one that a column takes; None where it cannot."""
+    if pa.types.is_list(kind):
+        inner = _converter(kind.value_type)
+        return lambda value: [inner(item) for item in value] if isinstance(value, list) else None
+    return {pa.string(): _text, pa.bool_(): _truth, pa.int64(): _whole}.get(kind, _number)
 
 
-def _first_metric(rows: Mapping[str, list[Row]]) -> str | None:
-    reported = {name for own in rows.values() for row in own[:1] for name, value in row.items() if value is not None}
+def _number(value: Any) -> float | None:
+    is_number = type(value) is float or type(value) is int  # not bool
+    return float(value) if is_number and math.isfinite(value) else None
+
+
+def _whole(value: Any) -> int | None:
+    number = _number(value)
+    return int(number) if number is not None and number.is_integer() else None
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _truth(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _first_metric(trials: list[_Trial]) -> str | None:
+    firsts = (row for trial in trials for row in trial.rows[:1])
+    reported = {name for row in firsts for name, value in row.items() if value is not None}
     order = [records.DEFAULT_METRIC, *records.METRICS]
     return next((name for name in order if name in reported), None)
 
@@ -186,30 +208,29 @@ def _first_metric(rows: Mapping[str, list[Row]]) -> str | None:
 def _frames(
     path: Path,
     trials: list[_Trial],
-    renamed: Mapping[str, list[Row]],
     names: Mapping[str, str],
     metric: str,
     complain: Complain,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    longest = max(len(rows) for rows in renamed.values())
-    trial_rows, epoch_rows, extra = [], [], []
+    longest = max(len(trial.rows) for trial in trials)
+    trial_rows, tables, extra = [], [], []
     for trial in trials:
-        name, rows = trial.folder.name, renamed[trial.folder.name]
+        name, rows = trial.name, trial.rows
         settings, others = _settings(trial.params, names)
         status = "failed" if trial.has_error or not rows else "pruned" if len(rows) < longest else "completed"
         keys = {"run": path.name, "scenario": _scenario(settings, path.name), "trial_id": name}
         own = [{"stage": 1, **row, **keys, "inherited": False} for row in rows]
         summary = records.summary_columns([{metric: None, **row} for row in own], metric)
         about = {"phase": "search", "status": status, "epochs": settings.get("epochs", longest)}
-        trial_rows.append({**settings, **keys, **about, **summary, "wall_s": _wall_s(trial)})
-        epoch_rows += own
+        trial_rows.append({**settings, **keys, **about, **summary, "wall_s": trial.wall_s})
+        tables.append(records.as_table(records.EPOCH_SCHEMA, own))
         extra.append(others)
     pruned = sum(row["status"] == "pruned" for row in trial_rows)
     if pruned:
         complain(f"{pruned} trials ended before the longest one ({longest} epochs): taken as stopped early")
     frame = to_frame(records.as_table(records.TRIAL_SCHEMA, trial_rows))
     others_frame = pd.DataFrame(extra, index=frame.index).convert_dtypes() if any(extra) else pd.DataFrame()
-    epochs = to_frame(records.as_table(records.EPOCH_SCHEMA, epoch_rows), records.EPOCH_SCHEMA)
+    epochs = to_frame(pa.concat_tables(tables), records.EPOCH_SCHEMA)
     return pd.concat([frame, others_frame], axis=1), epochs
 
 
@@ -221,7 +242,7 @@ def _settings(params: Mapping[str, Any], names: Mapping[str, str]) -> tuple[Row,
         ours = _column(name, names, records.CONFIG_COLUMNS) or _column(
             name.rpartition("/")[2], names, records.CONFIG_COLUMNS
         )
-        typed = None if ours is None or ours in settings else _typed(value, _TRIAL_TYPES[ours])
+        typed = None if ours is None or ours in settings else _converter(_TRIAL_TYPES[ours])(value)
         if ours is not None and typed is not None:
             settings[ours] = typed
         elif isinstance(value, bool | int | float | str):
@@ -246,6 +267,5 @@ def _scenario(settings: Row, experiment: str) -> str:
     return "-".join(words) or experiment
 
 
-def _wall_s(trial: _Trial) -> float | None:
-    total = trial.results[-1].get("time_total_s") if trial.results else None
-    return float(total) if isinstance(total, int | float) else None
+def _wall_s(results: list[Row]) -> float | None:
+    return _number(results[-1].get("time_total_s")) if results else None

@@ -110,5 +110,6 @@ def _varied(trials: pd.DataFrame) -> list[str]:
 
 
 def _differs(values: pd.Series[Any]) -> bool:
-    plain = values.map(str) if isinstance(values.dtype, pd.ArrowDtype) else values
-    return len(plain.drop_duplicates()) > 1
+    if isinstance(values.dtype, pd.ArrowDtype):  # lists, which have no hash
+        return len(set(map(str, values))) > 1
+    return len(values.drop_duplicates()) > 1

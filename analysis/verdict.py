@@ -146,7 +146,7 @@ def _one_seed(runs: Runs, winner: pd.Series[Any], comparisons: pd.DataFrame) -> 
     title = METRIC_TITLES.get(metric, metric)
     details = [f"{winner.configuration}: validation {title} {score_text(metric, winner.val_mean)}, one seed."]
     if comparisons.empty:
-        return "no control", "Chosen on one seed, with no control beside it: no gain can be told.", tuple(details)
+        return "no control", "One seed, and no control beside it: no gain can be told.", tuple(details)
     row = comparisons.iloc[0]
     gap = difference_text(metric, abs(row.difference)).replace("+", "")
     side = "ahead of" if row.difference > 0 else "behind" if row.difference < 0 else "level with"

@@ -10,8 +10,9 @@ it (params.json and result.json of each trial, experiment_state.json, written wi
 - Ray: `ray.tune.ExperimentAnalysis` of the experiment folder, which leaves a frame for each trial.
 
 Each load has a process of its own, the sides take turns, and imports are not counted; the files are in the page cache
-after the first round, which is left out. `peak` is how much the process's largest resident size grows in the load, and
-`frames` what pandas says that the two frames hold; both are also taken for a quarter and a half of the trials.
+after the first round, which is left out. Processor time, of all threads together, is what other work on the machine
+disturbs least. `peak` is how much the process's largest resident size grows in the load, on Linux, and `frames` what
+pandas says that the two frames hold; both are also taken for a quarter and a half of the trials.
 
 Exit status: 1 if the median of ours is not under 1 s (for 1,000 trials of 200 epochs), or memory grows faster than the
 frames; else 0.
@@ -144,11 +145,11 @@ def load_once(side: str, folder: Path) -> dict[str, float]:
     """Seconds of one load in this process, and its memory."""
     load, size = _ray_side() if side == "Ray" else _our_side()
     before = _forget_peak()
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     loaded = load(str(folder))
-    seconds = time.perf_counter() - started
+    seconds, cpu_s = time.perf_counter() - started, time.process_time() - cpu
     peak = _status_kib("VmHWM") - before
-    return {"load_s": seconds, "peak_mib": peak / 1024, "frames_mib": size(loaded) / 2**20}
+    return {"load_s": seconds, "cpu_s": cpu_s, "peak_mib": peak / 1024, "frames_mib": size(loaded) / 2**20}
 
 
 def _forget_peak() -> int:
@@ -208,7 +209,8 @@ def measure(folder: Path, trials: int, epochs: int, rounds: int) -> dict[str, An
             print(f"round {round_}: {side} {found['load_s']:.2f} s", file=sys.stderr, flush=True)
             runs[side] += [found] if round_ else []
     sides = {side: {key: summary([run[key] for run in own]) for key in own[0]} for side, own in runs.items()}
-    ratios = [other["load_s"] / our["load_s"] for our, other in zip(runs["ours"], runs["Ray"], strict=True)]
+    pairs = list(zip(runs["ours"], runs["Ray"], strict=True))
+    ratios = {key: summary([other[key] / our[key] for our, other in pairs]) for key in ("load_s", "cpu_s")}
     memory = []
     for part in sorted({max(1, trials // 4), max(1, trials // 2)}):
         found = in_a_process("ours", write_ours(folder / f"ours-{part}", part, epochs))
@@ -216,23 +218,27 @@ def measure(folder: Path, trials: int, epochs: int, rounds: int) -> dict[str, An
     memory.append({"trials": trials, **{key: sides["ours"][key]["median"] for key in ("peak_mib", "frames_mib")}})
     sizes = {name: sum(f.stat().st_size for f in path.rglob("*") if f.is_file()) / 2**20 for name, path in
              (("ours", ours), ("Ray", rays))}  # fmt: skip
-    return {"trials": trials, "epochs": epochs, "sides": sides, "ratio": summary(ratios), "memory": memory,
+    return {"trials": trials, "epochs": epochs, "sides": sides, "ratio": ratios, "memory": memory,
             "disk_mib": sizes}  # fmt: skip
 
 
 def show(found: dict[str, Any]) -> None:
     """Print what was measured."""
     print(f"{found['trials']:,} trials x {found['epochs']} epochs\n")
-    print("| side | load, median (smallest to largest) | peak | frames |\n|---|---:|---:|---:|")
+    print("| side | load, median (smallest to largest) | processor time | peak | frames |\n|---|---:|---:|---:|---:|")
     for side, own in found["sides"].items():
-        seconds = own["load_s"]
-        spread = f"{seconds['median']:.2f} s ({seconds['min']:.2f} to {seconds['max']:.2f})"
-        print(f"| {side} | {spread} | {own['peak_mib']['median']:.0f} MiB | {own['frames_mib']['median']:.0f} MiB |")
-    ratio = found["ratio"]
-    print(f"\nRay / ours: {ratio['median']:.0f} times ({ratio['min']:.0f} to {ratio['max']:.0f})")
+        spreads = " | ".join(_spread(own[key], "{:.2f}") + " s" for key in ("load_s", "cpu_s"))
+        print(f"| {side} | {spreads} | {own['peak_mib']['median']:.0f} MiB | {own['frames_mib']['median']:.0f} MiB |")
+    load, cpu = (_spread(found["ratio"][key], "{:.0f}") for key in ("load_s", "cpu_s"))
+    print(f"\nRay / ours: {load} times the wall time, {cpu} times the processor time")
     print(f"on disk: {found['disk_mib']['ours']:.0f} MiB, {found['disk_mib']['Ray']:.0f} MiB")
     for row in found["memory"]:
         print(f"{row['trials']:,} trials: peak {row['peak_mib']:.0f} MiB, frames {row['frames_mib']:.0f} MiB")
+
+
+def _spread(values: dict[str, float], form: str) -> str:
+    median, low, high = (form.format(values[name]) for name in ("median", "min", "max"))
+    return f"{median} ({low} to {high})"
 
 
 def targets(found: dict[str, Any]) -> list[tuple[bool, str]]:

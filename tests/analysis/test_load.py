@@ -13,6 +13,7 @@ import pytest
 from absgd import records
 from absgd.errors import UserError
 from analysis import Runs, load
+from analysis.report import report_html
 from tests.analysis import run_folders
 
 ROOT = Path(__file__).parents[2]
@@ -66,6 +67,17 @@ def test_paths_of_any_kind(tmp_path: Path, kind: str) -> None:
     assert len(runs.folders) == (2 if kind in ("glob", "parent", "list") else 1)
     assert len(runs.trials) == 17 * len(runs.folders)
     assert set(runs.trials.folder) == {folder.name for folder in runs.folders}
+
+
+def test_a_single_run_is_a_scenario_of_its_own(tmp_path: Path) -> None:
+    folder = run_folders.Folder(tmp_path / "plain", scenario=None)  # type: ignore[arg-type]
+    folder.add("plain", run_folders.config(), 0.8, phase="single", test=0.7)
+    runs = load(folder.write())
+    assert runs.problems == ()
+    assert set(runs.trials.scenario) == set(runs.epochs.scenario) == {"plain"}
+    assert runs.best().test_mean.tolist() == [0.7]
+    assert [one.outcome for one in runs.verdicts()] == ["no control"]
+    assert "no gain can be told" in report_html(runs)
 
 
 def test_equal_run_names_stay_apart(tmp_path: Path) -> None:
