@@ -79,22 +79,26 @@ def outcomes(options: argparse.Namespace, folder: Path) -> list[Outcome]:
         for outcome in injections[kind]():
             print(outcome, flush=True)
             found.append(outcome)
+        if options.json:
+            write_report(options.json, options.seed, found)
     return found
+
+
+def write_report(path: Path, seed: int, found: Sequence[Outcome]) -> None:
+    """What is known by now, so that an end of this program loses nothing."""
+    report = {
+        "outcomes": [dataclasses.asdict(one) for one in found],
+        "seed": seed,
+        "environment": environment(options_parser().prog),
+    }
+    path.write_text(json.dumps(report, indent=2) + "\n")
 
 
 def main() -> None:
     """Inject and print."""
-    parser = options_parser()
-    options = parser.parse_args()
+    options = options_parser().parse_args()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         found = outcomes(options, Path(folder))
-    report = {
-        "outcomes": [dataclasses.asdict(one) for one in found],
-        "seed": options.seed,
-        "environment": environment(parser.prog),
-    }
-    if options.json:
-        options.json.write_text(json.dumps(report, indent=2) + "\n")
     if any(one.survived < one.injected for one in found):
         sys.exit(1)
 

@@ -27,7 +27,7 @@ from tune_runs.space_files import load_space, with_options
 from tune_runs.study import STUDY_FILE
 
 COMMAND = "import sys; from tune_runs.cli import main; sys.argv[0] = 'absgd-tune'; main()"
-LIMIT_S = 300
+LIMIT_S = 900
 """Longer than any session takes here: one that is not done by then hangs."""
 CLOCKS = ["run", "started_at", "wall_s", "restarts"]
 INHERITANCE = ["epochs_trained", "epochs_inherited", "inherited"]
