@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import traceback
 from pathlib import Path
 
 import pandas as pd
@@ -76,7 +77,8 @@ def test_spoilt_content_differs(kind: str) -> None:
 def test_trial_asks_for_more_memory_than_there_is() -> None:
     with pytest.raises(RuntimeError) as error:
         some_run_out_of_memory({"trial_id": f"x{OUT_OF_MEMORY[0]}"}, None)
-    assert cause_of(f"{type(error.value).__name__}: {error.value}".splitlines()[0]).words.startswith("out of memory")
+    text = "".join(traceback.format_exception(error.value))
+    assert cause_of(text).words.startswith("out of memory")
 
 
 def test_every_kind_can_be_asked_for_alone() -> None:
