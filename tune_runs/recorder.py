@@ -226,7 +226,7 @@ class Recorder:
 
     def controls(self, scenario: str) -> list[dict[str, Any]]:
         """The plain controls of a scenario, one for each stage one."""
-        return [row for row in self.trials.values() if (row["scenario"], row["phase"]) == (scenario, "control")]
+        return [row for row in self.of_scenario(scenario) if row["phase"] == "control"]
 
     def control_value(self, scenario: str, epoch: int) -> float | Never | None:
         """The metric of the scenario's own plain control at an epoch; None when it is not known yet."""
@@ -241,10 +241,7 @@ class Recorder:
 
     def finished(self, scenario: str) -> int:
         """Search trials of a scenario that need no further training."""
-        return sum(
-            (row["scenario"], row["phase"]) == (scenario, "search") and row["status"] in FINISHED
-            for row in self.trials.values()
-        )
+        return sum(row["phase"] == "search" and row["status"] in FINISHED for row in self.of_scenario(scenario))
 
     def _epoch_row(self, trial_id: str, record: Mapping[str, Any]) -> dict[str, Any]:
         """The columns of a record, as an epoch of a trial."""

@@ -8,7 +8,6 @@ process once one is gone for certain, or a whole limit has passed without an ans
 from __future__ import annotations
 
 import os
-import shlex
 import socket
 import threading
 import time
@@ -20,8 +19,9 @@ from typing import NamedTuple
 import ray
 
 from absgd.errors import UserError
-from absgd.terminal import EXIT_FAILED, shortened
+from absgd.terminal import EXIT_FAILED
 from tune_runs.http2 import greets
+from tune_runs.request import resume_command
 
 LIMIT_S = 30.0
 """Below the 60 s after which Ray ends a driver whose GCS does not answer (RAY_gcs_rpc_server_reconnect_timeout_s)."""
@@ -206,9 +206,7 @@ def _is_closed_within(seconds: float, connection: socket.socket) -> bool:
 def lost_message(lost: str, folder: Path, address: str | None) -> str:
     """What was lost, what was not, and how to go on."""
     where = f"the Ray cluster at {address}" if address else "the Ray of this process"
-    resume = shlex.join(
-        ["absgd-tune", "--resume", str(shortened(folder)), *(["--address", address] if address else [])]
-    )
+    resume = resume_command(folder, address)
     return f"absgd-tune: error: lost {where}: {lost}. Everything recorded is on disk; go on with: {resume}"
 
 

@@ -47,9 +47,7 @@ def options_parser() -> argparse.ArgumentParser:
 
 def undisturbed(folder: Path) -> tuple[Attacked, float]:
     """A search that is never attacked, and the seconds that it takes."""
-    place = folder / "whole"
-    place.mkdir()
-    search = Attacked(faults_space(), place)
+    search = Attacked(faults_space(), folder / "whole")
     started = time.monotonic()
     assert search.finish() == 0, search.printed
     return search, time.monotonic() - started

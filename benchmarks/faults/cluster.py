@@ -25,7 +25,7 @@ def lost_nodes(num_faults: int, folder: Path) -> list[Outcome]:
     for blow in ("kill", "hang"):
         survived = restarts = 0
         for number in range(num_faults):
-            search = Attacked(_space(), _made(folder / f"node-{blow}-{number}"))
+            search = Attacked(_space(), folder / f"node-{blow}-{number}")
             with loopback_cluster(num_nodes=2) as cluster:
                 status = _attack(search, cluster, lambda one: one.training()[-1] > 0, f"{blow} node 1")
             survived += status == 0 and not differences(whole, search, in_order=False)
@@ -45,7 +45,7 @@ def lost_heads(num_faults: int, folder: Path) -> list[Outcome]:
     ):
         survived = 0
         for number in range(num_faults):
-            search = Attacked(_space(), _made(folder / f"{words}-{number}".replace(" ", "-")))
+            search = Attacked(_space(), folder / f"{words}-{number}".replace(" ", "-"))
             with loopback_cluster(num_nodes=1) as cluster:
                 status = _attack(search, cluster, _has_checkpoints(search), words)
             is_told = status == 1 and "lost the Ray cluster at" in search.printed
@@ -91,15 +91,9 @@ def _space() -> SearchSpace:
 
 
 def _undisturbed(folder: Path) -> Attacked:
-    place = folder / "whole-enqueued"
-    search = Attacked(_space(), place if place.exists() else _made(place))
+    search = Attacked(_space(), folder / "whole-enqueued")
     assert search.finish() == 0, search.printed
     return search
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True)
-    return folder
 
 
 def _past(blow: str) -> str:

@@ -26,9 +26,7 @@ def damaged_checkpoints(num_faults: int, source: random.Random, folder: Path, wh
 def _damaged(fault: str, kind: str, num_faults: int, source: random.Random, folder: Path, whole: Attacked) -> Outcome:
     survived = said = 0
     for number in range(num_faults):
-        place = folder / str(number)
-        place.mkdir(parents=True)
-        search = Attacked(faults_space(), place)
+        search = Attacked(faults_space(), folder / str(number))
         at_least = source.randint(2, 3)
         with search.session() as process:
             assert search.wait_until(lambda: len(search.checkpoints()) >= at_least, process), search.printed  # noqa: B023

@@ -55,5 +55,4 @@ def clock_set_back(folder: Path, whole: Attacked) -> Outcome:
 
 
 def _attacked(folder: Path, program: str, argument: str, **changes: object) -> Attacked:
-    folder.mkdir(parents=True)
     return Attacked(faults_space(**changes), folder, _PROGRAM.format(program, argument))

@@ -61,7 +61,7 @@ def _until_killed(
     problems: list[str] = []
     while injected < num_kills:
         num_searches += 1
-        search = Attacked(faults_space(max_failures=1000), _made(folder / f"{fault} {num_searches}".replace(" ", "-")))
+        search = Attacked(faults_space(max_failures=1000), folder / f"{fault} {num_searches}".replace(" ", "-"))
         kills = sum(_sessions(search, num_kills - injected, source, kill, per_session))
         injected += kills
         found = differences(whole, search)
@@ -85,8 +85,3 @@ def _sessions(search: Attacked, most: int, source: random.Random, kill: Kill, pe
                 continue
             assert process.wait(300) == 0, search.printed
             return
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True)
-    return folder

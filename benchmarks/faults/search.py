@@ -22,6 +22,7 @@ from absgd import records
 from absgd.yaml_text import dump_yaml
 from benchmarks.command_line import CORES
 from benchmarks.curves import SPACES
+from tune_runs import recorder
 from tune_runs.space import SearchSpace
 from tune_runs.space_files import load_space, with_options
 from tune_runs.study import STUDY_FILE
@@ -32,7 +33,7 @@ LIMIT_S = 900
 CLOCKS = ["run", "started_at", "wall_s", "restarts"]
 INHERITANCE = ["epochs_trained", "epochs_inherited", "inherited"]
 """Columns of trials and epochs that tell who trained stage one."""
-EPOCH_CLOCKS = ["run", "train_s", "val_s", "images_per_s"]
+EPOCH_CLOCKS = ["run", *recorder.CLOCKS]
 
 
 def faults_space(**changes: Any) -> SearchSpace:
@@ -46,13 +47,14 @@ class Attacked:
 
     Args:
         space: what is searched.
-        folder: for the run, its space file and what it prints; exists.
+        folder: for the run, its space file and what it prints; made when absent.
         program: Python code that stands in for the command.
     """
 
     def __init__(self, space: SearchSpace, folder: Path, program: str = COMMAND) -> None:
         self.folder, self.run = folder, folder / "run"
         self._program = program
+        folder.mkdir(parents=True, exist_ok=True)
         self._space_file = folder / "asked.yaml"
         self._space_file.write_text(dump_yaml(space.to_dict()))
         self._printed = folder / "printed.txt"

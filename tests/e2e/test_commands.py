@@ -144,10 +144,7 @@ def test_interrupted_search_says_how_to_go_on_and_does(tmp_path: Path) -> None:
     assert "running" not in set(pd.read_parquet(trials).status)
     resumed = run(tmp_path, "absgd-tune", "--resume", "runs/cut", "--no-confirm")
     assert resumed.returncode == 0, resumed.stderr
-    after = pd.read_parquet(trials).set_index("trial_id")
-    assert after.phase.value_counts().to_dict() == {"search": 6, "control": 1}
-    assert set(after.status) <= {"completed", "pruned"}
-    assert after.loc[before.index, "metric_last"].equals(before.metric_last)
+    assert_completed_around(before, trials)
 
 
 def test_search_interrupted_in_the_trunk_goes_on_from_its_snapshots(tmp_path: Path) -> None:
@@ -186,10 +183,7 @@ def test_killed_worker_and_killed_driver_lose_nothing_that_is_finished(tmp_path:
     assert "running" in set(before.status)
     resumed = run(tmp_path, "absgd-tune", "--resume", "runs/cut", "--no-confirm")
     assert resumed.returncode == 0, resumed.stderr
-    after = pd.read_parquet(trials).set_index("trial_id")
-    assert after.phase.value_counts().to_dict() == {"search": 6, "control": 1}
-    assert set(after.status) <= {"completed", "pruned"}
-    assert after.loc[done.index, "metric_last"].equals(done.metric_last)
+    after = assert_completed_around(done, trials)
     epochs = pd.read_parquet(run_folder / "epochs.parquet")
     assert not epochs.duplicated(["trial_id", "epoch"]).any()
     assert len(epochs) == (after.epochs_trained + after.epochs_inherited).sum()
@@ -201,6 +195,15 @@ def test_killed_worker_and_killed_driver_lose_nothing_that_is_finished(tmp_path:
     refused = run(tmp_path, "absgd-tune", "--resume", "runs/cut", "--space", "other.yaml")
     assert refused.returncode == 2
     assert "`seed` was 0, is now 1" in refused.stderr
+
+
+def assert_completed_around(before: pd.DataFrame, trials: Path) -> pd.DataFrame:
+    """Six trials and their control have ended, those that had ended before as they were; the table."""
+    after = pd.read_parquet(trials).set_index("trial_id")
+    assert after.phase.value_counts().to_dict() == {"search": 6, "control": 1}
+    assert set(after.status) <= {"completed", "pruned"}
+    assert after.loc[before.index, "metric_last"].equals(before.metric_last)
+    return after
 
 
 def title(process: psutil.Process) -> str:
