@@ -254,5 +254,5 @@ def test_times_of_the_page_are_those_of_ray_and_of_the_watchdog() -> None:
     assert "65 s are Ray's" in PAGE
     assert f"{LIMIT_VARIABLE}=" in PAGE
     lost = "no answer for 30 s from its head"
-    said = lost_message(lost, Path.cwd() / "runs/cifar100", "10.0.0.7:6379")
+    said = lost_message(lost, "10.0.0.7:6379", "absgd-tune --resume runs/cifar100 --address 10.0.0.7:6379")
     assert said in " ".join(PAGE.split())

@@ -75,7 +75,7 @@ def drive(request: SearchRequest, splits: dict[str, Splits], num_concurrent: int
             images.adopt(scenario.name, control_config(space, scenario), own)
         search = assembled(request, images, num_concurrent, console)
         progress = search.callbacks[-1]
-        with signals_to(search.stop), watchdog(folder, request.address):
+        with signals_to(search.stop), watchdog(request.address, request.resume_command):
             progress.start()
             try:
                 _fit(space, shelf, num_concurrent, search)

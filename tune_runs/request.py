@@ -47,7 +47,8 @@ class SearchRequest:
     @property
     def resume_command(self) -> str:
         """What the user types to go on with it."""
-        return resume_command(self.folder, self.address)
+        words = ["absgd-tune", "--resume" if self.searches else "--confirm", str(shortened(self.folder))]
+        return shlex.join([*words, *(["--address", self.address] if self.address else [])])
 
     def begin(self) -> None:
         """Write what is asked into the run folder, `space.yaml` last: with it the search has begun.
@@ -141,9 +142,3 @@ def resume_request(
         space = with_options(space, changes)
     points = read_yaml(folder / WARM_START_FILE) if (folder / WARM_START_FILE).exists() else {}
     return SearchRequest(space, folder.absolute(), address, is_resume=True, warm_start=points)
-
-
-def resume_command(folder: Path, address: str | None) -> str:
-    """What the user types to go on with the run in a folder."""
-    words = ["absgd-tune", "--resume", str(shortened(folder))]
-    return shlex.join([*words, *(["--address", address] if address else [])])

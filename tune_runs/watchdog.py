@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import NamedTuple
 
 import ray
@@ -21,7 +20,6 @@ import ray
 from absgd.errors import UserError
 from absgd.terminal import EXIT_FAILED
 from tune_runs.http2 import greets
-from tune_runs.request import resume_command
 
 LIMIT_S = 30.0
 """Below the 60 s after which Ray ends a driver whose GCS does not answer (RAY_gcs_rpc_server_reconnect_timeout_s)."""
@@ -137,17 +135,17 @@ class Watchdog:
 
 
 @contextmanager
-def watchdog(folder: Path, address: str | None) -> Iterator[None]:
+def watchdog(address: str | None, go_on: str) -> Iterator[None]:
     """End this process with a message and status 1 if its Ray is lost while the block runs.
 
     Args:
-        folder: the run folder, which the message says how to resume.
         address: of the cluster that was joined; None for a Ray of this process.
+        go_on: the command that goes on with the search, for the message.
 
     Raises:
         UserError: if ABSGD_TUNE_LOST_AFTER_S is not a number of seconds, at least 5.
     """
-    watching = Watchdog(questions_to_ray(), lambda lost: _end(lost_message(lost, folder, address)), limit_s=_limit_s())
+    watching = Watchdog(questions_to_ray(), lambda lost: _end(lost_message(lost, address, go_on)), limit_s=_limit_s())
     watching.start()
     try:
         yield
@@ -203,11 +201,10 @@ def _is_closed_within(seconds: float, connection: socket.socket) -> bool:
     return False
 
 
-def lost_message(lost: str, folder: Path, address: str | None) -> str:
+def lost_message(lost: str, address: str | None, go_on: str) -> str:
     """What was lost, what was not, and how to go on."""
     where = f"the Ray cluster at {address}" if address else "the Ray of this process"
-    resume = resume_command(folder, address)
-    return f"absgd-tune: error: lost {where}: {lost}. Everything recorded is on disk; go on with: {resume}"
+    return f"absgd-tune: error: lost {where}: {lost}. Everything recorded is on disk; go on with: {go_on}"
 
 
 def _check_alive(node_id: str) -> None:
