@@ -20,6 +20,7 @@ from tune_runs.budgets import RAISED_BY, Budgets
 from tune_runs.checkpoints import Checkpoints
 from tune_runs.confirmation import ScenarioConfirmation
 from tune_runs.draws import control_config
+from tune_runs.event_files import EventFiles
 from tune_runs.faults import Faults
 from tune_runs.images import ScenarioImages
 from tune_runs.progress import ProgressCallback, print_summary
@@ -46,7 +47,7 @@ class Search(NamedTuple):
     scheduler: SchedulerByScenario
     confirmations: dict[str, ScenarioConfirmation]
     """Of all scenarios, also where this session runs none: what earlier ones confirmed stays so."""
-    callbacks: tuple[Bookkeeper, ProgressCallback]
+    callbacks: tuple[Bookkeeper, EventFiles, ProgressCallback]
 
 
 def drive(request: SearchRequest, splits: dict[str, Splits], num_concurrent: int, console: Console) -> bool:
@@ -124,7 +125,8 @@ def assembled(request: SearchRequest, images: ScenarioImages, num_concurrent: in
     on_end = (checkpoints.run_ended, searcher.run_ended, bests.run_ended)
     bookkeeper = Bookkeeper(recorder, searcher, faults, stop, on_end)
     progress = ProgressCallback(space, recorder, console, to_run, request.searches)
-    return Search(recorder, checkpoints, stop, searcher, scheduler, confirmations, (bookkeeper, progress))
+    callbacks = (bookkeeper, EventFiles(space, recorder), progress)
+    return Search(recorder, checkpoints, stop, searcher, scheduler, confirmations, callbacks)
 
 
 def _search_of(

@@ -170,7 +170,7 @@ class FakeTuner:
         self.confirmations = self.search.confirmations
         self.recorder, self.stop = self.search.recorder, self.search.stop
         self.searcher, self.scheduler = self.search.searcher, self.search.scheduler
-        self.callback = self.search.callbacks[0]
+        self.callbacks = self.search.callbacks[:-1]  # the last one draws
         self.notes: list[str] = []
         self.most_live = 0
 
@@ -254,7 +254,8 @@ class FakeTuner:
     def _fail(self, trial: SimpleNamespace, error: str) -> bool:
         trial.error_file.write_text(f"Failure # 1 (occurred at 2026-01-01_00-00-00)\n{error}\n\n")
         self.searcher.on_trial_complete(trial.trial_id, None, error=True)
-        self.callback.on_trial_error(trial=trial)
+        for callback in self.callbacks:
+            callback.on_trial_error(trial=trial)
         return True
 
     def _advance(self, trial: SimpleNamespace) -> bool:
@@ -264,13 +265,15 @@ class FakeTuner:
         decision = self.scheduler.on_trial_result(None, trial, result)
         if decision == TrialScheduler.CONTINUE:
             self.searcher.on_trial_result(trial.trial_id, result)
-        self.callback.on_trial_result(trial=trial, result=result)
+        for callback in self.callbacks:
+            callback.on_trial_result(trial=trial, result=result)
         trial.last_result = result
         ended = DIVERGED in result or result["epoch"] == trial.epochs - 1
         if not ended and decision == TrialScheduler.CONTINUE:
             return False
         self.searcher.on_trial_complete(trial.trial_id, result)
-        self.callback.on_trial_complete(trial=trial)
+        for callback in self.callbacks:
+            callback.on_trial_complete(trial=trial)
         return True
 
 
