@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from absgd.records import write_atomically
+from absgd.records import REPORT_FILE, write_atomically
 from absgd.terminal import plain_messages, warn
 from analysis.selection import DEFAULT_RULE
 
 if TYPE_CHECKING:
     from analysis.runs import Runs
 
-REPORT_FILE = "report.html"
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 

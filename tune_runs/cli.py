@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +17,7 @@ from rich.console import Console
 from absgd import records
 from absgd.errors import UserError, shown
 from absgd.paths import checked_folder, expanded
-from absgd.terminal import EXIT_FAILED, EXIT_INTERRUPTED, plain_messages, shortened
+from absgd.terminal import EXIT_FAILED, EXIT_INTERRUPTED, plain_messages, shortened, warn
 from tune_runs.request import (
     SearchFailed,
     SearchInterrupted,
@@ -205,10 +206,21 @@ def _run(request: SearchRequest, console: Console) -> None:
     except SearchFailed as error:
         print(f"absgd-tune: error: {error}; {go_on}", file=sys.stderr)
         raise typer.Exit(EXIT_FAILED) from None
+    _write_report(request.folder)
     if not found:
         table = shortened(request.folder) / records.TRIALS_FILE
         print(f"absgd-tune: no trial was completed; see {table}", file=sys.stderr)
         raise typer.Exit(EXIT_FAILED)
+
+
+def _write_report(folder: Path) -> None:
+    """The page on what was found, by absgd-report in a process of its own: it knows a run folder by its files alone."""
+    words = [sys.executable, "-P", "-m", "analysis", "--", str(shortened(folder))]
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        warn("no report was written; everything else is recorded")
+    else:
+        print(f"report:  {shortened(folder) / records.REPORT_FILE}")
 
 
 def _check_address(address: str) -> None:

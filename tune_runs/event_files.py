@@ -9,12 +9,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from ray.tune import Callback
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.summary import hparams, scalar
 
-from absgd.records import COLUMN_OF, EpochRecord
+from absgd.records import COLUMN_OF, TRIAL_SCHEMA, EpochRecord
 from absgd.terminal import warn
 from tune_runs.recorder import FLUSH_EVERY_S, Recorder
 from tune_runs.reports import INHERITED
@@ -79,7 +80,7 @@ class EventFiles(Callback):  # type: ignore[misc]
     def _of(self, trial_id: str) -> _TrialEvents:
         if trial_id not in self._open:
             row = self._recorder.trials[trial_id]
-            settings = {name: row[name] for name in self._settings if row[name] is not None}
+            settings = {name: row[name] for name in self._settings}
             self._open[trial_id] = _TrialEvents(self._folder / trial_id, settings, self._metric)
         return self._open[trial_id]
 
@@ -113,8 +114,10 @@ class _TrialEvents:
     def __init__(self, folder: Path, settings: Mapping[str, Any], metric: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._writer = EventsWriter(str(folder / "events"), filename_suffix=f".{os.getpid()}.{time.time_ns()}")
-        experiment, session, _ = hparams(dict(settings), {metric: None})
-        for summary in (experiment, session):
+        # TensorBoard takes the columns of its table from any one file: they are the same in all.
+        columns, _, _ = hparams({name: _example(name) for name in settings}, {metric: None})
+        _, values, _ = hparams(dict(settings), {})
+        for summary in (columns, values):
             self._writer.write_event(Event(wall_time=time.time(), step=0, summary=summary))
         self._flushed_at = 0.0
 
@@ -132,3 +135,11 @@ class _TrialEvents:
     def close(self) -> None:
         """Everything is on disk."""
         self._writer.close()
+
+
+def _example(column: str) -> str | float | bool:
+    """A value of the kind that a column has."""
+    kind = TRIAL_SCHEMA.field(column).type
+    if pa.types.is_boolean(kind):
+        return False
+    return 0.0 if pa.types.is_floating(kind) or pa.types.is_integer(kind) else ""

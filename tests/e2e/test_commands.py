@@ -63,6 +63,8 @@ def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) ->
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     folder = tmp_path_factory.mktemp("user")
+    (folder / "analysis").mkdir()  # a package of the user's own is not taken for ours
+    (folder / "analysis/__init__.py").write_text("raise SystemExit('the wrong package')")
     return folder, run(folder, "absgd-tune", "--space", "quickstart", "--num-trials", "4", "--no-confirm")
 
 
@@ -78,6 +80,8 @@ def test_quickstart_prints_best_control_and_where_results_lie(
     assert (search.epochs_inherited == search.switch_epoch).all()
     best = trials.query("phase == 'search' and status == 'completed'").metric_last.max()
     assert f"{best:.4f}" in done.stdout
+    assert done.stdout.splitlines()[-1] == "report:  runs/quickstart/report.html"
+    assert "<h1>quickstart</h1>" in (folder / "runs/quickstart/report.html").read_text()
     assert "runs/quickstart/trials.parquet" in done.stdout
     assert "[4/4]" in done.stdout
 

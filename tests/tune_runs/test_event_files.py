@@ -9,7 +9,12 @@ from typing import Any
 import pandas as pd
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tensorboard.plugins.hparams.metadata import SESSION_START_INFO_TAG, parse_session_start_info_plugin_data
+from tensorboard.plugins.hparams.metadata import (
+    EXPERIMENT_TAG,
+    SESSION_START_INFO_TAG,
+    parse_experiment_plugin_data,
+    parse_session_start_info_plugin_data,
+)
 
 from tests.tune_runs.fake_tuner import FakeTuner, make_space, rising
 from tune_runs import event_files
@@ -53,6 +58,10 @@ def test_settings_are_those_of_the_trial(tmp_path: Path) -> None:
     assert settings["lam"].number_value == first.lam
     assert settings["switch_epoch"].number_value == first.switch_epoch
     assert settings["scenario"].string_value == first.scenario
+    control = drawn(tmp_path / "run", trials[trials.phase == "control"].index[0])
+    columns = parse_experiment_plugin_data(control.SummaryMetadata(EXPERIMENT_TAG).plugin_data.content)
+    assert {"lam", "gamma", "ab_alpha", "switch_epoch", "candidate"} <= {info.name for info in columns.hparam_infos}
+    assert [info.name.tag for info in columns.metric_infos] == ["val_accuracy"]
 
 
 def test_curves_can_be_read_while_the_search_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
