@@ -9,7 +9,7 @@ from typing import Any
 from absgd import records
 from absgd.records import test_metric_of
 from tune_runs.confirmation import ScenarioConfirmation
-from tune_runs.outcome import CandidateResult, candidate_results, winner
+from tune_runs.outcome import CandidateResult, winner
 from tune_runs.recorder import Recorder
 
 
@@ -46,21 +46,13 @@ class BestFiles:
     def _text(self, scenario: str) -> str | None:
         confirmation = self._confirmations.get(scenario)
         if confirmation and confirmation.has_result:
-            results = confirmed(self._recorder, confirmation, scenario)
+            results = confirmation.results()
             if best := winner(results, self._recorder.metric):
                 (chosen,) = (one for one in confirmation.candidates.runs if one.name == best.name)
                 about = _confirmed_words(self._recorder, scenario, chosen.run, best, results)
                 return about + chosen.config.to_yaml()
         row = self._recorder.best(scenario)
         return None if row is None else _searched_words(row) + records.config_of(row).to_yaml()
-
-
-def confirmed(recorder: Recorder, confirmation: ScenarioConfirmation, scenario: str) -> list[CandidateResult]:
-    """What each candidate of a scenario's confirmation has come to so far."""
-    rows = [row for row in recorder.of_scenario(scenario) if row["phase"] == "confirm"]
-    last = {row["trial_id"]: recorder.epochs[row["trial_id"]][-1] for row in rows if recorder.epochs[row["trial_id"]]}
-    names = [one.name for one in confirmation.candidates.runs]
-    return candidate_results(rows, last, names, recorder.metric)
 
 
 def best_file(folder: Path, scenario: str) -> Path:

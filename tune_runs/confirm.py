@@ -75,12 +75,13 @@ def best_candidates(ranked: Sequence[Mapping[str, Any]], configs: Sequence[RunCo
 
 
 def with_controls(
-    best: Sequence[Candidate], plain: RunConfig, scenario: str, names: Sequence[ControlName]
+    best: Sequence[Candidate], winner: Candidate, plain: RunConfig, scenario: str, names: Sequence[ControlName]
 ) -> Candidates:
-    """The best configurations and the controls of the first of them.
+    """The best configurations and the controls of one of them.
 
     Args:
-        best: at least one.
+        best: those that are confirmed.
+        winner: that among them which the controls belong to.
         plain: the plain control of the scenario's search; decides `class_tau` of controls that are not about it.
         scenario: its name.
         names: controls asked for.
@@ -88,14 +89,14 @@ def with_controls(
     runs, left_out = list(best), []
     for name in (one for one in get_args(ControlName) if one in names):
         try:
-            made = _CONTROLS[name](best[0].config, plain)
+            made = _CONTROLS[name](winner.config, plain)
         except UserError as error:
             left_out.append(f"control `{name}` is left out: {error}")
             continue
         if isinstance(made, str):
             left_out += [f"control `{name}` is left out: {made}"] if made else []
             continue
-        shown = _shown_name(name, best[0].config)
+        shown = _shown_name(name, winner.config)
         if same := next((one.name for one in runs if one.config == made), None):
             left_out.append(f"control `{name}` is left out: it is `{same}` over again")
         elif shown in (one.name for one in runs):
@@ -206,7 +207,7 @@ def _ce_lr(winner: RunConfig, _plain: RunConfig) -> RunConfig | str:
 def _at_raised_lr(criterion: str, winner: RunConfig) -> RunConfig | str:
     """At the rate that attention weights, which sum to about 1 / ab_alpha, amount to."""
     if winner.attention is None:
-        return "best-1 has no `ab_alpha`"
+        return "the winner has no `ab_alpha`"
     lr = winner.optimizer.lr / winner.attention.ab_alpha
     return _on_criterion(criterion, winner, winner.loss.class_tau, **{"optimizer.lr": lr})
 
@@ -227,7 +228,7 @@ def _ldam_drw(winner: RunConfig, plain: RunConfig) -> RunConfig | str:
 def _deferred(criterion: str, winner: RunConfig, plain: RunConfig) -> RunConfig | str:
     """Reweighted from the winner's switch on."""
     if winner.attention is None:
-        return "best-1 has no switch epoch to defer to"
+        return "the winner has no switch epoch to defer to"
     switch, beta = winner.attention.switch_epoch, winner.class_balance.beta
     balance = {"type": "reweight", "beta": beta, "from_epoch": switch}
     return _on_criterion(criterion, winner, plain.loss.class_tau, class_balance=balance)

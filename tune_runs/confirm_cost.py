@@ -101,4 +101,4 @@ def _possible_bests(space: SearchSpace, scenario: Scenario, shared: Sharing) -> 
 
 def _made(best: RunConfig, count: int, plain: RunConfig, scenario: Scenario, config: ConfirmConfig) -> Candidates:
     bests = [Candidate(f"best-{place}", f"{place}", best) for place in range(1, count + 1)]
-    return with_controls(bests, plain, scenario.name, config.controls)
+    return with_controls(bests, bests[0], plain, scenario.name, config.controls)

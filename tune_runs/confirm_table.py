@@ -8,18 +8,14 @@ from rich import box
 from rich.table import Table
 
 from absgd.records import test_metric_of
-from tune_runs.best_file import confirmed
 from tune_runs.confirmation import ScenarioConfirmation
 from tune_runs.outcome import CandidateResult, winner
-from tune_runs.recorder import Recorder
 from tune_runs.space import SearchSpace
 
 
-def confirmation_table(
-    space: SearchSpace, recorder: Recorder, confirmations: Mapping[str, ScenarioConfirmation]
-) -> Table | None:
+def confirmation_table(space: SearchSpace, confirmations: Mapping[str, ScenarioConfirmation]) -> Table | None:
     """Mean and spread of each candidate of each scenario; None where no run has ended. A star marks the winner."""
-    found = _results(recorder, confirmations)
+    found = _results(confirmations)
     if not found:
         return None
     title = f"{space.name}: confirmed on fresh seeds, mean ± standard deviation at the last epoch"
@@ -37,12 +33,12 @@ def confirmation_table(
     return table
 
 
-def confirmation_lines(recorder: Recorder, confirmations: Mapping[str, ScenarioConfirmation]) -> list[str]:
+def confirmation_lines(confirmations: Mapping[str, ScenarioConfirmation]) -> list[str]:
     """What there is to say to the table: what the star means, and what is missing."""
     lines = [
         "*: the best mean on validation of `best-1`, ...; the test set was read once by each run, to choose nothing"
     ]
-    for scenario, results in _results(recorder, confirmations).items():
+    for scenario, results in _results(confirmations).items():
         lines += [f"note: {scenario}: {note}" for note in confirmations[scenario].candidates.left_out]
         if missing := sum(one.num_runs - one.num_completed for one in results):
             lines.append(f"note: {scenario}: {missing} runs are not complete, see `error` in trials.parquet")
@@ -58,9 +54,9 @@ def plain_table(title: str, first: str, *others: str) -> Table:
     return table
 
 
-def _results(recorder: Recorder, confirmations: Mapping[str, ScenarioConfirmation]) -> dict[str, list[CandidateResult]]:
+def _results(confirmations: Mapping[str, ScenarioConfirmation]) -> dict[str, list[CandidateResult]]:
     """Scenario -> its results, where there is one."""
-    found = {name: confirmed(recorder, one, name) for name, one in confirmations.items()}
+    found = {name: one.results() for name, one in confirmations.items()}
     return {name: results for name, results in found.items() if any(one.num_runs for one in results)}
 
 

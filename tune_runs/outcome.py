@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 from absgd.records import METRICS, test_metric_of
 
 Row = Mapping[str, Any]
+BEST = "best-"
+"""Beginning of the names of configurations that may win; others are controls."""
 
 
 class Spread(NamedTuple):
@@ -77,7 +79,7 @@ def winner(results: Sequence[CandidateResult], metric: str) -> CandidateResult |
     mean validation loss wins, then the better place in the search.
     """
     sign = 1.0 if METRICS[metric] == "max" else -1.0
-    best = [one for one in results if one.name.startswith("best-") and one.validation is not None]
+    best = [one for one in results if one.name.startswith(BEST) and one.validation is not None]
     return min(best, key=lambda one: _place(one, sign), default=None)
 
 

@@ -76,7 +76,7 @@ def scenario_progress(
     left += states["waiting"] * trial_epochs if searches else 0
     confirmed = None
     if confirmation is not None:
-        confirmed = (confirmation.num_ended, len(confirmation.runs)) if confirmation.runs else None
+        confirmed = (confirmation.num_ended, confirmation.num_runs) if confirmation.runs else None
         left += confirmation.epochs_left if confirmed else confirm_epochs
     for row in rows:
         if row["status"] == "running" and row["phase"] != "confirm":
@@ -222,7 +222,7 @@ class ProgressCallback(Callback):  # type: ignore[misc]
         row = self._recorder.trials[trial_id]
         if is_confirmation := row["phase"] == "confirm":
             plans = self._confirmations.values()
-            done, total = sum(one.num_ended for one in plans), sum(len(one.runs) for one in plans)
+            done, total = sum(one.num_ended for one in plans), sum(one.num_runs for one in plans)
             place = f"confirmed {done}/{total}"
         else:
             done = sum(self._recorder.finished(scenario) for scenario in self._sharing)
@@ -273,11 +273,11 @@ def print_summary(
     console.print(summary_table(space, recorder))
     folder = shortened(recorder.folder)
     lines = ["control: the plain base criterion; both scores on validation, from one seed"]
-    if table := confirmation_table(space, recorder, confirmations or {}):
+    if table := confirmation_table(space, confirmations or {}):
         for line in (*lines, ""):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
         console.print(table)
-        lines = confirmation_lines(recorder, confirmations or {})
+        lines = confirmation_lines(confirmations or {})
     lines += [
         f"results: {folder / records.TRIALS_FILE}, {folder / records.EPOCHS_FILE}",
     ]

@@ -40,7 +40,7 @@ def config_of(**changes: Any) -> RunConfig:
 
 def controls_of(winner: RunConfig, plain: RunConfig | None = None) -> Candidates:
     best = [Candidate("best-1", "s-0003", winner)]
-    return with_controls(best, plain or config_of().stage_one(), "s", EVERY)
+    return with_controls(best, best[0], plain or config_of().stage_one(), "s", EVERY)
 
 
 def by_name(candidates: Candidates) -> dict[str, RunConfig]:
@@ -143,7 +143,7 @@ def test_runs_share_a_trunk_where_stage_one_agrees_and_every_pair_has_its_own() 
     second = config_of(**{"attention.switch_epoch": 4, "attention.lam": 9.0})
     other = config_of(**{"optimizer.lr": 0.3})
     best = [Candidate(f"best-{k}", f"s-000{k}", one) for k, one in enumerate((winner, second, other), start=1)]
-    made = with_controls(best, winner.stage_one(), "s", EVERY)
+    made = with_controls(best, best[0], winner.stage_one(), "s", EVERY)
     runs = confirm_runs(made.runs, seed_pairs(SeedConfig(), 2))
     assert len(runs) == 2 * 9
     assert len({run.trial_id for run in runs}) == len(runs)
@@ -169,7 +169,7 @@ def test_plain_control_is_trained_once_and_a_switch_at_epoch_0_forks_from_nothin
 
 def test_without_the_control_there_is_no_trunk() -> None:
     best = [Candidate("best-1", "s-0003", config_of())]
-    made = with_controls(best, config_of().stage_one(), "s", ("focal",))
+    made = with_controls(best, best[0], config_of().stage_one(), "s", ("focal",))
     assert [(run.candidate, run.trunk) for run in confirm_runs(made.runs, seed_pairs(SeedConfig(), 1))] == [
         ("best-1", None),
         ("focal", None),

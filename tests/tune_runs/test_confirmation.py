@@ -51,14 +51,50 @@ def test_every_candidate_is_trained_on_the_same_fresh_seeds(done: FakeTuner) -> 
     assert trials(done.recorder.folder).query("phase != 'confirm'").candidate.isna().all()
 
 
-def test_best_candidates_are_the_best_trials_and_controls_are_of_the_first(done: FakeTuner) -> None:
+def test_best_candidates_are_the_best_trials_and_controls_are_of_the_confirmed_winner(done: FakeTuner) -> None:
     frame = confirm_rows(done.recorder.folder).query("scenario == @EXP and seed_data == 1").set_index("candidate")
     ranked = done.recorder.ranked(EXP)
     for place in (0, 1):
         assert frame.loc[f"best-{place + 1}", "lam"] == ranked[place]["lam"]
         assert frame.loc[f"best-{place + 1}", "trial_id"] == f"{ranked[place]['trial_id']}-seed1"
-    assert frame.loc["ce-lr", "lr"] == 0.1 / ranked[0]["ab_alpha"]
-    assert frame.loc["cb-ce-drw", "class_balance_from_epoch"] == str(ranked[0]["switch_epoch"])
+    assert frame.loc["ce-lr", "lr"] == 0.1 / ranked[1]["ab_alpha"]
+    assert frame.loc["cb-ce-drw", "class_balance_from_epoch"] == str(ranked[1]["switch_epoch"])
+
+
+def test_controls_are_trained_once_the_winner_is_known_but_for_the_trunks(tmp_path: Path) -> None:
+    tuner = FakeTuner(confirmed_space(), tmp_path / "fake", by_seed)
+    plan = tuner.confirmations[EXP]
+    for _ in tuner.results({}):
+        rows = [row for row in tuner.recorder.of_scenario(EXP) if row["phase"] == "confirm"]
+        best = [row for row in rows if row["candidate"].startswith("best-")]
+        if rows and (len(best) < 4 or any(row["status"] == "running" for row in best)):
+            assert {row["candidate"] for row in rows} <= {"best-1", "best-2", "ce"}
+            assert plan.num_runs == 10
+            assert not plan.has_result
+    assert plan.num_ended == plan.num_runs == 10
+    assert plan.has_result
+
+
+def test_controls_are_of_the_best_of_the_search_where_no_best_run_was_completed(tmp_path: Path) -> None:
+    def diverging(config: RunConfig, epoch: int) -> float | None:
+        return None if config.seeds.data and config.attention else rising(config, epoch)
+
+    tuner = FakeTuner(confirmed_space(), tmp_path / "fake", diverging)
+    tuner.run()
+    frame = confirm_rows(tmp_path / "fake").query("scenario == @EXP and seed_data == 1").set_index("candidate")
+    assert frame.status["best-1"] == frame.status["best-2"] == "diverged"
+    assert frame.loc["ce-lr", "lr"] == 0.1 / tuner.recorder.ranked(EXP)[0]["ab_alpha"]
+
+
+@pytest.mark.parametrize("stop_after", [70, 90, 110, 130, 150])
+def test_killed_confirmation_ends_as_one_that_was_not(tmp_path: Path, done: FakeTuner, stop_after: int) -> None:
+    FakeTuner(confirmed_space(), tmp_path / "fake", by_seed).run(stop_after_results=stop_after)
+    FakeTuner(confirmed_space(), tmp_path / "fake", by_seed).run()
+    columns = ["trial_id", "candidate", "status", "lr", "metric_last"]
+    one, other = (
+        confirm_rows(folder)[columns].sort_values("trial_id") for folder in (tmp_path / "fake", done.recorder.folder)
+    )
+    pd.testing.assert_frame_equal(one.reset_index(drop=True), other.reset_index(drop=True))
 
 
 def test_stage_one_of_a_pair_is_trained_once(done: FakeTuner) -> None:

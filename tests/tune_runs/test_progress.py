@@ -229,13 +229,13 @@ def test_lost_process_is_said_and_is_no_failure(tmp_path: Path) -> None:
     tuner = FakeTuner(one_scenario({"switch_epoch": {"choices": [5]}}), tmp_path / "fake", rising, concurrent=1)
     console = terminal(120)
     progress = ProgressCallback(tuner.space, tuner.recorder, console)
-    told = tuner.callback.on_trial_error
+    told = tuner.search.callbacks[0].on_trial_error
 
     def both(**arguments: Any) -> None:
         told(**arguments)
         progress.on_trial_error(**arguments)
 
-    tuner.callback.on_trial_error = both  # type: ignore[method-assign]
+    tuner.search.callbacks[0].on_trial_error = both  # type: ignore[method-assign]
     tuner.run(loses={f"{EXP}-0001": [1]}, fails={f"{EXP}-0002": 0})
     said = text(console)
     assert f"note: {EXP}-0001: its process was lost: it goes on in another one" in said
