@@ -107,7 +107,7 @@ def assembled(request: SearchRequest, images: ScenarioImages, num_concurrent: in
     """
     space, folder = request.space, request.folder
     recorder = Recorder(folder, space.metric, images)
-    recorder.load()
+    recorder.load(retried=("control", "confirm") if request.has_confirmation else ("control",))
     stop = StopRequest(Budgets(space, recorder).used)
     checkpoints = Checkpoints(space, recorder, num_concurrent, search_id(folder))
     checkpoints.tidy_all()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from absgd import records
 from absgd.errors import UserError
-from absgd.records import Status
+from absgd.records import Phase, Status
 from tune_runs.images import ScenarioImages
 from tune_runs.plan import TrialPlan, control_id, images_key
 from tune_runs.reports import DIVERGED, EARLIER, INHERITED, TEST
@@ -56,11 +56,14 @@ class Recorder:
         self._flushed_at = 0.0
         self._flush_s = 0.0
 
-    def load(self) -> None:
+    def load(self, retried: Collection[Phase] = ("control", "confirm")) -> None:
         """Take over what earlier sessions recorded; trials that had not finished stand as `interrupted`.
 
         A control that failed does too: it is tried again, since trials fork from it. So is a run of a confirmation,
         which lacks perhaps the test set alone.
+
+        Args:
+            retried: phases of which failed runs are tried again in this session.
 
         Raises:
             UserError: if a table is damaged, or of another version, or was made from other images.
@@ -76,7 +79,7 @@ class Recorder:
         self.history = tuple(self._arrived)
         for trial_id, row in self.trials.items():
             is_whole = len(self.epochs[trial_id]) == (row["epochs_trained"] or 0) + (row["epochs_inherited"] or 0)
-            is_tried_again = row["phase"] in ("control", "confirm") and row["status"] == "failed"
+            is_tried_again = row["phase"] in retried and row["status"] == "failed"
             if row["status"] not in FINISHED or is_tried_again or not is_whole:
                 row.update(status="interrupted", error=None)
 

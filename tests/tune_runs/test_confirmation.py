@@ -11,6 +11,8 @@ import pytest
 from absgd.config import RunConfig
 from tests.tune_runs.fake_tuner import FakeTuner, make_space, rising
 from tests.tune_runs.test_search import EXP, STEP, study_trials, trials
+from tune_runs.images import ScenarioImages
+from tune_runs.recorder import Recorder
 from tune_runs.space import SearchSpace
 
 CONFIRM = {"top": 2, "seeds": 2, "controls": ["ce", "ce-lr", "cb-ce-drw"]}
@@ -248,6 +250,10 @@ def test_failed_and_diverged_confirmations_are_rows_and_means_are_of_the_others(
     text = (folder / "best" / f"{EXP}.yaml").read_text()
     assert "best-1            n 1 of 2" in text
     assert frame[frame.status != "completed"].test_accuracy.isna().all()
+    idle = Recorder(folder, "val_accuracy", ScenarioImages())
+    idle.load(retried=("control",))
+    failed = [row for row in idle.trials.values() if row["status"] == "failed"]
+    assert [row["error"] for row in failed] == ["Boom", "Boom"], "a session that does not confirm leaves them so"
     again = FakeTuner(confirmed_space(scenarios=[{"imbalance": {"type": "exp", "ratio": 0.1}}]), folder, breaks)
     again.run()
     assert sorted(set(again.tested)) == sorted(frame[frame.status == "failed"].trial_id), "failed ones are tried again"
