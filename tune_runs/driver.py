@@ -107,7 +107,8 @@ def assembled(request: SearchRequest, images: ScenarioImages, num_concurrent: in
     """
     space, folder = request.space, request.folder
     recorder = Recorder(folder, space.metric, images)
-    recorder.load(retried=("control", "confirm") if request.has_confirmation else ("control",))
+    retried: tuple[records.Phase, ...] = ("control", "confirm") if request.has_confirmation else ("control",)
+    recorder.load(retried)
     stop = StopRequest(Budgets(space, recorder).used)
     checkpoints = Checkpoints(space, recorder, num_concurrent, search_id(folder))
     checkpoints.tidy_all()
