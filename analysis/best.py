@@ -16,23 +16,9 @@ if TYPE_CHECKING:
 
 Basis = Literal["confirmed", "one seed"]
 CANDIDATE_PREFIX = "best-"
-CONTROL_TITLES = {
-    "ce": "plain cross entropy",
-    "ce-lr": "plain cross entropy at lr / ab_alpha",
-    "ce-tau": "plain cross entropy with class_tau",
-    "cb-ce-drw": "deferred class-balanced cross entropy",
-    "ldam-drw": "deferred LDAM",
-    "focal": "focal loss",
-    "balanced-softmax": "balanced softmax",
-}
-"""Controls of a confirmation, in the order in which they are told."""
+ENDED = ("completed", "diverged", "failed")
+"""States of a trial that ended and was not stopped before others."""
 METHOD_COLUMNS = ("loss", "lam", "gamma", "ab_alpha", "switch_epoch")
-_COUNTS = ["num_seeds", "n", "num_diverged", "num_failed"]
-
-
-def title_of(configuration: str) -> str:
-    """A control in words, anything else as it is."""
-    return CONTROL_TITLES.get(configuration, configuration)
 
 
 def configurations(scored: pd.DataFrame) -> pd.DataFrame:
@@ -44,20 +30,23 @@ def configurations(scored: pd.DataFrame) -> pd.DataFrame:
     Returns:
         One row per configuration of a scenario: `folder`, `run`, `scenario`, `configuration` (name in the confirmation;
         for the search the trial's id, for its control the name of its loss), `basis` (`confirmed`: on fresh seeds;
-        `one seed`), `is_control`, `trial_id` (of one of its trials), `metric`, `num_seeds` (trials), `n` (completed
-        ones, over which means are taken), `num_diverged`, `num_failed`, `is_whole` (all trials completed); `val_mean`,
+        `one seed`), `is_control`, `trial_id` (of one of its trials), `metric`, `num_seeds` (trials that are planned: as
+        many as any configuration of its basis in the scenario has), `num_ended` (of them), `n` (completed ones, over
+        which means are taken), `num_diverged`, `num_failed`, `is_whole` (all completed); `val_mean`,
         `val_std`, `test_mean`, `test_std`, `test_second_mean`, `test_second_std` (at the other epoch), all of the
         metric (std with n - 1, NaN for one seed); `rank_mean` (`val_mean`, turned so that larger is better),
         `loss_mean` (validation loss at the last epoch, which breaks ties), and the settings of the trial, of which all
         but the seeds are common to all.
     """
-    frame = scored[scored.status.isin(("completed", "diverged", "failed"))]
+    frame = scored[scored.status.isin(ENDED) | ((scored.phase == "confirm") & scored.candidate.notna())]
     frame = frame.assign(configuration=_names(frame), basis=_basis(frame), is_control=_is_control(frame))
     frame = frame.assign(is_diverged=frame.status == "diverged", is_failed=frame.status == "failed")
-    keys = [*SCENARIO, "phase", "configuration"]
+    frame = frame.assign(is_ended=frame.status.isin(ENDED), stage_one=_stage_one_of_controls(frame))
+    keys = [*SCENARIO, "phase", "configuration", "stage_one"]
     groups = frame.groupby(keys, sort=False)
     numbers = groups.agg(
-        num_seeds=("trial_id", "size"),
+        num_ended=("is_ended", "sum"),
+        num_trials=("trial_id", "size"),
         n=("score", "count"),
         num_diverged=("is_diverged", "sum"),
         num_failed=("is_failed", "sum"),
@@ -72,16 +61,22 @@ def configurations(scored: pd.DataFrame) -> pd.DataFrame:
     )
     first = frame.drop_duplicates(keys).set_index(keys)
     settings = first.drop(
-        columns=["score", "rank_score", "test", "test_second", "last_val_loss", "is_diverged", "is_failed"]
+        columns=["score", "rank_score", "test", "test_second", "last_val_loss", "is_diverged", "is_failed", "is_ended"]
     )
     whole = numbers.join(settings).reset_index()
+    whole["num_seeds"] = whole.groupby([*SCENARIO, "basis"]).num_trials.transform("max")
     whole["is_whole"] = (whole.n == whole.num_seeds) & (whole.n > 0)
-    return whole
+    return whole.drop(columns=["num_trials", "stage_one"])
 
 
 def _names(frame: pd.DataFrame) -> pd.Series[Any]:
     names = frame.trial_id.where(frame.phase != "control", frame.loss.fillna("control"))
     return names.where(frame.phase != "confirm", frame.candidate)
+
+
+def _stage_one_of_controls(frame: pd.DataFrame) -> pd.Series[Any]:
+    """Controls of a search are one configuration where they have the same stage one, other than their seeds."""
+    return frame.stage_one_key.astype(object).where(frame.phase == "control", "").fillna("")
 
 
 def _basis(frame: pd.DataFrame) -> pd.Series[Any]:
@@ -96,14 +91,15 @@ def _is_control(frame: pd.DataFrame) -> pd.Series[bool]:
 def best_rows(configurations: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     """The row of `configurations` with the best mean on validation in each group.
 
-    Where a group has confirmed configurations, they alone can win; among them those that completed on all their seeds
-    come first, then the mean decides, then the lower validation loss, then the older one.
+    Where a group has confirmed configurations, they alone can win, as in `best/` (`tune_runs.outcome.winner`): those
+    come first that completed on more of their seeds, then the mean decides, then the lower validation loss, then the
+    older one.
     """
     able = configurations[~configurations.is_control & (configurations.n > 0)]
-    ranked = able.assign(is_confirmed=able.basis == "confirmed").sort_values(
-        ["is_confirmed", "is_whole", "rank_mean", "loss_mean"], ascending=[False, False, False, True], kind="stable"
+    ranked = able.assign(is_confirmed=able.basis == "confirmed", num_lost=able.num_seeds - able.n).sort_values(
+        ["is_confirmed", "num_lost", "rank_mean", "loss_mean"], ascending=[False, True, False, True], kind="stable"
     )
-    return ranked.drop_duplicates(list(by)).sort_index().drop(columns="is_confirmed")
+    return ranked.drop_duplicates(list(by)).sort_index().drop(columns=["is_confirmed", "num_lost"])
 
 
 def best(runs: Runs, by: Sequence[str]) -> pd.DataFrame:

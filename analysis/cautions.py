@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pandas as pd
 
-from analysis.best import best_rows, title_of
+from analysis.best import best_rows
 from analysis.compare import trials_of
+from analysis.controls import title_of
 from analysis.frames import SCENARIO
 from analysis.numbers import plural, score_text, setting_text, title_of_parameter
 from analysis.space import searched_parameters
@@ -16,7 +18,7 @@ from analysis.space import searched_parameters
 if TYPE_CHECKING:
     from analysis.runs import Runs
 
-Kind = Literal["edge", "diverged", "failed", "unfinished", "seeds", "few_finished", "order", "split"]
+Kind = Literal["edge", "diverged", "failed", "unfinished", "seeds", "few_finished", "order", "split", "control"]
 FEWEST_SEEDS = 3
 
 
@@ -33,9 +35,9 @@ def cautions(runs: Runs) -> pd.DataFrame:
 
     Returns:
         One row per caution: `folder`, `scenario`, `kind` (`edge`: the best lies at the edge of the space; `diverged`,
-        `failed`, `unfinished`: trials did; `seeds`: fewer than three, or some of them did not complete;
-        `few_finished`: of the search; `order`: validation and test disagree about the best; `split`: images of a pair
-        differ), `text` (a sentence).
+        `failed`, `unfinished`: trials did; `seeds`: fewer than three, or some did not complete, of the winner or of
+        another; `few_finished`: of the search; `order`: validation and test disagree about the best; `split`: images of
+        a pair differ; `control`: one was made for another configuration than the winner), `text` (a sentence).
     """
     rows = [
         {"folder": one.trials.folder.iloc[0], "scenario": one.trials.scenario.iloc[0], **caution._asdict()}
@@ -53,7 +55,9 @@ def _of_scenario(runs: Runs) -> Iterator[Caution]:
     winner = winners.iloc[0]
     yield from _edges(runs, winner)
     yield from _seeds(winner, is_searched=bool((runs.trials.phase == "search").sum() > 1))
+    yield from _lost_seeds(runs)
     yield from _splits(runs, winner)
+    yield from _foreign_controls(runs.configurations, winner)
     yield from _order(runs.configurations, winner)
 
 
@@ -114,11 +118,38 @@ def _seeds(winner: pd.Series[Any], is_searched: bool) -> Iterator[Caution]:
         chosen = "Chosen on one seed among many trials: such a score is optimistic, and proves nothing."
         yield Caution("seeds", chosen if is_searched else "One run on one seed: how much it varies is not known.")
         return
-    if winner.n < winner.num_seeds:
-        lost = winner.num_seeds - winner.n
-        yield Caution("seeds", f"{winner.configuration} did not complete on {lost} of {winner.num_seeds} fresh seeds.")
     if winner.n < FEWEST_SEEDS:
         yield Caution("seeds", f"{plural(int(winner.n), 'fresh seed')}: fewer than {FEWEST_SEEDS} tell little.")
+
+
+def _lost_seeds(runs: Runs) -> Iterator[Caution]:
+    """Configurations and controls of the confirmation that lack seeds, with the reason where there is one."""
+    frame = runs.configurations
+    for _, row in frame[(frame.basis == "confirmed") & ~frame.is_whole].iterrows():
+        own = runs.trials[(runs.trials.phase == "confirm") & (runs.trials.candidate == row.configuration)]
+        errors = own.error[own.status.isin(("diverged", "failed"))].dropna()
+        reason = f": {errors.iloc[0]}" if len(errors) else ""
+        lost = f"{row.num_seeds - row.n} of {row.num_seeds}"
+        name = title_of(str(row.configuration))
+        yield Caution("seeds", f"{name} did not complete on {lost} fresh seeds{reason}.")
+
+
+def _foreign_controls(configurations: pd.DataFrame, winner: pd.Series[Any]) -> Iterator[Caution]:
+    """Controls at the learning rate or from the epoch of another configuration, as before a search was extended."""
+    if winner.basis != "confirmed" or pd.isna(winner.ab_alpha):
+        return
+    own = configurations[(configurations.basis == "confirmed") & configurations.is_control]
+    own = own.drop_duplicates("configuration").set_index("configuration")
+    raised = float(winner.lr) / float(winner.ab_alpha)
+    for name in (name for name in own.index if str(name).endswith("-lr")):
+        if not math.isclose(float(own.lr[name]), raised, rel_tol=1e-6):
+            text = f"{title_of(str(name))} was trained at {setting_text(float(own.lr[name]))}"
+            yield Caution("control", f"The control {text}, not at lr / ab_alpha of the winner, {setting_text(raised)}.")
+    for name in (name for name in own.index if str(name).endswith("-drw")):
+        epoch = own.class_balance_from_epoch[name]
+        if str(epoch) != str(winner.switch_epoch):
+            text = f"{title_of(str(name))} reweights from epoch {epoch}"
+            yield Caution("control", f"The control {text}, not from the winner's switch, {winner.switch_epoch}.")
 
 
 def _splits(runs: Runs, winner: pd.Series[Any]) -> Iterator[Caution]:

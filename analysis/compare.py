@@ -1,4 +1,4 @@
-"""Differences to controls, paired by seed, with intervals and p-values that are corrected over scenarios."""
+"""Differences to controls, paired by seed, with intervals and corrected p-values, and what may be said of them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from scipy import stats
 
 from absgd.errors import UserError, nearest
 from absgd.records import METRICS
-from analysis.best import CONTROL_TITLES, best_rows
+from analysis.best import best_rows
+from analysis.controls import TITLES, deciding_controls
 from analysis.frames import SCENARIO
 
 if TYPE_CHECKING:
     from analysis.runs import Runs
 
 On = Literal["auto", "test", "validation"]
+Finding = Literal["better", "worse", "not distinguishable"]
 LEVEL = 0.95
+ALPHA = 0.05
 SEEDS = ["seed_data", "seed_train"]
 
 
@@ -95,8 +98,13 @@ def compare(runs: Runs, control: str | None, on: On) -> pd.DataFrame:
         One row per scenario and control: `folder`, `run`, `scenario`, `configuration`, `control`, `basis`, `on`,
         `metric`, `rule`, `n` (pairs), `num_unpaired` (seeds that one of them has alone), `mean`, `control_mean` (over
         the pairs), `difference` (positive: the configuration is better), `std`, `low`, `high` (95 % interval, Student's
-        t), `p_value` (two-sided), `p_holm` (corrected by Holm over the scenarios that have this control), `num_tests`
-        (how many of them have a p-value); all in units of the metric.
+        t), `p_value` (two-sided), all in units of the metric; `p_holm` (corrected by Holm over the scenarios that have
+        this control), `num_tests` (how many of them have a p-value), `p_all` and `num_all` (over all scenarios and
+        controls); `decides` (whether the configuration must beat this control to be called better), `finding`
+        (`better`, `worse` or `not distinguishable`), and `p_finding` and `num_finding`, which it rests on.
+
+        To be better than *all* deciding controls needs no correction over them: `p_holm`. To be worse than *any*
+        control, or better than one of the others, does: `p_all`.
 
     Raises:
         UserError: if no scenario has the control.
@@ -105,22 +113,31 @@ def compare(runs: Runs, control: str | None, on: On) -> pd.DataFrame:
     winners = best_rows(configurations, SCENARIO)
     rows = []
     for _, winner in winners.iterrows():
-        for name in _controls(configurations, winner):
-            if control in (None, name):
-                rows.append(_row(runs, winner, name, on))
-    if not rows:
+        rows += [_row(runs, winner, name, on) for name in _controls(configurations, winner)]
+    if not any(control in (None, row["control"]) for row in rows):
         raise UserError(_no_control(configurations, control))
-    table = pd.DataFrame(rows)
+    table = _with_findings(pd.DataFrame(rows))
+    return table if control is None else table[table.control == control].reset_index(drop=True)
+
+
+def _with_findings(table: pd.DataFrame) -> pd.DataFrame:
     families = table.groupby("control").p_value
     table["p_holm"] = families.transform(lambda own: holm(own.tolist()))
     table["num_tests"] = families.transform("count").astype("int64")
+    table["p_all"] = holm(table.p_value.tolist())
+    table["num_all"] = int(table.p_value.count())
+    is_gain = table.decides & (table.difference > 0)
+    table["p_finding"] = table.p_holm.where(is_gain, table.p_all)
+    table["num_finding"] = table.num_tests.where(is_gain, table.num_all)
+    found = (table.difference > 0).map({True: "better", False: "worse"})
+    table["finding"] = found.where(table.p_finding < ALPHA, "not distinguishable")
     return table
 
 
 def control_names(configurations: pd.DataFrame) -> list[str]:
     """Controls of any scenario, the known ones first."""
     there = configurations.configuration[configurations.is_control & (configurations.n > 0)].unique().tolist()
-    known = [name for name in CONTROL_TITLES if name in there]
+    known = [name for name in TITLES if name in there]
     return known + [name for name in there if name not in known]
 
 
@@ -161,6 +178,7 @@ def _row(runs: Runs, winner: pd.Series[Any], control: str, on: On) -> dict[str, 
         "scenario": winner.scenario,
         "configuration": winner.configuration,
         "control": control,
+        "decides": control in deciding_controls(winner),
         "basis": winner.basis,
         "on": measured,
         "metric": winner.metric,

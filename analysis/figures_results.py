@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.best import title_of
 from analysis.classes import attention_weights, recall_by_class
+from analysis.controls import title_of
 from analysis.curves import winner_curves
 from analysis.numbers import METRIC_TITLES, interval_text, p_text
 from analysis.style import (
@@ -51,7 +51,7 @@ def differences_drawing(comparisons: pd.DataFrame) -> Drawing | None:
     axis = f"best minus control, {on}" + (" (points)" if scale == 100 else "")
     figure = new_figure(axis, "", height=130 + 42 * len(rows))
     has_interval = rows.low.notna()
-    columns = zip(rows.low, rows.high, rows.p_holm, rows.n, strict=True)
+    columns = zip(rows.low, rows.high, rows.p_finding, rows.n, strict=True)
     texts = [
         f"95 % interval {interval_text(metric, low, high)}<br>p {p_text(p)}, n = {n}" for low, high, p, n in columns
     ]

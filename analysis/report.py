@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from analysis.runs import Runs
 
 LABELS: dict[Outcome, str] = {
-    "better": "Better than its controls",
+    "better": "Better than plain training",
     "not distinguishable": "Not distinguishable",
     "worse": "Worse than a control",
+    "control missing": "A control is missing",
+    "unfinished": "Not confirmed yet",
     "one seed": "One seed: not a finding yet",
     "no control": "No control to compare with",
     "nothing finished": "Nothing to choose from",

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from analysis.best import CONTROL_TITLES, best, setting_columns, title_of
+from analysis.best import best, setting_columns
+from analysis.controls import TITLES, title_of
 from analysis.frames import SCENARIO
 from analysis.numbers import (
     METRIC_TITLES,
@@ -65,7 +66,7 @@ def note_of(runs: Runs, has_test: bool, has_intervals: bool) -> str:
     text = f"{names[:1].upper()}{names[1:]}, {units}; mean ± standard deviation over n seeds. "
     text += f"Selection rule: {runs.rule.title}, on validation"
     text += f"; test at the {runs.rule.test_title}." if has_test else "; the test set was not read."
-    return text + (" Intervals: 95 %, paired by seed; p-values by Holm over scenarios." if has_intervals else "")
+    return text + (" Intervals: 95 %, paired by seed; p-values by Holm (`docs/analysis.md`)." if has_intervals else "")
 
 
 def overview(runs: Runs, verdicts: Sequence[Verdict], comparisons: pd.DataFrame) -> Table:
@@ -129,10 +130,10 @@ def scenario_table(runs: Runs, comparisons: pd.DataFrame) -> Table:
     basis = "confirmed" if (frame.basis == "confirmed").any() else "one seed"
     frame = frame[frame.basis == basis]
     candidates = frame[~frame.is_control].sort_values(
-        ["is_whole", "rank_mean", "loss_mean"], ascending=[False, False, True], kind="stable"
+        ["n", "rank_mean", "loss_mean"], ascending=[False, False, True], kind="stable"
     )
     candidates = candidates[candidates.n > 0].head(MOST_TRIALS)
-    controls = frame[frame.is_control & (frame.n > 0)]
+    controls = frame[frame.is_control]
     controls = controls.sort_values("configuration", key=_place_of_controls, kind="stable")
     shown = pd.concat([candidates, controls])
     settings = [name for name in (*setting_columns(runs), "lr") if shown[name].notna().any()]
@@ -160,7 +161,7 @@ def _title(row: pd.Series[Any]) -> str:
 
 
 def _place_of_controls(names: pd.Series[str]) -> pd.Series[int]:
-    order = {name: place for place, name in enumerate(CONTROL_TITLES)}
+    order = {name: place for place, name in enumerate(TITLES)}
     return names.map(lambda name: order.get(name, len(order)))
 
 
@@ -168,4 +169,4 @@ def _difference_cells(comparisons: pd.DataFrame, row: pd.Series[Any]) -> tuple[C
     own = comparisons[(comparisons.control == row.configuration) & (comparisons.n > 0)]
     if not row.is_control or own.empty:
         return Cell("–", math.nan), Cell("–", math.nan)
-    return gain_cell(own.iloc[0]), number(p_text(own.iloc[0].p_holm), own.iloc[0].p_holm)
+    return gain_cell(own.iloc[0]), number(p_text(own.iloc[0].p_finding), own.iloc[0].p_finding)

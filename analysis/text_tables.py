@@ -131,7 +131,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def comma_separated(runs: Runs) -> str:
-    """Raw numbers, one row per scenario: `Runs.best`, then difference, low, high and p_holm for each control.
+    """Raw numbers, one row per scenario: `Runs.best`, then difference, low, high and p_finding for each control.
 
     Text that a spreadsheet would take for a formula gets an apostrophe in front.
     """
@@ -139,7 +139,7 @@ def comma_separated(runs: Runs) -> str:
     comparisons = runs.comparisons
     for control in comparisons.control.unique():
         own = comparisons[comparisons.control == control].set_index(SCENARIO)
-        columns = own[["difference", "low", "high", "p_holm"]]
+        columns = own[["difference", "low", "high", "p_finding"]]
         table = table.join(columns.rename(columns=lambda name, control=control: f"{control}_{name}"), on=SCENARIO)
     outcomes = pd.DataFrame(
         [{"folder": v.folder, "scenario": v.scenario, "verdict": v.outcome} for v in verdicts(runs)]

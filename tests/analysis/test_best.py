@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import statistics
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from absgd import records
 from absgd.errors import UserError
 from analysis import Runs, SelectionRule, load
 from tests.analysis import run_folders
 from tests.analysis.run_folders import config
+from tune_runs.outcome import candidate_results, winner
 
 
 def confirmed_values(runs: Runs, candidate: str, column: str) -> list[float]:
@@ -74,6 +79,39 @@ def test_a_candidate_that_lost_a_seed_comes_after_whole_ones(tmp_path: Path) -> 
     only = Runs(runs.trials[runs.trials.candidate == "best-1"], runs.epochs, runs.folders)
     assert only.best().n.tolist() == [2]
     assert "best-1 did not complete on 1 of 3 fresh seeds." in only.cautions().text.tolist()
+
+
+RUN = st.tuples(st.sampled_from([0.5, 0.6, 0.7]), st.sampled_from(["completed", "completed", "diverged", "failed"]))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.lists(RUN, min_size=3, max_size=3), min_size=2, max_size=4))
+def test_the_best_is_that_of_the_search(runs_of: list[list[tuple[float, records.Status]]]) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        folder = run_folders.Folder(Path(place) / "r")
+        for number, own in enumerate(runs_of, start=1):
+            for k, (value, status) in enumerate(own):
+                run = config(seeds__data=k, seeds__train=k, attention__lam=float(number))
+                name = f"best-{number}"
+                folder.add(f"{name}-{k}", run, value, phase="confirm", candidate=name, status=status, test=value)
+        last = {row["trial_id"]: row for row in folder.epochs}
+        rows = folder.trials
+        names = [f"best-{number}" for number in range(1, len(runs_of) + 1)]
+        chosen = winner(candidate_results(rows, last, names, run_folders.METRIC), run_folders.METRIC)
+        table = load(folder.write()).best()
+    assert table.configuration.tolist() == ([chosen.name] if chosen else [])
+
+
+def test_search_controls_of_several_stage_ones_stay_apart(tmp_path: Path) -> None:
+    folder = run_folders.Folder(tmp_path / "r")
+    for lr, value in ((0.01, 0.6), (0.05, 0.7), (0.1, 0.8)):
+        plain = config(loss__name="ce", optimizer__lr=lr).stage_one()
+        folder.add(f"c{lr}", plain, value, phase="control")
+    folder.add("a", config(optimizer__lr=0.05), 0.75)
+    runs = load(folder.write())
+    controls = runs.configurations[runs.configurations.is_control]
+    assert controls.val_mean.tolist() == [0.6, 0.7, 0.8]
+    assert runs.compare("ce").control_mean.tolist() == [0.7]
 
 
 def test_confirmed_ones_win_over_luckier_trials(full: Runs) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from analysis import load
 from analysis.space import Searched, searched_parameters
+from analysis.text_tables import markdown
 from tests.analysis import run_folders
 from tests.analysis.run_folders import config
 
@@ -106,4 +107,31 @@ def test_dotted_settings_have_their_columns() -> None:
     assert [(one.column, one.is_range, one.whole) for one in found] == [
         ("lr", False, False),
         ("switch_epoch", True, True),
+    ]
+
+
+def test_control_that_never_completed_is_named_with_its_reason(tmp_path: Path) -> None:
+    folder = run_folders.Folder(tmp_path / "r")
+    run_folders.confirm_rows(folder)
+    for row in folder.trials:
+        if row["candidate"] == "focal":
+            row.update(status="failed", error="CUDA out of memory", test_balanced_accuracy=None)
+    runs = load(folder.write())
+    assert "focal loss did not complete on 5 of 5 fresh seeds: CUDA out of memory." in runs.cautions().text.tolist()
+    assert "0 of 5" in markdown(runs)
+
+
+def test_controls_of_another_configuration_than_the_winner(tmp_path: Path) -> None:
+    folder = run_folders.Folder(tmp_path / "r")
+    run_folders.confirm_rows(folder)
+    for row in folder.trials:
+        if row["candidate"] == "ce-lr":
+            row["lr"] = 0.07
+        if row["candidate"] == "focal":
+            row.update(candidate="ldam-drw", class_balance_from_epoch="4")
+    texts = load(folder.write()).cautions().set_index("kind").text["control"].tolist()
+    assert texts == [
+        "The control plain cross entropy at lr / ab_alpha was trained at 0.07, "
+        "not at lr / ab_alpha of the winner, 0.1.",
+        "The control deferred LDAM reweights from epoch 4, not from the winner's switch, 5.",
     ]
