@@ -35,13 +35,14 @@ def configurations(scored: pd.DataFrame) -> pd.DataFrame:
         which means are taken), `num_diverged`, `num_failed`, `is_whole` (all completed); `val_mean`,
         `val_std`, `test_mean`, `test_std`, `test_second_mean`, `test_second_std` (at the other epoch), all of the
         metric (std with n - 1, NaN for one seed); `rank_mean` (`val_mean`, turned so that larger is better),
-        `loss_mean` (validation loss at the last epoch, which breaks ties), and the settings of the trial, of which all
-        but the seeds are common to all.
+        `loss_mean` (validation loss at the last epoch of completed ones, which breaks ties), and the settings of the
+        trial, of which all but the seeds are common to all.
     """
     frame = scored[scored.status.isin(ENDED) | ((scored.phase == "confirm") & scored.candidate.notna())]
     frame = frame.assign(configuration=_names(frame), basis=_basis(frame), is_control=_is_control(frame))
     frame = frame.assign(is_diverged=frame.status == "diverged", is_failed=frame.status == "failed")
     frame = frame.assign(is_ended=frame.status.isin(ENDED), stage_one=_stage_one_of_controls(frame))
+    frame = frame.assign(last_val_loss=frame.last_val_loss.where(frame.score.notna()))
     keys = [*SCENARIO, "phase", "configuration", "stage_one"]
     groups = frame.groupby(keys, sort=False)
     numbers = groups.agg(

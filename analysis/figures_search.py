@@ -125,7 +125,7 @@ def _add_best(figure: go.Figure, runs: Runs, rows: pd.DataFrame, metric: str) ->
         return
     best = rows[rows.trial_id == winners.trial_id.iloc[0]]
     best = best[best.switch_epoch.isna() | (best.epoch >= best.switch_epoch - 1)]
-    _add_lines(figure, best, "best of the search", {"color": ORANGE, "width": 3}, metric)
+    _add_lines(figure, best, "best of the search (one seed)", {"color": ORANGE, "width": 3}, metric)
     switch = best.switch_epoch.iloc[0] if len(best) else None
     if switch is not None and not pd.isna(switch):
         figure.add_vline(x=int(switch), line={"color": ORANGE, "dash": "dot", "width": 1.5})
@@ -161,6 +161,6 @@ def savings_drawing(runs: Runs) -> Drawing | None:
     times = f", {row.times_fewer:.1f} times fewer" if not math.isnan(row.times_fewer) else ""
     caption = (
         f"{plural(int(row.num_trials), 'run')} from scratch would train {int(row.epochs_from_scratch):,} epochs; "
-        f"{int(row.epochs_trained):,} were trained{times}."
+        f"{int(row.epochs_trained):,} were trained{times}. A confirmation is not counted."
     )
     return Drawing("savings", "What the search saved", caption, figure)

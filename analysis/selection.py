@@ -54,6 +54,11 @@ class SelectionRule:
         return "last epoch" if self.name == "chosen" else "epoch best on validation"
 
     @property
+    def second_test_short(self) -> str:
+        """The same for the head of a column."""
+        return "last epoch" if self.name == "chosen" else "best epoch"
+
+    @property
     def test_title(self) -> str:
         """Which epoch the test metrics beside it belong to."""
         return "epoch best on validation" if self.name == "chosen" else "last epoch"

@@ -137,11 +137,11 @@ def scenario_table(runs: Runs, comparisons: pd.DataFrame) -> Table:
     controls = controls.sort_values("configuration", key=_place_of_controls, kind="stable")
     shown = pd.concat([candidates, controls])
     settings = [name for name in (*setting_columns(runs), "lr") if shown[name].notna().any()]
-    settings = list(dict.fromkeys(settings))
+    settings = [name for name in dict.fromkeys(settings) if name != "loss" or candidates.loss.nunique() > 1]
     has_test = bool(shown.test_mean.notna().any())
     has_differences = basis == "confirmed" and not comparisons.empty
     columns = ["configuration", "n", "validation"]
-    columns += ["test", f"test ({runs.rule.second_test_title})"] if has_test else []
+    columns += ["test", f"test ({runs.rule.second_test_short})"] if has_test else []
     columns += ["best minus this", "p"] if has_differences else []
     columns += map(title_of_parameter, settings)
     cells = []
@@ -157,7 +157,7 @@ def scenario_table(runs: Runs, comparisons: pd.DataFrame) -> Table:
 
 def _title(row: pd.Series[Any]) -> str:
     name = str(row.configuration)
-    return f"{name}: {title_of(name)}" if row.is_control and title_of(name) != name else name
+    return f"{title_of(name)} ({name})" if row.is_control and title_of(name) != name else name
 
 
 def _place_of_controls(names: pd.Series[str]) -> pd.Series[int]:
