@@ -66,7 +66,7 @@ def note_of(runs: Runs, has_test: bool, has_intervals: bool) -> str:
     text = f"{names[:1].upper()}{names[1:]}, {units}; mean ± standard deviation over n seeds. "
     text += f"Selection rule: {runs.rule.title}, on validation"
     text += f"; test at the {runs.rule.test_title}." if has_test else "; the test set was not read."
-    return text + (" Intervals: 95 %, paired by seed; p-values by Holm (`docs/analysis.md`)." if has_intervals else "")
+    return text + (" Intervals: 95 %, paired by seed; p-values corrected by Holm." if has_intervals else "")
 
 
 def overview(runs: Runs, verdicts: Sequence[Verdict], comparisons: pd.DataFrame) -> Table:
@@ -137,7 +137,7 @@ def scenario_table(runs: Runs, comparisons: pd.DataFrame) -> Table:
     controls = controls.sort_values("configuration", key=_place_of_controls, kind="stable")
     shown = pd.concat([candidates, controls])
     settings = [name for name in (*setting_columns(runs), "lr") if shown[name].notna().any()]
-    settings = [name for name in dict.fromkeys(settings) if name != "loss" or candidates.loss.nunique() > 1]
+    settings = [name for name in dict.fromkeys(settings) if name != "loss" or len(set(candidates.loss)) > 1]
     has_test = bool(shown.test_mean.notna().any())
     has_differences = basis == "confirmed" and not comparisons.empty
     columns = ["configuration", "n", "validation"]
