@@ -176,6 +176,10 @@ CONFIG_COLUMNS: dict[str, tuple[str, pa.DataType]] = {
     "seed_train": ("seeds.train", pa.int64()),
     "device": ("device.type", pa.string()),
     "threads": ("device.threads", pa.int64()),
+    "fast": ("device.fast", pa.bool_()),
+    "precision": ("device.precision", pa.string()),
+    "memory_format": ("device.memory_format", pa.string()),
+    "cuda_graph": ("device.cuda_graph", pa.bool_()),
 }
 
 COLUMN_OF = {key: column for column, (key, _) in CONFIG_COLUMNS.items()}
