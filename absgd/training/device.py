@@ -41,9 +41,10 @@ def gpu_memory_named(config: RunConfig) -> Iterator[None]:
         yield
     except torch.OutOfMemoryError as error:
         smaller = max(config.batch_size // 2, 1)
+        said = ". ".join(str(error).split(". ")[:2])
         raise UserError(
             f"expected a run that fits into the memory of the GPU, got model `{config.model.name}` with `batch_size` "
-            f"{config.batch_size} ({str(error).partition('. ')[0]}): set batch_size={smaller} or less, or let fewer "
+            f"{config.batch_size} ({said}): set batch_size={smaller} or less, or let fewer "
             "runs share the GPU (batch_size)"
         ) from None
 
