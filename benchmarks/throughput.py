@@ -12,10 +12,10 @@ Rows, all in one process, each with a model of its own on the same made-up uint8
     bound, ...        forward + backward + optimiser on one resident batch, of the same precision and memory format
     batches alone     our batches made, augmented and thrown away
 
-A round trains an epoch of every row in an order drawn anew; ratios are those of one round, so that what else the
-machine does falls on both sides. The first round warms up. `train` counts the training pass alone, `epoch` the whole
-epoch with every evaluation that belongs to it. `of peer` is by whole epochs, against the peer with the faster number of
-workers; `of bound` by training passes. Shown are medians and, in brackets, quartiles.
+A round trains an epoch of every row in an order drawn anew, a run next to its bound. Ratios are those of one round, so
+that what else the machine does falls on both sides. The first round warms up. `train` counts the training pass alone,
+`epoch` the whole epoch with every evaluation that belongs to it. `of peer` is by whole epochs, against the peer with
+the faster number of workers; `of bound` by training passes. Shown are medians and, in brackets, quartiles.
 
 Exit status: 1 if a target is missed; 2 if the command line is wrong; else 0. A target for hardware that is not there is
 `not measured`.
@@ -115,16 +115,23 @@ def build_sides(case: Case, options: Any, device: torch.device) -> dict[str, Sid
 
 
 def measure(sides: Mapping[str, Side], rounds: int) -> dict[str, list[Seconds]]:
-    """Seconds of an epoch of each side in each round; a first round is not counted."""
-    order, generator = list(sides), random.Random(0)
+    """Seconds of an epoch of each side in each round, a run next to its bound; a first round is not counted."""
+    generator = random.Random(0)
+    pairs = [[name for name in sides if _option(name) == option] for option in dict.fromkeys(map(_option, sides))]
     seconds: dict[str, list[Seconds]] = {name: [] for name in sides}
     for number in range(rounds + 1):
-        generator.shuffle(order)
-        for name in order:
-            taken = sides[name].epoch()
-            if number:
-                seconds[name].append(taken)
+        generator.shuffle(pairs)
+        for pair in pairs:
+            generator.shuffle(pair)
+            for name in pair:
+                taken = sides[name].epoch()
+                if number:
+                    seconds[name].append(taken)
     return seconds
+
+
+def _option(name: str) -> str:
+    return name.partition(", ")[2]
 
 
 def summary(seconds: Mapping[str, list[Seconds]], num_images: int) -> dict[str, Row]:
@@ -133,8 +140,8 @@ def summary(seconds: Mapping[str, list[Seconds]], num_images: int) -> dict[str, 
     peer = min(peers, key=lambda name: statistics.median(one.whole for one in seconds[name]))
     rows = {}
     for name, taken in seconds.items():
-        kind, _, option = name.partition(", ")
-        bound = seconds.get(f"bound, {option}") if kind == "ours" else None
+        kind = name.partition(", ")[0]
+        bound = seconds.get(f"bound, {_option(name)}") if kind == "ours" else None
         rows[name] = Row(
             quartiles([num_images / one.train for one in taken]),
             quartiles([num_images / one.whole for one in taken]),
