@@ -69,7 +69,10 @@ def train(
             run, name = _configured(config, recipe, set_, device)
             if show:
                 print(run.to_yaml(), end="")
-                _say_speed(run)
+                try:
+                    _say_speed(run)
+                except UserError as error:  # the run may be meant for another machine
+                    warn(str(error))
                 return
             folder, trainer = _started(run, out or _default_folder(name), chosen_by)
         with interruptible():

@@ -286,6 +286,8 @@ def config_of(row: Mapping[str, Any]) -> RunConfig:
         node[leaf] = row[column]
     if data["attention"]["lam"] is None:
         data["attention"] = None
+    if data["device"]["fast"] is None:  # a row of a version that had no such setting
+        data["device"]["fast"] = False
     if data["class_balance"]["from_epoch"] != "switch":
         data["class_balance"]["from_epoch"] = int(data["class_balance"]["from_epoch"])
     return RunConfig.from_dict(data, "trials.parquet")
