@@ -18,6 +18,7 @@ from absgd.errors import UserError, nearest
 from absgd.paths import checked_folder
 from absgd.recipes import load_recipe
 from absgd.records import EpochRecord, TestMetrics
+from absgd.sections import DeviceConfig
 from absgd.terminal import EXIT_FAILED, EXIT_INTERRUPTED, interruptible, plain_messages, warn
 from absgd.yaml_text import parse_yaml
 
@@ -68,6 +69,10 @@ def train(
             run, name = _configured(config, recipe, set_, device)
             if show:
                 print(run.to_yaml(), end="")
+                try:
+                    _say_speed(run)
+                except UserError as error:  # the run may be meant for another machine
+                    warn(str(error))
                 return
             folder, trainer = _started(run, out or _default_folder(name), chosen_by)
         with interruptible():
@@ -112,11 +117,26 @@ def _started(config: RunConfig, path: Path, metric: str) -> tuple[RunFolder, Tra
 
     from absgd.datasets import load_splits
     from absgd.training import RunFolder, Trainer
+    from absgd.training.device import gpu_memory_named
 
     splits = load_splits(config)
     _check_group(metric, splits)
-    trainer = Trainer(config, splits)
+    _say_speed(config)
+    with gpu_memory_named(config):
+        trainer = Trainer(config, splits)
     return RunFolder.create(path, trainer, metric), trainer
+
+
+def _say_speed(config: RunConfig) -> None:
+    """Say what the options of `device` come to here, on standard error, where any is on."""
+    if config.device == DeviceConfig(type=config.device.type, threads=config.device.threads):
+        return
+    from absgd.training.device import prepare_device
+    from absgd.training.speed import machine_of, resolve_speed
+
+    device = prepare_device(config.device)
+    speed = resolve_speed(config.device, config.model.dropout, machine_of(device))
+    print(f"on {device.type}: {speed.describe()}", file=sys.stderr)
 
 
 def _check_group(metric: str, splits: Splits) -> None:
@@ -136,12 +156,14 @@ def _continued(resume: Path, device: str | None, *fixed_by_the_record: object) -
 
     from absgd.datasets import load_splits
     from absgd.training import RunFolder, Trainer
+    from absgd.training.device import gpu_memory_named
 
     folder = RunFolder.open(checked_folder(resume, "--resume"))
     here = folder.config.with_values({"device.type": device}, "--device") if device else folder.config
-    trainer = Trainer(here, load_splits(here))
-    if folder.can_continue:
-        folder.restore(trainer)
+    with gpu_memory_named(here):
+        trainer = Trainer(here, load_splits(here))
+        if folder.can_continue:
+            folder.restore(trainer)
     return folder, trainer
 
 
@@ -168,9 +190,10 @@ def _checked_metric(metric: str) -> str:
 def _run(folder: RunFolder, trainer: Trainer, read_test: bool) -> None:
     from absgd.datasets import load_test
     from absgd.training import Diverged
+    from absgd.training.device import gpu_memory_named
 
     try:
-        with _progress(trainer, folder.metric) as show:
+        with gpu_memory_named(trainer.config), _progress(trainer, folder.metric) as show:
             for record in trainer.epochs():
                 folder.add_epoch(record, trainer)
                 show(record)

@@ -177,6 +177,10 @@ CONFIG_COLUMNS: dict[str, tuple[str, pa.DataType]] = {
     "seed_train": ("seeds.train", pa.int64()),
     "device": ("device.type", pa.string()),
     "threads": ("device.threads", pa.int64()),
+    "fast": ("device.fast", pa.bool_()),
+    "precision": ("device.precision", pa.string()),
+    "memory_format": ("device.memory_format", pa.string()),
+    "cuda_graph": ("device.cuda_graph", pa.bool_()),
 }
 
 COLUMN_OF = {key: column for column, (key, _) in CONFIG_COLUMNS.items()}
@@ -283,6 +287,8 @@ def config_of(row: Mapping[str, Any]) -> RunConfig:
         node[leaf] = row[column]
     if data["attention"]["lam"] is None:
         data["attention"] = None
+    if data["device"]["fast"] is None:  # a row of a version that had no such setting
+        data["device"]["fast"] = False
     if data["class_balance"]["from_epoch"] != "switch":
         data["class_balance"]["from_epoch"] = int(data["class_balance"]["from_epoch"])
     return RunConfig.from_dict(data, "trials.parquet")

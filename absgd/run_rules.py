@@ -13,6 +13,7 @@ from absgd.sections import (
     AugmentationConfig,
     ClassBalanceConfig,
     DataConfig,
+    DeviceConfig,
     ImbalanceConfig,
     LossConfig,
     ModelConfig,
@@ -57,6 +58,8 @@ class Run(Protocol):
     def schedule(self) -> ScheduleConfig: ...
     @property
     def epochs(self) -> int: ...
+    @property
+    def device(self) -> DeviceConfig: ...
 
 
 def broken_run_rules(run: Run) -> Iterator[tuple[str, str]]:
@@ -66,6 +69,7 @@ def broken_run_rules(run: Run) -> Iterator[tuple[str, str]]:
     yield from _broken_loss_rules(run)
     yield from _broken_balance_rules(run)
     yield from _broken_schedule_rules(run.schedule, run.epochs)
+    yield from _broken_device_rules(run.device, run.model)
 
 
 def _broken_attention_rules(run: Run) -> Iterator[tuple[str, str]]:
@@ -135,6 +139,19 @@ def _broken_schedule_rules(schedule: ScheduleConfig, epochs: int) -> Iterator[tu
         yield "schedule.milestones", f"expected `milestones` in rising order, got {list(milestones)}"
     if milestones and milestones[-1] >= epochs:
         yield "schedule.milestones", f"expected every milestone < `epochs` ({epochs}), got {milestones[-1]}"
+
+
+def _broken_device_rules(device: DeviceConfig, model: ModelConfig) -> Iterator[tuple[str, str]]:
+    if not device.cuda_graph:
+        return
+    if device.type == "cpu":
+        yield "device.cuda_graph", "expected `cuda_graph` with a CUDA device only, got device `cpu`"
+    if model.dropout:
+        yield (
+            "device.cuda_graph",
+            f"expected `cuda_graph` with `model.dropout` = 0, since a captured graph repeats its random draws, "
+            f"got {model.dropout}",
+        )
 
 
 def unused_run_settings(run: Run) -> Iterator[str]:

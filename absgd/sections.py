@@ -238,3 +238,11 @@ class DeviceConfig(Section):
     """`auto`: the GPU when there is one."""
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """CPU threads of torch; null: torch's own choice. On CPU the same number gives the same bits."""
+    fast: bool = False
+    """Turn on what is fast and safe on the device at hand (docs/speed.md); its numbers are close to the exact ones."""
+    precision: Literal["float32", "bfloat16"] | None = None
+    """Of convolutions and matrix products; weights stay float32. null: float32, or what `fast` chooses."""
+    memory_format: Literal["contiguous", "channels_last"] | None = None
+    """Layout of images and convolutions in memory; null: contiguous, or what `fast` chooses."""
+    cuda_graph: bool | None = None
+    """Capture a whole training step as one CUDA graph; null: no, or what `fast` chooses."""

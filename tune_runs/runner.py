@@ -89,7 +89,8 @@ def _check_runs(space: SearchSpace, scenario: Scenario, splits: Splits) -> None:
         config = RunConfig.from_dict(settings)
         kind = (config.augmentation, config.model, config.loss, config.class_balance)
         if kind not in built:
-            Trainer(config, splits, torch.device("cpu"))
+            on_any_device = config.with_values({"device.cuda_graph": False})  # the driver may have no GPU
+            Trainer(on_any_device, splits, torch.device("cpu"))
             built.add(kind)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from absgd.environment import version_of
+from absgd.training.speed import machine_of
 from tune_runs.plan import TrunkUse
 from tune_runs.snapshots import FORMAT, Snapshots
 
@@ -18,17 +19,24 @@ def trunk_identity(stage_one: str, data: str, device: torch.device) -> dict[str,
     Args:
         stage_one: `stage_one_key` of the runs.
         data: fingerprint of the images.
-        device: it trains on; of CPUs the instruction set counts, since it decides bits.
+        device: it trains on; of CPUs the instruction set counts, since it decides bits, and with `device.fast` also
+            the precision.
     """
-    is_cpu = device.type == "cpu"
     return {
         "format": FORMAT,
         "stage_one": stage_one,
         "data": data,
         "absgd": str(version_of("absgd-tune")),
         "torch": str(torch.__version__),
-        "hardware": f"cpu {torch.backends.cpu.get_cpu_capability()}" if is_cpu else device.type,
+        "hardware": _hardware(device),
     }
+
+
+def _hardware(device: torch.device) -> str:
+    if device.type != "cpu":
+        return device.type
+    bfloat16 = " bfloat16" if machine_of(device).native_bfloat16 else ""
+    return f"cpu {torch.backends.cpu.get_cpu_capability()}{bfloat16}"
 
 
 def trunk_of(use: TrunkUse, device: torch.device) -> Snapshots:

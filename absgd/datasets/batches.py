@@ -31,6 +31,19 @@ class Batch(NamedTuple):
     """Positions in the images the batch was drawn from, int64."""
 
 
+class Draw(NamedTuple):
+    """Which images are shown, and how each is augmented; all is drawn, whichever is used."""
+
+    index_B: Tensor
+    """Positions in the images, int64."""
+    shifts_B2: Tensor
+    """Top row and left column of the crop in the padded image, int64."""
+    flips_B: Tensor
+    """bool."""
+    angles_deg_B: Tensor
+    """Of rotation, float32."""
+
+
 class Batches:
     """Images kept as uint8 on a device, and the batches drawn from them.
 
@@ -64,12 +77,18 @@ class Batches:
         on (seed, epoch) and the type of the device alone, and an image's augmentation on its place in the order, not on
         the batch size.
         """
+        return map(self.batch_of, self.draws(seed, epoch, batch_size))
+
+    def draws(self, seed: int, epoch: int, batch_size: int) -> Iterator[Draw]:
+        """What `training` draws for each of its batches; `batch_of` makes the batch."""
         order_N = self._order.of(seed, epoch)
-        moves = self._moves(len(order_N), torch_generator(seed, "augmentation", epoch, self._device))
+        whole = self._draw(order_N, torch_generator(seed, "augmentation", epoch, self._device))
         for start in range(0, len(order_N), batch_size):
-            step = slice(start, start + batch_size)
-            images_BCHW = self._augmented(self._images_NCHW[order_N[step]], moves, step)
-            yield self._batch(images_BCHW, order_N[step])
+            yield Draw(*(drawn_N[start : start + batch_size] for drawn_N in whole))
+
+    def batch_of(self, draw: Draw) -> Batch:
+        """The augmented batch of a draw, by operations on the device alone, which a CUDA graph can capture."""
+        return self._batch(self._augmented(self._images_NCHW[draw.index_B], draw), draw.index_B)
 
     def evaluation(self, batch_size: int) -> Iterator[Batch]:
         """Every image once, in order, not augmented; the last batch may be smaller."""
@@ -78,32 +97,25 @@ class Batches:
             step = slice(start, start + batch_size)
             yield self._batch(self._images_NCHW[step], index_N[step])
 
-    def _moves(self, num_images: int, generator: torch.Generator) -> _Moves:
+    def _draw(self, order_N: Tensor, generator: torch.Generator) -> Draw:
+        num_images = len(order_N)
         shifts_N2 = torch.randint(2 * self._pad + 1, (num_images, 2), generator=generator, device=self._device)
         flips_N = torch.rand(num_images, generator=generator, device=self._device) < 0.5
         turns_N = torch.rand(num_images, generator=generator, device=self._device) * 2 - 1
-        return _Moves(shifts_N2, flips_N, turns_N * self._rotation_deg)
+        return Draw(order_N, shifts_N2, flips_N, turns_N * self._rotation_deg)
 
-    def _augmented(self, images_BCHW: Tensor, moves: _Moves, step: slice) -> Tensor:
+    def _augmented(self, images_BCHW: Tensor, draw: Draw) -> Tensor:
         if self._pad:
-            images_BCHW = crop_padded(images_BCHW, self._pad, moves.shifts_N2[step])
+            images_BCHW = crop_padded(images_BCHW, self._pad, draw.shifts_B2)
         if self._flip:
-            images_BCHW = flip_some(images_BCHW, moves.flips_N[step])
+            images_BCHW = flip_some(images_BCHW, draw.flips_B)
         if self._rotation_deg:
-            images_BCHW = rotate(images_BCHW, moves.angles_deg_N[step])
+            images_BCHW = rotate(images_BCHW, draw.angles_deg_B)
         return images_BCHW
 
     def _batch(self, images_BCHW: Tensor, index_B: Tensor) -> Batch:
         scaled_BCHW = images_BCHW.to(torch.float32).div_(255)
         return Batch(scaled_BCHW.sub_(self._mean).div_(self._std), self._labels_N[index_B], index_B)
-
-
-class _Moves(NamedTuple):
-    """How each place in an epoch's order is augmented; all are drawn, whichever are used."""
-
-    shifts_N2: Tensor
-    flips_N: Tensor
-    angles_deg_N: Tensor
 
 
 def crop_padded(images_BCHW: Tensor, pad: int, shifts_B2: Tensor) -> Tensor:

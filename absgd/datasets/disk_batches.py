@@ -76,6 +76,14 @@ class DiskBatches:
         order_N = self._order.of(seed, epoch)
         return self._read(_Keys(order_N, derived_seed(seed, "augmentation", epoch)), self._training, batch_size)
 
+    def draws(self, seed: int, epoch: int, batch_size: int) -> Iterator[Batch]:
+        """The batches of `training` themselves: what worker processes read is drawn and augmented there."""
+        return self.training(seed, epoch, batch_size)
+
+    def batch_of(self, draw: Batch) -> Batch:
+        """The batch itself."""
+        return draw
+
     def evaluation(self, batch_size: int) -> Iterator[Batch]:
         """Every image once, in order, not augmented, in batches of `batch_size` or what `EVALUATION_PIXELS` allows.
 

@@ -126,6 +126,10 @@ class Objective(nn.Module):
         """Stage of a 0-based epoch; a loss without attention weights stays in stage one."""
         return 1 if self.attention is None or epoch < self.switch_epoch else 2
 
+    def phase(self, epoch: int) -> tuple[int, bool]:
+        """What a 0-based epoch has of stage and class weights: epochs of one phase run the same operations."""
+        return self.stage(epoch), epoch >= self.class_weights_from
+
     @property
     def log_u(self) -> float | None:
         """log u, read from the device; None before the first step of stage two."""

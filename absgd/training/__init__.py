@@ -4,7 +4,8 @@ from absgd.training.checkpoint import load_checkpoint, save_checkpoint
 from absgd.training.device import gpu_names, prepare_device
 from absgd.training.run_folder import RunFolder
 from absgd.training.schedule import learning_rate
-from absgd.training.trainer import Diverged, Trainer
+from absgd.training.step import Diverged
+from absgd.training.trainer import Trainer
 
 __all__ = [
     "Diverged",

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
+from absgd.config import RunConfig
 from absgd.errors import UserError
 from absgd.sections import DeviceConfig
 
@@ -28,6 +32,21 @@ def _chosen_device(config: DeviceConfig) -> torch.device:
         raise UserError("expected a CUDA device, found none: use `cpu` or `auto` (device.type)")
     use_cuda = config.type == "cuda" or (config.type == "auto" and torch.cuda.is_available())
     return torch.device("cuda" if use_cuda else "cpu")
+
+
+@contextmanager
+def gpu_memory_named(config: RunConfig) -> Iterator[None]:
+    """Inside the block, a GPU without memory left is a UserError that says what was asked and what to ask instead."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        smaller = max(config.batch_size // 2, 1)
+        said = ". ".join(str(error).split(". ")[:2])
+        raise UserError(
+            f"expected a run that fits into the memory of the GPU, got model `{config.model.name}` with `batch_size` "
+            f"{config.batch_size} ({said}): set batch_size={smaller} or less, or let fewer "
+            "runs share the GPU (batch_size)"
+        ) from None
 
 
 def gpu_names() -> list[str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from absgd.datasets import Batch
@@ -36,35 +36,50 @@ class ClassMetrics(NamedTuple):
     recall: tuple[float | None, ...]
 
 
+Forward = Callable[[Tensor], Tensor]
+"""Logits (B, C) of images (B, channels, H, W)."""
+
+
 @torch.no_grad()
-def predictions(model: nn.Module, batches: Iterable[Batch]) -> Iterator[Prediction]:
+def predictions(model: nn.Module, batches: Iterable[Batch], forward: Forward | None = None) -> Iterator[Prediction]:
     """One pass of `model` in evaluation mode, without gradients; the model is left in the mode it was in.
 
     Args:
         model: gives logits (B, C) for images (B, channels, H, W).
         batches: unaugmented batches on the model's device.
+        forward: calls the model, such as in another precision; None: the model itself is called.
     """
+    forward = model if forward is None else forward
     was_training = model.training
     model.eval()
     try:
         for batch in batches:
-            yield Prediction(model(batch.images_BCHW), batch.labels_B, batch.index_B)
+            yield Prediction(forward(batch.images_BCHW), batch.labels_B, batch.index_B)
     finally:
         model.train(was_training)
 
 
 @torch.no_grad()
-def count_correct(model: nn.Module, batches: Iterable[Batch], num_classes: int, device: torch.device) -> ClassCounts:
+def count_correct(
+    model: nn.Module,
+    batches: Iterable[Batch],
+    num_classes: int,
+    device: torch.device,
+    forward: Forward | None = None,
+) -> ClassCounts:
     """One pass of `model` in evaluation mode; the model is left in the mode it was in.
 
     Args:
         model: gives logits (B, C) for images (B, channels, H, W).
         batches: unaugmented batches on `device`.
+        num_classes: C.
+        device: of the model.
+        forward: calls the model, as in `predictions`.
     """
     loss_sum = torch.zeros((), dtype=torch.float64, device=device)
     correct_C = torch.zeros(num_classes, dtype=torch.int64, device=device)
     total_C = torch.zeros(num_classes, dtype=torch.int64, device=device)
-    for logits_BC, labels_B, _ in predictions(model, batches):
+    for logits_BC, labels_B, _ in predictions(model, batches, forward):
         loss_sum += F.cross_entropy(logits_BC, labels_B, reduction="none").double().sum()
         hit_B = (logits_BC.argmax(dim=1) == labels_B).long()
         correct_C.index_add_(0, labels_B, hit_B)

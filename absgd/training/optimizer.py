@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from absgd.errors import UserError
 from absgd.sections import OptimizerConfig
@@ -15,8 +14,13 @@ FIRST_FULLY_CONNECTED = "fc1"
 """Name of the layer in the models that have one."""
 
 
-def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.SGD:
+def build_optimizer(model: nn.Module, config: OptimizerConfig, *, fused: bool = False) -> torch.optim.SGD:
     """SGD over all parameters of `model`: one group, or two where `fc1_weight_decay` is given, `fc1` in the second.
+
+    Args:
+        model: on its device.
+        config: learning rate, momentum and weight decay.
+        fused: all parameters in one kernel, which also takes a learning rate that is a tensor.
 
     Raises:
         UserError: if `fc1_weight_decay` is given and the model has no layer `fc1`.
@@ -24,19 +28,53 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.SG
     Source: noisy CIFAR-10 recipe of the ABSGD repository, which decays the first fully connected layer more.
     """
     return torch.optim.SGD(
-        _parameter_groups(model, config), lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay
+        _parameter_groups(model, config),
+        lr=config.lr,
+        momentum=config.momentum,
+        weight_decay=config.weight_decay,
+        fused=True if fused else None,
     )
 
 
-def clip_gradient(model: nn.Module, max_norm: float) -> bool:
-    """Scale the gradient of all parameters together to a norm of at most `max_norm`; False if the norm is not finite.
+def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Give all groups a learning rate; one that is a tensor, as in a captured graph, keeps its storage."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(lr)
+        else:
+            group["lr"] = lr
+
+
+def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """`optimizer.state_dict()` with learning rates as plain numbers; tensors are the live ones, not copies."""
+    state = optimizer.state_dict()
+    groups = [{**group, "lr": float(group["lr"])} for group in state["param_groups"]]
+    return {**state, "param_groups": groups}
+
+
+def load_optimizer_state(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Take over an `optimizer_state`, but not which kernels wrote it: those are this optimiser's own.
+
+    Raises:
+        ValueError, KeyError: by torch, if it belongs to other parameters.
+    """
+    kernels = [{name: group[name] for name in ("fused", "foreach")} for group in optimizer.param_groups]
+    optimizer.load_state_dict(state)
+    for group, own in zip(optimizer.param_groups, kernels, strict=True):
+        group.update(own)
+
+
+def clip_gradient(model: nn.Module, max_norm: float) -> Tensor:
+    """Scale the gradient of all parameters together to a norm of at most `max_norm`.
+
+    Returns whether the norm was finite, as a 0-d bool tensor on the model's device: nothing waits for the device.
 
     A gradient without a finite norm is spoilt by the scaling: do not step on it.
 
     Source: arXiv 1211.5063, Algorithm 1.
     """
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm)
-    return math.isfinite(norm)
+    return torch.isfinite(norm)
 
 
 def _parameter_groups(model: nn.Module, config: OptimizerConfig) -> list[dict[str, Any]]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from torch import Tensor
 
 from absgd.config import RunConfig
-from absgd.datasets import DATASETS, ImageFiles, Images, Splits, build_batches
+from absgd.datasets import DATASETS, Batches, DiskBatches, ImageFiles, Images, Splits, build_batches
 from absgd.errors import UserError
 from absgd.losses import Prediction, build_objective
 from absgd.losses.objective import LOG_U
@@ -19,29 +18,21 @@ from absgd.models import build_model, seed_dropout
 from absgd.randomness import seeded_globally, torch_generator
 from absgd.records import EpochRecord, TestMetrics
 from absgd.training.device import prepare_device
-from absgd.training.evaluation import class_metrics, count_correct, predictions, shot_accuracy
-from absgd.training.optimizer import build_optimizer, clip_gradient
+from absgd.training.evaluation import ClassMetrics, class_metrics, count_correct, predictions, shot_accuracy
+from absgd.training.fast_step import DeferredStep
+from absgd.training.graph import CudaRecorder, GraphStep
+from absgd.training.optimizer import build_optimizer, load_optimizer_state, optimizer_state, set_learning_rate
 from absgd.training.schedule import learning_rate
-
-EVALUATION_BATCH = 256  # larger ones are slower on CPU: their activations leave the cache
-
-
-class Diverged(RuntimeError):  # noqa: N818 - names a status, not a fault
-    """The loss, or the norm of the gradient to be clipped, was no longer finite; the optimiser has not seen it."""
-
-    def __init__(self, epoch: int, step: int, what: str = "training loss") -> None:
-        super().__init__(f"non-finite {what} in epoch {epoch}, step {step}")
-        self.epoch, self.step, self.what = epoch, step, what
-
-    def __reduce__(self) -> tuple[type[Diverged], tuple[int, int, str]]:
-        return Diverged, (self.epoch, self.step, self.what)
+from absgd.training.speed import Network, machine_of, resolve_speed
+from absgd.training.step import Diverged, EpochTotals, ExactStep, Learner, Step, Sums
 
 
 class Trainer:
     """Trains one RunConfig on its splits.
 
     Every random draw comes from (seed, purpose, epoch), so a run stopped after any epoch and resumed by
-    `load_state_dict` gives the same numbers; on CPU, with the same number of threads, bit for bit.
+    `load_state_dict` gives the same numbers; on CPU, with the same number of threads, bit for bit. `config.device` can
+    ask for faster ways, whose numbers are close to those of the exact one (docs/speed.md).
 
     Args:
         config: the run; `config.device.threads` is set for the whole process.
@@ -49,7 +40,7 @@ class Trainer:
         device: where to train; by default what `config.device` asks for.
 
     Raises:
-        UserError: if CUDA is asked for and there is none.
+        UserError: if CUDA is asked for, or needed by an option, and there is none.
 
     Source: arXiv 2012.06951, Algorithm 1, with the two-stage schedule of the authors' repository.
     """
@@ -63,11 +54,15 @@ class Trainer:
         with seeded_globally(config.seeds.train, "init"):
             model = build_model(config.model, DATASETS[config.data.name].channels, splits.num_classes)
         self.model = model.to(self.device)
+        self.speed = resolve_speed(config.device, config.model.dropout, machine_of(self.device))
+        """The ways the run takes."""
+        self._forward = Network(self.model, self.speed, self.device)
         self.objective = build_objective(config, splits.class_counts).to(self.device)
-        self.optimizer = build_optimizer(self.model, config.optimizer)
+        self.optimizer = build_optimizer(self.model, config.optimizer, fused=self.speed.fused_optimizer)
         self._train = build_batches(splits.train, config, self.device)
         self._val = build_batches(splits.val, config, self.device)
         self._changed_N = torch.tensor(splits.changed_N, dtype=torch.int64, device=self.device)
+        self._step = self._new_step()
 
     def epochs(self) -> Iterator[EpochRecord]:
         """Trains epoch after epoch up to `config.epochs`, yielding the record of each.
@@ -84,13 +79,7 @@ class Trainer:
 
     def test(self, images: Images | ImageFiles) -> TestMetrics:
         """Metrics of the model as it is on the test set, which `load_test` reads."""
-        counts = count_correct(
-            self.model,
-            build_batches(images, self.config, self.device).evaluation(EVALUATION_BATCH),
-            self.splits.num_classes,
-            self.device,
-        )
-        metrics = class_metrics(counts)
+        metrics = self._evaluate(build_batches(images, self.config, self.device))
         return TestMetrics(metrics.loss, metrics.accuracy, metrics.balanced_accuracy, metrics.recall)
 
     def state_dict(self) -> dict[str, Any]:
@@ -100,7 +89,7 @@ class Trainer:
             "split_hash": self.splits.hash,
             "model": self.model.state_dict(),
             "objective": self.objective.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": optimizer_state(self.optimizer),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -116,7 +105,8 @@ class Trainer:
         try:
             self.model.load_state_dict(state["model"])
             self.objective.load_state_dict(state["objective"])
-            self.optimizer.load_state_dict(state["optimizer"])
+            load_optimizer_state(self.optimizer, state["optimizer"])
+            self._step = self._new_step()  # a captured graph would go on with the tensors of before
             self.next_epoch = int(state["next_epoch"])
         except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
             raise UserError(f"expected a checkpoint of this model and loss: {str(error).splitlines()[0]}") from None
@@ -128,14 +118,12 @@ class Trainer:
 
     def _run_epoch(self, epoch: int) -> EpochRecord:
         lr = learning_rate(self.config.schedule, self.config.optimizer.lr, epoch, self.config.epochs)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
+        set_learning_rate(self.optimizer, lr)
         started = time.perf_counter()
         totals = self._train_epoch(epoch)
         trained = time.perf_counter()
-        counts = count_correct(self.model, self._val.evaluation(EVALUATION_BATCH), self.splits.num_classes, self.device)
+        metrics = self._evaluate(self._val)
         evaluated = time.perf_counter()
-        metrics = class_metrics(counts)
         if not math.isfinite(metrics.loss):
             raise Diverged(epoch, totals.steps, "validation loss")
         shots = shot_accuracy(metrics.recall, self.splits.class_counts)
@@ -161,56 +149,31 @@ class Trainer:
             images_per_s=totals.images / (trained - started),
         )
 
-    def _train_epoch(self, epoch: int) -> _EpochTotals:
+    def _train_epoch(self, epoch: int) -> EpochTotals:
         """One pass over the training images; what is counted stays on the device until its end."""
         self.objective.start_epoch(epoch, self._predict_training)
         self.model.train()
-        seed, num_classes = self.config.seeds.train, self.splits.num_classes
+        seed = self.config.seeds.train
         seed_dropout(self.model, torch_generator(seed, "dropout", epoch, self.device))
-        loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
-        # One cell for each class and for labels as they were (0) or changed by noise (1).
-        weight_C2 = torch.zeros(2 * num_classes, dtype=torch.float64, device=self.device)
-        count_C2 = torch.zeros(2 * num_classes, dtype=torch.float64, device=self.device)
-        steps = 0
-        for batch in self._train.training(seed, epoch, self.config.batch_size):
-            step = self.objective(self.model(batch.images_BCHW), batch.labels_B, batch.index_B, epoch)
-            if not torch.isfinite(step.loss):
-                raise Diverged(epoch, steps)
-            self._descend(step.loss, epoch, steps)
-            scaled_B = step.weights_B.double() * len(batch.labels_B)
-            cell_B = 2 * batch.labels_B + self._changed_N[batch.index_B]
-            loss_sum += step.base_loss_B.double().sum()
-            weight_C2.index_add_(0, cell_B, scaled_B)
-            count_C2.index_add_(0, cell_B, torch.ones_like(scaled_B))
-            steps += 1
-        return _EpochTotals.from_sums(loss_sum, weight_C2.view(-1, 2), count_C2.view(-1, 2), steps)
+        self._step.begin(epoch)
+        for draw in self._train.draws(seed, epoch, self.config.batch_size):
+            self._step(draw)
+        return self._step.totals()
 
-    def _descend(self, loss: Tensor, epoch: int, step: int) -> None:
-        self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        max_norm = self.config.optimizer.grad_clip
-        if max_norm is not None and not clip_gradient(self.model, max_norm):
-            raise Diverged(epoch, step, "gradient norm")
-        self.optimizer.step()
+    def _new_step(self) -> Step:
+        """The exact step, or the faster one that the run asks for."""
+        learner = Learner(self.model, self._forward, self.objective, self.optimizer, self.config.optimizer.grad_clip)
+        sums = Sums(self.splits.num_classes, self._changed_N)
+        batch_of = self._train.batch_of
+        if self.speed.cuda_graph:
+            return GraphStep(learner, sums, batch_of, self.config.batch_size, CudaRecorder())
+        kind = DeferredStep if self.speed.deferred_checks else ExactStep
+        return kind(learner, sums, batch_of)
+
+    def _evaluate(self, batches: Batches | DiskBatches) -> ClassMetrics:
+        evaluation = batches.evaluation(self.speed.evaluation_batch)
+        counts = count_correct(self.model, evaluation, self.splits.num_classes, self.device, self._forward)
+        return class_metrics(counts)
 
     def _predict_training(self) -> Iterator[Prediction]:
-        return predictions(self.model, self._train.evaluation(EVALUATION_BATCH))
-
-
-class _EpochTotals(NamedTuple):
-    loss_sum: float
-    images: int
-    mean_weight: tuple[float | None, ...]
-    mean_weight_clean: float | None
-    mean_weight_changed: float | None
-    steps: int
-
-    @classmethod
-    def from_sums(cls, loss_sum: Tensor, weight_C2: Tensor, count_C2: Tensor, steps: int) -> _EpochTotals:
-        clean, changed = _means(weight_C2.sum(dim=0), count_C2.sum(dim=0))
-        mean_weight = _means(weight_C2.sum(dim=1), count_C2.sum(dim=1))
-        return cls(loss_sum.item(), int(count_C2.sum()), mean_weight, clean, changed, steps)
-
-
-def _means(sums: Tensor, counts: Tensor) -> tuple[float | None, ...]:
-    return tuple(total / count if count else None for total, count in zip(sums.tolist(), counts.tolist(), strict=True))
+        return predictions(self.model, self._train.evaluation(self.speed.evaluation_batch), self._forward)

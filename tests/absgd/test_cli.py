@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 import yaml
 from typer.testing import CliRunner, Result
 
@@ -98,8 +99,12 @@ def test_without_test_option_no_test_metric_is_recorded(config_file: Path) -> No
     assert pd.isna(pd.read_parquet("runs/small/trials.parquet").test_accuracy[0])
 
 
-def test_interrupted_run_goes_on_to_the_same_numbers(config_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert call("--config", config_file, "--out", "whole").exit_code == 0
+@pytest.mark.parametrize("fast", [False, True])
+def test_interrupted_run_goes_on_to_the_same_numbers(
+    config_file: Path, monkeypatch: pytest.MonkeyPatch, fast: bool
+) -> None:
+    given = ("--config", config_file, "--set", f"device.fast={str(fast).lower()}")
+    assert call(*given, "--out", "whole").exit_code == 0
 
     from absgd.training import RunFolder
 
@@ -112,13 +117,14 @@ def test_interrupted_run_goes_on_to_the_same_numbers(config_file: Path, monkeypa
 
     with monkeypatch.context() as patch:
         patch.setattr(RunFolder, "add_epoch", add_then_interrupt)
-        stopped = call("--config", config_file, "--out", "parts")
+        stopped = call(*given, "--out", "parts")
     assert stopped.exit_code == 130
     assert "absgd-train --resume parts" in stopped.output
     assert pd.read_parquet("parts/trials.parquet").status[0] == "interrupted"
     assert call("--resume", "parts").exit_code == 0
     pd.testing.assert_frame_equal(epochs(Path("parts")), epochs(Path("whole")))
     assert pd.read_parquet("parts/trials.parquet").status[0] == "completed"
+    assert pd.read_parquet("parts/trials.parquet").fast[0] == fast
 
 
 def test_set_replaces_and_warns_of_what_is_unused(config_file: Path) -> None:
@@ -189,6 +195,39 @@ def test_show_prints_the_whole_configuration_and_trains_nothing(config_file: Pat
     assert shown == RunConfig.from_dict(CONFIG).with_values({"epochs": 2})
     assert yaml.safe_load(result.stdout) == shown.to_dict(), "every field stands there"
     assert sorted(path.name for path in Path().iterdir()) == ["small.yaml"]
+
+
+def test_show_says_what_the_options_of_the_device_come_to(config_file: Path) -> None:
+    options = ("--set", "device.fast=true", "--set", "device.precision=float32")
+    result = call("--config", config_file, *options, "--show")
+    assert result.stderr == "on cpu: float32, channels_last, evaluation by 256\n"
+    assert yaml.safe_load(result.stdout)["device"]["fast"] is True
+    assert call("--config", config_file, "--show").stderr == ""
+
+
+def test_graph_without_gpu_is_refused_before_training(config_file: Path) -> None:
+    for device in ("cpu", "auto"):
+        options = ("--set", "device.cuda_graph=true", "--set", f"device.type={device}")
+        result = call("--config", config_file, *options, "--out", "none")
+        assert result.exit_code == 2
+        if device == "cpu" or not torch.cuda.is_available():
+            assert "expected `cuda_graph` with a CUDA device only" in result.stderr
+        assert not Path("none").exists()
+
+
+def test_gpu_without_memory_is_told_with_what_would_fit(config_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has")
+
+    monkeypatch.setattr("absgd.training.trainer.Trainer._train_epoch", no_room)
+    result = call("--config", config_file)
+    assert result.exit_code == 2
+    assert "got model `resnet8` with `batch_size` 128 (CUDA out of memory. Tried to allocate 2.00 GiB)" in result.stderr
+    assert "set batch_size=64 or less, or let fewer runs share the GPU (batch_size)" in result.stderr
+    assert "Traceback" not in result.output
+    row = pd.read_parquet("runs/small/trials.parquet").iloc[0]
+    assert row.status == "failed"
+    assert "CUDA out of memory" in row.error
 
 
 def test_shown_recipe_is_a_configuration_to_train(config_file: Path) -> None:

@@ -188,6 +188,10 @@ OF_STAGE_ONE: dict[str, tuple[Any, dict[str, Any]]] = {
     "seeds.train": (1, {}),
     "device.type": ("cpu", {}),
     "device.threads": (2, {}),
+    "device.fast": (True, {}),
+    "device.precision": ("bfloat16", {}),
+    "device.memory_format": ("channels_last", {}),
+    "device.cuda_graph": (True, {"model.dropout": 0.0}),
 }
 """Settings that can change stage one, each with another value and the run it is changed in."""
 

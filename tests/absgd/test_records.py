@@ -60,6 +60,10 @@ def test_config_of_a_row_that_was_on_disk_is_the_config(tmp_path: Path, config: 
     assert records.config_of(records.read_rows(tmp_path / "t.parquet", records.TRIAL_SCHEMA)[0]) == config
 
 
+def test_row_of_a_version_without_fast_is_an_exact_run() -> None:
+    assert records.config_of({**records.config_columns(CONFIG), "fast": None}) == CONFIG
+
+
 def test_plain_loss_has_no_attention_columns() -> None:
     row = records.config_columns(CONFIG.stage_one())
     assert [row[name] for name in ("lam", "gamma", "ab_alpha", "switch_epoch")] == [None] * 4

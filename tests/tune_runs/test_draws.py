@@ -9,8 +9,11 @@ import optuna
 import pytest
 
 from absgd.config import RunConfig
+from absgd.datasets import load_splits
+from absgd.sections import DeviceConfig
 from tests.tune_runs.spaces import make
 from tune_runs.draws import control_config, optuna_params, points_inside, suggest, suggested
+from tune_runs.runner import _check_runs
 from tune_runs.space import SearchSpace
 
 LOSSES: dict[str, Any] = {
@@ -261,3 +264,20 @@ def test_trials_that_agree_on_stage_one_share_its_key() -> None:
     space = make()
     keys = {config.stage_one_key() for _, config in draws(space)}
     assert keys == {control_config(space, space.scenario_list[0]).stage_one_key()}
+
+
+def test_options_of_the_device_in_base_reach_trials_and_the_control() -> None:
+    space = make({"base/device": {"fast": True, "precision": "float32"}, "resources": {"cpu": 2, "gpu": 0}})
+    trials = [config for _, config in draws(space, 2)]
+    exact = make({"resources": {"cpu": 2, "gpu": 0}})
+    for config in (*trials, control_config(space, space.scenario_list[0])):
+        assert config.device == DeviceConfig(type="cpu", threads=2, fast=True, precision="float32")
+    control = control_config(exact, exact.scenario_list[0])
+    assert trials[0].stage_one_key() != control.stage_one_key(), "snapshots of fast and exact runs must not mix"
+
+
+def test_driver_without_gpu_checks_runs_that_ask_for_a_graph() -> None:
+    space = make({"base/device": {"cuda_graph": True}})
+    (scenario,) = space.scenario_list
+    splits = load_splits(control_config(space, scenario).with_values({"device.cuda_graph": False}))
+    _check_runs(space, scenario, splits)

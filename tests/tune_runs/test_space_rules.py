@@ -39,6 +39,11 @@ from tests.tune_runs.spaces import make, refusal
             "base.schedule.milestones",
         ),
         (
+            {"base/device": {"cuda_graph": True}, "resources": {"gpu": 0}},
+            "expected `cuda_graph` with a CUDA device only, got device `cpu`",
+            "base.device.cuda_graph",
+        ),
+        (
             {"base/device": {"threads": 2}},
             "expected `device.threads` to be left to `resources`, got 2",
             "base.device.threads",

@@ -1,0 +1,45 @@
+"""A training step that never waits for the device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from absgd.training.step import LOSS, NORM, BatchOf, Diverged, EpochTotals, Learner, Sums
+
+
+class DeferredStep:
+    """The operations of `ExactStep` in their order, but what is not finite is found when the epoch is over.
+
+    Nothing is read from the device before `totals`, so the host can queue steps ahead, and a CUDA graph can hold one.
+    """
+
+    def __init__(self, learner: Learner, sums: Sums, batch_of: BatchOf) -> None:
+        self._learner, self._sums, self._batch_of = learner, sums, batch_of
+        self._epoch = 0
+
+    def begin(self, epoch: int) -> None:
+        """To be called before the first batch of an epoch."""
+        self._epoch = epoch
+        self._sums.reset()
+
+    def __call__(self, draw: Any) -> None:
+        """Train on the batch of a draw, whatever its numbers."""
+        batch = self._batch_of(draw)
+        step = self._learner.loss(batch, self._epoch)
+        self._sums.note(LOSS, step.loss.detach().isfinite())
+        is_finite = self._learner.backward(step.loss)
+        if is_finite is not None:
+            self._sums.note(NORM, is_finite)
+        self._learner.optimizer.step()
+        self._sums.add(step, batch)
+
+    def totals(self) -> EpochTotals:
+        """What the epoch came to, in one transfer from the device.
+
+        Raises:
+            Diverged: naming the first step whose loss, or norm of a gradient to be clipped, was not finite.
+        """
+        totals = self._sums.read()
+        if totals.first_bad is not None:
+            raise Diverged(self._epoch, *totals.first_bad)
+        return totals

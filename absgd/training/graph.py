@@ -1,0 +1,132 @@
+"""Whole training steps captured as one CUDA graph and replayed.
+
+A replay costs one launch, whatever the model: small ones are bound by launches. The batch is gathered and augmented
+inside the graph, the learning rate is a tensor, and the moving average of the weights is a buffer that it updates.
+
+Source: torch's notes on CUDA graphs, whole-network capture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from absgd.training.fast_step import DeferredStep
+from absgd.training.step import BatchOf, EpochTotals, Learner, Sums
+
+WARM_UP_STEPS = 3
+Replay = Callable[[], object]
+
+
+class Recorder(Protocol):
+    """What captures a step; the tests have one without a GPU."""
+
+    def warm_up(self, body: Replay) -> None:
+        """Run `body` a few times, so that libraries have set themselves up."""
+
+    def capture(self, body: Replay) -> Replay:
+        """A function that repeats, on the tensors that `body` uses now, what `body` does; capturing does nothing."""
+
+
+class CudaRecorder:
+    """Captures CUDA graphs."""
+
+    def warm_up(self, body: Replay) -> None:
+        """Run `body` on a stream of its own, as torch asks for before a capture."""
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(WARM_UP_STEPS):
+                body()
+        torch.cuda.current_stream().wait_stream(stream)
+
+    def capture(self, body: Replay) -> Replay:
+        """A graph's `replay`."""
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            body()
+        return graph.replay
+
+
+class GraphStep:
+    """`DeferredStep` on whole batches by replay of a graph; a smaller last batch of an epoch runs as it is.
+
+    The graph is captured at the first whole batch, and anew where the run enters another phase (stage two, class
+    weights). Capturing leaves weights, statistics, momentum and log u as they were.
+
+    Args:
+        learner: its optimiser must be fused: no other takes a learning rate that is a tensor.
+        sums: what the epoch counts.
+        batch_of: makes a batch of a draw by operations on the device alone.
+        batch_size: of a whole batch.
+        recorder: captures.
+    """
+
+    def __init__(self, learner: Learner, sums: Sums, batch_of: BatchOf, batch_size: int, recorder: Recorder) -> None:
+        self._learner, self._sums, self._batch_size = learner, sums, batch_size
+        self._eager = DeferredStep(learner, sums, batch_of)
+        self._recorder = recorder
+        self._phase: tuple[int, bool] | None = None
+        self._replay: Replay | None = None
+        self._inputs: tuple[Tensor, ...] = ()
+
+    def begin(self, epoch: int) -> None:
+        """To be called before the first batch of an epoch, with the learning rate set."""
+        self._eager.begin(epoch)
+        phase = self._learner.objective.phase(epoch)
+        if phase != self._phase:
+            self._phase, self._replay = phase, None
+
+    def __call__(self, draw: Any) -> None:
+        """Train on the batch of a draw, whatever its numbers."""
+        if len(draw[0]) != self._batch_size:
+            self._eager(draw)
+            return
+        if self._replay is None:
+            self._replay = self._captured(draw)
+        for held, drawn in zip(self._inputs, draw, strict=True):
+            held.copy_(drawn)
+        self._replay()
+
+    def totals(self) -> EpochTotals:
+        """What the epoch came to; see `DeferredStep.totals`."""
+        return self._eager.totals()
+
+    def _captured(self, draw: Any) -> Replay:
+        held = self._inputs = draw._make(drawn.clone() for drawn in draw)
+        make_capturable(self._learner.optimizer)
+        changed = [*self._changed_by_training()]
+        before = [value.clone() for value in changed]
+
+        def body() -> None:
+            self._eager(held)
+
+        self._recorder.warm_up(body)
+        for value, earlier in zip(changed, before, strict=True):
+            value.copy_(earlier)
+        return self._recorder.capture(body)
+
+    def _changed_by_training(self) -> Iterator[Tensor]:
+        """Every tensor that a step writes to."""
+        yield from (value.detach() for value in self._learner.model.state_dict().values())
+        yield from self._learner.objective.state_dict().values()
+        for state in self._learner.optimizer.state.values():
+            yield from (value for value in state.values() if isinstance(value, Tensor))
+        yield self._sums.tensor
+
+
+def make_capturable(optimizer: torch.optim.SGD) -> None:
+    """Learning rates as tensors, and momentum from zero instead of from nothing: a first step that is as any other.
+
+    With momentum m and gradient g the first buffer is m * 0 + g, which is g, as torch has it.
+    """
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            state = optimizer.state[parameter]
+            if group["momentum"] and state.get("momentum_buffer") is None:
+                state["momentum_buffer"] = torch.zeros_like(parameter)
+        if not isinstance(group["lr"], Tensor):
+            group["lr"] = torch.tensor(group["lr"], dtype=torch.float32, device=group["params"][0].device)

@@ -1,0 +1,186 @@
+"""The exact training step, what an epoch counts on the device, and what it says when numbers run away.
+
+Suffixes: B samples of a batch, C classes, N samples of the training set; a trailing 2: labels as they were (0), or
+changed by noise (1).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from absgd.datasets import Batch
+from absgd.losses.objective import Objective, StepLoss
+from absgd.training.evaluation import Forward
+from absgd.training.optimizer import clip_gradient
+
+NEVER = float("inf")
+LOSS, NORM = "training loss", "gradient norm"
+BatchOf = Callable[[Any], Batch]
+"""Makes the batch of what was drawn for a step, by operations on the device alone."""
+
+
+class Diverged(RuntimeError):  # noqa: N818 - names a status, not a fault
+    """A loss, or the norm of the gradient to be clipped, was no longer finite.
+
+    The optimiser has not seen it, except where `Speed.deferred_checks` finds it at the end of the epoch: what was
+    trained since is spoilt, as a diverged run is.
+    """
+
+    def __init__(self, epoch: int, step: int, what: str = LOSS) -> None:
+        super().__init__(f"non-finite {what} in epoch {epoch}, step {step}")
+        self.epoch, self.step, self.what = epoch, step, what
+
+    def __reduce__(self) -> tuple[type[Diverged], tuple[int, int, str]]:
+        return Diverged, (self.epoch, self.step, self.what)
+
+
+@dataclasses.dataclass(frozen=True)
+class Learner:
+    """What a step works on."""
+
+    model: nn.Module
+    forward: Forward
+    """Calls the model in the run's precision."""
+    objective: Objective
+    optimizer: torch.optim.SGD
+    grad_clip: float | None
+
+    def loss(self, batch: Batch, epoch: int) -> StepLoss:
+        """The training loss of a batch; it enters log u."""
+        step: StepLoss = self.objective(self.forward(batch.images_BCHW), batch.labels_B, batch.index_B, epoch)
+        return step
+
+    def backward(self, loss: Tensor) -> Tensor | None:
+        """New gradients, clipped; whether their norm was finite (0-d, bool), None where nothing is clipped."""
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        return None if self.grad_clip is None else clip_gradient(self.model, self.grad_clip)
+
+
+class Sums:
+    """What an epoch counts: float64 on the device, all in one tensor, read in one transfer."""
+
+    def __init__(self, num_classes: int, changed_N: Tensor) -> None:
+        """Zeros.
+
+        Args:
+            num_classes: C.
+            changed_N: whether noise changed the label of each training sample, int64 0 or 1, on the device.
+        """
+        self._changed_N = changed_N
+        self.tensor = torch.zeros(4 + 4 * num_classes, dtype=torch.float64, device=changed_N.device)
+        """All of it: one storage for a captured graph to write to."""
+        self._loss_sum, self._steps = self.tensor[0], self.tensor[1]
+        self._first_bad = {LOSS: self.tensor[2], NORM: self.tensor[3]}
+        self._weight_C2, self._count_C2 = self.tensor[4:].view(2, -1)
+
+    def reset(self) -> None:
+        """Begin an epoch."""
+        self.tensor.zero_()
+        for first in self._first_bad.values():
+            first.fill_(NEVER)
+
+    def add(self, step: StepLoss, batch: Batch) -> None:
+        """Count a step that is done."""
+        scaled_B = step.weights_B.double() * len(batch.labels_B)
+        cell_B = 2 * batch.labels_B + self._changed_N[batch.index_B]
+        self._loss_sum += step.base_loss_B.double().sum()
+        self._weight_C2.index_add_(0, cell_B, scaled_B)
+        self._count_C2.index_add_(0, cell_B, torch.ones_like(scaled_B))
+        self._steps += 1
+
+    def note(self, what: str, is_finite: Tensor) -> None:
+        """Remember the step that is going on, where a number (`LOSS` or `NORM`) is the first that is not finite."""
+        first = self._first_bad[what]
+        first.copy_(torch.minimum(first, torch.where(is_finite, NEVER, self._steps)))
+
+    def read(self) -> EpochTotals:
+        """Everything since `reset`, by one transfer from the device."""
+        values = self.tensor.cpu()
+        loss_sum, steps, bad_loss, bad_norm = values[:4].tolist()
+        weight_C2, count_C2 = values[4:].view(2, -1, 2)
+        bad = min((bad_loss, LOSS), (bad_norm, NORM), key=lambda pair: pair[0])  # of one step the loss, which is first
+        clean, changed = _means(weight_C2.sum(dim=0), count_C2.sum(dim=0))
+        return EpochTotals(
+            loss_sum=loss_sum,
+            images=int(count_C2.sum()),
+            mean_weight=_means(weight_C2.sum(dim=1), count_C2.sum(dim=1)),
+            mean_weight_clean=clean,
+            mean_weight_changed=changed,
+            steps=int(steps),
+            first_bad=None if bad[0] == NEVER else (int(bad[0]), bad[1]),
+        )
+
+
+class EpochTotals(NamedTuple):
+    """What an epoch of training came to."""
+
+    loss_sum: float
+    images: int
+    mean_weight: tuple[float | None, ...]
+    """Mean of B p_i over the samples of each class; None without any."""
+    mean_weight_clean: float | None
+    mean_weight_changed: float | None
+    steps: int
+    first_bad: tuple[int, str] | None = None
+    """First step whose loss or norm was not finite, and which of them, where checks are deferred."""
+
+
+class Step(Protocol):
+    """A way to train a step; all ways give the same totals."""
+
+    def begin(self, epoch: int) -> None:
+        """To be called before the first step of an epoch, with the learning rate set."""
+
+    def __call__(self, draw: Any) -> None:
+        """Train on the batch of a draw."""
+
+    def totals(self) -> EpochTotals:
+        """What the epoch came to."""
+
+
+class ExactStep:
+    """Forward, loss, backward and update; loss and norm are checked before the optimiser sees them.
+
+    On a GPU each step waits for the device: `absgd.training.fast_step` has the steps that do not.
+    """
+
+    def __init__(self, learner: Learner, sums: Sums, batch_of: BatchOf) -> None:
+        self._learner, self._sums, self._batch_of = learner, sums, batch_of
+        self._epoch = self._step = 0
+
+    def begin(self, epoch: int) -> None:
+        """To be called before the first batch of an epoch."""
+        self._epoch, self._step = epoch, 0
+        self._sums.reset()
+
+    def __call__(self, draw: Any) -> None:
+        """Train on the batch of a draw.
+
+        Raises:
+            Diverged: if the loss, or the norm of a gradient to be clipped, is not finite.
+        """
+        learner = self._learner
+        batch = self._batch_of(draw)
+        step = learner.loss(batch, self._epoch)
+        if not torch.isfinite(step.loss):
+            raise Diverged(self._epoch, self._step)
+        is_finite = learner.backward(step.loss)
+        if is_finite is not None and not is_finite:
+            raise Diverged(self._epoch, self._step, NORM)
+        learner.optimizer.step()
+        self._sums.add(step, batch)
+        self._step += 1
+
+    def totals(self) -> EpochTotals:
+        """What the epoch came to."""
+        return self._sums.read()
+
+
+def _means(sums: Tensor, counts: Tensor) -> tuple[float | None, ...]:
+    return tuple(total / count if count else None for total, count in zip(sums.tolist(), counts.tolist(), strict=True))

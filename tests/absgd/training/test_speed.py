@@ -1,0 +1,114 @@
+"""What the options of `device` come to on each kind of device, and how far a fast run is from the exact one."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from absgd.config import RunConfig
+from absgd.datasets import load_splits
+from absgd.errors import UserError
+from absgd.models import build_model
+from absgd.sections import DeviceConfig, ModelConfig
+from absgd.training import Trainer
+from absgd.training.speed import Machine, Network, Speed, resolve_speed
+
+PLAIN_CPU, BF16_CPU = Machine("cpu", native_bfloat16=False), Machine("cpu", native_bfloat16=True)
+OLD_GPU, GPU = Machine("cuda", native_bfloat16=False), Machine("cuda", native_bfloat16=True)
+FAST_GPU = Speed("bfloat16", "channels_last", True, True, True, 2048)
+TOLERANCE = 0.02
+"""Of balanced validation accuracy, mean over three seeds: what docs/speed.md states."""
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("values", "machine", "expected"),
+    [
+        ({}, BF16_CPU, Speed()),
+        ({}, GPU, Speed()),
+        ({"fast": True}, PLAIN_CPU, Speed(memory_format="channels_last")),
+        ({"fast": True}, BF16_CPU, Speed("bfloat16", "channels_last")),
+        ({"fast": True}, GPU, FAST_GPU),
+        ({"fast": True}, OLD_GPU, FAST_GPU._replace(precision="float32")),
+        ({"fast": True, "precision": "float32"}, GPU, FAST_GPU._replace(precision="float32")),
+        ({"fast": True, "memory_format": "contiguous"}, GPU, FAST_GPU._replace(memory_format="contiguous")),
+        ({"fast": True, "cuda_graph": False}, GPU, FAST_GPU._replace(cuda_graph=False)),
+        ({"precision": "bfloat16"}, PLAIN_CPU, Speed(precision="bfloat16")),
+        ({"memory_format": "channels_last"}, GPU, Speed(memory_format="channels_last")),
+        ({"cuda_graph": True}, GPU, Speed(fused_optimizer=True, deferred_checks=True, cuda_graph=True)),
+    ],
+)
+def test_options_come_to(values: dict[str, Any], machine: Machine, expected: Speed) -> None:
+    assert resolve_speed(DeviceConfig(**values), 0.0, machine) == expected
+
+
+def test_fast_captures_no_graph_with_dropout() -> None:
+    assert resolve_speed(DeviceConfig(fast=True), 0.2, GPU) == FAST_GPU._replace(cuda_graph=False)
+
+
+def test_graph_without_gpu_is_refused() -> None:
+    with pytest.raises(UserError, match=r"expected `cuda_graph` with a CUDA device only, found none"):
+        resolve_speed(DeviceConfig(cuda_graph=True), 0.0, BF16_CPU)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"device.type": "cpu"}, r"with a CUDA device only, got device `cpu` \(.*device.cuda_graph\)"),
+        ({"model.dropout": 0.2}, r"with `model.dropout` = 0, .*got 0.2 \(.*device.cuda_graph\)"),
+    ],
+)
+def test_graph_that_does_not_fit_the_run_is_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        config().with_values({"device": {"cuda_graph": True}, **values})
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_network_gives_float32_logits_near_the_models_own(precision: Any) -> None:
+    model = build_model(ModelConfig(name="resnet8"), in_channels=1, num_classes=10).eval()
+    images_BCHW = torch.rand(4, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        exact_BC = model(images_BCHW)
+        fast_BC = Network(model, Speed(precision, "channels_last"), CPU)(images_BCHW)
+    assert fast_BC.dtype == torch.float32
+    assert torch.allclose(fast_BC, exact_BC, atol=1e-5 if precision == "float32" else 0.1)
+    assert torch.equal(fast_BC, exact_BC) is False or precision == "float32"
+
+
+def test_network_lays_convolutions_out_anew() -> None:
+    model = nn.Conv2d(4, 4, 3)
+    Network(model, Speed(memory_format="channels_last"), CPU)
+    assert model.weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def config(**values: Any) -> RunConfig:
+    base = {
+        "data": {"name": "digits", "val_per_class": 30},
+        "imbalance": {"type": "exp", "ratio": 0.1},
+        "model": {"name": "resnet8"},
+        "loss": {"name": "abce"},
+        "attention": {"lam": 5.0, "gamma": 0.5, "ab_alpha": 0.5, "switch_epoch": 6},
+        "optimizer": {"lr": 0.1},
+        "schedule": {"type": "cosine", "warmup_epochs": 1},
+        "epochs": 10,
+        "batch_size": 32,
+    }
+    return RunConfig.from_dict(base).with_values(values)
+
+
+def accuracy(seed: int, **device: Any) -> float:
+    run = config(**{"seeds.train": seed, "device": {"type": "cpu", **device}})
+    *_, last = Trainer(run, load_splits(run)).epochs()
+    return last.val_balanced_accuracy
+
+
+def test_fast_run_stays_within_the_tolerance_of_the_exact_one() -> None:
+    exact = [accuracy(seed) for seed in range(3)]
+    fast = [accuracy(seed, fast=True, precision="bfloat16") for seed in range(3)]
+    assert min(exact) > 0.8, "too little learnt to compare"
+    assert abs(statistics.mean(fast) - statistics.mean(exact)) <= TOLERANCE, (exact, fast)
+    assert fast != exact, "the options changed nothing"
