@@ -176,6 +176,7 @@ CONFIG_COLUMNS: dict[str, tuple[str, pa.DataType]] = {
     "seed_train": ("seeds.train", pa.int64()),
     "device": ("device.type", pa.string()),
     "threads": ("device.threads", pa.int64()),
+    "ranks": ("device.ranks", pa.int64()),
 }
 
 COLUMN_OF = {key: column for column, (key, _) in CONFIG_COLUMNS.items()}
@@ -280,6 +281,8 @@ def config_of(row: Mapping[str, Any]) -> RunConfig:
         for parent in parents:
             node = node.setdefault(parent, {})
         node[leaf] = row[column]
+    if data["device"]["ranks"] is None:  # of a table from before there were several
+        data["device"]["ranks"] = 1
     if data["attention"]["lam"] is None:
         data["attention"] = None
     if data["class_balance"]["from_epoch"] != "switch":

@@ -13,6 +13,7 @@ from absgd.sections import (
     AugmentationConfig,
     ClassBalanceConfig,
     DataConfig,
+    DeviceConfig,
     ImbalanceConfig,
     LossConfig,
     ModelConfig,
@@ -57,6 +58,10 @@ class Run(Protocol):
     def schedule(self) -> ScheduleConfig: ...
     @property
     def epochs(self) -> int: ...
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def device(self) -> DeviceConfig: ...
 
 
 def broken_run_rules(run: Run) -> Iterator[tuple[str, str]]:
@@ -66,6 +71,8 @@ def broken_run_rules(run: Run) -> Iterator[tuple[str, str]]:
     yield from _broken_loss_rules(run)
     yield from _broken_balance_rules(run)
     yield from _broken_schedule_rules(run.schedule, run.epochs)
+    if run.device.ranks > run.batch_size:
+        yield "device.ranks", f"expected `ranks` <= `batch_size` ({run.batch_size}), got {run.device.ranks}"
 
 
 def _broken_attention_rules(run: Run) -> Iterator[tuple[str, str]]:

@@ -238,3 +238,5 @@ class DeviceConfig(Section):
     """`auto`: the GPU when there is one."""
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """CPU threads of torch; null: torch's own choice. On CPU the same number gives the same bits."""
+    ranks: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Processes that train on each batch together, one on each GPU: docs/several-gpus.md."""

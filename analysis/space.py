@@ -99,7 +99,7 @@ def _searched(name: str, entry: Mapping[str, Any]) -> Searched:
     return Searched(column, float(low), float(high), log and low > 0, by_magnitude, entry.get("type") == "int")
 
 
-_NOT_SETTINGS = {"seed_data", "seed_train", "device", "threads", "data_root", "data_workers"}
+_NOT_SETTINGS = {"seed_data", "seed_train", "device", "threads", "ranks", "data_root", "data_workers"}
 
 
 def _varied(trials: pd.DataFrame) -> list[str]:

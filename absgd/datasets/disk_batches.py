@@ -189,7 +189,7 @@ class _Steps:
 
     def indices(self) -> Iterator[Tensor]:
         """index_B of each whole step."""
-        return iter(self._order_N.split(self._batch_size))
+        return iter(torch.split(self._order_N, self._batch_size))
 
     def _key(self, place: int, position: int) -> _Key:
         return _Key(position, None if self._seed is None else derived_seed(self._seed, "place", place))

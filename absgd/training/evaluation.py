@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from absgd.datasets import Batch
@@ -37,34 +37,45 @@ class ClassMetrics(NamedTuple):
 
 
 @torch.no_grad()
-def predictions(model: nn.Module, batches: Iterable[Batch]) -> Iterator[Prediction]:
+def predictions(
+    model: nn.Module, batches: Iterable[Batch], logits_of: Callable[[Batch], Tensor] | None = None
+) -> Iterator[Prediction]:
     """One pass of `model` in evaluation mode, without gradients; the model is left in the mode it was in.
 
     Args:
         model: gives logits (B, C) for images (B, channels, H, W).
         batches: unaugmented batches on the model's device.
+        logits_of: gives the model's logits of a batch whose images are spread over processes; None: they are here.
     """
     was_training = model.training
     model.eval()
     try:
         for batch in batches:
-            yield Prediction(model(batch.images_BCHW), batch.labels_B, batch.index_B)
+            logits_BC = model(batch.images_BCHW) if logits_of is None else logits_of(batch)
+            yield Prediction(logits_BC, batch.labels_B, batch.index_B)
     finally:
         model.train(was_training)
 
 
 @torch.no_grad()
-def count_correct(model: nn.Module, batches: Iterable[Batch], num_classes: int, device: torch.device) -> ClassCounts:
+def count_correct(
+    model: nn.Module,
+    batches: Iterable[Batch],
+    num_classes: int,
+    device: torch.device,
+    logits_of: Callable[[Batch], Tensor] | None = None,
+) -> ClassCounts:
     """One pass of `model` in evaluation mode; the model is left in the mode it was in.
 
     Args:
         model: gives logits (B, C) for images (B, channels, H, W).
         batches: unaugmented batches on `device`.
+        logits_of: as for `predictions`.
     """
     loss_sum = torch.zeros((), dtype=torch.float64, device=device)
     correct_C = torch.zeros(num_classes, dtype=torch.int64, device=device)
     total_C = torch.zeros(num_classes, dtype=torch.int64, device=device)
-    for logits_BC, labels_B, _ in predictions(model, batches):
+    for logits_BC, labels_B, _ in predictions(model, batches, logits_of):
         loss_sum += F.cross_entropy(logits_BC, labels_B, reduction="none").double().sum()
         hit_B = (logits_BC.argmax(dim=1) == labels_B).long()
         correct_C.index_add_(0, labels_B, hit_B)

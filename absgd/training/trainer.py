@@ -21,6 +21,7 @@ from absgd.records import EpochRecord, TestMetrics
 from absgd.training.device import prepare_device
 from absgd.training.evaluation import class_metrics, count_correct, predictions, shot_accuracy
 from absgd.training.optimizer import build_optimizer, clip_gradient
+from absgd.training.ranks import ALONE, Ranks
 from absgd.training.schedule import learning_rate
 
 EVALUATION_BATCH = 256  # larger ones are slower on CPU: their activations leave the cache
@@ -46,7 +47,8 @@ class Trainer:
     Args:
         config: the run; `config.device.threads` is set for the whole process.
         splits: training and validation images, from `load_splits(config)`.
-        device: where to train; by default what `config.device` asks for.
+        device: where to train; by default that of `ranks`, else what `config.device` asks for.
+        ranks: the processes that train this run together; by default this one alone.
 
     Raises:
         UserError: if CUDA is asked for and there is none.
@@ -54,19 +56,23 @@ class Trainer:
     Source: arXiv 2012.06951, Algorithm 1, with the two-stage schedule of the authors' repository.
     """
 
-    def __init__(self, config: RunConfig, splits: Splits, device: torch.device | None = None) -> None:
+    def __init__(
+        self, config: RunConfig, splits: Splits, device: torch.device | None = None, ranks: Ranks = ALONE
+    ) -> None:
         self.config = config
         self.splits = splits
-        self.device = prepare_device(config.device, device)
+        self.device = prepare_device(config.device, device or ranks.device)
+        self.ranks = ranks
         self.next_epoch = 0
         """First epoch not trained yet; equals `config.epochs` when the run is complete."""
         with seeded_globally(config.seeds.train, "init"):
             model = build_model(config.model, DATASETS[config.data.name].channels, splits.num_classes)
-        self.model = model.to(self.device)
+        self.model = ranks.synchronised(model.to(self.device))
+        self._logits_of = ranks.logits_of(self.model)
         self.objective = build_objective(config, splits.class_counts).to(self.device)
         self.optimizer = build_optimizer(self.model, config.optimizer)
-        self._train = build_batches(splits.train, config, self.device)
-        self._val = build_batches(splits.val, config, self.device)
+        self._train = build_batches(splits.train, config, self.device, ranks.share)
+        self._val = build_batches(splits.val, config, self.device, ranks.share)
         self._changed_N = torch.tensor(splits.changed_N, dtype=torch.int64, device=self.device)
 
     def epochs(self) -> Iterator[EpochRecord]:
@@ -75,15 +81,17 @@ class Trainer:
         `state_dict` may be taken after each record.
 
         Raises:
-            Diverged: at the first non-finite training or validation loss, or norm of a gradient to be clipped.
+            Diverged: at the first non-finite training or validation loss, or norm of a gradient to be clipped; of
+                several ranks in each at the same step.
         """
-        while self.next_epoch < self.config.epochs:
+        self.ranks.bring_together(self)
+        while self.next_epoch < self.config.epochs and self.ranks.goes_on():
             record = self._run_epoch(self.next_epoch)
             self.next_epoch += 1
             yield record
 
     def test(self, images: Images | ImageFiles) -> TestMetrics:
-        """Metrics of the model as it is on the test set, which `load_test` reads."""
+        """Metrics of the model as it is on the test set, which `load_test` reads; of several ranks one measures it."""
         counts = count_correct(
             self.model,
             build_batches(images, self.config, self.device).evaluation(EVALUATION_BATCH),
@@ -133,7 +141,8 @@ class Trainer:
         started = time.perf_counter()
         totals = self._train_epoch(epoch)
         trained = time.perf_counter()
-        counts = count_correct(self.model, self._val.evaluation(EVALUATION_BATCH), self.splits.num_classes, self.device)
+        batches = self._val.evaluation(EVALUATION_BATCH * self.ranks.share.size)
+        counts = count_correct(self.model, batches, self.splits.num_classes, self.device, self._logits_of)
         evaluated = time.perf_counter()
         metrics = class_metrics(counts)
         if not math.isfinite(metrics.loss):
@@ -173,7 +182,7 @@ class Trainer:
         count_C2 = torch.zeros(2 * num_classes, dtype=torch.float64, device=self.device)
         steps = 0
         for batch in self._train.training(seed, epoch, self.config.batch_size):
-            step = self.objective(self.model(batch.images_BCHW), batch.labels_B, batch.index_B, epoch)
+            step = self.objective(self._logits_of(batch), batch.labels_B, batch.index_B, epoch)
             if not torch.isfinite(step.loss):
                 raise Diverged(epoch, steps)
             self._descend(step.loss, epoch, steps)
@@ -194,7 +203,8 @@ class Trainer:
         self.optimizer.step()
 
     def _predict_training(self) -> Iterator[Prediction]:
-        return predictions(self.model, self._train.evaluation(EVALUATION_BATCH))
+        batches = self._train.evaluation(EVALUATION_BATCH * self.ranks.share.size)
+        return predictions(self.model, batches, self._logits_of)
 
 
 class _EpochTotals(NamedTuple):
