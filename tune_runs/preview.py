@@ -18,8 +18,9 @@ from tune_runs.cost import EpochTime, ScenarioCost, scenario_cost, wall_time_s
 from tune_runs.draws import EnqueuedPoints, points_inside
 from tune_runs.early_stopping import EarlyStopping, early_stopping
 from tune_runs.parameters import Scalar, shown
+from tune_runs.resources import ResourcesConfig
 from tune_runs.sharing import Sharing
-from tune_runs.space import ResourcesConfig, SearchSpace
+from tune_runs.space import SearchSpace
 
 _MIB = 2**20
 _NOTABLE = 0.25  # difference between the stages; measured for seconds, a smaller one is noise

@@ -97,6 +97,7 @@ def _follow_here(settings: dict[str, Any], rendezvous: Rendezvous, rank: int, is
             follow(Trainer(config, load_splits(config), ranks=ranks))
     except Exception:  # noqa: BLE001 - rank 0 was told, and says it
         os._exit(1)
+    os._exit(0)  # threads of gloo may still hold Python objects, which ends an interpreter that ends in an abort
 
 
 def _end_with_parent() -> None:
