@@ -124,7 +124,7 @@ def following(rendezvous: Rendezvous, rank: int, backend: str, device: torch.dev
 
 def _listening(host: str, size: int) -> TCPStore:
     """A store on a free port of one address alone; torch by itself would listen on all."""
-    listener = socket.create_server((host, 0))
+    listener = socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     port = listener.getsockname()[1]
     return TCPStore(
         host,

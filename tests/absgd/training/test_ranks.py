@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import time
@@ -58,7 +59,7 @@ RUNS: dict[str, tuple[int, dict[str, Any]]] = {
     "resampling": (2, {"class_balance.type": "resample", "class_balance.from_epoch": 0}),
     "pruning": (2, {"loss.name": "abtce", "loss.tce_k": 0.12, "class_balance": {"type": "none"}}),
     "clipping": (2, {"optimizer.grad_clip": 0.5, "loss.name": "absce", "loss.class_tau": 1.0}),
-    "a last batch of one image": (2, {"model.name": "cnn8", "batch_size": 54, "optimizer.lr": 0.005}),
+    "a last batch of one image": (2, {"model.name": "cnn8", "batch_size": 39, "optimizer.lr": 0.005}),
     "label noise": (2, {"noise.type": "symmetric", "noise.rate": 0.2, "attention.lam": -1.0}),
 }
 
@@ -157,7 +158,7 @@ def test_run_that_is_left_between_epochs_ends_every_rank_in_peace() -> None:
         next(epochs)
         left_at = time.monotonic()
     assert [one.exitcode for one in started[0].all] == [0]
-    assert time.monotonic() - left_at < 5
+    assert time.monotonic() - left_at < 15
 
 
 @pytest.mark.parametrize("ends", ["killed", "raises", "refuses"])
@@ -168,7 +169,7 @@ def test_rank_that_ends_ends_rank_0_with_the_reason(ends: str) -> None:
     with pytest.raises(kind, match=words):
         on_ranks(3, ends_early, config_with(epochs=50).to_dict(), ends)
     assert not dist.is_initialized()
-    assert time.monotonic() - started_at < 60
+    assert time.monotonic() - started_at < 120  # where the machine is busy; a hang would take ten minutes
 
 
 def ends_early(ranks: Ranks, settings: dict[str, Any], ends: str) -> None:
@@ -190,26 +191,35 @@ def test_image_that_another_rank_cannot_read_is_named(tmp_path: Path) -> None:
         on_ranks(2, trained, config.to_dict())
 
 
-def test_partner_that_hangs_does_not_hang_rank_0(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever started it says that it is lost, but its connection stays: as NCCL sees a dead partner."""
-    monkeypatch.setattr(joining, "CAUSE_S", 3.0)
+def test_process_whose_partner_hangs_ends_itself() -> None:
+    """Whoever started the partner says that it is lost, but its connection stays: as NCCL sees a dead partner."""
+    waiting = multiprocessing.get_context("spawn").Process(target=waits_for_a_hanging_partner)
+    waiting.start()
+    waiting.join(100)
+    code = waiting.exitcode
+    waiting.kill()
+    assert code == 1
+
+
+def waits_for_a_hanging_partner() -> None:
+    joining.ABORTED_S = 1.0
 
     class Hanging(Processes):
-        def lost(self) -> str | None:
-            return "rank 1 does not answer" if time.monotonic() > self.lost_at else None
+        has_joined = False
 
-        def end(self) -> None:
-            for process in self.all:
-                process.kill()
-                process.join()
+        def lost(self) -> str | None:
+            return "rank 1 does not answer" if self.has_joined else None
+
+    started: list[Hanging] = []
 
     def start(rendezvous: Rendezvous) -> Hanging:
-        hanging = Hanging(sleeps, (), rendezvous)
-        hanging.lost_at = time.monotonic() + 8  # type: ignore[attr-defined]
-        return hanging
+        started.append(Hanging(sleeps, (), rendezvous))
+        return started[0]
 
-    with pytest.raises(RanksLost, match="rank 1 does not answer"), leading(2, HOST, start, "gloo"):
+    with leading(2, HOST, start, "gloo"):
+        started[0].has_joined = True
         dist.all_reduce(torch.ones(1))
+    os._exit(7)
 
 
 def sleeps(ranks: Ranks) -> None:
