@@ -188,6 +188,7 @@ OF_STAGE_ONE: dict[str, tuple[Any, dict[str, Any]]] = {
     "seeds.train": (1, {}),
     "device.type": ("cpu", {}),
     "device.threads": (2, {}),
+    "device.ranks": (2, {}),
 }
 """Settings that can change stage one, each with another value and the run it is changed in."""
 
