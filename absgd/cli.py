@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -58,12 +58,13 @@ def train(
 
     The folder holds config.yaml, environment.json, epochs.parquet (one row per epoch), trials.parquet (one row),
     last.pt and best.pt. A run that was stopped goes on with --resume and gives the numbers of one that was not.
+    --set device.ranks=4 trains on four GPUs, in four processes that share each batch.
 
     Exit status: 0 the run is complete; 1 it diverged; 2 something asked for cannot be done; 130 Ctrl-C.
     """
-    with plain_messages("absgd-train"):
+    with plain_messages("absgd-train"), _lost_ranks_named(), ExitStack() as ranks:
         if resume:
-            folder, trainer = _continued(resume, device, config, recipe, set_, out, metric, show)
+            folder, trainer = _continued(ranks, resume, device, config, recipe, set_, out, metric, show)
         else:
             chosen_by = records.DEFAULT_METRIC if metric is None else _checked_metric(metric)
             run, name = _configured(config, recipe, set_, device)
@@ -74,9 +75,23 @@ def train(
                 except UserError as error:  # the run may be meant for another machine
                     warn(str(error))
                 return
-            folder, trainer = _started(run, out or _default_folder(name), chosen_by)
+            folder, trainer = _started(ranks, run, out or _default_folder(name), chosen_by)
         with interruptible():
             _run(folder, trainer, read_test=test)
+
+
+@contextmanager
+def _lost_ranks_named() -> Iterator[None]:
+    """One line for a run of several processes that has lost one."""
+    try:
+        yield
+    except RuntimeError as error:
+        from absgd.training.joining import RankFailed, RanksLost
+
+        if not isinstance(error, RankFailed | RanksLost):
+            raise
+        print(f"absgd-train: error: {error}; --resume goes on from the last epoch recorded", file=sys.stderr)
+        raise typer.Exit(EXIT_FAILED) from None
 
 
 def main() -> None:
@@ -111,19 +126,21 @@ def _default_folder(name: str) -> Path:
     return Path("runs") / name
 
 
-def _started(config: RunConfig, path: Path, metric: str) -> tuple[RunFolder, Trainer]:
+def _started(ranks: ExitStack, config: RunConfig, path: Path, metric: str) -> tuple[RunFolder, Trainer]:
     if checked_folder(path, "--out").exists():
         raise UserError(f"{path} exists: continue it with `--resume {path}` or give another `--out`")
 
     from absgd.datasets import load_splits
     from absgd.training import RunFolder, Trainer
     from absgd.training.device import gpu_memory_named
+    from absgd.training.local_ranks import local_ranks
 
+    joined = ranks.enter_context(local_ranks(config))
     splits = load_splits(config)
     _check_group(metric, splits)
     _say_speed(config)
     with gpu_memory_named(config):
-        trainer = Trainer(config, splits)
+        trainer = Trainer(config, splits, ranks=joined)
     return RunFolder.create(path, trainer, metric), trainer
 
 
@@ -147,7 +164,9 @@ def _check_group(metric: str, splits: Splits) -> None:
         raise UserError(f"expected a metric that the run has, got `{metric}`: no class is in that group (--metric)")
 
 
-def _continued(resume: Path, device: str | None, *fixed_by_the_record: object) -> tuple[RunFolder, Trainer]:
+def _continued(
+    ranks: ExitStack, resume: Path, device: str | None, *fixed_by_the_record: object
+) -> tuple[RunFolder, Trainer]:
     if any(given not in (None, False, []) for given in fixed_by_the_record):
         raise UserError(
             "expected `--resume` without --config, --recipe, --set, --out, --metric and --show: "
@@ -157,11 +176,13 @@ def _continued(resume: Path, device: str | None, *fixed_by_the_record: object) -
     from absgd.datasets import load_splits
     from absgd.training import RunFolder, Trainer
     from absgd.training.device import gpu_memory_named
+    from absgd.training.local_ranks import local_ranks
 
     folder = RunFolder.open(checked_folder(resume, "--resume"))
     here = folder.config.with_values({"device.type": device}, "--device") if device else folder.config
+    joined = ranks.enter_context(local_ranks(here))
     with gpu_memory_named(here):
-        trainer = Trainer(here, load_splits(here))
+        trainer = Trainer(here, load_splits(here), ranks=joined)
         if folder.can_continue:
             folder.restore(trainer)
     return folder, trainer

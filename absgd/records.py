@@ -181,6 +181,7 @@ CONFIG_COLUMNS: dict[str, tuple[str, pa.DataType]] = {
     "precision": ("device.precision", pa.string()),
     "memory_format": ("device.memory_format", pa.string()),
     "cuda_graph": ("device.cuda_graph", pa.bool_()),
+    "ranks": ("device.ranks", pa.int64()),
 }
 
 COLUMN_OF = {key: column for column, (key, _) in CONFIG_COLUMNS.items()}
@@ -285,6 +286,8 @@ def config_of(row: Mapping[str, Any]) -> RunConfig:
         for parent in parents:
             node = node.setdefault(parent, {})
         node[leaf] = row[column]
+    if data["device"]["ranks"] is None:  # of a table from before there were several
+        data["device"]["ranks"] = 1
     if data["attention"]["lam"] is None:
         data["attention"] = None
     if data["device"]["fast"] is None:  # a row of a version that had no such setting

@@ -59,6 +59,8 @@ class Run(Protocol):
     @property
     def epochs(self) -> int: ...
     @property
+    def batch_size(self) -> int: ...
+    @property
     def device(self) -> DeviceConfig: ...
 
 
@@ -70,6 +72,8 @@ def broken_run_rules(run: Run) -> Iterator[tuple[str, str]]:
     yield from _broken_balance_rules(run)
     yield from _broken_schedule_rules(run.schedule, run.epochs)
     yield from _broken_device_rules(run.device, run.model)
+    if run.device.ranks > run.batch_size:
+        yield "device.ranks", f"expected `ranks` <= `batch_size` ({run.batch_size}), got {run.device.ranks}"
 
 
 def _broken_attention_rules(run: Run) -> Iterator[tuple[str, str]]:
@@ -146,6 +150,8 @@ def _broken_device_rules(device: DeviceConfig, model: ModelConfig) -> Iterator[t
         return
     if device.type == "cpu":
         yield "device.cuda_graph", "expected `cuda_graph` with a CUDA device only, got device `cpu`"
+    if device.ranks > 1:
+        yield "device.cuda_graph", f"expected `cuda_graph` with one process alone, got {device.ranks} (device.ranks)"
     if model.dropout:
         yield (
             "device.cuda_graph",

@@ -246,3 +246,5 @@ class DeviceConfig(Section):
     """Layout of images and convolutions in memory; null: contiguous, or what `fast` chooses."""
     cuda_graph: bool | None = None
     """Capture a whole training step as one CUDA graph; null: no, or what `fast` chooses."""
+    ranks: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Processes that train on each batch together, one on each GPU: docs/several-gpus.md."""

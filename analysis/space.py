@@ -99,7 +99,7 @@ def _searched(name: str, entry: Mapping[str, Any]) -> Searched:
     return Searched(column, float(low), float(high), log and low > 0, by_magnitude, entry.get("type") == "int")
 
 
-_ON_DEVICE = {"device", "threads", "fast", "precision", "memory_format", "cuda_graph"}
+_ON_DEVICE = {"device", "threads", "ranks", "fast", "precision", "memory_format", "cuda_graph"}
 _NOT_SETTINGS = {"seed_data", "seed_train", "data_root", "data_workers", *_ON_DEVICE}
 
 

@@ -110,7 +110,7 @@ def _holds(
 def run_settings(space: SearchSpace, scenario: Scenario, values: Mapping[str, Scalar]) -> dict[str, Any]:
     """The settings of a run: base, then scenario, then what was drawn, on the device that the resources say."""
     drawn = {setting_of(name): value for name, value in values.items()}
-    device = {"type": space.resources.device, "threads": space.resources.threads}
+    device = {"type": space.resources.device, "threads": space.resources.threads, "ranks": space.resources.ranks}
     on_device = {f"device.{key}": value for key, value in device.items()}
     settings = merge_dotted(space.base, {**scenario.settings, **drawn, **on_device}, "space")
     _make_absolute(settings, "data", "root")

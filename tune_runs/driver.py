@@ -33,6 +33,7 @@ from tune_runs.space import ConfirmConfig, Scenario, SearchSpace
 from tune_runs.stop_request import StopRequest, signals_to
 from tune_runs.study import ScenarioStudy
 from tune_runs.trainable import train_trial
+from tune_runs.trial_ranks import placement
 from tune_runs.trunk_book import TrunkBook
 from tune_runs.watchdog import watchdog
 
@@ -202,10 +203,7 @@ def _fit(space: SearchSpace, shelf: Shelf, num_concurrent: int, search: Search) 
     """Let Ray train; its own files lie in a temporary folder, since nothing is read back from them."""
     if search.searcher.is_done:
         return
-    resources = space.resources
-    trainable = tune.with_resources(
-        tune.with_parameters(train_trial, shelf=shelf.actor), {"cpu": resources.cpu, "gpu": resources.gpu}
-    )
+    trainable = tune.with_resources(tune.with_parameters(train_trial, shelf=shelf.actor), placement(space.resources))
     with tempfile.TemporaryDirectory(prefix="absgd-tune-", ignore_cleanup_errors=True) as scratch:
         tuner = tune.Tuner(
             trainable,

@@ -13,6 +13,7 @@ _LOST_INSIDE = (
     "ObjectFetchTimedOutError",
     "ReferenceCountingAssertionError",
     "ImagesLost",
+    "RanksLost",
 )
 """Names of exceptions that a run raises when what it reads was on a node, or in a process, that is gone."""
 _FRAMES = ("Traceback (most recent call last)", '  File "', "ray::")

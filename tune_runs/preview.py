@@ -18,6 +18,7 @@ from tune_runs.cost import EpochTime, ScenarioCost, scenario_cost, wall_time_s
 from tune_runs.draws import EnqueuedPoints, points_inside
 from tune_runs.early_stopping import EarlyStopping, early_stopping
 from tune_runs.parameters import Scalar, shown
+from tune_runs.resources import ResourcesConfig
 from tune_runs.sharing import Sharing
 from tune_runs.space import SearchSpace
 
@@ -177,7 +178,7 @@ def _facts(numbers: Preview) -> list[tuple[str, str]]:
         ("time budget", "none" if space.time_budget is None else f"{shown(space.time_budget)} s"),
         (
             "one run takes",
-            f"{shown(space.resources.cpu)} CPU, {shown(space.resources.on(numbers.num_gpus).gpu or 0)} GPU",
+            _occupied(space.resources.on(numbers.num_gpus)),
         ),
         ("at once here", _concurrency(numbers)),
         *_time_facts(numbers),
@@ -262,6 +263,11 @@ def _confirm_words(cost: ConfirmCost) -> str:
     return f"{best}{controls}, on {seeds}: {cost.num_runs} runs{trunks}, {cost.epochs:,} epochs at most"
 
 
+def _occupied(resources: ResourcesConfig) -> str:
+    each = f"{shown(resources.cpu)} CPU, {shown(resources.gpu or 0)} GPU"
+    return each if resources.ranks == 1 else f"{resources.ranks} processes on one node, each {each}"
+
+
 def _listed(epochs: Sequence[int]) -> str:
     return ", ".join(map(str, epochs))
 
@@ -288,6 +294,8 @@ def _time_facts(numbers: Preview) -> list[tuple[str, str]]:
         facts.append(("wall time", f"about {about} ({seconds}, {numbers.concurrent} at once)"))
     if numbers.confirm_s is not None:
         facts.append(("", f"and about {spoken(numbers.confirm_s)} for the confirmation"))
+    if numbers.space.resources.ranks > 1:
+        measured += f"; with one process, where a run has {numbers.space.resources.ranks}"
     return [*facts, ("measured", measured)]
 
 

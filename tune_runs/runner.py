@@ -100,8 +100,8 @@ def _num_concurrent(space: SearchSpace, nodes: list[NodeSize]) -> int:
     if trials == 0:
         largest = ", ".join(f"{node.cpus:g} CPUs and {node.gpus:g} GPUs" for node in nodes)
         raise UserError(
-            f"expected resources of a trial that fit on one node ({largest}), "
-            f"got cpu {space.resources.cpu:g}, gpu {space.resources.gpu or 0:g} (resources)"
+            f"expected resources of a trial that fit on one node ({largest}), such as "
+            f"{space.resources.nearest_that_fit(nodes)}, got {space.resources.words} (resources)"
         )
     return trials
 

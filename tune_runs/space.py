@@ -7,7 +7,6 @@ come from. Nothing here imports torch, Ray or Optuna.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, get_args
@@ -19,6 +18,7 @@ from absgd.errors import broken_rule
 from absgd.records import DEFAULT_METRIC
 from absgd.sections import Count, PathText, Section, Seed
 from tune_runs.parameters import MAX_LISTED, Parameter, ScalarField
+from tune_runs.resources import ResourcesConfig
 from tune_runs.settings import is_whole, searchable_names, setting_of, setting_value
 from tune_runs.space_fields import Duration, Metric, PartialData, PartialImbalance, PartialNoise, PartialRun, Slug
 
@@ -47,57 +47,6 @@ class EarlyStoppingConfig(Section):
     grace_period: Count | None = None
     """First rung. `epoch`: in epochs done, after the latest `switch_epoch`, null: one more than it. The other rules: in
     epochs since the trial's own switch, null: a twentieth of the longest stage two, at least two."""
-
-
-AUTO_GPU = 0.25
-"""Share of a GPU that a trial takes when the space does not say: a small ResNet does not fill one."""
-
-
-LEAST_SHARE = 1e-4
-"""Of a CPU or GPU: Ray counts in such parts."""
-
-
-def _share(gpu: float) -> float:
-    if 0 < gpu < LEAST_SHARE:
-        raise broken_rule("", f"expected `gpu` to be 0 or >= {LEAST_SHARE}, got {gpu!r}")
-    return gpu
-
-
-class ResourcesConfig(Section):
-    cpu: Annotated[float, Field(ge=LEAST_SHARE, le=1024)] = 1.0
-    """CPUs of one trial; it trains on CPU with as many threads, at least one."""
-    gpu: Annotated[float, Field(ge=0, le=1024), AfterValidator(_share)] | None = None
-    """GPUs of one trial: a fraction lets trials share one, 0 trains on CPU; null: a quarter where there are GPUs."""
-
-    @property
-    def threads(self) -> int:
-        """CPU threads of a trial."""
-        return max(1, int(self.cpu))
-
-    @property
-    def device(self) -> str:
-        """`device.type` of a trial."""
-        return "auto" if self.gpu is None else "cuda" if self.gpu else "cpu"
-
-    def on(self, num_gpus: float) -> ResourcesConfig:
-        """A copy that says its GPUs, on a machine or cluster with so many.
-
-        >>> ResourcesConfig().on(num_gpus=2).gpu, ResourcesConfig().on(num_gpus=0).gpu
-        (0.25, 0.0)
-        """
-        return self.model_copy(update={"gpu": AUTO_GPU if num_gpus else 0.0}) if self.gpu is None else self
-
-    def concurrent(self, num_cpus: float, num_gpus: float) -> int:
-        """Trials that fit at once; a fraction of a GPU is never put together from two.
-
-        >>> ResourcesConfig(cpu=1, gpu=0.3).concurrent(num_cpus=16, num_gpus=2)
-        6
-        """
-        by_cpu, gpu = math.floor(num_cpus / self.cpu + 1e-9), self.on(num_gpus).gpu
-        if not gpu:
-            return by_cpu
-        by_gpu = int(num_gpus) * math.floor(1 / gpu + 1e-9) if gpu < 1 else int(num_gpus // gpu)
-        return min(by_cpu, by_gpu)
 
 
 ControlName = Literal["base", "base-lr", "ce", "ce-lr", "ce-tau", "cb-ce-drw", "ldam-drw", "focal", "balanced-softmax"]

@@ -24,7 +24,7 @@ from tune_runs.space import Scenario, SearchSpace
 def broken_space_rules(space: SearchSpace) -> Iterator[tuple[str, str]]:
     """Key and message of every rule that `space` breaks; a later rule may rely on the earlier ones."""
     yield from broken_search_rules(space.search)
-    for key in ("type", "threads"):
+    for key in ("type", "threads", "ranks"):
         if is_given(space.base, f"device.{key}"):
             value = setting_value(space.base, f"device.{key}")
             yield f"base.device.{key}", f"expected `device.{key}` to be left to `resources`, got {value!r}"
@@ -34,7 +34,7 @@ def broken_space_rules(space: SearchSpace) -> Iterator[tuple[str, str]]:
     yield from _broken_name_rules(space)
     gpu = space.resources.gpu
     if gpu is not None and gpu > 1:
-        yield "resources.gpu", f"expected `gpu` <= 1, since a trial trains on one device, got {shown(gpu)}"
+        yield "resources.gpu", f"expected `gpu` <= 1, and `gpus_per_trial` for more, got {shown(gpu)}"
     yield from _broken_stopping_rules(space)
     for index, point in enumerate(space.enqueue):
         yield from _broken_point_rules(space, f"enqueue.{index}", point)
@@ -75,6 +75,8 @@ def _written_at(scenario: Scenario, values: Mapping[str, Scalar], key: str) -> s
     searched = next((name for name in values if setting_of(name) == key), None)
     if searched is not None:
         return f"search.{searched}"
+    if key == "device.ranks":
+        return "resources"
     return f"scenarios.{scenario.index}.{key}" if key in scenario.settings else f"base.{key}"
 
 

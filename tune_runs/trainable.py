@@ -15,6 +15,7 @@ from tune_runs.plan import checkpoint_use, tested_metric, trunk_use
 from tune_runs.reports import DIVERGED, EARLIER, INHERITED, NOTES, OVER_BUDGET, TEST
 from tune_runs.shelf import images_on
 from tune_runs.tested import on_test_set
+from tune_runs.trial_ranks import trial_ranks
 from tune_runs.trial_run import TrialRun
 
 ReadTest = Callable[[Trainer, TrialRun], dict[str, Any]]
@@ -28,10 +29,12 @@ def train_trial(trial: dict[str, Any], shelf: ActorHandle) -> None:
         trial: from `trial_config`.
         shelf: has the images of every scenario and data seed, one read-only copy on each node that asks for them.
     """
-    trainer = Trainer(RunConfig.from_dict(trial["run_config"]), images_on(shelf, trial["images"]))
-    run = TrialRun(trainer, trunk_use(trial), checkpoint_use(trial), trial["origin"], tested_metric(trial))
-    for report in reports(trainer, run, on_test_set if trial["reads_test"] else None):
-        tune.report(report)
+    config = RunConfig.from_dict(trial["run_config"])
+    with trial_ranks(trial, config, shelf) as ranks:
+        trainer = Trainer(config, images_on(shelf, trial["images"]), ranks=ranks)
+        run = TrialRun(trainer, trunk_use(trial), checkpoint_use(trial), trial["origin"], tested_metric(trial))
+        for report in reports(trainer, run, on_test_set if trial["reads_test"] else None):
+            tune.report(report)
 
 
 def reports(trainer: Trainer, run: TrialRun, read_test: ReadTest | None = None) -> Iterator[dict[str, Any]]:

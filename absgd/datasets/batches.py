@@ -17,6 +17,7 @@ from absgd.config import RunConfig
 from absgd.datasets.build import DATASETS, augmentation_of, normalisation_of
 from absgd.datasets.images import Images, Labels, Pixels
 from absgd.datasets.sampling import EpochOrder
+from absgd.datasets.shares import WHOLE, Share
 from absgd.randomness import torch_generator
 
 
@@ -24,11 +25,11 @@ class Batch(NamedTuple):
     """Normalised images of one step, on the device."""
 
     images_BCHW: Tensor
-    """float32."""
+    """float32; where several processes train on one batch, this process's share of it, perhaps no image at all."""
     labels_B: Tensor
-    """int64."""
+    """Of the whole batch, int64."""
     index_B: Tensor
-    """Positions in the images the batch was drawn from, int64."""
+    """Of the whole batch: positions in the images it was drawn from, int64."""
 
 
 class Draw(NamedTuple):
@@ -52,17 +53,19 @@ class Batches:
         config: `data` gives the normalisation, `augmentation` what is done to training batches, `class_balance` whether
             an epoch is a permutation or draws by class weight.
         device: where the images lie and the batches are made.
+        share: which images of every batch are made here.
 
     Raises:
         UserError: if the padding exceeds the side of the images, or `data.mean` and `data.std` have not one value for
             each channel.
     """
 
-    def __init__(self, images: Images, config: RunConfig, device: torch.device) -> None:
+    def __init__(self, images: Images, config: RunConfig, device: torch.device, share: Share = WHOLE) -> None:
         spec = DATASETS[config.data.name]
         self._pad, self._flip = augmentation_of(config.augmentation, spec)
         self._rotation_deg = config.augmentation.rotation_deg
         self._device = device
+        self._share = share
         self._images_NCHW = _shared_tensor(images.images_NCHW).to(device)
         self._labels_N = _shared_tensor(images.labels_N).to(device)
         self._order = EpochOrder(images.labels_N, config, device)
@@ -88,14 +91,21 @@ class Batches:
 
     def batch_of(self, draw: Draw) -> Batch:
         """The augmented batch of a draw, by operations on the device alone, which a CUDA graph can capture."""
-        return self._batch(self._augmented(self._images_NCHW[draw.index_B], draw), draw.index_B)
+        rows = self._share.rows(len(draw.index_B))
+        own = Draw(*(drawn_B[rows] for drawn_B in draw))
+        return self._batch(self._augmented(self._images_NCHW[own.index_B], own), draw.index_B)
 
     def evaluation(self, batch_size: int) -> Iterator[Batch]:
         """Every image once, in order, not augmented; the last batch may be smaller."""
         index_N = torch.arange(len(self._labels_N), device=self._device)
         for start in range(0, len(index_N), batch_size):
             step = slice(start, start + batch_size)
-            yield self._batch(self._images_NCHW[step], index_N[step])
+            yield self._batch(self._images_NCHW[self._own(step, len(index_N))], index_N[step])
+
+    def _own(self, step: slice, num_images: int) -> slice:
+        """The places of this process among those of a step."""
+        rows = self._share.rows(min(step.stop, num_images) - step.start)
+        return slice(step.start + rows.start, step.start + rows.stop)
 
     def _draw(self, order_N: Tensor, generator: torch.Generator) -> Draw:
         num_images = len(order_N)

@@ -5,8 +5,10 @@ Shape legend: N images, B images of a batch, C channels, H rows, W columns.
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from multiprocessing.context import BaseContext
 from typing import Any, NamedTuple
 
@@ -20,6 +22,7 @@ from absgd.datasets.batches import Batch
 from absgd.datasets.build import DATASETS, DatasetSpec, normalisation_of
 from absgd.datasets.image_files import BrokenImage, ImageFiles, read_rgb
 from absgd.datasets.sampling import EpochOrder
+from absgd.datasets.shares import WHOLE, Share
 from absgd.errors import UserError
 from absgd.randomness import derived_seed
 
@@ -45,12 +48,13 @@ class DiskBatches:
         config: `data` gives side, workers and normalisation, `augmentation` what is done to training batches,
             `class_balance` whether an epoch is a permutation or draws by class weight.
         device: where the batches are normalised and handed out.
+        share: which images of every batch are read here.
 
     Raises:
         UserError: if the padding exceeds the side, or `data.mean` and `data.std` have not one value for each channel.
     """
 
-    def __init__(self, images: ImageFiles, config: RunConfig, device: torch.device) -> None:
+    def __init__(self, images: ImageFiles, config: RunConfig, device: torch.device, share: Share = WHOLE) -> None:
         spec = DATASETS[config.data.name]
         self._side = side_of(config, spec)
         self._training = training_transform(config, spec)
@@ -58,6 +62,7 @@ class DiskBatches:
         self._images = images
         self._workers = config.data.workers
         self._device = device
+        self._share = share
         self._labels_N = torch.from_numpy(images.labels_N.copy()).to(device)
         self._order = EpochOrder(images.labels_N, config, _CPU)
         self._mean, self._std = (
@@ -74,7 +79,8 @@ class DiskBatches:
             UserError: at an image that cannot be read, naming it and the line of its list.
         """
         order_N = self._order.of(seed, epoch)
-        return self._read(_Keys(order_N, derived_seed(seed, "augmentation", epoch)), self._training, batch_size)
+        steps = _Steps(order_N, batch_size, self._share, derived_seed(seed, "augmentation", epoch))
+        return self._read(steps, self._training)
 
     def draws(self, seed: int, epoch: int, batch_size: int) -> Iterator[Batch]:
         """The batches of `training` themselves: what worker processes read is drawn and augmented there."""
@@ -87,28 +93,30 @@ class DiskBatches:
     def evaluation(self, batch_size: int) -> Iterator[Batch]:
         """Every image once, in order, not augmented, in batches of `batch_size` or what `EVALUATION_PIXELS` allows.
 
+        Processes that share batches are allowed so many pixels each.
+
         Raises:
             UserError: at an image that cannot be read, naming it and the line of its list.
         """
-        allowed = max(EVALUATION_PIXELS // self._side**2, 1)
-        return self._read(_Keys(torch.arange(len(self._images)), None), self._evaluation, min(batch_size, allowed))
+        allowed = max(EVALUATION_PIXELS // self._side**2, 1) * self._share.size
+        steps = _Steps(torch.arange(len(self._images)), min(batch_size, allowed), self._share)
+        return self._read(steps, self._evaluation)
 
-    def _read(self, keys: _Keys, transform: Transform, batch_size: int) -> Iterator[Batch]:
-        workers = min(self._workers, -(-len(keys) // batch_size))
+    def _read(self, steps: _Steps, transform: Transform) -> Iterator[Batch]:
+        workers = min(self._workers, len(steps))
         loader: DataLoader[Any] = DataLoader(
             _Reading(self._images, transform),
-            batch_size=batch_size,
-            sampler=keys,
+            batch_sampler=steps,
             num_workers=workers,
-            collate_fn=_joined,
+            collate_fn=partial(_joined, side=self._side),
             pin_memory=self._device.type == "cuda",
             multiprocessing_context=_worker_context() if workers else None,
             generator=torch.Generator(),  # DataLoader would draw from torch's global generator otherwise
         )
-        for read in loader:
+        for index_B, read in zip(steps.indices(), loader, strict=True):
             if isinstance(read, _Unreadable):
                 raise self._images.error_at(read.position, read.reason)
-            yield self._batch(*read)
+            yield self._batch(read, index_B)
 
     def _batch(self, pixels_BCHW: Tensor, index_B: Tensor) -> Batch:
         index_B = index_B.to(self._device, non_blocking=True)
@@ -173,18 +181,26 @@ class _Key(NamedTuple):
     """Of the image's augmentation; None where nothing is drawn."""
 
 
-class _Keys:
-    """What is read for each place of an epoch; a sampler."""
+class _Steps:
+    """What is read for each step of an epoch: the images of a share; a batch sampler."""
 
-    def __init__(self, order_N: Tensor, seed: int | None) -> None:
-        self._order_N, self._seed = order_N, seed
+    def __init__(self, order_N: Tensor, batch_size: int, share: Share, seed: int | None = None) -> None:
+        self._order_N, self._batch_size, self._share, self._seed = order_N, batch_size, share, seed
 
     def __len__(self) -> int:
-        return len(self._order_N)
+        return -(-len(self._order_N) // self._batch_size)
 
-    def __iter__(self) -> Iterator[_Key]:
-        for place, position in enumerate(self._order_N.tolist()):
-            yield _Key(position, None if self._seed is None else derived_seed(self._seed, "place", place))
+    def __iter__(self) -> Iterator[list[_Key]]:
+        for start, index_B in zip(itertools.count(step=self._batch_size), self.indices(), strict=False):
+            rows = self._share.rows(len(index_B))
+            yield [self._key(start + rows.start + row, each) for row, each in enumerate(index_B[rows].tolist())]
+
+    def indices(self) -> Iterator[Tensor]:
+        """index_B of each whole step."""
+        return iter(torch.split(self._order_N, self._batch_size))
+
+    def _key(self, place: int, position: int) -> _Key:
+        return _Key(position, None if self._seed is None else derived_seed(self._seed, "place", place))
 
 
 class _Unreadable(NamedTuple):
@@ -194,7 +210,7 @@ class _Unreadable(NamedTuple):
     reason: str
 
 
-_Read = tuple[Tensor, int] | _Unreadable
+_Read = Tensor | _Unreadable
 
 
 class _Reading(Dataset[_Read]):
@@ -209,21 +225,20 @@ class _Reading(Dataset[_Read]):
         except BrokenImage as error:
             return _Unreadable(key.position, str(error))
         if key.seed is None:
-            return self._transform(image), key.position
+            return self._transform(image)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(key.seed)
-            return self._transform(image), key.position
+            return self._transform(image)
 
 
-def _joined(read: list[_Read]) -> tuple[Tensor, Tensor] | _Unreadable:
-    """pixels_BCHW uint8 and index_B int64 of a batch, or its first unreadable image."""
-    pixels, positions = [], []
+def _joined(read: list[_Read], side: int) -> Tensor | _Unreadable:
+    """pixels_BCHW uint8 of a step, of no image at all too, or its first unreadable image."""
+    pixels: list[Tensor] = []
     for image in read:
         if isinstance(image, _Unreadable):
             return image
-        pixels.append(image[0])
-        positions.append(image[1])
-    return torch.stack(pixels), torch.tensor(positions)
+        pixels.append(image)
+    return torch.stack(pixels) if pixels else torch.empty(0, 3, side, side, dtype=torch.uint8)
 
 
 def _worker_context() -> BaseContext:

@@ -31,6 +31,9 @@ class SeededDropout(nn.Module):
             raise ValueError(f"expected `p` in [0, 1), got {p}")
         self.p = p
         self.generator: torch.Generator | None = None
+        self.whole_batch: tuple[int, slice] | None = None
+        """Where a batch is spread over processes: its images, and which of them are given here; masks are drawn for
+        all of them, so that an image gets the mask that it has in one process."""
 
     def forward(self, values: Tensor) -> Tensor:
         """`values`, floating and of any shape, with some of them dropped.
@@ -42,8 +45,15 @@ class SeededDropout(nn.Module):
             return values
         if self.generator is None:
             raise RuntimeError(f"expected `seed_dropout` before training with dropout {self.p}, got no generator")
-        kept = torch.empty_like(values).bernoulli_(1 - self.p, generator=self.generator)
+        kept = self._room_for_mask(values).bernoulli_(1 - self.p, generator=self.generator)
+        if self.whole_batch is not None:
+            kept = kept[self.whole_batch[1]]
         return values * kept.div_(1 - self.p)
+
+    def _room_for_mask(self, values: Tensor) -> Tensor:
+        if self.whole_batch is None:
+            return torch.empty_like(values)
+        return values.new_empty((self.whole_batch[0], *values.shape[1:]))
 
     def extra_repr(self) -> str:
         """The settings, for `print(module)`."""

@@ -24,10 +24,15 @@ def prepare_device(config: DeviceConfig, device: torch.device | None = None) -> 
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
-    return _chosen_device(config) if device is None else device
+    return chosen_device(config) if device is None else device
 
 
-def _chosen_device(config: DeviceConfig) -> torch.device:
+def chosen_device(config: DeviceConfig) -> torch.device:
+    """The torch device that `config` asks for.
+
+    Raises:
+        UserError: if CUDA is asked for and there is none.
+    """
     if config.type == "cuda" and not torch.cuda.is_available():
         raise UserError("expected a CUDA device, found none: use `cpu` or `auto` (device.type)")
     use_cuda = config.type == "cuda" or (config.type == "auto" and torch.cuda.is_available())

@@ -36,25 +36,25 @@ class ClassMetrics(NamedTuple):
     recall: tuple[float | None, ...]
 
 
-Forward = Callable[[Tensor], Tensor]
-"""Logits (B, C) of images (B, channels, H, W)."""
+LogitsOf = Callable[[Batch], Tensor]
+"""logits_BC of a whole batch, float32."""
 
 
 @torch.no_grad()
-def predictions(model: nn.Module, batches: Iterable[Batch], forward: Forward | None = None) -> Iterator[Prediction]:
+def predictions(model: nn.Module, batches: Iterable[Batch], logits_of: LogitsOf | None = None) -> Iterator[Prediction]:
     """One pass of `model` in evaluation mode, without gradients; the model is left in the mode it was in.
 
     Args:
         model: gives logits (B, C) for images (B, channels, H, W).
         batches: unaugmented batches on the model's device.
-        forward: calls the model, such as in another precision; None: the model itself is called.
+        logits_of: calls the model, in another precision or on a batch that is spread over processes; None: as it is.
     """
-    forward = model if forward is None else forward
     was_training = model.training
     model.eval()
     try:
         for batch in batches:
-            yield Prediction(forward(batch.images_BCHW), batch.labels_B, batch.index_B)
+            logits_BC = model(batch.images_BCHW) if logits_of is None else logits_of(batch)
+            yield Prediction(logits_BC, batch.labels_B, batch.index_B)
     finally:
         model.train(was_training)
 
@@ -65,7 +65,7 @@ def count_correct(
     batches: Iterable[Batch],
     num_classes: int,
     device: torch.device,
-    forward: Forward | None = None,
+    logits_of: LogitsOf | None = None,
 ) -> ClassCounts:
     """One pass of `model` in evaluation mode; the model is left in the mode it was in.
 
@@ -74,12 +74,12 @@ def count_correct(
         batches: unaugmented batches on `device`.
         num_classes: C.
         device: of the model.
-        forward: calls the model, as in `predictions`.
+        logits_of: as for `predictions`.
     """
     loss_sum = torch.zeros((), dtype=torch.float64, device=device)
     correct_C = torch.zeros(num_classes, dtype=torch.int64, device=device)
     total_C = torch.zeros(num_classes, dtype=torch.int64, device=device)
-    for logits_BC, labels_B, _ in predictions(model, batches, forward):
+    for logits_BC, labels_B, _ in predictions(model, batches, logits_of):
         loss_sum += F.cross_entropy(logits_BC, labels_B, reduction="none").double().sum()
         hit_B = (logits_BC.argmax(dim=1) == labels_B).long()
         correct_C.index_add_(0, labels_B, hit_B)

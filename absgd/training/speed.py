@@ -67,7 +67,7 @@ def resolve_speed(config: DeviceConfig, dropout: float, machine: Machine) -> Spe
     if config.cuda_graph and not on_gpu:
         raise UserError("expected `cuda_graph` with a CUDA device only, found none (device.cuda_graph)")
     fast_precision: Precision = "bfloat16" if config.fast and machine.native_bfloat16 else "float32"
-    fast_graph = config.fast and on_gpu and not dropout
+    fast_graph = config.fast and on_gpu and not dropout and config.ranks == 1
     cuda_graph = fast_graph if config.cuda_graph is None else config.cuda_graph
     fast_on_gpu = config.fast and on_gpu
     return Speed(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from absgd.datasets import Batch
 from absgd.losses.objective import Objective, StepLoss
-from absgd.training.evaluation import Forward
+from absgd.training.evaluation import LogitsOf
 from absgd.training.optimizer import clip_gradient
 
 NEVER = float("inf")
@@ -44,15 +44,15 @@ class Learner:
     """What a step works on."""
 
     model: nn.Module
-    forward: Forward
-    """Calls the model in the run's precision."""
+    logits_of: LogitsOf
+    """Calls the model, in the run's precision, on every rank's share."""
     objective: Objective
     optimizer: torch.optim.SGD
     grad_clip: float | None
 
     def loss(self, batch: Batch, epoch: int) -> StepLoss:
         """The training loss of a batch; it enters log u."""
-        step: StepLoss = self.objective(self.forward(batch.images_BCHW), batch.labels_B, batch.index_B, epoch)
+        step: StepLoss = self.objective(self.logits_of(batch), batch.labels_B, batch.index_B, epoch)
         return step
 
     def backward(self, loss: Tensor) -> Tensor | None:

@@ -18,10 +18,11 @@ from absgd.models import build_model, seed_dropout
 from absgd.randomness import seeded_globally, torch_generator
 from absgd.records import EpochRecord, TestMetrics
 from absgd.training.device import prepare_device
-from absgd.training.evaluation import ClassMetrics, class_metrics, count_correct, predictions, shot_accuracy
+from absgd.training.evaluation import ClassMetrics, LogitsOf, class_metrics, count_correct, predictions, shot_accuracy
 from absgd.training.fast_step import DeferredStep
 from absgd.training.graph import CudaRecorder, GraphStep
 from absgd.training.optimizer import build_optimizer, load_optimizer_state, optimizer_state, set_learning_rate
+from absgd.training.ranks import ALONE, Ranks
 from absgd.training.schedule import learning_rate
 from absgd.training.speed import Network, machine_of, resolve_speed
 from absgd.training.step import Diverged, EpochTotals, ExactStep, Learner, Step, Sums
@@ -37,7 +38,8 @@ class Trainer:
     Args:
         config: the run; `config.device.threads` is set for the whole process.
         splits: training and validation images, from `load_splits(config)`.
-        device: where to train; by default what `config.device` asks for.
+        device: where to train; by default that of `ranks`, else what `config.device` asks for.
+        ranks: the processes that train this run together; by default this one alone.
 
     Raises:
         UserError: if CUDA is asked for, or needed by an option, and there is none.
@@ -45,22 +47,25 @@ class Trainer:
     Source: arXiv 2012.06951, Algorithm 1, with the two-stage schedule of the authors' repository.
     """
 
-    def __init__(self, config: RunConfig, splits: Splits, device: torch.device | None = None) -> None:
+    def __init__(
+        self, config: RunConfig, splits: Splits, device: torch.device | None = None, ranks: Ranks = ALONE
+    ) -> None:
         self.config = config
         self.splits = splits
-        self.device = prepare_device(config.device, device)
+        self.device = prepare_device(config.device, device or ranks.device)
+        self.ranks = ranks
         self.next_epoch = 0
         """First epoch not trained yet; equals `config.epochs` when the run is complete."""
         with seeded_globally(config.seeds.train, "init"):
             model = build_model(config.model, DATASETS[config.data.name].channels, splits.num_classes)
-        self.model = model.to(self.device)
         self.speed = resolve_speed(config.device, config.model.dropout, machine_of(self.device))
         """The ways the run takes."""
-        self._forward = Network(self.model, self.speed, self.device)
+        self.model = ranks.synchronised(model.to(self.device))
+        self._logits_of = ranks.logits_of(self.model, self._network)
         self.objective = build_objective(config, splits.class_counts).to(self.device)
         self.optimizer = build_optimizer(self.model, config.optimizer, fused=self.speed.fused_optimizer)
-        self._train = build_batches(splits.train, config, self.device)
-        self._val = build_batches(splits.val, config, self.device)
+        self._train = build_batches(splits.train, config, self.device, ranks.share)
+        self._val = build_batches(splits.val, config, self.device, ranks.share)
         self._changed_N = torch.tensor(splits.changed_N, dtype=torch.int64, device=self.device)
         self._step = self._new_step()
 
@@ -70,16 +75,19 @@ class Trainer:
         `state_dict` may be taken after each record.
 
         Raises:
-            Diverged: at the first non-finite training or validation loss, or norm of a gradient to be clipped.
+            Diverged: at the first non-finite training or validation loss, or norm of a gradient to be clipped; of
+                several ranks in each at the same step.
         """
-        while self.next_epoch < self.config.epochs:
+        self.ranks.bring_together(self)
+        while self.next_epoch < self.config.epochs and self.ranks.goes_on():
             record = self._run_epoch(self.next_epoch)
             self.next_epoch += 1
             yield record
 
     def test(self, images: Images | ImageFiles) -> TestMetrics:
-        """Metrics of the model as it is on the test set, which `load_test` reads."""
-        metrics = self._evaluate(build_batches(images, self.config, self.device))
+        """Metrics of the model as it is on the test set, which `load_test` reads; of several ranks one measures it."""
+        whole = ALONE.logits_of(self.model, self._network)
+        metrics = self._evaluate(build_batches(images, self.config, self.device), self.speed.evaluation_batch, whole)
         return TestMetrics(metrics.loss, metrics.accuracy, metrics.balanced_accuracy, metrics.recall)
 
     def state_dict(self) -> dict[str, Any]:
@@ -122,7 +130,7 @@ class Trainer:
         started = time.perf_counter()
         totals = self._train_epoch(epoch)
         trained = time.perf_counter()
-        metrics = self._evaluate(self._val)
+        metrics = self._evaluate(self._val, self._evaluation_batch, self._logits_of)
         evaluated = time.perf_counter()
         if not math.isfinite(metrics.loss):
             raise Diverged(epoch, totals.steps, "validation loss")
@@ -162,7 +170,7 @@ class Trainer:
 
     def _new_step(self) -> Step:
         """The exact step, or the faster one that the run asks for."""
-        learner = Learner(self.model, self._forward, self.objective, self.optimizer, self.config.optimizer.grad_clip)
+        learner = Learner(self.model, self._logits_of, self.objective, self.optimizer, self.config.optimizer.grad_clip)
         sums = Sums(self.splits.num_classes, self._changed_N)
         batch_of = self._train.batch_of
         if self.speed.cuda_graph:
@@ -170,10 +178,17 @@ class Trainer:
         kind = DeferredStep if self.speed.deferred_checks else ExactStep
         return kind(learner, sums, batch_of)
 
-    def _evaluate(self, batches: Batches | DiskBatches) -> ClassMetrics:
-        evaluation = batches.evaluation(self.speed.evaluation_batch)
-        counts = count_correct(self.model, evaluation, self.splits.num_classes, self.device, self._forward)
-        return class_metrics(counts)
+    def _evaluate(self, batches: Batches | DiskBatches, batch_size: int, logits_of: LogitsOf) -> ClassMetrics:
+        evaluation = batches.evaluation(batch_size)
+        return class_metrics(count_correct(self.model, evaluation, self.splits.num_classes, self.device, logits_of))
 
     def _predict_training(self) -> Iterator[Prediction]:
-        return predictions(self.model, self._train.evaluation(self.speed.evaluation_batch), self._forward)
+        return predictions(self.model, self._train.evaluation(self._evaluation_batch), self._logits_of)
+
+    @property
+    def _evaluation_batch(self) -> int:
+        """Images of a batch in evaluation, of all ranks together."""
+        return self.speed.evaluation_batch * self.ranks.share.size
+
+    def _network(self, model: nn.Module) -> Network:
+        return Network(model, self.speed, self.device)

@@ -192,6 +192,7 @@ OF_STAGE_ONE: dict[str, tuple[Any, dict[str, Any]]] = {
     "device.precision": ("bfloat16", {}),
     "device.memory_format": ("channels_last", {}),
     "device.cuda_graph": (True, {"model.dropout": 0.0}),
+    "device.ranks": (2, {}),
 }
 """Settings that can change stage one, each with another value and the run it is changed in."""
 

@@ -118,6 +118,22 @@ def test_every_kind_of_forked_trial_is_its_config_trained_from_scratch_in_anothe
         pd.testing.assert_frame_equal(forked, scratch.head(len(forked)), check_exact=True)
 
 
+def test_two_ranks_train_the_run_of_one(tmp_path: Path) -> None:
+    small = ("data.n_max=30", "data.val_per_class=10", "epochs=3", "attention.switch_epoch=1", "optimizer.lr=0.02")
+    words = [word for setting in small for word in ("--set", setting)]
+    (tmp_path / "run.yaml").write_text(
+        "{data: {name: digits}, model: {name: resnet8}, "
+        "attention: {lam: 2, gamma: 0.5, ab_alpha: 0.5, switch_epoch: 1}}"
+    )
+    for ranks in (1, 2):
+        more = ("--set", f"device.ranks={ranks}", "--out", f"of{ranks}", "--device", "cpu")
+        done = run(tmp_path, "absgd-train", "--config", "run.yaml", *words, *more)
+        assert (done.returncode, done.stderr) == (0, "")
+    one, two = (pd.read_parquet(tmp_path / f"of{ranks}/epochs.parquet") for ranks in (1, 2))
+    assert two.train_loss.tolist() == pytest.approx(one.train_loss.tolist(), rel=1e-3)
+    assert two.log_u[1:].tolist() == pytest.approx(one.log_u[1:].tolist(), rel=1e-3)
+
+
 def test_results_need_nothing_of_ours(searched: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     code = (
         "import sys, pandas; frame = pandas.read_parquet('runs/quickstart/trials.parquet');"

@@ -12,6 +12,7 @@ import torch
 from absgd.config import RunConfig
 from absgd.datasets import DATASETS, Batch, Batches, Images, build_batches
 from absgd.datasets.batches import crop_padded, flip_some, rotate
+from absgd.datasets.shares import Share
 from absgd.errors import UserError
 from absgd.randomness import torch_generator
 from tests.contracts.datasets import CPU, dataset_config
@@ -36,6 +37,20 @@ def epoch_of(pad: int = 2, flip: bool = True, seed: int = 0, epoch: int = 0, bat
 
 def joined(batches: list[Batch], field: str) -> Any:
     return torch.cat([getattr(batch, field) for batch in batches]).numpy()
+
+
+@pytest.mark.parametrize("size", [2, 3, 8])
+def test_shares_of_a_batch_are_its_images_with_the_labels_of_all(size: int) -> None:
+    images, config = make_images(), config_of(2, True)
+    whole = Batches(images, config, CPU)
+    shares = [Batches(images, config, CPU, Share(rank, size)) for rank in range(size)]
+    for make in (lambda one: one.training(1, 2, 10), lambda one: one.evaluation(10)):
+        for expected, *parts in zip(make(whole), *map(make, shares), strict=True):
+            assert torch.equal(torch.cat([part.images_BCHW for part in parts]), expected.images_BCHW)
+            assert max(len(part.images_BCHW) for part in parts) <= -(-len(expected.labels_B) // size)
+            for part in parts:
+                assert torch.equal(part.labels_B, expected.labels_B)
+                assert torch.equal(part.index_B, expected.index_B)
 
 
 def pixels_of(batches: list[Batch]) -> np.ndarray:

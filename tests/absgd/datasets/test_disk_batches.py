@@ -27,6 +27,7 @@ from absgd.datasets import (
     load_test,
 )
 from absgd.datasets.disk_batches import EVALUATION_PIXELS, evaluation_transform, training_transform
+from absgd.datasets.shares import Share
 from absgd.errors import UserError
 from absgd.training import Trainer
 from tests.contracts.datasets import CPU, dataset_config
@@ -69,6 +70,32 @@ def test_build_batches_follows_where_the_images_are(root: Path) -> None:
     assert isinstance(build_batches(train_files(root), config_of(root), CPU), DiskBatches)
     in_memory = Images(np.zeros((2, 1, 8, 8), dtype=np.uint8), np.zeros(2, dtype=np.int64))
     assert isinstance(build_batches(in_memory, dataset_config("digits"), CPU), Batches)
+
+
+@pytest.mark.parametrize("size", [2, 4])  # four shares of the last three images: one is empty
+@pytest.mark.parametrize("workers", [0, 2])
+def test_shares_of_a_batch_are_its_images_with_the_labels_of_all(root: Path, size: int, workers: int) -> None:
+    config = config_of(root, **{"data.workers": workers})
+    files = train_files(root)
+    whole = DiskBatches(files, config, CPU)
+    shares = [DiskBatches(files, config, CPU, Share(rank, size)) for rank in range(size)]
+    for make in (lambda one: one.training(1, 2, 7), lambda one: one.evaluation(5)):  # of 18 images
+        steps = [list(make(one)) for one in shares]
+        joined_steps = [
+            Batch(torch.cat([one.images_BCHW for one in parts]), parts[0].labels_B, parts[0].index_B)
+            for parts in zip(*steps, strict=True)
+        ]
+        assert_equal(joined_steps, list(make(whole)))
+
+
+def test_share_reads_its_own_images_alone(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+    monkeypatch.setattr(
+        "absgd.datasets.disk_batches.read_rgb", lambda path: (read.append(path), Image.new("RGB", (20, 20)))[1]
+    )
+    files = train_files(root)
+    batches = list(DiskBatches(files, config_of(root), CPU, Share(1, 2)).training(0, 0, 6))
+    assert len(read) == sum(len(batch.images_BCHW) for batch in batches) == len(files) / 2
 
 
 def test_workers_give_the_batches_of_the_training_process(root: Path) -> None:

@@ -1,0 +1,122 @@
+"""The ranks of a run as processes of this machine, for `absgd-train`."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from absgd.config import RunConfig
+from absgd.datasets import load_splits
+from absgd.errors import UserError
+from absgd.training.device import chosen_device
+from absgd.training.joining import Rendezvous, following, leading
+from absgd.training.ranks import ALONE, Ranks
+from absgd.training.trainer import Diverged, Trainer
+
+_HOST = "127.0.0.1"
+_PATIENCE_S = 10.0
+
+
+@contextmanager
+def local_ranks(config: RunConfig) -> Iterator[Ranks]:
+    """Rank 0 of `config.device.ranks`, the others in processes of their own; one on each GPU where there are GPUs.
+
+    Raises:
+        UserError: if there are fewer GPUs than ranks, or as `absgd.training.joining.leading`.
+    """
+    size = config.device.ranks
+    if size == 1:
+        yield ALONE
+        return
+    is_cuda = chosen_device(config.device).type == "cuda"
+    if is_cuda and torch.cuda.device_count() < size:
+        raise UserError(
+            f"expected `ranks` <= {torch.cuda.device_count()} (GPUs of this machine), got {size}: "
+            "each process needs a GPU of its own (device.ranks)"
+        )
+    _share_cores(config)
+
+    def start(rendezvous: Rendezvous) -> _Processes:
+        return _Processes(config, rendezvous, is_cuda)
+
+    with leading(size, _HOST, start, _backend(is_cuda), _device(is_cuda, 0)) as ranks:
+        yield ranks
+
+
+def follow(trainer: Trainer) -> None:
+    """Train beside rank 0 until it has no further epoch; what is recorded, rank 0 records."""
+    try:
+        for _ in trainer.epochs():
+            pass
+    except Diverged:  # so it did in rank 0
+        pass
+
+
+class _Processes:
+    """The other ranks; they end when this process does."""
+
+    def __init__(self, config: RunConfig, rendezvous: Rendezvous, is_cuda: bool) -> None:
+        context = multiprocessing.get_context("spawn")
+        settings = config.to_dict()
+        self._processes = [
+            context.Process(target=_follow_here, args=(settings, rendezvous, rank, is_cuda), daemon=True)
+            for rank in range(1, rendezvous.size)
+        ]
+        for process in self._processes:
+            process.start()
+
+    def lost(self) -> str | None:
+        """A process that ended by a signal or with an error."""
+        for rank, process in enumerate(self._processes, start=1):
+            if process.exitcode:
+                return f"rank {rank} ended with exit status {process.exitcode}"
+        return None
+
+    def end(self) -> None:
+        """Wait a little, then kill."""
+        for process in self._processes:
+            process.join(_PATIENCE_S)
+            process.kill()
+            process.join()
+
+
+def _follow_here(settings: dict[str, Any], rendezvous: Rendezvous, rank: int, is_cuda: bool) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # rank 0 decides what an interrupt does
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    config = RunConfig.from_dict(settings)
+    _share_cores(config)
+    try:
+        with following(rendezvous, rank, _backend(is_cuda), _device(is_cuda, rank)) as ranks:
+            follow(Trainer(config, load_splits(config), ranks=ranks))
+    except Exception:  # noqa: BLE001 - rank 0 was told, and says it
+        os._exit(1)
+    os._exit(0)  # threads of gloo may still hold Python objects, which ends an interpreter that ends in an abort
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _share_cores(config: RunConfig) -> None:
+    """Where nothing else is said, the processes share the cores of the machine."""
+    if config.device.threads is None:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        torch.set_num_threads(max(1, cores // config.device.ranks))
+
+
+def _backend(is_cuda: bool) -> str:
+    return "nccl" if is_cuda else "gloo"
+
+
+def _device(is_cuda: bool, rank: int) -> torch.device:
+    return torch.device("cuda", rank) if is_cuda else torch.device("cpu")

@@ -1,0 +1,71 @@
+"""Runs a function in several processes of one gloo group, this process as rank 0."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from absgd.training.joining import Rendezvous, following, leading
+from absgd.training.ranks import Ranks
+
+HOST = "127.0.0.1"
+Function = Callable[..., Any]
+
+
+class Processes:
+    """The other ranks, each a process that runs the same function."""
+
+    def __init__(self, function: Function, arguments: tuple[Any, ...], rendezvous: Rendezvous) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.folder = tempfile.TemporaryDirectory()
+        self.all = [
+            context.Process(target=follow, args=(function, arguments, rendezvous, rank, self.folder.name), daemon=True)
+            for rank in range(1, rendezvous.size)
+        ]
+        for process in self.all:
+            process.start()
+
+    def lost(self) -> str | None:
+        ended = [(rank, one.exitcode) for rank, one in enumerate(self.all, start=1) if one.exitcode]
+        return f"rank {ended[0][0]} ended with {ended[0][1]}" if ended else None
+
+    def end(self) -> None:
+        for process in self.all:
+            process.join(20)
+            process.kill()
+            process.join()
+
+
+def follow(function: Function, arguments: tuple[Any, ...], rendezvous: Rendezvous, rank: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    try:
+        with following(rendezvous, rank, "gloo") as ranks:
+            result = function(ranks, *arguments)
+            Path(folder, str(rank)).write_bytes(pickle.dumps(result))
+    except Exception:  # noqa: BLE001 - rank 0 was told
+        os._exit(1)
+    os._exit(0)
+
+
+def on_ranks(size: int, function: Function, *arguments: Any) -> list[Any]:
+    """What `function(ranks, *arguments)` returns in each rank, by rank."""
+    started: list[Processes] = []
+
+    def start(rendezvous: Rendezvous) -> Processes:
+        started.append(Processes(function, arguments, rendezvous))
+        return started[0]
+
+    with leading(size, HOST, start, "gloo") as ranks:
+        own = function(ranks, *arguments)
+    return [own, *(pickle.loads(Path(started[0].folder.name, str(rank)).read_bytes()) for rank in range(1, size))]
+
+
+def rank_of(ranks: Ranks) -> int:
+    return ranks.share.rank

@@ -1,0 +1,231 @@
+"""Several processes that train one run give the records of one; what becomes of all when one fails."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+
+from absgd.config import RunConfig
+from absgd.datasets import load_splits
+from absgd.errors import UserError
+from absgd.training import Diverged, Trainer, joining
+from absgd.training.joining import RankFailed, RanksLost, Rendezvous, leading
+from absgd.training.ranks import ALONE, Ranks
+from tests.absgd.training.on_ranks import HOST, Processes, on_ranks, rank_of
+from tests.absgd.training.test_trainer import BASE, numbers
+from tests.contracts.datasets import dataset_config
+from tests.small_files import write_imagefolder
+
+TOLERANCE = 2e-4
+"""Relative, of losses, weights and log u after three epochs: float32 sums are taken in another order."""
+IMAGES = 2 / 100
+"""Of an accuracy: images of 100 whose class may turn."""
+RECALL = 1 / 10
+"""The same of a class."""
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+def config_with(**values: Any) -> RunConfig:
+    small = {"epochs": 3, "attention.switch_epoch": 1, "optimizer.lr": 0.02, **values}
+    return RunConfig.from_dict(BASE).with_values(small)
+
+
+def trained(ranks: Ranks, settings: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, torch.Tensor], list[bool]]:
+    config = RunConfig.from_dict(settings)
+    trainer = Trainer(config, load_splits(config), ranks=ranks)
+    rows = [numbers(record) for record in trainer.epochs()]
+    kept = getattr(trainer.objective.criterion, "keep_N", torch.ones(0)).tolist()
+    return rows, {name: value.clone() for name, value in trainer.model.state_dict().items()}, kept
+
+
+RUNS: dict[str, tuple[int, dict[str, Any]]] = {
+    "dropout and deferred weights": (2, {}),
+    "three ranks, uneven batches": (3, {"batch_size": 25, "model.dropout": 0.0}),
+    "resampling": (2, {"class_balance.type": "resample", "class_balance.from_epoch": 0}),
+    "pruning": (2, {"loss.name": "abtce", "loss.tce_k": 0.12, "class_balance": {"type": "none"}}),
+    "clipping": (2, {"optimizer.grad_clip": 0.5, "loss.name": "absce", "loss.class_tau": 1.0}),
+    "a last batch of one image": (2, {"model.name": "cnn8", "batch_size": 39, "optimizer.lr": 0.005, "epochs": 2}),
+    "label noise": (2, {"noise.type": "symmetric", "noise.rate": 0.2, "attention.lam": -1.0}),
+}
+
+
+def all_trained(ranks: Ranks, runs: list[dict[str, Any]]) -> list[Any]:
+    return [trained(ranks, settings) for settings in runs]
+
+
+@pytest.fixture(scope="module")
+def on_all_ranks() -> dict[str, list[Any]]:
+    """Name of a run -> what each rank has of it; the processes are started once for each number of ranks."""
+    found: dict[str, list[Any]] = {}
+    for size in (2, 3):
+        names = [name for name, (its_size, _) in RUNS.items() if its_size == size]
+        results = on_ranks(size, all_trained, [config_with(**RUNS[name][1]).to_dict() for name in names])
+        found.update({name: [each[place] for each in results] for place, name in enumerate(names)})
+    return found
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_records_are_those_of_one_process(name: str, on_all_ranks: dict[str, list[Any]]) -> None:
+    values = RUNS[name][1]
+    torch.set_num_threads(1)
+    alone, model, kept = trained(ALONE, config_with(**values).to_dict())
+    results = on_all_ranks[name]
+    if name == "a last batch of one image":
+        assert sum(load_splits(config_with(**values)).class_counts) % values["batch_size"] == 1
+    for rows, _, flags in results:
+        assert flags == kept
+        assert rows == results[0][0], "the same bits in every rank, log u among them"
+        for row, expected in zip(rows, alone, strict=True):
+            assert_close(row, expected)
+    for own in results[0][1]:
+        torch.testing.assert_close(results[0][1][own], model[own], rtol=5e-3, atol=5e-4)
+        assert all(torch.equal(results[0][1][own], other[1][own]) for other in results[1:])
+
+
+def assert_close(row: dict[str, Any], expected: dict[str, Any]) -> None:
+    for column, value in expected.items():
+        allowed = RECALL if "recall" in column else IMAGES if "accuracy" in column else 1e-6
+        found, wanted = ([one] if not isinstance(one, tuple) else one for one in (row[column], value))
+        for one, other in zip(found, wanted, strict=True):
+            close = other if other is None else pytest.approx(other, rel=TOLERANCE, abs=allowed)
+            assert one == close, column
+
+
+def test_ranks_go_on_from_the_state_of_rank_0_to_the_same_bits() -> None:
+    settings = config_with().to_dict()
+    rows, model, _ = on_ranks(2, trained, settings)[0]
+    (parts, again), _ = on_ranks(2, trained_in_two_parts, settings)
+    assert parts == rows
+    assert all(torch.equal(again[name], model[name]) for name in model)
+
+
+def trained_in_two_parts(ranks: Ranks, settings: dict[str, Any]) -> tuple[list[Any], dict[str, torch.Tensor]]:
+    config = RunConfig.from_dict(settings)
+    first = Trainer(config.with_values({"epochs": 3}), load_splits(config), ranks=ranks)
+    epochs = first.epochs()
+    rows = [numbers(next(epochs)), numbers(next(epochs))]
+    second = Trainer(config, load_splits(config), ranks=ranks)
+    if rank_of(ranks) == 0:
+        second.load_state_dict(first.state_dict())
+    return [*rows, *map(numbers, second.epochs())], second.model.state_dict()
+
+
+def test_loss_that_is_not_finite_in_one_rank_ends_all_at_the_same_step() -> None:
+    assert on_ranks(2, step_of_divergence, config_with().to_dict()) == [(0, 2), (0, 2)]
+
+
+def step_of_divergence(ranks: Ranks, settings: dict[str, Any]) -> tuple[int, int]:
+    config = RunConfig.from_dict(settings)
+    trainer = Trainer(config, load_splits(config), ranks=ranks)
+    passes = 0
+
+    def spoilt(_module: Any, _inputs: Any, logits_BC: torch.Tensor) -> torch.Tensor:
+        nonlocal passes
+        passes += 1
+        return logits_BC * torch.nan if passes == 3 and rank_of(ranks) == 1 else logits_BC
+
+    trainer.model.register_forward_hook(spoilt)
+    with pytest.raises(Diverged) as error:
+        list(trainer.epochs())
+    return error.value.epoch, error.value.step
+
+
+def test_run_that_is_left_between_epochs_ends_every_rank_in_peace() -> None:
+    started: list[Processes] = []
+
+    def start(rendezvous: Rendezvous) -> Processes:
+        started.append(Processes(trained, (config_with(epochs=50).to_dict(),), rendezvous))
+        return started[0]
+
+    with leading(2, HOST, start, "gloo") as ranks:
+        config = config_with(epochs=50)
+        epochs = Trainer(config, load_splits(config), ranks=ranks).epochs()
+        next(epochs)
+        left_at = time.monotonic()
+    assert [one.exitcode for one in started[0].all] == [0]
+    assert time.monotonic() - left_at < 15
+
+
+@pytest.mark.parametrize("ends", ["killed", "raises", "refuses"])
+def test_rank_that_ends_ends_rank_0_with_the_reason(ends: str) -> None:
+    kinds = {"killed": (RanksLost, "rank 1 ended with -9"), "raises": (RankFailed, "rank 1: KeyError: 'x'")}
+    kind, words = kinds.get(ends, (UserError, "expected an image"))
+    started_at = time.monotonic()
+    with pytest.raises(kind, match=words):
+        on_ranks(3, ends_early, config_with(epochs=50).to_dict(), ends)
+    assert not dist.is_initialized()
+    assert time.monotonic() - started_at < 120  # where the machine is busy; a hang would take ten minutes
+
+
+def ends_early(ranks: Ranks, settings: dict[str, Any], ends: str) -> None:
+    config = RunConfig.from_dict(settings)
+    for record in Trainer(config, load_splits(config), ranks=ranks).epochs():
+        if rank_of(ranks) == 1 and record.epoch == 1:
+            if ends == "killed":
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise KeyError("x") if ends == "raises" else UserError("expected an image, got none")
+
+
+def test_image_that_another_rank_cannot_read_is_named(tmp_path: Path) -> None:
+    root = write_imagefolder(tmp_path, num_classes=3, per_class=9)
+    config = dataset_config("imagefolder", root, **{"data.side": 16, "data.workers": 0, "batch_size": 27})
+    splits = load_splits(config)
+    for position in range(len(splits.train)):
+        splits.train.path(position).write_bytes(b"broken")  # type: ignore[union-attr]
+    with pytest.raises(UserError, match="expected an image, got a file that is no image"):
+        on_ranks(2, trained, config.to_dict())
+
+
+def test_process_whose_partner_hangs_ends_itself() -> None:
+    """Whoever started the partner says that it is lost, but its connection stays: as NCCL sees a dead partner."""
+    waiting = multiprocessing.get_context("spawn").Process(target=waits_for_a_hanging_partner)
+    waiting.start()
+    waiting.join(300)
+    code = waiting.exitcode
+    waiting.kill()
+    assert code == 1
+
+
+def waits_for_a_hanging_partner() -> None:
+    joining.ABORTED_S = 1.0
+
+    class Hanging(Processes):
+        has_joined = False
+
+        def lost(self) -> str | None:
+            return "rank 1 does not answer" if self.has_joined else None
+
+    started: list[Hanging] = []
+
+    def start(rendezvous: Rendezvous) -> Hanging:
+        started.append(Hanging(sleeps, (), rendezvous))
+        return started[0]
+
+    with leading(2, HOST, start, "gloo"):
+        started[0].has_joined = True
+        dist.all_reduce(torch.ones(1))
+    os._exit(7)
+
+
+def sleeps(ranks: Ranks) -> None:
+    time.sleep(300)
+
+
+def test_run_cannot_have_more_ranks_than_images_in_a_batch() -> None:
+    with pytest.raises(UserError, match="expected `ranks` <= `batch_size` \\(32\\), got 33"):
+        config_with(**{"device.ranks": 33})
