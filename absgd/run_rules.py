@@ -151,7 +151,7 @@ def _broken_device_rules(device: DeviceConfig, model: ModelConfig) -> Iterator[t
     if device.type == "cpu":
         yield "device.cuda_graph", "expected `cuda_graph` with a CUDA device only, got device `cpu`"
     if device.ranks > 1:
-        yield "device.cuda_graph", f"expected `cuda_graph` with one process alone, got {device.ranks} (device.ranks)"
+        yield "device.cuda_graph", f"expected `cuda_graph` with one process alone, got `ranks` {device.ranks}"
     if model.dropout:
         yield (
             "device.cuda_graph",

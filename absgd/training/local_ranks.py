@@ -18,7 +18,8 @@ from absgd.errors import UserError
 from absgd.training.device import chosen_device
 from absgd.training.joining import Rendezvous, following, leading
 from absgd.training.ranks import ALONE, Ranks
-from absgd.training.trainer import Diverged, Trainer
+from absgd.training.step import Diverged
+from absgd.training.trainer import Trainer
 
 _HOST = "127.0.0.1"
 _PATIENCE_S = 10.0

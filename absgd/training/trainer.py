@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from torch import nn
 
 from absgd.config import RunConfig
 from absgd.datasets import DATASETS, Batches, DiskBatches, ImageFiles, Images, Splits, build_batches

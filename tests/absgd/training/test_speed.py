@@ -50,6 +50,10 @@ def test_fast_captures_no_graph_with_dropout() -> None:
     assert resolve_speed(DeviceConfig(fast=True), 0.2, GPU) == FAST_GPU._replace(cuda_graph=False)
 
 
+def test_fast_captures_no_graph_over_several_processes() -> None:
+    assert resolve_speed(DeviceConfig(fast=True, ranks=2), 0.0, GPU) == FAST_GPU._replace(cuda_graph=False)
+
+
 def test_graph_without_gpu_is_refused() -> None:
     with pytest.raises(UserError, match=r"expected `cuda_graph` with a CUDA device only, found none"):
         resolve_speed(DeviceConfig(cuda_graph=True), 0.0, BF16_CPU)
@@ -59,6 +63,10 @@ def test_graph_without_gpu_is_refused() -> None:
     ("values", "message"),
     [
         ({"device.type": "cpu"}, r"with a CUDA device only, got device `cpu` \(.*device.cuda_graph\)"),
+        (
+            {"device": {"cuda_graph": True, "ranks": 2}},
+            r"with one process alone, got `ranks` 2 \(.*device.cuda_graph\)",
+        ),
         ({"model.dropout": 0.2}, r"with `model.dropout` = 0, .*got 0.2 \(.*device.cuda_graph\)"),
     ],
 )

@@ -71,7 +71,9 @@ def splits() -> Splits:
 
 def parts(trainer: Trainer) -> tuple[Learner, Sums]:
     config = trainer.config
-    learner = Learner(trainer.model, trainer.model, trainer.objective, trainer.optimizer, config.optimizer.grad_clip)
+    learner = Learner(
+        trainer.model, trainer._logits_of, trainer.objective, trainer.optimizer, config.optimizer.grad_clip
+    )
     changed_N = torch.tensor(trainer.splits.changed_N, dtype=torch.int64)
     return learner, Sums(trainer.splits.num_classes, changed_N)
 
