@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from absgd.records import REPORT_FILE, write_atomically
+from absgd.records import REPORT_FILE
 from absgd.terminal import plain_messages, warn
+from analysis.output import check_is_file, write_text
 from analysis.selection import DEFAULT_RULE
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ def report(
     with plain_messages("absgd-report"):
         from analysis.load import load
 
+        if out is not None:
+            check_is_file(out)
         loaded = load(runs, rule=rule, last_k=last_k)
         for problem in loaded.problems:
             warn(str(problem))
@@ -89,8 +92,7 @@ def _write(runs: Runs, kind: str, out: Path | None) -> None:
     if out is None:
         sys.stdout.write(text)
         return
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(out, text)
+    write_text(out, text)
     print(f"tables: {out}")
 
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from absgd.records import write_atomically
 from analysis.figures import drawings
 from analysis.numbers import plural
+from analysis.output import write_text
 from analysis.reproduce import commands
 from analysis.style import Drawing
 from analysis.tables import Table, overview, scenario_table
@@ -42,13 +42,13 @@ def write_report(runs: Runs, path: Path) -> None:
 
     Args:
         runs: from `analysis.load`.
-        path: the HTML file; replaced whole.
+        path: the HTML file; replaced whole. A pipe or a device is written into.
 
     Raises:
+        UserError: if it is a folder.
         OSError: if it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, report_html(runs))
+    write_text(path, report_html(runs))
 
 
 def report_html(runs: Runs) -> str:
