@@ -102,7 +102,7 @@ class Runs:
 
         return shown_trials(self)
 
-    def best(self, by: Sequence[str] = BY) -> pd.DataFrame:
+    def best(self, by: str | Sequence[str] = BY) -> pd.DataFrame:
         """The best configuration of each group, chosen on validation: see `analysis.best.best`."""
         from analysis.best import best
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from absgd import records
-from absgd.errors import UserError, nearest
+from absgd.errors import UserError, nearest, shown
 from analysis.frames import KEY
 
 RuleName = Literal["last", "mean_last_k", "chosen"]
@@ -36,8 +36,9 @@ class SelectionRule:
         if self.name not in rules:
             valid = ", ".join(f"`{rule}`" for rule in rules)
             raise UserError(f"expected a selection rule out of {valid}, got {self.name!r}{nearest(self.name, rules)}")
-        if self.k < 1:
-            raise UserError(f"expected at least one epoch for the rule `mean_last_k`, got {self.k}")
+        k: object = self.k  # from whoever calls
+        if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
+            raise UserError(f"expected a whole number of at least one epoch for `mean_last_k`, got {shown(self.k)}")
 
     @property
     def title(self) -> str:

@@ -87,6 +87,13 @@ def test_groups_by_what_is_asked(tmp_path: Path, full_folder: Path, search_folde
     assert runs.best(by=["run"]).run.tolist() == ["full", "searched"]
     with pytest.raises(UserError, match="no column `imbalance`"):
         runs.best(by=["imbalance"])
+    assert runs.best(by="run").equals(runs.best(by=["run"]))
+    for lists in ("class_counts", "test_recall", "milestones"):
+        with pytest.raises(UserError, match=f"one value each to group by, got `{lists}`, which holds lists"):
+            runs.best(by=[lists])
+    for odd in (5, [5], None):
+        with pytest.raises(UserError, match="expected names of columns to group by, got"):
+            runs.best(by=odd)  # type: ignore[arg-type]
 
 
 CURVE = [0.1, 0.2, 0.3, 0.9, 0.4, 0.5, 0.5, 0.6, 0.8, 0.7]
@@ -113,8 +120,12 @@ def test_selection_rules(tmp_path: Path, rule: str, k: int, score: float, title:
 def test_unknown_rule() -> None:
     with pytest.raises(UserError, match="expected a selection rule out of `last`"):
         SelectionRule("lst")  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="at least one epoch"):
-        SelectionRule("mean_last_k", 0)
+
+
+@pytest.mark.parametrize("k", [0, -1, 2.5, "a", True, None])
+def test_k_is_a_whole_number_of_epochs(full: Runs, k: object) -> None:
+    with pytest.raises(UserError, match="expected a whole number of at least one epoch for `mean_last_k`, got"):
+        full.using("mean_last_k", k)  # type: ignore[arg-type]
 
 
 def test_metric_of_few_classes_on_test(tmp_path: Path) -> None:

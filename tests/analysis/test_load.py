@@ -106,6 +106,12 @@ def test_no_path_at_all() -> None:
         load([])
 
 
+@pytest.mark.parametrize("odd", [5, None, [5], [None]])
+def test_what_is_no_path(odd: object) -> None:
+    with pytest.raises(UserError, match=r"expected a path of a run folder, got (5|nothing)"):
+        load(odd)  # type: ignore[arg-type]
+
+
 def test_where_chooses_trials_with_their_epochs(full: Runs) -> None:
     part = full.where(candidate="best-1")
     assert len(part.trials) == 5
