@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +12,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from absgd.errors import UserError
 from analysis import Runs, load
 from analysis.report import report_html
+from analysis.text_tables import comma_separated, markdown
 from tests.analysis import run_folders
 
 
@@ -255,6 +258,49 @@ def test_damaged_environment(folder: Path, content: str) -> None:
     (folder / "environment.json").write_text(content)
     runs = load(folder)
     assert "Not recorded" in report_html(runs)
+
+
+SESSIONS = [
+    {"gpus": 5},
+    {"gpus": {"a": [1]}, "packages": [1], "cpu": 3, "cpu_count": [2], "python": {}, "command": ["x"]},
+    {"gpus": "H100", "packages": {"torch": {"x": 1}}, "started_at": True, "git_sha": 1e400},
+]
+
+
+@pytest.mark.parametrize("session", SESSIONS)
+def test_environment_of_any_json(folder: Path, session: object) -> None:
+    (folder / "environment.json").write_text(json.dumps({"sessions": [session, 3, None, {"platform": "here"}]}))
+    page = report_html(load(folder))
+    assert "<dt>platform</dt><dd>here</dd>" in page
+    assert ("<dt>GPUs</dt><dd>5</dd>" in page) == (session == {"gpus": 5})
+
+
+RANGE = {"low": 0.0, "high": 1.0, "log": True}
+
+
+@pytest.mark.parametrize(
+    "search",
+    [
+        dict.fromkeys(("class_counts", "test_recall", "data.mean", "schedule.milestones"), RANGE),
+        dict.fromkeys(("scenario", "run", "error", "started_at", "status", "metric", "folder"), RANGE),
+        dict.fromkeys(("loss.name", "class_balance.from_epoch", "augmentation.flip", "seeds.data"), RANGE),
+        {"lam": {"low": 10**299, "high": 1}, "gamma": {"low": float("inf"), "high": float("nan")}},
+        {"schedule.warmup_epochs": {"low": 1, "high": 5, "log": True}, "lam": {"low": 50.0, "high": 0.5}},
+    ],
+)
+def test_space_that_names_columns_without_a_range(tmp_path: Path, search: object) -> None:
+    folder = run_folders.Folder(tmp_path / "r")
+    run_folders.search_rows(folder)
+    for row in folder.trials:
+        row["data_mean"], row["milestones"], row["error"] = [0.5, 0.2], [3, 4], "text"
+    folder.write()
+    (folder.path / "space.yaml").write_text(yaml.safe_dump(json.loads(json.dumps({"search": search}))))
+    runs = load(folder.path)
+    assert runs.problems == ()
+    assert "best-" not in comma_separated(runs)
+    assert "One seed" in report_html(runs)
+    assert markdown(runs)
+    assert not {"scenario", "error", "class_counts"} & set(runs.importance("fanova").parameter.dropna())
 
 
 @pytest.mark.parametrize("content", ["a: [", "- 1", "search: 3", "search: {lam: 1}", "search: {lam: {low: x}}", ""])
