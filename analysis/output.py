@@ -3,10 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
-from absgd.errors import UserError, shown
+from absgd.errors import UserError
 from absgd.paths import is_endless
 from absgd.records import write_atomically
+
+Format = Literal["html", "md", "latex", "csv"]
+SUFFIXES: dict[str, Format] = {".html": "html", ".htm": "html", ".md": "md", ".tex": "latex", ".csv": "csv"}
+_NO_REPORTS = (".pdf", ".png", ".svg", ".json", ".yaml", ".yml", ".xlsx", ".parquet", ".docx")
+
+
+def format_of(path: Path | None, given: Format | None) -> Format:
+    """The format asked for: as given, else by the suffix of the file, else HTML.
+
+    >>> format_of(Path("table.tex"), None)
+    'latex'
+
+    Raises:
+        UserError: if the suffix belongs to another format, or to a kind of file that is none of them.
+    """
+    suffix = path.suffix.lower() if path is not None else ""
+    told = SUFFIXES.get(suffix)
+    if suffix in _NO_REPORTS:
+        raise UserError(f"expected a file of {', '.join(SUFFIXES)}, got {path} (--out)")
+    if given is not None and told not in (None, given):
+        wanted = " or ".join(name for name, kind in SUFFIXES.items() if kind == given)
+        raise UserError(f"expected a file of {wanted} for --format {given}, got {path} (--out)")
+    return given or told or "html"
 
 
 def check_is_file(path: Path) -> None:
@@ -16,7 +40,7 @@ def check_is_file(path: Path) -> None:
         UserError: if one is there.
     """
     if path.is_dir():
-        raise UserError(f"expected a file, got the folder {shown(str(path))} (--out)")
+        raise UserError(f"expected a file, got the folder {path} (--out)")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -45,8 +45,41 @@ def test_a_pipe_is_written_into(search_folder: Path, tmp_path: Path, kind: str) 
 def test_a_folder_is_refused(search_folder: Path, tmp_path: Path, kind: str) -> None:
     status, _, error = call(search_folder, "--format", kind, "--out", tmp_path)
     assert status == 2
-    assert error == f"absgd-report: error: expected a file, got the folder '{tmp_path}' (--out)\n"
+    assert error == f"absgd-report: error: expected a file, got the folder {tmp_path} (--out)\n"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [("x.md", "# Best"), ("x.tex", "% needs"), ("x.CSV", "folder,"), ("x.html", "<!DOCTYPE"), ("x.v2", "<!DOCTYPE")],
+)
+def test_the_suffix_tells_the_format(search_folder: Path, tmp_path: Path, name: str, begins: str) -> None:
+    assert call(search_folder, "--out", tmp_path / name)[0] == 0
+    assert (tmp_path / name).read_text().startswith(begins)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "wanted"),
+    [
+        ("x.md", "html", "a file of .html or .htm for --format html"),
+        ("x.html", "csv", "a file of .csv for --format csv"),
+        ("x.pdf", None, "a file of .html, .htm, .md, .tex, .csv"),
+        ("x.json", "csv", "a file of .html, .htm, .md, .tex, .csv"),
+    ],
+)
+def test_a_suffix_of_another_format_is_refused(
+    search_folder: Path, tmp_path: Path, name: str, kind: str | None, wanted: str
+) -> None:
+    words = ["--format", kind] if kind else []
+    status, _, error = call(search_folder, "--out", tmp_path / name, *words)
+    assert status == 2
+    assert error == f"absgd-report: error: expected {wanted}, got {tmp_path / name} (--out)\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_format_and_a_suffix_of_none(search_folder: Path, tmp_path: Path) -> None:
+    assert call(search_folder, "--format", "md", "--out", tmp_path / "x.txt")[0] == 0
+    assert (tmp_path / "x.txt").read_text().startswith("# Best")
 
 
 def test_a_link_stays_a_link(search_folder: Path, tmp_path: Path) -> None:
