@@ -278,7 +278,11 @@ def config_columns(config: RunConfig) -> dict[str, Any]:
 
 
 def config_of(row: Mapping[str, Any]) -> RunConfig:
-    """The whole config of a trial row: `config_columns` in reverse."""
+    """The whole config of a trial row: `config_columns` in reverse.
+
+    Raises:
+        UserError: if the row lacks settings, or has impossible ones.
+    """
     data: dict[str, Any] = {}
     for column, (key, _) in CONFIG_COLUMNS.items():
         *parents, leaf = key.split(".")
@@ -292,8 +296,9 @@ def config_of(row: Mapping[str, Any]) -> RunConfig:
         data["attention"] = None
     if data["device"]["fast"] is None:  # a row of a version that had no such setting
         data["device"]["fast"] = False
-    if data["class_balance"]["from_epoch"] != "switch":
-        data["class_balance"]["from_epoch"] = int(data["class_balance"]["from_epoch"])
+    from_epoch = data["class_balance"]["from_epoch"]
+    if str(from_epoch).isdecimal():
+        data["class_balance"]["from_epoch"] = int(from_epoch)
     return RunConfig.from_dict(data, "trials.parquet")
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
-from absgd.errors import UserError
+from absgd.errors import UserError, nearest, shown
 from analysis.frames import SCENARIO
 from analysis.space import searched_parameters
 
@@ -103,12 +103,13 @@ def best_rows(configurations: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     return ranked.drop_duplicates(list(by)).sort_index().drop(columns=["is_confirmed", "num_lost"])
 
 
-def best(runs: Runs, by: Sequence[str]) -> pd.DataFrame:
+def best(runs: Runs, by: str | Sequence[str]) -> pd.DataFrame:
     """The best configuration of each group, chosen on validation alone.
 
     Args:
         runs: the runs.
-        by: columns of `Runs.trials` that make a group; where they hold several metrics, the metric does too.
+        by: columns of `Runs.trials` that make a group, or one of them; where they hold several metrics, the
+            metric does too.
 
     Returns:
         One row per group: the columns of `by`, `metric`, `rule` (the selection rule), `configuration`, `basis`
@@ -118,12 +119,9 @@ def best(runs: Runs, by: Sequence[str]) -> pd.DataFrame:
         of the group), `run`, `scenario`, `trial_id`, `folder`.
 
     Raises:
-        UserError: if a column of `by` does not exist.
+        UserError: if a column of `by` does not exist, or holds lists.
     """
-    unknown = [name for name in by if name not in runs.trials.columns]
-    if unknown:
-        raise UserError(f"no column `{unknown[0]}` to group by")
-    groups = [*dict.fromkeys([*by, "metric"])]
+    groups = [*dict.fromkeys([*_grouping(runs.trials, by), "metric"])]
     table = best_rows(runs.configurations, groups)
     table = table.assign(rule=runs.rule.title, test_at=runs.rule.test_title)
     table = table.drop(columns="num_diverged").merge(_search_counts(runs.trials, groups), on=groups, how="left")
@@ -133,6 +131,19 @@ def best(runs: Runs, by: Sequence[str]) -> pd.DataFrame:
     back = [name for name in ("run", "scenario", "trial_id", "folder") if name not in groups]
     names = [*front, *(name for name in setting_columns(runs) if name not in front), *counts, *back]
     return table[names].reset_index(drop=True)
+
+
+def _grouping(trials: pd.DataFrame, by: object) -> list[str]:
+    """The columns to group by, checked."""
+    names: list[Any] = [by] if isinstance(by, str) or not isinstance(by, Iterable) else list(by)
+    for name in names:
+        if not isinstance(name, str):
+            raise UserError(f"expected names of columns to group by, got {shown(name)} (by)")
+        if name not in trials.columns:
+            raise UserError(f"no column `{name}` to group by{nearest(name, trials.columns)}")
+        if isinstance(trials[name].dtype, pd.ArrowDtype):
+            raise UserError(f"expected a column with one value each to group by, got `{name}`, which holds lists (by)")
+    return names
 
 
 def setting_columns(runs: Runs) -> list[str]:

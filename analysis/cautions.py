@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["edge", "diverged", "failed", "unfinished", "seeds", "few_finished", "order", "split", "control"]
 FEWEST_SEEDS = 3
+MOST_OF_ERROR = 300
+"""Characters of an error that a caution tells; trials.parquet has all."""
 
 
 class Caution(NamedTuple):
@@ -94,7 +96,8 @@ def _where(search: pd.DataFrame) -> str:
 
 def _errors(search: pd.DataFrame) -> str:
     errors = search.error[search.status == "failed"].fillna("no reason recorded")
-    return str(errors.value_counts().index[0])
+    first = str(errors.value_counts().index[0])
+    return first if len(first) <= MOST_OF_ERROR else f"{first[:MOST_OF_ERROR]}..."
 
 
 def _edges(runs: Runs, winner: pd.Series[Any]) -> Iterator[Caution]:

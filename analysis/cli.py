@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from absgd.records import REPORT_FILE, write_atomically
+from absgd.records import REPORT_FILE
 from absgd.terminal import plain_messages, warn
+from analysis.output import Format, check_is_file, format_of, write_text
 from analysis.selection import DEFAULT_RULE
 
 if TYPE_CHECKING:
@@ -30,8 +31,12 @@ def report(
         ),
     ] = None,
     format_: Annotated[
-        Literal["html", "md", "latex", "csv"], typer.Option("--format", help="A page, tables, or raw numbers.")
-    ] = "html",
+        Literal["html", "md", "latex", "csv"] | None,
+        typer.Option(
+            "--format",
+            help="A page, tables, or raw numbers. Default: by the suffix of --out (.md, .tex, .csv), or html.",
+        ),
+    ] = None,
     figures: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Write every figure as PDF and PNG too (needs kaleido and Chromium)."),
@@ -55,15 +60,18 @@ def report(
 
     absgd-report 'runs/*' --out all.html --figures figures
 
-    absgd-report runs/quickstart --format latex --rule mean_last_k --last-k 5
+    absgd-report runs/quickstart --out table.tex --rule mean_last_k --last-k 5
     """
     with plain_messages("absgd-report"):
         from analysis.load import load
 
+        kind = format_of(out, format_)
+        if out is not None:
+            check_is_file(out)
         loaded = load(runs, rule=rule, last_k=last_k)
         for problem in loaded.problems:
             warn(str(problem))
-        _write(loaded, format_, out)
+        _write(loaded, kind, out)
         if figures is not None:
             _write_figures(loaded, figures)
 
@@ -73,7 +81,7 @@ def main() -> None:
     app()
 
 
-def _write(runs: Runs, kind: str, out: Path | None) -> None:
+def _write(runs: Runs, kind: Format, out: Path | None) -> None:
     if kind == "html":
         from analysis.report import write_report
 
@@ -89,8 +97,7 @@ def _write(runs: Runs, kind: str, out: Path | None) -> None:
     if out is None:
         sys.stdout.write(text)
         return
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(out, text)
+    write_text(out, text)
     print(f"tables: {out}")
 
 

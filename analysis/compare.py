@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from absgd.errors import UserError, nearest
+from absgd.errors import UserError, nearest, shown
 from absgd.records import METRICS
 from analysis.best import best_rows
 from analysis.controls import TITLES, deciding_controls
@@ -107,8 +107,11 @@ def compare(runs: Runs, control: str | None, on: On) -> pd.DataFrame:
         control, or better than one of the others, does: `p_all`.
 
     Raises:
-        UserError: if no scenario has the control.
+        UserError: if no scenario has the control, or `on` is none of the three.
     """
+    if on not in get_args(On):
+        valid = ", ".join(f"`{name}`" for name in get_args(On))
+        raise UserError(f"expected a side out of {valid}, got {shown(on)}{nearest(on, get_args(On))} (on)")
     configurations = runs.configurations
     winners = best_rows(configurations, SCENARIO)
     rows = []

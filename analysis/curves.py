@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from absgd.errors import UserError, nearest
-from absgd.records import METRICS
+from absgd.records import DEFAULT_METRIC, METRICS
 from analysis.frames import KEY, SCENARIO
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ def curves(runs: Runs, metric: str | None) -> pd.DataFrame:
 
     Args:
         runs: the runs.
-        metric: a column of epochs.parquet; None for the metric that decides each trial.
+        metric: a column of epochs.parquet; None for the metric that decides each trial
+            (those without a known one have no curve then).
 
     Returns:
         One row per trial and epoch, in order: `folder`, `scenario`, `trial_id`, `run`, `phase`, `candidate`, `status`,
@@ -36,13 +37,18 @@ def curves(runs: Runs, metric: str | None) -> pd.DataFrame:
     if metric is not None and metric not in MEASURED:
         raise UserError(f"no curve of {metric!r}{nearest(metric, MEASURED)}; there are {', '.join(MEASURED)}")
     wanted = runs.trials[[*SCENARIO, "trial_id", *_OF_TRIAL, "metric"]]
-    parts = []
-    for own_metric, trials in wanted.assign(metric=metric or wanted.metric).groupby("metric"):
-        rows = runs.epochs[[*KEY, "epoch", "stage", "inherited", str(own_metric)]]
-        parts.append(trials.merge(rows.rename(columns={str(own_metric): "value"}), on=KEY))
+    wanted = wanted.assign(metric=metric or wanted.metric)
+    parts = [_with_values(runs, trials, str(own)) for own, trials in wanted.groupby("metric")]
+    parts = parts or [_with_values(runs, wanted.head(0), DEFAULT_METRIC)]
     found = pd.concat(parts, ignore_index=True)
     age = found.epoch - found.switch_epoch + 1
     return found.assign(age=age.where(age > 0)).sort_values([*KEY, "epoch"], kind="stable", ignore_index=True)
+
+
+def _with_values(runs: Runs, trials: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The epochs of some trials, with a metric of theirs as `value`."""
+    rows = runs.epochs[[*KEY, "epoch", "stage", "inherited", metric]]
+    return trials.merge(rows.rename(columns={metric: "value"}), on=KEY)
 
 
 def stops(runs: Runs) -> pd.DataFrame:

@@ -43,8 +43,8 @@ MOST_FAINT = 200
 
 
 def landscape_drawing(runs: Runs, x: str = "lam", y: str = "gamma") -> Drawing | None:
-    """Scores over two parameters; None where fewer than two trials have both."""
-    frame = landscape(runs, x, y)
+    """Scores over two parameters; None where fewer than two trials have both, and a metric."""
+    frame = landscape(runs, x, y).dropna(subset=["metric"])
     if len(frame) < 2:
         return None
     metric = str(frame.metric.iloc[0])

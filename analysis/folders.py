@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from absgd import records
-from absgd.errors import UserError
+from absgd.errors import UserError, shown
 from absgd.yaml_text import parse_yaml
 from analysis.frames import Complain
 
@@ -53,11 +53,13 @@ def expand(paths: PathLike | Iterable[PathLike]) -> list[Path]:
     """Folders that are meant: as given, what a glob matches, or the run folders inside a folder of them.
 
     Raises:
-        UserError: if a path does not exist, is a file, or matches nothing.
+        UserError: if a path does not exist, is a file, or matches nothing, or is no path at all.
     """
-    given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    given = [paths] if isinstance(paths, str | os.PathLike) or not isinstance(paths, Iterable) else list(paths)
     found: dict[Path, Path] = {}
     for item in given:
+        if not isinstance(item, str | os.PathLike):
+            raise UserError(f"expected a path of a run folder, got {shown(item)}")
         for path in _folders(os.path.expanduser(os.fspath(item))):
             for run in _runs_inside(path):
                 found.setdefault(run.resolve(), run)

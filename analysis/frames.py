@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -33,7 +34,10 @@ Complain = Callable[[str], None]
 def read_trials(path: Path, complain: Complain) -> pd.DataFrame | None:
     """The whole rows of a trials.parquet, without `folder`; None where the file cannot be read."""
     table = _read(path, records.TRIAL_SCHEMA, ESSENTIAL_TRIAL, complain)
-    return None if table is None else _whole_trials(to_frame(table), path.name, complain)
+    if table is None:
+        return None
+    frame = _finite(_whole_trials(to_frame(table), path.name, complain), path.name, complain)
+    return _with_known_metrics(frame, path.name, complain)
 
 
 def read_epochs(path: Path, trials: pd.DataFrame, complain: Complain) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -48,6 +52,7 @@ def read_epochs(path: Path, trials: pd.DataFrame, complain: Complain) -> tuple[p
     if table is None:
         return trials, to_frame(records.as_table(records.EPOCH_SCHEMA, []), records.EPOCH_SCHEMA)
     epochs = _whole_epochs(to_frame(table, records.EPOCH_SCHEMA), trials, path.name, complain)
+    epochs = _finite(epochs, path.name, complain)
     return _with_whole_curves(trials, epochs, complain)
 
 
@@ -116,8 +121,7 @@ def _whole_trials(frame: pd.DataFrame, file: str, complain: Complain) -> pd.Data
     frame["scenario"] = frame.scenario.fillna(frame.run)  # a run of absgd-train is of no search's scenario
     is_keyed = frame[list(ESSENTIAL_TRIAL)].notna().all(axis=1)
     is_known = frame.status.isin(_STATUSES) & frame.phase.isin(_PHASES)
-    is_named = frame.candidate.notna() | (frame.phase != "confirm")
-    is_whole = is_keyed & is_known & is_named
+    is_whole = is_keyed & is_known
     if not is_whole.all():
         complain(f"{file}: {_count(int((~is_whole).sum()), 'damaged row')} left out")
     frame = frame[is_whole]
@@ -126,6 +130,33 @@ def _whole_trials(frame: pd.DataFrame, file: str, complain: Complain) -> pd.Data
         complain(f"{file}: {_count(int(is_again.sum()), 'row')} with a `trial_id` that stood before left out")
         frame = frame[~is_again]
     return frame.reset_index(drop=True)
+
+
+def _finite(frame: pd.DataFrame, file: str, complain: Complain) -> pd.DataFrame:
+    """The frame with infinite numbers taken as missing: one would rank before every score."""
+    for name in frame.columns[frame.dtypes == np.dtype("float64")]:
+        is_infinite = np.isinf(frame[name].to_numpy())
+        if is_infinite.any():
+            complain(f"{file}: {_count(int(is_infinite.sum()), 'infinite value')} of `{name}` taken as missing")
+            frame[name] = frame[name].where(~is_infinite)
+    return frame
+
+
+def _with_known_metrics(frame: pd.DataFrame, file: str, complain: Complain) -> pd.DataFrame:
+    """The frame with no score, and no metric, where the metric is none of `records.METRICS`."""
+    is_known = frame.metric.isin(records.METRICS)
+    unknown = frame.metric[~is_known]
+    if is_known.all():
+        return frame
+    is_ended = ~frame.status[~is_known].isin(("running", "interrupted", "failed"))
+    if is_ended.any() or unknown.notna().any():
+        others = unknown.dropna().unique().tolist()
+        of_which = f": no such metric as {_listed(others)}" if others else ""
+        complain(f"{file}: {_count(len(unknown), 'row')} without a known `metric` have no score{of_which}")
+    frame["metric"] = frame.metric.where(is_known)
+    for name in ("metric_last", "metric_chosen"):
+        frame[name] = frame[name].where(is_known)
+    return frame
 
 
 def _whole_epochs(frame: pd.DataFrame, trials: pd.DataFrame, file: str, complain: Complain) -> pd.DataFrame:

@@ -115,7 +115,7 @@ def _drawn(used: pd.DataFrame, parameters: tuple[Searched, ...]) -> dict[str, tu
     found = {}
     for parameter in parameters:
         values = used[parameter.column]
-        if values.map(lambda value: not isinstance(value, list) and pd.isna(value)).any():
+        if values.map(lambda value: not pd.api.types.is_list_like(value) and pd.isna(value)).any():
             continue
         for name, own in parameter.drawn(values).items():
             if len(set(own.map(str))) > 1:

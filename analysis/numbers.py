@@ -89,7 +89,9 @@ def setting_text(value: Any) -> str:
     >>> setting_text(5.374136), setting_text(10), setting_text(None)
     ('5.374', '10', '–')
     """
-    if not isinstance(value, list) and pd.isna(value):
+    if pd.api.types.is_list_like(value):
+        return ", ".join(map(setting_text, value))
+    if pd.isna(value):
         return "–"
     if isinstance(value, float):
         return f"{value:.4g}"

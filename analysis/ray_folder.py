@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,7 @@ import pyarrow as pa
 from absgd import records
 from absgd.errors import UserError, nearest
 from analysis.frames import Complain, to_frame
+from analysis.numbers import plural
 
 ALIASES = {
     "lambda": "lam",
@@ -47,7 +49,10 @@ Row = dict[str, Any]
 
 class _Trial(NamedTuple):
     name: str
-    params: Mapping[str, Any]
+    settings: Row
+    """Parameters that are settings of ours."""
+    others: Row
+    """The other parameters."""
     rows: list[Row]
     """One per epoch, with our names."""
     reported: set[str]
@@ -63,7 +68,8 @@ def read(
 
     A parameter or metric that is a column of ours, by its own name, by `names` or by ALIASES, stands there; other
     parameters stand in columns ``params/<name>``. Ray does not write down why a trial ended: one with an error file is
-    `failed`, one that ended before the longest is `pruned`, the others are `completed`.
+    `failed`, one that ended before the longest, and before its own `epochs`, is `pruned`, the others are `completed`.
+    Numbers too large for a column, and infinite ones, are lost and told.
 
     Args:
         path: the experiment folder.
@@ -85,7 +91,7 @@ def read(
         reported = sorted({name for trial in trials for name in trial.reported})
         complain(f"no known metric is reported: say which, `load(..., names={{'THEIRS': 'val_accuracy'}})`: {reported}")
         return None
-    return _frames(path, trials, names, deciding, complain)
+    return _frames(path, trials, deciding, complain)
 
 
 def _check(names: Mapping[str, str], metric: str | None) -> None:
@@ -109,9 +115,13 @@ def _trial(folder: Path, names: Mapping[str, str], complain: Complain) -> _Trial
     if not isinstance(params, Mapping):
         complain(f"{folder.name}: no readable params.json; left out")
         return None
+    lost: set[str] = set()
     has_error = (folder / "error.txt").exists() or (folder / "error.pkl").exists()
     reported = {str(name) for name in results[0]} if results else set()
-    return _Trial(folder.name, params, _renamed(results, names), reported, _wall_s(results), has_error)
+    rows, settings = _renamed(results, names, lost), _settings(params, names, lost)
+    if lost:
+        complain(f"{folder.name}: too large a number, left out: {', '.join(sorted(lost))}")
+    return _Trial(folder.name, *settings, rows, reported, _wall_s(results), has_error)
 
 
 def _json_object(file: Path, complain: Complain) -> dict[str, Any] | None:
@@ -151,8 +161,14 @@ def _column(name: str, names: Mapping[str, str], known: Mapping[str, Any]) -> st
     return None
 
 
-def _renamed(results: list[Row], names: Mapping[str, str]) -> list[Row]:
-    """Results with our names, one per epoch: of an epoch that a restored trial reports again, the later one."""
+def _renamed(results: list[Row], names: Mapping[str, str], lost: set[str]) -> list[Row]:
+    """Results with our names, one per epoch: of an epoch that a restored trial reports again, the later one.
+
+    Args:
+        results: lines of result.json.
+        names: their name -> our column.
+        lost: gets their names of numbers that no column can hold.
+    """
     columns: dict[str, tuple[str, Callable[[Any], Any]] | None] = {}
     rows: dict[int, Row] = {}
     for place, result in enumerate(results):
@@ -164,9 +180,11 @@ def _renamed(results: list[Row], names: Mapping[str, str]) -> list[Row]:
             column = columns[name]
             if column is not None and column[0] not in row:
                 row[column[0]] = column[1](value)
+                if row[column[0]] is None and _is_too_large(value):
+                    lost.add(name)
         if row.get("epoch") is None:
-            done = result.get("training_iteration")
-            row["epoch"] = done - 1 if isinstance(done, int) else place
+            done = _whole(result.get("training_iteration"))
+            row["epoch"] = place if done is None else done - 1
         rows[row["epoch"]] = row
     return [rows[epoch] for epoch in sorted(rows)]
 
@@ -181,13 +199,22 @@ def _converter(kind: pa.DataType) -> Callable[[Any], Any]:
 
 
 def _number(value: Any) -> float | None:
-    is_number = type(value) is float or type(value) is int  # not bool
+    is_number = type(value) is float or (type(value) is int and abs(value) <= _LARGEST)  # not bool
     return float(value) if is_number and math.isfinite(value) else None
 
 
 def _whole(value: Any) -> int | None:
-    number = _number(value)
-    return int(number) if number is not None and number.is_integer() else None
+    whole = int(value) if type(value) is float and value.is_integer() else value
+    return whole if type(whole) is int and abs(whole) < _END_OF_INT64 else None
+
+
+_END_OF_INT64 = 2**63
+_LARGEST = int(sys.float_info.max)
+
+
+def _is_too_large(value: Any) -> bool:
+    """Whether a value is a number that neither a whole nor a real column takes, or that is infinite; NaN is missing."""
+    return (type(value) is int and abs(value) >= _END_OF_INT64) or (type(value) is float and math.isinf(value))
 
 
 def _text(value: Any) -> str | None:
@@ -205,37 +232,32 @@ def _first_metric(trials: list[_Trial]) -> str | None:
     return next((name for name in order if name in reported), None)
 
 
-def _frames(
-    path: Path,
-    trials: list[_Trial],
-    names: Mapping[str, str],
-    metric: str,
-    complain: Complain,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _frames(path: Path, trials: list[_Trial], metric: str, complain: Complain) -> tuple[pd.DataFrame, pd.DataFrame]:
     longest = max(len(trial.rows) for trial in trials)
     trial_rows, tables, extra = [], [], []
     for trial in trials:
         name, rows = trial.name, trial.rows
-        settings, others = _settings(trial.params, names)
-        status = "failed" if trial.has_error or not rows else "pruned" if len(rows) < longest else "completed"
+        settings = trial.settings
+        is_short = len(rows) < min(longest, settings.get("epochs", longest))
+        status = "failed" if trial.has_error or not rows else "pruned" if is_short else "completed"
         keys = {"run": path.name, "scenario": _scenario(settings, path.name), "trial_id": name}
         own = [{"stage": 1, **row, **keys, "inherited": False} for row in rows]
         summary = records.summary_columns([{metric: None, **row} for row in own], metric)
         about = {"phase": "search", "status": status, "epochs": settings.get("epochs", longest)}
         trial_rows.append({**settings, **keys, **about, **summary, "wall_s": trial.wall_s})
         tables.append(records.as_table(records.EPOCH_SCHEMA, own))
-        extra.append(others)
+        extra.append(trial.others)
     pruned = sum(row["status"] == "pruned" for row in trial_rows)
     if pruned:
-        complain(f"{pruned} trials ended before the longest one ({longest} epochs): taken as stopped early")
+        complain(f"{plural(pruned, 'trial')} ended before the longest one ({longest} epochs): taken as stopped early")
     frame = to_frame(records.as_table(records.TRIAL_SCHEMA, trial_rows))
     others_frame = pd.DataFrame(extra, index=frame.index).convert_dtypes() if any(extra) else pd.DataFrame()
     epochs = to_frame(pa.concat_tables(tables), records.EPOCH_SCHEMA)
     return pd.concat([frame, others_frame], axis=1), epochs
 
 
-def _settings(params: Mapping[str, Any], names: Mapping[str, str]) -> tuple[Row, Row]:
-    """Parameters that are settings of ours, and the others."""
+def _settings(params: Mapping[str, Any], names: Mapping[str, str], lost: set[str]) -> tuple[Row, Row]:
+    """Parameters that are settings of ours, and the others; `lost` gets names of numbers that no column can hold."""
     settings: Row = {}
     others: Row = {}
     for name, value in _flat(params):
@@ -245,6 +267,8 @@ def _settings(params: Mapping[str, Any], names: Mapping[str, str]) -> tuple[Row,
         typed = None if ours is None or ours in settings else _converter(_TRIAL_TYPES[ours])(value)
         if ours is not None and typed is not None:
             settings[ours] = typed
+        elif _is_too_large(value):
+            lost.add(name)
         elif isinstance(value, bool | int | float | str):
             others[PARAMETER + name] = value
     return settings, others

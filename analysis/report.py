@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from absgd.records import write_atomically
+from absgd.terminal import printable
 from analysis.figures import drawings
 from analysis.numbers import plural
+from analysis.output import write_text
 from analysis.reproduce import commands
 from analysis.style import Drawing
 from analysis.tables import Table, overview, scenario_table
@@ -44,13 +45,13 @@ def write_report(runs: Runs, path: Path) -> None:
 
     Args:
         runs: from `analysis.load`.
-        path: the HTML file; replaced whole.
+        path: the HTML file; replaced whole. A pipe or a device is written into.
 
     Raises:
+        UserError: if it is a folder.
         OSError: if it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, report_html(runs))
+    write_text(path, report_html(runs))
 
 
 def report_html(runs: Runs) -> str:
@@ -69,8 +70,8 @@ def report_html(runs: Runs) -> str:
 
 
 def esc(text: object) -> str:
-    """Text as HTML shows it."""
-    return html.escape(str(text), quote=True)
+    """Text as HTML shows it; control characters as escapes, very long lines cut."""
+    return html.escape(printable(str(text)), quote=True)
 
 
 def json_in_script(data: Any) -> str:
@@ -211,8 +212,8 @@ def _environment_section(folders: Sequence[RunFolder]) -> str:
     return "\n".join([*lines, "</section>"])
 
 
-def _session(session: Any) -> str:
-    packages = session.get("packages")
+def _session(session: Mapping[str, Any]) -> str:
+    packages, gpus = session.get("packages"), session.get("gpus")
     named = packages.items() if isinstance(packages, dict) else ()
     facts = {
         "command": session.get("command"),
@@ -222,7 +223,7 @@ def _session(session: Any) -> str:
         "packages": ", ".join(f"{name} {version}" for name, version in named if version),
         "platform": session.get("platform"),
         "processor": f"{session['cpu']}, {session.get('cpu_count', '?')} cores" if session.get("cpu") else None,
-        "GPUs": ", ".join(map(str, session.get("gpus") or ())),
+        "GPUs": ", ".join(map(str, gpus)) if isinstance(gpus, list) else gpus,
     }
     rows = "".join(f"<dt>{esc(name)}</dt><dd>{esc(value)}</dd>" for name, value in facts.items() if value)
     return f"<dl>{rows}</dl>"

@@ -56,8 +56,8 @@ def commands(runs: Runs) -> list[str]:
 
 def _plain(value: Any) -> Any:
     """A value of a frame as a config takes it."""
-    if isinstance(value, list):
-        return value
+    if pd.api.types.is_list_like(value):
+        return [_plain(one) for one in value]
     if pd.isna(value):
         return None
     return value.item() if hasattr(value, "item") else value

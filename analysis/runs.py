@@ -11,7 +11,7 @@ import pandas as pd
 
 from absgd.errors import UserError
 from analysis.folders import Problem, RunFolder
-from analysis.frames import SCENARIO
+from analysis.frames import KEY, SCENARIO
 from analysis.numbers import plural
 from analysis.selection import DEFAULT_RULE, RuleName, SelectionRule, with_scores
 
@@ -72,8 +72,18 @@ class Runs:
 
     @cached_property
     def _scenarios(self) -> tuple[Runs, ...]:
-        pairs = self.trials[SCENARIO].drop_duplicates().itertuples(index=False)
-        return tuple(self.where(folder=folder, scenario=scenario) for folder, scenario in pairs)
+        number = self.trials.groupby(SCENARIO, sort=False).ngroup()  # one pass over all rows, not one for each scenario
+        place = pd.Series(number.to_numpy(), index=pd.MultiIndex.from_frame(self.trials[KEY]))
+        place = place[~place.index.duplicated()]
+        of_epochs = place.reindex(pd.MultiIndex.from_frame(self.epochs[KEY])).to_numpy()
+        epochs = self.epochs.groupby(of_epochs).indices
+        found = []
+        for index, own in self.trials.groupby(number):
+            trials, rows = own.reset_index(drop=True), epochs.get(index, [])
+            folders = tuple(folder for folder in self.folders if folder.name == trials.folder.iloc[0])
+            curves = self.epochs.iloc[rows].reset_index(drop=True)
+            found.append(dataclasses.replace(self, trials=trials, epochs=curves, folders=folders))
+        return tuple(found)
 
     @cached_property
     def scored(self) -> pd.DataFrame:
@@ -102,7 +112,7 @@ class Runs:
 
         return shown_trials(self)
 
-    def best(self, by: Sequence[str] = BY) -> pd.DataFrame:
+    def best(self, by: str | Sequence[str] = BY) -> pd.DataFrame:
         """The best configuration of each group, chosen on validation: see `analysis.best.best`."""
         from analysis.best import best
 

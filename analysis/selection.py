@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from absgd import records
-from absgd.errors import UserError, nearest
+from absgd.errors import UserError, nearest, shown
 from analysis.frames import KEY
 
 RuleName = Literal["last", "mean_last_k", "chosen"]
@@ -36,8 +36,9 @@ class SelectionRule:
         if self.name not in rules:
             valid = ", ".join(f"`{rule}`" for rule in rules)
             raise UserError(f"expected a selection rule out of {valid}, got {self.name!r}{nearest(self.name, rules)}")
-        if self.k < 1:
-            raise UserError(f"expected at least one epoch for the rule `mean_last_k`, got {self.k}")
+        k: object = self.k  # from whoever calls
+        if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
+            raise UserError(f"expected a whole number of at least one epoch for `mean_last_k`, got {shown(self.k)}")
 
     @property
     def title(self) -> str:
@@ -74,21 +75,25 @@ def with_scores(trials: pd.DataFrame, epochs: pd.DataFrame, rule: SelectionRule)
 
     Returns:
         A copy with the columns `score` (the metric on validation by the rule; NaN for trials that did not complete: a
-        pruned one never ranks as a finished one), `rank_score` (the same, turned so that larger is better), `test`
-        (the same metric on the test set, at the last epoch or, by the rule `chosen`, at the chosen one; NaN where the
-        test set was not read), `test_second` (the same at the other of the two epochs) and `last_val_loss` (at the
-        last epoch; breaks ties).
+        pruned one never ranks as a finished one; nor is an infinite number a score), `rank_score` (the same, turned so
+        that larger is better), `test` (the same metric on the test set, at the last epoch or, by the rule `chosen`, at
+        the chosen one; NaN where the test set was not read), `test_second` (the same at the other of the two epochs)
+        and `last_val_loss` (at the last epoch; breaks ties).
     """
     is_done = trials.status == "completed"
     values = {"last": "metric_last", "chosen": "metric_chosen"}
     score = trials[values[rule.name]] if rule.name in values else _mean_of_last(trials, epochs, rule.k)
     signs = trials.metric.map(lambda name: -1.0 if records.METRICS.get(name) == "min" else 1.0).astype("float64")
-    score = score.astype("float64").where(is_done)
+    score = _finite(score.astype("float64").where(is_done & trials.metric.notna()))
     test = {
-        name: _test_values(trials, at_chosen).astype("float64").where(is_done)
+        name: _finite(_test_values(trials, at_chosen).astype("float64").where(is_done))
         for name, at_chosen in (("test", rule.name == "chosen"), ("test_second", rule.name != "chosen"))
     }
     return trials.assign(score=score, rank_score=score * signs, **test, last_val_loss=_last_loss(trials, epochs))
+
+
+def _finite(values: pd.Series[float]) -> pd.Series[float]:
+    return values.where(np.isfinite(values))
 
 
 def _last_loss(trials: pd.DataFrame, epochs: pd.DataFrame) -> npt.NDArray[np.float64]:

@@ -80,23 +80,26 @@ def searched_parameters(space: Mapping[str, Any], trials: pd.DataFrame) -> tuple
     search = space.get("search")
     if isinstance(search, Mapping) and search:
         found = [_searched(str(name), entry) for name, entry in search.items() if isinstance(entry, Mapping)]
-        return tuple(one for one in found if one.column in trials.columns)
+        return tuple(_of_column(one, trials[one.column]) for one in found if one.column in _settings(trials))
     return tuple(Searched(name) for name in _varied(trials))
 
 
 def _searched(name: str, entry: Mapping[str, Any]) -> Searched:
     column = COLUMN_OF.get(name, COLUMN_OF.get(f"attention.{name}", name))
-    low, high = entry.get("low"), entry.get("high")
-    numbers = all(isinstance(bound, int | float) and not isinstance(bound, bool) for bound in (low, high))
-    if entry.get("choices") is not None or not numbers:
+    low, high = _bound(entry.get("low")), _bound(entry.get("high"))
+    if entry.get("choices") is not None or low is None or high is None:
         return Searched(column)
-    assert low is not None, "both are numbers"
-    assert high is not None, "both are numbers"
     log, is_negative = bool(entry.get("log")), high < 0
     if log and is_negative:
         low, high = -high, -low
     by_magnitude = bool(entry.get("sign")) or (log and is_negative)
-    return Searched(column, float(low), float(high), log and low > 0, by_magnitude, entry.get("type") == "int")
+    return Searched(column, low, high, log and low > 0, by_magnitude, entry.get("type") == "int")
+
+
+def _bound(value: Any) -> float | None:
+    """An end of a range; None where it is no finite number."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and math.isfinite(value) else None
 
 
 _ON_DEVICE = {"device", "threads", "ranks", "fast", "precision", "memory_format", "cuda_graph"}
@@ -105,9 +108,23 @@ _NOT_SETTINGS = {"seed_data", "seed_train", "data_root", "data_workers", *_ON_DE
 
 def _varied(trials: pd.DataFrame) -> list[str]:
     """Settings that differ between trials; parameters of Ray scripts that we have no column for are among them."""
-    settings = [*COLUMN_OF.values(), *(name for name in trials.columns if name.startswith("params/"))]
-    names = [name for name in settings if name not in _NOT_SETTINGS and name in trials.columns]
+    names = [name for name in _settings(trials) if name not in _NOT_SETTINGS]
     return [name for name in names if _differs(trials[name])]
+
+
+def _settings(trials: pd.DataFrame) -> list[str]:
+    """Columns that a search can vary."""
+    names = [*COLUMN_OF.values(), *(name for name in trials.columns if name.startswith("params/"))]
+    return [name for name in names if name in trials.columns]
+
+
+def _of_column(parameter: Searched, values: pd.Series[Any]) -> Searched:
+    """The parameter as far as its values bear it out: text has no range, and only positive numbers have a logarithm."""
+    if not pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_bool_dtype(values.dtype):
+        return Searched(parameter.column)
+    if parameter.log and not parameter.by_magnitude and (values.dropna() <= 0).any():
+        return dataclasses.replace(parameter, log=False)
+    return parameter
 
 
 def _differs(values: pd.Series[Any]) -> bool:

@@ -12,6 +12,7 @@ import plotly.colors
 import plotly.graph_objects as go
 
 from absgd.records import METRICS
+from absgd.terminal import printable
 from analysis.numbers import METRIC_TITLES, is_fraction
 
 # Okabe and Ito's palette, the yellow left out: it is too faint on white.
@@ -109,7 +110,7 @@ def rounded(values: Any) -> list[float | None]:
 
 def plain(text: object) -> str:
     """Text as plotly shows it, which reads a few tags in it."""
-    return str(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return printable(str(text)).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def wrapped(text: str, width: int = 20) -> str:

@@ -65,8 +65,14 @@ def note_of(runs: Runs, has_test: bool, has_intervals: bool) -> str:
     names = ", ".join(METRIC_TITLES.get(metric, metric) for metric in metrics)
     text = f"{names[:1].upper()}{names[1:]}, {units}; mean ± standard deviation over n seeds. "
     text += f"Selection rule: {runs.rule.title}, on validation"
-    text += f"; test at the {runs.rule.test_title}." if has_test else "; the test set was not read."
+    text += f"; test at the {runs.rule.test_title}." if has_test else _why_no_test(runs)
     return text + (" Intervals: 95 %, paired by seed; p-values corrected by Holm." if has_intervals else "")
+
+
+def _why_no_test(runs: Runs) -> str:
+    if runs.trials[["test_accuracy", "test_loss"]].notna().any(axis=None):
+        return f"; the test set was read, but has no such metric at the {runs.rule.test_title}."
+    return "; the test set was not read."
 
 
 def overview(runs: Runs, verdicts: Sequence[Verdict], comparisons: pd.DataFrame) -> Table:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from absgd.terminal import printable
 from analysis.frames import SCENARIO
+from analysis.numbers import setting_text
 from analysis.tables import Table, overview, scenario_table
 from analysis.verdict import verdicts
 
@@ -44,7 +46,7 @@ def escape_markdown(text: str) -> str:
     >>> escape_markdown("a|b <i>_c_")
     'a\\|b \\<i\\>\\_c\\_'
     """
-    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+    return _MARKDOWN.sub(r"\\\1", printable(" ".join(text.split())))
 
 
 def escape_latex(text: str) -> str:
@@ -53,7 +55,7 @@ def escape_latex(text: str) -> str:
     >>> escape_latex("50 % of a_b \\input{x}")
     '50 \\% of a\\_b \\textbackslash{}input\\{x\\}'
     """
-    return "".join(_LATEX.get(letter, letter) for letter in " ".join(text.split()))
+    return "".join(_LATEX.get(letter, letter) for letter in printable(" ".join(text.split())))
 
 
 def markdown_table(table: Table) -> str:
@@ -147,14 +149,18 @@ def comma_separated(runs: Runs) -> str:
     table = table.merge(outcomes, on=SCENARIO)
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(map(_no_formula, table.columns))
-    for row in table.itertuples(index=False, name=None):
-        writer.writerow(["" if pd.isna(value) else _no_formula(value) for value in row])
+    writer.writerow(map(_field, table.columns))
+    writer.writerows(map(_field, row) for row in table.itertuples(index=False, name=None))
     return buffer.getvalue()
 
 
-def _no_formula(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+def _field(value: object) -> object:
+    """A value as a spreadsheet and a terminal take it: text is no formula, and steers nothing."""
+    if pd.api.types.is_list_like(value):
+        return setting_text(value)
+    if not isinstance(value, str):
+        return "" if pd.isna(value) else value  # type: ignore[call-overload]
+    return printable(f"'{value}" if value.startswith(_FORMULA) else value)
 
 
 def _of(frame: pd.DataFrame, folder: str, scenario: str) -> pd.DataFrame:

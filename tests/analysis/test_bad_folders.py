@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from absgd.errors import UserError
 from analysis import Runs, load
 from analysis.report import report_html
+from analysis.text_tables import comma_separated, markdown
 from tests.analysis import run_folders
 
 
@@ -128,16 +132,97 @@ def test_damaged_rows_are_left_out(folder: Path) -> None:
         rows = table.to_pylist()
         rows[2]["trial_id"] = None
         rows[3]["status"] = "melted"
-        next(row for row in rows if row["phase"] == "confirm")["candidate"] = None
         return pa.Table.from_pylist([*rows, rows[0]], schema=table.schema)
 
     change(folder / "trials.parquet", how)
     runs = load(folder)
-    assert "trials.parquet: 3 damaged rows left out" in texts(runs)
+    assert "trials.parquet: 2 damaged rows left out" in texts(runs)
     assert "1 row with a `trial_id` that stood before" in texts(runs)
     assert "rows of unknown trials left out" in texts(runs)
-    assert len(runs.trials) == 44
+    assert len(runs.trials) == 45
     assert set(runs.epochs.trial_id) <= set(runs.trials.trial_id)
+
+
+def test_controls_of_an_earlier_winner_are_no_damage(tmp_path: Path, full: Runs) -> None:
+    folder = run_folders.Folder(tmp_path / "full")
+    run_folders.search_rows(folder)
+    run_folders.confirm_rows(folder)
+    for k in range(3):
+        seeds = {"seeds__data": 1000 + k, "seeds__train": 2000 + k}
+        plain = run_folders.config(loss__name="ce", optimizer__lr=0.3, **seeds).stage_one()
+        folder.add(f"earlier-{k}", plain, 0.99, phase="confirm", candidate=None, test=0.99)
+    runs = load(folder.write())
+    assert runs.problems == ()
+    assert len(runs.trials) == len(full.trials) + 3
+    assert runs.best().drop(columns="folder").equals(full.best().drop(columns="folder"))
+    columns = ["configuration", "control", "difference", "p_holm"]
+    assert runs.compare(control=None)[columns].equals(full.compare(control=None)[columns])
+    assert "earlier-0" not in report_html(runs)
+
+
+def set_values(folder: Path, file: str, column: str, values: Callable[[dict[str, object]], object]) -> None:
+    """Write what `values` says of each row into a column."""
+
+    def how(table: pa.Table) -> pa.Table:
+        rows = [{**row, column: values(row)} for row in table.to_pylist()]
+        return pa.Table.from_pylist(rows, schema=table.schema)
+
+    change(folder / file, how)
+
+
+@pytest.mark.parametrize("metric", [None, "val_f1"])
+def test_rows_without_a_known_metric_have_no_score(folder: Path, metric: str | None) -> None:
+    set_values(
+        folder, "trials.parquet", "metric", lambda row: metric if row["candidate"] == "best-1" else row["metric"]
+    )
+    runs = load(folder)
+    told = "trials.parquet: 5 rows without a known `metric` have no score"
+    assert texts(runs).endswith(told if metric is None else f"{told}: no such metric as `val_f1`")
+    assert runs.scored[runs.scored.candidate == "best-1"].score.isna().all()
+    assert runs.using("mean_last_k").best().configuration.tolist() == ["best-2"]
+    assert runs.best().configuration.tolist() == ["best-2"]
+    assert len(runs.curves()) == 443 - 50
+    assert len(runs.curves("val_loss")) == 443
+    assert "best-2" in report_html(runs)
+
+
+@pytest.mark.parametrize("lost", ["metric", "class_balance_from_epoch"])
+def test_report_of_a_version_without_a_column(folder: Path, lost: str) -> None:
+    change(folder / "trials.parquet", lambda table: table.drop_columns([lost]))
+    runs = load(folder)
+    assert f"of an older version: no column `{lost}`" in texts(runs)
+    page = report_html(runs)
+    assert "Train the best configuration again" not in page
+    assert ("best-1 is better" in page) == (lost != "metric")
+    assert runs.curves().empty == (lost == "metric")
+
+
+@pytest.mark.parametrize("rule", ["last", "chosen", "mean_last_k"])
+def test_infinite_values_are_no_scores(folder: Path, rule: str) -> None:
+    for column in ("metric_last", "metric_chosen"):
+        set_values(
+            folder,
+            "trials.parquet",
+            column,
+            lambda row, name=column: float("inf") if str(row["trial_id"]).endswith("-0004") else row[name],
+        )
+    set_values(
+        folder,
+        "epochs.parquet",
+        "val_balanced_accuracy",
+        lambda row: float("inf") if str(row["trial_id"]).endswith("-0004") else row["val_balanced_accuracy"],
+    )
+    runs = load(folder, rule=rule).where(phase="search")  # type: ignore[arg-type]
+    assert "trials.parquet: 1 infinite value of `metric_last` taken as missing" in texts(runs)
+    assert "epochs.parquet: 10 infinite values of `val_balanced_accuracy` taken as missing" in texts(runs)
+    assert len(runs.best()) == 1
+    assert not runs.best().trial_id.iloc[0].endswith("-0004")
+    assert "one seed" in report_html(runs).lower()
+
+
+def test_frames_of_ones_own_with_an_infinite_value(full: Runs) -> None:
+    infinite = full.trials.assign(metric_last=full.trials.metric_last.where(full.trials.candidate != "best-2", np.inf))
+    assert Runs(infinite, full.epochs).best().configuration.tolist() == ["best-1"]
 
 
 def test_finished_trial_whose_curve_is_torn(folder: Path) -> None:
@@ -173,6 +258,49 @@ def test_damaged_environment(folder: Path, content: str) -> None:
     (folder / "environment.json").write_text(content)
     runs = load(folder)
     assert "Not recorded" in report_html(runs)
+
+
+SESSIONS = [
+    {"gpus": 5},
+    {"gpus": {"a": [1]}, "packages": [1], "cpu": 3, "cpu_count": [2], "python": {}, "command": ["x"]},
+    {"gpus": "H100", "packages": {"torch": {"x": 1}}, "started_at": True, "git_sha": 1e400},
+]
+
+
+@pytest.mark.parametrize("session", SESSIONS)
+def test_environment_of_any_json(folder: Path, session: object) -> None:
+    (folder / "environment.json").write_text(json.dumps({"sessions": [session, 3, None, {"platform": "here"}]}))
+    page = report_html(load(folder))
+    assert "<dt>platform</dt><dd>here</dd>" in page
+    assert ("<dt>GPUs</dt><dd>5</dd>" in page) == (session == {"gpus": 5})
+
+
+RANGE = {"low": 0.0, "high": 1.0, "log": True}
+
+
+@pytest.mark.parametrize(
+    "search",
+    [
+        dict.fromkeys(("class_counts", "test_recall", "data.mean", "schedule.milestones"), RANGE),
+        dict.fromkeys(("scenario", "run", "error", "started_at", "status", "metric", "folder"), RANGE),
+        dict.fromkeys(("loss.name", "class_balance.from_epoch", "augmentation.flip", "seeds.data"), RANGE),
+        {"lam": {"low": 10**299, "high": 1}, "gamma": {"low": float("inf"), "high": float("nan")}},
+        {"schedule.warmup_epochs": {"low": 1, "high": 5, "log": True}, "lam": {"low": 50.0, "high": 0.5}},
+    ],
+)
+def test_space_that_names_columns_without_a_range(tmp_path: Path, search: object) -> None:
+    folder = run_folders.Folder(tmp_path / "r")
+    run_folders.search_rows(folder)
+    for row in folder.trials:
+        row["data_mean"], row["milestones"], row["error"] = [0.5, 0.2], [3, 4], "text"
+    folder.write()
+    (folder.path / "space.yaml").write_text(yaml.safe_dump(json.loads(json.dumps({"search": search}))))
+    runs = load(folder.path)
+    assert runs.problems == ()
+    assert "best-" not in comma_separated(runs)
+    assert "One seed" in report_html(runs)
+    assert markdown(runs)
+    assert not {"scenario", "error", "class_counts"} & set(runs.importance("fanova").parameter.dropna())
 
 
 @pytest.mark.parametrize("content", ["a: [", "- 1", "search: 3", "search: {lam: 1}", "search: {lam: {low: x}}", ""])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import statistics
 import tempfile
 from pathlib import Path
@@ -125,6 +126,13 @@ def test_groups_by_what_is_asked(tmp_path: Path, full_folder: Path, search_folde
     assert runs.best(by=["run"]).run.tolist() == ["full", "searched"]
     with pytest.raises(UserError, match="no column `imbalance`"):
         runs.best(by=["imbalance"])
+    assert runs.best(by="run").equals(runs.best(by=["run"]))
+    for lists in ("class_counts", "test_recall", "milestones"):
+        with pytest.raises(UserError, match=f"one value each to group by, got `{lists}`, which holds lists"):
+            runs.best(by=[lists])
+    for odd in (5, [5], None):
+        with pytest.raises(UserError, match="expected names of columns to group by, got"):
+            runs.best(by=odd)  # type: ignore[arg-type]
 
 
 CURVE = [0.1, 0.2, 0.3, 0.9, 0.4, 0.5, 0.5, 0.6, 0.8, 0.7]
@@ -151,8 +159,12 @@ def test_selection_rules(tmp_path: Path, rule: str, k: int, score: float, title:
 def test_unknown_rule() -> None:
     with pytest.raises(UserError, match="expected a selection rule out of `last`"):
         SelectionRule("lst")  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="at least one epoch"):
-        SelectionRule("mean_last_k", 0)
+
+
+@pytest.mark.parametrize("k", [0, -1, 2.5, "a", True, None])
+def test_k_is_a_whole_number_of_epochs(full: Runs, k: object) -> None:
+    with pytest.raises(UserError, match="expected a whole number of at least one epoch for `mean_last_k`, got"):
+        full.using("mean_last_k", k)  # type: ignore[arg-type]
 
 
 def test_metric_of_few_classes_on_test(tmp_path: Path) -> None:
@@ -162,6 +174,28 @@ def test_metric_of_few_classes_on_test(tmp_path: Path) -> None:
     assert row.test_mean == pytest.approx(0.6 * 0.85)  # the one class of fewer than 20 images
 
 
-def test_best_of_a_real_search_is_the_recorders(tmp_path: Path, searched: Runs) -> None:
-    done = searched.trials[(searched.trials.phase == "search") & (searched.trials.status == "completed")]
-    assert searched.best().trial_id.iloc[0] == done.loc[done.metric_last.idxmax()].trial_id
+@pytest.mark.parametrize("metric", ["val_balanced_accuracy", "val_loss"])
+def test_best_is_what_the_recorder_of_the_search_calls_best(tmp_path: Path, metric: str) -> None:
+    from tune_runs.images import ScenarioImages
+    from tune_runs.recorder import Recorder
+
+    source = random.Random(0)
+    folder = run_folders.Folder(tmp_path / "r")
+    for scenario in ("a", "b", "c"):
+        folder.scenario = scenario
+        for number in range(12):
+            end = source.choice((0.5, 0.6, 0.7))  # many ties, which the loss breaks
+            status = "completed" if number % 3 else "pruned"
+            folder.add(f"{scenario}-{number}", config(), end, metric=metric, status=status)  # type: ignore[arg-type]
+            if metric != "val_loss":
+                folder.epochs[-1]["val_loss"] = source.random()
+        folder.add(
+            f"{scenario}-control", config(), 0.99 if metric != "val_loss" else 0.01, phase="control", metric=metric
+        )
+    recorder = Recorder(folder.write({"metric": metric}), metric, ScenarioImages())
+    recorder.load()
+    table = load(folder.path).best(by="scenario").set_index("scenario")
+    wanted = {name: recorder.best(name) for name in ("a", "b", "c")}
+    assert table.trial_id.to_dict() == {name: row["trial_id"] for name, row in wanted.items() if row is not None}
+    assert table.val_mean.to_dict() == {name: row["metric_last"] for name, row in wanted.items() if row is not None}
+    assert len(table) == 3

@@ -130,9 +130,13 @@ def test_figures_as_files(full: Runs, tmp_path: Path) -> None:
     (one,) = full.scenarios()
     named = [(drawing.name, drawing) for drawing in drawings(one)[:2]]
     paths = write_figures(named, tmp_path / "figures")
-    assert (
-        sorted(path.name for path in paths) == ["curves.pdf", "curves.png", "recall.pdf", "recall.png"]
-        or len(paths) == 4
-    )
-    heads = {path.suffix: path.read_bytes()[:4] for path in paths}
-    assert heads == {".pdf": b"%PDF", ".png": b"\x89PNG"}
+    wanted = sorted(f"{name}.{kind}" for name, _ in named for kind in ("pdf", "png"))
+    assert [name for name, _ in named] == ["recall", "fresh-curves"]
+    assert sorted(path.name for path in paths) == wanted
+    assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == wanted
+    for path in paths:
+        content = path.read_bytes()
+        assert content[:4] == (b"%PDF" if path.suffix == ".pdf" else b"\x89PNG")
+        assert len(content) > 5000
+        if path.suffix == ".png":
+            assert int.from_bytes(content[16:20], "big") == 1600  # pixels of 800 at scale 2

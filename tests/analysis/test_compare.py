@@ -155,6 +155,12 @@ def test_a_loss_is_better_when_smaller(tmp_path: Path) -> None:
     assert runs.compare().difference.tolist() == [pytest.approx(0.1)]
 
 
+def test_unknown_side_is_refused(full: Runs) -> None:
+    wanted = r"expected a side out of `auto`, `test`, `validation`, got 'tset'; did you mean `test`\? \(on\)"
+    with pytest.raises(UserError, match=wanted):
+        full.compare(on="tset")  # type: ignore[arg-type]
+
+
 def test_unknown_control_is_named_with_the_known_ones(full: Runs) -> None:
     with pytest.raises(UserError, match=r"has a control 'ce-lrr'; did you mean `ce-lr`\?; there are ce, ce-lr, focal"):
         full.compare(control="ce-lrr")

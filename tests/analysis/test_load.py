@@ -106,6 +106,29 @@ def test_no_path_at_all() -> None:
         load([])
 
 
+@pytest.mark.parametrize("odd", [5, None, [5], [None]])
+def test_what_is_no_path(odd: object) -> None:
+    with pytest.raises(UserError, match=r"expected a path of a run folder, got (5|nothing)"):
+        load(odd)  # type: ignore[arg-type]
+
+
+def test_scenarios_are_the_parts_that_where_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = run_folders.Folder(tmp_path / "several")
+    for k in range(3):
+        folder.scenario = f"s{2 - k}"
+        run_folders.search_rows(folder, num_trials=4, seed=k)
+    runs = load([folder.write(), run_folders.searched(tmp_path / "other", "s1")])
+    names = [(str(folder.path), "s2"), (str(folder.path), "s1"), (str(folder.path), "s0"), (f"{tmp_path}/other", "s1")]
+    wanted = [runs.where(folder=path, scenario=scenario) for path, scenario in names]
+    monkeypatch.setattr(Runs, "where", lambda *_, **__: pytest.fail("one pass over all rows for each scenario"))
+    found = list(runs.scenarios())
+    assert len(found) == 4
+    for one, other in zip(found, wanted, strict=True):
+        pd.testing.assert_frame_equal(one.trials, other.trials)
+        pd.testing.assert_frame_equal(one.epochs, other.epochs)
+        assert one.folders == other.folders
+
+
 def test_where_chooses_trials_with_their_epochs(full: Runs) -> None:
     part = full.where(candidate="best-1")
     assert len(part.trials) == 5

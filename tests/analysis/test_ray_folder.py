@@ -12,6 +12,7 @@ import pytest
 from absgd import records
 from absgd.errors import UserError
 from analysis import load
+from analysis.report import report_html
 
 
 class Bomb:
@@ -50,7 +51,7 @@ def test_the_same_frames(tmp_path: Path) -> None:
     assert trials.wall_s.tolist() == [10.0, 10.0, 4.0]
     assert runs.epochs.groupby("trial_id").epoch.max().tolist() == [4, 4, 1]
     assert [str(problem) for problem in runs.problems] == [
-        f"{tmp_path}/old: 1 trials ended before the longest one (5 epochs): taken as stopped early"
+        f"{tmp_path}/old: 1 trial ended before the longest one (5 epochs): taken as stopped early"
     ]
     assert runs.best().trial_id.tolist() == ["train_00001"]
     assert [one.outcome for one in runs.verdicts()] == ["no control"]
@@ -105,6 +106,42 @@ def test_restored_trials_report_an_epoch_twice(tmp_path: Path) -> None:
     own = runs.epochs[runs.epochs.trial_id == "train_00000"]
     assert own.epoch.tolist() == [0, 1, 2, 3, 4]
     assert own.val_accuracy.iloc[-1] == 0.77
+
+
+def test_numbers_too_large_are_lost_and_told(tmp_path: Path) -> None:
+    path = experiment(tmp_path / "old", width2=10**30, batch_size=10**30, weight_decay=10**400, rate=float("inf"))
+    line = {"val_accuracy": 10**400, "val_loss": float("inf"), "training_iteration": 10**30, "epoch": 10**30}
+    with (path / "train_00002" / "result.json").open("a") as file:
+        file.write(json.dumps({**line, "time_total_s": 10**400}) + "\n")
+    runs = load(path)
+    told = [problem.text for problem in runs.problems]
+    lost = "too large a number, left out: batch_size"
+    assert told[0] == f"train_00000: {lost}, rate, weight_decay, width2"
+    assert told[2] == f"train_00002: {lost}, epoch, rate, val_accuracy, val_loss, weight_decay, width2"
+    assert len(runs.trials) == 3
+    assert runs.best().trial_id.tolist() == ["train_00001"]
+    assert runs.trials.batch_size.isna().all()
+    assert not [name for name in runs.trials.columns if name in ("params/width2", "params/rate")]
+    assert runs.epochs[runs.epochs.trial_id == "train_00002"].epoch.tolist() == [0, 1, 2]
+    assert "One seed" in report_html(runs)
+
+
+def test_large_numbers_that_fit_are_kept(tmp_path: Path) -> None:
+    runs = load(experiment(tmp_path / "old", seed=2**53 + 1, lr=10**30))
+    assert set(runs.trials.seed_train) == {2**53 + 1}
+    assert set(runs.trials.lr) == {1e30}
+    assert len(runs.problems) == 1
+
+
+def test_a_trial_that_reached_its_own_epochs_is_finished(tmp_path: Path) -> None:
+    path = experiment(tmp_path / "old")
+    for name, epochs in (("train_00001", 200), ("train_00002", 2)):
+        file = path / name / "params.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), "num_epochs": epochs}))
+    runs = load(path)
+    assert runs.trials.status.tolist() == ["completed"] * 3
+    assert runs.trials.epochs.tolist() == [5, 200, 2]
+    assert runs.problems == ()
 
 
 def test_without_results(tmp_path: Path) -> None:

@@ -100,6 +100,31 @@ def test_nothing_of_a_run_folder_is_code(tmp_path: Path) -> None:
     assert "\\<script\\>" in markdown(runs)
 
 
+def test_a_terminal_is_not_steered_and_long_errors_are_cut(tmp_path: Path) -> None:
+    folder = run_folders.Folder(tmp_path / "r", "s\x1b[31m")
+    run_folders.search_rows(folder, num_trials=4)
+    error = "\x1b[2J" + 10_000 * "x"
+    folder.add("a\x1b[5m", run_folders.config(), 0.9)
+    folder.add("b", run_folders.config(), 0.5, status="failed", num_epochs=2, error=error)
+    written = folder.write()
+    (written / "environment.json").write_text(json.dumps({"sessions": [{"command": error}]}))
+    runs = load(written)
+    for text in (report_html(runs), markdown(runs), latex(runs), comma_separated(runs)):
+        assert "\x1b" not in text
+        assert 300 * "x" not in text or text.startswith("<!DOCTYPE")
+        assert 2000 * "x" not in text
+    assert any("search trials failed: \x1b[2J" + 296 * "x" + "..." in text for text in runs.cautions().text)
+
+
+def test_a_test_set_that_was_read_is_not_denied(tmp_path: Path) -> None:
+    folder = run_folders.Folder(tmp_path / "r")
+    folder.add("a", run_folders.config(), 0.7, metric="val_few_accuracy", test=0.6)
+    runs = load(folder.write(), rule="chosen")
+    assert "the test set was not read" not in markdown(runs)
+    assert "the test set was read, but has no such metric at the epoch best on validation" in markdown(runs)
+    assert "test at the last epoch" in markdown(runs.using("last"))
+
+
 @given(st.text())
 def test_json_in_a_script_is_read_back(text: str) -> None:
     found = json_in_script({"x": text})
