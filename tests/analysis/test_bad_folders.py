@@ -193,7 +193,7 @@ def test_report_of_a_version_without_a_column(folder: Path, lost: str) -> None:
     assert f"of an older version: no column `{lost}`" in texts(runs)
     page = report_html(runs)
     assert "Train the best configuration again" not in page
-    assert ("best-1 is better" in page) == (lost != "metric")
+    assert ("(best-1) is better" in page) == (lost != "metric")
     assert runs.curves().empty == (lost == "metric")
 
 
