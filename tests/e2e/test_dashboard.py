@@ -14,7 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 
 from tests.tune_runs.spaces import make
 from tune_runs.study import STUDY_FILE, ScenarioStudy
@@ -48,6 +51,19 @@ def answer(url: str) -> Any:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.2)
+
+
+@pytest.mark.parametrize("draw", ["plot_intermediate_values", "plot_slice", "plot_rank", "plot_timeline"])
+def test_figures_of_optuna_draw_the_study(tmp_path: Path, draw: str) -> None:
+    searched = make()
+    own = ScenarioStudy(searched, searched.scenario_list[0], tmp_path)
+    for value in (0.5, 0.6):
+        trial = own.ask()
+        own.report(trial.trial_id, searched.epochs - 1, value)
+        own.tell(trial.trial_id, "completed", value)
+    storage = JournalStorage(JournalFileBackend(str(tmp_path / STUDY_FILE)))
+    study = optuna.load_study(study_name=searched.scenario_list[0].name, storage=storage)
+    assert len(getattr(optuna.visualization, draw)(study).data) > 0
 
 
 @pytest.mark.skipif(DASHBOARD is None, reason="needs optuna-dashboard")
