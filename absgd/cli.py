@@ -146,7 +146,8 @@ def _started(ranks: ExitStack, config: RunConfig, path: Path, metric: str) -> tu
 
 def _say_speed(config: RunConfig) -> None:
     """Say what the options of `device` come to here, on standard error, where any is on."""
-    if config.device == DeviceConfig(type=config.device.type, threads=config.device.threads):
+    plain = DeviceConfig(type=config.device.type, threads=config.device.threads, ranks=config.device.ranks)
+    if config.device == plain:
         return
     from absgd.training.device import prepare_device
     from absgd.training.speed import machine_of, resolve_speed
@@ -181,6 +182,7 @@ def _continued(
     folder = RunFolder.open(checked_folder(resume, "--resume"))
     here = folder.config.with_values({"device.type": device}, "--device") if device else folder.config
     joined = ranks.enter_context(local_ranks(here))
+    _say_speed(here)
     with gpu_memory_named(here):
         trainer = Trainer(here, load_splits(here), ranks=joined)
         if folder.can_continue:

@@ -107,7 +107,7 @@ class _Run:
     """Trains parts of epochs of one config."""
 
     def __init__(self, config: RunConfig, splits: Splits) -> None:
-        epochs = max(config.epochs, _MAX_EPOCHS + 1)
+        epochs = max(config.epochs, _MAX_EPOCHS + 2)
         self._config = config.with_values({"epochs": epochs, "optimizer.lr": _LEARNING_RATE})
         self._splits = splits
         self._batches = 0
@@ -119,6 +119,8 @@ class _Run:
         if self._trainer is None or batches != self._batches:
             self._batches = batches
             self._trainer = Trainer(self._config, part_of(self._splits, batches, self.num_batches))
+            if self._trainer.speed.cuda_graph:
+                next(self._trainer.epochs())  # captures
         started = time.perf_counter()
         next(self._trainer.epochs())
         return time.perf_counter() - started

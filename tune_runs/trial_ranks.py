@@ -17,7 +17,6 @@ from ray.util.placement_group import PlacementGroup, get_current_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from absgd.config import RunConfig
-from absgd.training import Trainer
 from absgd.training.joining import Rendezvous, following, leading
 from absgd.training.local_ranks import follow
 from absgd.training.ranks import ALONE, Ranks
@@ -92,9 +91,14 @@ class _Tasks:
 
 
 def _task(group: PlacementGroup, rank: int) -> Any:
-    """A task in the bundle of a rank, with all that is in it."""
+    """A task in the bundle of a rank, with all that is in it.
+
+    On a GPU each has a new process: one that has used CUDA stays with its card, whatever card the next task is given.
+    Ray sees to that by itself only where the GPUs are said without `options`.
+    """
     bundle = group.bundle_specs[rank]
-    return ray.remote(_follow_trial).options(
+    remote = ray.remote(max_calls=1)(_follow_trial) if bundle.get("GPU") else ray.remote(_follow_trial)
+    return remote.options(
         name=f"rank {rank}",
         num_cpus=bundle.get("CPU", 0),
         num_gpus=bundle.get("GPU", 0),
@@ -106,7 +110,7 @@ def _task(group: PlacementGroup, rank: int) -> Any:
 def _follow_trial(trial: dict[str, Any], shelf: ActorHandle, rendezvous: Rendezvous, rank: int) -> None:
     config = RunConfig.from_dict(trial["run_config"])
     with following(rendezvous, rank, _backend(config)) as ranks:
-        follow(Trainer(config, images_on(shelf, trial["images"]), ranks=ranks))
+        follow(config, images_on(shelf, trial["images"]), ranks)
 
 
 def _backend(config: RunConfig) -> str:

@@ -33,8 +33,12 @@ class CosineClassifier(nn.Module):
         self.weight = nn.Parameter(normalize(torch.randn(num_classes, num_features), dim=1))
 
     def forward(self, features_NF: Tensor) -> Tensor:
-        """cosines_NK of floating features, in [-1, 1] up to rounding."""
-        return linear(normalize(features_NF, dim=1), normalize(self.weight, dim=1))
+        """cosines_NK of floating features, in [-1, 1] up to rounding.
+
+        In the precision of the weights under autocast too: LDAM multiplies cosines by 30.
+        """
+        with torch.autocast(features_NF.device.type, enabled=False):
+            return linear(normalize(features_NF.to(self.weight.dtype), dim=1), normalize(self.weight, dim=1))
 
     def extra_repr(self) -> str:
         """The settings, for `print(module)`."""

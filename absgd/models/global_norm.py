@@ -89,6 +89,8 @@ class FusedGlobalBatchNorm(nn.SyncBatchNorm):
         """`inputs` (own images, C, ...), normalised; the whole batch enters the running statistics."""
         if self.training and self.num_images * math.prod(inputs.shape[2:]) == 1:
             return _by_running_statistics(self, inputs)
+        if inputs.numel() == 0:  # torch would send zeros of this type where the others send float32
+            return super().forward(inputs.float()).to(inputs.dtype)
         return super().forward(inputs)
 
 

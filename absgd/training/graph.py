@@ -1,6 +1,6 @@
 """Whole training steps captured as one CUDA graph and replayed.
 
-A replay costs one launch, whatever the model: small ones are bound by launches. The batch is gathered and augmented
+A replay costs a few launches, whatever the model: small ones are bound by launches. The batch is gathered and augmented
 inside the graph, the learning rate is a tensor, and the moving average of the weights is a buffer that it updates.
 
 Source: torch's notes on CUDA graphs, whole-network capture.
@@ -46,7 +46,8 @@ class CudaRecorder:
     def capture(self, body: Replay) -> Replay:
         """A graph's `replay`."""
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        # What other threads do meanwhile, such as pinning what was read from disk, is no part of it.
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             body()
         return graph.replay
 

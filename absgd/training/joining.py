@@ -11,7 +11,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import NamedTuple, Protocol
@@ -90,9 +90,13 @@ def leading(
     try:
         with _cause_named(store, size, followers):
             _wait_for_all(store, size, followers)
-            with _group(store, Share(0, size), host, backend, device) as ranks, _watch(store, size, followers):
+            with _group(store, Share(0, size), host, backend, device) as ranks, _watch(store, size, followers, ranks):
                 try:
                     yield ranks
+                except BaseException:
+                    if backend == "nccl":  # leaving the group could wait for what they still have to send
+                        followers.end()
+                    raise
                 finally:
                     ranks.stop()
     finally:
@@ -111,10 +115,18 @@ def following(rendezvous: Rendezvous, rank: int, backend: str, device: torch.dev
     """
     host, port, size = rendezvous
     store = TCPStore(host, port, size, is_master=False, timeout=timedelta(seconds=START_S))
-    try:
+    with _telling(store, rank):
         store.set(f"here-{rank}", "")
-        with _group(store, Share(rank, size), host, backend, device) as ranks:
+        # Told inside the group too: leaving it could wait for rank 0, which waits for this one.
+        with _group(store, Share(rank, size), host, backend, device) as ranks, _telling(store, rank):
             yield ranks
+
+
+@contextmanager
+def _telling(store: TCPStore, rank: int) -> Iterator[None]:
+    """Tell rank 0 of an error inside the block."""
+    try:
+        yield
     except Exception as error:
         with suppress(RuntimeError):  # rank 0 is gone
             kind = "user" if isinstance(error, UserError) else "lost" if _is_of_collective(error) else "failed"
@@ -163,10 +175,38 @@ def _group(
         timeout=timedelta(seconds=TIMEOUT_S),
     )
     try:
+        if backend == "nccl":
+            names: list[str] = [""] * share.size
+            dist.all_gather_object(names, torch.cuda.get_device_name())
+            refuse_mixed(names)
         yield JoinedRanks(share, store, device)
+    except BaseException:
+        if backend == "nccl":
+            _abort()
+        raise
     finally:
         with suppress(RuntimeError, ValueError):  # it was aborted
             dist.destroy_process_group()
+
+
+def refuse_mixed(gpus: Sequence[str]) -> None:
+    """Refuse a run over GPUs of several kinds: each rank draws order and augmentation on its own, and these differ.
+
+    Args:
+        gpus: name of the GPU of each rank.
+
+    Raises:
+        UserError: naming the kinds.
+    """
+    if len(set(gpus)) > 1:
+        kinds = " and ".join(sorted(set(gpus)))
+        raise UserError(f"expected GPUs of one kind for the processes of a run, got {kinds} (device.ranks)")
+
+
+def _abort() -> None:
+    """Free whoever waits in a collective operation."""
+    with suppress(RuntimeError):
+        dist.distributed_c10d._get_default_group().abort()
 
 
 @contextmanager
@@ -186,7 +226,7 @@ def _cause_named(store: TCPStore, size: int, followers: Followers) -> Iterator[N
 
 
 @contextmanager
-def _watch(store: TCPStore, size: int, followers: Followers) -> Iterator[None]:
+def _watch(store: TCPStore, size: int, followers: Followers, ranks: JoinedRanks) -> Iterator[None]:
     """While the block runs, free it from a collective operation that waits for a process that is lost.
 
     gloo fails by itself when a connection ends; NCCL would wait for its whole timeout.
@@ -199,8 +239,8 @@ def _watch(store: TCPStore, size: int, followers: Followers) -> Iterator[None]:
                 continue
             if is_over.wait(_POLL_S * 5):
                 return
-            with suppress(RuntimeError):
-                dist.distributed_c10d._get_default_group().abort()
+            ranks.is_broken = True
+            _abort()
             if not is_over.wait(ABORTED_S):
                 os._exit(1)  # whoever started this process sees that it is lost, as the other is
             return

@@ -7,15 +7,15 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
 
 from absgd.config import RunConfig
-from absgd.datasets import load_splits
+from absgd.datasets import Splits, load_splits
 from absgd.errors import UserError
-from absgd.training.device import chosen_device
+from absgd.training.device import chosen_device, gpu_memory_named
 from absgd.training.joining import Rendezvous, following, leading
 from absgd.training.ranks import ALONE, Ranks
 from absgd.training.step import Diverged
@@ -51,23 +51,25 @@ def local_ranks(config: RunConfig) -> Iterator[Ranks]:
         yield ranks
 
 
-def follow(trainer: Trainer) -> None:
-    """Train beside rank 0 until it has no further epoch; what is recorded, rank 0 records."""
-    try:
-        for _ in trainer.epochs():
+def follow(config: RunConfig, splits: Splits, ranks: Ranks) -> None:
+    """Train beside rank 0 until it has no further epoch; what is recorded, rank 0 records.
+
+    Raises:
+        UserError: where the GPU of this rank has no memory left.
+    """
+    with suppress(Diverged), gpu_memory_named(config):  # so it did in rank 0
+        for _ in Trainer(config, splits, ranks=ranks).epochs():
             pass
-    except Diverged:  # so it did in rank 0
-        pass
 
 
 class _Processes:
-    """The other ranks; they end when this process does."""
+    """The other ranks; they end when this process does. Not daemons, which may have no processes that read images."""
 
     def __init__(self, config: RunConfig, rendezvous: Rendezvous, is_cuda: bool) -> None:
         context = multiprocessing.get_context("spawn")
         settings = config.to_dict()
         self._processes = [
-            context.Process(target=_follow_here, args=(settings, rendezvous, rank, is_cuda), daemon=True)
+            context.Process(target=_follow_here, args=(settings, rendezvous, rank, is_cuda))
             for rank in range(1, rendezvous.size)
         ]
         for process in self._processes:
@@ -95,7 +97,7 @@ def _follow_here(settings: dict[str, Any], rendezvous: Rendezvous, rank: int, is
     _share_cores(config)
     try:
         with following(rendezvous, rank, _backend(is_cuda), _device(is_cuda, rank)) as ranks:
-            follow(Trainer(config, load_splits(config), ranks=ranks))
+            follow(config, load_splits(config), ranks)
     except Exception:  # noqa: BLE001 - rank 0 was told, and says it
         os._exit(1)
     os._exit(0)  # threads of gloo may still hold Python objects, which ends an interpreter that ends in an abort

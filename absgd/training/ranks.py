@@ -56,6 +56,9 @@ class Ranks:
     def bring_together(self, trainer: HasState) -> None:
         """Give every process the state of rank 0."""
 
+    def check(self) -> None:
+        """To be called before what was computed is used: a collective that was aborted leaves what it likes."""
+
     def goes_on(self) -> bool:
         """Whether another epoch is to be trained; rank 0 is not stopped between epochs, and says so by asking."""
         return True
@@ -78,6 +81,8 @@ class JoinedRanks(Ranks):
         self.device = device
         self._store = store
         self._num_asked = 0
+        self.is_broken = False
+        """Whether a process was lost, and collectives that waited for it were aborted."""
 
     def synchronised(self, model: nn.Module) -> nn.Module:
         """`model` with batch norm over all processes."""
@@ -114,6 +119,15 @@ class JoinedRanks(Ranks):
         if self.share.rank:
             state = torch.load(io.BytesIO(content[0]), map_location=_device_here(self.device), weights_only=True)
             trainer.load_state_dict(state)
+
+    def check(self) -> None:
+        """See `Ranks.check`.
+
+        Raises:
+            RuntimeError: where another process was lost.
+        """
+        if self.is_broken:
+            raise RuntimeError("the process group was aborted: another process is lost")
 
     def goes_on(self) -> bool:
         """Rank 0 says that it does; the others wait for its word, however long it does something else."""

@@ -79,6 +79,8 @@ class Trainer:
             Diverged: at the first non-finite training or validation loss, or norm of a gradient to be clipped; of
                 several ranks in each at the same step.
         """
+        if not self.ranks.goes_on():  # however long rank 0 does something else first, such as a test
+            return
         self.ranks.bring_together(self)
         while self.next_epoch < self.config.epochs and self.ranks.goes_on():
             record = self._run_epoch(self.next_epoch)
@@ -132,6 +134,7 @@ class Trainer:
         totals = self._train_epoch(epoch)
         trained = time.perf_counter()
         metrics = self._evaluate(self._val, self._evaluation_batch, self._logits_of)
+        self.ranks.check()
         evaluated = time.perf_counter()
         if not math.isfinite(metrics.loss):
             raise Diverged(epoch, totals.steps, "validation loss")

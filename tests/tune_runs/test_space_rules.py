@@ -29,7 +29,7 @@ from tests.tune_runs.spaces import make, refusal
         # base and resources
         (
             {"resources": {"gpu": 1.5}},
-            "expected `gpu` <= 1, since a trial trains on one device, got 1.5",
+            "expected `gpu` <= 1, and `gpus_per_trial` for more, got 1.5",
             "resources.gpu",
         ),
         ({"base/data": {}}, "expected `data.name`, got nothing", "base.data.name"),

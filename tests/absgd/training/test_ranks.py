@@ -16,10 +16,12 @@ import torch.distributed as dist
 
 from absgd.config import RunConfig
 from absgd.datasets import load_splits
+from absgd.datasets.shares import Share
 from absgd.errors import UserError
 from absgd.training import Diverged, Trainer, joining
-from absgd.training.joining import RankFailed, RanksLost, Rendezvous, leading
-from absgd.training.ranks import ALONE, Ranks
+from absgd.training.joining import RankFailed, RanksLost, Rendezvous, leading, refuse_mixed
+from absgd.training.local_ranks import local_ranks
+from absgd.training.ranks import ALONE, JoinedRanks, Ranks
 from tests.absgd.training.on_ranks import HOST, Processes, on_ranks, rank_of
 from tests.absgd.training.test_trainer import BASE, numbers
 from tests.contracts.datasets import dataset_config
@@ -190,6 +192,32 @@ def test_image_that_another_rank_cannot_read_is_named(tmp_path: Path) -> None:
         splits.train.path(position).write_bytes(b"broken")  # type: ignore[union-attr]
     with pytest.raises(UserError, match="expected an image, got a file that is no image"):
         on_ranks(2, trained, config.to_dict())
+
+
+def test_ranks_of_a_data_set_on_disk_read_with_workers_of_their_own(tmp_path: Path) -> None:
+    root = write_imagefolder(tmp_path, num_classes=3, per_class=9)
+    more = {"data.side": 16, "data.workers": 1, "batch_size": 8, "epochs": 1, "optimizer.lr": 1e-5}
+    config = dataset_config("imagefolder", root, **more).with_values({"device": {"type": "cpu", "ranks": 2}})
+    splits = load_splits(config)
+    with local_ranks(config) as ranks:
+        (record,) = Trainer(config, splits, ranks=ranks).epochs()
+    (alone,) = Trainer(config, splits).epochs()
+    assert record.train_loss == pytest.approx(alone.train_loss, rel=1e-3)
+
+
+def test_record_of_an_aborted_group_is_not_used() -> None:
+    ranks = JoinedRanks(Share(0, 2), dist.HashStore())
+    ranks.check()
+    ranks.is_broken = True
+    with pytest.raises(RuntimeError, match="aborted: another process is lost"):
+        ranks.check()
+    ALONE.check()
+
+
+def test_gpus_of_several_kinds_are_refused() -> None:
+    refuse_mixed(["H100", "H100"])
+    with pytest.raises(UserError, match=r"got A100 and H100 \(device.ranks\)"):
+        refuse_mixed(["H100", "A100", "H100"])
 
 
 def test_process_whose_partner_hangs_ends_itself() -> None:
