@@ -28,6 +28,10 @@ TITLES = {
 """Controls of a confirmation, in the order in which they are told."""
 
 
+PLAIN = ("ce", "ce-lr")
+"""Plain training at both learning rates: what tables and figures show first."""
+
+
 def title_of(configuration: str) -> str:
     """A control in words, anything else as it is."""
     return TITLES.get(configuration, configuration)

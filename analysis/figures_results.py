@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.classes import attention_weights, recall_by_class
-from analysis.controls import title_of
+from analysis.controls import PLAIN, title_of
 from analysis.curves import winner_curves
 from analysis.numbers import METRIC_TITLES, interval_text, p_text
 from analysis.style import (
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 MOST_CLASSES = 20
 """Above it classes stand by size in place of one beside the other, and their weights in groups."""
 SHOTS = (("many (> 100 images)", 101, None), ("medium (20 to 100)", 20, 100), ("few (< 20)", 0, 19))
-SHOWN_CONTROLS = ("ce", "ce-lr")
-"""Controls drawn at once; a click on the legend adds the others."""
 
 
 def differences_drawing(comparisons: pd.DataFrame) -> Drawing | None:
@@ -95,7 +93,7 @@ def fresh_curves_drawing(runs: Runs) -> Drawing | None:
     for place, (name, own) in enumerate(frame.groupby("configuration", sort=False)):
         color, _, dash = SERIES[place % len(SERIES)]
         title = plain(title_of(str(name)))
-        visible = True if place == 0 or name in SHOWN_CONTROLS else "legendonly"
+        visible = True if place == 0 or name in PLAIN else "legendonly"
         figure.add_trace(
             go.Scatter(
                 x=own.epoch.tolist(), y=rounded(own["mean"] * unit(metric)), mode="lines", name=title,
@@ -140,7 +138,7 @@ def recall_drawing(runs: Runs) -> Drawing | None:
                 x=x, y=rounded(own.recall * 100), mode="markers" if by_size else "markers+lines", error_y=error,
                 name=plain(title_of(str(name))), marker={"color": color, "symbol": symbol, "size": 9},
                 line={"color": color, "width": 1}, text=[f"class {value}" for value in own["class"]],
-                visible=True if place == 0 or name in SHOWN_CONTROLS else "legendonly",
+                visible=True if place == 0 or name in PLAIN else "legendonly",
                 hovertemplate="%{text}, %{x}: %{y:.1f}<extra>%{fullData.name}</extra>",
             )
         )  # fmt: skip

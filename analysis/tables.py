@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from analysis.best import best, setting_columns
-from analysis.controls import TITLES, title_of
+from analysis.controls import PLAIN, TITLES, title_of
 from analysis.frames import SCENARIO
 from analysis.numbers import (
     METRIC_TITLES,
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 MOST_TRIALS = 10
 """Search trials in a scenario's table."""
-MAIN_CONTROLS = ("ce", "ce-lr")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +80,7 @@ def overview(runs: Runs, verdicts: Sequence[Verdict], comparisons: pd.DataFrame)
     settings = [name for name in setting_columns(runs) if rows[name].notna().any()]
     outcomes = {(one.folder, one.scenario): one.outcome for one in verdicts}
     several = len(set(runs.trials.folder)) > 1
-    shown_controls = [name for name in MAIN_CONTROLS if name in set(comparisons.control)]
+    shown_controls = [name for name in PLAIN if name in set(comparisons.control)]
     has_test = bool(rows.test_mean.notna().any())
     columns = [*(["run"] if several else []), "scenario", "verdict", "n", "validation"]
     columns += ["test"] if has_test else []

@@ -61,7 +61,8 @@ class ScenarioConfirmation:
         self._all: tuple[ConfirmRun, ...] = ()
         """Those of the controls too; before the winner is known they are those of `best-1`."""
         self._runs: tuple[ConfirmRun, ...] = ()
-        self._knows_winner = False
+        self._is_final = False
+        """Whether nothing that may win is still trained, so that the plan stays as it is."""
         self._lost: list[TrialPlan] = []
 
     @property
@@ -70,7 +71,7 @@ class ScenarioConfirmation:
 
         Before the winner is known the controls are those of `best-1`, of which its trunk alone is trained.
         """
-        is_old = not self._knows_winner and not any(map(self._is_open, self._best_runs()))
+        is_old = not self._is_final and not any(map(self._is_open, self._best_runs()))
         if (self._candidates is None or is_old) and self._search_is_done():
             self._make_plan()
         return self._candidates or _NONE
@@ -81,9 +82,14 @@ class ScenarioConfirmation:
         return self._runs if self.candidates.runs else ()
 
     @property
+    def _planned(self) -> tuple[ConfirmRun, ...]:
+        """All runs of the plan, those of the controls too, which may still be of `best-1`."""
+        return self._all if self.candidates.runs else ()
+
+    @property
     def num_runs(self) -> int:
         """Runs of the whole plan; those of the winner's controls may still become other ones."""
-        return len(self._all) if self.candidates.runs else 0
+        return len(self._planned)
 
     @property
     def is_done(self) -> bool:
@@ -103,7 +109,7 @@ class ScenarioConfirmation:
     @property
     def epochs_left(self) -> int:
         """Epochs of the plan that are not trained yet, where no snapshot is missing."""
-        return sum(run.config.epochs - self._epochs_done(run) for run in self._all if self._is_open(run))
+        return sum(run.config.epochs - self._epochs_done(run) for run in self._planned if self._is_open(run))
 
     def _epochs_done(self, run: ConfirmRun) -> int:
         return max(run.fork_at, len(self._recorder.epochs.get(run.trial_id, ())))
@@ -151,11 +157,11 @@ class ScenarioConfirmation:
         every = best_candidates(ranked, [records.config_of(row) for row in ranked], top=len(ranked))
         best = [one for place, one in enumerate(every) if place < self._config.top or self._was_confirmed(one)]
         if not best:
-            self._candidates = _NONE
+            self._candidates, self._is_final = _NONE, True
             return
         self._plan_controls(best, best[0])
-        self._knows_winner = not any(map(self._is_open, self._best_runs()))
-        if self._knows_winner:
+        self._is_final = not any(map(self._is_open, self._best_runs()))
+        if self._is_final:
             self._plan_controls(best, self._winner(best))
             self._runs = self._all
         else:
@@ -177,7 +183,7 @@ class ScenarioConfirmation:
         names = {run.trial_id: run.candidate for run in self._all}
         for row in self._recorder.of_scenario(self._name):
             if row["phase"] == "confirm":
-                row["candidate"] = names.get(row["trial_id"], None if self._knows_winner else row["candidate"])
+                row["candidate"] = names.get(row["trial_id"], None if self._is_final else row["candidate"])
 
     def _best_runs(self) -> list[ConfirmRun]:
         return [run for run in self._all if _is_best(run)]
