@@ -96,8 +96,11 @@ def _where(search: pd.DataFrame) -> str:
 
 def _errors(search: pd.DataFrame) -> str:
     errors = search.error[search.status == "failed"].fillna("no reason recorded")
-    first = str(errors.value_counts().index[0])
-    return first if len(first) <= MOST_OF_ERROR else f"{first[:MOST_OF_ERROR]}..."
+    return _cut(str(errors.value_counts().index[0]))
+
+
+def _cut(error: str) -> str:
+    return error if len(error) <= MOST_OF_ERROR else f"{error[:MOST_OF_ERROR]}..."
 
 
 def _edges(runs: Runs, winner: pd.Series[Any]) -> Iterator[Caution]:
@@ -131,7 +134,7 @@ def _lost_seeds(runs: Runs) -> Iterator[Caution]:
     for _, row in frame[(frame.basis == "confirmed") & ~frame.is_whole].iterrows():
         own = runs.trials[(runs.trials.phase == "confirm") & (runs.trials.candidate == row.configuration)]
         errors = own.error[own.status.isin(("diverged", "failed"))].dropna()
-        reason = f": {errors.iloc[0]}" if len(errors) else ""
+        reason = f": {_cut(str(errors.iloc[0]))}" if len(errors) else ""
         lost = f"{row.num_seeds - row.n} of {row.num_seeds}"
         name = title_of(str(row.configuration))
         yield Caution("seeds", f"{name} did not complete on {lost} fresh seeds{reason}.")
@@ -139,18 +142,18 @@ def _lost_seeds(runs: Runs) -> Iterator[Caution]:
 
 def _foreign_controls(configurations: pd.DataFrame, winner: pd.Series[Any]) -> Iterator[Caution]:
     """Controls at the learning rate or from the epoch of another configuration, as before a search was extended."""
-    if winner.basis != "confirmed" or pd.isna(winner.ab_alpha):
+    if winner.basis != "confirmed" or winner[["lr", "ab_alpha", "switch_epoch"]].isna().any():
         return
     own = configurations[(configurations.basis == "confirmed") & configurations.is_control]
     own = own.drop_duplicates("configuration").set_index("configuration")
     raised = float(winner.lr) / float(winner.ab_alpha)
     for name in (name for name in own.index if str(name).endswith("-lr")):
-        if not math.isclose(float(own.lr[name]), raised, rel_tol=1e-6):
+        if not pd.isna(own.lr[name]) and not math.isclose(float(own.lr[name]), raised, rel_tol=1e-6):
             text = f"{title_of(str(name))} was trained at {setting_text(float(own.lr[name]))}"
             yield Caution("control", f"The control {text}, not at lr / ab_alpha of the winner, {setting_text(raised)}.")
     for name in (name for name in own.index if str(name).endswith("-drw")):
         epoch = own.class_balance_from_epoch[name]
-        if str(epoch) != str(winner.switch_epoch):
+        if not pd.isna(epoch) and str(epoch) != str(winner.switch_epoch):
             text = f"{title_of(str(name))} reweights from epoch {epoch}"
             yield Caution("control", f"The control {text}, not from the winner's switch, {winner.switch_epoch}.")
 

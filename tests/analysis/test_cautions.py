@@ -135,3 +135,24 @@ def test_controls_of_another_configuration_than_the_winner(tmp_path: Path) -> No
         "not at lr / ab_alpha of the winner, 0.1.",
         "The control deferred LDAM reweights from epoch 4, not from the winner's switch, 5.",
     ]
+
+
+@pytest.mark.parametrize("lost", ["lr", "ab_alpha", "switch_epoch", "class_balance_from_epoch"])
+def test_version_without_a_setting_of_the_controls_has_no_caution_about_it(tmp_path: Path, lost: str) -> None:
+    folder = run_folders.Folder(tmp_path / "r")
+    run_folders.confirm_rows(folder)
+    for row in folder.trials:
+        row[lost] = None
+        if row["candidate"] == "focal":
+            row["candidate"] = "ldam-drw"
+    assert "control" not in set(load(folder.write()).cautions().kind)
+
+
+def test_long_error_of_a_lost_seed_is_cut(tmp_path: Path) -> None:
+    folder = run_folders.Folder(tmp_path / "r")
+    run_folders.confirm_rows(folder)
+    for row in folder.trials:
+        if row["candidate"] == "focal":
+            row.update(status="failed", error="x" * 10_000, test_balanced_accuracy=None)
+    (text,) = (text for text in load(folder.write()).cautions().text if "did not complete" in text)
+    assert text.endswith("x" * 300 + "....")
