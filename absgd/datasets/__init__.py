@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from absgd.datasets.batches import Batch, Batches
 from absgd.datasets.build import DATASETS, DatasetSpec
-from absgd.datasets.build_batches import build_batches
+from absgd.datasets.build_batches import BatchesOf, BatchSource, build_batches
+from absgd.datasets.common_batches import CommonImages
 from absgd.datasets.disk_batches import DiskBatches
 from absgd.datasets.fingerprint import fingerprint
 from absgd.datasets.image_files import ImageFiles
@@ -23,7 +24,10 @@ __all__ = [
     "IMBALANCECIFAR10",
     "IMBALANCECIFAR100",
     "Batch",
+    "BatchSource",
     "Batches",
+    "BatchesOf",
+    "CommonImages",
     "DatasetSpec",
     "DiskBatches",
     "ImageFiles",

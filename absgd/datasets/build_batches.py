@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
 import torch
 
 from absgd.config import RunConfig
-from absgd.datasets.batches import Batches
+from absgd.datasets.batches import Batch, Batches
 from absgd.datasets.disk_batches import DiskBatches
 from absgd.datasets.image_files import ImageFiles
 from absgd.datasets.images import Images
 from absgd.datasets.shares import WHOLE, Share
+
+
+class BatchSource(Protocol):
+    """Hands out images in batches on a device."""
+
+    def draws(self, seed: int, epoch: int, batch_size: int) -> Iterator[Any]:
+        """What is drawn for each training batch of an epoch."""
+
+    def batch_of(self, draw: Any) -> Batch:
+        """The training batch of a draw, by operations on the device alone."""
+
+    def evaluation(self, batch_size: int) -> Iterator[Batch]:
+        """Every image once, in order, not augmented."""
+
+
+BatchesOf = Callable[[Images | ImageFiles, RunConfig, torch.device, Share], BatchSource]
+"""Makes the source of a run's batches of some images, as `build_batches` does."""
 
 
 def build_batches(

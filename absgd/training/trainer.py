@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import torch
 from torch import nn
 
 from absgd.config import RunConfig
-from absgd.datasets import DATASETS, Batches, DiskBatches, ImageFiles, Images, Splits, build_batches
+from absgd.datasets import DATASETS, BatchesOf, BatchSource, ImageFiles, Images, Splits, build_batches
 from absgd.errors import UserError
 from absgd.losses import Prediction, build_objective
 from absgd.losses.objective import LOG_U
@@ -41,6 +41,7 @@ class Trainer:
         splits: training and validation images, from `load_splits(config)`.
         device: where to train; by default that of `ranks`, else what `config.device` asks for.
         ranks: the processes that train this run together; by default this one alone.
+        batches_of: makes the run's batches; runs that take turns in one process can have them in common.
 
     Raises:
         UserError: if CUDA is asked for, or needed by an option, and there is none.
@@ -49,7 +50,12 @@ class Trainer:
     """
 
     def __init__(
-        self, config: RunConfig, splits: Splits, device: torch.device | None = None, ranks: Ranks = ALONE
+        self,
+        config: RunConfig,
+        splits: Splits,
+        device: torch.device | None = None,
+        ranks: Ranks = ALONE,
+        batches_of: BatchesOf = build_batches,
     ) -> None:
         self.config = config
         self.splits = splits
@@ -65,8 +71,8 @@ class Trainer:
         self._logits_of = ranks.logits_of(self.model, self._network)
         self.objective = build_objective(config, splits.class_counts).to(self.device)
         self.optimizer = build_optimizer(self.model, config.optimizer, fused=self.speed.fused_optimizer)
-        self._train = build_batches(splits.train, config, self.device, ranks.share)
-        self._val = build_batches(splits.val, config, self.device, ranks.share)
+        self._train = batches_of(splits.train, config, self.device, ranks.share)
+        self._val = batches_of(splits.val, config, self.device, ranks.share)
         self._changed_N = torch.tensor(splits.changed_N, dtype=torch.int64, device=self.device)
         self._step = self._new_step()
 
@@ -76,6 +82,14 @@ class Trainer:
         `state_dict` may be taken after each record.
 
         Raises:
+            Diverged: as `steps`.
+        """
+        return (record for record in self.steps() if record is not None)
+
+    def steps(self) -> Iterator[EpochRecord | None]:
+        """What `epochs` does, so that other runs can have a turn between two steps: None after each training step.
+
+        Raises:
             Diverged: at the first non-finite training or validation loss, or norm of a gradient to be clipped; of
                 several ranks in each at the same step.
         """
@@ -83,7 +97,7 @@ class Trainer:
             return
         self.ranks.bring_together(self)
         while self.next_epoch < self.config.epochs and self.ranks.goes_on():
-            record = self._run_epoch(self.next_epoch)
+            record = yield from self._run_epoch(self.next_epoch)
             self.next_epoch += 1
             yield record
 
@@ -127,11 +141,11 @@ class Trainer:
         in_stage_two = epochs_trained > 0 and self.objective.stage(epochs_trained - 1) == 2
         return in_stage_two and LOG_U not in state.get("objective", {})
 
-    def _run_epoch(self, epoch: int) -> EpochRecord:
+    def _run_epoch(self, epoch: int) -> Generator[None, None, EpochRecord]:
         lr = learning_rate(self.config.schedule, self.config.optimizer.lr, epoch, self.config.epochs)
         set_learning_rate(self.optimizer, lr)
         started = time.perf_counter()
-        totals = self._train_epoch(epoch)
+        totals = yield from self._train_epoch(epoch)
         trained = time.perf_counter()
         metrics = self._evaluate(self._val, self._evaluation_batch, self._logits_of)
         self.ranks.check()
@@ -161,7 +175,7 @@ class Trainer:
             images_per_s=totals.images / (trained - started),
         )
 
-    def _train_epoch(self, epoch: int) -> EpochTotals:
+    def _train_epoch(self, epoch: int) -> Generator[None, None, EpochTotals]:
         """One pass over the training images; what is counted stays on the device until its end."""
         self.objective.start_epoch(epoch, self._predict_training)
         self.model.train()
@@ -170,6 +184,7 @@ class Trainer:
         self._step.begin(epoch)
         for draw in self._train.draws(seed, epoch, self.config.batch_size):
             self._step(draw)
+            yield
         return self._step.totals()
 
     def _new_step(self) -> Step:
@@ -182,7 +197,7 @@ class Trainer:
         kind = DeferredStep if self.speed.deferred_checks else ExactStep
         return kind(learner, sums, batch_of)
 
-    def _evaluate(self, batches: Batches | DiskBatches, batch_size: int, logits_of: LogitsOf) -> ClassMetrics:
+    def _evaluate(self, batches: BatchSource, batch_size: int, logits_of: LogitsOf) -> ClassMetrics:
         evaluation = batches.evaluation(batch_size)
         return class_metrics(count_correct(self.model, evaluation, self.splits.num_classes, self.device, logits_of))
 
