@@ -4,10 +4,8 @@ runs that are at the same step.
 
 from __future__ import annotations
 
-import copy
-import itertools
 from collections.abc import Iterator
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 import torch
@@ -58,8 +56,8 @@ class CommonBatches:
     def __init__(self, images: Images | ImageFiles, source: BatchSource) -> None:
         self.images = images
         self._source = source
-        self._beginning: dict[tuple[int, int, int], Iterator[_Made]] = {}
-        """(seed, epoch, batch size) -> its first batch and all after it, while nobody has asked for the second."""
+        self._beginning: dict[tuple[int, int, int], _Link] = {}
+        """(seed, epoch, batch size) -> its first batch, while nobody has asked for the second."""
 
     def draws(self, seed: int, epoch: int, batch_size: int) -> Iterator[Batch]:
         """The batches of an epoch themselves: drawn, augmented and ready, also for another stream of a GPU.
@@ -68,15 +66,16 @@ class CommonBatches:
             UserError: at an image that cannot be read.
         """
         key = (seed, epoch, batch_size)
-        first = self._beginning.get(key)
-        if first is None:
-            made = map(_made, map(self._source.batch_of, self._source.draws(seed, epoch, batch_size)))
-            (first,) = itertools.tee(made, 1)
-            self._beginning[key] = first
-        for number, batch in enumerate(copy.copy(cast(Any, first))):
-            yield batch.here()
-            if number == 0 and self._beginning.get(key) is first:
+        if key not in self._beginning:
+            draws = self._source.draws(seed, epoch, batch_size)
+            self._beginning[key] = _Link(map(_made, map(self._source.batch_of, draws)))
+        link = self._beginning[key]
+        while (made := link.made()) is not None:
+            yield made.here()
+            del made
+            if self._beginning.get(key) is link:
                 del self._beginning[key]
+            link = link.following()
 
     def batch_of(self, draw: Batch) -> Batch:
         """The batch itself."""
@@ -101,6 +100,39 @@ class _Made(NamedTuple):
             for tensor in self.batch:
                 tensor.record_stream(stream)
         return self.batch
+
+
+class _Link:
+    """A batch of an epoch and the way to the next: there as long as a run is at it or before it.
+
+    Not `itertools.tee`, which lets go of values by the dozen.
+    """
+
+    def __init__(self, rest: Iterator[_Made]) -> None:
+        self._rest = rest
+        self._following: _Link | None = None
+        self._made: _Made | None = None
+        self._error: Exception | None = None
+        try:
+            self._made = next(rest, None)
+        except Exception as error:  # noqa: BLE001 - an iterator that has failed would look as if it had ended
+            self._error = error
+
+    def made(self) -> _Made | None:
+        """The batch; None: the epoch is over.
+
+        Raises:
+            Exception: for everyone who asks, whatever went wrong in making it.
+        """
+        if self._error is not None:
+            raise self._error
+        return self._made
+
+    def following(self) -> _Link:
+        """The next one, made for the first who asks."""
+        if self._following is None:
+            self._following = _Link(self._rest)
+        return self._following
 
 
 def _made(batch: Batch) -> _Made:

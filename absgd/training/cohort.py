@@ -1,0 +1,148 @@
+"""A cohort: runs that train side by side in one process, a step of each in turn.
+
+Each run gets the numbers that it would get alone: nothing of it is mixed with another. On a GPU each has a stream of
+its own, so that steps which do not fill the device run at the same time, and a captured step costs the host one launch.
+Runs that are let go together into an epoch stay in step, and `absgd.datasets.CommonImages` makes their batches once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from enum import Enum
+from typing import Generic, TypeVar
+
+import torch
+
+Word = TypeVar("Word")
+
+SETTLE_S = 0.5
+"""Without a newcomer for so long, those who are there begin."""
+TOGETHER_S = 2.0
+"""Nobody waits longer than this for others before it begins."""
+
+
+class State(Enum):
+    """What a member of a cohort does."""
+
+    WAITS = "waits"
+    """To be let go, with others."""
+    TRAINS = "trains"
+    """It has a turn in each round."""
+    SPOKE = "spoke"
+    """It said something and has not been asked to go on."""
+
+
+class Ended:
+    """What is said of a run that came to its end."""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """What is said of a run that ended with an error."""
+
+    error: Exception
+
+
+@dataclass
+class _Member(Generic[Word]):
+    run: Iterator[Word | None]
+    stream: torch.cuda.Stream | None
+    state: State
+    since: float
+
+
+class Cohort(Generic[Word]):
+    """Takes turns among runs; not thread-safe.
+
+    A run is an iterator that gives None after each step, and a word, such as the record of an epoch, where it has
+    something to say. Then it rests until it is asked to go on, and is let go together with the others who rest: as soon
+    as none of them is still to be asked, or after `TOGETHER_S`. A newcomer waits for others who come within `SETTLE_S`.
+
+    Args:
+        device: on which the runs train.
+        size: members at most.
+        now: a clock in seconds.
+    """
+
+    def __init__(self, device: torch.device, size: int, now: Callable[[], float] = time.monotonic) -> None:
+        self._device, self.size, self._now = device, size, now
+        self._members: dict[str, _Member[Word]] = {}
+        self._last_came = -float("inf")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of its members, in the order in which they came."""
+        return tuple(self._members)
+
+    def join(self, name: str, run: Iterator[Word | None]) -> None:
+        """Take in a run; what it does before its first step it does in its first turn."""
+        assert len(self._members) < self.size, "the cohort is full"
+        assert name not in self._members, name
+        stream = torch.cuda.Stream(self._device) if self._device.type == "cuda" else None  # type: ignore[no-untyped-call]
+        self._last_came = self._now()
+        self._members[name] = _Member(run, stream, State.WAITS, self._last_came)
+
+    def ask(self, name: str) -> None:
+        """Let a member that has said something go on; no other, and nobody who has left."""
+        member = self._members.get(name)
+        if member is not None and member.state is State.SPOKE:
+            member.state, member.since = State.WAITS, self._now()
+
+    def leave(self, name: str) -> None:
+        """End a member's run where it is; nothing where there is none of this name."""
+        member = self._members.pop(name, None)
+        if member is None:
+            return
+        close = getattr(member.run, "close", None)
+        if close is not None:
+            with _on(member.stream):
+                close()
+
+    def turn(self) -> list[tuple[str, Word | Ended | Failed]]:
+        """One step of every member that trains; what was said, by whom. Who ended or failed is no member any more."""
+        self._let_go()
+        said: list[tuple[str, Word | Ended | Failed]] = []
+        for name, member in list(self._members.items()):
+            if member.state is State.TRAINS:
+                word = _next(member)
+                if word is not None:
+                    said.append((name, word))
+                    member.state = State.SPOKE
+                if isinstance(word, Ended | Failed):
+                    del self._members[name]
+        return said
+
+    def rests(self) -> bool:
+        """Whether a turn now would train nobody."""
+        self._let_go()
+        return all(member.state is not State.TRAINS for member in self._members.values())
+
+    def _let_go(self) -> None:
+        waiting = [member for member in self._members.values() if member.state is State.WAITS]
+        if waiting and self._may_begin(min(member.since for member in waiting)):
+            for member in waiting:
+                member.state = State.TRAINS
+
+    def _may_begin(self, waiting_since: float) -> bool:
+        now = self._now()
+        if now - waiting_since >= TOGETHER_S:
+            return True
+        is_complete = len(self._members) == self.size or now - self._last_came >= SETTLE_S
+        return is_complete and all(member.state is not State.SPOKE for member in self._members.values())
+
+
+def _next(member: _Member[Word]) -> Word | Ended | Failed | None:
+    with _on(member.stream):
+        try:
+            return next(member.run)
+        except StopIteration:
+            return Ended()
+        except Exception as error:  # noqa: BLE001 - of this run alone: it is said, and the others go on
+            return Failed(error)
+
+
+def _on(stream: torch.cuda.Stream | None) -> AbstractContextManager[object]:
+    return nullcontext() if stream is None else torch.cuda.stream(stream)

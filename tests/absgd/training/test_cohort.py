@@ -1,0 +1,242 @@
+"""A cohort: who has a turn and when, and that its runs get the numbers that they get alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from absgd.config import RunConfig
+from absgd.datasets import CommonImages, Splits, load_splits
+from absgd.records import EpochRecord
+from absgd.training import Diverged, Trainer
+from absgd.training.cohort import SETTLE_S, TOGETHER_S, Cohort, Ended, Failed
+from tests.absgd.training.test_trainer import make, numbers
+
+CPU = torch.device("cpu")
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+def counting(name: str, steps: int, log: list[str], epochs: int = 2) -> Iterator[str | None]:
+    """A run that notes its turns and says when an epoch is over."""
+    for epoch in range(epochs):
+        for step in range(steps):
+            log.append(f"{name}{epoch}.{step}")
+            yield None
+        yield f"{name} {epoch}"
+
+
+def new(size: int = 3) -> tuple[Cohort[str], Clock]:
+    clock = Clock()
+    return Cohort(CPU, size, clock), clock
+
+
+def test_runs_take_turns_from_the_moment_the_last_has_come() -> None:
+    cohort, clock = new()
+    log: list[str] = []
+    cohort.join("a", counting("a", 2, log))
+    assert cohort.rests()
+    assert cohort.turn() == []
+    clock.time += SETTLE_S * 0.9
+    cohort.join("b", counting("b", 3, log))
+    clock.time += SETTLE_S * 0.9
+    assert cohort.turn() == []
+    clock.time += SETTLE_S
+    assert [cohort.turn() for _ in range(4)] == [[], [], [("a", "a 0")], [("b", "b 0")]]
+    assert log == ["a0.0", "b0.0", "a0.1", "b0.1", "b0.2"]
+
+
+def test_full_cohort_waits_for_nobody() -> None:
+    cohort, _ = new(size=2)
+    log: list[str] = []
+    cohort.join("a", counting("a", 1, log))
+    cohort.join("b", counting("b", 1, log))
+    assert not cohort.rests()
+    cohort.turn()
+    assert log == ["a0.0", "b0.0"]
+
+
+def end_first_epoch(cohort: Cohort[str], clock: Clock) -> None:
+    """Of `a` and `b`, with two steps each."""
+    clock.time += SETTLE_S
+    assert [cohort.turn() for _ in range(3)] == [[], [], [("a", "a 0"), ("b", "b 0")]]
+
+
+def test_who_ended_an_epoch_together_begins_the_next_together() -> None:
+    cohort, clock = new()
+    log: list[str] = []
+    for name in "ab":
+        cohort.join(name, counting(name, 2, log))
+    end_first_epoch(cohort, clock)
+    del log[:]
+    cohort.ask("a")
+    cohort.turn()
+    assert log == []
+    cohort.ask("b")
+    cohort.turn()
+    assert log == ["a1.0", "b1.0"]
+
+
+def test_nobody_waits_long_for_one_who_is_not_asked() -> None:
+    cohort, clock = new()
+    log: list[str] = []
+    for name in "ab":
+        cohort.join(name, counting(name, 2, log))
+    end_first_epoch(cohort, clock)
+    del log[:]
+    cohort.ask("a")
+    clock.time += TOGETHER_S
+    cohort.turn()
+    assert log == ["a1.0"]
+
+
+def test_nobody_waits_for_one_who_left() -> None:
+    cohort, clock = new()
+    log: list[str] = []
+    for name in "ab":
+        cohort.join(name, counting(name, 2, log))
+    end_first_epoch(cohort, clock)
+    cohort.ask("a")
+    assert cohort.rests()
+    cohort.leave("b")
+    assert not cohort.rests()
+    assert cohort.names == ("a",)
+
+
+def test_one_who_comes_later_begins_while_others_train() -> None:
+    cohort, clock = new()
+    log: list[str] = []
+    cohort.join("a", counting("a", 5, log))
+    clock.time += SETTLE_S
+    cohort.turn()
+    cohort.join("b", counting("b", 5, log))
+    cohort.turn()
+    clock.time += SETTLE_S
+    cohort.turn()
+    assert log == ["a0.0", "a0.1", "a0.2", "b0.0"]
+
+
+def test_end_and_error_of_one_leave_the_others() -> None:
+    def failing() -> Iterator[str | None]:
+        yield None
+        raise KeyError("x")
+
+    cohort, clock = new()
+    cohort.join("ends", iter(()))
+    cohort.join("fails", failing())
+    cohort.join("goes on", counting("c", 9, []))
+    clock.time += SETTLE_S
+    ((name, word),) = cohort.turn()
+    assert name == "ends"
+    assert isinstance(word, Ended)
+    ((name, word),) = cohort.turn()
+    assert name == "fails"
+    assert isinstance(word, Failed)
+    assert repr(word.error) == "KeyError('x')"
+    assert cohort.names == ("goes on",)
+    assert not cohort.rests()
+
+
+def test_leaving_ends_the_run_where_it_is() -> None:
+    ended: list[str] = []
+
+    def run() -> Iterator[str | None]:
+        try:
+            while True:
+                yield None
+        finally:
+            ended.append("closed")
+
+    cohort, clock = new()
+    cohort.join("a", run())
+    clock.time += SETTLE_S
+    cohort.turn()
+    cohort.leave("a")
+    cohort.leave("a")
+    cohort.ask("a")
+    assert ended == ["closed"]
+    assert cohort.names == ()
+
+
+def run_of(config: RunConfig, splits: Splits, common: CommonImages) -> Iterator[EpochRecord | None]:
+    """As a search starts a member: the trainer is made in its first turn."""
+    yield from Trainer(config, splits, batches_of=common.batches).steps()
+
+
+def trained(members: list[tuple[int, RunConfig]], splits: Splits) -> dict[str, list[Any]]:
+    """Name -> what each member, who joins after so many turns, had to say."""
+    cohort: Cohort[EpochRecord] = Cohort(CPU, len(members), Clock())
+    common = CommonImages()
+    found: dict[str, list[Any]] = {str(place): [] for place in range(len(members))}
+    turns = 0
+    while turns < 500 and (cohort.names or turns <= max(after for after, _ in members)):
+        for place, (after, config) in enumerate(members):
+            if after == turns:
+                cohort.join(str(place), run_of(config, splits, common))
+        cohort._last_came = -SETTLE_S  # the clock stands still: nobody is waited for
+        for name, word in cohort.turn():
+            found[name].append(word)
+            cohort.ask(name)
+        turns += 1
+    assert not cohort.names
+    return found
+
+
+def alone(config: RunConfig, splits: Splits) -> list[Any]:
+    return [numbers(record) for record in Trainer(config, splits).epochs()]
+
+
+FORKS = {
+    "first": make(),
+    "other lambda": make(**{"attention.lam": 5.0, "attention.gamma": 0.9}),
+    "other switch": make(**{"attention.switch_epoch": 1, "attention.ab_alpha": 1.0}),
+    "negative lambda": make(**{"attention.lam": -3.0}),
+    "other seed": make(**{"seeds.train": 7}),
+    "resampled": make(**{"class_balance": {"type": "resample", "from_epoch": "switch"}}),
+    "plain": make(**{"attention": None, "loss": {"name": "ce"}, "class_balance": {"type": "none"}}),
+}
+
+
+@pytest.fixture(scope="module")
+def splits() -> Splits:
+    return load_splits(make())
+
+
+@pytest.fixture(scope="module")
+def all_alone(splits: Splits) -> dict[str, list[Any]]:
+    return {name: alone(config, splits) for name, config in FORKS.items()}
+
+
+@settings(max_examples=12, deadline=None)
+@given(members=st.lists(st.tuples(st.integers(0, 9), st.sampled_from(sorted(FORKS))), min_size=1, max_size=4))
+def test_members_get_the_bits_that_they_get_alone(
+    splits: Splits, all_alone: dict[str, list[Any]], members: list[tuple[int, str]]
+) -> None:
+    found = trained([(after, FORKS[name]) for after, name in members], splits)
+    for place, (_, name) in enumerate(members):
+        *records, last = found[str(place)]
+        assert [numbers(record) for record in records] == all_alone[name]
+        assert isinstance(last, Ended)
+
+
+def test_diverged_member_says_what_it_says_alone(splits: Splits, all_alone: dict[str, list[Any]]) -> None:
+    wild = make(**{"optimizer.lr": 1e18, "schedule.warmup_epochs": 0})
+    with pytest.raises(Diverged) as expected:
+        list(Trainer(wild, splits).epochs())
+    found = trained([(0, wild), (0, make())], splits)
+    assert isinstance(found["0"][-1], Failed)
+    assert str(found["0"][-1].error) == str(expected.value)
+    assert [numbers(record) for record in found["1"][:-1]] == all_alone["first"]
