@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,8 @@ from tune_runs.best_file import BestFiles
 from tune_runs.bookkeeper import Bookkeeper
 from tune_runs.budgets import RAISED_BY, Budgets
 from tune_runs.checkpoints import Checkpoints
+from tune_runs.cohort_member import train_in_cohort
+from tune_runs.cohorts import cohorts
 from tune_runs.confirmation import ScenarioConfirmation
 from tune_runs.draws import control_config
 from tune_runs.event_files import EventFiles
@@ -203,8 +206,8 @@ def _fit(space: SearchSpace, shelf: Shelf, num_concurrent: int, search: Search) 
     """Let Ray train; its own files lie in a temporary folder, since nothing is read back from them."""
     if search.searcher.is_done:
         return
-    trainable = tune.with_resources(tune.with_parameters(train_trial, shelf=shelf.actor), placement(space.resources))
-    with tempfile.TemporaryDirectory(prefix="absgd-tune-", ignore_cleanup_errors=True) as scratch:
+    scratch_folder = tempfile.TemporaryDirectory(prefix="absgd-tune-", ignore_cleanup_errors=True)
+    with _trainable(space, shelf) as trainable, scratch_folder as scratch:
         tuner = tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
@@ -224,6 +227,17 @@ def _fit(space: SearchSpace, shelf: Shelf, num_concurrent: int, search: Search) 
         except (TuneError, RayError, OSError) as error:
             lines = [line for line in str(error).splitlines() if line.strip()]  # the last of a traceback says why
             search.stop.fail(f"Ray gave up: {lines[-1] if lines else type(error).__name__}")
+
+
+@contextmanager
+def _trainable(space: SearchSpace, shelf: Shelf) -> Iterator[Any]:
+    """What Ray runs for a trial, with what it occupies."""
+    occupied = placement(space.resources)
+    if space.resources.cohort == 1:
+        yield tune.with_resources(tune.with_parameters(train_trial, shelf=shelf.actor), occupied)
+        return
+    with cohorts(space.resources.cohort, shelf.actor) as use:
+        yield tune.with_resources(tune.with_parameters(train_in_cohort, use=use), occupied)
 
 
 def _trial_folder(trial: Any) -> str:

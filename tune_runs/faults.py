@@ -14,6 +14,8 @@ _LOST_INSIDE = (
     "ReferenceCountingAssertionError",
     "ImagesLost",
     "RanksLost",
+    "CohortLost",
+    "NoMember",
 )
 """Names of exceptions that a run raises when what it reads was on a node, or in a process, that is gone."""
 _FRAMES = ("Traceback (most recent call last)", '  File "', "ray::")

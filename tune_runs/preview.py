@@ -265,6 +265,8 @@ def _confirm_words(cost: ConfirmCost) -> str:
 
 def _occupied(resources: ResourcesConfig) -> str:
     each = f"{shown(resources.cpu)} CPU, {shown(resources.gpu or 0)} GPU"
+    if resources.cohort > 1:
+        return f"a part of a process of {resources.cohort}, which has {each}"
     return each if resources.ranks == 1 else f"{resources.ranks} processes on one node, each {each}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from absgd.records import Status
 
@@ -19,6 +19,14 @@ TEST = "test"
 """Of the last epoch's report of a confirmation: columns of its row that were measured on the test set."""
 NOTES = "notes"
 """What there is to say to the user, as sentences."""
+
+
+class Answer(NamedTuple):
+    """What the process of a cohort says of a trial when it is asked."""
+
+    report: dict[str, Any] | None = None
+    """None: there is none yet, or no more."""
+    has_ended: bool = False
 
 
 def end_status(last_report: Mapping[str, Any] | None, epochs: int) -> Status:

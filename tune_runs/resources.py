@@ -1,4 +1,4 @@
-"""What one trial occupies: CPUs and GPUs, of one process or of several, and how many trials fit.
+"""What one trial occupies: CPUs and GPUs, of one process, of several or of a part of one, and how many trials fit.
 
 Nothing here imports torch, Ray or Optuna.
 """
@@ -18,6 +18,7 @@ AUTO_GPU = 0.25
 """Share of a GPU that a trial takes when the space does not say: a small ResNet does not fill one."""
 LEAST_SHARE = 1e-4
 """Of a CPU or GPU: Ray counts in such parts."""
+MAX_COHORT = 64
 
 
 def _share(gpu: float) -> float:
@@ -31,6 +32,8 @@ class ResourcesConfig(Section):
     """CPUs of one trial, or of each of its processes; one trains on CPU with as many threads, at least one."""
     gpu: Annotated[float, Field(ge=0, le=1024), AfterValidator(_share)] | None = None
     """GPUs of one trial: a fraction lets trials share one, 0 trains on CPU; null: a quarter where there are GPUs."""
+    cohort: Annotated[int, Field(ge=1, le=MAX_COHORT)] = 1
+    """Trials that take turns in one process; `cpu` and `gpu` are then its own, `gpu: null` one where there are GPUs."""
     gpus_per_trial: Annotated[int, Field(ge=1, le=1024)] | None = None
     """GPUs of one trial that takes several, a process on each, all of one node; in place of `gpu`."""
     ranks_per_trial: Annotated[int, Field(ge=1, le=1024)] = 1
@@ -48,6 +51,17 @@ class ResourcesConfig(Section):
             gpu = "nothing" if self.gpu is None else f"{self.gpu:g}"
             message = f"expected `gpu` 0 with `ranks_per_trial`, got {gpu}; on GPUs it is `gpus_per_trial`"
             raise broken_rule("ranks_per_trial", message)
+        return self
+
+    @model_validator(mode="after")
+    def _check_cohort(self) -> ResourcesConfig:
+        if self.cohort > 1 and self.ranks > 1:
+            message = f"expected no `cohort` with trials of several processes, got {self.cohort} with {self.ranks}"
+            raise broken_rule("cohort", message)
+        for name, whole in (("cpu", self.cpu), ("gpu", self.gpu or 1)):
+            if whole / self.cohort < LEAST_SHARE:
+                message = f"expected a `{name}` of which each of `cohort` has at least {LEAST_SHARE}, got {whole:g}"
+                raise broken_rule(name, message)
         return self
 
     @property
@@ -75,7 +89,8 @@ class ResourcesConfig(Section):
         """
         if self.gpu is not None:
             return self
-        gpu = 1.0 if self.gpus_per_trial else AUTO_GPU if num_gpus else 0.0
+        whole = self.gpus_per_trial is not None or (self.cohort > 1 and num_gpus > 0)
+        gpu = 1.0 if whole else AUTO_GPU if num_gpus else 0.0
         return self.model_copy(update={"gpu": gpu})
 
     def concurrent(self, num_cpus: float, num_gpus: float) -> int:
@@ -85,12 +100,29 @@ class ResourcesConfig(Section):
         6
         >>> ResourcesConfig(cpu=2, gpus_per_trial=4).concurrent(num_cpus=32, num_gpus=8)
         2
+        >>> ResourcesConfig(cpu=2, gpu=1, cohort=8).concurrent(num_cpus=16, num_gpus=2)
+        16
         """
         processes, gpu = math.floor(num_cpus / self.cpu + 1e-9), self.on(num_gpus).gpu
         if gpu:
             by_gpu = int(num_gpus) * math.floor(1 / gpu + 1e-9) if gpu < 1 else int(num_gpus // gpu)
             processes = min(processes, by_gpu)
-        return processes // self.ranks
+        return processes // self.ranks * self.cohort
+
+    @property
+    def bundle(self) -> dict[str, float]:
+        """What Ray sets aside for a process of a trial, or for a trial of a cohort: its part of the process.
+
+        Rounded down to what Ray counts in, so that a whole cohort fits.
+
+        >>> ResourcesConfig(cpu=2, gpu=1, cohort=7).bundle
+        {'CPU': 0.2857, 'GPU': 0.1428}
+        """
+        amounts = {"CPU": self.cpu, "GPU": self.gpu or 0.0}
+        if self.cohort == 1:
+            return amounts
+        parts = round(1 / LEAST_SHARE)
+        return {name: math.floor(whole / self.cohort * parts + 1e-9) / parts for name, whole in amounts.items()}
 
     def nearest_that_fit(self, nodes: Sequence[tuple[float, float]]) -> str:
         """What would fit on one of some nodes, each with CPUs and GPUs, where this does not; in the words of a space.
@@ -119,5 +151,6 @@ class ResourcesConfig(Section):
         """
         if self.gpus_per_trial is not None:
             return f"cpu {self.cpu:g}, gpus_per_trial {self.gpus_per_trial}"
-        several = f", ranks_per_trial {self.ranks_per_trial}" if self.ranks_per_trial > 1 else ""
+        keys = {name: value for name in ("ranks_per_trial", "cohort") if (value := getattr(self, name)) > 1}
+        several = "".join(f", {name} {value}" for name, value in keys.items())
         return f"cpu {self.cpu:g}, gpu {self.gpu or 0:g}{several}"

@@ -149,7 +149,8 @@ class SearchSpace(Section):
         Budgets may change, and so may the number of trials, which `--extend` raises, and what is confirmed.
         """
         settings = self.to_dict()
-        del settings["resources"]["gpu"]
+        for name in ("gpu", "cohort"):
+            del settings["resources"][name]
         return {key: value for key, value in settings.items() if key not in _NOT_DECISIVE}
 
     @cached_property

@@ -10,7 +10,9 @@ from ray import tune
 from ray.actor import ActorHandle
 
 from absgd.config import RunConfig
+from absgd.datasets import BatchesOf, Splits, build_batches
 from absgd.training import Diverged, Trainer
+from absgd.training.ranks import ALONE, Ranks
 from tune_runs.plan import checkpoint_use, tested_metric, trunk_use
 from tune_runs.reports import DIVERGED, EARLIER, INHERITED, NOTES, OVER_BUDGET, TEST
 from tune_runs.shelf import images_on
@@ -31,14 +33,38 @@ def train_trial(trial: dict[str, Any], shelf: ActorHandle) -> None:
     """
     config = RunConfig.from_dict(trial["run_config"])
     with trial_ranks(trial, config, shelf) as ranks:
-        trainer = Trainer(config, images_on(shelf, trial["images"]), ranks=ranks)
-        run = TrialRun(trainer, trunk_use(trial), checkpoint_use(trial), trial["origin"], tested_metric(trial))
-        for report in reports(trainer, run, on_test_set if trial["reads_test"] else None):
-            tune.report(report)
+        for report in trial_steps(trial, images_on(shelf, trial["images"]), ranks):
+            if report is not None:
+                tune.report(report)
+
+
+def trial_steps(
+    trial: dict[str, Any], splits: Splits, ranks: Ranks = ALONE, batches_of: BatchesOf = build_batches
+) -> Iterator[dict[str, Any] | None]:
+    """A trial, in parts: None after each training step, and what it has to report.
+
+    Args:
+        trial: from `trial_config`.
+        splits: its images.
+        ranks: the processes that train it together.
+        batches_of: makes its batches.
+    """
+    trainer = Trainer(RunConfig.from_dict(trial["run_config"]), splits, ranks=ranks, batches_of=batches_of)
+    run = TrialRun(trainer, trunk_use(trial), checkpoint_use(trial), trial["origin"], tested_metric(trial))
+    yield from reports_by_step(trainer, run, on_test_set if trial["reads_test"] else None)
 
 
 def reports(trainer: Trainer, run: TrialRun, read_test: ReadTest | None = None) -> Iterator[dict[str, Any]]:
+    """What a trial has to report: `reports_by_step` without the steps."""
+    return (report for report in reports_by_step(trainer, run, read_test) if report is not None)
+
+
+def reports_by_step(
+    trainer: Trainer, run: TrialRun, read_test: ReadTest | None = None
+) -> Iterator[dict[str, Any] | None]:
     """What a trial has to report, with the keys of `tune_runs.reports`, training on as it is asked for.
+
+    None after each training step, so that other trials can have a turn.
 
     The first report holds the records of the epochs behind it. A trial that goes on from a snapshot of its own first
     reports the last epoch again, before it trains another: the driver may have died before it could stop the trial
@@ -61,7 +87,10 @@ def reports(trainer: Trainer, run: TrialRun, read_test: ReadTest | None = None) 
         yield {**earlier[-1], EARLIER: earlier[:-1], NOTES: notes, **tested()}
         said = {EARLIER: [], NOTES: []}
     try:
-        for record in trainer.epochs():
+        for record in trainer.steps():
+            if record is None:
+                yield None
+                continue
             row = dataclasses.asdict(record)
             left = run.leave(row)
             yield {**row, **said, NOTES: [*said[NOTES], *left.notes], OVER_BUDGET: left.is_over_budget, **tested()}

@@ -28,12 +28,11 @@ LET_END_S = 1.0
 
 
 def placement(resources: ResourcesConfig) -> PlacementGroupFactory:
-    """What a trial occupies: a bundle for each of its processes, all on one node.
+    """What a trial occupies: a bundle for each of its processes, all on one node; of a cohort its part of the process.
 
     Not spread over nodes: batch norm and gradients talk at every step, and trials are counted by node.
     """
-    bundle = {"CPU": resources.cpu, "GPU": resources.gpu or 0}
-    return PlacementGroupFactory([bundle] * resources.ranks, strategy="STRICT_PACK")
+    return PlacementGroupFactory([resources.bundle] * resources.ranks, strategy="STRICT_PACK")
 
 
 @contextmanager
