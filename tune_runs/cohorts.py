@@ -11,47 +11,38 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
-from weakref import WeakValueDictionary
 
 import ray
 from ray.actor import ActorHandle
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from absgd.datasets import CommonImages, Splits
-from tune_runs.cohort_host import CohortHost, Report
 from tune_runs.cohort_member import CohortUse, Place
-from tune_runs.shelf import images_on
-from tune_runs.trainable import trial_steps
+from tune_runs.reports import Answer
 
 
-class Members:
-    """Makes the runs of trials in the process of a cohort, with one copy of their images.
-
-    Args:
-        shelf: has the images.
-    """
-
-    def __init__(self, shelf: ActorHandle) -> None:
-        self._shelf = shelf
-        self._common = CommonImages()
-        self._splits: WeakValueDictionary[str, Splits] = WeakValueDictionary()
-
-    def __call__(self, trial: dict[str, Any]) -> Iterator[Report | None]:
-        """The run of a trial; images are fetched when it has its first turn."""
-        splits = self._splits.get(trial["images"])
-        if splits is None:
-            splits = self._splits[trial["images"]] = images_on(self._shelf, trial["images"])
-        yield from trial_steps(trial, splits, batches_of=self._common.batches)
-
-
-class HostProcess(CohortHost):
-    """A `CohortHost` as a Ray actor."""
+class HostProcess:
+    """A `CohortHost` as a Ray actor, which alone imports torch: whoever has a handle of it imports this module."""
 
     def __init__(self, size: int, shelf: ActorHandle, place: Place) -> None:
         if place.gpus is not None:  # before CUDA is touched: Ray hides it from actors that ask for none
             os.environ["CUDA_VISIBLE_DEVICES"] = place.gpus
-        super().__init__(size, Members(shelf))
+        from tune_runs.cohort_host import CohortHost
+        from tune_runs.cohort_runs import CohortRuns
+
+        self._host = CohortHost(size, CohortRuns(shelf))
+
+    def join(self, name: str, trial: dict[str, Any], process: int) -> bool:
+        """As `CohortHost.join`."""
+        return self._host.join(name, trial, process)
+
+    def next_report(self, name: str, wait_s: float) -> Answer:
+        """As `CohortHost.next_report`."""
+        return self._host.next_report(name, wait_s)
+
+    def leave(self, name: str) -> None:
+        """As `CohortHost.leave`."""
+        self._host.leave(name)
 
 
 class Directory:

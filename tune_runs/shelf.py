@@ -7,13 +7,15 @@ are borrowed, so that the store can free images that are taken off.
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import ray
 from ray.actor import ActorHandle
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from absgd.datasets import Splits
+if TYPE_CHECKING:  # whoever has a handle of the actor imports this module: no torch for them
+    from absgd.datasets import Splits
 
 TIMEOUT_S = 60.0
 """In which the actor answers, a start of its process included; a cluster that takes longer is lost."""
