@@ -4,7 +4,7 @@ runs that are at the same step.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -45,8 +45,8 @@ class CommonImages:
 class CommonBatches:
     """Batches of some images, for runs that take turns in one thread; each run gets what it would get alone.
 
-    Runs that begin an epoch before any of them asks for its second batch share that epoch's batches. A batch is kept
-    until the last of them has taken it: none, where they take turns step by step.
+    Runs that begin an epoch, or a validation, before any of them asks for its second batch share its batches. A batch is
+    kept until the last of them has taken it: none, where they take turns step by step.
 
     Args:
         images: kept, so that no other images are taken for them.
@@ -56,8 +56,8 @@ class CommonBatches:
     def __init__(self, images: Images | ImageFiles, source: BatchSource) -> None:
         self.images = images
         self._source = source
-        self._beginning: dict[tuple[int, int, int], _Link] = {}
-        """(seed, epoch, batch size) -> its first batch, while nobody has asked for the second."""
+        self._beginning: dict[tuple[int, ...], _Link] = {}
+        """What was asked for -> its first batch, while nobody has asked for the second."""
 
     def draws(self, seed: int, epoch: int, batch_size: int) -> Iterator[Batch]:
         """The batches of an epoch themselves: drawn, augmented and ready, also for another stream of a GPU.
@@ -65,25 +65,34 @@ class CommonBatches:
         Raises:
             UserError: at an image that cannot be read.
         """
-        key = (seed, epoch, batch_size)
-        if key not in self._beginning:
-            draws = self._source.draws(seed, epoch, batch_size)
-            self._beginning[key] = _Link(map(_made, map(self._source.batch_of, draws)))
-        link = self._beginning[key]
-        while (made := link.made()) is not None:
-            yield made.here()
-            del made
-            if self._beginning.get(key) is link:
-                del self._beginning[key]
-            link = link.following()
+
+        def made() -> Iterator[Batch]:
+            return map(self._source.batch_of, self._source.draws(seed, epoch, batch_size))
+
+        return self._in_common((seed, epoch, batch_size), made)
 
     def batch_of(self, draw: Batch) -> Batch:
         """The batch itself."""
         return draw
 
     def evaluation(self, batch_size: int) -> Iterator[Batch]:
-        """As the source's."""
-        return self._source.evaluation(batch_size)
+        """As the source's; in common too.
+
+        Raises:
+            UserError: at an image that cannot be read.
+        """
+        return self._in_common((batch_size,), lambda: self._source.evaluation(batch_size))
+
+    def _in_common(self, asked: tuple[int, ...], made: Callable[[], Iterator[Batch]]) -> Iterator[Batch]:
+        link = self._beginning.get(asked)
+        if link is None:
+            link = self._beginning[asked] = _Link(map(_made, made()))
+        while (batch := link.made()) is not None:
+            yield batch.here()
+            del batch
+            if self._beginning.get(asked) is link:
+                del self._beginning[asked]
+            link = link.following()
 
 
 class _Made(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -59,7 +59,6 @@ def predictions(model: nn.Module, batches: Iterable[Batch], logits_of: LogitsOf 
         model.train(was_training)
 
 
-@torch.no_grad()
 def count_correct(
     model: nn.Module,
     batches: Iterable[Batch],
@@ -67,7 +66,25 @@ def count_correct(
     device: torch.device,
     logits_of: LogitsOf | None = None,
 ) -> ClassCounts:
-    """One pass of `model` in evaluation mode; the model is left in the mode it was in.
+    """One pass of `model` in evaluation mode; see `count_by_batch`."""
+    counting = count_by_batch(model, batches, num_classes, device, logits_of)
+    while True:
+        try:
+            next(counting)
+        except StopIteration as counted:
+            counts: ClassCounts = counted.value
+            return counts
+
+
+@torch.no_grad()
+def count_by_batch(
+    model: nn.Module,
+    batches: Iterable[Batch],
+    num_classes: int,
+    device: torch.device,
+    logits_of: LogitsOf | None = None,
+) -> Generator[None, None, ClassCounts]:
+    """One pass of `model` in evaluation mode, which rests after each batch; then the model is in the mode it was in.
 
     Args:
         model: gives logits (B, C) for images (B, channels, H, W).
@@ -84,6 +101,7 @@ def count_correct(
         hit_B = (logits_BC.argmax(dim=1) == labels_B).long()
         correct_C.index_add_(0, labels_B, hit_B)
         total_C.index_add_(0, labels_B, torch.ones_like(hit_B))
+        yield
     return ClassCounts(loss_sum.item(), correct_C.tolist(), total_C.tolist())
 
 

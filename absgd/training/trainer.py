@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from absgd.config import RunConfig
-from absgd.datasets import DATASETS, BatchesOf, BatchSource, ImageFiles, Images, Splits, build_batches
+from absgd.datasets import DATASETS, BatchesOf, ImageFiles, Images, Splits, build_batches
 from absgd.errors import UserError
 from absgd.losses import Prediction, build_objective
 from absgd.losses.objective import LOG_U
@@ -19,7 +19,7 @@ from absgd.models import build_model, seed_dropout
 from absgd.randomness import seeded_globally, torch_generator
 from absgd.records import EpochRecord, TestMetrics
 from absgd.training.device import prepare_device
-from absgd.training.evaluation import ClassMetrics, LogitsOf, class_metrics, count_correct, predictions, shot_accuracy
+from absgd.training.evaluation import class_metrics, count_by_batch, count_correct, predictions, shot_accuracy
 from absgd.training.fast_step import DeferredStep
 from absgd.training.graph import CudaRecorder, GraphStep
 from absgd.training.optimizer import build_optimizer, load_optimizer_state, optimizer_state, set_learning_rate
@@ -87,7 +87,7 @@ class Trainer:
         return (record for record in self.steps() if record is not None)
 
     def steps(self) -> Iterator[EpochRecord | None]:
-        """What `epochs` does, so that other runs can have a turn between two steps: None after each training step.
+        """What `epochs` does, so that other runs can have a turn: None after each batch of training and of validation.
 
         Raises:
             Diverged: at the first non-finite training or validation loss, or norm of a gradient to be clipped; of
@@ -104,7 +104,9 @@ class Trainer:
     def test(self, images: Images | ImageFiles) -> TestMetrics:
         """Metrics of the model as it is on the test set, which `load_test` reads; of several ranks one measures it."""
         whole = ALONE.logits_of(self.model, self._network)
-        metrics = self._evaluate(build_batches(images, self.config, self.device), self.speed.evaluation_batch, whole)
+        batches = build_batches(images, self.config, self.device).evaluation(self.speed.evaluation_batch)
+        counts = count_correct(self.model, batches, self.splits.num_classes, self.device, whole)
+        metrics = class_metrics(counts)
         return TestMetrics(metrics.loss, metrics.accuracy, metrics.balanced_accuracy, metrics.recall)
 
     def state_dict(self) -> dict[str, Any]:
@@ -147,7 +149,10 @@ class Trainer:
         started = time.perf_counter()
         totals = yield from self._train_epoch(epoch)
         trained = time.perf_counter()
-        metrics = self._evaluate(self._val, self._evaluation_batch, self._logits_of)
+        validation = self._val.evaluation(self._evaluation_batch)
+        num_classes = self.splits.num_classes
+        counts = yield from count_by_batch(self.model, validation, num_classes, self.device, self._logits_of)
+        metrics = class_metrics(counts)
         self.ranks.check()
         evaluated = time.perf_counter()
         if not math.isfinite(metrics.loss):
@@ -196,10 +201,6 @@ class Trainer:
             return GraphStep(learner, sums, batch_of, self.config.batch_size, CudaRecorder())
         kind = DeferredStep if self.speed.deferred_checks else ExactStep
         return kind(learner, sums, batch_of)
-
-    def _evaluate(self, batches: BatchSource, batch_size: int, logits_of: LogitsOf) -> ClassMetrics:
-        evaluation = batches.evaluation(batch_size)
-        return class_metrics(count_correct(self.model, evaluation, self.splits.num_classes, self.device, logits_of))
 
     def _predict_training(self) -> Iterator[Prediction]:
         return predictions(self.model, self._train.evaluation(self._evaluation_batch), self._logits_of)

@@ -43,7 +43,9 @@ class Counting:
         return batch
 
     def evaluation(self, batch_size: int) -> Iterator[Batch]:
-        return self._source.evaluation(batch_size)
+        for batch in self._source.evaluation(batch_size):
+            self.made += 1
+            yield batch
 
     @property
     def alive(self) -> int:
@@ -83,6 +85,13 @@ def test_batches_are_those_of_a_run_alone(splits: Splits) -> None:
     assert same(list(one), expected)
     assert same(list(other), expected)
     assert same(list(common.evaluation(50)), list(alone.evaluation(50)))
+
+
+def test_validation_is_in_common_too(splits: Splits) -> None:
+    source, common = counted(splits)
+    pairs = list(zip(common.evaluation(50), common.evaluation(50), strict=True))
+    assert all(one is other for one, other in pairs)
+    assert source.made == len(pairs) > 2
 
 
 def test_run_that_comes_later_gets_its_own_from_the_first_on(splits: Splits) -> None:
