@@ -45,8 +45,8 @@ class CommonImages:
 class CommonBatches:
     """Batches of some images, for runs that take turns in one thread; each run gets what it would get alone.
 
-    Runs that begin an epoch, or a validation, before any of them asks for its second batch share its batches. A batch is
-    kept until the last of them has taken it: none, where they take turns step by step.
+    Runs that begin an epoch, or a validation, before any of them asks for its second batch share its batches. A batch
+    is kept until the last of them has taken it: none, where they take turns step by step.
 
     Args:
         images: kept, so that no other images are taken for them.
