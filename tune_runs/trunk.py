@@ -19,8 +19,8 @@ def trunk_identity(stage_one: str, data: str, device: torch.device) -> dict[str,
     Args:
         stage_one: `stage_one_key` of the runs.
         data: fingerprint of the images.
-        device: it trains on; of CPUs the instruction set counts, since it decides bits, and with `device.fast` also
-            the precision.
+        device: it trains on; of CPUs the instruction set counts, since it decides bits, and of all whether they
+            multiply bfloat16 in hardware, which decides the precision of `device.fast`.
     """
     return {
         "format": FORMAT,
@@ -33,10 +33,8 @@ def trunk_identity(stage_one: str, data: str, device: torch.device) -> dict[str,
 
 
 def _hardware(device: torch.device) -> str:
-    if device.type != "cpu":
-        return device.type
-    bfloat16 = " bfloat16" if machine_of(device).native_bfloat16 else ""
-    return f"cpu {torch.backends.cpu.get_cpu_capability()}{bfloat16}"
+    kind = f"cpu {torch.backends.cpu.get_cpu_capability()}" if device.type == "cpu" else device.type
+    return f"{kind} bfloat16" if machine_of(device).native_bfloat16 else kind
 
 
 def trunk_of(use: TrunkUse, device: torch.device) -> Snapshots:

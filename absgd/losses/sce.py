@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -50,7 +51,7 @@ def symmetric_cross_entropy(
     _check_weights(alpha, beta)
     entropy_B = cross_entropy(logits_BC, labels_B)
     predicted_BC = F.softmax(logits_BC, dim=1).clamp(SMALLEST_PREDICTION, 1.0)
-    is_label_BC = F.one_hot(labels_B, logits_BC.shape[1]).to(logits_BC.dtype)
+    is_label_BC = torch.zeros_like(logits_BC).scatter_(1, labels_B[:, None], 1.0)  # `one_hot` waits for the device
     reverse_B = -math.log(SMALLEST_TARGET) * (predicted_BC * (1 - is_label_BC)).sum(dim=1)
     loss_B = alpha * entropy_B + beta * reverse_B
     return loss_B if class_weights_C is None else class_weights_C.to(loss_B.dtype)[labels_B] * loss_B

@@ -16,6 +16,7 @@ from absgd.config import RunConfig
 from absgd.datasets import Splits, load_splits
 from absgd.errors import UserError
 from absgd.training import Trainer
+from absgd.training.speed import Machine
 from tune_runs.plan import TrunkUse
 from tune_runs.reports import DIVERGED, EARLIER, NOTES, OVER_BUDGET
 from tune_runs.snapshots import Snapshot, Snapshots
@@ -229,3 +230,13 @@ def test_saved_snapshot_reads_back_equal(tmp_path: Path) -> None:
     assert best is None
     assert rows == [row]
     assert torch.equal(state["w"], torch.arange(3.0))
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_processors_with_and_without_bfloat16_share_no_trunk(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for has_it in (True, False):
+        monkeypatch.setattr("tune_runs.trunk.machine_of", lambda device, has=has_it: Machine(device.type, has))
+        found.append(trunk_identity("key", DATA, torch.device(device))["hardware"])
+    assert found[0] == f"{found[1]} bfloat16"
+    assert found[1].split()[0] == device

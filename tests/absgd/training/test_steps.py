@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from absgd.config import RunConfig
-from absgd.datasets import Splits, load_splits
+from absgd.datasets import Images, Splits, load_splits
 from absgd.records import EpochRecord
 from absgd.training import Diverged, Trainer, load_checkpoint, save_checkpoint
 from absgd.training.fast_step import DeferredStep
@@ -60,6 +61,66 @@ class FakeRecorder:
         return replay
 
 
+class WaitedError(RuntimeError):
+    """The host waited for the device."""
+
+
+def refuse_to_wait(func: Any) -> None:
+    """Refuses what makes the host wait for a device, also on a CPU, where waiting costs nothing."""
+    waits = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "_unique2", "unique_dim")
+    if func.overloadpacket.__name__ in waits:
+        raise WaitedError(str(func))
+
+
+class Operations(TorchDispatchMode):
+    """Notes every operation on tensors with what it was given, as a CUDA graph notes kernels: no Python is repeated."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.noted: list[tuple[Any, Any, Any, Any]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        refuse_to_wait(func)
+        assert torch.Tag.nondeterministic_seeded not in func.tags, f"{func} draws"
+        given = kwargs or {}
+        out = func(*args, **given)
+        self.noted.append((func, args, given, out))
+        return out
+
+    def repeat(self) -> None:
+        """Run them again: each reads the tensors that it read, and writes into those that it made."""
+        with torch.no_grad():
+            for func, args, given, out in self.noted:
+                again = func(*args, **given)
+                for made, held in zip(pytree.tree_leaves(again), pytree.tree_leaves(out), strict=True):
+                    if isinstance(held, torch.Tensor) and made.data_ptr() != held.data_ptr():
+                        held.copy_(made)
+
+
+class OperationRecorder(FakeRecorder):
+    """Captures operations: numbers that Python knew at the capture stay as they were then."""
+
+    def capture(self, body: Callable[[], object]) -> Callable[[], object]:
+        self.captures += 1
+        before = [value.clone() for value in self.state()]
+        with Operations() as operations:
+            body()
+        for value, earlier in zip(self.state(), before, strict=True):
+            value.copy_(earlier)  # a CUDA graph is not run while it is captured
+
+        def replay() -> None:
+            self.replays += 1
+            operations.repeat()
+
+        return replay
+
+    def state(self) -> list[torch.Tensor]:
+        """What a step writes to."""
+        return list(self.step._changed_by_training())
+
+    step: GraphStep
+
+
 def make(**values: Any) -> RunConfig:
     return RunConfig.from_dict(BASE).with_values(values)
 
@@ -86,7 +147,10 @@ def with_deferred_step(trainer: Trainer) -> Trainer:
 def with_graph_step(trainer: Trainer, recorder: FakeRecorder) -> Trainer:
     """The optimiser is fused, as `Speed` has it where there is a graph."""
     trainer.optimizer = build_optimizer(trainer.model, trainer.config.optimizer, fused=True)
-    trainer._step = GraphStep(*parts(trainer), trainer._train.batch_of, trainer.config.batch_size, recorder)
+    step = GraphStep(*parts(trainer), trainer._train.batch_of, trainer.config.batch_size, recorder)
+    trainer._step = step
+    if isinstance(recorder, OperationRecorder):
+        recorder.step = step
     return trainer
 
 
@@ -104,12 +168,15 @@ def test_deferred_step_gives_the_bits_of_the_exact_one(splits: Splits, loss: str
     assert all(torch.equal(one, other) for one, other in pairs)
 
 
-@pytest.mark.parametrize("loss", ["abce", "abtce"])
+@pytest.mark.parametrize("loss", ["abce", "abtce", "absce", "abfocal"])
 @pytest.mark.parametrize("momentum", [0.9, 0.0])
-def test_graph_step_gives_the_numbers_of_the_exact_one(splits: Splits, loss: str, momentum: float) -> None:
+@pytest.mark.parametrize("recorder", [FakeRecorder(), OperationRecorder()], ids=["body", "operations"])
+def test_graph_step_gives_the_numbers_of_the_exact_one(
+    splits: Splits, loss: str, momentum: float, recorder: FakeRecorder
+) -> None:
     """Not bit for bit: a learning rate that is a tensor is float32, and the fused update rounds otherwise."""
     config = make(**{"loss.name": loss, "optimizer.momentum": momentum, "optimizer.lr": 0.02})
-    recorder = FakeRecorder()
+    recorder.captures = recorder.replays = 0
     graphed = list(with_graph_step(Trainer(config, splits), recorder).epochs())
     exact = list(Trainer(config, splits).epochs())
     for one, other in zip(graphed, exact, strict=True):
@@ -193,18 +260,9 @@ def test_deferred_step_names_the_step_that_the_exact_one_names(splits: Splits, w
     assert found == [(0, first, what)] * 2
 
 
-class WaitedError(RuntimeError):
-    """The host waited for the device."""
-
-
 class NoSynchronisation(TorchDispatchMode):
-    """Refuses what makes the host wait for a device, also on a CPU, where waiting costs nothing."""
-
-    WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "_unique2", "unique_dim")
-
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func.overloadpacket.__name__ in self.WAITS:
-            raise WaitedError(str(func))
+        refuse_to_wait(func)
         return func(*args, **(kwargs or {}))
 
 
@@ -220,7 +278,7 @@ def trained_without_waiting(trainer: Trainer, guard: Callable[[], Any]) -> None:
             trainer._step(draw)
 
 
-@pytest.mark.parametrize("loss", ["abce", "abtce", "abfocal", "balanced_softmax"])
+@pytest.mark.parametrize("loss", ["abce", "abtce", "absce", "abfocal", "balanced_softmax"])
 def test_deferred_step_does_not_wait_for_the_device(splits: Splits, loss: str) -> None:
     trainer = with_deferred_step(Trainer(make(**{"loss.name": loss, "loss.class_tau": 1.0}), splits))
     trained_without_waiting(trainer, NoSynchronisation)
@@ -273,4 +331,5 @@ def test_evaluation_after_a_graph_sees_the_trained_weights(splits: Splits) -> No
     last = [*trainer.epochs()][-1]
     fresh = Trainer(config, splits)
     fresh.load_state_dict(trainer.state_dict())
-    assert fresh._evaluate(fresh._val, fresh._evaluation_batch, fresh._logits_of).loss == pytest.approx(last.val_loss)
+    assert isinstance(splits.val, Images)
+    assert fresh.test(splits.val).test_loss == pytest.approx(last.val_loss)
