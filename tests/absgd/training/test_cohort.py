@@ -15,6 +15,7 @@ from absgd.datasets import CommonImages, Splits, load_splits
 from absgd.records import EpochRecord
 from absgd.training import Diverged, Trainer
 from absgd.training.cohort import SETTLE_S, TOGETHER_S, Cohort, Ended, Failed
+from tests.absgd.training.test_steps import OperationRecorder, with_graph_step
 from tests.absgd.training.test_trainer import make, numbers
 
 CPU = torch.device("cpu")
@@ -240,3 +241,22 @@ def test_diverged_member_says_what_it_says_alone(splits: Splits, all_alone: dict
     assert isinstance(found["0"][-1], Failed)
     assert str(found["0"][-1].error) == str(expected.value)
     assert [numbers(record) for record in found["1"][:-1]] == all_alone["first"]
+
+
+def test_captured_steps_take_the_batches_in_common(splits: Splits) -> None:
+    """What a graph reads is copied into its own tensors, so a batch is not changed under another member."""
+    without = {"model.dropout": 0.0, "optimizer.lr": 0.02}
+    configs = [make(**without), make(**without, **{"attention.lam": 5.0})]
+    cohort: Cohort[EpochRecord] = Cohort(CPU, 2, Clock())
+    common = CommonImages()
+    found: dict[str, list[Any]] = {"0": [], "1": []}
+    for place, config in enumerate(configs):
+        trainer = Trainer(config, splits, batches_of=common.batches)
+        cohort.join(str(place), with_graph_step(trainer, OperationRecorder()).steps())
+    while cohort.names:
+        for name, word in cohort.turn():
+            found[name].append(word)
+            cohort.ask(name)
+    for place, config in enumerate(configs):
+        expected = with_graph_step(Trainer(config, splits), OperationRecorder()).epochs()
+        assert [numbers(record) for record in found[str(place)][:-1]] == [numbers(record) for record in expected]
