@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -226,9 +226,10 @@ def _run(folder: RunFolder, trainer: Trainer, read_test: bool) -> None:
         folder.write_status("diverged", trainer, str(error))
         print(f"absgd-train: diverged: {error}; recorded in {folder.path}", file=sys.stderr)
         raise typer.Exit(EXIT_FAILED) from None
-    except UserError as error:
+    except Exception as error:
         if trainer.next_epoch < trainer.config.epochs:
-            folder.write_status("failed", trainer, str(error))
+            with suppress(OSError):  # of a full disk, which is what is raised
+                folder.write_status("failed", trainer, str(error) if isinstance(error, UserError) else repr(error))
         raise
     except KeyboardInterrupt:
         folder.write_status("interrupted", trainer)

@@ -230,6 +230,19 @@ def test_gpu_without_memory_is_told_with_what_would_fit(config_file: Path, monke
     assert "CUDA out of memory" in row.error
 
 
+@pytest.mark.parametrize("error", [RuntimeError("Connection closed by peer"), KeyError("x")])
+def test_error_of_ours_or_of_a_library_leaves_a_failed_row(
+    config_file: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def broken(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("absgd.training.trainer.Trainer._train_epoch", broken)
+    assert call("--config", config_file).exit_code == 1
+    row = pd.read_parquet("runs/small/trials.parquet").iloc[0]
+    assert (row.status, row.error) == ("failed", repr(error))
+
+
 def test_shown_recipe_is_a_configuration_to_train(config_file: Path) -> None:
     result = call("--recipe", "cifar10_exp_0.1", "--set", "seeds.train=3", "--show")
     assert result.exit_code == 0, result.output
