@@ -73,7 +73,7 @@ def _message(traceback: str) -> list[str]:
 
 _FAILURE = re.compile(r"^Failure # \d+ \(occurred at [^)]*\)$", re.MULTILINE)
 """What Ray writes above an error."""
-_GPU_HINT = "lower `batch_size`, or raise `resources.gpu` where trials share a GPU, so that fewer do"
+_GPU_HINT = "lower `batch_size`, or let fewer trials share the GPU: raise `resources.gpu`, or lower `resources.cohort`"
 _CPU_HINT = "lower `batch_size`, or raise `resources.cpu` so that fewer runs train at once"
 
 

@@ -74,7 +74,7 @@ class FakeTrainer:
         self.next_epoch = 0
         self.model = FakeModel(self)
 
-    def epochs(self) -> Iterator[EpochRecord]:
+    def steps(self) -> Iterator[EpochRecord | None]:
         while self.next_epoch < self.config.epochs:
             value = self._curve(self.config, self.next_epoch)
             if value is None:

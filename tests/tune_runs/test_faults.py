@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def test_memory_that_ran_out_is_named_with_what_helps(last_line: str, words: str
     cause = cause_of(f"Failure # 1 (occurred at 2026-11-24_15-00-00)\n{RAISED}{last_line}\n")
     assert not cause.is_lost
     assert cause.words.startswith(words)
-    assert "lower `batch_size`, or raise `resources." in cause.words
+    assert re.search(r"lower `batch_size`, or .*raise `resources\.[cg]pu`", cause.words)
     assert ("resources.gpu" in cause.words) == ("GPU" in words)
 
 
