@@ -27,6 +27,7 @@ class HostProcess:
     def __init__(self, size: int, shelf: ActorHandle, place: Place) -> None:
         if place.gpus is not None:  # before CUDA is touched: Ray hides it from actors that ask for none
             os.environ["CUDA_VISIBLE_DEVICES"] = place.gpus
+            os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "32")  # with CUDA's 8 more streams wait for each other
         from tune_runs.cohort_host import CohortHost
         from tune_runs.cohort_runs import CohortRuns
 
