@@ -87,17 +87,25 @@ def test_statistics_of_batch_norm_move_in_every_member(kind: type[Stacked | Fuse
     assert not torch.equal(means[0], means[1])
 
 
-@pytest.mark.parametrize("kind", [Stacked, Fused])
-def test_a_fast_stack_learns_as_its_members_do(kind: type[Stacked | Fused]) -> None:
+@pytest.mark.parametrize(("kind", "tolerance"), [(Stacked, 0.2), (Fused, 0.01)])
+def test_a_fast_step_of_a_stack_moves_weights_as_members_move_alone(
+    kind: type[Stacked | Fused], tolerance: float
+) -> None:
+    """Relative to the length of the step; `Stacked` has its convolutions in float32 on CPU."""
     common = shared(fast=True)
     alone = members(common)
     stack = kind(common, alone)
-    before = [{name: value.clone() for name, value in member.state().items()} for member in alone]
+    before = [weights(member, member.state()).clone() for member in alone]
     stack.step()
     for number, member in enumerate(alone):
         member.step()
-        moved = distance(member.state(), before[number])
-        assert distance(stack.member_state(number), member.state()) < max(0.05 * moved, 0.02)
+        moved, own = (weights(member, state) - before[number] for state in (stack.member_state(number), member.state()))
+        assert float((moved - own).norm() / own.norm()) < tolerance
+
+
+def weights(member: Member, state: dict[str, Tensor]) -> Tensor:
+    """All parameters in one vector."""
+    return torch.cat([state[name].flatten() for name, _ in member.model.named_parameters()])
 
 
 def test_stacked_weights_are_those_of_each_member() -> None:
