@@ -20,7 +20,7 @@ import multiprocessing
 import random
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -80,8 +80,8 @@ def serve(work: Work, asked: Connection) -> None:
 
 
 @contextmanager
-def processes(work: Work, count: int) -> Iterator[list[Connection]]:
-    """So many processes, each with a run; ended with the block."""
+def processes(work: Work, count: int, serve: Callable[[Work, Connection], None] = serve) -> Iterator[list[Connection]]:
+    """So many processes, each of which serves what it is asked; told to end with the block."""
     context = multiprocessing.get_context("spawn")
     pairs = [context.Pipe() for _ in range(count)]
     started = [context.Process(target=serve, args=(work, other), daemon=True) for _, other in pairs]

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from absgd.config import RunConfig
-from absgd.datasets import DATASETS, Batches, Images, Splits
+from absgd.datasets import DATASETS, Batch, Batches, Images, Splits
 from absgd.models import build_model
 from absgd.training import Trainer
 from absgd.training.graph import CudaRecorder
@@ -90,6 +90,14 @@ def run_config(case: Case, batch: int, device: str, options: dict[str, Any]) -> 
     )
 
 
+def resident_batch(config: RunConfig, device: torch.device) -> Batch:
+    """A batch of noise that stays on the device, of the shape that the run's data set has."""
+    spec = DATASETS[config.data.name]
+    index_B = torch.arange(config.batch_size, device=device)
+    images_BCHW = torch.randn(config.batch_size, spec.channels, spec.side, spec.side, device=device)
+    return Batch(images_BCHW, index_B % NUM_CLASSES, index_B)
+
+
 class Ours:
     """A Trainer with options of `device`."""
 
@@ -114,7 +122,7 @@ class BatchesAlone:
 
     def epoch(self) -> Seconds:
         """The batches of an epoch."""
-        with _Clock(self._device) as clock:
+        with Clock(self._device) as clock:
             for _ in self._batches.training(0, self._next, self._size):
                 pass
         self._next += 1
@@ -130,12 +138,11 @@ class Bound:
         model = build_model(config.model, spec.channels, NUM_CLASSES).to(device)
         network = Network(model, speed, device)
         optimizer = build_optimizer(model, config.optimizer, fused=speed.fused_optimizer)
-        images_BCHW = torch.randn(config.batch_size, spec.channels, spec.side, spec.side, device=device)
-        labels_B = torch.arange(config.batch_size, device=device) % NUM_CLASSES
+        batch = resident_batch(config, device)
 
         def step() -> None:
             optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(F.cross_entropy(network(images_BCHW), labels_B))
+            torch.autograd.backward(F.cross_entropy(network(batch.images_BCHW), batch.labels_B))
             optimizer.step()
 
         self._step: Callable[[], object] = step
@@ -147,7 +154,7 @@ class Bound:
 
     def epoch(self) -> Seconds:
         """As many steps as an epoch has whole batches."""
-        with _Clock(self._device) as clock:
+        with Clock(self._device) as clock:
             for _ in range(self._steps):
                 self._step()
         return Seconds(clock.seconds, clock.seconds)
@@ -187,7 +194,7 @@ class Peer:
 
     def epoch(self) -> Seconds:
         """Train, then evaluate on the training set and on the validation images."""
-        with _Clock(self._device) as training:
+        with Clock(self._device) as training:
             self._model.train()
             total = 0.0
             for images_BCHW, labels_B in self._moved(self._train):
@@ -196,7 +203,7 @@ class Peer:
                 loss.backward()  # type: ignore[no-untyped-call]
                 self._optimizer.step()
                 total += loss.item()
-        with _Clock(self._device) as evaluating, torch.no_grad():
+        with Clock(self._device) as evaluating, torch.no_grad():
             self._model.eval()
             for loader in self._evaluated:
                 hits = 0
@@ -235,13 +242,13 @@ class _PilImages(Dataset[tuple[Tensor, int]]):
         return self._transform(image), self._labels_N[position]
 
 
-class _Clock:
+class Clock:
     """Wall seconds of a block, the device waited for before and after."""
 
     def __init__(self, device: torch.device) -> None:
         self._device, self.seconds = device, 0.0
 
-    def __enter__(self) -> _Clock:
+    def __enter__(self) -> Clock:
         self._wait()
         self._started = time.perf_counter()
         return self

@@ -32,24 +32,42 @@ class Recorder(Protocol):
 
 
 class CudaRecorder:
-    """Captures CUDA graphs."""
+    """Captures CUDA graphs on the stream that the run has to itself; where it has the default stream, on another.
+
+    Never on torch's one stream for captures: the workspace of matrix products belongs to a stream, so graphs that are
+    captured on the same one share it, while they replay and when one of them is destroyed (pytorch issue 193402).
+    """
+
+    def __init__(self) -> None:
+        self._stream: torch.cuda.Stream | None = None
 
     def warm_up(self, body: Replay) -> None:
-        """Run `body` on a stream of its own, as torch asks for before a capture."""
-        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        stream.wait_stream(torch.cuda.current_stream())
+        """Run `body` on the stream of the capture, which torch asks for before it."""
+        here, stream = torch.cuda.current_stream(), self._own_stream()
+        stream.wait_stream(here)
         with torch.cuda.stream(stream):
             for _ in range(WARM_UP_STEPS):
                 body()
-        torch.cuda.current_stream().wait_stream(stream)
+        here.wait_stream(stream)
 
     def capture(self, body: Replay) -> Replay:
         """A graph's `replay`."""
         graph = torch.cuda.CUDAGraph()
         # What other threads do meanwhile, such as pinning what was read from disk, is no part of it.
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        graphing = torch.cuda.graph(graph, stream=self._own_stream(), capture_error_mode="thread_local")
+        with (
+            torch.cuda.stream(torch.cuda.current_stream()),
+            graphing,
+        ):  # torch would not leave a stream whose capture fails
             body()
         return graph.replay
+
+    def _own_stream(self) -> torch.cuda.Stream:
+        if self._stream is None:
+            here = torch.cuda.current_stream()
+            is_default = here == torch.cuda.default_stream(here.device)
+            self._stream = torch.cuda.Stream(here.device) if is_default else here  # type: ignore[no-untyped-call]
+        return self._stream
 
 
 class GraphStep:
