@@ -61,6 +61,8 @@ class Row:
     """Of all trials together, the median of some rounds."""
     of_one: tuple[float, float, float] = (math.nan, math.nan, math.nan)
     """Ratio to one trial alone in the same round: least, median, most."""
+    num_rounds: int = 0
+    """That these numbers are of."""
     peak_bytes: int = 0
     """Memory of all processes together; 0 where it is not known."""
     failure: str = ""
@@ -77,8 +79,6 @@ class Probe:
     rows: tuple[Row, ...]
     own: Way | None
     """What the space itself says; None where that does not fit here, or is too much to be tried."""
-    num_rounds: int
-    """At most, that a row is the median of."""
     on_gpu: bool
 
 

@@ -265,7 +265,8 @@ def _measured(space: SearchSpace) -> dict[str, EpochTime]:
 def _print_probe(space: SearchSpace, times: Mapping[str, EpochTime], console: Console) -> None:
     """How many trials at once are worth it, on this machine, also where the search is for a cluster."""
     if space.resources.ranks > 1:
-        _say("trials at once are not probed: each has several processes (resources)")
+        key = "gpus_per_trial" if space.resources.gpus_per_trial else "ranks_per_trial"
+        _say(f"trials at once are not probed: each has several processes ({key})")
         return
     from tune_runs.probe import probe
     from tune_runs.probe_table import draw_probe

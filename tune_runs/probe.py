@@ -97,7 +97,7 @@ def probe(
             )
         rows += found[1:] if is_cohort else found
     device = gpu_names()[0] if gpus else f"{num_cpus} CPUs"
-    return Probe(scenario.name, device, tuple(rows), own, NUM_ROUNDS, bool(gpus))
+    return Probe(scenario.name, device, tuple(rows), own, bool(gpus))
 
 
 def measured_rows(
@@ -170,7 +170,7 @@ def _rounds(
 def _row(way: Way, rounds: Sequence[dict[Way, float]], one: Way, peak_bytes: int) -> Row:
     ratios = [speeds[way] / speeds[one] for speeds in rounds]
     of_one = min(ratios), statistics.median(ratios), max(ratios)
-    return Row(way, statistics.median(speeds[way] for speeds in rounds), of_one, peak_bytes)
+    return Row(way, statistics.median(speeds[way] for speeds in rounds), of_one, len(rounds), peak_bytes)
 
 
 def _words(error: RunLost) -> str:

@@ -50,8 +50,8 @@ def _facts(found: Probe) -> Iterator[tuple[str, str]]:
         return
     yield "proposed", f"resources: {best.way.words}{', as the space has it' if best.way == found.own else ''}"
     yield "", _reason(found, best)
-    measured = "of all trials together, medians of some rounds; of one: against one trial in the same round"
-    yield "probed", f"{found.scenario} on {found.device}; {measured}"
+    rounds = "1 round" if best.num_rounds == 1 else f"medians of {best.num_rounds} rounds (least to most)"
+    yield "probed", f"{found.scenario} on {found.device}: {rounds}; of one: against one trial alone in the same round"
 
 
 def _reason(found: Probe, best: Row) -> str:

@@ -101,7 +101,7 @@ def test_ways_fit_on_the_machine(cpu: float, gpu: float | None, num_cpus: int, n
 
 def row(trials: int, of_one: float, cohort: bool = False, failure: str = "") -> Row:
     way = Way(1, 1, 1, cohort=trials) if cohort else Way(trials, 1, 1 / trials)
-    return Row(way, 100 * of_one, (of_one, of_one, of_one), 0, failure)
+    return Row(way, 100 * of_one, (of_one, of_one, of_one), failure=failure)
 
 
 @pytest.mark.parametrize(

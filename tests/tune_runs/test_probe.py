@@ -53,6 +53,7 @@ def test_rows_are_what_all_trained_against_one_in_the_same_rounds() -> None:
     assert [row.images_per_s for row in rows] == [100, 200, 320, 400]
     assert [row.of_one for row in rows] == [(ratio,) * 3 for ratio in (1, 2, 3.2, 4)]
     assert [row.peak_bytes for row in rows] == [10, 20, 40, 80]
+    assert {row.num_rounds for row in rows} == {NUM_ROUNDS}
     assert machine.asked[:4] == [1, 2, 4, 8]
     rounds = [machine.asked[4 + 4 * number :][:4] for number in range(NUM_ROUNDS)]
     assert all(sorted(one) == [1, 2, 4, 8] for one in rounds)
@@ -99,7 +100,7 @@ def test_trials_lost_in_a_later_round_keep_what_was_measured(time: int) -> None:
 def test_long_batches_end_with_two_ways_and_one_round() -> None:
     machine = FakeMachine({1: 60.0, 2: 120.0, 4: 240.0})
     *measured, skipped = machine.rows(kind_s=20)
-    assert [row.way.trials for row in measured] == [1, 2]
+    assert [(row.way.trials, row.num_rounds) for row in measured] == [(1, 1), (2, 1)]
     assert (skipped.way.trials, skipped.failure) == (4, "no time was left")
     assert len(machine.asked) == 4
 
@@ -231,11 +232,11 @@ def drawn(found: Probe, width: int = 80) -> str:
 
 
 def of(way: Way, ratio: float, failure: str = "") -> Row:
-    return Row(way, 1000 * ratio, (ratio - 0.1, ratio, ratio + 0.1), 3 * 2**30, failure)
+    return Row(way, 1000 * ratio, (ratio - 0.1, ratio, ratio + 0.1), NUM_ROUNDS, 3 * 2**30, failure)
 
 
 def found(rows: Sequence[Row], own: Way | None) -> Probe:
-    return Probe("cifar10-exp-0.01", "NVIDIA H100", tuple(rows), own, NUM_ROUNDS, on_gpu=True)
+    return Probe("cifar10-exp-0.01", "NVIDIA H100", tuple(rows), own, on_gpu=True)
 
 
 ROWS = [of(GPU_WAYS[0], 1.0), of(GPU_WAYS[1], 1.8), of(GPU_WAYS[2], 2.5), of(GPU_WAYS[3], 0, "out of GPU memory")]
@@ -248,6 +249,7 @@ def test_table_says_each_number_and_what_to_write() -> None:
         line.split() for line in text.splitlines()
     ]
     assert "8 at once  {cpu: 1, gpu: 0.125} was not measured: out of GPU memory" in text
+    assert "probed     cifar10-exp-0.01 on NVIDIA H100: medians of 5 rounds (least to most);" in text
     assert "proposed   resources: {cpu: 1, gpu: 1, cohort: 8}\n" in "\n".join(map(str.rstrip, text.splitlines())) + "\n"
     assert "the space has {cpu: 1, gpu: 0.25}, 2.50 of one against 4.26" in " ".join(text.split())
     assert all(len(line.rstrip()) <= 80 for line in text.splitlines())
