@@ -95,7 +95,7 @@ def own_way(resources: ResourcesConfig, num_cpus: int, num_gpus: int) -> Way | N
     """
     given = resources.on(num_gpus)
     gpu = given.gpu or 0.0
-    cohort = getattr(given, "cohort", 1)
+    cohort = given.cohort
     count = given.concurrent(num_cpus // num_gpus, 1) if gpu else given.concurrent(num_cpus, 0)
     return Way(count // cohort, given.cpu, gpu, cohort) if count else None
 

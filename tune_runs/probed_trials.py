@@ -6,6 +6,7 @@ Imports torch, through `absgd.training`; neither Ray nor Optuna.
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -58,6 +59,7 @@ class TrialsInTurns:
     """
 
     def __init__(self, settings: dict[str, Any], splits: Splits, size: int) -> None:
+        os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "32")  # as a cohort of a search, before CUDA is asked
         self._config, self._splits = RunConfig.from_dict(settings), splits
         self._device = chosen_device(self._config.device)
         later = itertools.count(0.0, TOGETHER_S)  # a clock by which nobody has to be waited for
