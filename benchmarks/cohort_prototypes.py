@@ -28,6 +28,7 @@ import json
 import random
 import sys
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,10 +38,11 @@ from absgd.errors import UserError
 from absgd.training import gpu_names
 from benchmarks import packing
 from benchmarks.cohort_members import prepare
-from benchmarks.cohort_ways import IN_TURN, Taken, Way, build_ways, serve_member
+from benchmarks.cohort_ways import IN_TURN, Taken, Way, build_ways, member_of_a_process
 from benchmarks.command_line import CORES, at_least, command_parser, environment
 from benchmarks.throughput import quartiles
 from benchmarks.throughput_sides import CASES
+from tune_runs.side_by_side import Processes, RunLost
 
 Found = Mapping[int, Mapping[str, list[Taken]]]
 """Number of members -> way -> what each round took."""
@@ -134,13 +136,12 @@ def main() -> int:
     about = environment(parser.prog, gpu_names())
     print(json.dumps(about))
     try:
-        with packing.processes(work, max(counts), serve_member) as connections:
-            ways = build_ways(shared, counts, connections)
+        with Processes(partial(member_of_a_process, work)) as processes:
+            processes.grow(max(counts))
+            ways = build_ways(shared, counts, processes)
             rows = summary(measure(ways, options.rounds), ways, work.num_batches * work.batch)
-    except EOFError:
-        sys.exit(
-            f"one of {max(counts)} processes ended, as its own message says: try fewer --members or a smaller --batch"
-        )
+    except RunLost as error:
+        sys.exit(f"one of {max(counts)} processes: {error}: try fewer --members or a smaller --batch")
     print(f"{CASES[work.case].name}, batch {work.batch}, {options.rounds} rounds of {work.num_batches} batches")
     print(f"{shared.speed.precision}, {shared.speed.memory_format}")
     print(*shown(rows), sep="\n")

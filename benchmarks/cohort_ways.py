@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from multiprocessing.connection import Connection
 from typing import NamedTuple
 
 import torch
 
 from absgd.training.graph import CudaRecorder, Recorder, make_capturable
 from benchmarks.cohort_members import Fused, Member, Shared, Stack, Stacked, prepare
-from benchmarks.packing import Epoch, Work
+from benchmarks.packing import Work
 from benchmarks.throughput_sides import Clock
+from tune_runs.side_by_side import Processes, Train, span_s
 
 IN_TURN, STACKED, FUSED, PROCESSES = "in turn", "stacked", "fused", "processes"
 STACKS: dict[str, type[Stack]] = {STACKED: Stacked, FUSED: Fused}
@@ -45,13 +44,13 @@ class Ready(NamedTuple):
     """To run it on; None on CPU."""
 
 
-def build_ways(shared: Shared, counts: Sequence[int], connections: Sequence[Connection]) -> dict[int, dict[str, Way]]:
+def build_ways(shared: Shared, counts: Sequence[int], processes: Processes) -> dict[int, dict[str, Way]]:
     """Number of members -> name -> way; the members in turn and the processes are the first of one set of them.
 
     Args:
         shared: what all members have in common.
         counts: numbers of members.
-        connections: to as many processes as the largest of them, which serve `serve_member`.
+        processes: each with a `member_of_a_process`.
     """
     alone = [_made_ready(partial(Member, shared, number), shared) for number in range(max(counts))]
     num_batches = shared.work.num_batches
@@ -65,7 +64,7 @@ def build_ways(shared: Shared, counts: Sequence[int], connections: Sequence[Conn
         }
         threads = max(torch.get_num_threads() // count, 1)
         how = f"{threads} thread{'s' if threads > 1 else ''} each"
-        ways[count][PROCESSES] = Way(partial(_epoch_of_processes, connections[:count], threads), how)
+        ways[count][PROCESSES] = Way(partial(_epoch_of_processes, processes, count, threads), how)
     return ways
 
 
@@ -129,22 +128,19 @@ def _epoch(ready: Ready, num_batches: int, device: torch.device) -> Taken:
     return Taken(clock.seconds, ready.peak_bytes)
 
 
-def _epoch_of_processes(connections: Sequence[Connection], threads: int) -> Taken:
-    for one in connections:
-        one.send(threads)
-    epochs: list[Epoch] = [one.recv() for one in connections]
-    seconds = max(one.ended for one in epochs) - min(one.started for one in epochs)
-    return Taken(seconds, sum(one.peak_bytes for one in epochs))
+def _epoch_of_processes(processes: Processes, count: int, threads: int) -> Taken:
+    passes = processes.train([threads] * count)
+    return Taken(span_s(passes), sum(one.peak_bytes for one in passes))
 
 
-def serve_member(work: Work, asked: Connection) -> None:
-    """One process: trains its member for an epoch each time it is asked with a number of threads, until that is 0."""
+def member_of_a_process(work: Work) -> Train:
+    """What a process of its own trains: its member, for an epoch each time that it is given a number of threads."""
     torch.set_num_threads(1)
     shared = prepare(work)
     ready = in_turn([_made_ready(partial(Member, shared, 0), shared)])
-    asked.send("ready")
-    while threads := asked.recv():
+
+    def train(threads: int) -> int:
         torch.set_num_threads(threads)
-        started = time.monotonic()
-        taken = _epoch(ready, work.num_batches, shared.device)
-        asked.send(Epoch(started, time.monotonic(), taken.peak_bytes))
+        return _epoch(ready, work.num_batches, shared.device).peak_bytes
+
+    return train

@@ -16,13 +16,10 @@ Exit status: 1 if a target is missed; 2 if the command line is wrong; else 0. A 
 from __future__ import annotations
 
 import json
-import multiprocessing
 import random
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from multiprocessing.connection import Connection
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,19 +29,10 @@ from absgd.training import gpu_names
 from benchmarks.command_line import at_least, command_parser, environment
 from benchmarks.throughput import quartiles
 from benchmarks.throughput_sides import CASES, Ours, make_splits, run_config
+from tune_runs.side_by_side import Pass, Processes, RunLost, images_per_s, peak_bytes
 
 TARGET = 4.0
 """Of the most that any number of runs trains together, over one at a time, for ResNet-32 on a data-centre GPU."""
-_STOP_WITHIN_S = 30.0
-
-
-class Epoch(NamedTuple):
-    """What one process did in a round; clocks of one machine, in seconds."""
-
-    started: float
-    ended: float
-    peak_bytes: int
-    """Of GPU memory that it has held at most; 0 on CPU."""
 
 
 class Row(NamedTuple):
@@ -65,75 +53,41 @@ class Work(NamedTuple):
     exact: bool
 
 
-def serve(work: Work, asked: Connection) -> None:
-    """One process: trains an epoch each time it is asked, until it is told to end."""
+def packed_run(work: Work) -> Callable[[object], int]:
+    """What a process trains: an epoch each time it is asked."""
     torch.set_num_threads(1)
     case = CASES[work.case]
     options = {} if work.exact else {"fast": True}
     run = Ours(run_config(case, work.batch, work.device, options), make_splits(case, work.num_batches * work.batch))
-    asked.send("ready")
-    while asked.recv():
-        started = time.monotonic()
+
+    def train(_: object) -> int:
         run.epoch()
-        peak = torch.cuda.max_memory_reserved() if work.device == "cuda" else 0
-        asked.send(Epoch(started, time.monotonic(), peak))
+        return peak_bytes(run.trainer.device) if work.device == "cuda" else 0
+
+    return train
 
 
-@contextmanager
-def processes(work: Work, count: int, serve: Callable[[Work, Connection], None] = serve) -> Iterator[list[Connection]]:
-    """So many processes, each of which serves what it is asked; told to end with the block."""
-    context = multiprocessing.get_context("spawn")
-    pairs = [context.Pipe() for _ in range(count)]
-    started = [context.Process(target=serve, args=(work, other), daemon=True) for _, other in pairs]
-    for process in started:
-        process.start()
-    for _, other in pairs:
-        other.close()
-    ours = [mine for mine, _ in pairs]
-    try:
-        for one in ours:
-            one.recv()
-        yield ours
-    finally:
-        for process, one in zip(started, ours, strict=True):
-            if process.is_alive():
-                one.send(False)
-            process.join(_STOP_WITHIN_S)
-            process.kill()
-
-
-def measure(ours: Sequence[Connection], runs: Sequence[int], rounds: int) -> dict[int, list[list[Epoch]]]:
+def measure(processes: Processes, runs: Sequence[int], rounds: int) -> dict[int, list[list[Pass]]]:
     """Number of runs -> what each of them did in each round; a first round is not counted."""
     generator = random.Random(0)
-    found: dict[int, list[list[Epoch]]] = {count: [] for count in sorted(runs)}
+    found: dict[int, list[list[Pass]]] = {count: [] for count in sorted(runs)}
+    processes.grow(max(runs))
     for number in range(rounds + 1):
         for count in generator.sample(sorted(runs), len(runs)):
-            for one in ours[:count]:
-                one.send(True)
-            epochs = [one.recv() for one in ours[:count]]
+            passes = processes.train(["epoch"] * count)
             if number:
-                found[count].append(epochs)
+                found[count].append(passes)
     return found
 
 
-def images_per_s(epochs: Sequence[Epoch], num_images: int) -> float:
-    """What several processes trained together, each so many images.
-
-    >>> images_per_s([Epoch(0.0, 1.0, 0), Epoch(1.0, 2.0, 0)], num_images=10)
-    10.0
-    """
-    span = max(one.ended for one in epochs) - min(one.started for one in epochs)
-    return len(epochs) * num_images / span
-
-
-def summary(found: Mapping[int, list[list[Epoch]]], num_images: int) -> dict[int, Row]:
+def summary(found: Mapping[int, list[list[Pass]]], num_images: int) -> dict[int, Row]:
     """Images per second of so many runs together, and ratios to one run within each round."""
-    speeds = {count: [images_per_s(epochs, num_images) for epochs in rounds] for count, rounds in found.items()}
+    speeds = {count: [images_per_s(passes, num_images) for passes in rounds] for count, rounds in found.items()}
     return {
         count: Row(
             quartiles(own),
             quartiles([one / alone for one, alone in zip(own, speeds[1], strict=True)]),
-            max(epoch.peak_bytes for epochs in found[count] for epoch in epochs),
+            max(one.peak_bytes for passes in found[count] for one in passes),
         )
         for count, own in speeds.items()
     }
@@ -176,10 +130,10 @@ def main() -> int:
     about = environment(parser.prog, gpu_names())
     print(json.dumps(about))
     try:
-        with processes(work, max(runs)) as ours:
-            rows = summary(measure(ours, runs, options.rounds), work.num_batches * work.batch)
-    except EOFError:
-        sys.exit(f"one of {max(runs)} runs ended, as its own message says: try fewer --runs or a smaller --batch")
+        with Processes(partial(packed_run, work)) as processes:
+            rows = summary(measure(processes, runs, options.rounds), work.num_batches * work.batch)
+    except RunLost as error:
+        sys.exit(f"one of {max(runs)} runs ended: {error}: try fewer --runs or a smaller --batch")
     print(*shown(rows), sep="\n")
     is_met, sentence = verdict(rows, work.case, work.device)
     print(f"{'not measured' if is_met is None else 'ok' if is_met else 'MISSED'}: {sentence}")

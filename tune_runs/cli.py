@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +18,7 @@ from rich.console import Console
 from absgd import records
 from absgd.errors import UserError, shown
 from absgd.paths import checked_folder, expanded
-from absgd.terminal import EXIT_FAILED, EXIT_INTERRUPTED, plain_messages, shortened, warn
+from absgd.terminal import EXIT_FAILED, EXIT_INTERRUPTED, interruptible, plain_messages, shortened, warn
 from tune_runs.request import (
     SearchFailed,
     SearchInterrupted,
@@ -98,7 +99,10 @@ def tune(
     ] = False,
     measure: Annotated[
         bool,
-        typer.Option("--measure", help="With --preview, which it implies: train for seconds to estimate wall time."),
+        typer.Option(
+            "--measure",
+            help="With --preview, which it implies: train for seconds to estimate wall time and propose resources.",
+        ),
     ] = False,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of a search space.")] = False,
 ) -> None:
@@ -246,26 +250,53 @@ def _print_preview(space: SearchSpace, address: str | None, measure: bool, conso
     from tune_runs.preview import draw_preview, preview
 
     nodes = _nodes_here(space, address)
-    console.print(draw_preview(preview(space, nodes, _measured(space) if measure else None)))
+    times = _measured(space) if measure else None
+    console.print(draw_preview(preview(space, nodes, times)))
+    if times:
+        _print_probe(space, times, console)
 
 
 def _measured(space: SearchSpace) -> dict[str, EpochTime]:
     from tune_runs.measure import measure
 
-    return measure(space, say=lambda line: print(f"absgd-tune: {line}", file=sys.stderr, flush=True))
+    return measure(space, _say)
+
+
+def _print_probe(space: SearchSpace, times: Mapping[str, EpochTime], console: Console) -> None:
+    """How many trials at once are worth it, on this machine, also where the search is for a cluster."""
+    if space.resources.ranks > 1:
+        key = "gpus_per_trial" if space.resources.gpus_per_trial else "ranks_per_trial"
+        _say(f"trials at once are not probed: each has several processes ({key})")
+        return
+    from tune_runs.probe import probe
+    from tune_runs.probe_table import draw_probe
+
+    epoch_s = times[space.scenario_list[0].name].stage_two_s
+    with interruptible():
+        found = probe(space, epoch_s, *_this_machine(space), _say)
+    console.print(draw_probe(found))
+
+
+def _say(line: str) -> None:
+    print(f"absgd-tune: {line}", file=sys.stderr, flush=True)
 
 
 def _nodes_here(space: SearchSpace, address: str | None) -> list[tuple[float, float]]:
-    """CPUs and GPUs of the cluster's nodes, or of this machine; torch is asked only where a driver is."""
+    """CPUs and GPUs of the cluster's nodes, or of this machine."""
     if address is not None:
         from tune_runs.ray_session import node_sizes, ray_session
 
         with ray_session(address):
             return [(node.cpus, node.gpus) for node in node_sizes()]
+    return [_this_machine(space)]
+
+
+def _this_machine(space: SearchSpace) -> tuple[int, int]:
+    """CPUs and GPUs here; torch is asked only where a driver is."""
     num_gpus = 0
     if space.resources.gpu != 0 and shutil.which("nvidia-smi"):
         import torch
 
         num_gpus = torch.cuda.device_count()
     num_cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return [(num_cpus, num_gpus)]
+    return num_cpus, num_gpus

@@ -64,6 +64,15 @@ def cause_of(traceback: str) -> Cause:
     return Cause(False, message[0])
 
 
+def is_gpu_memory(message: str) -> bool:
+    """Whether the message of an exception says that a GPU has no memory left.
+
+    >>> is_gpu_memory("torch.OutOfMemoryError: CUDA out of memory"), is_gpu_memory("MemoryError")
+    (True, False)
+    """
+    return any(sign in message for sign in _GPU_MEMORY)
+
+
 def _message(traceback: str) -> list[str]:
     """The lines of the exception, its type first: what follows the last indented line of code."""
     lines = [line.rstrip() for line in _FAILURE.sub("", traceback).splitlines() if line.strip()]

@@ -21,6 +21,7 @@ from absgd.datasets import Splits, load_splits
 from absgd.datasets.images import Indices
 from absgd.errors import UserError
 from absgd.training import Diverged, Trainer
+from absgd.training.device import gpu_memory_named
 from tune_runs.corners import corners
 from tune_runs.cost import EpochTime
 from tune_runs.draws import control_config
@@ -28,8 +29,9 @@ from tune_runs.space import Scenario, SearchSpace
 
 BUDGET_S = 10.0
 """Seconds for each stage of a scenario; one batch is trained however long it takes."""
+LEARNING_RATE = 1e-6
+"""How large it is does not change what a step takes; with this one hardly a run diverges."""
 _MAX_EPOCHS = 9  # trained whole, where the time allows
-_LEARNING_RATE = 1e-6  # how large it is does not change what a step takes; with this one hardly a run diverges
 
 
 def measure(space: SearchSpace, say: Callable[[str], None], budget_s: float = BUDGET_S) -> dict[str, EpochTime]:
@@ -41,7 +43,7 @@ def measure(space: SearchSpace, say: Callable[[str], None], budget_s: float = BU
         budget_s: seconds for each stage of a scenario.
 
     Raises:
-        UserError: if the data cannot be read, there is no such device, or a loss is not finite.
+        UserError: if the data cannot be read, there is no such device, it has no memory left, or a loss is not finite.
     """
     times = {}
     for number, scenario in enumerate(space.scenario_list, start=1):
@@ -51,20 +53,22 @@ def measure(space: SearchSpace, say: Callable[[str], None], budget_s: float = BU
 
 
 def _scenario_time(space: SearchSpace, scenario: Scenario, budget_s: float) -> EpochTime:
-    control, trial = control_config(space, scenario), _stage_two(space, scenario)
+    control, trial = control_config(space, scenario), stage_two_config(space, scenario)
     splits = load_splits(control)
     plain = _Run(control, splits)
     try:
-        stage_one = stage_two = seconds_of_epoch(plain.train, plain.num_batches, budget_s)
+        with gpu_memory_named(control):
+            stage_one = stage_two = seconds_of_epoch(plain.train, plain.num_batches, budget_s)
         if trial is not None:
-            stage_two = seconds_of_epoch(_Run(trial, splits).train, plain.num_batches, budget_s)
+            with gpu_memory_named(trial):
+                stage_two = seconds_of_epoch(_Run(trial, splits).train, plain.num_batches, budget_s)
     except Diverged as error:
         raise UserError(f"cannot measure `{scenario.name}`: {error} (--measure)") from None
     share = min(stage_one.share, stage_two.share)
     return EpochTime(stage_one.seconds, stage_two.seconds, plain.snapshot_bytes(), share)
 
 
-def _stage_two(space: SearchSpace, scenario: Scenario) -> RunConfig | None:
+def stage_two_config(space: SearchSpace, scenario: Scenario) -> RunConfig | None:
     """A trial that is in stage two from its first epoch on; None where none has a stage two."""
     configs = (RunConfig.from_dict(settings) for _, settings in corners(space, scenario))
     trial = next((config for config in configs if config.attention is not None), None)
@@ -108,7 +112,7 @@ class _Run:
 
     def __init__(self, config: RunConfig, splits: Splits) -> None:
         epochs = max(config.epochs, _MAX_EPOCHS + 2)
-        self._config = config.with_values({"epochs": epochs, "optimizer.lr": _LEARNING_RATE})
+        self._config = config.with_values({"epochs": epochs, "optimizer.lr": LEARNING_RATE})
         self._splits = splits
         self._batches = 0
         self._trainer: Trainer | None = None

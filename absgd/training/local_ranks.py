@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -15,6 +13,7 @@ import torch
 from absgd.config import RunConfig
 from absgd.datasets import Splits, load_splits
 from absgd.errors import UserError
+from absgd.training.child_process import live_with_parent
 from absgd.training.device import chosen_device, gpu_memory_named
 from absgd.training.joining import Rendezvous, following, leading
 from absgd.training.ranks import ALONE, Ranks
@@ -91,8 +90,7 @@ class _Processes:
 
 
 def _follow_here(settings: dict[str, Any], rendezvous: Rendezvous, rank: int, is_cuda: bool) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # rank 0 decides what an interrupt does
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    live_with_parent()
     config = RunConfig.from_dict(settings)
     _share_cores(config)
     try:
@@ -101,13 +99,6 @@ def _follow_here(settings: dict[str, Any], rendezvous: Rendezvous, rank: int, is
     except Exception:  # noqa: BLE001 - rank 0 was told, and says it
         os._exit(1)
     os._exit(0)  # threads of gloo may still hold Python objects, which ends an interpreter that ends in an abort
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
 
 
 def _share_cores(config: RunConfig) -> None:

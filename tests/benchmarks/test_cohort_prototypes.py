@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -15,11 +13,12 @@ from torch import Tensor
 
 from absgd.losses.attention import attention_weights
 from absgd.training.graph import Replay
-from benchmarks import cohort_prototypes, packing
+from benchmarks import cohort_prototypes
 from benchmarks.cohort_members import Fused, Member, Shared, Stack, Stacked, prepare, stacked_weights
 from benchmarks.cohort_prototypes import main, measure, summary, verdict
 from benchmarks.cohort_ways import Ready, Taken, Way, build_ways, in_turn, made_ready
-from benchmarks.packing import Epoch, Work
+from benchmarks.packing import Work
+from tune_runs.side_by_side import Pass, RunLost
 
 SIZE, STEPS = 3, 3
 TOLERANCE = {torch.float64: 1e-13, torch.float32: 1e-4}
@@ -168,26 +167,32 @@ def test_members_take_turns() -> None:
     assert (done, both.peak_bytes) == ([1, 2, 1, 2], 30)
 
 
-class FakeProcess:
-    """A connection to a process that takes a second."""
+class FakeProcesses:
+    """Processes that take a second each."""
 
-    def __init__(self) -> None:
-        self.asked: list[Any] = []
+    def __init__(self, *_: object) -> None:
+        self.asked: list[Sequence[int]] = []
 
-    def send(self, value: Any) -> None:
-        self.asked.append(value)
+    def __enter__(self) -> FakeProcesses:
+        return self
 
-    def recv(self) -> Epoch:
-        return Epoch(0.0, 1.0, 5)
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def grow(self, count: int) -> None:
+        assert count == 2
+
+    def train(self, asked: Sequence[int]) -> list[Pass]:
+        self.asked.append(asked)
+        return [Pass(0.0, 1.0, 5)] * len(asked)
 
 
 def test_threads_are_divided_among_processes() -> None:
-    processes = [FakeProcess(), FakeProcess()]
+    processes = FakeProcesses()
     torch.set_num_threads(2)
     ways = build_ways(shared(), [1, 2], processes)  # type: ignore[arg-type]
     found = measure(ways, rounds=1)
-    assert sorted(processes[0].asked) == [1, 1, 2, 2], "of a counted round and of the one before"
-    assert processes[1].asked == [1, 1]
+    assert sorted(processes.asked) == [[1, 1], [1, 1], [2], [2]], "of a counted round and of the one before"
     assert found[2]["processes"] == [Taken(1.0, 10)]
     assert {name: len(taken) for name, taken in found[2].items()} == dict.fromkeys(ways[2], 1)
     assert list(ways[2]) == ["in turn", "stacked", "fused", "processes"]
@@ -257,15 +262,10 @@ def test_command_prints_and_keeps_a_row_for_each_way_and_number(
     assert printed.splitlines()[-1] == "not measured: cuda, resnet32: together at least 4 times one at a time"
 
 
-@contextmanager
-def fake_processes(_work: Work, count: int, _serve: object) -> Iterator[Sequence[FakeProcess]]:
-    yield [FakeProcess() for _ in range(count)]
-
-
 def test_status_is_one_where_the_target_is_missed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(packing, "processes", fake_processes)
+    monkeypatch.setattr(cohort_prototypes, "Processes", FakeProcesses)
     monkeypatch.setattr(cohort_prototypes, "verdict", lambda *_: (False, "too slow"))
     asked(monkeypatch, *TINY)
     assert main() == 1
@@ -273,13 +273,13 @@ def test_status_is_one_where_the_target_is_missed(
 
 
 def test_a_process_that_ends_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
-    def recv(_process: FakeProcess) -> Epoch:
-        raise EOFError
+    def lost(*_: object) -> None:
+        raise RunLost("its process ended by SIGKILL")
 
-    monkeypatch.setattr(packing, "processes", fake_processes)
-    monkeypatch.setattr(FakeProcess, "recv", recv)
+    monkeypatch.setattr(cohort_prototypes, "Processes", FakeProcesses)
+    monkeypatch.setattr(FakeProcesses, "grow", lost)
     asked(monkeypatch, *TINY)
-    with pytest.raises(SystemExit, match="one of 2 processes ended"):
+    with pytest.raises(SystemExit, match="one of 2 processes: its process ended by SIGKILL: try fewer --members"):
         main()
 
 
@@ -310,7 +310,7 @@ def test_wrong_options_are_refused(
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("kind", [Stacked, Fused])
 def test_ways_are_captured_on_a_gpu(kind: type[Stack]) -> None:
-    ways = build_ways(prepare(Work("resnet8", 2, 8, "cuda", exact=True)), [1, 2], [FakeProcess(), FakeProcess()])  # type: ignore[list-item]
+    ways = build_ways(prepare(Work("resnet8", 2, 8, "cuda", exact=True)), [1, 2], FakeProcesses())  # type: ignore[arg-type]
     name = "stacked" if kind is Stacked else "fused"
     assert ways[2]["in turn"].how == ways[2][name].how == "graph"
     assert ways[2][name].epoch().peak_bytes > 0
