@@ -94,9 +94,12 @@ def summary(found: Found, ways: Mapping[int, Mapping[str, Way]], num_images: int
 
 
 def verdict(rows: Rows, case: str, device: str) -> tuple[bool | None, str]:
-    """As `packing.verdict`, of the best way for each number of members."""
-    best = {count: max(named.values(), key=lambda row: row.of_one[1]) for count, named in rows.items()}
-    packed = {count: packing.Row(row.images_per_s, row.of_one, row.peak_bytes) for count, row in best.items()}
+    """As `packing.verdict`, of the best way and number of members."""
+    packed = {
+        packing.Packed(name, count): packing.Row(row.images_per_s, row.of_one, row.peak_bytes)
+        for count, named in rows.items()
+        for name, row in named.items()
+    }
     return packing.verdict(packed, case, device)
 
 

@@ -220,7 +220,7 @@ def test_verdict_is_of_the_best_way_on_a_gpu_alone() -> None:
     assert verdict(rows, "resnet32", "cpu")[0] is None
     is_met, sentence = verdict(rows, "resnet32", "cuda")
     assert is_met is False
-    assert "got 2.000 (quartiles 2.000 to 2.000) with 2 runs" in sentence
+    assert "got 2.000 (quartiles 2.000 to 2.000) with 2 runs, stacked" in sentence
 
 
 def asked(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
