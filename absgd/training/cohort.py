@@ -68,7 +68,10 @@ class Cohort(Generic[Word]):
     """
 
     def __init__(self, device: torch.device, size: int, now: Callable[[], float] = time.monotonic) -> None:
-        self._device, self.size, self._now = device, size, now
+        self.size, self._now = size, now
+        on_gpu = device.type == "cuda"
+        self._streams = [torch.cuda.Stream(device) for _ in range(size)] if on_gpu else []  # type: ignore[no-untyped-call]
+        """Of its members, given on: torch has 32, and hands them out again after that many."""
         self._members: dict[str, _Member[Word]] = {}
         self._last_came = -float("inf")
 
@@ -81,7 +84,8 @@ class Cohort(Generic[Word]):
         """Take in a run; what it does before its first step it does in its first turn."""
         assert len(self._members) < self.size, "the cohort is full"
         assert name not in self._members, name
-        stream = torch.cuda.Stream(self._device) if self._device.type == "cuda" else None  # type: ignore[no-untyped-call]
+        taken = [member.stream for member in self._members.values()]
+        stream = next((one for one in self._streams if one not in taken), None)
         self._last_came = self._now()
         self._members[name] = _Member(run, stream, State.WAITS, self._last_came)
 
