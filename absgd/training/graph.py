@@ -55,10 +55,8 @@ class CudaRecorder:
         graph = torch.cuda.CUDAGraph()
         # What other threads do meanwhile, such as pinning what was read from disk, is no part of it.
         graphing = torch.cuda.graph(graph, stream=self._own_stream(), capture_error_mode="thread_local")
-        with (
-            torch.cuda.stream(torch.cuda.current_stream()),
-            graphing,
-        ):  # torch would not leave a stream whose capture fails
+        # By itself torch would stay on the stream of a capture that fails.
+        with torch.cuda.stream(torch.cuda.current_stream()), graphing:
             body()
         return graph.replay
 
