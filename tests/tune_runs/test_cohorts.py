@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import psutil
 import pytest
 from rich.console import Console
 
@@ -18,7 +16,7 @@ from absgd.datasets import load_splits
 from absgd.training import Trainer
 from tests.tune_runs.spaces import make, refusal
 from tests.tune_runs.test_runner import SMALL, search, small
-from tests.tune_runs.test_trial_ranks import has_epochs, wait_until
+from tests.tune_runs.test_trial_ranks import restarts_after_a_kill, tasks_of, wait_until
 from tune_runs.draws import control_config
 from tune_runs.faults import cause_of
 from tune_runs.preview import draw_preview, preview
@@ -99,17 +97,6 @@ def space_of_cohorts(**changes: Any) -> Any:
     return small(**{"scenarios": SMALL["scenarios"][:1], "base": base, "resources": TWO, **changes})
 
 
-def hosts() -> list[psutil.Process]:
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        try:
-            if "ray::HostProcess" in " ".join(process.cmdline()):
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
-
-
 def test_search_in_cohorts_gives_the_bits_of_trials_alone_and_leaves_nothing(ray: None, tmp_path: Path) -> None:
     stopping = {"rule": "epoch", "grace_period": 3, "reduction_factor": 2}
     confirm = {"top": 1, "seeds": 2}
@@ -120,7 +107,7 @@ def test_search_in_cohorts_gives_the_bits_of_trials_alone_and_leaves_nothing(ray
     assert set(trials.status) == {"completed", "pruned"}, trials.error.tolist()
     assert trials.restarts.eq(0).all()
     assert set(trials.phase) == {"control", "search", "confirm"}
-    wait_until(lambda: not hosts())
+    wait_until(lambda: not tasks_of("HostProcess"))
     epochs = pd.read_parquet(tmp_path / "two/epochs.parquet")
     for row in records.read_rows(tmp_path / "two/trials.parquet", records.TRIAL_SCHEMA):
         config = records.config_of(row)
@@ -133,22 +120,5 @@ def test_search_in_cohorts_gives_the_bits_of_trials_alone_and_leaves_nothing(ray
 
 
 def test_trials_whose_host_is_killed_go_on_from_their_checkpoints(ray: None, tmp_path: Path) -> None:
-    killed: list[int] = []
-
-    def kill_one() -> None:
-        wait_until(lambda: has_epochs(tmp_path / "two/epochs.parquet", 3) and bool(hosts()))
-        (process,) = hosts()
-        process.kill()
-        killed.append(process.pid)
-
-    killer = threading.Thread(target=kill_one)
-    killer.start()
-    found, printed = search(space_of_cohorts(num_trials=1, epochs=60, early_stopping=None), tmp_path / "two")
-    killer.join()
-    assert killed
-    assert found, printed
-    trials = pd.read_parquet(tmp_path / "two/trials.parquet")
-    assert set(trials.status) == {"completed"}, trials.error.tolist()
-    assert trials.restarts.sum() >= 1
-    epochs = pd.read_parquet(tmp_path / "two/epochs.parquet")
-    assert epochs.groupby("trial_id").epoch.apply(list).map(lambda found: found == list(range(60))).all()
+    space = space_of_cohorts(num_trials=1, epochs=60, early_stopping=None)
+    assert restarts_after_a_kill(space, tmp_path, "HostProcess") >= 1

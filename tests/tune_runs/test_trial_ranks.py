@@ -161,25 +161,30 @@ def test_search_with_early_stopping_leaves_nothing_and_its_trials_are_those_of_o
 
 
 def test_trial_whose_rank_is_killed_goes_on_from_its_checkpoint(ray: None, tmp_path: Path) -> None:
+    assert restarts_after_a_kill(space_of_two(num_trials=1, epochs=60, early_stopping=None), tmp_path, "rank 1") == 1
+
+
+def restarts_after_a_kill(space: Any, folder: Path, name: str) -> int:
+    """Restarts of all runs of a search, of 60 epochs each, while which a process of this name is killed."""
     killed: list[int] = []
 
     def kill_one() -> None:
-        wait_until(lambda: has_epochs(tmp_path / "two/epochs.parquet", 3) and bool(tasks_of("rank 1")))
-        (process, *_) = tasks_of("rank 1")
+        wait_until(lambda: has_epochs(folder / "run/epochs.parquet", 3) and bool(tasks_of(name)))
+        (process, *_) = tasks_of(name)
         process.kill()
         killed.append(process.pid)
 
     killer = threading.Thread(target=kill_one)
     killer.start()
-    found, printed = search(space_of_two(num_trials=1, epochs=60, early_stopping=None), tmp_path / "two")
+    found, printed = search(space, folder / "run")
     killer.join()
     assert killed
     assert found, printed
-    trials = pd.read_parquet(tmp_path / "two/trials.parquet")
+    trials = pd.read_parquet(folder / "run/trials.parquet")
     assert set(trials.status) == {"completed"}, trials.error.tolist()
-    assert trials.restarts.sum() == 1
-    epochs = pd.read_parquet(tmp_path / "two/epochs.parquet")
+    epochs = pd.read_parquet(folder / "run/epochs.parquet")
     assert epochs.groupby("trial_id").epoch.apply(list).map(lambda found: found == list(range(60))).all()
+    return int(trials.restarts.sum())
 
 
 def has_epochs(path: Path, number: int) -> bool:
@@ -187,7 +192,7 @@ def has_epochs(path: Path, number: int) -> bool:
 
 
 def tasks_of(name: str) -> list[psutil.Process]:
-    """Processes that run a Ray task of this name now."""
+    """Processes that run a Ray task, or an actor, of this name now."""
     found = []
     for process in psutil.Process().children(recursive=True):
         try:
