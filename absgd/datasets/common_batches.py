@@ -4,7 +4,9 @@ runs that are at the same step.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -32,11 +34,12 @@ class CommonImages:
         Raises:
             UserError: as `build_batches`.
         """
-        decisive = (config.data, config.augmentation, config.class_balance, config.class_balance_epoch)
-        key = (id(images), *decisive, device, share)  # whoever holds the batches holds the images
+        resampled = (config.class_balance, config.class_balance_epoch)
+        balance = resampled if config.class_balance.type == "resample" else None  # any other acts in the loss
+        key = (id(images), config.data, config.augmentation, balance, device, share)  # who has batches, has images
         found = self._batches.get(key)
         if found is None:
-            found = self._batches[key] = CommonBatches(images, build_batches(images, config, device, share))
+            found = self._batches[key] = CommonBatches(images, build_batches(images, config, device, share), device)
             if device.type == "cuda":
                 torch.cuda.synchronize(device)  # other streams read what this one wrote
         return found
@@ -48,16 +51,20 @@ class CommonBatches:
     Runs that begin an epoch, or a validation, before any of them asks for its second batch share its batches. A batch
     is kept until the last of them has taken it: none, where they take turns step by step.
 
+    Whoever makes a batch that cannot be made gets the error; the others try for themselves.
+
     Args:
         images: kept, so that no other images are taken for them.
         source: makes their batches.
+        device: where; on a GPU by a stream of their own, which waits for no run.
     """
 
-    def __init__(self, images: Images | ImageFiles, source: BatchSource) -> None:
+    def __init__(self, images: Images | ImageFiles, source: BatchSource, device: torch.device) -> None:
         self.images = images
         self._source = source
-        self._beginning: dict[tuple[int, ...], _Link] = {}
-        """What was asked for -> its first batch, while nobody has asked for the second."""
+        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+        self._beginning: WeakValueDictionary[tuple[int, ...], _Link] = WeakValueDictionary()
+        """What was asked for -> its first batch, while nobody has asked for the second, nor all have left."""
 
     def draws(self, seed: int, epoch: int, batch_size: int) -> Iterator[Batch]:
         """The batches of an epoch themselves: drawn, augmented and ready, also for another stream of a GPU.
@@ -66,10 +73,10 @@ class CommonBatches:
             UserError: at an image that cannot be read.
         """
 
-        def made() -> Iterator[Batch]:
+        def batches() -> Iterator[Batch]:
             return map(self._source.batch_of, self._source.draws(seed, epoch, batch_size))
 
-        return self._in_common((seed, epoch, batch_size), made)
+        return self._in_common((seed, epoch, batch_size), batches)
 
     def batch_of(self, draw: Batch) -> Batch:
         """The batch itself."""
@@ -83,13 +90,12 @@ class CommonBatches:
         """
         return self._in_common((batch_size,), lambda: self._source.evaluation(batch_size))
 
-    def _in_common(self, asked: tuple[int, ...], made: Callable[[], Iterator[Batch]]) -> Iterator[Batch]:
+    def _in_common(self, asked: tuple[int, ...], batches: Callable[[], Iterator[Batch]]) -> Iterator[Batch]:
         link = self._beginning.get(asked)
         if link is None:
-            link = self._beginning[asked] = _Link(map(_made, made()))
-        while (batch := link.made()) is not None:
-            yield batch.here()
-            del batch
+            link = self._beginning[asked] = _Link(_Making(batches, self._stream), 0)
+        while link.made is not None:
+            yield link.made.here()
             if self._beginning.get(asked) is link:
                 del self._beginning[asked]
             link = link.following()
@@ -111,42 +117,45 @@ class _Made(NamedTuple):
         return self.batch
 
 
+class _Making:
+    """Makes the batches of a pass one after another; after an error it begins anew where it is asked to."""
+
+    def __init__(self, batches: Callable[[], Iterator[Batch]], stream: torch.cuda.Stream | None) -> None:
+        self._batches, self._stream = batches, stream
+        self._left: Iterator[Batch] | None = None
+        self._next = 0
+
+    def batch(self, number: int) -> _Made | None:
+        """The batch of a step, counted from 0; None: the pass is over."""
+        with nullcontext() if self._stream is None else torch.cuda.stream(self._stream):
+            if self._left is None or number != self._next:
+                self._left = itertools.islice(self._batches(), number, None)
+            left, self._left = self._left, None
+            batch = next(left, None)
+            self._left, self._next = left, number + 1
+            if batch is None:
+                return None
+            if self._stream is None:
+                return _Made(batch, None)
+            ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            ready.record(self._stream)
+            return _Made(batch, ready)
+
+
 class _Link:
-    """A batch of an epoch and the way to the next: there as long as a run is at it or before it.
+    """A batch of a pass and the way to the next: there as long as a run is at it or before it.
 
     Not `itertools.tee`, which lets go of values by the dozen.
     """
 
-    def __init__(self, rest: Iterator[_Made]) -> None:
-        self._rest = rest
+    def __init__(self, making: _Making, number: int) -> None:
+        self._making, self._number = making, number
+        self.made = making.batch(number)
+        """None: the pass is over."""
         self._following: _Link | None = None
-        self._made: _Made | None = None
-        self._error: Exception | None = None
-        try:
-            self._made = next(rest, None)
-        except Exception as error:  # noqa: BLE001 - an iterator that has failed would look as if it had ended
-            self._error = error
-
-    def made(self) -> _Made | None:
-        """The batch; None: the epoch is over.
-
-        Raises:
-            Exception: for everyone who asks, whatever went wrong in making it.
-        """
-        if self._error is not None:
-            raise self._error
-        return self._made
 
     def following(self) -> _Link:
-        """The next one, made for the first who asks."""
+        """The next one, made for the first who asks, and for the next who asks where that failed."""
         if self._following is None:
-            self._following = _Link(self._rest)
+            self._following = _Link(self._making, self._number + 1)
         return self._following
-
-
-def _made(batch: Batch) -> _Made:
-    if batch.labels_B.device.type != "cuda":
-        return _Made(batch, None)
-    ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
-    ready.record(torch.cuda.current_stream())
-    return _Made(batch, ready)

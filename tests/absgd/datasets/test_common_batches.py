@@ -55,7 +55,7 @@ class Counting:
 
 def counted(splits: Splits) -> tuple[Counting, CommonBatches]:
     source = Counting(build_batches(splits.train, make(), CPU))
-    return source, CommonBatches(splits.train, source)
+    return source, CommonBatches(splits.train, source, CPU)
 
 
 def same(one: list[Batch], other: list[Batch]) -> bool:
@@ -124,21 +124,54 @@ def test_run_that_leaves_keeps_nothing(splits: Splits) -> None:
         assert source.alive <= 1
 
 
-def test_image_that_cannot_be_read_is_told_to_every_run(splits: Splits) -> None:
+@pytest.mark.parametrize("at", [0, 1])
+def test_image_that_cannot_be_read_is_told_to_every_run(splits: Splits, at: int) -> None:
     source, common = counted(splits)
-
-    def broken(draw: Any) -> Batch:
-        if source.made == 1:
-            raise UserError("cannot read image 33")
-        return Counting.batch_of(source, draw)
-
-    source.batch_of = broken  # type: ignore[method-assign]
+    makes_until(source, at, [UserError("cannot read image 33")] * 3)
     runs = [common.draws(0, 0, 32) for _ in range(3)]
-    for run in runs:
-        next(run)
+    for _ in range(at):
+        for run in runs:
+            next(run)
     for run in runs:
         with pytest.raises(UserError, match="cannot read image 33"):
             next(run)
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_error_of_a_moment_is_that_of_one_run(splits: Splits, at: int) -> None:
+    """Such as no memory left on a GPU: the others go on, and so does whoever comes later."""
+    source, common = counted(splits)
+    makes_until(source, at, [torch.OutOfMemoryError("CUDA out of memory")])
+    unlucky, other = common.draws(0, 0, 32), common.draws(0, 0, 32)
+    found = []
+    for _ in range(at):
+        next(unlucky)
+        found.append(next(other))
+    with pytest.raises(torch.OutOfMemoryError):
+        next(unlucky)
+    alone = build_batches(splits.train, make(), CPU)
+    expected = [alone.batch_of(draw) for draw in alone.draws(0, 0, 32)]
+    assert same([*found, *other], expected)
+    assert same(list(common.draws(0, 0, 32)), expected)
+
+
+def makes_until(source: Counting, at: int, errors: list[Exception]) -> None:
+    """So many batches, then errors, then the rest."""
+
+    def batch_of(draw: Any) -> Batch:
+        if source.made == at and errors:
+            raise errors.pop()
+        return Counting.batch_of(source, draw)
+
+    source.batch_of = batch_of  # type: ignore[method-assign]
+
+
+def test_pass_that_all_have_left_at_its_first_batch_is_not_kept(splits: Splits) -> None:
+    source, common = counted(splits)
+    left = common.draws(0, 0, 32)
+    next(left)
+    del left
+    assert source.alive == 0
 
 
 @pytest.mark.parametrize("other", [(1, 0, 32), (0, 1, 32), (0, 0, 16)])
@@ -173,6 +206,8 @@ def test_images_lie_there_once_for_runs_with_the_same_settings(splits: Splits) -
         of(make(**{"class_balance": {"type": "resample", "from_epoch": "switch"}})),
         of(make(**{"class_balance": {"type": "resample", "from_epoch": "switch"}, "attention.switch_epoch": 3})),
     ]
+    assert of(make(**{"attention.switch_epoch": 3})) is kept, "weights of classes act in the loss"
+    assert of(make(**{"class_balance": {"type": "none"}})) is kept
     assert len({id(one) for one in [kept, *others]}) == 5
 
 
