@@ -65,7 +65,8 @@ class Bookkeeper(Callback):  # type: ignore[misc]
         plan, text = self._plan(trial), _error_text(trial)
         cause = cause_of(text)
         with self._telling():
-            if cause.is_lost and self._faults.may_restart(plan.trial_id):
+            trained = self._recorder.trials[plan.trial_id]["epochs_trained"] or 0
+            if cause.is_lost and self._faults.may_restart(plan.trial_id, trained):
                 self._recorder.restart(plan.trial_id)
                 self._searcher.again(plan)
                 return

@@ -27,6 +27,8 @@ Start = Callable[[dict[str, Any]], Iterator[Report | None]]
 
 LOOK_EVERY_S = 1.0
 """How often the host looks whether the processes of its trials are still there."""
+TAKE_S = 5.0
+"""In which a failed trial takes its error before the process ends with it."""
 IDLE_S = 0.02
 """How often it looks whether those who wait for others may begin."""
 
@@ -107,6 +109,7 @@ class CohortHost:
                 trial.is_asked = False
             if isinstance(said, Ended | Failed):
                 del self._trials[name]
+                self._changed.notify_all()
         if isinstance(said, Failed):
             raise said.error
         return Answer(has_ended=True) if isinstance(said, Ended) else Answer(said)
@@ -167,8 +170,7 @@ class CohortHost:
                 self._changed.wait(IDLE_S if cohort.names else LOOK_EVERY_S)
 
     def _deliver(self, said: list[tuple[str, Report | Ended | Failed]], device: torch.device) -> None:
-        if device.type == "cuda" and any(isinstance(word, Failed) for _, word in said):
-            torch.cuda.synchronize(device)  # raises where an error has spoilt the device for all
+        """Hand out what was said; an error that has spoilt the GPU for all ends the process once it is taken."""
         if not said:
             return
         with self._changed:
@@ -176,6 +178,18 @@ class CohortHost:
                 if name in self._trials:
                     self._trials[name].said = word
             self._changed.notify_all()
+        if device.type == "cuda" and any(isinstance(word, Failed) for _, word in said):
+            try:
+                torch.cuda.synchronize(device)
+                torch.cuda.empty_cache()
+            except RuntimeError:
+                with self._changed:
+                    self._changed.wait_for(lambda: not self._has_failures, TAKE_S)
+                raise
+
+    @property
+    def _has_failures(self) -> bool:
+        return any(isinstance(trial.said, Failed) for trial in self._trials.values())
 
     def _forget_the_dead(self) -> None:
         for name, trial in list(self._trials.items()):

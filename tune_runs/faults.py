@@ -90,7 +90,7 @@ class Faults:
     """Counts what went wrong in a session.
 
     Args:
-        max_failures: times that a run may lose its process and go on.
+        max_failures: times that a run may lose its process and go on, without an epoch trained between.
         max_equal_errors: runs of a scenario in a row that fail with the same error, before an epoch of their own, after
             which the search ends: the next ones would fail as well.
     """
@@ -98,13 +98,25 @@ class Faults:
     def __init__(self, max_failures: int, max_equal_errors: int) -> None:
         self._max_failures, self._max_equal_errors = max_failures, max_equal_errors
         self._restarts: Counter[str] = Counter()
+        self._epochs: dict[str, int] = {}
+        """Trial -> epochs that it had trained when it last lost its process."""
         self._errors: dict[str, str] = {}
         """Scenario -> its last early error, without numbers."""
         self._equal: Counter[str] = Counter()
         """Scenario -> how often that came in a row."""
 
-    def may_restart(self, trial_id: str) -> bool:
-        """Whether a run that lost its process goes on in another one; counts it."""
+    def may_restart(self, trial_id: str, epochs_trained: int) -> bool:
+        """Whether a run that lost its process goes on in another one; counts it.
+
+        Anew after each epoch that it has trained since: whoever gets on is not what ends a process that several share.
+
+        Args:
+            trial_id: of the run.
+            epochs_trained: by it so far.
+        """
+        if epochs_trained > self._epochs.get(trial_id, 0):
+            self._restarts[trial_id] = 0
+        self._epochs[trial_id] = epochs_trained
         self._restarts[trial_id] += 1
         return self._restarts[trial_id] <= self._max_failures
 

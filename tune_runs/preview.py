@@ -298,6 +298,8 @@ def _time_facts(numbers: Preview) -> list[tuple[str, str]]:
         facts.append(("", f"and about {spoken(numbers.confirm_s)} for the confirmation"))
     if numbers.space.resources.ranks > 1:
         measured += f"; with one process, where a run has {numbers.space.resources.ranks}"
+    if numbers.space.resources.cohort > 1:
+        measured += "; trials of a cohort take turns, which the wall time does not know"
     return [*facts, ("measured", measured)]
 
 

@@ -95,9 +95,14 @@ def probe(
             found = measured_rows(
                 partial(_train, processes, load.epochs), ways, load.num_images, _memory_of(bool(gpus)), kind_s
             )
-        rows += found[1:] if is_cohort else found
+        rows += without_measured(found, ways[0]) if is_cohort else found
     device = gpu_names()[0] if gpus else f"{num_cpus} CPUs"
     return Probe(scenario.name, device, tuple(rows), own, bool(gpus))
+
+
+def without_measured(rows: Sequence[Row], way: Way) -> list[Row]:
+    """All rows but what one way came to, which stands there already; why it failed stays."""
+    return [row for row in rows if row.failure or row.way != way]
 
 
 def measured_rows(

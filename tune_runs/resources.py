@@ -18,7 +18,8 @@ AUTO_GPU = 0.25
 """Share of a GPU that a trial takes when the space does not say: a small ResNet does not fill one."""
 LEAST_SHARE = 1e-4
 """Of a CPU or GPU: Ray counts in such parts."""
-MAX_COHORT = 64
+MAX_COHORT = 32
+"""As many as torch has streams for a GPU."""
 
 
 def _share(gpu: float) -> float:

@@ -8,6 +8,7 @@ Runs that are let go together into an epoch stay in step, and `absgd.datasets.Co
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -104,6 +105,7 @@ class Cohort(Generic[Word]):
         if close is not None:
             with _on(member.stream):
                 close()
+        _drain(member.stream)
 
     def turn(self) -> list[tuple[str, Word | Ended | Failed]]:
         """One step of every member that trains; what was said, by whom. Who ended or failed is no member any more."""
@@ -117,6 +119,8 @@ class Cohort(Generic[Word]):
                     member.state = State.SPOKE
                 if isinstance(word, Ended | Failed):
                     del self._members[name]
+                if isinstance(word, Ended):
+                    _drain(member.stream)
         return said
 
     def rests(self) -> bool:
@@ -145,8 +149,22 @@ def _next(member: _Member[Word]) -> Word | Ended | Failed | None:
         except StopIteration:
             return Ended()
         except Exception as error:  # noqa: BLE001 - of this run alone: it is said, and the others go on
+            _forget_locals(error)
             return Failed(error)
+
+
+def _forget_locals(error: BaseException | None) -> None:
+    """Let go of what the frames of an error hold, such as a model that had no room: the others need it."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def _on(stream: torch.cuda.Stream | None) -> AbstractContextManager[object]:
     return nullcontext() if stream is None else torch.cuda.stream(stream)
+
+
+def _drain(stream: torch.cuda.Stream | None) -> None:
+    """Wait for what is queued, before the stream is given on."""
+    if stream is not None:
+        stream.synchronize()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -136,6 +138,35 @@ def test_error_of_a_trial_is_its_own(host: CohortHost) -> None:
         Answer({"epoch": 1}),
         Answer(has_ended=True),
     ]
+
+
+def test_error_holds_nothing_of_its_trial() -> None:
+    """The memory is needed by the others: it goes at once, not when Python next looks for cycles."""
+
+    class Model:
+        pass
+
+    models: list[weakref.ref[Model]] = []
+
+    def start(_: dict[str, Any]) -> Iterator[dict[str, Any] | None]:
+        model = Model()
+        models.append(weakref.ref(model))
+        yield None
+        try:
+            raise MemoryError(f"no room for {type(model).__name__}")
+        except MemoryError as error:
+            raise RuntimeError("out of memory") from error
+
+    host = CohortHost(1, start)
+    gc.disable()
+    try:
+        host.join("a1", trial("a"), HERE)
+        with pytest.raises(RuntimeError, match="out of memory") as caught:
+            host.next_report("a1", SOON_S)
+        wait_until(lambda: models[0]() is None)
+    finally:
+        gc.enable()
+    assert "no room for Model" in str(caught.value.__cause__)
 
 
 @pytest.mark.parametrize("again", [("a2", "a", os.getppid()), ("b1", "b", HERE)])

@@ -29,12 +29,12 @@ TWO = {"cpu": 2, "gpu": 0, "cohort": 2}
     ("resources", "words"),
     [
         ({"cohort": 0}, "expected `resources.cohort` >= 1, got 0"),
-        ({"cohort": 65}, "expected `resources.cohort` <= 64, got 65"),
+        ({"cohort": 33}, "expected `resources.cohort` <= 32, got 33"),
         ({"cohort": 1.5}, "expected `resources.cohort` to be a whole number, got 1.5"),
         ({"cohort": 2, "gpus_per_trial": 2}, "expected no `cohort` with trials of several processes, got 2 with 2"),
         ({"cohort": 4, "gpu": 0, "ranks_per_trial": 2}, "expected no `cohort` with trials of several processes"),
-        ({"cohort": 64, "cpu": 0.001}, "expected a `cpu` of which each of `cohort` has at least 0.0001, got 0.001"),
-        ({"cohort": 64, "gpu": 0.001}, "expected a `gpu` of which each of `cohort` has at least 0.0001, got 0.001"),
+        ({"cohort": 32, "cpu": 0.001}, "expected a `cpu` of which each of `cohort` has at least 0.0001, got 0.001"),
+        ({"cohort": 32, "gpu": 0.001}, "expected a `gpu` of which each of `cohort` has at least 0.0001, got 0.001"),
     ],
 )
 def test_contradictions_are_refused(resources: dict[str, Any], words: str) -> None:

@@ -134,7 +134,14 @@ def test_different_errors_are_not_equal() -> None:
     faults = Faults(max_failures=0, max_equal_errors=2)
     rows = [{"scenario": "s", "epochs_trained": 0, "error": error} for error in ("a", "b", "a", "b", "b")]
     assert [faults.failed(row) is not None for row in rows] == [False, False, False, False, True]
-    assert not faults.may_restart("x")
+    assert not faults.may_restart("x", 0)
+
+
+def test_run_that_gets_on_between_may_lose_its_process_again() -> None:
+    """It is not the one that ends a process which several share."""
+    faults = Faults(max_failures=2, max_equal_errors=5)
+    assert [faults.may_restart("mate", trained) for trained in (1, 1, 2, 5, 5, 5)] == [True] * 5 + [False]
+    assert [faults.may_restart("culprit", 3) for _ in range(3)] == [True, True, False]
 
 
 def test_errors_that_differ_in_numbers_are_equal_and_healthy_scenarios_do_not_excuse_a_sick_one() -> None:

@@ -17,7 +17,7 @@ from tests.tune_runs.spaces import make
 from tune_runs import probe as probing
 from tune_runs.at_once import Probe, Row, Way, ways_to_try
 from tune_runs.measure import stage_two_config
-from tune_runs.probe import NUM_ROUNDS, load_of, measured_rows, pass_s, probe
+from tune_runs.probe import NUM_ROUNDS, load_of, measured_rows, pass_s, probe, without_measured
 from tune_runs.probe_table import draw_probe
 from tune_runs.probed_trials import Ask, OneTrial, TrialsInTurns
 from tune_runs.side_by_side import Pass, RunLost
@@ -282,3 +282,11 @@ def test_probe_on_a_gpu() -> None:
     assert [row.way.trials for row in found.rows] == [1, 2, 2]
     assert all(not row.failure and row.peak_bytes > 2**20 for row in found.rows)
     assert found.on_gpu
+
+
+def test_failure_of_a_cohort_of_one_is_no_row_to_leave_out() -> None:
+    one, two = Way(1, 2, 0), Way(1, 2, 0, cohort=2)
+    assert without_measured([Row(one), Row(two)], one) == [Row(two)]
+    lost = Row(one, failure="out of GPU memory")
+    assert without_measured([lost], one) == [lost]
+    assert without_measured([Row(two, failure="no room")], one) == [Row(two, failure="no room")]
