@@ -17,7 +17,7 @@ from ray.actor import ActorHandle
 from ray.exceptions import RayActorError, RayError
 
 TRIES = 10
-"""Rounds through the hosts of a place, in each of which a new one may be started, before a trial gives up."""
+"""Hosts that a trial asks, of which each should have room, before it gives up."""
 POLL_S = 5.0
 """In which the host answers, whether or not it has a report."""
 LEAVE_S = 1.0
@@ -48,6 +48,19 @@ class CohortUse(NamedTuple):
     """Has the images."""
 
 
+class Seat(NamedTuple):
+    """What a trial asks of the directory."""
+
+    trial_id: str
+    process: tuple[str, int]
+    """Its node, and the number of its process there."""
+    place: Place
+    full: list[str]
+    """Ids of hosts that had no room for it."""
+    lost: list[str]
+    """Ids of hosts that are gone."""
+
+
 def train_in_cohort(trial: dict[str, Any], use: CohortUse) -> None:
     """Report what the host of the trial's cohort trains, epoch by epoch.
 
@@ -73,24 +86,30 @@ def _reports(trial: dict[str, Any], use: CohortUse) -> Generator[dict[str, Any],
     except RayActorError as error:
         raise CohortLost(str(error).splitlines()[0]) from None
     finally:
-        with suppress(RayError):
+        with suppress(RayError):  # the host first: whoever is given the seat shall find room
             ray.get(host.leave.remote(name), timeout=LEAVE_S)
+        use.directory.leave.remote(trial["trial_id"], (_place().node, os.getpid()))
 
 
 def _joined(name: str, trial: dict[str, Any], use: CohortUse) -> ActorHandle:
-    """The first host of this place that has room; where none has, another is started."""
-    place, full, lost = _place(), 0, dict[str, str]()
+    """A host of this place that has taken the trial in."""
+    place, full, lost = _place(), list[str](), dict[str, str]()
     for _ in range(TRIES):
-        hosts: list[ActorHandle] = ray.get(use.directory.hosts.remote(place, full, list(lost), use.size, use.shelf))
-        full = 0
-        for host in hosts:
-            try:
-                if ray.get(host.join.remote(name, trial, os.getpid())):
-                    return host
-                full += 1
-            except RayActorError as error:
-                lost[host._actor_id.hex()] = str(error).splitlines()[0]
-    raise CohortLost(next(reversed(lost.values()), f"{full} hosts, none with room"))
+        ask = Seat(trial["trial_id"], (place.node, os.getpid()), place, full, list(lost))
+        host: ActorHandle = ray.get(use.directory.seat.remote(ask, use))
+        try:
+            if ray.get(host.join.remote(name, trial, os.getpid())):
+                return host
+            full.append(host_id(host))
+        except RayActorError as error:
+            lost[host_id(host)] = str(error).splitlines()[0]
+    raise CohortLost(next(reversed(lost.values()), f"{len(full)} hosts, none with room"))
+
+
+def host_id(host: ActorHandle) -> str:
+    """What a host is known by."""
+    found: str = host._actor_id.hex()
+    return found
 
 
 def _place() -> Place:

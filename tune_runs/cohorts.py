@@ -10,6 +10,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 import ray
@@ -17,7 +18,7 @@ from ray.actor import ActorHandle
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from tune_runs.cohort_member import CohortUse, Place
+from tune_runs.cohort_member import CohortUse, Place, Seat, host_id
 from tune_runs.reports import Answer
 
 
@@ -47,25 +48,48 @@ class HostProcess:
 
 
 class Directory:
-    """Place -> the hosts that were started there. An actor beside the driver."""
+    """Which trial has a place in which host. An actor beside the driver.
+
+    Seats are counted here, so that trials which come together need not ask one host after another, and their hosts
+    start together. A host has the last word: it knows who is still there.
+    """
 
     def __init__(self) -> None:
-        self._hosts: dict[Place, list[ActorHandle]] = defaultdict(list)
+        self._hosts: dict[Place, list[_Seats]] = defaultdict(list)
 
-    def hosts(self, place: Place, full: int, lost: list[str], size: int, shelf: ActorHandle) -> list[ActorHandle]:
-        """The hosts of a place, with one more where all that there are have no room.
+    def seat(self, ask: Seat, use: CohortUse) -> ActorHandle:
+        """A host that has room for a trial; another one where none has.
 
         Args:
-            place: where the trial is.
-            full: hosts there that have no room.
-            lost: ids of hosts that are gone.
-            size: trials of a host at most.
-            shelf: has the images.
+            ask: who it is for; a seat that the same trial, or its process, had before is free.
+            use: of the search.
         """
-        here = self._hosts[place] = [one for one in self._hosts[place] if one._actor_id.hex() not in lost]
-        if len(here) <= full:
-            here.append(_started(place, size, shelf))
-        return here
+        self.leave(ask.trial_id, ask.process)
+        here = self._hosts[ask.place] = [one for one in self._hosts[ask.place] if one.id not in ask.lost]
+        found = next((one for one in here if len(one.taken) < use.size and one.id not in ask.full), None)
+        if found is None:
+            found = _Seats(_started(ask.place, use.size, use.shelf), {})
+            here.append(found)
+        found.taken[ask.trial_id] = ask.process
+        return found.host
+
+    def leave(self, trial_id: str, process: tuple[str, int]) -> None:
+        """Free the seat of a trial, and that of a process."""
+        for hosts in self._hosts.values():
+            for one in hosts:
+                for taker in [key for key, value in one.taken.items() if trial_id == key or process == value]:
+                    del one.taken[taker]
+
+
+@dataclass
+class _Seats:
+    host: ActorHandle
+    taken: dict[str, tuple[str, int]]
+    """Trial id -> node and number of its process."""
+
+    @property
+    def id(self) -> str:
+        return host_id(self.host)
 
 
 def _started(place: Place, size: int, shelf: ActorHandle) -> ActorHandle:

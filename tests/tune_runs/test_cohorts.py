@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import pytest
@@ -90,6 +92,59 @@ def test_trial_of_a_cohort_imports_no_torch() -> None:
     """Nor does what Ray imports for the handles that it has."""
     code = "import sys, tune_runs.cohort_member, tune_runs.cohorts, tune_runs.shelf; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
+class FakeHost:
+    """As much of a handle as the directory looks at."""
+
+    def __init__(self, number: int) -> None:
+        self._actor_id = self
+        self.number = number
+
+    def hex(self) -> str:
+        return f"host {self.number}"
+
+
+@pytest.fixture
+def directory(ray: None, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Gives a trial a seat in a host of two, and tells which."""
+    from tune_runs import cohorts
+    from tune_runs.cohort_member import CohortUse, Place, Seat, host_id
+
+    numbers = itertools.count()
+    monkeypatch.setattr(cohorts, "_started", lambda *_: FakeHost(next(numbers)))
+    found, nobody = cohorts.Directory(), cast(Any, None)
+
+    def seat(trial: str, process: int, node: str = "n", full: Sequence[str] = (), lost: Sequence[str] = ()) -> str:
+        ask = Seat(trial, (node, process), Place(node, None), list(full), list(lost))
+        return host_id(found.seat(ask, CohortUse(nobody, 2, nobody)))
+
+    seat.leave = found.leave  # type: ignore[attr-defined]
+    return seat
+
+
+def test_every_trial_is_given_a_seat_at_once(directory: Callable[..., str]) -> None:
+    given = [directory(f"t{number}", number) for number in range(32)]
+    assert given == [f"host {number // 2}" for number in range(32)]
+
+
+def test_seat_is_free_when_its_trial_or_process_is_elsewhere(directory: Any) -> None:
+    for number in range(4):
+        directory(f"t{number}", number)
+    directory.leave("t1", ("n", 1))
+    assert directory("t9", 9) == "host 0"
+    assert directory("t2", 2) == "host 1", "again, after a restart"
+    assert directory("t8", 3) == "host 1", "by the process that had t3"
+    assert directory("t7", 7) == "host 2"
+
+
+def test_hosts_of_other_places_and_such_that_are_full_or_lost_are_left_out(directory: Any) -> None:
+    assert directory("t0", 0) == "host 0"
+    assert directory("t1", 1, node="m") == "host 1"
+    assert directory("t2", 2, full=["host 0"]) == "host 2"
+    assert directory("t3", 3) == "host 0"
+    assert directory("t4", 4, lost=["host 0", "host 2"]) == "host 3"
+    assert directory("t5", 5) == "host 3"
 
 
 def space_of_cohorts(**changes: Any) -> Any:
