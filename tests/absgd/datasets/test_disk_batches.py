@@ -19,6 +19,7 @@ from absgd.datasets import (
     DATASETS,
     Batch,
     Batches,
+    CommonImages,
     DiskBatches,
     ImageFiles,
     Images,
@@ -64,6 +65,23 @@ def assert_equal(first: list[Batch], second: list[Batch]) -> None:
     assert len(first) == len(second)
     for a, b in zip(first, second, strict=True):
         assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_runs_in_one_process_read_images_once_and_get_what_they_get_alone(
+    root: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    config, files = config_of(root, **{"data.workers": workers}), train_files(root)
+    alone = list(DiskBatches(files, config, CPU).training(0, 0, 5))
+    passes: list[int] = []
+    read = DiskBatches._read
+    monkeypatch.setattr(DiskBatches, "_read", lambda self, *given: passes.append(1) or read(self, *given))
+    images = CommonImages()
+    runs = [images.batches(files, config, CPU).draws(0, 0, 5) for _ in range(2)]
+    one, other = zip(*zip(*runs, strict=True), strict=True)
+    assert_equal(list(one), alone)
+    assert_equal(list(other), alone)
+    assert len(passes) == 1
 
 
 def test_build_batches_follows_where_the_images_are(root: Path) -> None:
