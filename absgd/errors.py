@@ -35,7 +35,7 @@ def nearest(word: object, valid: Iterable[str]) -> str:
 
 
 def broken_rule(key: str, message: str) -> PydanticCustomError:
-    """A cross-field rule that a validator raises; `key` is the dotted key the message is about."""
+    """A cross-field rule that a validator raises; `key` is the dotted key below it that the message is about."""
     return PydanticCustomError("broken_rule", "{message}", {"message": message, "key": key})
 
 
@@ -70,7 +70,8 @@ def describe_errors(error: ValidationError, model: type[BaseModel], source: str,
 def broken_rules(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[str, str]]:
     """Dotted key and message of each error: ``expected <rule>, got <value>``."""
     for detail in error.errors(include_url=False):
-        key = detail.get("ctx", {}).get("key") or ".".join(str(part) for part in detail["loc"])
+        under = detail.get("ctx", {}).get("key")
+        key = ".".join([*map(str, detail["loc"]), *([under] if under else [])])
         yield key, _rule_and_value(detail, model, key)
 
 

@@ -33,7 +33,7 @@ TWO = {"cpu": 2, "gpu": 0, "cohort": 2}
         ({"cohort": 0}, "expected `resources.cohort` >= 1, got 0"),
         ({"cohort": 33}, "expected `resources.cohort` <= 32, got 33"),
         ({"cohort": 1.5}, "expected `resources.cohort` to be a whole number, got 1.5"),
-        ({"cohort": 2, "gpus_per_trial": 2}, "expected no `cohort` with trials of several processes, got 2 with 2"),
+        ({"cohort": 2, "gpus_per_trial": 2}, "of several processes, got 2 with 2 (x.yaml: resources.cohort)"),
         ({"cohort": 4, "gpu": 0, "ranks_per_trial": 2}, "expected no `cohort` with trials of several processes"),
         ({"cohort": 32, "cpu": 0.001}, "expected a `cpu` of which each of `cohort` has at least 0.0001, got 0.001"),
         ({"cohort": 32, "gpu": 0.001}, "expected a `gpu` of which each of `cohort` has at least 0.0001, got 0.001"),

@@ -33,7 +33,7 @@ SOON_S = 60.0
     ("resources", "words"),
     [
         ({"gpus_per_trial": 2, "gpu": 0.5}, "expected no `gpu` beside `gpus_per_trial`: each process has one GPU"),
-        ({"gpus_per_trial": 2, "gpu": 0}, "expected no `gpu` beside `gpus_per_trial`: each process has one GPU, got 0"),
+        ({"gpus_per_trial": 2, "gpu": 0}, "each process has one GPU, got 0 (x.yaml: resources.gpu)"),
         ({"gpus_per_trial": 2, "ranks_per_trial": 2}, "expected no `ranks_per_trial` beside `gpus_per_trial`, got 2"),
         ({"ranks_per_trial": 2}, "got nothing; on GPUs it is `gpus_per_trial`"),
         ({"ranks_per_trial": 2, "gpu": 0.5}, "expected `gpu` 0 with `ranks_per_trial`, got 0.5"),
