@@ -15,7 +15,7 @@ from absgd.datasets import CommonImages, Splits, load_splits
 from absgd.records import EpochRecord
 from absgd.training import Diverged, Trainer
 from absgd.training.cohort import SETTLE_S, TOGETHER_S, Cohort, Ended, Failed
-from tests.absgd.training.test_steps import OperationRecorder, with_graph_step
+from tests.absgd.training.test_steps import OperationRecorder, needs_gpu, with_graph_step
 from tests.absgd.training.test_trainer import make, numbers
 
 CPU = torch.device("cpu")
@@ -260,3 +260,38 @@ def test_captured_steps_take_the_batches_in_common(splits: Splits) -> None:
     for place, config in enumerate(configs):
         expected = with_graph_step(Trainer(config, splits), OperationRecorder()).epochs()
         assert [numbers(record) for record in found[str(place)][:-1]] == [numbers(record) for record in expected]
+
+
+@needs_gpu
+@pytest.mark.parametrize("cuda_graph", [False, True])
+def test_members_on_a_gpu_get_the_numbers_that_they_get_alone(splits: Splits, cuda_graph: bool) -> None:
+    device = {"type": "cuda", "fast": True, "precision": "float32", "cuda_graph": cuda_graph}
+    common = {"device": device, "model.dropout": 0.0, "optimizer.lr": 0.02}
+    configs = {str(lam): make(**common, **{"attention.lam": lam}) for lam in (2.0, 5.0, -3.0)}
+    cohort: Cohort[EpochRecord] = Cohort(torch.device("cuda"), 3, Clock())
+    images, found = CommonImages(), {name: list[Any]() for name in configs}
+    for name, config in configs.items():
+        cohort.join(name, run_of(config, splits, images))
+    streams = [member.stream for member in cohort._members.values()]
+    assert len({stream.cuda_stream for stream in streams if stream}) == 3
+    while cohort.names:
+        for name, word in cohort.turn():
+            found[name].append(word)
+            cohort.ask(name)
+    for name, config in configs.items():
+        *records, last = found[name]
+        assert isinstance(last, Ended)
+        for record, there in zip(records, Trainer(config, splits).epochs(), strict=True):
+            assert record.train_loss == pytest.approx(there.train_loss, rel=1e-2)
+            assert record.mean_weight == pytest.approx(there.mean_weight, rel=1e-2)
+
+
+@needs_gpu
+def test_streams_are_given_on() -> None:
+    cohort: Cohort[str] = Cohort(torch.device("cuda"), 2, Clock())
+    used = set()
+    for number in range(40):
+        cohort.join(str(number), counting("a", 1, []))
+        used.add(cohort._members[str(number)].stream)
+        cohort.leave(str(number))
+    assert len(used) == 1
