@@ -109,10 +109,13 @@ def test_processes_end_with_an_error_in_the_block() -> None:
 
 
 SLEEPER = """
+import signal
+
 from tests.tune_runs.test_side_by_side import obeying
 from tune_runs.side_by_side import Processes
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are started deaf to it
     with Processes(obeying) as processes:
         processes.grow(1)
         print("ready", flush=True)
