@@ -28,10 +28,11 @@ class HostProcess:
     def __init__(self, size: int, shelf: ActorHandle, place: Place) -> None:
         if place.gpus is not None:  # before CUDA is touched: Ray hides it from actors that ask for none
             os.environ["CUDA_VISIBLE_DEVICES"] = place.gpus
-            os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "32")  # with CUDA's 8 more streams wait for each other
+        from absgd.training.cohort import prepare_process
         from tune_runs.cohort_host import CohortHost
         from tune_runs.cohort_runs import CohortRuns
 
+        prepare_process()
         self._host = CohortHost(size, CohortRuns(shelf))
 
     def join(self, name: str, trial: dict[str, Any], process: int) -> bool:

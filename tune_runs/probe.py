@@ -24,7 +24,7 @@ from tune_runs.at_once import Probe, Row, Way, own_way, ways_to_try
 from tune_runs.draws import control_config
 from tune_runs.measure import LEARNING_RATE, part_of, stage_two_config
 from tune_runs.probed_trials import Ask, OneTrial, TrialsInTurns
-from tune_runs.side_by_side import Pass, Processes, RunLost, images_per_s, span_s
+from tune_runs.side_by_side import Pass, Processes, RunLost, span_s
 from tune_runs.space import SearchSpace
 
 NUM_ROUNDS = 5
@@ -166,7 +166,7 @@ def _rounds(
                 found[way] = train(way)
             except RunLost as error:
                 return rounds, {way: _words(error)}
-        rounds.append({way: images_per_s(passes, num_images * way.cohort) for way, passes in found.items()})
+        rounds.append({way: way.trials * num_images / span_s(passes) for way, passes in found.items()})
         longest_s = max(longest_s, sum(map(span_s, found.values())))
         left_s -= longest_s
     return rounds, {}

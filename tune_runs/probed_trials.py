@@ -6,7 +6,6 @@ Imports torch, through `absgd.training`; neither Ray nor Optuna.
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -16,7 +15,7 @@ from absgd.config import RunConfig
 from absgd.datasets import CommonImages, Splits
 from absgd.records import EpochRecord
 from absgd.training import Trainer
-from absgd.training.cohort import TOGETHER_S, Cohort, Ended, Failed
+from absgd.training.cohort import TOGETHER_S, Cohort, Ended, Failed, prepare_process
 from absgd.training.device import chosen_device
 from tune_runs.side_by_side import peak_bytes
 
@@ -59,7 +58,7 @@ class TrialsInTurns:
     """
 
     def __init__(self, settings: dict[str, Any], splits: Splits, size: int) -> None:
-        os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "32")  # as a cohort of a search, before CUDA is asked
+        prepare_process()
         self._config, self._splits = RunConfig.from_dict(settings), splits
         self._device = chosen_device(self._config.device)
         later = itertools.count(0.0, TOGETHER_S)  # a clock by which nobody has to be waited for

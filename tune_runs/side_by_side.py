@@ -133,17 +133,12 @@ class Processes:
         self._processes, self._asked = [], []
 
 
-def images_per_s(passes: Sequence[Pass], num_images: int) -> float:
-    """What several processes trained together, each so many images, from the first start to the last end.
-
-    >>> images_per_s([Pass(0.0, 1.0, 0), Pass(1.0, 2.0, 0)], num_images=10)
-    10.0
-    """
-    return len(passes) * num_images / span_s(passes)
-
-
 def span_s(passes: Sequence[Pass]) -> float:
-    """Seconds from the first start to the last end."""
+    """Seconds from the first start to the last end.
+
+    >>> span_s([Pass(0.0, 1.0, 0), Pass(1.0, 2.0, 0)])
+    2.0
+    """
     return max(one.ended for one in passes) - min(one.started for one in passes)
 
 

@@ -70,19 +70,20 @@ def test_full_cohort_waits_for_nobody() -> None:
     assert log == ["a0.0", "b0.0"]
 
 
-def end_first_epoch(cohort: Cohort[str], clock: Clock) -> None:
-    """Of `a` and `b`, with two steps each."""
-    clock.time += SETTLE_S
-    assert [cohort.turn() for _ in range(3)] == [[], [], [("a", "a 0"), ("b", "b 0")]]
-
-
-def test_who_ended_an_epoch_together_begins_the_next_together() -> None:
+def after_first_epoch() -> tuple[Cohort[str], Clock, list[str]]:
+    """Of `a` and `b`, with two steps each; their turns are noted from now on."""
     cohort, clock = new()
     log: list[str] = []
     for name in "ab":
         cohort.join(name, counting(name, 2, log))
-    end_first_epoch(cohort, clock)
-    del log[:]
+    clock.time += SETTLE_S
+    assert [cohort.turn() for _ in range(3)] == [[], [], [("a", "a 0"), ("b", "b 0")]]
+    log.clear()
+    return cohort, clock, log
+
+
+def test_who_ended_an_epoch_together_begins_the_next_together() -> None:
+    cohort, _, log = after_first_epoch()
     cohort.ask("a")
     cohort.turn()
     assert log == []
@@ -92,12 +93,7 @@ def test_who_ended_an_epoch_together_begins_the_next_together() -> None:
 
 
 def test_nobody_waits_long_for_one_who_is_not_asked() -> None:
-    cohort, clock = new()
-    log: list[str] = []
-    for name in "ab":
-        cohort.join(name, counting(name, 2, log))
-    end_first_epoch(cohort, clock)
-    del log[:]
+    cohort, clock, log = after_first_epoch()
     cohort.ask("a")
     clock.time += TOGETHER_S
     cohort.turn()
@@ -105,11 +101,7 @@ def test_nobody_waits_long_for_one_who_is_not_asked() -> None:
 
 
 def test_nobody_waits_for_one_who_left() -> None:
-    cohort, clock = new()
-    log: list[str] = []
-    for name in "ab":
-        cohort.join(name, counting(name, 2, log))
-    end_first_epoch(cohort, clock)
+    cohort, _, _ = after_first_epoch()
     cohort.ask("a")
     assert cohort.rests()
     cohort.leave("b")
