@@ -14,11 +14,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from absgd import records
 from absgd.config import RunConfig
+from absgd.config.recipes import load_recipe
+from absgd.config.sections import DeviceConfig
 from absgd.errors import UserError, nearest
 from absgd.paths import checked_folder
-from absgd.recipes import load_recipe
 from absgd.records import EpochRecord, TestMetrics
-from absgd.sections import DeviceConfig
 from absgd.terminal import EXIT_FAILED, EXIT_INTERRUPTED, interruptible, plain_messages, warn
 from absgd.yaml_text import parse_yaml
 

@@ -92,9 +92,9 @@ def _is_control(frame: pd.DataFrame) -> pd.Series[bool]:
 def best_rows(configurations: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     """The row of `configurations` with the best mean on validation in each group.
 
-    Where a group has confirmed configurations, they alone can win, as in `best/` (`tune_runs.outcome.winner`): those
-    come first that completed on more of their seeds, then the mean decides, then the lower validation loss, then the
-    older one.
+    Where a group has confirmed configurations, they alone can win, as in `best/` (`tune_runs.confirm.results.winner`):
+    those come first that completed on more of their seeds, then the mean decides, then the lower validation loss, then
+    the older one.
     """
     able = configurations[~configurations.is_control & (configurations.n > 0)]
     ranked = able.assign(is_confirmed=able.basis == "confirmed", num_lost=able.num_seeds - able.n).sort_values(

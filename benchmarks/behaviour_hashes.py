@@ -1,8 +1,8 @@
 """Hashes of a fixed set of runs and searches: equal hashes before and after a change of the code mean equal behaviour.
 
-Every case runs `absgd-train` or `absgd-tune` in a process of its own, one trial at a time, on the CPU. Hashed are the exit
-status, each table, the tensors of each checkpoint and snapshot, the Optuna journal, and the chosen configurations. Left out
-is what differs each time (clocks, process ids, absolute paths) and what may be reworded (messages, comments).
+Every case runs `absgd-train` or `absgd-tune` in its own process, one trial at a time, on the CPU. It hashes the exit
+status, each table, the tensors of each checkpoint and snapshot, the Optuna journal and the chosen configurations. It
+leaves out what differs each time (clocks, process ids, absolute paths) and what may be reworded (messages, comments).
 
 The numbers themselves hang on the processor, so compare two runs on one machine only::
 

@@ -42,7 +42,7 @@ from benchmarks.cohort_ways import IN_TURN, Taken, Way, build_ways, member_of_a_
 from benchmarks.command_line import CORES, at_least, command_parser, environment
 from benchmarks.throughput import quartiles
 from benchmarks.throughput_sides import CASES
-from tune_runs.side_by_side import Processes, RunLost
+from tune_runs.preview.probe_processes import Processes, RunLost
 
 Found = Mapping[int, Mapping[str, list[Taken]]]
 """Number of members -> way -> what each round took."""

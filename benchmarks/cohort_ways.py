@@ -12,7 +12,7 @@ from absgd.training.graph import CudaRecorder, Recorder, make_capturable
 from benchmarks.cohort_members import Fused, Member, Shared, Stack, Stacked, prepare
 from benchmarks.packing import Work
 from benchmarks.throughput_sides import Clock
-from tune_runs.side_by_side import Processes, Train, span_s
+from tune_runs.preview.probe_processes import Processes, Train, span_s
 
 IN_TURN, STACKED, FUSED, PROCESSES = "in turn", "stacked", "fused", "processes"
 STACKS: dict[str, type[Stack]] = {STACKED: Stacked, FUSED: Fused}

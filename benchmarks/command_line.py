@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from absgd.environment import describe_environment
+from absgd.records.environment import describe_environment
 
 CORES = len(os.sched_getaffinity(0))
 

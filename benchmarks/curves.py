@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from absgd import records
-from tune_runs.space import SearchSpace
+from tune_runs.space.model import SearchSpace
 
 SPACES = Path(__file__).parent / "spaces"
 RESULTS = Path(__file__).parent / "results"

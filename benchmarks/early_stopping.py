@@ -3,7 +3,7 @@
     python -m benchmarks.early_stopping [--curves FOLDER] [--orders 30] [--out FOLDER] [--page FILE]
 
 Curves are those of `benchmarks.train_curves`. Trials arrive in random orders, one or four at a time, which take turns
-epoch by epoch; `tune_runs.stopping_rules` decides, the code that decides in a search. The plain way is the stronger
+epoch by epoch; `tune_runs.stopping.rules` decides, the code that decides in a search. The plain way is the stronger
 peer of `benchmarks.peers`: the same trials from scratch, without a control, under Ray's ASHA that counts from the
 latest switch. Per rule:
 
@@ -47,9 +47,9 @@ from benchmarks.curves import RESULTS, Cell, Curve, read_cell
 from benchmarks.peers import Clock
 from benchmarks.replay import Search, kept, our_search, plain_search
 from benchmarks.train_curves import CURVES, early_stopping_spaces
-from tune_runs.early_stopping import EarlyStopping, early_stopping
-from tune_runs.space import EarlyStoppingConfig, SearchSpace, StoppingRule
-from tune_runs.stopping_rules import ScenarioStopping
+from tune_runs.space.model import EarlyStoppingConfig, SearchSpace, StoppingRule
+from tune_runs.stopping.rules import ScenarioStopping
+from tune_runs.stopping.rungs import EarlyStopping, early_stopping
 
 OUT = RESULTS / "early_stopping"
 PLAIN = "plain way"

@@ -31,8 +31,8 @@ from absgd.training import gpu_names
 from benchmarks.command_line import CORES, at_least, command_parser, environment
 from benchmarks.throughput import quartiles
 from benchmarks.throughput_sides import CASES, make_splits, run_config
-from tune_runs.probed_trials import Ask, OneTrial, TrialsInTurns
-from tune_runs.side_by_side import Pass, Processes, RunLost, Train, span_s
+from tune_runs.preview.probe_processes import Pass, Processes, RunLost, Train, span_s
+from tune_runs.preview.probe_trials import Ask, OneTrial, TrialsInTurns
 
 TARGET = 4.0
 """Of the most that any number of runs trains together, over one at a time, for ResNet-32 on a data-centre GPU."""

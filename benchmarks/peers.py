@@ -14,8 +14,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal, get_args
 
-from tune_runs.early_stopping import early_stopping
-from tune_runs.space import SearchSpace
+from tune_runs.space.model import SearchSpace
+from tune_runs.stopping.rungs import early_stopping
 
 Clock = Literal["epochs_done", "since_switch"]
 CLOCKS: tuple[Clock, ...] = get_args(Clock)

@@ -12,8 +12,8 @@ from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from absgd import records
 from benchmarks.curves import Cell, Curve
 from benchmarks.peers import Clock, asha
-from tune_runs.early_stopping import EarlyStopping
-from tune_runs.stopping_rules import ScenarioStopping
+from tune_runs.stopping.rules import ScenarioStopping
+from tune_runs.stopping.rungs import EarlyStopping
 
 IsBehind = Callable[[Curve, int], bool]
 """Whether a trial is stopped after an epoch."""

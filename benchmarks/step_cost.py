@@ -35,9 +35,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from absgd.config.sections import ModelConfig
 from absgd.losses import ABLoss, AttentionWeights, CrossEntropy, Objective
 from absgd.models import build_model
-from absgd.sections import ModelConfig
 from absgd.training import gpu_names
 from benchmarks.command_line import at_least, command_parser, environment, without_folders
 

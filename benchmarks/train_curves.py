@@ -29,9 +29,9 @@ from absgd.records import EpochRecord
 from absgd.training import Diverged, Trainer
 from benchmarks.command_line import CORES, at_least, command_parser
 from benchmarks.curves import CONTROL, RESULTS, SPACES
-from tune_runs.draws import suggest
-from tune_runs.space import Scenario, SearchSpace
-from tune_runs.space_files import load_space
+from tune_runs.request.space_files import load_space
+from tune_runs.space.model import Scenario, SearchSpace
+from tune_runs.space.run_configs import suggest
 
 CURVES = RESULTS / "early_stopping"
 COLUMNS = ("epoch", "stage", "lr", "train_loss", "val_loss", "val_accuracy", "val_balanced_accuracy")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tune_runs.ray_session import ray_session, set_environment
+from tune_runs.ray_cluster.session import ray_session, set_environment
 
 set_environment(is_local=True)  # before any test module imports Ray
 

@@ -20,8 +20,8 @@ from packaging.requirements import Requirement
 from typer.main import get_command
 
 from tune_runs.cli import app
-from tune_runs.space_files import shipped_spaces
-from tune_runs.watchdog import LIMIT_VARIABLE, lost_message
+from tune_runs.ray_cluster.watchdog import LIMIT_VARIABLE, lost_message
+from tune_runs.request.space_files import shipped_spaces
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs/cluster.md").read_text()

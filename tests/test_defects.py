@@ -27,12 +27,12 @@ from torch import nn
 import absgd
 from absgd import records
 from absgd.config import RunConfig
+from absgd.config.sections import DataConfig, ModelConfig, ModelName
 from absgd.datasets import DATASETS, DatasetSpec, ImageFiles, Images, add_noise, load_splits
 from absgd.losses import AttentionWeights, CrossEntropy, Ldam, Objective
 from absgd.models import build_model
-from absgd.sections import DataConfig, ModelConfig, ModelName
 from absgd.training import RunFolder, Trainer, load_checkpoint, save_checkpoint
-from tests.small_files import write_cifar10
+from tests.support.small_files import write_cifar10
 
 BASE: dict[str, Any] = {
     "data": {"name": "digits", "val_per_class": 10, "n_max": 30},

@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from absgd.config import RunConfig, setting_keys
-from absgd.recipes import shipped_recipes
-from absgd.sections import DatasetName, LossName, ModelName, NoiseType
-from tune_runs.space_files import shipped_spaces
+from absgd.config.recipes import shipped_recipes
+from absgd.config.sections import DatasetName, LossName, ModelName, NoiseType
+from tune_runs.request.space_files import shipped_spaces
 
 DOCS = Path(__file__).parents[1] / "docs"
 CODE = re.compile(r"`([^`\n]+)`")

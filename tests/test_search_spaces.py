@@ -11,13 +11,13 @@ import pydantic
 import pytest
 
 from absgd.config import RunConfig
-from absgd.recipes import load_recipe
+from absgd.config.recipes import load_recipe
 from absgd.yaml_text import read_yaml
-from tune_runs.draws import control_config, points_inside, run_settings, suggest
-from tune_runs.early_stopping import early_stopping
-from tune_runs.preview import preview
-from tune_runs.space import SearchSpace
-from tune_runs.space_files import load_space, shipped_spaces, space_schema
+from tune_runs.preview.search_preview import preview
+from tune_runs.request.space_files import load_space, shipped_spaces, space_schema
+from tune_runs.space.model import SearchSpace
+from tune_runs.space.run_configs import control_config, points_inside, run_settings, suggest
+from tune_runs.stopping.rungs import early_stopping
 
 FOLDER = Path(__file__).parents[1] / "search_spaces"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))

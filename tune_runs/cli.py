@@ -19,19 +19,19 @@ from absgd import records
 from absgd.errors import UserError, shown
 from absgd.paths import checked_folder, expanded
 from absgd.terminal import EXIT_FAILED, EXIT_INTERRUPTED, interruptible, plain_messages, shortened, warn
-from tune_runs.request import (
+from tune_runs.request.search_request import (
     SearchFailed,
     SearchInterrupted,
     SearchRequest,
     new_request,
     resume_request,
 )
-from tune_runs.space import SearchSpace
-from tune_runs.space_files import load_space, space_schema, with_options
-from tune_runs.warm_start import warm_start_points
+from tune_runs.request.space_files import load_space, space_schema, with_options
+from tune_runs.request.warm_start import warm_start_points
+from tune_runs.space.model import SearchSpace
 
 if TYPE_CHECKING:
-    from tune_runs.cost import EpochTime
+    from tune_runs.preview.search_cost import EpochTime
 
 MAX_ADDRESS = 300
 """Characters; a name that a name service knows has 253 at most."""
@@ -199,7 +199,7 @@ def _given(**options: object) -> dict[str, object]:
 
 
 def _run(request: SearchRequest, console: Console) -> None:
-    from tune_runs.runner import run_search
+    from tune_runs.run_search import run_search
 
     go_on = f"go on with: {request.resume_command}"
     try:
@@ -247,7 +247,7 @@ def _trunk_folder(given: Path) -> str:
 
 
 def _print_preview(space: SearchSpace, address: str | None, measure: bool, console: Console) -> None:
-    from tune_runs.preview import draw_preview, preview
+    from tune_runs.preview.search_preview import draw_preview, preview
 
     nodes = _nodes_here(space, address)
     times = _measured(space) if measure else None
@@ -257,7 +257,7 @@ def _print_preview(space: SearchSpace, address: str | None, measure: bool, conso
 
 
 def _measured(space: SearchSpace) -> dict[str, EpochTime]:
-    from tune_runs.measure import measure
+    from tune_runs.preview.epoch_times import measure
 
     return measure(space, _say)
 
@@ -268,8 +268,8 @@ def _print_probe(space: SearchSpace, times: Mapping[str, EpochTime], console: Co
         key = "gpus_per_trial" if space.resources.gpus_per_trial else "ranks_per_trial"
         _say(f"trials at once are not probed: each has several processes ({key})")
         return
-    from tune_runs.probe import probe
-    from tune_runs.probe_table import draw_probe
+    from tune_runs.preview.packing_probe import probe
+    from tune_runs.preview.probe_table import draw_probe
 
     epoch_s = times[space.scenario_list[0].name].stage_two_s
     with interruptible():
@@ -284,7 +284,7 @@ def _say(line: str) -> None:
 def _nodes_here(space: SearchSpace, address: str | None) -> list[tuple[float, float]]:
     """CPUs and GPUs of the cluster's nodes, or of this machine."""
     if address is not None:
-        from tune_runs.ray_session import node_sizes, ray_session
+        from tune_runs.ray_cluster.session import node_sizes, ray_session
 
         with ray_session(address):
             return [(node.cpus, node.gpus) for node in node_sizes()]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+from absgd.config.sections import AugmentationConfig, DataConfig, DatasetName
 from absgd.datasets.image_files import ImageFiles
 from absgd.datasets.images import Images
 from absgd.datasets.in_memory import Part, read_cifar10, read_cifar100, read_digits, read_fashion_mnist
@@ -19,7 +20,6 @@ from absgd.datasets.on_disk import (
     read_tiny_imagenet,
 )
 from absgd.errors import UserError
-from absgd.sections import AugmentationConfig, DataConfig, DatasetName
 
 Crop = Literal["padded", "resized", "random_resized"]
 """`padded`: zero padding, then a crop of the original size; `resized`: the shorter side to 256 / 224 of the side, then

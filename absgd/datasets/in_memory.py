@@ -11,12 +11,12 @@ from typing import Any, Literal
 import numpy as np
 from filelock import FileLock
 
+from absgd.config.sections import DataConfig
 from absgd.datasets.cifar_format import read_cifar
 from absgd.datasets.files import check_labels, check_side, locate, read_idx
 from absgd.datasets.images import Images
 from absgd.errors import UserError
 from absgd.paths import expanded
-from absgd.sections import DataConfig
 
 Part = Literal["train", "test"]
 Reader = Callable[[DataConfig, Part], Images]

@@ -16,6 +16,7 @@ from typing import Literal
 
 import numpy as np
 
+from absgd.config.sections import DataConfig
 from absgd.datasets.files import damaged, locate, read_bytes
 from absgd.datasets.image_files import ImageFiles, checked, encoded
 from absgd.datasets.in_memory import DEFAULT_ROOT
@@ -31,7 +32,6 @@ from absgd.datasets.lists import (
 )
 from absgd.errors import UserError
 from absgd.paths import expanded
-from absgd.sections import DataConfig
 
 DiskPart = Literal["train", "val", "test"]
 

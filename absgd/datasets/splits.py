@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from absgd.config import RunConfig
+from absgd.config.sections import DataConfig, ImbalanceConfig, NoiseConfig
 from absgd.datasets.build import DATASETS, DatasetSpec
 from absgd.datasets.image_files import ImageFiles, Paths
 from absgd.datasets.images import Images, Indices, Labels, Mask
@@ -21,7 +22,6 @@ from absgd.datasets.imbalance import class_counts, subsample
 from absgd.datasets.noise import NoisyLabels, add_noise
 from absgd.errors import UserError
 from absgd.randomness import numpy_generator
-from absgd.sections import DataConfig, ImbalanceConfig, NoiseConfig
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from absgd.class_weights import effective_number_weights
 from absgd.config import RunConfig
+from absgd.config.sections import AttentionConfig, ClassBalanceConfig, LossConfig
 from absgd.losses.attention import AttentionWeights
 from absgd.losses.balanced_softmax import BalancedSoftmax
 from absgd.losses.criterion import Criterion
@@ -18,7 +19,6 @@ from absgd.losses.ldam import Ldam
 from absgd.losses.objective import Objective
 from absgd.losses.sce import SymmetricCrossEntropy
 from absgd.losses.tce import TruncatedCrossEntropy
-from absgd.sections import AttentionConfig, ClassBalanceConfig, LossConfig
 
 CriterionBuilder = Callable[[LossConfig, Sequence[int]], Criterion]
 """A base criterion from its settings and the training images of each class."""

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 
 from torch import nn
 
+from absgd.config.sections import ModelConfig, ModelName
 from absgd.errors import UserError
 from absgd.models.cnn import EightLayerCNN
 from absgd.models.resnet_cifar import CifarResNet
 from absgd.models.torchvision_resnet import Architecture, TorchvisionResNet
 from absgd.models.weights import load_weights
 from absgd.paths import expanded
-from absgd.sections import ModelConfig, ModelName
 
 ModelBuilder = Callable[[ModelConfig, int, int], nn.Module]
 """A freshly initialised model from its settings, the channels of the images and the number of classes."""

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import torch
 
 from absgd.config import RunConfig
+from absgd.config.sections import DeviceConfig
 from absgd.errors import UserError
-from absgd.sections import DeviceConfig
 
 
 def prepare_device(config: DeviceConfig, device: torch.device | None = None) -> torch.device:

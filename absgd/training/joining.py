@@ -35,7 +35,7 @@ ABORTED_S = 20.0
 _POLL_S = 0.2
 
 
-class RanksLost(RuntimeError):  # noqa: N818 - names an event; `tune_runs.faults` knows it
+class RanksLost(RuntimeError):  # noqa: N818 - names an event; `tune_runs.trial.failures` knows it
     """A process of the run is gone, or did not answer: the run may go on from its last checkpoint."""
 
 

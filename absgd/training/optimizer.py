@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from absgd.config.sections import OptimizerConfig
 from absgd.errors import UserError
-from absgd.sections import OptimizerConfig
 
 FIRST_FULLY_CONNECTED = "fc1"
 """Name of the layer in the models that have one."""

@@ -14,9 +14,9 @@ import torch
 
 from absgd import records
 from absgd.config import RunConfig
-from absgd.environment import add_session
 from absgd.errors import UserError
 from absgd.records import EpochRecord, Status, TestMetrics
+from absgd.records.environment import add_session
 from absgd.training.checkpoint import load_checkpoint, save_checkpoint
 from absgd.training.device import gpu_names
 from absgd.training.trainer import Trainer

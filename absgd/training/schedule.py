@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from absgd.sections import ScheduleConfig
+from absgd.config.sections import ScheduleConfig
 
 
 def learning_rate(schedule: ScheduleConfig, base_lr: float, epoch: int, epochs: int) -> float:

@@ -7,8 +7,8 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from absgd.config.sections import DeviceConfig
 from absgd.errors import UserError
-from absgd.sections import DeviceConfig
 
 EXACT_EVALUATION_BATCH = 256
 """Images; larger ones are slower on CPU: their activations leave the cache."""

@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.faults.loopback_cluster import LoopbackCluster, loopback_cluster
 from benchmarks.faults.outcome import Outcome
 from benchmarks.faults.search import LIMIT_S, Attacked, differences, faults_space
-from tune_runs.space import SearchSpace
+from tune_runs.space.model import SearchSpace
 
 LOST_AFTER_S = "10"
 """Seconds of silence after which the driver takes its head for lost here; 30 unless told otherwise."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.faults.outcome import Outcome, not_injected
 from benchmarks.faults.search import INHERITANCE, LIMIT_S, Attacked, differences, faults_space
-from tune_runs.disk import folder_bytes
+from tune_runs.trial.disk_budget import folder_bytes
 
 
 def damaged_checkpoints(num_faults: int, source: random.Random, folder: Path, whole: Attacked) -> list[Outcome]:

@@ -13,7 +13,7 @@ from unittest import mock
 
 import torch
 
-from tune_runs.trainable import train_trial
+from tune_runs.trial.trainable import train_trial
 
 IMPOSSIBLE_BYTES = 2**60
 OUT_OF_MEMORY = ("-0002", "-0005")
@@ -36,11 +36,11 @@ def always_fails(trial: dict[str, Any], shelf: Any) -> None:
 
 def run_with(trainable: str) -> None:
     """`absgd-tune`, its trials run by a function of this module."""
-    from tune_runs.ray_session import set_environment
+    from tune_runs.ray_cluster.session import set_environment
 
     set_environment(is_local=True)  # before the driver imports Ray
-    from tune_runs import driver
     from tune_runs.cli import main
+    from tune_runs.driver import drive as driver
 
     with mock.patch.object(driver, "train_trial", globals()[trainable]):
         _named(main)

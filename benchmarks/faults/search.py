@@ -22,10 +22,10 @@ from absgd import records
 from absgd.yaml_text import dump_yaml
 from benchmarks.command_line import CORES
 from benchmarks.curves import SPACES
-from tune_runs import recorder
-from tune_runs.space import SearchSpace
-from tune_runs.space_files import load_space, with_options
-from tune_runs.study import STUDY_FILE
+from tune_runs.driver.study import STUDY_FILE
+from tune_runs.recording import recorder
+from tune_runs.request.space_files import load_space, with_options
+from tune_runs.space.model import SearchSpace
 
 COMMAND = "import sys; from tune_runs.cli import main; sys.argv[0] = 'absgd-tune'; main()"
 LIMIT_S = 900

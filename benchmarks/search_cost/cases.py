@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from benchmarks.curves import SPACES
 from benchmarks.train_curves import random_configs
-from tune_runs.draws import suggested
-from tune_runs.space import EarlyStoppingConfig, SearchSpace
-from tune_runs.space_files import load_space, with_options
+from tune_runs.request.space_files import load_space, with_options
+from tune_runs.space.model import EarlyStoppingConfig, SearchSpace
+from tune_runs.space.run_configs import suggested
 
 SPACE_FILES = {
     "range": "search_cost_switch_range.yaml",

@@ -14,7 +14,7 @@ from benchmarks.search_cost.bare_loop import BareLoop
 from benchmarks.search_cost.cases import Case
 from benchmarks.search_cost.sides import Chain, Curves, Ours, Plain, run_ours, run_plain
 from benchmarks.train_curves import random_configs, switch_epochs
-from tune_runs.space import SearchSpace
+from tune_runs.space.model import SearchSpace
 
 SLOW_S = 1.0
 """A trial in a warm worker takes less besides its epochs."""

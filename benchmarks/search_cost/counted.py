@@ -4,7 +4,7 @@
 
 Complete curves of as many configurations as the largest search has are trained once for each seed, data and training
 alike, forked from one stage one; FOLDER keeps them, so that an interrupted run goes on. Then searches of some of the
-configurations in random order are replayed: ours under `tune_runs.stopping_rules`, the code that decides in a search,
+configurations in random order are replayed: ours under `tune_runs.stopping.rules`, the code that decides in a search,
 with the default rule, two trials at a time; a plain one under Ray's own ASHA, once for each peer of `benchmarks.peers`.
 
 - its epochs: of every trial from scratch;
@@ -29,7 +29,7 @@ from benchmarks.peers import CLOCKS, Clock
 from benchmarks.replay import Search, kept, our_search, plain_search
 from benchmarks.search_cost.cases import SWITCHES, space_of
 from benchmarks.train_curves import Table, train_missing
-from tune_runs.early_stopping import early_stopping
+from tune_runs.stopping.rungs import early_stopping
 
 CURVES = RESULTS / "search_cost"
 SIZES = (8, 32, 128)

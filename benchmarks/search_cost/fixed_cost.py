@@ -24,10 +24,10 @@ from absgd.training import Trainer
 from benchmarks.command_line import CORES
 from benchmarks.search_cost.cases import space_of
 from benchmarks.search_cost.sides import besides_epochs, recorded, run_command
-from tune_runs.plan import TrunkUse, fork_epoch
-from tune_runs.space import SearchSpace
-from tune_runs.study import ScenarioStudy
-from tune_runs.trial_run import TrialRun
+from tune_runs.driver.study import ScenarioStudy
+from tune_runs.space.model import SearchSpace
+from tune_runs.trial.trial_run import TrialRun
+from tune_runs.trunks.use import TrunkUse, fork_epoch
 
 TARGET_S = 0.3
 LEAST_FORKS = max(3, CORES + 2)

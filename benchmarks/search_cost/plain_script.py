@@ -22,7 +22,7 @@ from absgd.config import RunConfig
 from absgd.datasets import Splits, load_splits
 from absgd.records import METRICS
 from absgd.training import Diverged, Trainer
-from tune_runs.ray_session import ray_session
+from tune_runs.ray_cluster.session import ray_session
 
 Run = dict[str, Any]
 """A complete RunConfig as plain data."""

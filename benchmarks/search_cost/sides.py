@@ -20,7 +20,7 @@ from benchmarks.command_line import CORES
 from benchmarks.peers import Clock, asha
 from benchmarks.search_cost.plain_script import Job
 from benchmarks.train_curves import random_configs
-from tune_runs.space import SearchSpace
+from tune_runs.space.model import SearchSpace
 
 PLAIN_SCRIPT = "benchmarks.search_cost.plain_script"
 COMMAND = "import sys; from tune_runs.cli import main; sys.argv[0] = 'absgd-tune'; main()"

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from absgd.cli import app
 from absgd.training import Trainer
-from tests.small_files import write_imagefolder
+from tests.support.small_files import write_imagefolder
 
 CONFIG: dict[str, Any] = {
     "data": {"name": "digits", "val_per_class": 10, "n_max": 20},

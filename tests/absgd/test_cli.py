@@ -16,10 +16,10 @@ from typer.testing import CliRunner, Result
 from absgd import records
 from absgd.cli import app
 from absgd.config import RunConfig
+from absgd.config.recipes import load_recipe
 from absgd.datasets import load_splits
 from absgd.errors import UserError
-from absgd.recipes import load_recipe
-from tests.small_files import write_cifar10
+from tests.support.small_files import write_cifar10
 
 CLOCKS = ["train_s", "val_s", "images_per_s"]
 CONFIG: dict[str, Any] = {

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from absgd.cli import app
 from absgd.config import RunConfig, setting_keys
-from tests.hostile import (
+from tests.support.hostile import (
     as_yaml,
     assert_done_or_refused,
     examples,

@@ -20,7 +20,7 @@ from absgd.config import RunConfig
 from absgd.errors import UserError
 from absgd.models.weights import read_weights
 from absgd.training import RunFolder, load_checkpoint
-from tests.pickle_bombs import bombs, plant_spares
+from tests.support.pickle_bombs import bombs, plant_spares
 
 CONFIG: dict[str, Any] = {
     "data": {"name": "digits", "val_per_class": 5, "n_max": 5},

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from analysis import Runs, load
-from tests.analysis import run_folders
+from tests.support import run_folders
 
 
 @pytest.fixture(scope="package")

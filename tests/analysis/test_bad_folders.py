@@ -18,7 +18,7 @@ from absgd.errors import UserError
 from analysis import Runs, load
 from analysis.report import report_html
 from analysis.text_tables import comma_separated, markdown
-from tests.analysis import run_folders
+from tests.support import run_folders
 
 
 @pytest.fixture

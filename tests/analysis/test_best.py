@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from absgd import records
 from absgd.errors import UserError
 from analysis import Runs, SelectionRule, load
-from tests.analysis import run_folders
-from tests.analysis.run_folders import config
-from tune_runs.outcome import candidate_results, winner
+from tests.support import run_folders
+from tests.support.run_folders import config
+from tune_runs.confirm.results import candidate_results, winner
 
 
 def confirmed_values(runs: Runs, candidate: str, column: str) -> list[float]:
@@ -176,8 +176,8 @@ def test_metric_of_few_classes_on_test(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("metric", ["val_balanced_accuracy", "val_loss"])
 def test_best_is_what_the_recorder_of_the_search_calls_best(tmp_path: Path, metric: str) -> None:
-    from tune_runs.images import ScenarioImages
-    from tune_runs.recorder import Recorder
+    from tune_runs.recording.recorder import Recorder
+    from tune_runs.recording.scenario_images import ScenarioImages
 
     source = random.Random(0)
     folder = run_folders.Folder(tmp_path / "r")

@@ -11,8 +11,8 @@ import pytest
 from analysis import load
 from analysis.space import Searched, searched_parameters
 from analysis.text_tables import markdown
-from tests.analysis import run_folders
-from tests.analysis.run_folders import config
+from tests.support import run_folders
+from tests.support.run_folders import config
 
 
 def cautions(folder: run_folders.Folder, **space: Any) -> dict[str, str]:

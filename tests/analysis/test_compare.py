@@ -15,8 +15,8 @@ from scipy import stats
 from absgd.errors import UserError
 from analysis import Runs, load
 from analysis.compare import holm, paired
-from tests.analysis import run_folders
-from tests.analysis.run_folders import GAINS, GAINS_LR
+from tests.support import run_folders
+from tests.support.run_folders import GAINS, GAINS_LR
 
 
 def test_paired_is_the_t_test_of_scipy() -> None:

@@ -12,8 +12,8 @@ import pytest
 from absgd.errors import UserError
 from analysis import Runs, load
 from analysis.importance import quantile_name
-from tests.analysis import run_folders
-from tests.analysis.run_folders import config
+from tests.support import run_folders
+from tests.support.run_folders import config
 
 
 def search(tmp_path: Path, num_trials: int, pruned: bool = False) -> Runs:

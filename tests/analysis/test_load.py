@@ -14,7 +14,7 @@ from absgd import records
 from absgd.errors import UserError
 from analysis import Runs, load
 from analysis.report import report_html
-from tests.analysis import run_folders
+from tests.support import run_folders
 
 ROOT = Path(__file__).parents[2]
 

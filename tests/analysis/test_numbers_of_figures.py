@@ -10,8 +10,8 @@ import pytest
 from absgd.errors import UserError
 from analysis import Runs, load
 from analysis.curves import stops, winner_curves
-from tests.analysis import run_folders
-from tests.analysis.run_folders import EPOCHS, SIZES, config
+from tests.support import run_folders
+from tests.support.run_folders import EPOCHS, SIZES, config
 
 
 def test_curves_are_the_epochs_with_their_age(full: Runs) -> None:

@@ -23,7 +23,7 @@ from analysis.figures import drawings, file_stem
 from analysis.report import json_in_script, report_html, write_report
 from analysis.reproduce import commands
 from analysis.text_tables import comma_separated, escape_latex, escape_markdown, latex, markdown
-from tests.analysis import run_folders
+from tests.support import run_folders
 
 EVIL = "<script>alert(1)</script>"
 

@@ -11,8 +11,8 @@ import pytest
 
 from analysis import Runs, load
 from analysis.verdict import Verdict
-from tests.analysis import run_folders
-from tests.analysis.run_folders import GAINS, GAINS_LR, config
+from tests.support import run_folders
+from tests.support.run_folders import GAINS, GAINS_LR, config
 
 
 def verdict(tmp_path: Path, gains: Sequence[float], gains_lr: Sequence[float], without: str = "") -> Verdict:

@@ -18,7 +18,7 @@ from benchmarks.cohort_members import Fused, Member, Shared, Stack, Stacked, pre
 from benchmarks.cohort_prototypes import main, measure, summary, verdict
 from benchmarks.cohort_ways import Ready, Taken, Way, build_ways, in_turn, made_ready
 from benchmarks.packing import Work
-from tune_runs.side_by_side import Pass, RunLost
+from tune_runs.preview.probe_processes import Pass, RunLost
 
 SIZE, STEPS = 3, 3
 TOLERANCE = {torch.float64: 1e-13, torch.float32: 1e-4}

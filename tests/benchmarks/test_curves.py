@@ -9,8 +9,8 @@ import pytest
 
 from benchmarks.curves import SPACES, Curve, read_cell
 from benchmarks.train_curves import Table, early_stopping_spaces, random_configs, switch_epochs, train_missing
-from tests.tune_runs.spaces import make
-from tune_runs.space_files import load_space
+from tests.support.spaces import make
+from tune_runs.request.space_files import load_space
 
 
 def rows_of(number: int, values: list[float], switch: int = 9) -> list[dict[str, float]]:

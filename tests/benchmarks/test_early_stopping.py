@@ -12,7 +12,7 @@ from absgd.errors import UserError
 from benchmarks import early_stopping as bench
 from benchmarks.curves import Curve
 from benchmarks.replay import Search
-from tests.benchmarks.cells import EPOCHS, cell_of, curve
+from tests.support.cells import EPOCHS, cell_of, curve
 
 
 def test_regrets_are_held_against_what_no_stopping_keeps() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.packing import COHORT, ONE, PROCESSES, Packed, Work, both_ways, measure, shown, summary, verdict
-from tune_runs.side_by_side import Pass
+from tune_runs.preview.probe_processes import Pass
 
 TWO = Packed(PROCESSES, 2)
 TURNS = Packed(COHORT, 2)

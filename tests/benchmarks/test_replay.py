@@ -6,9 +6,9 @@ import pytest
 
 from benchmarks.peers import Asha, Clock, asha
 from benchmarks.replay import kept, our_search, plain_search
-from tests.benchmarks.cells import cell_of, curve, stopping_of, three
-from tests.tune_runs.spaces import make
-from tune_runs.early_stopping import early_stopping
+from tests.support.cells import cell_of, curve, stopping_of, three
+from tests.support.spaces import make
+from tune_runs.stopping.rungs import early_stopping
 
 CONTROL = 16
 

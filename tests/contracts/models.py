@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from absgd.config.sections import ModelConfig
 from absgd.models import CosineClassifier, build_model, seed_dropout
 from absgd.randomness import seeded_globally
-from absgd.sections import ModelConfig
 
 NUM_CLASSES = 7
 SIDE = 16

@@ -19,8 +19,8 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from tests.tune_runs.spaces import make
-from tune_runs.study import STUDY_FILE, ScenarioStudy
+from tests.support.spaces import make
+from tune_runs.driver.study import STUDY_FILE, ScenarioStudy
 
 DASHBOARD = shutil.which("optuna-dashboard", path=str(Path(sys.executable).parent))
 TIMEOUT_S = 60

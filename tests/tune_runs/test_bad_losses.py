@@ -11,8 +11,8 @@ import torchvision
 import yaml
 from typer.testing import CliRunner
 
-from tests.small_files import write_imagefolder
-from tests.tune_runs.spaces import changed
+from tests.support.small_files import write_imagefolder
+from tests.support.spaces import changed
 from tune_runs.cli import app
 
 # One image of each class, and its label moved to another class: some class gets none.
@@ -24,7 +24,7 @@ def assert_refused(changes: dict[str, Any], message: str, monkeypatch: pytest.Mo
         raise AssertionError("Ray was started")
 
     monkeypatch.chdir(folder)
-    monkeypatch.setattr("tune_runs.runner.ray_session", refuse)
+    monkeypatch.setattr("tune_runs.run_search.ray_session", refuse)
     Path("x.yaml").write_text(yaml.safe_dump(changed(changes)))
     before = sorted(Path().rglob("*"))
     result = CliRunner().invoke(app, ["--space", "x.yaml"])

@@ -19,9 +19,9 @@ import yaml
 from typer.testing import CliRunner, Result
 
 import tune_runs
-from tests.tune_runs.fake_tuner import SPACE
+from tests.support.fake_tuner import SPACE
 from tune_runs.cli import app
-from tune_runs.probe import probe
+from tune_runs.preview.packing_probe import probe
 
 
 def call(*arguments: object) -> Result:
@@ -64,7 +64,7 @@ def test_options_replace_what_the_space_says(here: Path) -> None:
 def test_measure_prints_a_preview_with_an_estimate_and_proposes_resources(
     here: Path, options: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tune_runs.probe.probe", partial(probe, kind_s=0.1))
+    monkeypatch.setattr("tune_runs.preview.packing_probe.probe", partial(probe, kind_s=0.1))
     write(here / "s.yaml", base={**SPACE["base"], "data": {"name": "digits", "n_max": 20}})
     result = call("--space", "s.yaml", *options)
     assert result.exit_code == 0, result.output
@@ -266,8 +266,8 @@ def test_confirm_without_a_run_is_refused(here: Path) -> None:
 
 def test_confirm_takes_its_settings_from_a_space_given(here: Path) -> None:
     from absgd.yaml_text import dump_yaml
-    from tests.tune_runs.fake_tuner import make_space
-    from tune_runs.request import resume_request
+    from tests.support.fake_tuner import make_space
+    from tune_runs.request.search_request import resume_request
 
     (here / "space.yaml").write_text(dump_yaml(make_space().to_dict()))
     more = make_space(confirm={"top": 1, "seeds": 5})

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
-from tests.hostile import (
+from tests.support.fake_tuner import SPACE
+from tests.support.hostile import (
     as_yaml,
     assert_done_or_refused,
     examples,
@@ -25,10 +26,9 @@ from tests.hostile import (
     words,
     yaml_bytes,
 )
-from tests.tune_runs.fake_tuner import SPACE
 from tune_runs.cli import app
-from tune_runs.settings import searchable_names
-from tune_runs.space_files import load_space
+from tune_runs.request.space_files import load_space
+from tune_runs.space.setting_names import searchable_names
 
 WHOLE: dict[str, Any] = {
     **load_space("quickstart").to_dict(),

@@ -17,15 +17,15 @@ from typer.testing import CliRunner
 
 from absgd import records
 from absgd.errors import UserError
-from tests.hostile import tree
-from tests.pickle_bombs import bombs, plant_spares
-from tests.tune_runs.fake_tuner import FakeTuner, make_space, rising
-from tests.tune_runs.test_runner import small
+from tests.support.fake_tuner import FakeTuner, make_space, rising
+from tests.support.hostile import tree
+from tests.support.pickle_bombs import bombs, plant_spares
+from tests.tune_runs.test_run_search import small
 from tune_runs.cli import app
-from tune_runs.request import new_request, resume_request
-from tune_runs.runner import run_search
-from tune_runs.snapshots import Snapshots, newest
-from tune_runs.study import STUDY_FILE
+from tune_runs.driver.study import STUDY_FILE
+from tune_runs.request.search_request import new_request, resume_request
+from tune_runs.run_search import run_search
+from tune_runs.trunks.snapshots import Snapshots, newest
 
 FORMS = sorted(bombs(Path("mark")))
 

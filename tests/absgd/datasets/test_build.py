@@ -7,11 +7,11 @@ from typing import get_args
 import numpy as np
 import pytest
 
+from absgd.config.sections import AugmentationConfig, DataConfig, DatasetName
 from absgd.datasets import DATASETS
 from absgd.datasets.build import augmentation_of
 from absgd.datasets.in_memory import DEBIAN_FASHION_MNIST
 from absgd.errors import UserError
-from absgd.sections import AugmentationConfig, DataConfig, DatasetName
 
 
 def test_table_has_every_name_of_the_config() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from absgd.datasets.cifar_format import read_cifar
 from absgd.errors import UserError
-from tests.small_files import python2_pickle
+from tests.support.small_files import python2_pickle
 
 PIXELS = np.arange(36, dtype=np.uint8).reshape(3, 12)
 

@@ -32,7 +32,7 @@ from absgd.datasets.shares import Share
 from absgd.errors import UserError
 from absgd.training import Trainer
 from tests.contracts.datasets import CPU, dataset_config
-from tests.small_files import write_image, write_imagefolder, write_listed
+from tests.support.small_files import write_image, write_imagefolder, write_listed
 
 SIDE = 16
 

@@ -11,7 +11,7 @@ import pytest
 
 from absgd.datasets.files import check_labels, check_side, locate, read_idx
 from absgd.errors import UserError
-from tests.small_files import idx_bytes
+from tests.support.small_files import idx_bytes
 
 ARRAY = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
 

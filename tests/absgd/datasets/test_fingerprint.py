@@ -18,7 +18,7 @@ from absgd.config import RunConfig
 from absgd.datasets import ImageFiles, Images, Splits, fingerprint, load_splits
 from absgd.errors import UserError
 from tests.contracts.datasets import dataset_config
-from tests.small_files import write_fashion_mnist, write_imagefolder
+from tests.support.small_files import write_fashion_mnist, write_imagefolder
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not hold the published")
 PARTS = ["train", "val"]

@@ -14,12 +14,12 @@ import pytest
 import torchvision.datasets
 
 from absgd.config import RunConfig
+from absgd.config.sections import DataConfig
 from absgd.datasets import DATASETS, load_splits, load_test
 from absgd.datasets.in_memory import DEBIAN_FASHION_MNIST, read_cifar10, read_cifar100, read_digits, read_fashion_mnist
 from absgd.errors import UserError
-from absgd.sections import DataConfig
 from tests.contracts.datasets import DatasetContract, dataset_config
-from tests.small_files import python2_pickle, write_cifar10, write_cifar100, write_fashion_mnist
+from tests.support.small_files import python2_pickle, write_cifar10, write_cifar100, write_fashion_mnist
 
 not_published = pytest.mark.filterwarnings("ignore:.*does not hold the published")
 real_fashion_mnist = pytest.mark.skipif(

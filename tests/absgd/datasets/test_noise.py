@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from absgd.config.sections import NoiseType
 from absgd.datasets import NoisyLabels, add_noise
 from absgd.datasets.noise import CIFAR100_SUPERCLASSES, NOISES
 from absgd.errors import UserError
-from absgd.sections import NoiseType
 
 COUNTS = (100, 41, 7, 1, 0)
 SUPERCLASS_MEMBERS = {

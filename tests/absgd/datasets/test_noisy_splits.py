@@ -13,7 +13,7 @@ from absgd.config import RunConfig
 from absgd.datasets import load_splits
 from absgd.datasets.noise import CIFAR10_PAIRS, CIFAR100_SUPERCLASSES, NOISES
 from tests.contracts.datasets import dataset_config
-from tests.small_files import write_cifar10, write_cifar100
+from tests.support.small_files import write_cifar10, write_cifar100
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not hold the published")
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from absgd.config import RunConfig
+from absgd.config.sections import DataConfig
 from absgd.datasets import DATASETS, ImageFiles, load_splits, load_test
 from absgd.datasets.on_disk import (
     read_clothing1m,
@@ -21,9 +22,8 @@ from absgd.datasets.on_disk import (
     read_tiny_imagenet,
 )
 from absgd.errors import UserError
-from absgd.sections import DataConfig
 from tests.contracts.datasets import DiskDatasetContract, dataset_config
-from tests.small_files import LIST_NAMES, write_clothing1m, write_imagefolder, write_listed, write_tiny_imagenet
+from tests.support.small_files import LIST_NAMES, write_clothing1m, write_imagefolder, write_listed, write_tiny_imagenet
 
 SMALL: dict[str, Any] = {"data.side": 16, "data.workers": 0}
 fewer_classes = pytest.mark.filterwarnings("ignore:.*names .* of the .* classes")

@@ -20,7 +20,7 @@ from torchvision.datasets import CIFAR10, CIFAR100
 from absgd.datasets import IMBALANCECIFAR10, IMBALANCECIFAR100
 from absgd.datasets.published import published_counts, published_subsample
 from absgd.errors import UserError
-from tests.small_files import write_cifar10, write_cifar100
+from tests.support.small_files import write_cifar10, write_cifar100
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from absgd.config import RunConfig
+from absgd.config.sections import LossConfig, LossName
 from absgd.errors import UserError
 from absgd.losses import CrossEntropy, TruncatedCrossEntropy, build_objective, effective_number_weights
 from absgd.losses.build import CRITERIA
-from absgd.sections import LossConfig, LossName
 
 CLASS_COUNTS = [40, 10, 4]
 

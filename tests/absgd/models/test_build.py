@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from absgd.config.sections import ModelConfig, ModelName
 from absgd.errors import UserError
 from absgd.models import CifarResNet, EightLayerCNN, TorchvisionResNet, build_model
 from absgd.models.build import MODELS
-from absgd.sections import ModelConfig, ModelName
 from tests.contracts.models import ModelContract
 
 

@@ -10,7 +10,7 @@ from absgd.datasets.shares import WHOLE
 from absgd.models.global_norm import GlobalBatchNorm, over_ranks, set_whole_batch
 from absgd.models.layers import BatchNorm1d, BatchNorm2d
 from absgd.training.ranks import Ranks
-from tests.absgd.training.on_ranks import on_ranks
+from tests.support.on_ranks import on_ranks
 
 SHAPES = [(8, 3, 4, 4), (5, 3, 2, 3), (1, 3, 4, 4), (7, 3), (1, 3)]
 """The third and the last leave a rank without an image, the last a channel with one value."""

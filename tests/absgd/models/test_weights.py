@@ -9,11 +9,11 @@ import torch
 import torchvision
 from torch import Tensor
 
+from absgd.config.sections import ModelConfig
 from absgd.errors import UserError
 from absgd.models import TorchvisionResNet, build_model
 from absgd.models.weights import read_weights
 from absgd.randomness import seeded_globally
-from absgd.sections import ModelConfig
 
 State = dict[str, Any]
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+from absgd.config.sections import OptimizerConfig
 from absgd.errors import UserError
-from absgd.sections import OptimizerConfig
 from absgd.training.optimizer import build_optimizer, clip_gradient
 
 CONFIG = OptimizerConfig(lr=0.1, momentum=0.0, weight_decay=0.2)

@@ -22,10 +22,10 @@ from absgd.training import Diverged, Trainer, joining
 from absgd.training.joining import RankFailed, RanksLost, Rendezvous, leading, refuse_mixed
 from absgd.training.local_ranks import local_ranks
 from absgd.training.ranks import ALONE, JoinedRanks, Ranks
-from tests.absgd.training.on_ranks import HOST, Processes, on_ranks, rank_of
 from tests.absgd.training.test_trainer import BASE, numbers
 from tests.contracts.datasets import dataset_config
-from tests.small_files import write_imagefolder
+from tests.support.on_ranks import HOST, Processes, on_ranks, rank_of
+from tests.support.small_files import write_imagefolder
 
 TOLERANCE = 2e-4
 """Relative, of losses, weights and log u after three epochs: float32 sums are taken in another order."""

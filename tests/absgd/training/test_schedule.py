@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from absgd.sections import ScheduleConfig
+from absgd.config.sections import ScheduleConfig
 from absgd.training import learning_rate
 
 

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from absgd.config import RunConfig
+from absgd.config.sections import DeviceConfig, ModelConfig
 from absgd.datasets import load_splits
 from absgd.errors import UserError
 from absgd.models import build_model
-from absgd.sections import DeviceConfig, ModelConfig
 from absgd.training import Trainer
 from absgd.training.speed import Machine, Network, Speed, resolve_speed
 

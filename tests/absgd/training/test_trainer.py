@@ -15,13 +15,13 @@ import pytest
 import torch
 
 from absgd.config import RunConfig
+from absgd.config.sections import DataConfig
 from absgd.datasets import DATASETS, DatasetSpec, Images, Splits, build_batches, load_splits, load_test
 from absgd.errors import UserError
 from absgd.losses import TruncatedCrossEntropy
 from absgd.records import EpochRecord
-from absgd.sections import DataConfig
 from absgd.training import Diverged, Trainer
-from tests.small_files import write_fashion_mnist
+from tests.support.small_files import write_fashion_mnist
 
 CLOCKS = ("train_s", "val_s", "images_per_s")
 BASE: dict[str, Any] = {

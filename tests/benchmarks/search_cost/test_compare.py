@@ -21,8 +21,8 @@ from benchmarks.search_cost.sides import Chain, Curves, Ours, Plain
 from benchmarks.train_curves import random_configs, switch_epochs
 from tests.benchmarks.search_cost.measured import OFF, ON, REPEAT, measured
 from tests.benchmarks.search_cost.measured import against as plain_of
-from tests.tune_runs.spaces import make
-from tune_runs.space import SearchSpace
+from tests.support.spaces import make
+from tune_runs.space.model import SearchSpace
 
 SPACE = make({"num_trials": 2})
 (SCENARIO,) = SPACE.scenario_list

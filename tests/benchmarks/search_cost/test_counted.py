@@ -6,14 +6,14 @@ import pytest
 
 from benchmarks.peers import CLOCKS
 from benchmarks.search_cost.counted import Peer, Replayed, count, replayed
-from tests.benchmarks.cells import cell_of, curve, three
+from tests.support.cells import cell_of, curve, three
 
 APPROXIMATELY_9 = pytest.approx(9.0)
 
 
 @pytest.mark.parametrize("metric", ["val_balanced_accuracy", "val_loss"])
 def test_search_is_counted_beside_both_peers(metric: str) -> None:
-    """The steady trial, the late one and the early one, of tests.benchmarks.cells.
+    """The steady trial, the late one and the early one, of tests.support.cells.
 
     Ours, two at a time, by the default rule: rungs at age 2 and after 14 epochs. The late one stops at age 2, behind
     the steady one. The early one comes first to 14 epochs, and both go on: 16 + 8 + 2 + 4 epochs. ASHA stops the late

@@ -1,0 +1,180 @@
+"""RunConfig: everything that decides one training run, as frozen data, in YAML and out.
+
+Epochs are counted from 0 everywhere. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, model_validator
+
+from absgd.config.rules import broken_run_rules, unused_run_settings
+from absgd.config.sections import (
+    AttentionConfig,
+    AugmentationConfig,
+    ClassBalanceConfig,
+    Count,
+    DataConfig,
+    DeviceConfig,
+    ImbalanceConfig,
+    LossConfig,
+    ModelConfig,
+    NoiseConfig,
+    OptimizerConfig,
+    ScheduleConfig,
+    Section,
+    SeedConfig,
+)
+from absgd.errors import UserError, broken_rule, nearest, validated
+from absgd.yaml_text import dump_yaml, read_yaml
+
+
+class RunConfig(Section):
+    """Everything that decides one training run."""
+
+    data: DataConfig
+    imbalance: ImbalanceConfig = ImbalanceConfig()
+    noise: NoiseConfig = NoiseConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
+    model: ModelConfig = ModelConfig()
+    loss: LossConfig = LossConfig()
+    attention: AttentionConfig | None = None
+    """Required by losses that begin with `ab`, unused by the others."""
+    class_balance: ClassBalanceConfig = ClassBalanceConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    epochs: Count = 200
+    """Epochs of the whole run, both stages."""
+    batch_size: Count = 128
+    """Images per step."""
+    seeds: SeedConfig = SeedConfig()
+    device: DeviceConfig = DeviceConfig()
+
+    @model_validator(mode="after")
+    def _check_rules(self) -> RunConfig:
+        for key, message in broken_run_rules(self):
+            raise broken_rule(key, message)
+        return self
+
+    @classmethod
+    def from_dict(cls, data: object, source: str = "configuration") -> RunConfig:
+        """A config from plain mappings and scalars.
+
+        Raises:
+            UserError: naming `source`, the key, the rule and the value.
+        """
+        return validated(cls, data, source)
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> RunConfig:
+        """A config from a YAML file.
+
+        Raises:
+            UserError: if the file cannot be read or a rule is broken.
+        """
+        return cls.from_dict(read_yaml(Path(path)), str(path))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain mappings, lists and scalars, every field present."""
+        return self.model_dump(mode="json")
+
+    def to_yaml(self) -> str:
+        """YAML text that `from_yaml` reads back to an equal config."""
+        return dump_yaml(self.to_dict())
+
+    def with_values(self, values: Mapping[str, Any], source: str = "configuration") -> RunConfig:
+        """A copy with the values at dotted keys replaced, checked as a whole.
+
+        >>> RunConfig(data=DataConfig(name="digits"), loss=LossConfig(name="ce")).with_values({"epochs": 3}).epochs
+        3
+
+        Raises:
+            UserError: if a key does not exist or a rule is broken.
+        """
+        return self.from_dict(merge_dotted(self.to_dict(), values, source), source)
+
+    def unused_settings(self) -> list[str]:
+        """Sentences about settings that are given but do not act in this run."""
+        return list(unused_run_settings(self))
+
+    @property
+    def class_balance_epoch(self) -> int:
+        """First epoch at which class balance acts, `switch` resolved."""
+        if self.class_balance.from_epoch != "switch":
+            return self.class_balance.from_epoch
+        assert self.attention is not None, "a rule refuses `switch` without attention"
+        return self.attention.switch_epoch
+
+    def stage_one(self) -> RunConfig:
+        """The part that decides stage one: what lam, gamma, ab_alpha and switch_epoch cannot change.
+
+        It is itself a run: plain training on the base criterion to the last epoch, the plain control.
+        Source: arXiv 2012.06951, the two-stage schedule.
+        """
+        plain: dict[str, Any] = {"loss": {**self.to_dict()["loss"], "name": self.loss.base}, "attention": None}
+        if self.class_balance.from_epoch == "switch":
+            plain["class_balance"] = ClassBalanceConfig().model_dump()
+        return RunConfig.from_dict({**self.to_dict(), **plain})
+
+    def decisive(self) -> dict[str, Any]:
+        """What decides the numbers of the run: not where the data lies, or who reads it."""
+        settings = self.to_dict()
+        for place in ("root", "download", "workers"):
+            del settings["data"][place]
+        return settings
+
+    def stage_one_key(self) -> str:
+        """Hash (16 hex digits) of what is decisive in `stage_one`."""
+        text = json.dumps(self.stage_one().decisive(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def merge_dotted(data: Mapping[str, Any], values: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """`data` (a RunConfig or a part of one as plain mappings) with the values at dotted keys replaced.
+
+    Raises:
+        UserError: if a key names no setting of RunConfig.
+    """
+    merged: dict[str, Any] = json.loads(json.dumps(data))
+    for key, value in values.items():
+        check_key(key, source)
+        *parents, leaf = key.split(".")
+        node = merged
+        for parent in parents:
+            if not isinstance(node.get(parent), dict):
+                node[parent] = {}
+            node = node[parent]
+        node[leaf] = value
+    return merged
+
+
+def check_key(key: str, source: str) -> None:
+    """Refuse a dotted key that names no setting or section of RunConfig.
+
+    Raises:
+        UserError: naming the nearest setting.
+    """
+    sections = {name.split(".")[0] for name in setting_keys()}
+    if key not in setting_keys() and key not in sections:
+        raise UserError(f"unknown key `{key}`{nearest(key, setting_keys())} ({source}: {key})")
+
+
+@cache
+def setting_keys() -> tuple[str, ...]:
+    """Dotted keys of every single setting of RunConfig, in order."""
+    return tuple(_setting_keys(RunConfig))
+
+
+def _setting_keys(model: type[BaseModel]) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        inner = AttentionConfig if name == "attention" else field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from (f"{name}.{key}" for key in _setting_keys(inner))
+        else:
+            yield name

@@ -1,0 +1,34 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import pyarrow as pa
+
+
+def write_atomically(
+    path: Path, content: bytes | memoryview | str | pa.Buffer, survives_power_cut: bool = True
+) -> None:
+    """Replace the file at `path` so that a reader, or a crash of the process, sees the old content or the new, whole.
+
+    Args:
+        path: of the file; its folder exists.
+        content: what it is to hold; text in UTF-8.
+        survives_power_cut: whether the same holds for a crash of the machine; it costs a wait for the disk.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            if survives_power_cut:
+                os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

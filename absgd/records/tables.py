@@ -1,0 +1,65 @@
+"""Tables of a run in memory and on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from absgd.errors import UserError
+from absgd.paths import is_endless
+from absgd.records.atomic import write_atomically
+from absgd.records.schema import LABEL_SCHEMA
+
+
+def label_table(
+    index_N: npt.NDArray[np.int64], labels_N: npt.NDArray[np.int64], changed_N: npt.NDArray[np.bool_]
+) -> pa.Table:
+    """Which images a run trains on, with which labels, and which of these noise has changed.
+
+    Args:
+        index_N, labels_N, changed_N: arrays of equal length, as in `datasets.Splits`.
+    """
+    return pa.table([pa.array(index_N), pa.array(labels_N), pa.array(changed_N)], schema=LABEL_SCHEMA)
+
+
+def as_table(schema: pa.Schema, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
+    """Rows as a typed table; a missing key is null, a key that is no column of `schema` is an error."""
+    rows = [dict(row) for row in rows]
+    unknown = {key for row in rows for key in row} - set(schema.names)
+    assert not unknown, f"no such columns: {sorted(unknown)}"
+    return pa.Table.from_pylist(rows, schema=schema)
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Replace the parquet file at `path` atomically."""
+    buffer = pa.BufferOutputStream()
+    pq.write_table(table, buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def read_rows(path: Path, schema: pa.Schema) -> list[dict[str, Any]]:
+    """The rows of a parquet file of ours, the columns of `schema` alone; none when it does not exist.
+
+    Raises:
+        UserError: if the file is damaged, or lacks columns of `schema`, or has them with other types.
+    """
+    if not path.exists():
+        return []
+    if is_endless(path):
+        raise UserError(f"cannot read {path}: it is a device or a pipe")
+    other = "another version wrote it, or another program"
+    try:
+        table = pq.read_table(path)
+        missing = [name for name in schema.names if name not in table.column_names]
+        if missing:
+            raise UserError(f"cannot read {path}: no column `{missing[0]}`; {other}")
+        return list(table.select(schema.names).cast(schema).to_pylist())
+    except (pa.ArrowException, OSError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(f"cannot read {path}: {reason}; it is damaged, or {other}") from None

@@ -1,0 +1,301 @@
+"""A tabular fake of Ray's Tuner: calls searcher, scheduler and callbacks in Ray's order, trains nothing."""
+
+from __future__ import annotations
+
+import functools
+import io
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import torch
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
+from rich.console import Console
+
+from absgd.config import RunConfig
+from absgd.records import EpochRecord
+from absgd.training import Diverged
+from tune_runs.driver.drive import assembled, leave_in_peace
+from tune_runs.recording.scenario_images import ScenarioImages
+from tune_runs.request.search_request import SearchRequest
+from tune_runs.request.space_files import space_from_dict
+from tune_runs.space.model import SearchSpace
+from tune_runs.space.parameters import Scalar
+from tune_runs.space.run_configs import control_config
+from tune_runs.trial.plan import checkpoint_use, tested_metric, trunk_use
+from tune_runs.trial.reports import DIVERGED, NOTES
+from tune_runs.trial.trainable import reports
+from tune_runs.trial.trial_run import TrialRun
+
+LOST = "The actor died unexpectedly before finishing this task.\n\tclass_name: ImplicitFunc"
+"""What Ray says of a process that is gone."""
+Curve = Callable[[RunConfig, int], float | None]
+"""Validation accuracy of a config at an epoch; None: it diverges there."""
+
+SPACE: dict[str, Any] = {
+    "name": "fake",
+    "base": {"data": {"name": "digits"}, "model": {"name": "resnet8"}, "epochs": 10},
+    "scenarios": [{"imbalance": {"type": "exp", "ratio": 0.1}}, {"imbalance": {"type": "step", "ratio": 0.1}}],
+    "search": {
+        "lam": {"low": 0.5, "high": 50, "log": True},
+        "gamma": {"low": 0.1, "high": 1.0},
+        "ab_alpha": {"low": 0.1, "high": 1.0},
+        "switch_epoch": {"type": "int", "low": 3, "high": 5},
+    },
+    "num_trials": 8,
+    "metric": "val_accuracy",
+    "early_stopping": {"rule": "epoch", "reduction_factor": 2},
+    "confirm": None,
+}
+
+
+def make_space(**changes: Any) -> SearchSpace:
+    return space_from_dict({**SPACE, **changes})
+
+
+def rising(config: RunConfig, epoch: int) -> float:
+    """Better for a larger gamma, at every epoch; plain runs lie below all of them."""
+    return (config.attention.gamma if config.attention else 0.0) * (epoch + 1) / 100
+
+
+class FakeTrainer:
+    """A training run that measures what a curve says, and trains nothing."""
+
+    device = torch.device("cpu")
+    epochs_trained: ClassVar[Counter[str]] = Counter()
+    """Config as YAML -> epochs trained of it, by whichever trainer."""
+
+    def __init__(self, config: RunConfig, curve: Curve) -> None:
+        self.config, self._curve = config, curve
+        self.next_epoch = 0
+        self.model = FakeModel(self)
+
+    def steps(self) -> Iterator[EpochRecord | None]:
+        while self.next_epoch < self.config.epochs:
+            value = self._curve(self.config, self.next_epoch)
+            if value is None:
+                raise Diverged(self.next_epoch, 0, "training loss")
+            record = epoch_record(self.next_epoch, value)
+            self.next_epoch += 1
+            FakeTrainer.epochs_trained[self.config.to_yaml()] += 1
+            yield record
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"next_epoch": self.next_epoch}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.next_epoch = state["next_epoch"]
+
+
+class FakeModel:
+    """A model whose state is the epochs that its trainer has behind it."""
+
+    def __init__(self, trainer: FakeTrainer) -> None:
+        self._trainer = trainer
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epochs": torch.tensor(self._trainer.next_epoch)}
+
+
+def fake_test(trainer: Any, run: TrialRun) -> dict[str, Any]:
+    """What the fake test set gives: the epochs behind the states that are tested."""
+    assert trainer.next_epoch == trainer.config.epochs
+    assert run.best is not None
+    last, chosen = trainer.config.epochs, int(run.best["epochs"])
+    return {"test_accuracy": float(last), "test_recall": (0.5,) * 10, "test_chosen_accuracy": float(chosen)}
+
+
+class FakePlace:
+    """Where workers would find images: what lies there, and the most at once."""
+
+    def __init__(self) -> None:
+        self.keys: set[str] = set()
+        self.most = 0
+
+    def put(self, key: str, splits: Any) -> Any:
+        self.keys.add(key)
+        self.most = max(self.most, len(self.keys))
+        return splits
+
+    def offer(self, key: str) -> None:
+        assert key in self.keys
+
+    def drop(self, key: str) -> None:
+        self.keys.remove(key)
+
+
+class FakeTuner:
+    """Runs a search over curves, from what its folder holds of an earlier one.
+
+    Args:
+        space: the space.
+        folder: the run folder.
+        curve: what each trial would measure.
+        concurrent: trials that take turns, one epoch each.
+        trunks: folder of the snapshots; in the run folder if None.
+        warm_start: points that a new study tries first.
+        searches: whether trials are asked for; else what was found is confirmed.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        folder: Path,
+        curve: Curve,
+        concurrent: int = 2,
+        trunks: Path | None = None,
+        warm_start: Sequence[Mapping[str, Scalar]] = (),
+        searches: bool = True,
+    ) -> None:
+        folder.mkdir(exist_ok=True)
+        SearchRequest(space, folder).begin()
+        self.space, self.curve, self.concurrent = space, curve, concurrent
+        self.fingerprints = 0
+        self.place = FakePlace()
+        self.read: list[RunConfig] = []
+        """Whose images were read."""
+        self.tested: list[str] = []
+        """Trials that read the test set."""
+        images = ScenarioImages(self.place, self._splits, self._fingerprint)
+        for scenario in space.scenario_list:
+            images.of(scenario.name, control_config(space, scenario))
+        at = space if trunks is None else space.model_copy(update={"trunks": str(trunks)})
+        points = {scenario.name: warm_start for scenario in space.scenario_list}
+        request = SearchRequest(at, folder, warm_start=points, searches=searches)
+        self.search = assembled(request, images, concurrent, Console(file=io.StringIO()))
+        self.confirmations = self.search.confirmations
+        self.recorder, self.stop = self.search.recorder, self.search.stop
+        self.searcher, self.scheduler = self.search.searcher, self.search.scheduler
+        self.callbacks = self.search.callbacks[:-1]  # the last one draws
+        self.notes: list[str] = []
+        self.most_live = 0
+
+    def run(
+        self,
+        stop_after_results: int | None = None,
+        fails: Mapping[str, int] | None = None,
+        loses: Mapping[str, Sequence[int]] | None = None,
+    ) -> None:
+        """Run to the end, or leave everything where it is after so many results, as a kill would.
+
+        Args:
+            stop_after_results: leave after so many.
+            fails: trial -> results after which it raises.
+            loses: trial -> results, since its last start, after which its process is lost, one for each start.
+        """
+        for _ in itertools.islice(self.results(fails or {}, loses or {}), stop_after_results):
+            pass
+
+    def results(self, fails: Mapping[str, int], loses: Mapping[str, Sequence[int]] | None = None) -> Iterator[str]:
+        """Run to the end, yielding the trial of each result."""
+        names = (f"ray{number}" for number in itertools.count())
+        lost = {trial_id: list(moments) for trial_id, moments in (loses or {}).items()}
+        live: list[SimpleNamespace] = []
+        while not self.stop.stop_all():
+            while len(live) < self.concurrent and (trial := self._next(next(names))):
+                live.append(trial)
+            self.most_live = max(self.most_live, len(live))
+            if not live:
+                return
+            for trial in list(live):
+                trial_id = trial.config["trial_id"]
+                if trial.results == fails.get(trial_id):
+                    has_ended = self._fail(trial, 'Traceback (most recent call last):\n  File "x"\nBoom')
+                elif lost.get(trial_id, [])[:1] == [trial.results]:
+                    lost[trial_id].pop(0)
+                    has_ended = self._fail(trial, LOST)
+                else:
+                    has_ended = self._advance(trial)
+                if has_ended:
+                    live.remove(trial)
+                trial.results += 1
+                yield trial_id
+
+    def end_early(self) -> None:
+        """What the driver does with trials that still run when it ends in peace."""
+        leave_in_peace(self.search)
+
+    def _splits(self, config: RunConfig) -> Any:
+        self.read.append(config)
+        return SimpleNamespace(class_counts=(5,) * 10, hash=f"{config.imbalance.type} {config.seeds.data}")
+
+    def _test(self, trial_id: str, trainer: Any, run: TrialRun) -> dict[str, Any]:
+        self.tested.append(trial_id)
+        return fake_test(trainer, run)
+
+    def _fingerprint(self, _splits: Any, _weights: str | None) -> str:
+        self.fingerprints += 1
+        return "fake" * 2
+
+    def _next(self, ray_id: str) -> SimpleNamespace | None:
+        suggestion = self.searcher.suggest(ray_id)
+        if suggestion is None or suggestion == Searcher.FINISHED:
+            return None
+        trainer: Any = FakeTrainer(RunConfig.from_dict(suggestion["run_config"]), self.curve)
+        uses = (trunk_use(suggestion), checkpoint_use(suggestion))
+        run = TrialRun(trainer, *uses, suggestion["origin"], tested_metric(suggestion))
+        read_test = functools.partial(self._test, suggestion["trial_id"]) if suggestion["reads_test"] else None
+        trial = SimpleNamespace(
+            trial_id=ray_id,
+            config=suggestion,
+            epochs=trainer.config.epochs,
+            reports=reports(trainer, run, read_test),
+            results=0,
+            last_result=None,
+            error_file=self.recorder.folder / "boom",
+        )
+        self.scheduler.on_trial_add(None, trial)
+        return trial
+
+    def _fail(self, trial: SimpleNamespace, error: str) -> bool:
+        trial.error_file.write_text(f"Failure # 1 (occurred at 2026-01-01_00-00-00)\n{error}\n\n")
+        self.searcher.on_trial_complete(trial.trial_id, None, error=True)
+        for callback in self.callbacks:
+            callback.on_trial_error(trial=trial)
+        return True
+
+    def _advance(self, trial: SimpleNamespace) -> bool:
+        """One result of a trial; whether the trial has ended."""
+        result = {**next(trial.reports), "training_iteration": 1, "pid": 1}
+        self.notes += result[NOTES]
+        decision = self.scheduler.on_trial_result(None, trial, result)
+        if decision == TrialScheduler.CONTINUE:
+            self.searcher.on_trial_result(trial.trial_id, result)
+        for callback in self.callbacks:
+            callback.on_trial_result(trial=trial, result=result)
+        trial.last_result = result
+        ended = DIVERGED in result or result["epoch"] == trial.epochs - 1
+        if not ended and decision == TrialScheduler.CONTINUE:
+            return False
+        self.searcher.on_trial_complete(trial.trial_id, result)
+        for callback in self.callbacks:
+            callback.on_trial_complete(trial=trial)
+        return True
+
+
+def epoch_record(epoch: int, value: float) -> EpochRecord:
+    return EpochRecord(
+        epoch=epoch,
+        stage=1,
+        lr=0.1,
+        train_loss=1.0,
+        val_loss=1 - value,
+        val_accuracy=value,
+        val_balanced_accuracy=value,
+        val_many_accuracy=None,
+        val_medium_accuracy=None,
+        val_few_accuracy=None,
+        val_recall=(value,) * 10,
+        log_u=None,
+        mean_weight=(1.0,) * 10,
+        mean_weight_clean=None,
+        mean_weight_changed=None,
+        kept_fraction=None,
+        train_s=1.0,
+        val_s=0.1,
+        images_per_s=50.0,
+    )

@@ -1,0 +1,180 @@
+"""Cohorts in a search: what a space may ask for, what their trials occupy, and real ones on CPU."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from absgd import records
+from absgd.datasets import load_splits
+from absgd.training import Trainer
+from tests.support.spaces import make, refusal
+from tests.tune_runs.test_run_search import SMALL, search, small
+from tests.tune_runs.trial.test_ranks import restarts_after_a_kill, tasks_of, wait_until
+from tune_runs.preview.search_preview import draw_preview, preview
+from tune_runs.space.resources import ResourcesConfig
+from tune_runs.space.run_configs import control_config
+from tune_runs.trial.failures import cause_of
+
+TWO = {"cpu": 2, "gpu": 0, "cohort": 2}
+
+
+@pytest.mark.parametrize(
+    ("resources", "words"),
+    [
+        ({"cohort": 0}, "expected `resources.cohort` >= 1, got 0"),
+        ({"cohort": 33}, "expected `resources.cohort` <= 32, got 33"),
+        ({"cohort": 1.5}, "expected `resources.cohort` to be a whole number, got 1.5"),
+        ({"cohort": 2, "gpus_per_trial": 2}, "of several processes, got 2 with 2 (x.yaml: resources.cohort)"),
+        ({"cohort": 4, "gpu": 0, "ranks_per_trial": 2}, "expected no `cohort` with trials of several processes"),
+        ({"cohort": 32, "cpu": 0.001}, "expected a `cpu` of which each of `cohort` has at least 0.0001, got 0.001"),
+        ({"cohort": 32, "gpu": 0.001}, "expected a `gpu` of which each of `cohort` has at least 0.0001, got 0.001"),
+    ],
+)
+def test_contradictions_are_refused(resources: dict[str, Any], words: str) -> None:
+    assert words in refusal({"resources": resources})
+
+
+@pytest.mark.parametrize(
+    ("resources", "node", "trials", "bundle"),
+    [
+        ({"cpu": 4, "cohort": 8}, (16, 2), 16, {"CPU": 0.5, "GPU": 0.125}),
+        ({"cpu": 4, "cohort": 8}, (6, 2), 8, {"CPU": 0.5, "GPU": 0.125}),
+        ({"cpu": 2, "gpu": 0.5, "cohort": 4}, (16, 2), 16, {"CPU": 0.5, "GPU": 0.125}),
+        ({"cpu": 1, "gpu": 1, "cohort": 7}, (4, 1), 7, {"CPU": 0.1428, "GPU": 0.1428}),
+        ({"cpu": 2, "cohort": 4}, (4, 0), 8, {"CPU": 0.5, "GPU": 0}),
+        ({"cpu": 8, "cohort": 4}, (4, 0), 0, {"CPU": 2, "GPU": 0}),
+    ],
+)
+def test_trial_of_a_cohort_takes_its_part(
+    resources: dict[str, Any], node: tuple[float, float], trials: int, bundle: dict[str, float]
+) -> None:
+    here = ResourcesConfig(**resources).on(node[1])
+    assert here.concurrent(*node) == trials
+    assert here.bundle == bundle
+    assert here.cohort * bundle["GPU"] <= (here.gpu or 0)
+
+
+def test_runs_are_those_of_one_process_each() -> None:
+    """The numbers do not depend on it, and a search may go on in another way."""
+    alone, together = (make({"resources": {"cpu": 2, "gpu": 0, "cohort": cohort}}) for cohort in (1, 4))
+    assert control_config(alone, alone.scenario_list[0]) == control_config(together, together.scenario_list[0])
+    assert alone.decisive() == together.decisive()
+
+
+def test_what_does_not_fit_is_said_with_what_would() -> None:
+    big = ResourcesConfig(cpu=8, gpu=0, cohort=4)
+    assert big.nearest_that_fit([(4, 0)]) == "cpu 4, gpu 0, cohort 4"
+
+
+def test_preview_says_what_a_cohort_takes() -> None:
+    console = Console(width=120, record=True)
+    console.print(draw_preview(preview(make({"resources": {"cpu": 4, "cohort": 8}, "num_trials": 20}), [(16, 2)])))
+    text = console.export_text()
+    assert "a part of a process of 8, which has 4 CPU, 1 GPU" in text
+    assert "16 (16 CPUs, 2 GPUs)" in text
+
+
+@pytest.mark.parametrize("name", ["cohorts.member.CohortLost: the actor died", "cohorts.host.NoMember: the cohort"])
+def test_lost_host_is_a_lost_process(name: str) -> None:
+    assert cause_of(f"Traceback (most recent call last):\n  ...\ntune_runs.{name}").is_lost
+
+
+def test_trial_of_a_cohort_imports_no_torch() -> None:
+    """Nor does what Ray imports for the handles that it has."""
+    modules = "tune_runs.cohorts.member, tune_runs.cohorts.directory, tune_runs.ray_cluster.image_store"
+    code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
+class FakeHost:
+    """As much of a handle as the directory looks at."""
+
+    def __init__(self, number: int) -> None:
+        self._actor_id = self
+        self.number = number
+
+    def hex(self) -> str:
+        return f"host {self.number}"
+
+
+@pytest.fixture
+def directory(ray: None, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Gives a trial a seat in a host of two, and tells which."""
+    from tune_runs.cohorts import directory as cohorts
+    from tune_runs.cohorts.member import CohortUse, Place, Seat, host_id
+
+    numbers = itertools.count()
+    monkeypatch.setattr(cohorts, "_started", lambda *_: FakeHost(next(numbers)))
+    found, nobody = cohorts.Directory(), cast(Any, None)
+
+    def seat(trial: str, process: int, node: str = "n", full: Sequence[str] = (), lost: Sequence[str] = ()) -> str:
+        ask = Seat(trial, (node, process), Place(node, None), list(full), list(lost))
+        return host_id(found.seat(ask, CohortUse(nobody, 2, nobody)))
+
+    seat.leave = found.leave  # type: ignore[attr-defined]
+    return seat
+
+
+def test_every_trial_is_given_a_seat_at_once(directory: Callable[..., str]) -> None:
+    given = [directory(f"t{number}", number) for number in range(32)]
+    assert given == [f"host {number // 2}" for number in range(32)]
+
+
+def test_seat_is_free_when_its_trial_or_process_is_elsewhere(directory: Any) -> None:
+    for number in range(4):
+        directory(f"t{number}", number)
+    directory.leave("t1", ("n", 1))
+    assert directory("t9", 9) == "host 0"
+    assert directory("t2", 2) == "host 1", "again, after a restart"
+    assert directory("t8", 3) == "host 1", "by the process that had t3"
+    assert directory("t7", 7) == "host 2"
+
+
+def test_hosts_of_other_places_and_such_that_are_full_or_lost_are_left_out(directory: Any) -> None:
+    assert directory("t0", 0) == "host 0"
+    assert directory("t1", 1, node="m") == "host 1"
+    assert directory("t2", 2, full=["host 0"]) == "host 2"
+    assert directory("t3", 3) == "host 0"
+    assert directory("t4", 4, lost=["host 0", "host 2"]) == "host 3"
+    assert directory("t5", 5) == "host 3"
+
+
+def space_of_cohorts(**changes: Any) -> Any:
+    base = {**SMALL["base"], "epochs": changes.pop("epochs", 6), "optimizer": {"lr": 0.02}}
+    return small(**{"scenarios": SMALL["scenarios"][:1], "base": base, "resources": TWO, **changes})
+
+
+def test_search_in_cohorts_gives_the_bits_of_trials_alone_and_leaves_nothing(ray: None, tmp_path: Path) -> None:
+    stopping = {"rule": "epoch", "grace_period": 3, "reduction_factor": 2}
+    confirm = {"top": 1, "seeds": 2}
+    space = space_of_cohorts(num_trials=5, early_stopping=stopping, confirm=confirm)
+    found, printed = search(space, tmp_path / "two")
+    assert found, printed
+    trials = pd.read_parquet(tmp_path / "two/trials.parquet")
+    assert set(trials.status) == {"completed", "pruned"}, trials.error.tolist()
+    assert trials.restarts.eq(0).all()
+    assert set(trials.phase) == {"control", "search", "confirm"}
+    wait_until(lambda: not tasks_of("HostProcess"))
+    epochs = pd.read_parquet(tmp_path / "two/epochs.parquet")
+    for row in records.read_rows(tmp_path / "two/trials.parquet", records.TRIAL_SCHEMA):
+        config = records.config_of(row)
+        own = epochs[epochs.trial_id == row["trial_id"]]
+        assert row["status"] == "pruned" or len(own) == config.epochs
+        for record, there in zip(Trainer(config, load_splits(config)).epochs(), own.itertuples(), strict=False):
+            assert there.train_loss == record.train_loss
+            assert there.val_balanced_accuracy == record.val_balanced_accuracy
+            assert there.val_loss == record.val_loss
+
+
+def test_trials_whose_host_is_killed_go_on_from_their_checkpoints(ray: None, tmp_path: Path) -> None:
+    space = space_of_cohorts(num_trials=1, epochs=60, early_stopping=None)
+    assert restarts_after_a_kill(space, tmp_path, "HostProcess") >= 1

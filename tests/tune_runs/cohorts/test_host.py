@@ -1,0 +1,229 @@
+"""The process of a cohort: who is taken in, what is handed out, and who leaves; without Ray."""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from absgd.errors import UserError
+from tests.absgd.training.test_trainer import make
+from tune_runs.cohorts import host as cohort_host
+from tune_runs.cohorts.host import CohortHost, NoMember, is_alive
+from tune_runs.trial.reports import Answer
+
+SOON_S = 20.0
+HERE = os.getpid()
+
+
+def trial(name: str, **more: Any) -> dict[str, Any]:
+    return {"trial_id": name, "run_config": make().to_dict(), **more}
+
+
+class Runs:
+    """Makes runs of two epochs of two steps, and notes what becomes of them."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+
+    def __call__(self, given: dict[str, Any]) -> Iterator[dict[str, Any] | None]:
+        name = given["trial_id"]
+        try:
+            for epoch in range(given.get("epochs", 2)):
+                for step in range(2):
+                    self.log.append(f"{name} {epoch}.{step}")
+                    yield None
+                if epoch == given.get("fails_after"):
+                    raise ValueError(f"{name} is bad")
+                yield {"epoch": epoch}
+        finally:
+            self.log.append(f"{name} closed")
+
+    def until(self, entry: str) -> None:
+        wait_until(lambda: entry in self.log)
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SOON_S
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come to it"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def runs() -> Runs:
+    return Runs()
+
+
+@pytest.fixture
+def host(runs: Runs) -> CohortHost:
+    return CohortHost(2, runs)
+
+
+def test_reports_come_one_by_one_and_then_the_end(host: CohortHost, runs: Runs) -> None:
+    assert host.join("a1", trial("a"), HERE)
+    assert host.next_report("a1", SOON_S) == Answer({"epoch": 0})
+    assert host.next_report("a1", SOON_S) == Answer({"epoch": 1})
+    assert host.next_report("a1", SOON_S) == Answer(has_ended=True)
+    assert runs.log[-1] == "a closed"
+    with pytest.raises(NoMember, match="does not know a1"):
+        host.next_report("a1", SOON_S)
+
+
+def test_trial_rests_until_it_is_asked_for_more(host: CohortHost, runs: Runs) -> None:
+    host.join("a1", trial("a"), HERE)
+    host.next_report("a1", SOON_S)
+    time.sleep(0.3)
+    assert runs.log == ["a 0.0", "a 0.1"]
+    assert host.next_report("a1", wait_s=0.0) == Answer()
+    runs.until("a 1.1")
+    assert host.next_report("a1", SOON_S) == Answer({"epoch": 1})
+
+
+def test_answer_without_a_report_asks_for_none_twice(host: CohortHost, runs: Runs) -> None:
+    host.join("a1", trial("a"), HERE)
+    answers = [host.next_report("a1", wait_s=0.0) for _ in range(20)]
+    assert answers == [Answer()] * 20
+    assert host.next_report("a1", SOON_S) == Answer({"epoch": 0})
+
+
+def test_those_who_come_together_are_in_step(host: CohortHost, runs: Runs) -> None:
+    host.join("a1", trial("a"), HERE)
+    host.join("b1", trial("b"), os.getppid())
+    for name in ("a1", "b1"):
+        assert host.next_report(name, SOON_S) == Answer({"epoch": 0})
+    for name in ("a1", "b1"):  # each by a process of its own, so that none waits for the other
+        assert host.next_report(name, wait_s=0.0) == Answer()
+    for name in ("a1", "b1"):
+        assert host.next_report(name, SOON_S) == Answer({"epoch": 1})
+    assert runs.log[:8] == ["a 0.0", "b 0.0", "a 0.1", "b 0.1", "a 1.0", "b 1.0", "a 1.1", "b 1.1"]
+
+
+def test_full_host_takes_nobody_in_until_one_leaves(host: CohortHost) -> None:
+    assert host.join("a1", trial("a"), HERE)
+    assert host.join("b1", trial("b"), os.getppid())
+    assert not host.join("c1", trial("c"), 1)
+    host.leave("a1")
+    assert host.join("c1", trial("c"), 1)
+
+
+def test_trial_that_leaves_is_ended_and_the_other_goes_on(host: CohortHost, runs: Runs) -> None:
+    host.join("a1", trial("a", epochs=10**6), HERE)
+    host.join("b1", trial("b"), os.getppid())
+    host.next_report("a1", SOON_S)
+    host.leave("a1")
+    host.leave("a1")
+    runs.until("a closed")
+    assert host.next_report("b1", SOON_S) == Answer({"epoch": 0})
+    assert host.next_report("b1", SOON_S) == Answer({"epoch": 1})
+
+
+def test_error_of_a_trial_is_its_own(host: CohortHost) -> None:
+    host.join("a1", trial("a", fails_after=1), HERE)
+    host.join("b1", trial("b"), os.getppid())
+    assert host.next_report("a1", SOON_S) == Answer({"epoch": 0})
+    with pytest.raises(ValueError, match="a is bad"):
+        host.next_report("a1", SOON_S)
+    with pytest.raises(NoMember):
+        host.next_report("a1", SOON_S)
+    assert [host.next_report("b1", SOON_S) for _ in range(3)] == [
+        Answer({"epoch": 0}),
+        Answer({"epoch": 1}),
+        Answer(has_ended=True),
+    ]
+
+
+def test_error_holds_nothing_of_its_trial() -> None:
+    """The memory is needed by the others: it goes at once, not when Python next looks for cycles."""
+
+    class Model:
+        pass
+
+    models: list[weakref.ref[Model]] = []
+
+    def start(_: dict[str, Any]) -> Iterator[dict[str, Any] | None]:
+        model = Model()
+        models.append(weakref.ref(model))
+        yield None
+        try:
+            raise MemoryError(f"no room for {type(model).__name__}")
+        except MemoryError as error:
+            raise RuntimeError("out of memory") from error
+
+    host = CohortHost(1, start)
+    gc.disable()
+    try:
+        host.join("a1", trial("a"), HERE)
+        with pytest.raises(RuntimeError, match="out of memory") as caught:
+            host.next_report("a1", SOON_S)
+        wait_until(lambda: models[0]() is None)
+    finally:
+        gc.enable()
+    assert "no room for Model" in str(caught.value.__cause__)
+
+
+@pytest.mark.parametrize("again", [("a2", "a", os.getppid()), ("b1", "b", HERE)])
+def test_next_start_of_a_trial_or_of_its_process_ends_the_one_before(
+    host: CohortHost, runs: Runs, again: tuple[str, str, int]
+) -> None:
+    host.join("a1", trial("a", epochs=10**6), HERE)
+    host.next_report("a1", SOON_S)
+    name, trial_id, process = again
+    assert host.join(name, trial(trial_id), process)
+    runs.until("a closed")
+    with pytest.raises(NoMember):
+        host.next_report("a1", SOON_S)
+    assert host.next_report(name, SOON_S) == Answer({"epoch": 0})
+
+
+def test_one_who_waits_hears_that_its_trial_has_left(host: CohortHost) -> None:
+    host.join("a1", trial("a"), HERE)
+    host.join("b1", trial("b", epochs=10**6), os.getppid())
+    host.next_report("a1", SOON_S)
+    heard: list[str] = []
+
+    def wait() -> None:
+        for _ in range(10**6):
+            try:
+                host.next_report("b1", SOON_S)
+            except NoMember:
+                heard.append("gone")
+                return
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    time.sleep(0.1)
+    host.leave("b1")
+    waiting.join(SOON_S)
+    assert heard == ["gone"]
+
+
+def test_trial_leaves_when_its_process_is_gone(host: CohortHost, runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cohort_host, "LOOK_EVERY_S", 0.05)
+    other = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(1000,))
+    other.start()
+    assert other.pid
+    assert is_alive(other.pid)
+    host.join("a1", trial("a", epochs=10**6), other.pid)
+    host.next_report("a1", SOON_S)
+    other.kill()
+    other.join()
+    runs.until("a closed")
+    assert host.join("b1", trial("b"), HERE)
+    assert host.join("c1", trial("c"), os.getppid())
+
+
+def test_device_that_is_not_there_is_told_at_once(host: CohortHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    given = trial("a")
+    given["run_config"]["device"]["type"] = "cuda"
+    with pytest.raises(UserError, match="expected a CUDA device, found none"):
+        host.join("a1", given, HERE)
+    assert host.join("b1", trial("b"), HERE)

@@ -1,0 +1,198 @@
+"""What is confirmed, as pure plans: candidates, controls, seeds, and which runs fork from which."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import pytest
+
+from absgd.config import RunConfig
+from absgd.config.sections import SeedConfig
+from absgd.datasets import load_splits
+from absgd.training import Trainer
+from tune_runs.confirm.candidates import (
+    Candidate,
+    Candidates,
+    best_candidates,
+    confirm_runs,
+    plain_part,
+    seed_pairs,
+    with_controls,
+)
+from tune_runs.space.model import ControlName
+
+EVERY = get_args(ControlName)
+
+
+def config_of(**changes: Any) -> RunConfig:
+    return RunConfig.from_dict(
+        {
+            "data": {"name": "digits"},
+            "model": {"name": "resnet8"},
+            "loss": {"name": "abce"},
+            "attention": {"lam": 5.0, "gamma": 0.7, "ab_alpha": 0.5, "switch_epoch": 6},
+            "optimizer": {"lr": 0.1},
+            "epochs": 10,
+            "seeds": {"data": 0, "train": 0},
+        }
+    ).with_values(changes)
+
+
+def controls_of(winner: RunConfig, plain: RunConfig | None = None) -> Candidates:
+    best = [Candidate("best-1", "s-0003", winner)]
+    return with_controls(best, best[0], plain or config_of().stage_one(), "s", EVERY)
+
+
+def by_name(candidates: Candidates) -> dict[str, RunConfig]:
+    return {one.name: one.config for one in candidates.runs}
+
+
+def changed(config: RunConfig, other: RunConfig) -> dict[str, Any]:
+    """Settings of `config` that differ from those of `other`."""
+
+    def flat(data: Any, key: str = "") -> dict[str, Any]:
+        if not isinstance(data, dict):
+            return {key: data}
+        return {name: value for part in data for name, value in flat(data[part], f"{key}.{part}".strip(".")).items()}
+
+    ours, theirs = flat(config.to_dict()), flat(other.to_dict())
+    return {key: value for key, value in ours.items() if theirs.get(key) != value}
+
+
+def test_controls_of_ce_differ_from_it_in_what_they_are_named_after() -> None:
+    winner = config_of(**{"class_balance": {"type": "reweight", "beta": 0.999, "from_epoch": "switch"}})
+    made = controls_of(winner)
+    found = by_name(made)
+    assert list(found) == ["best-1", "ce", "ce-lr", "cb-ce-drw", "ldam-drw", "focal", "balanced-softmax"]
+    assert made.left_out == ()
+    plain = found.pop("ce")
+    assert plain == winner.stage_one()
+    assert found.pop("best-1") == winner
+    deferred = {"class_balance.type": "reweight", "class_balance.beta": 0.999, "class_balance.from_epoch": 6}
+    assert {name: changed(config, plain) for name, config in found.items()} == {
+        "ce-lr": {"optimizer.lr": 0.2},
+        "cb-ce-drw": deferred,
+        "ldam-drw": {"loss.name": "ldam", "model.head": "cosine", **deferred},
+        "focal": {"loss.name": "focal"},
+        "balanced-softmax": {"loss.name": "balanced_softmax"},
+    }
+
+
+def test_class_tau_of_the_winner_is_a_control_of_its_own() -> None:
+    found = by_name(controls_of(config_of(**{"loss.class_tau": 1.0})))
+    assert changed(found["ce-tau"], found["ce"]) == {"loss.class_tau": 1.0}
+    assert changed(found["ce-lr"], found["ce-tau"]) == {"optimizer.lr": 0.2}, "one step from the winner's trunk"
+    assert found["ce-tau"] == found["best-1"].stage_one()
+    assert found["focal"].loss.class_tau == 0
+    tau = config_of(**{"loss.class_tau": 1.0})
+    assert "ce-tau" not in by_name(controls_of(tau, plain=tau.stage_one())), "`ce` has it"
+
+
+def test_another_base_criterion_is_a_control_under_its_own_name() -> None:
+    winner = config_of(**{"loss.name": "absce", "loss.sce_alpha": 2.0})
+    found = by_name(controls_of(winner))
+    assert list(found)[:5] == ["best-1", "sce", "sce-lr", "ce", "ce-lr"]
+    assert found["sce"] == winner.stage_one()
+    assert changed(found["sce-lr"], found["sce"]) == {"optimizer.lr": 0.2}
+    assert changed(found["ce"], found["sce"]) == {"loss.name": "ce"}
+
+
+def test_winner_on_focal_or_ldam_keeps_heads_and_names_apart() -> None:
+    focal = controls_of(config_of(**{"loss.name": "abfocal", "loss.focal_gamma": 2.0}))
+    assert [one.name for one in focal.runs].count("focal") == 1
+    assert focal.left_out == ("control `focal` is left out: it is `focal` over again",)
+    ldam = by_name(controls_of(config_of(**{"loss.name": "abldam", "model.head": "cosine"})))
+    cosine = [name for name, config in ldam.items() if config.model.head == "cosine"]
+    assert cosine == ["best-1", "ldam", "ldam-lr", "ldam-drw"]
+    tce = config_of(**{"loss.name": "abtce", "loss.tce_prune_from": 4})
+    assert by_name(controls_of(tce))["tce"].loss.tce_prune_from == 4
+    assert by_name(controls_of(tce))["ce"].loss.tce_prune_from is None
+
+
+def test_winner_without_attention_has_no_control_that_needs_it() -> None:
+    made = controls_of(config_of().stage_one())
+    assert [one.name for one in made.runs] == ["best-1", "focal", "balanced-softmax"]
+    said = " ".join(made.left_out)
+    for part in ("`ce` is left out: it is `best-1` over again", "no `ab_alpha`", "no switch epoch to defer to"):
+        assert part in said
+
+
+def test_control_that_breaks_a_rule_is_left_out_and_named() -> None:
+    made = controls_of(config_of(**{"attention.ab_alpha": 1e-35}))
+    assert "ce-lr" not in by_name(made)
+    assert any(text.startswith("control `ce-lr` is left out: ") and "lr" in text for text in made.left_out)
+    assert "ce-lr" not in by_name(controls_of(config_of(**{"attention.ab_alpha": 1.0}))), "it is `ce` over again"
+
+
+def test_best_candidates_are_different_configurations() -> None:
+    rows = [{"trial_id": f"s-{number}"} for number in range(4)]
+    configs = [config_of(**{"attention.lam": lam}) for lam in (1.0, 1.0, 2.0, 3.0)]
+    found = best_candidates(rows, configs, top=2)
+    assert [(one.name, one.run) for one in found] == [("best-1", "s-0"), ("best-2", "s-2")]
+    assert len(best_candidates(rows, configs, top=9)) == 3
+
+
+def test_seeds_differ_from_those_of_the_search_and_from_each_other() -> None:
+    pairs = seed_pairs(SeedConfig(data=2**63 - 2, train=5), 3)
+    assert [pair.data for pair in pairs] == [2**63 - 1, 0, 1]
+    assert [pair.train for pair in pairs] == [6, 7, 8]
+
+
+def test_runs_share_a_trunk_where_stage_one_agrees_and_every_pair_has_its_own() -> None:
+    winner = config_of()
+    second = config_of(**{"attention.switch_epoch": 4, "attention.lam": 9.0})
+    other = config_of(**{"optimizer.lr": 0.3})
+    best = [Candidate(f"best-{k}", f"s-000{k}", one) for k, one in enumerate((winner, second, other), start=1)]
+    made = with_controls(best, best[0], winner.stage_one(), "s", EVERY)
+    runs = confirm_runs(made.runs, seed_pairs(SeedConfig(), 2))
+    assert len(runs) == 2 * 9
+    assert len({run.trial_id for run in runs}) == len(runs)
+    for number in (1, 2):
+        own = [run for run in runs if run.trial_id.endswith(f"-seed{number}")]
+        assert {(run.config.seeds.data, run.config.seeds.train) for run in own} == {(number, number)}
+        assert own[0].candidate == "ce"
+        assert own[0].save_at == (4, 6, 10)
+        forks = {run.candidate: run.fork_at for run in own if run.trunk == own[0].trial_id}
+        assert forks == {"best-1": 6, "best-2": 4, "cb-ce-drw": 6}
+        assert [run.candidate for run in own[-3:]] == list(forks), "they wait for their stage one"
+        for run in own:
+            if run.trunk:
+                assert plain_part(run.config)[0] == own[0].config
+
+
+def test_plain_control_is_trained_once_and_a_switch_at_epoch_0_forks_from_nothing() -> None:
+    winner = config_of(**{"attention.switch_epoch": 0})
+    runs = confirm_runs(controls_of(winner).runs, seed_pairs(SeedConfig(), 1))
+    assert [run.candidate for run in runs].count("ce") == 1
+    assert all(run.trunk is None and not run.save_at for run in runs)
+
+
+def test_without_the_control_there_is_no_trunk() -> None:
+    best = [Candidate("best-1", "s-0003", config_of())]
+    made = with_controls(best, best[0], config_of().stage_one(), "s", ("focal",))
+    assert [(run.candidate, run.trunk) for run in confirm_runs(made.runs, seed_pairs(SeedConfig(), 1))] == [
+        ("best-1", None),
+        ("focal", None),
+    ]
+
+
+@pytest.mark.parametrize("changes", [{"attention.lam": 6.0}, {"optimizer.lr": 0.2}])
+def test_trial_ids_of_controls_change_with_their_configuration_alone(changes: dict[str, Any]) -> None:
+    one, other = (controls_of(config).runs for config in (config_of(), config_of(**changes)))
+    same = {a.name for a, b in zip(one, other, strict=True) if a.name != "best-1" and a.run == b.run}
+    assert same == (
+        {"ce", "ce-lr", "cb-ce-drw", "ldam-drw", "focal", "balanced-softmax"} if "attention.lam" in changes else set()
+    )
+
+
+@pytest.mark.parametrize("name", ["abce", "abfocal", "abldam", "absce", "abtce"])
+def test_every_control_can_be_trained(name: str) -> None:
+    head = {"model.head": "cosine"} if name == "abldam" else {}
+    winner = config_of(**{"loss.name": name, "loss.class_tau": 1.0, "data.n_max": 20, **head})
+    splits = load_splits(winner)
+    made = controls_of(winner)
+    assert len(made.runs) >= 8
+    for one in made.runs:
+        trainer = Trainer(one.config, splits)
+        assert not one.config.unused_settings() or one.name in ("tce", "tce-lr"), one.config.unused_settings()
+        assert trainer.objective.stage(0) == 1

@@ -1,0 +1,119 @@
+"""Confirmation on a real Ray: the bits of training from scratch, the test set's too, and who reads it."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from absgd import records
+from absgd.config import RunConfig
+from absgd.datasets import DATASETS, load_splits, load_test
+from absgd.training import Trainer
+from tests.tune_runs.trial.test_forks import FORKS, comparable, forks, rows_of, search, trained_alone
+from tune_runs.space.model import SearchSpace
+
+CONFIRM = {"top": 1, "seeds": 2, "controls": ["ce", "ce-lr", "cb-ce-drw", "ldam-drw"]}
+
+
+def confirmed_space() -> SearchSpace:
+    changes = {
+        "loss.name": {"choices": ["abce"]},
+        **{name: FORKS["search"][name] for name in ("lam", "gamma", "ab_alpha", "switch_epoch")},
+    }
+    return forks(search=changes, num_trials=2, confirm=CONFIRM)
+
+
+@pytest.fixture(scope="module")
+def confirmed(ray: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, list[str]]:
+    """A run, what it printed, and which trial, or the driver, read which part of the data set."""
+    folder = tmp_path_factory.mktemp("runs")
+    log = folder / "log.txt"
+
+    def say(who: str, part: str) -> None:
+        with log.open("a") as file:
+            file.write(f"{who} {part}\n")
+
+    def logged(who: str) -> Any:
+        spec = DATASETS["digits"]
+        return dataclasses.replace(spec, read=lambda data, part: (say(who, part), spec.read(data, part))[1])
+
+    def logged_trial(trial: dict[str, Any], shelf: Any) -> None:
+        from absgd.datasets import DATASETS as THERE
+        from tune_runs.trial.trainable import train_trial
+
+        spec = THERE["digits"]
+        THERE["digits"] = dataclasses.replace(  # type: ignore[index]
+            spec, read=lambda data, part: (say(trial["trial_id"], part), spec.read(data, part))[1]
+        )
+        try:
+            train_trial(trial, shelf)
+        finally:
+            THERE["digits"] = spec  # type: ignore[index]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("tune_runs.driver.drive.train_trial", logged_trial)
+        patched.setitem(DATASETS, "digits", logged("driver"))  # type: ignore[arg-type]
+        printed = search(confirmed_space(), folder / "run")
+    return folder / "run", printed, log.read_text().splitlines()
+
+
+def rows_in(folder: Path, phase: str) -> list[dict[str, Any]]:
+    rows = records.read_rows(folder / records.TRIALS_FILE, records.TRIAL_SCHEMA)
+    return [row for row in rows if row["phase"] == phase]
+
+
+def test_each_confirmation_alone_reads_the_test_set_and_once(confirmed: tuple[Path, str, list[str]]) -> None:
+    folder, _, log = confirmed
+    rows = rows_in(folder, "confirm")
+    assert len(rows) == 2 * 5
+    assert sorted(line for line in log if line.endswith(" test")) == sorted(f"{row['trial_id']} test" for row in rows)
+    assert {line for line in log if line.endswith(" train")} == {"driver train"}
+    assert log.count("driver train") == 3, "each data seed is read once"
+    for phase in ("search", "control"):
+        assert all(row["test_accuracy"] is None for row in rows_in(folder, phase))
+
+
+def test_confirmations_equal_training_from_scratch_to_the_bit_and_so_do_their_tests(
+    confirmed: tuple[Path, str, list[str]],
+) -> None:
+    folder, _, _ = confirmed
+    for row in rows_in(folder, "confirm"):
+        assert (row["status"], row["error"]) == ("completed", None)
+        rows = rows_of(folder, row["trial_id"])
+        assert comparable(rows) == trained_alone(row), row["trial_id"]
+        assert row["epochs_inherited"] == sum(one["inherited"] for one in rows)
+        if row["candidate"] in ("best-1", "cb-ce-drw"):
+            assert row["epochs_inherited"] > 0
+        assert on_test_set_of(row) == measured_alone(records.config_of(row), row["chosen_epoch"])
+
+
+def on_test_set_of(row: dict[str, Any]) -> dict[str, Any]:
+    found = {name: value for name, value in row.items() if name.startswith("test_")}
+    return {**found, "test_recall": tuple(found["test_recall"])}
+
+
+def measured_alone(config: RunConfig, chosen: int) -> dict[str, Any]:
+    trainer, images = Trainer(config, load_splits(config)), load_test(config)
+    tests = {}
+    for record in trainer.epochs():
+        if record.epoch in (chosen, config.epochs - 1):
+            tests[record.epoch] = dataclasses.asdict(trainer.test(images))
+    names = ("loss", "accuracy", "balanced_accuracy")
+    return {**tests[config.epochs - 1], **{f"test_chosen_{name}": tests[chosen][f"test_{name}"] for name in names}}
+
+
+def test_summary_and_best_file_have_the_confirmed_numbers(confirmed: tuple[Path, str, list[str]]) -> None:
+    folder, printed, _ = confirmed
+    frame = pd.read_parquet(folder / records.TRIALS_FILE).query("phase == 'confirm'")
+    (best,) = (folder / "best").iterdir()
+    text = best.read_text()
+    for name, own in frame.groupby("candidate"):
+        spread = f"{own.metric_last.mean():.4f} ± {own.metric_last.std():.4f}"
+        assert any(name in line and spread in line for line in printed.splitlines()), printed
+        assert any(line.startswith(f"#   {name} ") and spread in line for line in text.splitlines()), text
+    assert RunConfig.from_yaml(best).seeds.data == 0
+    assert "the test set was read once by each run" in printed

@@ -1,0 +1,274 @@
+"""The live table and the summary: numbers, then what a terminal shows."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from tests.support.fake_tuner import SPACE, FakeTuner, make_space, rising
+from tune_runs.driver.live_table import (
+    ProgressCallback,
+    ScenarioProgress,
+    live_table,
+    print_summary,
+    scenario_progress,
+    seconds_left,
+)
+from tune_runs.preview.confirm_cost import confirm_cost
+from tune_runs.space.model import SearchSpace
+from tune_runs.trial.reports import DIVERGED, EARLIER, INHERITED
+from tune_runs.trunks.stage_one_sharing import sharing
+
+EXP, STEP = "digits-exp-0.1", "digits-step-0.1"
+
+
+@pytest.fixture
+def halfway(tmp_path: Path) -> FakeTuner:
+    tuner = FakeTuner(make_space(), tmp_path / "fake", rising)
+    tuner.run(stop_after_results=45)
+    return tuner
+
+
+def terminal(width: int = 80) -> Console:
+    return Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None)
+
+
+def text(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def progress_of(tuner: FakeTuner, name: str = EXP) -> ScenarioProgress:
+    (scenario,) = (scenario for scenario in tuner.space.scenario_list if scenario.name == name)
+    return scenario_progress(tuner.space, tuner.recorder, name, sharing(tuner.space, scenario))
+
+
+def totals_along(tuner: FakeTuner, fails: Mapping[str, int] | None = None) -> tuple[list[int], int]:
+    """Epochs done and left together, before and after each result of a whole search; and those done in the end."""
+    shared = sharing(tuner.space, tuner.space.scenario_list[0])
+    along = [scenario_progress(tuner.space, tuner.recorder, EXP, shared)]
+    along += (scenario_progress(tuner.space, tuner.recorder, EXP, shared) for _ in tuner.results(fails or {}))
+    assert along[-1].epochs_left == 0
+    return [one.epochs_done + one.epochs_left for one in along], along[-1].epochs_done
+
+
+def one_scenario(search: Mapping[str, Any], **changes: Any) -> SearchSpace:
+    """Without early stopping; the control's learning rate is 0.1."""
+    parts = {"base": {**SPACE["base"], "optimizer": {"lr": 0.1}}, "search": {**SPACE["search"], **search}}
+    return make_space(**{**parts, "scenarios": SPACE["scenarios"][:1], "early_stopping": None, **changes})
+
+
+def test_states_and_epochs_add_up(halfway: FakeTuner) -> None:
+    for scenario in (EXP, STEP):
+        one = progress_of(halfway, scenario)
+        assert sum(one.states.values()) == halfway.space.num_trials
+        rows = [row for row in halfway.recorder.trials.values() if row["scenario"] == scenario]
+        assert one.epochs_done == sum(row["epochs_trained"] for row in rows)
+        running = [row for row in rows if row["status"] == "running"]
+        done = ("epochs_trained", "epochs_inherited")
+        left = sum(10 - sum(row[name] for name in done) for row in running) + 7 * one.states["waiting"]
+        assert one.epochs_left == left
+        assert one.control is not None
+
+
+def test_at_the_end_nothing_is_left(tmp_path: Path) -> None:
+    tuner = FakeTuner(make_space(), tmp_path / "fake", rising)
+    tuner.run()
+    one = progress_of(tuner)
+    assert (one.states["waiting"], one.epochs_left) == (0, 0)
+    assert one.best == tuner.recorder.best(EXP)
+
+
+SWITCH_AT_3 = {"switch_epoch": {"choices": [3]}}
+
+
+@pytest.mark.parametrize(
+    ("search", "trial_epochs"),
+    [(SWITCH_AT_3, 7), ({**SWITCH_AT_3, "optimizer.lr": {"choices": [n / 100 for n in range(1, 17)]}}, 10)],
+    ids=["one trunk", "too many stage ones to share"],
+)
+def test_epochs_left_are_those_trained_where_it_is_known(
+    tmp_path: Path, search: dict[str, Any], trial_epochs: int
+) -> None:
+    totals, done = totals_along(FakeTuner(one_scenario(search), tmp_path / "fake", rising))
+    assert done == 10 + 8 * trial_epochs
+    assert set(totals) == {done}
+
+
+def test_stage_ones_that_no_trial_has_drawn_count_no_more_in_the_end(tmp_path: Path) -> None:
+    search = {"optimizer.lr": {"choices": [0.1, 0.2]}, "switch_epoch": {"choices": [5]}}
+    tuner = FakeTuner(one_scenario(search, num_trials=3, seed=6), tmp_path / "fake", rising)
+    totals, done = totals_along(tuner)
+    assert done == 10 + 3 * 5, "all three have the control's own"
+    assert (totals[0], totals[-1]) == (done + 20, done)
+
+
+@pytest.mark.parametrize(
+    "search",
+    [
+        {},
+        {**SWITCH_AT_3, "optimizer.lr": {"choices": [0.1, 0.2]}},  # the control's own among them
+        {**SWITCH_AT_3, "optimizer.lr": {"choices": [0.05, 0.2, 0.3]}},  # and apart
+        {**SWITCH_AT_3, "optimizer.lr": {"choices": [0.05]}},
+        {"optimizer.lr": {"low": 0.05, "high": 0.2}},
+        {"switch_epoch": {"choices": [0, 5]}},
+    ],
+)
+def test_no_more_epochs_are_trained_than_are_said_to_be_left(tmp_path: Path, search: dict[str, Any]) -> None:
+    space = one_scenario(search, seed=1)  # with which every learning rate is drawn
+    totals, done = totals_along(FakeTuner(space, tmp_path / "fake", rising, concurrent=3))
+    assert min(totals) >= done
+
+
+@pytest.mark.parametrize("num_epochs", [0, 4, 7])
+def test_trials_of_a_control_that_failed_before_their_switch_may_train_all_epochs(
+    tmp_path: Path, num_epochs: int
+) -> None:
+    tuner = FakeTuner(one_scenario({"switch_epoch": {"choices": [5]}}), tmp_path / "fake", rising, concurrent=1)
+    totals, done = totals_along(tuner, {f"{EXP}-control": num_epochs})
+    after = totals[num_epochs + 1 :]
+    assert set(after) == {done}
+    assert done == num_epochs + 8 * (10 if num_epochs < 5 else 5)
+
+
+def test_controls_of_stage_ones_known_are_not_counted_again(tmp_path: Path) -> None:
+    search = {**SWITCH_AT_3, "optimizer.lr": {"choices": [0.1, 0.2]}}
+    tuner = FakeTuner(one_scenario(search), tmp_path / "fake", rising, concurrent=3)
+    totals, done = totals_along(tuner)
+    assert done == 2 * 10 + 8 * 7
+    assert totals[0] == done + 10, "whether the scenario's own control serves trials is not known yet"
+    assert totals[-30:] == [done] * 30
+
+
+def test_time_left_is_unknown_before_the_first_epoch() -> None:
+    assert seconds_left(0, 100, 5.0) is None
+    assert seconds_left(50, 100, 5.0) == 10.0
+
+
+def test_live_table_fits_80_columns_and_names_states_that_occur(halfway: FakeTuner) -> None:
+    console = terminal()
+    progress = ProgressCallback(halfway.space, halfway.recorder, console)
+    progress.start()
+    report(progress, {"epoch": 4})
+    progress.on_step_end()
+    progress.stop()
+    shown = text(console)
+    assert "waiting" in shown
+    assert "diverged" not in shown
+    assert "at most" in shown
+    (line, *_) = [line for line in shown.splitlines() if line.strip().startswith(EXP)]
+    control = halfway.recorder.control(EXP)
+    assert control is not None
+    assert f"{control['metric_last']:.4f}" in line
+
+
+def test_time_left_counts_no_epochs_that_this_session_has_not_trained(
+    halfway: FakeTuner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A resumed control takes over many at once, and a trial that diverges reports none."""
+    seconds = iter([0.0])
+    monkeypatch.setattr("tune_runs.driver.live_table.time", SimpleNamespace(monotonic=lambda: next(seconds, 60.0)))
+    console = terminal()
+    progress = ProgressCallback(halfway.space, halfway.recorder, console)
+    report(progress, {"epoch": 9, INHERITED: True})
+    report(progress, {"epoch": 9, DIVERGED: "no finite loss"})
+    progress.start()
+    progress.stop()
+    assert "1:00 gone\n" in text(console)
+    report(progress, {"epoch": 9, EARLIER: [{"epoch": epoch} for epoch in range(9)]})
+    progress.start()
+    progress.stop()
+    left = sum(progress_of(halfway, name).epochs_left for name in (EXP, STEP))
+    assert f"1:00 gone, at most {left // 60}:{left % 60:02d}:00 left" in text(console)
+
+
+def test_off_a_terminal_every_end_of_a_trial_is_a_line_that_counts_search_trials(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of several stage ones each has a control, of which nobody knows before: they do not move the total."""
+    tuner = FakeTuner(one_scenario({"optimizer.lr": {"choices": [0.1, 0.2]}}), tmp_path / "fake", rising)
+    progress = ProgressCallback(tuner.space, tuner.recorder, Console(file=io.StringIO()))
+    told: set[str] = set()
+    for trial_id in tuner.results({}):
+        if tuner.recorder.trials[trial_id]["status"] == "completed":
+            progress.on_trial_complete(trial=SimpleNamespace(config={"trial_id": trial_id}))
+            told.add(trial_id)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(told) == 8 + 2
+    assert f"[0/8] {EXP}-control completed after 10 epochs, val_accuracy 0.0000" in lines
+    ends = [line.split()[0] for line in lines if "control" not in line]
+    assert ends == [f"[{number}/8]" for number in range(1, 9)]
+
+
+def report(progress: ProgressCallback, result: dict[str, Any]) -> None:
+    progress.on_trial_result(trial=SimpleNamespace(config={"trial_id": f"{EXP}-0000"}), result=result)
+
+
+def test_unfinished_control_shows_its_status_not_a_score(halfway: FakeTuner) -> None:
+    halfway.recorder.trials[f"{EXP}-control"]["status"] = "interrupted"
+    console = terminal(120)
+    print_summary(halfway.space, halfway.recorder, console)
+    (line,) = [line for line in text(console).splitlines() if line.strip().startswith(EXP)]
+    assert "interrupted" in line
+
+
+def test_summary_names_what_was_searched(halfway: FakeTuner) -> None:
+    console = terminal(120)
+    print_summary(halfway.space, halfway.recorder, console)
+    for word in ("lam", "gamma", "ab_alpha", "switch_epoch", "trials.parquet", "epochs.parquet"):
+        assert word in text(console)
+
+
+def test_lost_process_is_said_and_is_no_failure(tmp_path: Path) -> None:
+    tuner = FakeTuner(one_scenario({"switch_epoch": {"choices": [5]}}), tmp_path / "fake", rising, concurrent=1)
+    console = terminal(120)
+    progress = ProgressCallback(tuner.space, tuner.recorder, console)
+    told = tuner.search.callbacks[0].on_trial_error
+
+    def both(**arguments: Any) -> None:
+        told(**arguments)
+        progress.on_trial_error(**arguments)
+
+    tuner.search.callbacks[0].on_trial_error = both  # type: ignore[method-assign]
+    tuner.run(loses={f"{EXP}-0001": [1]}, fails={f"{EXP}-0002": 0})
+    said = text(console)
+    assert f"note: {EXP}-0001: its process was lost: it goes on in another one" in said
+    assert f"trial {EXP}-0001 failed" not in said
+    assert f"trial {EXP}-0002 failed: Boom" in said
+
+
+def test_confirmation_has_a_column_and_its_epochs_count(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    confirm = {"top": 1, "seeds": 2, "controls": ["ce", "cb-ce-drw"]}
+    space = one_scenario(SWITCH_AT_3, num_trials=2, early_stopping=None, confirm=confirm)
+    tuner = FakeTuner(space, tmp_path / "fake", rising, concurrent=1)
+    lines = ProgressCallback(space, tuner.recorder, Console(file=io.StringIO()), tuner.confirmations)
+    (scenario,) = space.scenario_list
+    shared = sharing(space, scenario)
+    expected = confirm_cost(space, scenario, shared).epochs
+    totals = []
+    for _ in tuner.results({}):
+        one = scenario_progress(space, tuner.recorder, EXP, shared, tuner.confirmations[EXP], expected)
+        totals.append(one.epochs_done + one.epochs_left)
+        text = rendered(live_table(space, [one], 1.0, 1))
+        assert ("confirmed" in text) == (one.confirmed is not None)
+    assert set(totals) == {10 + 2 * 7 + 2 * (10 + 7 + 7)}
+    assert one.confirmed == (6, 6)
+    assert "6/6" in text
+    last = list(tuner.recorder.trials)[-1]
+    lines.on_trial_complete(trial=SimpleNamespace(config={"trial_id": last}))
+    assert capsys.readouterr().out.startswith(
+        f"[confirmed 6/6] {last} (cb-ce-drw) completed after 7 epochs on 3 of stage one"
+    )
+
+
+def rendered(table: Any) -> str:
+    console = Console(width=80, file=io.StringIO())
+    console.print(table)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()

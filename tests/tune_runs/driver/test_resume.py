@@ -1,0 +1,472 @@
+"""A driver killed between any two writes: the resumed search ends as one that was never interrupted; on curves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pandas as pd
+import pytest
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from absgd import records
+from absgd.config import RunConfig
+from absgd.errors import UserError
+from tests.support.fake_tuner import SPACE, FakeTrainer, FakeTuner, make_space, rising
+from tests.tune_runs.driver.test_search import EXP, epochs, study_trials, trials
+from tune_runs.driver.study import ScenarioStudy
+from tune_runs.request.search_request import new_request, resume_request
+from tune_runs.request.warm_start import warm_start_points
+from tune_runs.space.model import SearchSpace
+from tune_runs.trunks import snapshots
+
+CLOCKS = ["started_at", "wall_s", "run"]
+EPOCH_CLOCKS = ["run", "train_s", "val_s", "images_per_s"]
+STOPPING = {"rule": "age_then_epoch", "grace_period": 1, "reduction_factor": 2}
+
+
+class Killed(BaseException):
+    """What `kill -9` is to the code: nothing may catch it."""
+
+
+@contextmanager
+def killed_at(moment: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Inside the block the write number `moment` kills, before, in the middle or after it in turn; counts writes."""
+    count = [0]
+
+    def dies(write: Callable[..., Any], halfway: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*arguments: Any, **options: Any) -> Any:
+            count[0] += 1
+            if count[0] == moment:
+                (lambda *_, **__: None, halfway, write)[moment % 3](*arguments, **options)
+                raise Killed
+            return write(*arguments, **options)
+
+        return wrapped
+
+    def half_a_file(path: Path, content: Any, **_: Any) -> None:
+        path.with_name(f".{path.name}.abcd1234").write_bytes(bytes(memoryview(content).cast("B"))[:20])
+
+    def half_a_line(backend: Any, logs: list[dict[str, Any]]) -> None:
+        append(backend, logs[:-1]) if len(logs) > 1 else None
+        with open(backend._file_path, "ab") as file:
+            file.write(b'{"op_code": 4, "wor')
+        Path(backend._file_path + ".lock").symlink_to(backend._file_path)
+
+    write, append = records.write_atomically, JournalFileBackend.append_logs
+    as_bytes = dies(write, lambda path, content, **options: half_a_file(path, _bytes(content), **options))
+    with monkeypatch.context() as patched:
+        patched.setattr(records, "write_atomically", as_bytes)
+        patched.setattr(snapshots, "write_atomically", as_bytes)
+        patched.setattr(JournalFileBackend, "append_logs", dies(append, half_a_line))
+        yield count
+
+
+def _bytes(content: Any) -> Any:
+    return content.encode() if isinstance(content, str) else content
+
+
+def space_of(**changes: Any) -> SearchSpace:
+    asked = {"scenarios": SPACE["scenarios"][:1], "num_trials": 6, "early_stopping": STOPPING, "seed": 10}
+    return make_space(**{**asked, **changes})
+
+
+def some_diverge(config: RunConfig, epoch: int) -> float | None:
+    gamma = config.attention.gamma if config.attention else 0.0
+    return None if gamma > 0.7 and epoch == 5 else rising(config, epoch)
+
+
+def outcome(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, list[Any]]:
+    """All that a search leaves, but for clocks."""
+    table = trials(folder).drop(columns=CLOCKS)
+    rows = epochs(folder).drop(columns=EPOCH_CLOCKS).sort_values(["trial_id", "epoch"]).reset_index(drop=True)
+    return table, rows, told(folder)
+
+
+def told(folder: Path) -> list[Any]:
+    """What the study knows of each trial."""
+    keys = ("number", "state", "params", "values", "intermediate_values")
+    return [[getattr(trial, key) for key in keys] for trial in study_trials(folder, EXP)]
+
+
+def assert_same(one: Path, other: Path) -> None:
+    (trials_1, epochs_1, study_1), (trials_2, epochs_2, study_2) = outcome(one), outcome(other)
+    pd.testing.assert_frame_equal(trials_1, trials_2, check_exact=True)
+    pd.testing.assert_frame_equal(epochs_1, epochs_2, check_exact=True)
+    assert study_1 == study_2
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+    """A search that nobody interrupts, and how often it writes."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    with killed_at(0, pytest.MonkeyPatch()) as count:
+        FakeTuner(space_of(), folder, some_diverge, concurrent=1).run()
+    states = {trial.state for trial in study_trials(folder, EXP)}
+    assert states == {TrialState.COMPLETE, TrialState.PRUNED}
+    assert set(trials(folder).status) == {"completed", "pruned", "diverged"}
+    return folder, count[0]
+
+
+@pytest.mark.parametrize("part", range(40))
+def test_search_killed_at_any_write_ends_as_one_never_interrupted(
+    whole: tuple[Path, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
+) -> None:
+    folder, num_writes = whole
+    moment = 1 + part * (num_writes - 1) // 39
+    trained = FakeTrainer.epochs_trained.total()
+    with pytest.raises(Killed), killed_at(moment, monkeypatch):
+        FakeTuner(space_of(), tmp_path / "whole", some_diverge, concurrent=1).run()
+    FakeTuner(space_of(), tmp_path / "whole", some_diverge, concurrent=1).run()
+    assert_same(folder, tmp_path / "whole")
+    recorded = trials(folder).epochs_trained.sum()
+    assert FakeTrainer.epochs_trained.total() - trained - recorded in (0, 1), "at most the running epoch is lost"
+
+
+def test_search_killed_again_and_again_ends_as_one_never_interrupted(
+    whole: tuple[Path, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = whole
+    deaths, trained = 0, FakeTrainer.epochs_trained.total()
+    while True:
+        try:
+            with killed_at(23, monkeypatch):
+                FakeTuner(space_of(), tmp_path / "whole", some_diverge, concurrent=1).run()
+            break
+        except Killed:
+            deaths += 1
+    assert deaths > 5
+    assert_same(folder, tmp_path / "whole")
+    assert FakeTrainer.epochs_trained.total() - trained <= trials(folder).epochs_trained.sum() + deaths
+
+
+CONFIRM = {"top": 2, "seeds": 2, "controls": ["ce", "ce-lr", "cb-ce-drw"]}
+
+
+def with_confirmation() -> SearchSpace:
+    return make_space(
+        scenarios=SPACE["scenarios"][:1], num_trials=3, early_stopping=None, seed=10, confirm=CONFIRM, epoch_budget=500
+    )
+
+
+@pytest.fixture(scope="module")
+def confirmed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, int]:
+    """A search and its confirmation, not interrupted; how often it writes until the search is done, and in all."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    with killed_at(0, pytest.MonkeyPatch()) as count:
+        tuner = FakeTuner(with_confirmation(), folder, some_diverge, concurrent=1)
+        results = tuner.results({})
+        while not tuner.searcher.searches[EXP].is_done:
+            next(results)
+        num_before = count[0]
+        for _ in results:
+            pass
+    assert trials(folder).query("phase == 'confirm'").groupby("candidate").size().eq(2).all()
+    assert set(trials(folder).status) == {"completed", "diverged"}
+    return folder, num_before, count[0]
+
+
+@pytest.mark.parametrize("part", range(30))
+def test_confirmation_killed_at_any_write_ends_as_one_never_interrupted(
+    confirmed: tuple[Path, int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
+) -> None:
+    folder, num_before, num_writes = confirmed
+    moment = num_before - 5 + part * (num_writes - num_before + 5) // 29
+    with pytest.raises(Killed), killed_at(moment, monkeypatch):
+        FakeTuner(with_confirmation(), tmp_path / "whole", some_diverge, concurrent=1).run()
+    complete = set(trials(tmp_path / "whole").query("phase == 'confirm' and status == 'completed'").trial_id)
+    resumed = FakeTuner(with_confirmation(), tmp_path / "whole", some_diverge, concurrent=1)
+    resumed.run()
+    assert_same(folder, tmp_path / "whole")
+    assert not complete & set(resumed.tested), "the test set is not read again"
+    best = [(one / "best" / f"{EXP}.yaml").read_text() for one in (folder, tmp_path / "whole")]
+    assert best[0] == best[1]
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_several_confirmations_at_once_lose_and_repeat_nothing(
+    confirmed: tuple[Path, int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
+) -> None:
+    _, num_before, num_writes = confirmed
+    folder, moment = tmp_path / "fake", num_before + (1 + 2 * part) * (num_writes - num_before) // 9
+    with pytest.raises(Killed), killed_at(moment, monkeypatch):
+        FakeTuner(with_confirmation(), folder, some_diverge, concurrent=3).run()
+    before = records.read_rows(folder / records.TRIALS_FILE, records.TRIAL_SCHEMA)
+    ended = {row["trial_id"]: row for row in before if row["status"] in ("completed", "diverged")}
+    resumed = FakeTuner(with_confirmation(), folder, some_diverge, concurrent=3)
+    resumed.run()
+    after = {row["trial_id"]: row for row in records.read_rows(folder / records.TRIALS_FILE, records.TRIAL_SCHEMA)}
+    assert {trial_id: after[trial_id] for trial_id in ended} == ended
+    assert not set(ended) & set(resumed.tested)
+    assert sum(row["phase"] == "confirm" for row in after.values()) == 10
+    known = epochs(folder)
+    assert not known.duplicated(["trial_id", "epoch"]).any()
+    assert len(known) == sum(row["epochs_trained"] + row["epochs_inherited"] for row in after.values())
+
+
+@pytest.mark.parametrize("moment", [30, 61, 92, 120])
+def test_several_trials_at_once_lose_and_repeat_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: int
+) -> None:
+    folder = tmp_path / "fake"
+    with pytest.raises(Killed), killed_at(moment, monkeypatch):
+        FakeTuner(space_of(), folder, some_diverge, concurrent=3).run()
+    before = records.read_rows(folder / records.TRIALS_FILE, records.TRIAL_SCHEMA)
+    finished = {row["trial_id"]: row for row in before if row["status"] in ("completed", "pruned", "diverged")}
+    FakeTuner(space_of(), folder, some_diverge, concurrent=3).run()
+    after = {row["trial_id"]: row for row in records.read_rows(folder / records.TRIALS_FILE, records.TRIAL_SCHEMA)}
+    assert len(after) == 7
+    assert {trial_id: after[trial_id] for trial_id in finished} == finished
+    assert [trial.number for trial in study_trials(folder, EXP)] == list(range(6))
+    assert all(trial.state.is_finished() for trial in study_trials(folder, EXP))
+    known = epochs(folder)
+    assert not known.duplicated(["trial_id", "epoch"]).any()
+    assert len(known) == sum(row["epochs_trained"] + row["epochs_inherited"] for row in after.values())
+
+
+def test_search_that_ends_in_peace_leaves_its_trials_waiting(tmp_path: Path) -> None:
+    folder = tmp_path / "fake"
+    tuner = FakeTuner(space_of(), folder, some_diverge)
+    tuner.run(stop_after_results=20)
+    tuner.end_early()
+    states = {trial.state for trial in study_trials(folder, EXP)}
+    assert TrialState.WAITING in states
+    assert TrialState.RUNNING not in states
+    FakeTuner(space_of(), folder, some_diverge).run()
+    assert {trial.state for trial in study_trials(folder, EXP)} == {TrialState.COMPLETE, TrialState.PRUNED}
+
+
+def test_trial_recorded_but_not_told_is_told_by_a_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error, or a second Ctrl-C, between the two: the trial then waits in the study, though it has ended."""
+    folder = tmp_path / "fake"
+    tuner = FakeTuner(space_of(), folder, some_diverge, concurrent=1)
+    with monkeypatch.context() as patched:
+        patched.setattr(ScenarioStudy, "tell", lambda *_: None)
+        for _ in tuner.results({}):
+            if any(row["phase"] == "search" and row["status"] == "completed" for row in tuner.recorder.trials.values()):
+                break
+    tuner.end_early()
+    before = {trial.number: trial.state for trial in study_trials(folder, EXP)}
+    assert TrialState.WAITING in before.values()
+    done = trials(folder).query("phase == 'search' and status in ('completed', 'pruned', 'diverged')")
+    FakeTuner(space_of(), folder, some_diverge, concurrent=1).run()
+    after = trials(folder)
+    assert len(after) == 7
+    assert after.set_index("trial_id").loc[done.trial_id].wall_s.tolist() == done.wall_s.tolist(), "not trained again"
+    assert all(trial.state.is_finished() for trial in study_trials(folder, EXP))
+
+
+def test_line_that_does_not_fit_on_the_disk_leaves_no_part_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "fake"
+    tuner = FakeTuner(space_of(), folder, some_diverge, concurrent=1)
+    append = JournalFileBackend.append_logs
+
+    def full(backend: Any, logs: Any) -> None:
+        with open(backend._file_path, "ab") as file:
+            file.write(b'{"op_code": 4, "wor')
+        raise OSError(28, "No space left on device")
+
+    for number, _ in enumerate(tuner.results({})):
+        if number == 13:
+            monkeypatch.setattr(JournalFileBackend, "append_logs", full)
+    assert tuner.stop.error is not None
+    monkeypatch.setattr(JournalFileBackend, "append_logs", append)
+    tuner.end_early()
+    FakeTuner(space_of(), folder, some_diverge, concurrent=1).run()
+    assert len(trials(folder)) == 7
+    assert all(trial.state.is_finished() for trial in study_trials(folder, EXP))
+
+
+def test_other_images_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "fake"
+    FakeTuner(space_of(), folder, rising).run(stop_after_results=12)
+    table = pd.read_parquet(folder / "trials.parquet")
+    table["split_hash"] = "of other images"
+    table.to_parquet(folder / "trials.parquet")
+    with pytest.raises(UserError, match=f"the data of scenario `{EXP}` has changed since"):
+        FakeTuner(space_of(), folder, rising)
+
+
+def test_journal_that_lost_whole_lines_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "fake"
+    FakeTuner(space_of(), folder, rising, concurrent=1).run()
+    journal = folder / "scenarios" / EXP / "study.journal"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(lines[: len(lines) // 2]))
+    with pytest.raises(UserError, match="is gone, or a part of it, but its trials are recorded"):
+        FakeTuner(space_of(), folder, rising)
+
+
+def test_run_folder_may_be_moved_and_renamed(whole: tuple[Path, int], tmp_path: Path) -> None:
+    FakeTuner(space_of(), tmp_path / "old", some_diverge, concurrent=1).run(stop_after_results=20)
+    (tmp_path / "old").rename(tmp_path / "whole")
+    FakeTuner(space_of(), tmp_path / "whole", some_diverge, concurrent=1).run()
+    assert_same(whole[0], tmp_path / "whole")
+    assert set(trials(tmp_path / "whole").run) == set(epochs(tmp_path / "whole").run) == {"whole"}
+
+
+def test_damaged_environment_file_changes_nothing(whole: tuple[Path, int], tmp_path: Path) -> None:
+    FakeTuner(space_of(), tmp_path / "whole", some_diverge, concurrent=1).run(stop_after_results=20)
+    (tmp_path / "whole" / "environment.json").write_text("{")
+    FakeTuner(space_of(), tmp_path / "whole", some_diverge, concurrent=1).run()
+    assert_same(whole[0], tmp_path / "whole")
+
+
+def test_damaged_checkpoint_of_a_trial_is_named_and_the_one_before_used(
+    whole: tuple[Path, int], tmp_path: Path
+) -> None:
+    folder = tmp_path / "whole"
+    tuner = FakeTuner(space_of(), folder, some_diverge, concurrent=1)
+    for trial_id in tuner.results({}):
+        left = sorted((folder / "scenarios" / EXP / "checkpoints" / trial_id).glob("*"))
+        if not trial_id.endswith("control") and len(left) > 1:
+            newest = left[-1]
+            break
+    newest.write_bytes(newest.read_bytes()[:-1])
+    trained = FakeTrainer.epochs_trained.total()
+    done = sum(len(rows) for rows in tuner.recorder.epochs.values()) - sum(
+        row["epochs_inherited"] for row in tuner.recorder.trials.values()
+    )
+    resumed = FakeTuner(space_of(), folder, some_diverge, concurrent=1)
+    resumed.run()
+    assert any(str(newest) in note and note.endswith("trained again") for note in resumed.notes)
+    assert_same(whole[0], folder)
+    again = FakeTrainer.epochs_trained.total() - trained
+    assert again == trials(folder).epochs_trained.sum() - done + 1, "the epoch of the damaged one alone"
+
+
+def test_full_disk_costs_no_checkpoint_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tuner = FakeTuner(space_of(early_stopping=None), tmp_path / "fake", rising, concurrent=1)
+    checkpoints = tmp_path / "fake" / "scenarios" / EXP / "checkpoints" / f"{EXP}-0000"
+    write = snapshots.write_atomically
+
+    def full(path: Path, content: Any, **options: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    for trial_id in tuner.results({}):
+        if trial_id.endswith("-0000"):
+            epoch = len(tuner.recorder.epochs[trial_id])
+            if epoch == 7:
+                kept = sorted(checkpoints.iterdir())
+                monkeypatch.setattr(snapshots, "write_atomically", full)
+            if epoch == 9:
+                assert sorted(checkpoints.iterdir()) == kept
+                monkeypatch.setattr(snapshots, "write_atomically", write)
+    assert len([note for note in tuner.notes if "cannot write" in note]) == 1
+
+
+def test_warm_start_points_come_after_the_enqueued_ones_once_each(tmp_path: Path) -> None:
+    FakeTuner(space_of(early_stopping=None), tmp_path / "other", rising, concurrent=1).run()
+    space = space_of(enqueue=[{"lam": 7.0}])
+    found = warm_start_points(space, tmp_path / "other")
+    best = trials(tmp_path / "other").query("phase == 'search'").sort_values("metric_last", ascending=False)
+    assert [point["lam"] for point in found[EXP]] == best.lam.head(5).tolist()
+    twice = [*found[EXP][:2], {"lam": 7.0}]
+    FakeTuner(space, tmp_path / "new", rising, concurrent=1, warm_start=twice).run()
+    tried = trials(tmp_path / "new").query("phase == 'search'").sort_values("number")
+    assert tried.lam.head(3).tolist() == [7.0, *best.lam.head(2)]
+    assert tried.lam.is_unique
+    assert tried.gamma.iloc[1:3].tolist() == best.gamma.head(2).tolist()
+
+
+def test_warm_start_survives_a_kill_before_the_studies_are_made(tmp_path: Path) -> None:
+    points = {EXP: ({"lam": 3.5, "gamma": 0.25},)}
+    (tmp_path / "run").mkdir()
+    new_request(space_of(), tmp_path / "run", warm_start=points).begin()
+    assert resume_request(tmp_path / "run").warm_start == {EXP: [{"lam": 3.5, "gamma": 0.25}]}
+
+
+def test_warm_start_that_has_nothing_to_offer_is_refused(tmp_path: Path) -> None:
+    FakeTuner(space_of(), tmp_path / "other", rising, concurrent=1).run()
+    elsewhere = make_space(scenarios=SPACE["scenarios"][1:])
+    with pytest.raises(UserError, match=rf"has scenarios {EXP} \(--warm-start\)"):
+        warm_start_points(elsewhere, tmp_path / "other")
+    far = space_of(search={**SPACE["search"], "lam": {"low": 100, "high": 200}})
+    with pytest.raises(UserError, match="completed trials that this space can draw"):
+        warm_start_points(far, tmp_path / "other")
+
+
+def test_enqueued_points_survive_a_kill_between_two_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    points = [{"lam": 1.0 + k, "gamma": 0.5} for k in range(4)]
+    space = space_of(enqueue=points)
+    FakeTuner(space, tmp_path / "whole", rising, concurrent=1).run()
+    for moment in range(2, 9):
+        folder = tmp_path / f"killed-{moment}" / "whole"
+        folder.parent.mkdir()
+        with pytest.raises(Killed), killed_at(moment, monkeypatch):
+            FakeTuner(space, folder, rising, concurrent=1).run()
+        FakeTuner(space, folder, rising, concurrent=1).run()
+        assert_same(tmp_path / "whole", folder)
+
+
+def test_trial_without_its_record_is_trained_again_and_told_once(tmp_path: Path) -> None:
+    folder = tmp_path / "fake"
+    FakeTuner(space_of(), folder, some_diverge, concurrent=1).run()
+    told_before = told(folder)
+    before = trials(folder).drop(columns=[*CLOCKS])
+    table = records.read_rows(folder / records.TRIALS_FILE, records.TRIAL_SCHEMA)
+    kept = [row for row in table if row["trial_id"] != f"{EXP}-0002"]
+    records.write_table(folder / records.TRIALS_FILE, records.as_table(records.TRIAL_SCHEMA, kept))
+    FakeTuner(space_of(), folder, some_diverge, concurrent=1).run()
+    after = trials(folder).drop(columns=[*CLOCKS]).sort_values("trial_id").reset_index(drop=True)
+    pd.testing.assert_frame_equal(after, before.sort_values("trial_id").reset_index(drop=True))
+    assert told(folder) == told_before
+
+
+def test_more_trials_are_those_of_a_longer_search(tmp_path: Path) -> None:
+    """As long as the random trials at the start are as many in both."""
+    FakeTuner(make_space(num_trials=8, early_stopping=None), tmp_path / "whole", rising, concurrent=1).run()
+    parts = tmp_path / "parts" / "whole"
+    parts.parent.mkdir()
+    FakeTuner(make_space(num_trials=5, early_stopping=None), parts, rising, concurrent=1).run()
+    FakeTuner(make_space(num_trials=8, early_stopping=None), parts, rising, concurrent=1).run()
+    columns = ["trial_id", "lam", "gamma", "ab_alpha", "switch_epoch", "metric_last", "status"]
+    frames = [
+        trials(folder)[columns].sort_values("trial_id").reset_index(drop=True) for folder in (tmp_path / "whole", parts)
+    ]
+    pd.testing.assert_frame_equal(*frames)
+
+
+def test_resume_with_another_space_is_refused_with_the_difference(tmp_path: Path) -> None:
+    folder = tmp_path / "fake"
+    FakeTuner(space_of(), folder, rising).run(stop_after_results=12)
+    narrower = {**SPACE["search"], "lam": {"low": 0.5, "high": 20, "log": True}}
+    with pytest.raises(UserError) as error:
+        FakeTuner(space_of(search=narrower), folder, rising)
+    assert "a resumed search must not change" in str(error.value)
+    assert "`search.lam.high` was 50.0, is now 20.0" in str(error.value)
+    assert str(error.value).count(" is now ") == 1
+    FakeTuner(space_of(max_failures=0, epoch_budget=1000, keep_checkpoints=3), folder, rising).run()
+
+
+def test_resume_takes_budgets_and_more_trials_and_the_same_space(tmp_path: Path) -> None:
+    from absgd.yaml_text import dump_yaml
+
+    (tmp_path / records.SPACE_FILE).write_text(dump_yaml(space_of().to_dict()))
+    request = resume_request(tmp_path, extend=4, budgets={"time_budget": "2h", "epoch_budget": 500}, given=space_of())
+    assert (request.space.num_trials, request.space.time_budget, request.space.epoch_budget) == (10, 7200, 500)
+    with pytest.raises(UserError, match=r"`seed` was 10, is now 11"):
+        resume_request(tmp_path, given=space_of().model_copy(update={"seed": 11}))
+
+
+def test_what_optuna_is_relied_on_for_beside_its_documentation(tmp_path: Path) -> None:
+    """RUNNING goes back to WAITING, is asked again first with its parameters, and queued ones lie in `fixed_params`."""
+    storage = optuna.storages.JournalStorage(JournalFileBackend(str(tmp_path / "j")))
+    study = optuna.create_study(storage=storage)
+    first = study.ask()
+    drawn = first.suggest_float("x", 0, 1)
+    first.report(0.5, step=3)
+    study.enqueue_trial({"x": 0.25})
+    assert study.trials[1].system_attrs["fixed_params"] == {"x": 0.25}
+    assert storage.set_trial_state_values(first._trial_id, TrialState.WAITING)
+    assert [trial.state for trial in study.trials] == [TrialState.WAITING, TrialState.WAITING]
+    again = study.ask()
+    assert (again.number, again.suggest_float("x", 0, 1)) == (0, drawn)
+    assert study.trials[0].intermediate_values == {3: 0.5}
+    assert study.ask().suggest_float("x", 0, 1) == 0.25

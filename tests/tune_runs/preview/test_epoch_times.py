@@ -1,0 +1,109 @@
+"""What an epoch takes, from as much of one as the time allows."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from absgd.datasets import load_splits
+from absgd.errors import UserError
+from tests.support.spaces import make
+from tune_runs.preview.epoch_times import measure, part_of, seconds_of_epoch
+from tune_runs.space.run_configs import control_config
+
+SMALL: dict[str, Any] = {"base/data": {"name": "digits", "val_per_class": 5, "n_max": 12}, "base/batch_size": 32}
+
+
+class FakeRun:
+    """Takes a time for each batch and remembers what it was asked; the first call warms up."""
+
+    def __init__(self, batch_s: float, warm_up_s: float = 0.0) -> None:
+        self.batch_s, self.warm_up_s = batch_s, warm_up_s
+        self.asked: list[int] = []
+
+    def train(self, batches: int) -> float:
+        self.asked.append(batches)
+        return batches * self.batch_s + (self.warm_up_s if len(self.asked) == 1 else 0.0)
+
+
+def test_seconds_of_a_short_epoch_are_the_median_of_whole_ones() -> None:
+    run = FakeRun(batch_s=0.01, warm_up_s=0.5)
+    found = seconds_of_epoch(run.train, num_batches=20, budget_s=10)
+    assert run.asked[0] == 1
+    assert run.asked[-9:] == [20] * 9
+    assert found == (pytest.approx(0.2), 1.0)
+
+
+def test_seconds_of_a_long_epoch_are_those_of_a_part() -> None:
+    run = FakeRun(batch_s=0.1, warm_up_s=3)
+    found = seconds_of_epoch(run.train, num_batches=10_000, budget_s=10)
+    assert found.seconds == pytest.approx(1000)
+    assert 0 < found.share < 0.01
+    assert sum(run.asked) * 0.1 + 3 < 10
+    assert len(run.asked) < 10
+
+
+@pytest.mark.parametrize(("batch_s", "asked"), [(60.0, [1]), (4.0, [1, 1])])
+def test_seconds_of_an_epoch_whose_batches_are_long(batch_s: float, asked: list[int]) -> None:
+    run = FakeRun(batch_s)
+    assert seconds_of_epoch(run.train, num_batches=100, budget_s=10) == (100 * batch_s, 0.01)
+    assert run.asked == asked
+
+
+def test_seconds_of_an_epoch_of_one_batch() -> None:
+    run = FakeRun(batch_s=0.01, warm_up_s=1)
+    assert seconds_of_epoch(run.train, num_batches=1, budget_s=10) == (pytest.approx(0.01), 1.0)
+
+
+def test_part_of_splits_is_as_large_as_its_batches() -> None:
+    space = make({"base/noise": {"type": "symmetric", "rate": 0.2}})
+    config = control_config(space, space.scenario_list[0])
+    splits = load_splits(config)
+    part = part_of(splits, 2, num_batches=10)
+    assert len(part.train) == len(part.changed_N) == len(part.train_index_N) == round(len(splits.train) / 5)
+    assert len(part.val) == round(len(splits.val) / 5)
+    assert set(part.train_index_N) < set(splits.train_index_N)
+    assert set(np.unique(part.train.labels_N)) == set(range(10))
+    assert (part.class_counts, part.hash) == (splits.class_counts, splits.hash)
+    assert part_of(splits, 10, num_batches=10) is splits
+
+
+def test_measure_trains_each_scenario() -> None:
+    space = make({**SMALL, "scenarios": [{}, {"imbalance": {"type": "step", "ratio": 0.25}}]})
+    said: list[str] = []
+    times = measure(space, said.append, budget_s=0.3)
+    assert list(times) == ["digits", "digits-step-0.25"]
+    assert [line.split(",")[0] for line in said] == [
+        "measuring digits (1 of 2)",
+        "measuring digits-step-0.25 (2 of 2)",
+    ]
+    for time in times.values():
+        assert 0 < time.stage_one_s < 30
+        assert 0 < time.stage_two_s < 30
+        assert time.snapshot_bytes > 4 * 75_000, "a ResNet-8 and its momentum"
+
+
+def test_measure_of_a_space_without_stage_two() -> None:
+    space = make({**SMALL, "base/loss": {"name": "ce"}, "search": {"optimizer.lr": {"choices": [0.1]}}})
+    (time,) = measure(space, lambda _: None, budget_s=0.05).values()
+    assert time.stage_two_s == time.stage_one_s
+
+
+def test_measure_of_settings_that_would_diverge() -> None:
+    assert measure(make({**SMALL, "base/optimizer": {"lr": 1e6}}), lambda _: None, budget_s=0.3)
+
+
+def test_measure_of_a_loss_that_is_not_finite_is_refused() -> None:
+    space = make({**SMALL, "base/optimizer": {"weight_decay": 1e30}})
+    with pytest.raises(UserError, match=r"cannot measure `digits`: non-finite .* \(--measure\)"):
+        measure(space, lambda _: None, budget_s=1)
+
+
+def test_measure_imports_neither_ray_nor_optuna() -> None:
+    code = "import sys, tune_runs.preview.epoch_times; print([m for m in ('ray', 'optuna') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,225 @@
+"""The numbers of a preview, and that they are drawn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from tests.support.spaces import make
+from tune_runs.preview.search_cost import EpochTime
+from tune_runs.preview.search_preview import ParameterLine, draw_preview, preview, spoken
+
+TWO = {"scenarios": [{}, {"imbalance": {"type": "exp", "ratio": 0.05}}]}
+EPOCH_RULE = {"early_stopping": {"rule": "epoch", "reduction_factor": 3}}
+LR_RANGE = {"search/optimizer.lr": {"low": 0.01, "high": 0.1, "log": True}}
+LR_CHOICES = {"search/optimizer.lr": {"choices": [0.01, 0.1]}, "num_trials": 8}
+TIME = EpochTime(stage_one_s=2.0, stage_two_s=2.0, snapshot_bytes=2**20)
+
+
+def test_preview_numbers() -> None:
+    numbers = preview(
+        make(
+            {
+                **TWO,
+                **EPOCH_RULE,
+                "search/loss.name": {"choices": ["abce"]},
+                "search/optimizer.lr": {"low": 0.01, "high": 0.1, "log": True, "when": {"loss.name": "abce"}},
+                "enqueue": [{"lam": 5}, {"lam": 500}],
+            }
+        ),
+        [(2, 0)],
+    )
+    assert [cost.name for cost in numbers.scenarios] == ["digits", "digits-exp-0.05"]
+    assert numbers.parameters == (
+        ParameterLine("lam", "0.5 to 50, log", ""),
+        ParameterLine("gamma", "0.1 to 1", ""),
+        ParameterLine("ab_alpha", "0.1 to 1", ""),
+        ParameterLine("switch_epoch", "8 to 12, whole", ""),
+        ParameterLine("loss.name", "abce", ""),
+        ParameterLine("optimizer.lr", "0.01 to 0.1, log", "loss.name is abce"),
+    )
+    assert (numbers.stopping.rungs, len(numbers.survivors), numbers.concurrent) == ((13, 15), 2, 2)
+    assert 1 <= numbers.survivors[1] <= numbers.survivors[0] < 4
+    assert numbers.points.inside == ({"lam": 5.0},)
+    assert len(numbers.points.notes) == 1
+    assert numbers.wall_s is None
+
+
+def test_preview_starts_no_more_runs_than_there_are() -> None:
+    assert preview(make(), [(64, 0)]).concurrent == 5
+    assert preview(make({"resources": {"cpu": 3}}), [(2, 0), (2, 0)]).concurrent == 0
+
+
+def test_preview_with_measured_epochs_estimates_wall_time() -> None:
+    space = make({"early_stopping": None})
+    numbers = preview(space, [(2, 0)], {"digits": TIME})
+    assert numbers.wall_s == 8 * 2 + (40 - 8) * 2 / 2
+    assert preview(space, [(0.5, 0)], {"digits": TIME}).wall_s is None, "nothing fits"
+
+
+def drawn(
+    changes: dict[str, Any], num_gpus: float = 0, times: dict[str, EpochTime] | None = None, width: int = 200
+) -> str:
+    console = Console(width=width, record=True, quiet=True)
+    with console.capture() as captured:
+        console.quiet = False
+        console.print(draw_preview(preview(make(changes), [(2, num_gpus)], times)))
+    return captured.get()
+
+
+def rows(text: str) -> list[list[str]]:
+    """The words of each line."""
+    return [line.split() for line in text.splitlines()]
+
+
+def test_draw_preview_says_every_number() -> None:
+    text = drawn({**TWO, **EPOCH_RULE, "enqueue": [{"lam": 5}, {"lam": 500}], "time_budget": "30m", "trunks": "/t"})
+    for part in (
+        "digits, digits-exp-0.05",
+        "4 trials and 1 control, 16 epochs",
+        "trained once, by the control; trials fork from it after 8 to 12 epochs",
+        "kept in /t",
+        "trials are compared at the same epoch, by the metric",
+        "after 13, 15 epochs; about ",
+        " of 4 trials go on",
+        "1800 s",
+        "1 CPU, 0 GPU",
+        "2 (2 CPUs, 0 GPUs)",
+        "lam 5",
+        "enqueue.1 is skipped: `lam` 500 lies outside 0.5 to 50, log",
+    ):
+        assert part in text
+    assert ["each", "of", "2", "1", "6", "80", "40"] in [row[:7] for row in rows(text)]
+    assert ["all", "2", "2", "12", "160", "80"] in [row[:6] for row in rows(text)]
+
+
+def test_draw_preview_says_rungs_by_age_and_then_by_epoch() -> None:
+    text = " ".join(drawn({"early_stopping": {}, "num_trials": 32}).split())
+    assert "after 2 epochs since the switch, then after 14 epochs; about 17, 7 of 32 trials go on" in text
+
+
+def test_draw_preview_of_scenarios_that_differ_has_a_line_for_each() -> None:
+    times = {"digits": TIME, "digits-exp-0.05": EpochTime(0.5, 1.0, 2**20)}
+    text = drawn({**TWO, "early_stopping": None}, times=times)
+    assert ["digits", "1", "6", "80", "40", "2"] in rows(text)
+    assert ["digits-exp-0.05", "1", "6", "80", "40", "0.5"] in rows(text)
+    assert ["all", "2", "2", "12", "160", "80", "0.5", "to", "2"] in rows(text)
+
+
+def test_draw_preview_says_what_does_not_fit() -> None:
+    assert "none: only 2 CPUs, 0 GPUs here" in drawn({"resources": {"gpu": 0.5}})
+
+
+def test_draw_preview_without_rungs() -> None:
+    text = drawn({"early_stopping": None})
+    assert "none: every trial trains to the last epoch" in text
+    assert "with stopping" not in text
+    text = drawn({"early_stopping": {"rule": "epoch", "grace_period": 16}})
+    assert "no rung below the last epoch (16): every trial trains to it" in text
+    assert "with stopping" not in text
+
+
+def test_draw_preview_where_sharing_is_impossible() -> None:
+    text = drawn({**LR_RANGE, "early_stopping": None})
+    assert (
+        "not shared: `optimizer.lr` is a range, so each trial has a stage one of its own; give it as `choices` to "
+        "share. Every trial trains its own: 40 epochs more than with the same one for all"
+    ) in " ".join(text.split())
+    assert ["digits", "none", "none", "80", "none"] in rows(text)
+
+
+def test_draw_preview_of_several_stage_ones() -> None:
+    text = drawn({**LR_CHOICES, "base/optimizer": {"lr": 0.1}})
+    assert "2 possible, by optimizer.lr; each is trained once, and its trials fork from it after 8 to 12" in text
+    text = drawn({"search/optimizer.lr": {"choices": [0.01]}, "base/optimizer": {"lr": 0.1}})
+    assert "1 possible, and the control's apart; each is trained once" in text
+
+
+@pytest.mark.parametrize(
+    ("choices", "listed"),
+    [([4, 8, 12], "after 4, 8, 12 epochs"), ([8], "after 8 epochs"), ([8, 9], "after 8 to 9 epochs")],
+)
+def test_draw_preview_lists_where_trials_fork(choices: list[int], listed: str) -> None:
+    assert listed in drawn({"search/switch_epoch": {"choices": choices}})
+
+
+def test_draw_preview_of_the_median_rule() -> None:
+    text = drawn({"early_stopping": {"rule": "median", "grace_period": 2}})
+    assert "from 2 epochs since the switch on, at every epoch" in text
+    assert "go on" not in text
+    assert ["digits", "1", "6", "80", "40", "not", "estimated"] in rows(text)
+    text = drawn({"early_stopping": {"rule": "median", "grace_period": 8}})
+    assert "no rung below the last epoch (16): every trial trains to it" in text
+    assert "estimated" not in text
+
+
+def test_draw_preview_of_the_median_rule_says_the_time_without_stopping() -> None:
+    times = {"digits": EpochTime(0.9, 0.95, 2**20)}
+    median: dict[str, Any] = {"early_stopping": {"rule": "median", "grace_period": 2}}
+    assert "about 22 s if no trial is stopped (0.9 s an epoch on this machine, 2 at once)" in drawn(median, times=times)
+    assert all(len(line.rstrip()) <= 80 for line in drawn({**median, **TWO}, width=80).splitlines())
+
+
+def test_draw_preview_says_what_was_measured() -> None:
+    text = drawn({"early_stopping": None}, times={"digits": EpochTime(0.9, 0.95, 2**20)})
+    assert "about 22 s (0.9 s an epoch on this machine, 2 at once)" in text
+    assert "6.0 MiB in all" in text
+    assert (
+        "one run at a time: runs beside it and other load change it; starting Ray and each trial comes on top" in text
+    )
+
+
+def test_draw_preview_says_that_stage_two_is_slower_and_that_a_part_was_measured() -> None:
+    text = drawn({"early_stopping": None}, times={"digits": EpochTime(90, 120, 2**20, trained_share=0.12)})
+    assert "(90 s an epoch on this machine, 120 s in stage two, 2 at once)" in text
+    assert "12% of an epoch, one run at a time" in text
+
+
+def test_draw_preview_fits_80_columns() -> None:
+    noise = [{"noise": {"type": "symmetric", "rate": rate}} for rate in (0.2, 0.4)]
+    times = {f"digits-symmetric-{rate}": EpochTime(rate, rate, 2**20) for rate in (0.2, 0.4)}
+    text = drawn({"scenarios": noise, "base/epochs": 200, "num_trials": 1000}, times=times, width=80)
+    assert all(len(line.rstrip()) <= 80 for line in text.splitlines())
+    assert "digits-symmetric-0.4" in text
+    assert "200,200" in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.2, "1 s"),
+        (89, "89 s"),
+        (91, "2 min"),
+        (5399, "90 min"),
+        (5400, "1.5 h"),
+        (172799, "48.0 h"),
+        (172800, "2.0 days"),
+    ],
+)
+def test_spoken(seconds: float, words: str) -> None:
+    assert spoken(seconds) == words
+
+
+CONFIRM = {"confirm": {"top": 2, "seeds": 3, "controls": ["ce", "ce-lr", "cb-ce-drw"]}}
+
+
+def test_preview_counts_the_confirmation() -> None:
+    numbers = preview(make(CONFIRM), [(2, 0)], {"digits": TIME})
+    (cost,) = numbers.confirmation
+    assert (cost.num_best, cost.controls, cost.num_runs, cost.num_trunks) == (2, ("ce", "ce-lr", "cb-ce-drw"), 15, 3)
+    assert cost.epochs == 3 * (2 * 16 + 3 * (16 - 10)), "what forks trains the epochs after its switch, 10 on average"
+    assert numbers.confirm_s == cost.epochs * 2 / 2
+    text = " ".join(drawn(CONFIRM, times={"digits": TIME}).split())
+    assert (
+        "confirmation the best 2 configurations and ce, ce-lr and cb-ce-drw, on 3 fresh pairs of seeds: 15 runs, "
+        "3 trunks, 150 epochs at most"
+    ) in text
+    assert "and about 2 min for the confirmation" in text
+    assert "confirmation none: the test set is not read" in " ".join(drawn({}).split())
+
+
+def test_confirmation_of_different_stage_ones_shares_that_of_the_best_alone() -> None:
+    one, other = (preview(make({**CONFIRM, **changes}), [(2, 0)]).confirmation[0] for changes in ({}, LR_CHOICES))
+    assert other.epochs - one.epochs == 3 * 10

@@ -1,0 +1,88 @@
+"""Images in Ray's object store: found by workers, also after the actor was lost, and freed when they are taken off."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+from ray.exceptions import RayTaskError
+
+from absgd.config import RunConfig
+from absgd.datasets import load_splits
+from absgd.datasets.images import Images
+from tune_runs.trial.failures import cause_of
+
+if TYPE_CHECKING:
+    from tune_runs.ray_cluster.image_store import Shelf
+
+CONFIG = RunConfig.from_dict({"data": {"name": "digits", "n_max": 10, "val_per_class": 5}, "loss": {"name": "ce"}})
+
+
+@pytest.fixture
+def shelf(ray: None) -> Iterator[Shelf]:
+    from tune_runs.ray_cluster.image_store import Shelf
+
+    with closing(Shelf()) as shelf:
+        yield shelf
+
+
+def sum_in_a_worker(shelf: Shelf, key: str) -> int:
+    import ray
+
+    from tune_runs.ray_cluster.image_store import images_on
+
+    def total(actor: object) -> int:
+        train = images_on(actor, key).train  # type: ignore[arg-type]
+        assert isinstance(train, Images)
+        assert not train.images_NCHW.flags.writeable, "the memory that all runs of a node share"
+        return int(train.images_NCHW.sum())
+
+    found: int = ray.get(ray.remote(total).options(num_cpus=0).remote(shelf.actor))
+    return found
+
+
+def test_worker_finds_what_the_driver_put_and_the_driver_keeps_no_copy(shelf: Shelf) -> None:
+    splits = load_splits(CONFIG)
+    stored = shelf.put("a/0", splits)
+    assert isinstance(stored.train, Images)
+    assert isinstance(splits.train, Images)
+    assert not stored.train.images_NCHW.flags.writeable
+    assert stored.hash == splits.hash
+    assert sum_in_a_worker(shelf, "a/0") == int(splits.train.images_NCHW.sum())
+
+
+def test_images_are_offered_again_after_the_actor_was_lost(shelf: Shelf) -> None:
+    import ray
+
+    splits = load_splits(CONFIG)
+    stored = shelf.put("a/0", splits)
+    ray.kill(shelf.actor, no_restart=False)
+    wait_until(lambda: not ray.get(shelf.actor.get.remote("a/0")))  # it comes up empty
+    with pytest.raises(RayTaskError, match="ImagesLost") as error:
+        sum_in_a_worker(shelf, "a/0")
+    assert cause_of(str(error.value)).is_lost, "the run starts again"
+    shelf.offer("a/0")
+    assert isinstance(stored.train, Images)
+    assert sum_in_a_worker(shelf, "a/0") == int(stored.train.images_NCHW.sum())
+
+
+def test_what_is_taken_off_is_freed(shelf: Shelf) -> None:
+    """Ray frees an object when neither its owner, the driver, nor a borrower holds a reference."""
+    from ray._private.worker import global_worker
+
+    shelf.put("a/0", load_splits(CONFIG))
+    sum_in_a_worker(shelf, "a/0")
+    name = shelf._references["a/0"].hex().encode()
+    assert name in global_worker.core_worker.get_all_reference_counts()
+    shelf.drop("a/0")
+    wait_until(lambda: name not in global_worker.core_worker.get_all_reference_counts())
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)

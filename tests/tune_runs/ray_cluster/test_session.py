@@ -1,0 +1,90 @@
+"""What starting and joining Ray must never do, and how a refusal reads."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from absgd.errors import UserError
+from tune_runs.ray_cluster import session as ray_session
+from tune_runs.ray_cluster.session import _check_answers, _is_about_token
+
+ROOT = Path(__file__).parents[2]
+RAY_STOP = re.compile(r"""\bray["',\s\]\[()]+stop\b|AutoscalingCluster""")
+"""The command in a shell or as a list of words, and a class of Ray's that runs it."""
+EXECUTED = [
+    path
+    for folder in ("absgd", "tune_runs", "analysis", "benchmarks", "scripts", "docs/examples", "tests")
+    for path in (ROOT / folder).rglob("*")
+    if path.is_file() and path.suffix in {"", ".py", ".sh", ".sbatch", ".yaml"} and path != Path(__file__)
+]
+
+
+def without_comments(text: str) -> str:
+    return re.sub(r"#[^\n]*", "", text)
+
+
+def test_ray_stop_is_called_nowhere() -> None:
+    """It ends every Ray of the user on the machine, those of other jobs and of other people's tests too."""
+    assert len(EXECUTED) > 50
+    assert [path for path in EXECUTED if RAY_STOP.search(without_comments(path.read_text()))] == []
+
+
+@pytest.mark.parametrize("call", ["ray stop --force", '["ray", "stop"]', "'ray', 'stop'", "AutoscalingCluster()"])
+def test_ray_stop_would_be_found(call: str) -> None:
+    assert RAY_STOP.search(call)
+
+
+def test_reason_is_found_at_the_depth_where_ray_tells_it() -> None:
+    deep = RuntimeError("RPC error: InvalidAuthToken: Authentication token is missing or incorrect")
+    shallow = ConnectionError("Failed to connect to Ray cluster")
+    assert not _is_about_token(shallow)
+    shallow.__cause__ = deep
+    assert _is_about_token(shallow)
+
+
+@contextmanager
+def server(treat: Callable[[socket.socket], None]) -> Iterator[str]:
+    """One that does something to the first connection, on loopback; its address."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(10)
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                treat(connection)
+                done.wait(10)
+
+        done = threading.Event()
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+        done.set()
+        thread.join()
+
+
+def test_cluster_that_greets_or_wants_tls_is_joined() -> None:
+    with server(lambda connection: connection.sendall(b"\0\0\x06\x04\0\0\0\0\0abcdef")) as address:
+        _check_answers(address)
+    with server(lambda connection: connection.shutdown(socket.SHUT_RDWR)) as address:
+        _check_answers(address)
+
+
+def test_another_kind_of_server_is_refused_at_once() -> None:
+    with (
+        server(lambda connection: connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as address,
+        pytest.raises(UserError, match="got another kind of server"),
+    ):
+        _check_answers(address)
+
+
+def test_server_that_says_nothing_is_refused_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_session, "ANSWERS_WITHIN_S", 0.2)
+    with server(lambda _: None) as address, pytest.raises(UserError, match=r"got no answer within 0\.2 s"):
+        _check_answers(address)

@@ -1,0 +1,164 @@
+"""Trials that fork from a trunk, on a real Ray: the same bits as training from scratch."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from absgd import records
+from absgd.datasets import load_splits
+from absgd.training import Trainer
+from tests.support.fake_tuner import make_space
+from tests.tune_runs.test_run_search import SMALL
+from tests.tune_runs.trunks.test_snapshots import values
+from tune_runs.request.search_request import new_request
+from tune_runs.run_search import run_search
+from tune_runs.space.model import SearchSpace
+
+FORKS: dict[str, Any] = {
+    **SMALL,
+    "base": {
+        **SMALL["base"],
+        "epochs": 6,
+        "model": {"name": "resnet8", "dropout": 0.3},
+        "augmentation": {"pad": 1, "flip": True, "rotation_deg": 10},
+        "optimizer": {"lr": 0.05, "momentum": 0.9},
+        "schedule": {"type": "step", "warmup_epochs": 1, "milestones": [4]},
+    },
+    "scenarios": [{"imbalance": {"type": "exp", "ratio": 0.1}, "noise": {"type": "symmetric", "rate": 0.2}}],
+    "search": {
+        **SMALL["search"],
+        "switch_epoch": {"low": 2, "high": 4},
+        "loss.name": {"choices": ["abce", "abtce"]},
+    },
+    "num_trials": 8,
+}
+
+
+def forks(**changes: Any) -> SearchSpace:
+    return make_space(**{**FORKS, **changes})
+
+
+def search(space: SearchSpace, folder: Path) -> str:
+    console = Console(file=io.StringIO(), width=100)
+    run_search(new_request(space, folder), console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def rows_of(folder: Path, trial_id: str) -> list[dict[str, Any]]:
+    rows = records.read_rows(folder / records.EPOCHS_FILE, records.EPOCH_SCHEMA)
+    return [row for row in rows if row["trial_id"] == trial_id]
+
+
+def comparable(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    keys = ("run", "scenario", "trial_id", "inherited")
+    lists = ("val_recall", "mean_weight")
+    return values(
+        {key: tuple(value) if key in lists else value for key, value in row.items() if key not in keys} for row in rows
+    )
+
+
+def trained_alone(row: dict[str, Any]) -> list[dict[str, Any]]:
+    config = records.config_of(row)
+    return values(Trainer(config, load_splits(config)).epochs())
+
+
+LDAM = {
+    "loss.name": {"choices": ["abce", "abldam"]},
+    "model.head": {"choices": ["cosine"], "when": {"loss.name": "abldam"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("base", "search_changes", "num_trials", "losses"),
+    [
+        ({"class_balance": {"type": "reweight", "from_epoch": "switch"}}, {}, 8, {"abce", "abtce"}),
+        ({"class_balance": {"type": "resample", "from_epoch": "switch"}}, {}, 4, {"abce", "abtce"}),
+        (
+            {"class_balance": {"type": "reweight", "from_epoch": 3}, "loss": {"name": "abtce", "tce_prune_from": 3}},
+            {"loss.name": {"choices": ["abtce"]}},
+            4,
+            {"abtce"},
+        ),
+        ({}, LDAM, 4, {"abldam"}),
+    ],
+    ids=["reweighted from the switch", "resampled from the switch", "from an epoch between switches", "ldam"],
+)
+def test_forked_trials_equal_training_from_scratch_to_the_bit(
+    ray: None, tmp_path: Path, base: dict[str, Any], search_changes: dict[str, Any], num_trials: int, losses: set[str]
+) -> None:
+    space = forks(base={**FORKS["base"], **base}, search={**FORKS["search"], **search_changes}, num_trials=num_trials)
+    search(space, tmp_path / "run")
+    trials = records.read_rows(tmp_path / "run" / records.TRIALS_FILE, records.TRIAL_SCHEMA)
+    searched = [row for row in trials if row["phase"] == "search"]
+    assert {row["loss"] for row in searched} >= losses
+    for row in trials:
+        rows = rows_of(tmp_path / "run", row["trial_id"])
+        assert comparable(rows) == trained_alone(row), row["trial_id"]
+        inherited = row["switch_epoch"] if row["phase"] == "search" else 0
+        assert [one["inherited"] for one in rows] == [epoch < inherited for epoch in range(6)]
+        assert (row["epochs_trained"], row["epochs_inherited"]) == (6 - inherited, inherited)
+
+
+def test_plain_trials_train_the_last_epoch_only(ray: None, tmp_path: Path) -> None:
+    """A trial of the base criterion is the control over again."""
+    drawn = {name: {**range_, "when": {"loss.name": "abce"}} for name, range_ in SMALL["search"].items()}
+    search(forks(search={"loss.name": {"choices": ["ce", "abce"]}, **drawn}, num_trials=6), tmp_path / "run")
+    trials = records.read_rows(tmp_path / "run" / records.TRIALS_FILE, records.TRIAL_SCHEMA)
+    (control,) = [row for row in trials if row["phase"] == "control"]
+    plain = [row for row in trials if row["phase"] == "search" and row["loss"] == "ce"]
+    assert plain
+    for row in plain:
+        assert (row["epochs_trained"], row["epochs_inherited"]) == (1, 5)
+        assert comparable(rows_of(tmp_path / "run", row["trial_id"])) == comparable(
+            rows_of(tmp_path / "run", control["trial_id"])
+        )
+
+
+def test_second_run_takes_the_trunks_of_the_first(ray: None, tmp_path: Path) -> None:
+    space = forks(trunks=str(tmp_path / "trunks"), num_trials=3)
+    search(space, tmp_path / "first")
+    first = pd.read_parquet(tmp_path / "first" / records.TRIALS_FILE).set_index("trial_id")
+    printed = search(space, tmp_path / "second")
+    second = pd.read_parquet(tmp_path / "second" / records.TRIALS_FILE).set_index("trial_id")
+    assert "note" not in printed
+    controls = second.query("phase == 'control'")
+    assert (controls.epochs_inherited == 6).all()
+    assert (controls.status == "completed").all()
+    assert first.query("phase == 'control'").epochs_trained.eq(6).all()
+    same = ["metric_last", "metric_chosen", "lam", "loss", "status"]
+    pd.testing.assert_frame_equal(first.sort_index()[same], second.sort_index()[same])
+
+
+def test_damaged_trunk_is_named_and_trained_again(ray: None, tmp_path: Path) -> None:
+    space = forks(trunks=str(tmp_path / "trunks"), num_trials=1, search=SMALL["search"])
+    search(space, tmp_path / "first")
+    (damaged,) = (tmp_path / "trunks").glob("*/epoch-0002.pt")
+    damaged.write_bytes(damaged.read_bytes()[:-1000])
+    printed = search(space, tmp_path / "second")
+    assert f"-control: the checkpoint {damaged} is damaged" in printed
+    first, second = (pd.read_parquet(tmp_path / name / records.TRIALS_FILE) for name in ("first", "second"))
+    control = second.query("phase == 'control'").iloc[0]
+    assert (control.epochs_inherited, control.epochs_trained) == (1, 5)
+    assert sorted(first.metric_last) == sorted(second.metric_last)
+
+
+def test_trunk_that_cannot_be_written_is_said_once_and_costs_stage_one_only(ray: None, tmp_path: Path) -> None:
+    space = forks(trunks=str(tmp_path / "trunks"), num_trials=2, search=SMALL["search"])
+    search(space, tmp_path / "first")
+    (trunk,) = (tmp_path / "trunks").iterdir()
+    (tmp_path / "blocked").mkdir()
+    (tmp_path / "blocked" / trunk.name).write_text("a file where the folder should be")
+    printed = search(space.model_copy(update={"trunks": str(tmp_path / "blocked")}), tmp_path / "second")
+    first, second = (pd.read_parquet(tmp_path / name / records.TRIALS_FILE) for name in ("first", "second"))
+    assert printed.count("cannot write ") == 1
+    assert f"note: {space.scenario_list[0].name}-control: cannot write {tmp_path / 'blocked' / trunk.name}" in printed
+    assert printed.count("starts from epoch 0 instead of ") == 2
+    assert (second.epochs_trained == 6).all()
+    assert sorted(first.metric_last) == sorted(second.metric_last)

@@ -1,0 +1,113 @@
+"""The test set after the last epoch and after the chosen one, of runs that fork, go on and train from scratch."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from absgd.config import RunConfig
+from absgd.datasets import Splits, load_splits, load_test
+from absgd.training import Trainer
+from tune_runs.trial.on_test_set import on_test_set
+from tune_runs.trial.plan import CheckpointUse
+from tune_runs.trial.reports import EARLIER, TEST
+from tune_runs.trial.trainable import reports
+from tune_runs.trial.trial_run import TrialRun
+from tune_runs.trunks.use import TrunkUse
+
+METRIC = "val_loss"
+CONFIG = RunConfig.from_dict(
+    {
+        "data": {"name": "digits", "val_per_class": 5, "n_max": 20},
+        "model": {"name": "resnet8"},
+        # Stage two with such weights undoes what stage one has learnt: the chosen epoch lies before the switch.
+        "attention": {"lam": 0.5, "gamma": 0.9, "ab_alpha": 0.05, "switch_epoch": 4},
+        "optimizer": {"lr": 0.05, "grad_clip": 5.0},
+        "epochs": 6,
+        "batch_size": 32,
+        "device": {"type": "cpu", "threads": 1},
+    }
+)
+CHOSEN = ("test_chosen_loss", "test_chosen_accuracy", "test_chosen_balanced_accuracy")
+
+
+@pytest.fixture(scope="module")
+def splits() -> Splits:
+    return load_splits(CONFIG)
+
+
+@pytest.fixture(scope="module")
+def from_scratch(splits: Splits) -> tuple[int, dict[str, Any]]:
+    """The chosen epoch of a run from scratch, and the columns of the test set."""
+    trainer, images = Trainer(CONFIG, splits), load_test(CONFIG)
+    done = [(record.val_loss, dataclasses.asdict(trainer.test(images))) for record in trainer.epochs()]
+    chosen = min(range(len(done)), key=lambda epoch: done[epoch][0])
+    names = (name.replace("chosen_", "") for name in CHOSEN)
+    return chosen, {**done[-1][1], **{f"test_chosen_{name[5:]}": done[chosen][1][name] for name in names}}
+
+
+def run_of(config: RunConfig, splits: Splits, trunk: TrunkUse, own: Path | None = None) -> tuple[Trainer, TrialRun]:
+    trainer = Trainer(config, splits)
+    checkpoints = CheckpointUse(str(own), METRIC, str(own)) if own else None
+    return trainer, TrialRun(trainer, trunk, checkpoints, origin=config.loss.name, metric=METRIC)
+
+
+def trunk_use(folder: Path, start_at: int = 0, save_at: tuple[int, ...] = ()) -> TrunkUse:
+    return TrunkUse(str(folder), CONFIG.stage_one_key(), "f" * 64, start_at, save_at)
+
+
+@pytest.fixture(scope="module")
+def trunk(splits: Splits, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trunks")
+    for _ in reports(*run_of(CONFIG.stage_one(), splits, trunk_use(folder, save_at=(4, 6)))):
+        pass
+    return folder
+
+
+def test_fork_is_tested_at_a_chosen_epoch_that_its_trunk_has_trained(
+    splits: Splits, trunk: Path, from_scratch: tuple[int, dict[str, Any]]
+) -> None:
+    chosen, columns = from_scratch
+    assert chosen < 4, "in stage one"
+    found = list(reports(*run_of(CONFIG, splits, trunk_use(trunk, start_at=4)), on_test_set))
+    assert [len(found), len(found[0][EARLIER])] == [2, 4]
+    assert TEST not in found[0]
+    assert found[-1][TEST] == columns
+
+
+def test_run_that_goes_on_is_tested_as_one_never_interrupted(
+    splits: Splits, trunk: Path, tmp_path: Path, from_scratch: tuple[int, dict[str, Any]]
+) -> None:
+    use = trunk_use(trunk, start_at=4)
+    first = reports(*run_of(CONFIG, splits, use, tmp_path / "own"), on_test_set)
+    next(first)
+    again = list(reports(*run_of(CONFIG, splits, use, tmp_path / "own"), on_test_set))
+    assert [report["epoch"] for report in again] == [4, 5]
+    assert again[-1][TEST] == from_scratch[1]
+    ended = list(reports(*run_of(CONFIG, splits, use, tmp_path / "own"), on_test_set))
+    assert [report["epoch"] for report in ended] == [5], "the driver died before it had its last report"
+    assert ended[0][TEST] == from_scratch[1]
+
+
+def test_snapshots_without_the_best_model_are_trained_again(splits: Splits, tmp_path: Path) -> None:
+    plain = Trainer(CONFIG.stage_one(), splits)
+    for _ in reports(plain, TrialRun(plain, trunk_use(tmp_path, save_at=(4, 6)), origin="a search")):
+        pass
+    _, run = run_of(CONFIG, splits, trunk_use(tmp_path, start_at=4))
+    assert run.begin().notes == ["starts from epoch 0 instead of 4"]
+
+
+def test_the_test_set_is_read_once_for_both_epochs_and_leaves_the_model(
+    splits: Splits, trunk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[RunConfig] = []
+    monkeypatch.setattr(
+        "tune_runs.trial.on_test_set.load_test", lambda config: (read.append(config), load_test(config))[1]
+    )
+    trainer, run = run_of(CONFIG, splits, trunk_use(trunk, start_at=4))
+    *_, last = reports(trainer, run, on_test_set)
+    assert len(read) == 1
+    assert trainer.test(load_test(CONFIG)).test_loss == last[TEST]["test_loss"]

@@ -1,0 +1,210 @@
+"""Trials of several processes: what a space may ask for, what they occupy, and real ones with two ranks on CPU."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psutil
+import pytest
+
+from absgd import records
+from absgd.datasets import load_splits
+from absgd.errors import UserError
+from absgd.training import Trainer
+from tests.support.spaces import make, refusal
+from tests.tune_runs.test_run_search import SMALL, search, small
+from tune_runs.preview.search_preview import draw_preview, preview
+from tune_runs.ray_cluster.session import NodeSize
+from tune_runs.run_search import _num_concurrent
+from tune_runs.space.resources import ResourcesConfig
+from tune_runs.space.run_configs import control_config
+from tune_runs.trial.failures import cause_of
+
+TWO_ON_CPU = {"cpu": 1, "gpu": 0, "ranks_per_trial": 2}
+SOON_S = 60.0
+
+
+@pytest.mark.parametrize(
+    ("resources", "words"),
+    [
+        ({"gpus_per_trial": 2, "gpu": 0.5}, "expected no `gpu` beside `gpus_per_trial`: each process has one GPU"),
+        ({"gpus_per_trial": 2, "gpu": 0}, "each process has one GPU, got 0 (x.yaml: resources.gpu)"),
+        ({"gpus_per_trial": 2, "ranks_per_trial": 2}, "expected no `ranks_per_trial` beside `gpus_per_trial`, got 2"),
+        ({"ranks_per_trial": 2}, "got nothing; on GPUs it is `gpus_per_trial`"),
+        ({"ranks_per_trial": 2, "gpu": 0.5}, "expected `gpu` 0 with `ranks_per_trial`, got 0.5"),
+        ({"gpus_per_trial": 1.5}, "expected `resources.gpus_per_trial` to be a whole number, got 1.5"),
+        ({"gpus_per_trial": 0}, "expected `resources.gpus_per_trial` >= 1, got 0"),
+        ({"gpu": 2}, "expected `gpu` <= 1, and `gpus_per_trial` for more, got 2"),
+        ({"gpus_per_trial": 200}, "expected `ranks` <= `batch_size` (128), got 200 (x.yaml: resources)"),
+    ],
+)  # fmt: skip
+def test_contradictions_are_refused(resources: dict[str, Any], words: str) -> None:
+    assert words in refusal({"resources": resources})
+
+
+def test_base_leaves_ranks_to_resources() -> None:
+    assert "expected `device.ranks` to be left to `resources`, got 2" in refusal({"base/device": {"ranks": 2}})
+
+
+def test_runs_say_their_ranks_and_device() -> None:
+    space = make({"resources": {"cpu": 4, "gpus_per_trial": 2}})
+    device = control_config(space, space.scenario_list[0]).device
+    assert (device.type, device.threads, device.ranks) == ("cuda", 4, 2)
+    assert space.on(8).resources.gpu == 1
+
+
+def test_a_number_of_ranks_is_a_run_of_its_own() -> None:
+    one, two = (control_config(space, space.scenario_list[0]) for space in (
+        make({"resources": {"cpu": 1, "gpu": 0}}), make({"resources": TWO_ON_CPU})
+    ))  # fmt: skip
+    assert one.stage_one_key() != two.stage_one_key()
+
+
+@pytest.mark.parametrize(
+    ("resources", "node", "trials"),
+    [
+        (ResourcesConfig(cpu=2, gpus_per_trial=2), (16, 8), 4),
+        (ResourcesConfig(cpu=3, gpus_per_trial=2), (16, 8), 2),
+        (ResourcesConfig(cpu=1, gpus_per_trial=4), (16, 3), 0),
+        (ResourcesConfig(cpu=1, gpu=0, ranks_per_trial=3), (8, 0), 2),
+        (ResourcesConfig(cpu=0.5, gpu=0.5), (16, 2), 4),
+    ],
+)
+def test_trials_count_all_of_their_ranks(resources: ResourcesConfig, node: tuple[float, float], trials: int) -> None:
+    assert resources.concurrent(*node) == trials
+
+
+@pytest.mark.parametrize(
+    ("resources", "nodes", "words"),
+    [
+        ({"cpu": 8, "gpus_per_trial": 4}, [(32, 2)], "such as cpu 8, gpus_per_trial 2, got cpu 8, gpus_per_trial 4"),
+        ({"cpu": 8, "gpus_per_trial": 4}, [(16, 4)], "such as cpu 4, gpus_per_trial 4, got"),
+        ({"cpu": 8, "gpus_per_trial": 4}, [(16, 2), (64, 3)], "such as cpu 8, gpus_per_trial 3, got"),
+        ({"gpus_per_trial": 2}, [(16, 0)], "such as cpu 1, gpu 0, got cpu 1, gpus_per_trial 2"),
+        ({**TWO_ON_CPU, "cpu": 4}, [(4, 0)], "such as cpu 2, gpu 0, ranks_per_trial 2, got cpu 4"),
+        ({"gpu": 1, "cpu": 64}, [(8, 1)], "such as cpu 8, gpu 1, got cpu 64, gpu 1"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_refused_with_what_would(
+    resources: dict[str, Any], nodes: list[tuple[float, float]], words: str
+) -> None:
+    sizes = [NodeSize(*node) for node in nodes]
+    with pytest.raises(UserError) as error:
+        _num_concurrent(make({"resources": resources}).on(sum(node.gpus for node in sizes)), sizes)
+    assert words in str(error.value)
+
+
+def test_preview_says_what_all_ranks_take() -> None:
+    from rich.console import Console
+
+    console = Console(width=120, record=True)
+    console.print(draw_preview(preview(make({"resources": {"cpu": 4, "gpus_per_trial": 2}}), [(16, 8)])))
+    text = console.export_text()
+    assert "2 processes on one node, each 4 CPU, 1 GPU" in text
+    assert "2 (16 CPUs, 8 GPUs)" in text
+
+
+def test_placement_has_a_bundle_for_each_rank_on_one_node(ray: None) -> None:
+    from tune_runs.trial.ranks import placement
+
+    several = placement(ResourcesConfig(cpu=4, gpus_per_trial=3).on(8))
+    assert several.bundles == [{"CPU": 4, "GPU": 1}] * 3
+    assert several.strategy == "STRICT_PACK"
+    assert placement(ResourcesConfig(cpu=2, gpu=0.25)).bundles == [{"CPU": 2, "GPU": 0.25}]
+
+
+def test_lost_rank_is_a_lost_process() -> None:
+    text = "Traceback (most recent call last):\n  ...\nabsgd.training.joining.RanksLost: rank 1: WorkerCrashedError"
+    assert cause_of(text).is_lost
+    text = "Traceback (most recent call last):\n  ...\nabsgd.training.joining.RankFailed: rank 1: KeyError: 'x'"
+    assert not cause_of(text).is_lost
+
+
+def space_of_two(**changes: Any) -> Any:
+    base = {**SMALL["base"], "epochs": changes.pop("epochs", 6), "optimizer": {"lr": 0.02}}
+    return small(**{"scenarios": SMALL["scenarios"][:1], "base": base, "resources": TWO_ON_CPU, **changes})
+
+
+def test_search_with_early_stopping_leaves_nothing_and_its_trials_are_those_of_one_process(
+    ray: None, tmp_path: Path
+) -> None:
+    import ray as core
+    from ray.util import placement_group_table
+
+    before, groups = core.available_resources()["CPU"], set(placement_group_table())
+    stopping = {"rule": "epoch", "grace_period": 3, "reduction_factor": 2}
+    found, printed = search(space_of_two(num_trials=4, early_stopping=stopping), tmp_path / "two")
+    assert found, printed
+    trials = pd.read_parquet(tmp_path / "two/trials.parquet")
+    assert set(trials.status) == {"completed", "pruned"}, trials.error.tolist()
+    assert trials.ranks.eq(2).all()
+    assert trials.restarts.eq(0).all()
+    wait_until(lambda: core.available_resources().get("CPU") == before)
+    new = {name: one["state"] for name, one in placement_group_table().items() if name not in groups}
+    assert new
+    assert set(new.values()) == {"REMOVED"}
+    assert not tasks_of("rank 1")
+    rows = records.read_rows(tmp_path / "two/trials.parquet", records.TRIAL_SCHEMA)
+    epochs = pd.read_parquet(tmp_path / "two/epochs.parquet")
+    for row in rows:
+        config = records.config_of(row)
+        own = epochs[epochs.trial_id == row["trial_id"]]
+        for record, there in zip(Trainer(config, load_splits(config)).epochs(), own.itertuples(), strict=False):
+            assert there.train_loss == pytest.approx(record.train_loss, rel=2e-3)
+            if record.log_u is not None:
+                assert there.log_u == pytest.approx(record.log_u, rel=2e-3)
+
+
+def test_trial_whose_rank_is_killed_goes_on_from_its_checkpoint(ray: None, tmp_path: Path) -> None:
+    assert restarts_after_a_kill(space_of_two(num_trials=1, epochs=60, early_stopping=None), tmp_path, "rank 1") == 1
+
+
+def restarts_after_a_kill(space: Any, folder: Path, name: str) -> int:
+    """Restarts of all runs of a search, of 60 epochs each, while which a process of this name is killed."""
+    killed: list[int] = []
+
+    def kill_one() -> None:
+        wait_until(lambda: has_epochs(folder / "run/epochs.parquet", 3) and bool(tasks_of(name)))
+        (process, *_) = tasks_of(name)
+        process.kill()
+        killed.append(process.pid)
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    found, printed = search(space, folder / "run")
+    killer.join()
+    assert killed
+    assert found, printed
+    trials = pd.read_parquet(folder / "run/trials.parquet")
+    assert set(trials.status) == {"completed"}, trials.error.tolist()
+    epochs = pd.read_parquet(folder / "run/epochs.parquet")
+    assert epochs.groupby("trial_id").epoch.apply(list).map(lambda found: found == list(range(60))).all()
+    return int(trials.restarts.sum())
+
+
+def has_epochs(path: Path, number: int) -> bool:
+    return path.exists() and len(pd.read_parquet(path)) >= number
+
+
+def tasks_of(name: str) -> list[psutil.Process]:
+    """Processes that run a Ray task, or an actor, of this name now."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        try:
+            if f"ray::{name}" in " ".join(process.cmdline()):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SOON_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

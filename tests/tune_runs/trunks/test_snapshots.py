@@ -1,0 +1,244 @@
+"""Snapshots of stage one: what is saved is what is found, and nothing else is ever used."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from absgd.config import RunConfig
+from absgd.datasets import Splits, load_splits
+from absgd.errors import UserError
+from absgd.training import Trainer
+from absgd.training.speed import Machine
+from tune_runs.trial.reports import DIVERGED, EARLIER, NOTES, OVER_BUDGET
+from tune_runs.trial.trainable import reports
+from tune_runs.trial.trial_run import TrialRun
+from tune_runs.trunks.identity import trunk_identity, trunk_of
+from tune_runs.trunks.snapshots import Snapshot, Snapshots
+from tune_runs.trunks.use import TrunkUse
+
+CONFIG = RunConfig.from_dict(
+    {
+        "data": {"name": "digits", "val_per_class": 5, "n_max": 10},
+        "model": {"name": "resnet8", "dropout": 0.2},
+        "attention": {"lam": 2.0, "gamma": 0.5, "ab_alpha": 0.5, "switch_epoch": 3},
+        "epochs": 5,
+        "batch_size": 32,
+        "device": {"type": "cpu", "threads": 1},
+    }
+)
+DATA = "f" * 64
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def splits() -> Splits:
+    return load_splits(CONFIG)
+
+
+@pytest.fixture(scope="module")
+def trained(splits: Splits, tmp_path_factory: pytest.TempPathFactory) -> Snapshots:
+    """A trunk with snapshots after 2 and 3 epochs."""
+    use = use_in(tmp_path_factory.mktemp("trunks"), save_at=(2, 3))
+    for _ in reported(CONFIG.stage_one(), splits, use):
+        pass
+    return trunk_of(use, CPU)
+
+
+@pytest.fixture
+def trunk(trained: Snapshots, tmp_path: Path) -> Snapshots:
+    """A copy that a test may damage."""
+    copy = Snapshots(tmp_path / trained.folder.name, trained.identity)
+    shutil.copytree(trained.folder, copy.folder)
+    return copy
+
+
+def reported(config: RunConfig, splits: Splits, use: TrunkUse, origin: str = "here") -> Iterator[dict[str, Any]]:
+    """What a run on a trunk reports."""
+    trainer = Trainer(config, splits)
+    return reports(trainer, TrialRun(trainer, use, origin=origin))
+
+
+def use_in(folder: Path, start_at: int = 0, save_at: tuple[int, ...] = ()) -> TrunkUse:
+    return TrunkUse(str(folder), CONFIG.stage_one_key(), DATA, start_at, save_at)
+
+
+def use_of(trunk: Snapshots, start_at: int = 0, save_at: tuple[int, ...] = ()) -> TrunkUse:
+    return use_in(trunk.folder.parent, start_at, save_at)
+
+
+def values(records: Any) -> list[dict[str, Any]]:
+    """Records without what a clock says."""
+    clocks = ("train_s", "val_s", "images_per_s", "inherited")
+    rows = [record if isinstance(record, dict) else dataclasses.asdict(record) for record in records]
+    return [{key: value for key, value in row.items() if key not in clocks} for row in rows]
+
+
+def test_snapshots_are_left_where_they_are_due(trained: Snapshots) -> None:
+    assert trained.epochs() == [2, 3]
+    assert [path.name for path in sorted(trained.folder.iterdir())] == ["epoch-0002.pt", "epoch-0003.pt"]
+
+
+@pytest.mark.parametrize("start_at", [0, 1, 2, 3])
+def test_run_from_any_snapshot_before_the_switch_equals_one_from_scratch(
+    trained: Snapshots, splits: Splits, start_at: int
+) -> None:
+    scratch = values(Trainer(CONFIG, splits).epochs())
+    forked = Trainer(CONFIG, splits)
+    rows, notes = TrialRun(forked, use_of(trained, start_at)).begin()
+    assert all(row["inherited"] for row in rows)
+    assert len(rows) == {0: 0, 1: 0, 2: 2, 3: 3}[start_at]
+    assert notes == (["starts from epoch 0 instead of 1"] if start_at == 1 else [])
+    assert values([*rows, *forked.epochs()]) == scratch
+
+
+def test_damaged_snapshot_is_named_and_an_earlier_one_used(trunk: Snapshots, splits: Splits) -> None:
+    content = bytearray(trunk.path(3).read_bytes())
+    content[len(content) // 2] ^= 1
+    trunk.path(3).write_bytes(content)
+    trainer = Trainer(CONFIG, splits)
+    rows, notes = TrialRun(trainer, use_of(trunk, 3)).begin()
+    assert (len(rows), trainer.next_epoch) == (2, 2)
+    assert "epoch-0003.pt is damaged" in notes[0]
+    assert notes[0].endswith(": trained again")
+    assert notes[1] == "starts from epoch 2 instead of 3"
+    assert values([*rows, *trainer.epochs()]) == values(Trainer(CONFIG, splits).epochs())
+
+
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [
+        ("data", "of another data set"),
+        ("stage_one", "of another stage one"),
+        ("absgd", "of another version of absgd-tune"),
+        ("torch", "of another version of torch"),
+        ("hardware", "of another kind of processor"),
+        ("format", "of another format"),
+    ],
+)
+def test_foreign_snapshot_is_named_and_never_used(trunk: Snapshots, splits: Splits, field: str, message: str) -> None:
+    foreign = Snapshots(trunk.folder, {**trunk.identity, field: "other"})
+    for epoch in (2, 3):
+        foreign.write(epoch, foreign.encoded(trunk.load(epoch)))
+    with pytest.raises(UserError, match=f"epoch-0003.pt is {message}: expected .*, got other"):
+        trunk.load(3)
+    trainer = Trainer(CONFIG, splits)
+    rows, notes = TrialRun(trainer, use_of(trunk, 3)).begin()
+    assert (rows, trainer.next_epoch, len(notes)) == ([], 0, 3)
+
+
+def test_trunks_of_different_identity_lie_apart(tmp_path: Path) -> None:
+    use = use_in(tmp_path)
+    others = (dataclasses.replace(use, data="0" * 64), dataclasses.replace(use, stage_one="0" * 16))
+    folders = {trunk_of(one, CPU).folder for one in (use, *others)} | {trunk_of(use, torch.device("cuda")).folder}
+    assert len(folders) == 4
+    assert trunk_of(dataclasses.replace(use, start_at=3), CPU) == trunk_of(use, CPU)
+
+
+def test_snapshot_under_another_epochs_name_is_refused(trunk: Snapshots) -> None:
+    trunk.path(2).replace(trunk.path(3))
+    with pytest.raises(UserError, match=r"epoch-0003\.pt is not what its name says"):
+        trunk.load(3)
+
+
+def test_checkpoint_that_is_no_snapshot_is_refused(trunk: Snapshots) -> None:
+    from absgd.training.checkpoint import save_checkpoint
+
+    save_checkpoint(trunk.path(3), {"model": {"weight": torch.zeros(2)}})
+    with pytest.raises(UserError, match="is no snapshot of a run"):
+        trunk.load(3)
+
+
+def test_other_files_in_the_folder_are_left_alone(trunk: Snapshots) -> None:
+    for name in ("epoch-x.pt", "epoch-0001.pt.tmp", "notes.txt", ".epoch-0001.pt.abc"):
+        (trunk.folder / name).write_text("mine")
+    assert trunk.epochs() == [2, 3]
+
+
+def test_missing_folder_means_from_scratch(splits: Splits, tmp_path: Path) -> None:
+    rows, notes = TrialRun(Trainer(CONFIG, splits), use_in(tmp_path / "none", start_at=3)).begin()
+    assert (rows, notes) == ([], ["starts from epoch 0 instead of 3"])
+
+
+def test_full_disk_is_said_and_training_goes_on(
+    splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tune_runs.trunks.snapshots.write_atomically", full)
+    use = use_in(tmp_path, save_at=(1, 2, 3, 4))
+    said = [report[NOTES] for report in reported(CONFIG.stage_one(), splits, use)]
+    assert said[1:] == [[], [], [], []], "once"
+    assert "epoch-0001.pt: No space left on device: what finds no snapshot is trained again" in said[0][0]
+    assert trunk_of(use, CPU).epochs() == []
+
+
+def test_control_goes_on_from_before_the_first_snapshot_it_has_to_make(trunk: Snapshots, splits: Splits) -> None:
+    whole = values(Trainer(CONFIG.stage_one(), splits).epochs())
+    trunk.path(2).unlink()
+    first, *others = reported(CONFIG.stage_one(), splits, use_of(trunk, save_at=(2, 3)))
+    assert (first[EARLIER], first["epoch"]) == ([], 0)
+    assert [one["epoch"] for one in others] == [1, 2, 3, 4]
+    assert trunk.epochs() == [2, 3]
+    first, *others = reported(CONFIG.stage_one(), splits, use_of(trunk, save_at=(2, 3, 5)))
+    assert [row["epoch"] for row in (*first[EARLIER], first)] == [0, 1, 2], "its own last epoch is reported again"
+    assert values([*first[EARLIER], *(without_keys(one) for one in (first, *others))]) == whole
+
+
+def test_control_that_has_all_reports_it_at_once(trunk: Snapshots, splits: Splits) -> None:
+    use = use_of(trunk, save_at=(2, 3, 5))
+    assert [one["epoch"] for one in reported(CONFIG.stage_one(), splits, use)] == [2, 3, 4]
+    for origin, is_inherited in (("here", False), ("elsewhere", True)):
+        (only,) = reported(CONFIG.stage_one(), splits, use, origin)
+        rows = [*only[EARLIER], without_keys(only)]
+        assert [row["epoch"] for row in rows] == [0, 1, 2, 3, 4]
+        assert {row["inherited"] for row in rows} == {is_inherited}
+
+
+def test_fork_that_diverges_at_once_reports_what_came_before(trained: Snapshots, splits: Splits) -> None:
+    config = CONFIG.with_values({"optimizer.lr": 1e30})
+    use = dataclasses.replace(use_of(trained, 3), stage_one=CONFIG.stage_one_key())
+    (report,) = reported(config, splits, use, "a fork")
+    assert [row["epoch"] for row in report[EARLIER]] == [0, 1, 2]
+    assert DIVERGED in report
+
+
+def without_keys(report: dict[str, Any]) -> dict[str, Any]:
+    """The record of a report."""
+    return {key: value for key, value in report.items() if key not in (EARLIER, NOTES, OVER_BUDGET)}
+
+
+def test_snapshot_keeps_the_state_of_its_epoch(trained: Snapshots) -> None:
+    """The live tensors went on to epoch 5 after it was taken."""
+    early, late = (trained.load(epoch).state["model"] for epoch in (2, 3))
+    assert not all(torch.equal(early[name], late[name]) for name in early)
+
+
+def test_saved_snapshot_reads_back_equal(tmp_path: Path) -> None:
+    trunk = Snapshots(tmp_path / "deep" / "folder", trunk_identity("key", DATA, CPU))
+    row = {"epoch": 0, "val_recall": (0.5, None), "log_u": None, "origin": "a"}
+    trunk.write(1, trunk.encoded(Snapshot({"next_epoch": 1, "w": torch.arange(3.0)}, [row])))
+    state, rows, best = trunk.load(1)
+    assert best is None
+    assert rows == [row]
+    assert torch.equal(state["w"], torch.arange(3.0))
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_processors_with_and_without_bfloat16_share_no_trunk(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for has_it in (True, False):
+        monkeypatch.setattr(
+            "tune_runs.trunks.identity.machine_of", lambda device, has=has_it: Machine(device.type, has)
+        )
+        found.append(trunk_identity("key", DATA, torch.device(device))["hardware"])
+    assert found[0] == f"{found[1]} bfloat16"
+    assert found[1].split()[0] == device

@@ -1,0 +1,87 @@
+"""best/SCENARIO.yaml: the configuration that a scenario's search, or its confirmation, has chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from absgd import records
+from absgd.records import test_metric_of
+from tune_runs.confirm.results import CandidateResult, winner
+from tune_runs.confirm.schedule import ScenarioConfirmation
+from tune_runs.recording.recorder import Recorder
+
+
+class BestFiles:
+    """Keeps the best configuration of each scenario true: that of the search, until all runs of a confirmation ended.
+
+    Args:
+        recorder: has the rows of all trials.
+        confirmations: of scenarios that have one.
+    """
+
+    def __init__(self, recorder: Recorder, confirmations: Mapping[str, ScenarioConfirmation]) -> None:
+        self._recorder, self._confirmations = recorder, confirmations
+        self._written: dict[str, str] = {}
+
+    def update_all(self) -> None:
+        """Write those of all scenarios; a kill may have lost some."""
+        for scenario in {row["scenario"] for row in self._recorder.trials.values()}:
+            self._update(scenario)
+
+    def run_ended(self, trial_id: str) -> None:
+        """Write that of a run's scenario, where it has changed."""
+        self._update(self._recorder.trials[trial_id]["scenario"])
+
+    def _update(self, scenario: str) -> None:
+        text = self._text(scenario)
+        if text is None or text == self._written.get(scenario):
+            return
+        path = best_file(self._recorder.folder, scenario)
+        path.parent.mkdir(exist_ok=True)
+        records.write_atomically(path, text)
+        self._written[scenario] = text
+
+    def _text(self, scenario: str) -> str | None:
+        confirmation = self._confirmations.get(scenario)
+        if confirmation and confirmation.has_result:
+            results = confirmation.results()
+            if best := winner(results, self._recorder.metric):
+                (chosen,) = (one for one in confirmation.candidates.runs if one.name == best.name)
+                about = _confirmed_words(self._recorder, scenario, chosen.run, best, results)
+                return about + chosen.config.to_yaml()
+        row = self._recorder.best(scenario)
+        return None if row is None else _searched_words(row) + records.config_of(row).to_yaml()
+
+
+def best_file(folder: Path, scenario: str) -> Path:
+    """Where the best configuration of a scenario lies."""
+    return folder / "best" / f"{scenario}.yaml"
+
+
+def _searched_words(row: Mapping[str, Any]) -> str:
+    return (
+        f"# Best trial so far of run {row['run']}, scenario {row['scenario']}: {row['trial_id']},\n"
+        f"# {row['metric']} {row['metric_last']!r} at the last epoch, on validation.\n"
+    )
+
+
+def _confirmed_words(
+    recorder: Recorder, scenario: str, trial_id: str, best: CandidateResult, results: Sequence[CandidateResult]
+) -> str:
+    metric, row = recorder.metric, recorder.trials[trial_id]
+    lines = [
+        f"Best configuration of run {row['run']}, scenario {scenario}, confirmed on fresh seeds: {best.name}, "
+        f"trial {trial_id}.",
+        f"{metric} {row['metric_last']!r} at the last epoch with the seeds below, those of the search.",
+        f"On fresh seeds, at the last epoch: mean ± standard deviation over n runs of {metric}; then "
+        f"{test_metric_of(metric)}.",
+        *map(_line, results),
+    ]
+    return "".join(f"# {line}\n" for line in lines)
+
+
+def _line(result: CandidateResult) -> str:
+    n = f"n {result.num_completed}" + (f" of {result.num_runs}" if result.num_completed < result.num_runs else "")
+    return f"  {result.name:<17} {n:<8} {result.validation or 'none'!s:<17}  {result.test or 'none'!s}"

@@ -1,0 +1,257 @@
+"""What a confirmation trains: the best configurations of a search and their controls, on fresh seeds.
+
+Pure plans, made from what is recorded: a resumed search plans the same. The test set is read by the runs planned here,
+and by no others. Nothing here imports torch, Ray or Optuna.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, get_args
+
+from absgd.config import RunConfig
+from absgd.config.sections import ClassBalanceConfig, SeedConfig
+from absgd.errors import UserError
+from tune_runs.space.model import ControlName
+
+
+class Candidate(NamedTuple):
+    """A configuration that is trained on every fresh pair of seeds."""
+
+    name: str
+    """Its column `candidate`: `best-1`, or the control it is."""
+    run: str
+    """What its trial ids begin with, after which comes the pair of seeds: changes with the configuration."""
+    config: RunConfig
+    """With the seeds of the search."""
+
+
+class Candidates(NamedTuple):
+    """What is confirmed in a scenario, or held against it."""
+
+    runs: tuple[Candidate, ...]
+    left_out: tuple[str, ...]
+    """A sentence for each control that was asked for and is not trained."""
+
+
+class SeedPair(NamedTuple):
+    """Seeds of a run that is no run of the search."""
+
+    number: int
+    """From 1 on."""
+    data: int
+    train: int
+
+
+class ConfirmRun(NamedTuple):
+    """A candidate on a pair of seeds."""
+
+    trial_id: str
+    candidate: str
+    config: RunConfig
+    trunk: str | None
+    """Trial id of the plain run of the same pair that it forks from; None: it trains from its first epoch."""
+    fork_at: int
+    """Epochs that it has in common with that run."""
+    save_at: tuple[int, ...]
+    """Epochs done at which it leaves snapshots for runs that fork from it."""
+
+
+def best_candidates(ranked: Sequence[Mapping[str, Any]], configs: Sequence[RunConfig], top: int) -> list[Candidate]:
+    """The first `top` different configurations of completed trials, the best first.
+
+    Args:
+        ranked: rows of trials, the best first.
+        configs: the config of each.
+        top: how many are taken.
+    """
+    different: dict[str, Candidate] = {}
+    for row, config in zip(ranked, configs, strict=True):
+        candidate = Candidate(f"best-{len(different) + 1}", row["trial_id"], config)
+        different.setdefault(config.model_dump_json(), candidate)
+    return list(different.values())[:top]
+
+
+def with_controls(
+    best: Sequence[Candidate], winner: Candidate, plain: RunConfig, scenario: str, names: Sequence[ControlName]
+) -> Candidates:
+    """The best configurations and the controls of one of them.
+
+    Args:
+        best: those that are confirmed.
+        winner: that among them which the controls belong to.
+        plain: the plain control of the scenario's search; decides `class_tau` of controls that are not about it.
+        scenario: its name.
+        names: controls asked for.
+    """
+    runs, left_out = list(best), []
+    for name in (one for one in get_args(ControlName) if one in names):
+        try:
+            made = _CONTROLS[name](winner.config, plain)
+        except UserError as error:
+            left_out.append(f"control `{name}` is left out: {error}")
+            continue
+        if isinstance(made, str):
+            left_out += [f"control `{name}` is left out: {made}"] if made else []
+            continue
+        shown = _shown_name(name, winner.config)
+        if same := next((one.name for one in runs if one.config == made), None):
+            left_out.append(f"control `{name}` is left out: it is `{same}` over again")
+        elif shown in (one.name for one in runs):
+            left_out.append(f"control `{name}` is left out: the base criterion stands for it")
+        else:
+            runs.append(Candidate(shown, f"{scenario}-{shown}-{_digest(made)}", made))
+    return Candidates(tuple(runs), tuple(left_out))
+
+
+def seed_pairs(search: SeedConfig, count: int) -> tuple[SeedPair, ...]:
+    """Pairs of seeds that differ from those of the search and from each other in both.
+
+    >>> seed_pairs(SeedConfig(data=0, train=7), 2)
+    (SeedPair(number=1, data=1, train=8), SeedPair(number=2, data=2, train=9))
+    """
+    largest = 2**63
+    return tuple(
+        SeedPair(number, (search.data + number) % largest, (search.train + number) % largest)
+        for number in range(1, count + 1)
+    )
+
+
+def confirm_runs(candidates: Sequence[Candidate], pairs: Sequence[SeedPair]) -> tuple[ConfirmRun, ...]:
+    """Every candidate on every pair, pair after pair, in the order in which they are started.
+
+    Of a pair, runs that others fork from come first, those that fork last: while stage one is trained the others are.
+    """
+    return tuple(run for pair in pairs for run in sorted(_runs_on(candidates, pair), key=_turn))
+
+
+def plain_part(config: RunConfig) -> tuple[RunConfig, int]:
+    """The plain run that a run equals at first, and for how many epochs.
+
+    With attention weights that is its stage one; without, the same run without class balance, where that is deferred.
+    """
+    if config.attention is not None:
+        return config.stage_one(), config.attention.switch_epoch
+    if config.class_balance.type == "none":
+        return config, 0
+    return config.with_values({"class_balance": ClassBalanceConfig().model_dump()}), config.class_balance_epoch
+
+
+def _runs_on(candidates: Sequence[Candidate], pair: SeedPair) -> list[ConfirmRun]:
+    seeds = {"seeds.data": pair.data, "seeds.train": pair.train}
+    runs = {f"{one.run}-seed{pair.number}": (one.name, one.config.with_values(seeds)) for one in candidates}
+    plain = {config.stage_one_key(): run for run, (_, config) in runs.items() if config.attention is None}
+    forks: dict[str, tuple[str, int]] = {}
+    for run, (_, config) in runs.items():
+        part, epochs = plain_part(config)
+        trunk = plain.get(part.stage_one_key())
+        if trunk not in (None, run) and epochs:
+            forks[run] = (str(trunk), epochs)
+    trunks = {trunk for trunk, _ in forks.values()}
+    forks = {run: fork for run, fork in forks.items() if run not in trunks}
+    made = []
+    for run, (name, config) in runs.items():
+        trunk, fork_at = forks.get(run, (None, 0))
+        due = {epochs for other, epochs in forks.values() if other == run}
+        save_at = tuple(sorted({*due, config.epochs})) if due else ()
+        made.append(ConfirmRun(run, name, config, trunk, fork_at, save_at))
+    return made
+
+
+def _turn(run: ConfirmRun) -> int:
+    return 0 if run.save_at else 1 if run.trunk is None else 2
+
+
+def _digest(config: RunConfig) -> str:
+    return hashlib.sha256(json.dumps(config.to_dict(), sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _shown_name(name: ControlName, winner: RunConfig) -> str:
+    """Controls on the base criterion have its name."""
+    return name.replace("base", winner.loss.base)
+
+
+Control = Callable[[RunConfig, RunConfig], RunConfig | str]
+"""A control's config from the winner's and the plain control's; else why there is none, empty: nothing to say."""
+
+
+def _on_criterion(criterion: str, winner: RunConfig, class_tau: float, **values: Any) -> RunConfig:
+    """The winner on another criterion, without attention weights."""
+    settings = {
+        "loss.name": criterion,
+        "loss.class_tau": class_tau,
+        "loss.tce_prune_from": winner.loss.tce_prune_from if criterion == "tce" else None,
+        "model.head": "cosine" if criterion == "ldam" else "linear",
+    }
+    return winner.stage_one().with_values({**settings, **values})
+
+
+def _base(winner: RunConfig, _plain: RunConfig) -> RunConfig | str:
+    return "" if winner.loss.base == "ce" else winner.stage_one()
+
+
+def _base_lr(winner: RunConfig, _plain: RunConfig) -> RunConfig | str:
+    return "" if winner.loss.base == "ce" else _at_raised_lr(winner.loss.base, winner)
+
+
+def _ce(winner: RunConfig, plain: RunConfig) -> RunConfig | str:
+    return _on_criterion("ce", winner, plain.loss.class_tau)
+
+
+def _ce_lr(winner: RunConfig, _plain: RunConfig) -> RunConfig | str:
+    return _at_raised_lr("ce", winner)
+
+
+def _at_raised_lr(criterion: str, winner: RunConfig) -> RunConfig | str:
+    """At the rate that attention weights, which sum to about 1 / ab_alpha, amount to."""
+    if winner.attention is None:
+        return "the winner has no `ab_alpha`"
+    lr = winner.optimizer.lr / winner.attention.ab_alpha
+    return _on_criterion(criterion, winner, winner.loss.class_tau, **{"optimizer.lr": lr})
+
+
+def _ce_tau(winner: RunConfig, plain: RunConfig) -> RunConfig | str:
+    tau = winner.loss.class_tau
+    return "" if tau in (0, plain.loss.class_tau) else _on_criterion("ce", winner, tau)
+
+
+def _cb_ce_drw(winner: RunConfig, plain: RunConfig) -> RunConfig | str:
+    return _deferred("ce", winner, plain)
+
+
+def _ldam_drw(winner: RunConfig, plain: RunConfig) -> RunConfig | str:
+    return _deferred("ldam", winner, plain)
+
+
+def _deferred(criterion: str, winner: RunConfig, plain: RunConfig) -> RunConfig | str:
+    """Reweighted from the winner's switch on."""
+    if winner.attention is None:
+        return "the winner has no switch epoch to defer to"
+    switch, beta = winner.attention.switch_epoch, winner.class_balance.beta
+    balance = {"type": "reweight", "beta": beta, "from_epoch": switch}
+    return _on_criterion(criterion, winner, plain.loss.class_tau, class_balance=balance)
+
+
+def _focal(winner: RunConfig, plain: RunConfig) -> RunConfig | str:
+    return _on_criterion("focal", winner, plain.loss.class_tau)
+
+
+def _balanced_softmax(winner: RunConfig, plain: RunConfig) -> RunConfig | str:
+    """It corrects for the class counts itself: no class weights beside it."""
+    none = ClassBalanceConfig().model_dump()
+    return _on_criterion("balanced_softmax", winner, plain.loss.class_tau, class_balance=none)
+
+
+_CONTROLS: Mapping[ControlName, Control] = {
+    "base": _base,
+    "base-lr": _base_lr,
+    "ce": _ce,
+    "ce-lr": _ce_lr,
+    "ce-tau": _ce_tau,
+    "cb-ce-drw": _cb_ce_drw,
+    "ldam-drw": _ldam_drw,
+    "focal": _focal,
+    "balanced-softmax": _balanced_softmax,
+}

@@ -1,0 +1,65 @@
+"""What a confirmation came to, as a table and lines for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich import box
+from rich.table import Table
+
+from absgd.records import test_metric_of
+from tune_runs.confirm.results import CandidateResult, winner
+from tune_runs.confirm.schedule import ScenarioConfirmation
+from tune_runs.space.model import SearchSpace
+
+
+def confirmation_table(space: SearchSpace, confirmations: Mapping[str, ScenarioConfirmation]) -> Table | None:
+    """Mean and spread of each candidate of each scenario; None where no run has ended. A star marks the winner."""
+    found = _results(confirmations)
+    if not found:
+        return None
+    title = f"{space.name}: confirmed on fresh seeds, mean ± standard deviation at the last epoch"
+    several = len(space.scenario_list) > 1
+    test = test_metric_of(space.metric)
+    table = plain_table(title, "scenario" if several else "candidate", *(["candidate"] if several else []))
+    for column in ("n", space.metric, test, f"{test} (chosen epoch)"):
+        table.add_column(column, justify="right", overflow="fold")
+    for scenario, results in found.items():
+        best = winner(results, space.metric) if confirmations[scenario].has_result else None
+        for place, one in enumerate(results):
+            name = one.name + (" *" if best and one.name == best.name else "")
+            first = [scenario if place == 0 else "", name] if several else [name]
+            table.add_row(*first, *_cells(one))
+    return table
+
+
+def confirmation_lines(confirmations: Mapping[str, ScenarioConfirmation]) -> list[str]:
+    """What there is to say to the table: what the star means, and what is missing."""
+    lines = [
+        "*: the best mean on validation of `best-1`, ...; the test set was read once by each run, to choose nothing"
+    ]
+    for scenario, results in _results(confirmations).items():
+        lines += [f"note: {scenario}: {note}" for note in confirmations[scenario].candidates.left_out]
+        if missing := sum(one.num_runs - one.num_completed for one in results):
+            lines.append(f"note: {scenario}: {missing} runs are not complete, see `error` in trials.parquet")
+    return lines
+
+
+def plain_table(title: str, first: str, *others: str) -> Table:
+    """A table that six columns of numbers fit into on 80 characters."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE, pad_edge=False, collapse_padding=True)
+    table.add_column(first, no_wrap=True)
+    for name in others:
+        table.add_column(name, justify="right", overflow="fold")
+    return table
+
+
+def _results(confirmations: Mapping[str, ScenarioConfirmation]) -> dict[str, list[CandidateResult]]:
+    """Scenario -> its results, where there is one."""
+    found = {name: one.results() for name, one in confirmations.items()}
+    return {name: results for name, results in found.items() if any(one.num_runs for one in results)}
+
+
+def _cells(result: CandidateResult) -> tuple[str, ...]:
+    spreads = (result.validation, result.test, result.test_chosen)
+    return (str(result.num_completed), *("-" if one is None else str(one) for one in spreads))

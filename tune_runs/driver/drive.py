@@ -1,0 +1,244 @@
+"""The driver of a search: its parts, brought to what is recorded; Ray's Tuner over them; its end."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ray import tune
+from ray.exceptions import RayError
+from ray.tune import TuneError
+from rich.console import Console
+
+from absgd import records
+from absgd.datasets import Splits
+from tune_runs.cohorts.directory import cohorts
+from tune_runs.cohorts.member import train_in_cohort
+from tune_runs.confirm.best_file import BestFiles
+from tune_runs.confirm.schedule import ScenarioConfirmation
+from tune_runs.driver.live_table import ProgressCallback, print_summary
+from tune_runs.driver.recording_callback import Bookkeeper
+from tune_runs.driver.scheduler import SchedulerByScenario
+from tune_runs.driver.searcher import ScenarioSearch, SearchByScenario
+from tune_runs.driver.stop_request import StopRequest, signals_to
+from tune_runs.driver.study import ScenarioStudy
+from tune_runs.driver.trunk_planner import TrunkBook
+from tune_runs.ray_cluster.image_store import Shelf
+from tune_runs.ray_cluster.watchdog import watchdog
+from tune_runs.recording.budgets import RAISED_BY, Budgets
+from tune_runs.recording.checkpoints import Checkpoints
+from tune_runs.recording.recorder import Recorder
+from tune_runs.recording.scenario_images import ScenarioImages
+from tune_runs.recording.tensorboard import EventFiles
+from tune_runs.request.search_request import SearchFailed, SearchInterrupted, SearchRequest, search_id
+from tune_runs.space.model import ConfirmConfig, Scenario, SearchSpace
+from tune_runs.space.run_configs import control_config
+from tune_runs.trial.failures import Faults
+from tune_runs.trial.ranks import placement
+from tune_runs.trial.trainable import train_trial
+
+
+class Search(NamedTuple):
+    """The parts of a running search."""
+
+    recorder: Recorder
+    checkpoints: Checkpoints
+    stop: StopRequest
+    searcher: SearchByScenario
+    scheduler: SchedulerByScenario
+    confirmations: dict[str, ScenarioConfirmation]
+    """Of all scenarios, also where this session runs none: what earlier ones confirmed stays so."""
+    callbacks: tuple[Bookkeeper, EventFiles, ProgressCallback]
+
+
+def drive(request: SearchRequest, splits: dict[str, Splits], num_concurrent: int, console: Console) -> bool:
+    """Run a search whose folder is held, recording as it goes, and print what was found.
+
+    Args:
+        request: its space says the GPUs of a trial.
+        splits: images of each scenario; taken out, since they go where workers find them.
+        num_concurrent: trials that fit at once.
+        console: for the table and the summary.
+
+    Returns:
+        Whether any search trial was completed, or a budget was used up before.
+
+    Raises:
+        UserError: if what is recorded is damaged, or of another space.
+        SearchInterrupted: after Ctrl-C or SIGTERM.
+        SearchFailed: if the records cannot be written, Ray gives up, or every further trial would fail.
+    """
+    space, folder = request.space, request.folder
+    with closing(Shelf()) as shelf:
+        images = ScenarioImages(shelf)
+        for scenario in space.scenario_list:
+            own = splits.pop(scenario.name)
+            _write_labels(folder / records.SCENARIOS_FOLDER / scenario.name, own)
+            images.adopt(scenario.name, control_config(space, scenario), own)
+        search = assembled(request, images, num_concurrent, console)
+        progress = search.callbacks[-1]
+        with signals_to(search.stop), watchdog(request.address, request.resume_command):
+            progress.start()
+            try:
+                _fit(space, shelf, num_concurrent, search)
+            except KeyboardInterrupt:
+                search.stop.is_interrupted = True
+            finally:
+                progress.stop()
+    _close(search)
+    print_summary(space, search.recorder, console, search.confirmations)
+    if search.stop.reason:
+        words = f"ended:   {search.stop.reason}; go on with: {request.resume_command} {RAISED_BY[search.stop.reason]}"
+        console.print(words.rstrip(), markup=False, highlight=False, soft_wrap=True)
+    return search.stop.reason is not None or any(search.recorder.best(one.name) for one in space.scenario_list)
+
+
+def assembled(request: SearchRequest, images: ScenarioImages, num_concurrent: int, console: Console) -> Search:
+    """Everything of a search, brought to what is recorded of it.
+
+    Args:
+        request: its folder is held by this process; its space says the GPUs of a trial.
+        images: of all scenarios, those of their searches adopted.
+        num_concurrent: trials that fit at once.
+        console: for the table.
+
+    Raises:
+        UserError: if what is recorded is damaged, or of another space or other images.
+        OSError: if the folder cannot be written.
+    """
+    space, folder = request.space, request.folder
+    recorder = Recorder(folder, space.metric, images)
+    retried: tuple[records.Phase, ...] = ("control", "confirm") if request.has_confirmation else ("control",)
+    recorder.load(retried)
+    stop = StopRequest(Budgets(space, recorder).used)
+    checkpoints = Checkpoints(space, recorder, num_concurrent, search_id(folder))
+    checkpoints.tidy_all()
+    searches = {one.name: _search_of(request, one, images, recorder, num_concurrent) for one in space.scenario_list}
+    confirmations = {
+        one.name: _confirmation_of(request, one, images, recorder, searches[one.name]) for one in space.scenario_list
+    }
+    to_run = confirmations if request.has_confirmation else {}
+    searcher = SearchByScenario(searches, to_run, images, checkpoints.of, stop, request.searches)
+    bests = BestFiles(recorder, confirmations)
+    bests.update_all()
+    scheduler = SchedulerByScenario(space, searcher.plans, recorder)
+    scheduler.replay(recorder)
+    faults = Faults(space.max_failures, space.max_equal_errors)
+    on_end = (checkpoints.run_ended, searcher.run_ended, bests.run_ended)
+    bookkeeper = Bookkeeper(recorder, searcher, faults, stop, on_end)
+    progress = ProgressCallback(space, recorder, console, to_run, request.searches)
+    callbacks = (bookkeeper, EventFiles(space, recorder), progress)
+    return Search(recorder, checkpoints, stop, searcher, scheduler, confirmations, callbacks)
+
+
+def _search_of(
+    request: SearchRequest, scenario: Scenario, images: ScenarioImages, recorder: Recorder, num_concurrent: int
+) -> ScenarioSearch:
+    folder = request.folder / records.SCENARIOS_FOLDER / scenario.name
+    study = ScenarioStudy(request.space, scenario, folder, request.warm_start.get(scenario.name, ()))
+    study.prepare(recorder)
+    control = control_config(request.space, scenario)
+
+    def fingerprint(weights: str | None) -> str:
+        return images.fingerprint(scenario.name, control, weights)
+
+    book = TrunkBook(request.space, scenario, _trunks_folder(request, scenario), fingerprint)
+    return ScenarioSearch(study, book, recorder, num_concurrent)
+
+
+def _confirmation_of(
+    request: SearchRequest, scenario: Scenario, images: ScenarioImages, recorder: Recorder, search: ScenarioSearch
+) -> ScenarioConfirmation:
+    def search_is_done() -> bool:
+        return not request.searches or search.is_done
+
+    config, trunks = request.space.confirm or ConfirmConfig(), _trunks_folder(request, scenario)
+    return ScenarioConfirmation(request.space, scenario, config, recorder, images, trunks, search_is_done)
+
+
+def _trunks_folder(request: SearchRequest, scenario: Scenario) -> Path:
+    shared = request.space.trunks
+    return Path(shared) if shared else request.folder / records.SCENARIOS_FOLDER / scenario.name / "trunks"
+
+
+def leave_in_peace(search: Search) -> None:
+    """What still runs waits for a resume.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    stop = search.stop
+    search.recorder.finish_running("interrupted", stop.reason or stop.failure)
+    for one in search.searcher.searches.values():
+        one.study.release()
+    search.checkpoints.tidy_all()
+
+
+def _close(search: Search) -> None:
+    """End in peace where that can be written; a resume mends the rest.
+
+    Raises:
+        SearchFailed: if the records cannot be written, or every further trial would fail.
+        SearchInterrupted: after a signal.
+    """
+    stop = search.stop
+    if stop.error:
+        with suppress(OSError):
+            search.recorder.finish_running("interrupted")
+        raise SearchFailed(f"{stop.error}: what was recorded before is whole")
+    leave_in_peace(search)
+    if stop.is_interrupted:
+        raise SearchInterrupted
+    if stop.failure:
+        raise SearchFailed(stop.failure)
+
+
+def _write_labels(folder: Path, splits: Splits) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    labels = records.label_table(splits.train_index_N, splits.train.labels_N, splits.changed_N)
+    records.write_table(folder / records.LABELS_FILE, labels)
+
+
+def _fit(space: SearchSpace, shelf: Shelf, num_concurrent: int, search: Search) -> None:
+    """Let Ray train; its own files lie in a temporary folder, since nothing is read back from them."""
+    if search.searcher.is_done:
+        return
+    scratch_folder = tempfile.TemporaryDirectory(prefix="absgd-tune-", ignore_cleanup_errors=True)
+    with _trainable(space, shelf) as trainable, scratch_folder as scratch:
+        tuner = tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                search_alg=search.searcher,
+                scheduler=search.scheduler,
+                num_samples=-1,  # the searcher says when it is done
+                max_concurrent_trials=num_concurrent,
+                reuse_actors=True,
+                trial_dirname_creator=_trial_folder,
+            ),
+            run_config=tune.RunConfig(
+                name="ray", storage_path=scratch, callbacks=list(search.callbacks), stop=search.stop, verbose=0
+            ),
+        )
+        try:
+            tuner.fit()
+        except (TuneError, RayError, OSError) as error:
+            lines = [line for line in str(error).splitlines() if line.strip()]  # the last of a traceback says why
+            search.stop.fail(f"Ray gave up: {lines[-1] if lines else type(error).__name__}")
+
+
+@contextmanager
+def _trainable(space: SearchSpace, shelf: Shelf) -> Iterator[Any]:
+    """What Ray runs for a trial, with what it occupies."""
+    occupied = placement(space.resources)
+    if space.resources.cohort == 1:
+        yield tune.with_resources(tune.with_parameters(train_trial, shelf=shelf.actor), occupied)
+        return
+    with cohorts(space.resources.cohort, shelf.actor) as use:
+        yield tune.with_resources(tune.with_parameters(train_in_cohort, use=use), occupied)
+
+
+def _trial_folder(trial: Any) -> str:
+    return str(trial.config["trial_id"])

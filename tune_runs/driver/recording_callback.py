@@ -1,0 +1,116 @@
+"""What Ray tells about trials: recorded first, then told to their study, so that a killed driver repeats neither."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Callback
+
+from tune_runs.driver.searcher import SearchByScenario
+from tune_runs.driver.stop_request import StopRequest
+from tune_runs.recording.budgets import DISK_BUDGET_USED
+from tune_runs.recording.recorder import Recorder
+from tune_runs.trial.failures import Faults, cause_of
+from tune_runs.trial.plan import TrialPlan
+from tune_runs.trial.reports import DIVERGED, EARLIER, INHERITED, OVER_BUDGET, end_status
+
+
+class Bookkeeper(Callback):  # type: ignore[misc]
+    """Keeps records and studies true while trials run.
+
+    Args:
+        recorder: has the rows of trials and epochs.
+        searcher: has the plans and the studies.
+        faults: knows which errors are worth another start, and when there were too many.
+        stop: ends the search; Ray would bury an error that is raised here in one of its own.
+        on_end: each is told of every trial that has ended, and is recorded.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        searcher: SearchByScenario,
+        faults: Faults,
+        stop: StopRequest,
+        on_end: Sequence[Callable[[str], None]],
+    ) -> None:
+        self._recorder, self._searcher, self._faults, self._stop = recorder, searcher, faults, stop
+        self._on_end = on_end
+
+    def on_trial_result(self, *, trial: Any, result: dict[str, Any], **_: Any) -> None:
+        """An epoch, or that the trial diverged in it."""
+        with self._telling():
+            if "epoch" in result:
+                plan = self._plan(trial)
+                self._recorder.add(plan.trial_id, result)
+                self._report(plan, result)
+        if result.get(OVER_BUDGET):
+            self._stop.end(DISK_BUDGET_USED)
+
+    def on_trial_complete(self, *, trial: Any, **_: Any) -> None:
+        """A trial ended, by itself or stopped by the scheduler."""
+        plan, last = self._plan(trial), trial.last_result or {}
+        with self._telling():
+            status = end_status(last, plan.config.epochs)
+            self._recorder.finish(plan.trial_id, status, last.get(DIVERGED))
+            self._end(plan)
+        self._faults.passed(plan.scenario)
+
+    def on_trial_error(self, *, trial: Any, **_: Any) -> None:
+        """A trial raised, or its process was lost: then it goes on in another one, unless that came too often."""
+        plan, text = self._plan(trial), _error_text(trial)
+        cause = cause_of(text)
+        with self._telling():
+            trained = self._recorder.trials[plan.trial_id]["epochs_trained"] or 0
+            if cause.is_lost and self._faults.may_restart(plan.trial_id, trained):
+                self._recorder.restart(plan.trial_id)
+                self._searcher.again(plan)
+                return
+            self._recorder.fail(plan.trial_id, text, cause.words)
+            self._end(plan)
+        if reason := self._faults.failed(self._recorder.trials[plan.trial_id]):
+            self._stop.fail(reason)
+
+    def _end(self, plan: TrialPlan) -> None:
+        row = self._recorder.trials[plan.trial_id]
+        if plan.phase == "search":
+            self._searcher.searches[plan.scenario].study.tell(plan.trial_id, row["status"], row["metric_last"])
+        for tell in self._on_end:
+            tell(plan.trial_id)
+
+    def _report(self, plan: TrialPlan, result: Mapping[str, Any]) -> None:
+        """Tell the study the values of the epochs that the trial trained itself."""
+        if plan.phase != "search":
+            return
+        study, metric = self._searcher.searches[plan.scenario].study, self._recorder.metric
+        for row in (*result.get(EARLIER, ()), result):
+            if not row.get(INHERITED) and row.get(metric) is not None:
+                study.report(plan.trial_id, row["epoch"], row[metric])
+
+    def _plan(self, trial: Any) -> TrialPlan:
+        return self._searcher.plans[trial.trial_id]
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._stop.set_error(error)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Ray pickles its callbacks into a file that is never read back."""
+        return {}
+
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def _error_text(trial: Any) -> str:
+    path = trial.error_file
+    if not path or not Path(path).is_file():
+        return ""
+    return _COLOUR.sub("", Path(path).read_text(encoding="utf-8", errors="replace"))

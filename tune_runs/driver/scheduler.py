@@ -1,0 +1,85 @@
+"""Which trial starts and which is stopped: a state of `tune_runs.stopping.rules` for each scenario, behind Ray.
+
+Ray's own ASHA is not used: it compares the metric alone, on one clock, as soon as it is reported, while most of the
+rules need the plain control's value, which may come later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+
+from absgd import records
+from tune_runs.recording.recorder import Recorder
+from tune_runs.space.model import SearchSpace
+from tune_runs.stopping.rules import ScenarioStopping
+from tune_runs.stopping.rungs import early_stopping
+from tune_runs.trial.plan import TrialPlan
+from tune_runs.trial.reports import DIVERGED, EARLIER, INHERITED
+
+
+class SchedulerByScenario(FIFOScheduler):  # type: ignore[misc]
+    """Stops search trials that fall behind those of their scenario; controls are never stopped.
+
+    Of the trials that wait for a worker process, the newest gets one that has become free. Ray would give it to the
+    oldest, which has one of its own starting, and end that one: where trials are shorter than such a start, about six
+    seconds, no second process would ever come up.
+
+    Every trial is held against the scenario's own control, also where the search varies stage one and other trunks
+    have controls of their own: what a trial gains over a poor stage one is no reason to keep it.
+
+    Args:
+        space: the search space; without early stopping no trial is stopped.
+        plans: of each trial by Ray's trial id, kept by the searcher.
+        recorder: knows the controls' values.
+    """
+
+    def __init__(self, space: SearchSpace, plans: Mapping[str, TrialPlan], recorder: Recorder) -> None:
+        super().__init__()
+        self._metric, self._plans = space.metric, plans
+        stopping = early_stopping(space)
+        self.scenarios = {
+            scenario.name: ScenarioStopping(
+                stopping,
+                records.METRICS[space.metric],
+                partial(recorder.control_value, scenario.name),
+            )
+            for scenario in space.scenario_list
+        }
+        """Scenario -> what its trials have come to."""
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        """The newest of the trials that wait; None when none does."""
+        return next((trial for trial in reversed(tune_controller.get_trials()) if trial.status == "PENDING"), None)
+
+    def replay(self, recorder: Recorder) -> None:
+        """Take over what earlier sessions recorded, in the order in which it arrived: rungs are as they were."""
+        for epoch in recorder.history:
+            row = recorder.trials[epoch["trial_id"]]
+            if row["phase"] == "search" and row["scenario"] in self.scenarios and not epoch["inherited"]:
+                self._falls_behind(row["trial_id"], row["scenario"], row["switch_epoch"], epoch)
+
+    def on_trial_result(self, _tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Stop or continue; of a trial that goes on, the epochs that it reports again are judged first."""
+        plan = self._plans[trial.trial_id]
+        if plan.phase != "search" or DIVERGED in result:
+            return str(TrialScheduler.CONTINUE)
+        switch = plan.config.attention.switch_epoch if plan.config.attention else None
+        is_behind = False
+        for epoch in (*result.get(EARLIER, ()), result):
+            if not epoch.get(INHERITED):
+                is_behind = self._falls_behind(plan.trial_id, plan.scenario, switch, epoch)
+        return str(TrialScheduler.STOP if is_behind else TrialScheduler.CONTINUE)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Ray pickles its scheduler into a file that is never read back."""
+        return {}
+
+    def _falls_behind(self, trial_id: str, scenario: str, switch: int | None, epoch: Mapping[str, Any]) -> bool:
+        value = epoch.get(self._metric)
+        if value is None:
+            return False
+        return self.scenarios[scenario].falls_behind(trial_id, switch, epoch["epoch"], value)

@@ -1,0 +1,213 @@
+"""What is trained next, in all scenarios: trials, each once its stage one is there, then confirmations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from absgd import records
+from absgd.errors import UserError
+from tune_runs.confirm.schedule import ScenarioConfirmation
+from tune_runs.driver.stop_request import StopRequest
+from tune_runs.driver.study import ScenarioStudy
+from tune_runs.driver.trunk_planner import TrunkBook
+from tune_runs.recording.recorder import Recorder
+from tune_runs.recording.scenario_images import ScenarioImages
+from tune_runs.trial.plan import TrialPlan, trial_config
+from tune_runs.trunks.use import fork_epoch
+
+
+class ScenarioSearch:
+    """What one scenario trains next: its control, then trials, each once its stage one is there.
+
+    Trials are asked for ahead of their stage one, as many as can train at once: the trunk reaches the switch of some
+    before that of others.
+
+    Args:
+        study: asked for trials.
+        book: of the scenario's trunks.
+        recorder: knows how far each control is.
+        num_ahead: trials that may wait for their stage one.
+    """
+
+    def __init__(self, study: ScenarioStudy, book: TrunkBook, recorder: Recorder, num_ahead: int) -> None:
+        self.study, self._book, self._recorder, self._num_ahead = study, book, recorder, num_ahead
+        self._name = study.scenario.name
+        self._to_ask = max(0, study.space.num_trials - recorder.finished(self._name))
+        self._waiting: list[TrialPlan] = []
+        self._lost: list[TrialPlan] = []
+        self._to_remake = self._without_snapshots()
+        """Stage ones whose control must train again for its snapshots."""
+
+    @property
+    def num_left(self) -> int:
+        """Search trials that have not begun, or must begin again."""
+        return self._to_ask + len(self._waiting) + sum(plan.phase == "search" for plan in self._lost)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to train, and nothing trains that may have to begin again."""
+        rows = (row for row in self._recorder.of_scenario(self._name) if row["phase"] != "confirm")
+        is_idle = not self._lost and not any(row["status"] == "running" for row in rows)
+        return is_idle and not self.num_left and not self._interrupted_control() and self._has_control
+
+    def again(self, plan: TrialPlan) -> None:
+        """A run that lost its process goes on in another one."""
+        self._lost.append(plan)
+
+    def next_control(self) -> TrialPlan | None:
+        """A control that must go on, or the scenario's own, if it is still to be trained."""
+        if plan := next((plan for plan in self._lost if plan.phase == "control"), None):
+            self._lost.remove(plan)
+            return plan
+        if row := self._interrupted_control():
+            return self._start(self._book.control_from(records.config_of(row)))
+        return None if self._has_control else self._start(self._book.own_control())
+
+    def next_trial(self) -> TrialPlan | None:
+        """A trial that can start now, or a control that one waits for; None when there is none."""
+        if self._lost:
+            return self._lost.pop(0)
+        while True:
+            if plan := next(filter(self._has_stage_one, self._waiting), None):
+                self._waiting.remove(plan)
+                return self._start(self._book.forked(plan) if self._book.forks(plan) else plan)
+            if plan := next(filter(self._lacks_control, self._waiting), None):
+                return self._start(self._book.control_from(plan.config.stage_one()))
+            if self._to_ask and len(self._waiting) < self._num_ahead:
+                self._waiting.append(self.study.ask())
+                self._to_ask -= 1
+            else:
+                return None
+
+    def _has_stage_one(self, plan: TrialPlan) -> bool:
+        """Whether a trial need not wait: its control has passed the switch, or will not come to it."""
+        if not self._book.forks(plan):
+            return True
+        row = self._recorder.control(self._name, plan.stage_one_key)
+        if row is None or plan.stage_one_key in self._to_remake:
+            return False
+        return row["status"] != "running" or self._recorder.reached[row["trial_id"]] >= fork_epoch(plan.config)
+
+    def _lacks_control(self, plan: TrialPlan) -> bool:
+        """Whether nothing trains, or has trained, the stage one that a trial waits for."""
+        if plan.stage_one_key in self._to_remake:
+            self._to_remake.remove(plan.stage_one_key)
+            return True
+        return self._recorder.control(self._name, plan.stage_one_key) is None
+
+    @property
+    def _has_control(self) -> bool:
+        return self._recorder.control(self._name) is not None
+
+    def _interrupted_control(self) -> dict[str, Any] | None:
+        controls = self._recorder.controls(self._name)
+        return next((row for row in controls if row["status"] == "interrupted"), None)
+
+    def _without_snapshots(self) -> set[str]:
+        """Stage ones whose control has ended, in an earlier session, but whose snapshots are gone."""
+        ended = [row for row in self._recorder.controls(self._name) if row["status"] == "completed"]
+        needed = ended if self._to_ask else []
+        return {row["stage_one_key"] for row in needed if self._book.has_lost(records.config_of(row))}
+
+    def release_images(self, images: ScenarioImages) -> None:
+        """Release its images once the search is done: confirmations have data seeds of their own."""
+        if self.is_done:
+            images.release(self._name, self._book.own_config.seeds.data)
+
+    def _start(self, plan: TrialPlan) -> TrialPlan:
+        self._recorder.start(plan)
+        return plan
+
+
+class SearchByScenario(Searcher):  # type: ignore[misc]
+    """All scenarios behind one Ray searcher; the scenario with the most trials left comes first.
+
+    The plain controls of all scenarios go before everything else, and trials before runs of confirmations, which a
+    scenario begins once its own search is done: they fill what searches leave idle. What trials come to is told to the
+    studies by `tune_runs.driver.recording_callback`, after it is recorded.
+
+    Args:
+        searches: of each scenario by its name.
+        confirmations: of each scenario that is confirmed.
+        images: of all scenarios; those of a run are handed to workers before it starts.
+        checkpointed: gives a plan the place of its checkpoints.
+        stop: ends the search when a study, the records or images cannot be written or read.
+        searches_on: whether trials are asked for; else what was found is confirmed as it is.
+    """
+
+    def __init__(
+        self,
+        searches: Mapping[str, ScenarioSearch],
+        confirmations: Mapping[str, ScenarioConfirmation],
+        images: ScenarioImages,
+        checkpointed: Callable[[TrialPlan], TrialPlan],
+        stop: StopRequest,
+        searches_on: bool = True,
+    ) -> None:
+        super().__init__()
+        self.searches, self.confirmations = searches, confirmations
+        self._images, self._checkpointed, self._stop, self._searches_on = images, checkpointed, stop, searches_on
+        self.plans: dict[str, TrialPlan] = {}
+        """Plan of every trial of this session by Ray's trial id."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to train."""
+        searches = self.searches.values() if self._searches_on else ()
+        return all(one.is_done for one in (*searches, *self.confirmations.values()))
+
+    def again(self, plan: TrialPlan) -> None:
+        """A run that lost its process goes on in another one."""
+        ours = self.confirmations if plan.phase == "confirm" else self.searches
+        ours[plan.scenario].again(plan)
+
+    def run_ended(self, trial_id: str) -> None:
+        """Release images that no further run of the scenario learns from."""
+        for search in self.searches.values():
+            search.release_images(self._images)
+        for confirmation in self.confirmations.values():
+            confirmation.run_ended(trial_id)
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The next trial as Ray's configuration; None when there may be one later, FINISHED at the end."""
+        try:
+            plan = self._next()
+            if plan is None:
+                return str(Searcher.FINISHED) if self.is_done else None
+            self._images.of(plan.scenario, plan.config)
+        except OSError as error:
+            self._stop.set_error(error)
+            return str(Searcher.FINISHED)
+        except UserError as error:
+            self._stop.fail(str(error))
+            return str(Searcher.FINISHED)
+        self.plans[trial_id] = self._checkpointed(plan)
+        return trial_config(self.plans[trial_id])
+
+    def _next(self) -> TrialPlan | None:
+        return next((plan for plan in self._can_start() if plan), None)
+
+    def _can_start(self) -> Iterator[TrialPlan | None]:
+        """What may start next, the most urgent first; each is asked for only where nothing before it can start."""
+        if self._searches_on:
+            yield from (search.next_control() for search in self.searches.values())
+            searches = sorted(self.searches.values(), key=lambda search: -search.num_left)
+            yield from (search.next_trial() for search in searches)
+        yield from (confirmation.next_run() for confirmation in self.confirmations.values())
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Nothing: the bookkeeper is told too, and records first."""
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """Nothing: the journal has it all."""
+
+    def set_search_properties(self, *_args: object, **_spec: object) -> bool:
+        """The space has said everything."""
+        return True
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Ray pickles its searcher into a file that is never read back."""
+        return {}

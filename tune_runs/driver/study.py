@@ -1,0 +1,285 @@
+"""The Optuna study of a scenario: which point is tried next, and what trials came to.
+
+The studies are the truth of the search. Ray's own OptunaSearch is not used: it tells trials that were stopped early as
+COMPLETE and lives in a pickle; asking and telling Optuna directly is shorter and can be rebuilt from the journal alone.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal._file import LOCK_FILE_SUFFIX
+from optuna.trial import FrozenTrial, TrialState
+
+from absgd import records
+from absgd.config import RunConfig
+from absgd.errors import UserError
+from absgd.paths import is_endless
+from absgd.randomness import derived_seed
+from absgd.records import Status
+from tune_runs.recording.recorder import FINISHED, Recorder
+from tune_runs.request.space_files import refuse_changes
+from tune_runs.space.model import Scenario, SearchSpace
+from tune_runs.space.parameters import Scalar
+from tune_runs.space.run_configs import optuna_params, points_inside, suggest
+from tune_runs.stopping.rungs import early_stopping
+from tune_runs.trial.plan import TrialPlan
+
+STUDY_FILE = "study.journal"
+STARTUP_TRIALS = 10
+"""Random trials before TPE's model is used; fewer in a small search."""
+TRIAL_ID = "trial_id"
+"""User attribute of a trial, written once all of its parameters are drawn."""
+SPACE = "space"
+"""User attribute of a study: what decides its trials."""
+POINTS = "points"
+"""User attribute of a study: what it tries before it draws."""
+FIXED_PARAMS = "fixed_params"
+"""System attribute by which Optuna holds the parameters of a queued trial; a contract test pins it."""
+
+
+class ScenarioStudy:
+    """The Optuna study of one scenario, in a journal inside the run folder.
+
+    A trial keeps its number until it ends: one that was interrupted is WAITING in the study, and is asked for again
+    before any new one. So no trial stands in the study twice, and none is left RUNNING by a driver that died.
+
+    Args:
+        space: the search space.
+        scenario: the scenario it is for.
+        folder: where `study.journal` lies; created when absent.
+        warm_start: points of another search that a new study tries after those of `space.enqueue`.
+
+    Raises:
+        UserError: if the journal is damaged, or was made for a space that asks for something else.
+    """
+
+    def __init__(
+        self, space: SearchSpace, scenario: Scenario, folder: Path, warm_start: Sequence[Mapping[str, Scalar]] = ()
+    ) -> None:
+        self.space, self.scenario = space, scenario
+        folder.mkdir(parents=True, exist_ok=True)
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.study, self._storage = _open_study(folder / STUDY_FILE, scenario.name, records.METRICS[space.metric])
+        self._stopping = early_stopping(space)
+        self._live: dict[str, optuna.trial.Trial] = {}
+        self._again: list[FrozenTrial] = []
+        """Trials that the study has as finished, but whose records are lost: trained again, told no more."""
+        self._first_epochs: dict[str, int] = {}
+        """Epoch of each trial from which its steps count."""
+        self._reported: dict[str, int] = {}
+        self._check_space()
+        self._queue_points(warm_start)
+
+    def prepare(self, recorder: Recorder) -> None:
+        """Bring the study to what is recorded: trials that ended are told, those that did not wait to go on.
+
+        Raises:
+            UserError: if the study lacks trials that are recorded.
+            OSError: if the journal cannot be written.
+        """
+        trials = self.study.get_trials(deepcopy=False)
+        recorded = {row["number"]: row for row in recorder.of_scenario(self.scenario.name) if row["phase"] == "search"}
+        asked = [trial.number for trial in trials if trial.state != TrialState.WAITING or TRIAL_ID in trial.user_attrs]
+        if max(recorded, default=-1) > max(asked, default=-1):
+            raise UserError(
+                f"the study of `{self.scenario.name}` is gone, or a part of it, but its trials are recorded (--resume)"
+            )
+        for trial in trials:
+            row = recorded.get(trial.number)
+            has_ended = row is not None and row["status"] in FINISHED
+            if row is not None and has_ended and not trial.state.is_finished():
+                self._tell_recorded(trial, row, recorder)
+            elif trial.state == TrialState.RUNNING:
+                self._complete_draws(trial, trials)
+                self._let_wait(trial)
+            elif trial.state.is_finished() and not has_ended:
+                self._again.append(trial)
+
+    def ask(self) -> TrialPlan:
+        """A trial that was interrupted, else the next one.
+
+        The sampler is seeded by the trial's number, so that a resumed search asks what one never interrupted asks.
+
+        Raises:
+            OSError: if the journal cannot be written.
+        """
+        if self._again:
+            frozen = self._again.pop(0)
+            trial = optuna.trial.FixedTrial(frozen.params, frozen.number)
+            return self._planned(frozen.number, suggest(self.space, self.scenario, trial))
+        live = self.study.ask()
+        self.study.sampler = self._sampler_of(live.number)
+        plan = self._planned(live.number, suggest(self.space, self.scenario, live))
+        live.set_user_attr(TRIAL_ID, plan.trial_id)
+        self._follow(plan, live)
+        return plan
+
+    def report(self, trial_id: str, epoch: int, value: float) -> None:
+        """An intermediate value, for dashboards and for TPE's use of pruned trials; the same epoch counts once.
+
+        TPE ranks pruned trials by how far they came first, so where rungs count from a trial's own switch, steps do
+        too; epochs of stage one, which a trial trains where it finds no snapshot, are not its own.
+
+        Raises:
+            OSError: if the journal cannot be written.
+        """
+        if trial_id not in self._live:
+            return
+        step = epoch - self._first_epochs[trial_id]
+        if step >= 0 and epoch > self._reported[trial_id]:
+            self._live[trial_id].report(value, step=step)
+            self._reported[trial_id] = epoch
+
+    def tell(self, trial_id: str, status: Status, value: float | None) -> None:
+        """How a trial ended: a stopped or diverged one is PRUNED, never COMPLETE.
+
+        Raises:
+            OSError: if the journal cannot be written.
+        """
+        if (trial := self._live.pop(trial_id, None)) is None:
+            return
+        trial.set_user_attr("status", status)
+        if status == "completed":
+            self.study.tell(trial, value)
+        else:
+            self.study.tell(trial, state=TrialState.FAIL if status == "failed" else TrialState.PRUNED)
+
+    def release(self) -> None:
+        """The search ends early: what still runs waits for a resume.
+
+        Raises:
+            OSError: if the journal cannot be written.
+        """
+        for trial in self._live.values():
+            self._let_wait(trial)
+        self._live.clear()
+
+    def _check_space(self) -> None:
+        """A study goes on with the space that it was made for."""
+        decisive = self.space.decisive()
+        if SPACE not in self.study.user_attrs:
+            self.study.set_user_attr(SPACE, decisive)
+        refuse_changes(self.study.user_attrs[SPACE], decisive, f"{records.SPACE_FILE} and the study")
+
+    def _queue_points(self, warm_start: Sequence[Mapping[str, Scalar]]) -> None:
+        """Queue known-good points in a new study; which ones is written first, so that a kill between two is mended."""
+        if POINTS not in self.study.user_attrs:
+            inside: list[Mapping[str, Scalar]] = list(points_inside(self.space).inside)
+            inside += [point for point in warm_start if point not in inside]
+            self.study.set_user_attr(POINTS, [optuna_params(self.space, point) for point in inside])
+        points = self.study.user_attrs[POINTS]
+        for point in points[len(self.study.get_trials(deepcopy=False)) :]:
+            self.study.enqueue_trial(point)
+
+    def _planned(self, number: int, config: RunConfig) -> TrialPlan:
+        return TrialPlan(_trial_id(self.scenario, number), self.scenario.name, "search", number, config)
+
+    def _follow(self, plan: TrialPlan, trial: optuna.trial.Trial) -> None:
+        """Take a trial for one that reports."""
+        switch_epoch = plan.config.attention.switch_epoch if plan.config.attention else None
+        first = self._stopping.start_of(switch_epoch) if self._stopping.unit != "epochs" else 0
+        steps = self.study.get_trials(deepcopy=False)[trial.number].intermediate_values
+        self._live[plan.trial_id] = trial
+        self._first_epochs[plan.trial_id] = first
+        self._reported[plan.trial_id] = max(steps, default=-1) + first
+
+    def _tell_recorded(self, trial: FrozenTrial, row: Mapping[str, Any], recorder: Recorder) -> None:
+        """The driver died between the record of a trial's end and telling the study."""
+        if trial.state == TrialState.WAITING:
+            self._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
+        live = optuna.trial.Trial(self.study, trial._trial_id)
+        self._follow(self._planned(trial.number, records.config_of(row)), live)
+        for epoch in recorder.epochs[row["trial_id"]]:
+            if not epoch["inherited"] and epoch[recorder.metric] is not None:
+                self.report(row["trial_id"], epoch["epoch"], epoch[recorder.metric])
+        self.tell(row["trial_id"], row["status"], row["metric_last"])
+
+    def _complete_draws(self, trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> None:
+        """Draw what a trial lacks whose driver died between two of its parameters, as it would have been drawn.
+
+        All of them are drawn again from the same seed, in a study in memory of what came before.
+        """
+        if TRIAL_ID in trial.user_attrs:
+            return
+        mirror = optuna.create_study(directions=self.study.directions, sampler=self._sampler_of(trial.number))
+        mirror.add_trials([one for one in trials if one is not trial and one.state != TrialState.WAITING])
+        if fixed := trial.system_attrs.get(FIXED_PARAMS):
+            mirror.enqueue_trial(fixed)
+        drawn = mirror.ask()
+        suggest(self.space, self.scenario, drawn)
+        self._storage.set_trial_system_attr(trial._trial_id, FIXED_PARAMS, drawn.params)
+
+    def _let_wait(self, trial: FrozenTrial | optuna.trial.Trial) -> None:
+        self._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+
+    def _sampler_of(self, number: int) -> optuna.samplers.BaseSampler:
+        seed = derived_seed(self.space.seed, f"search/{self.scenario.name}", number) % 2**32
+        return _sampler(self.space, seed)
+
+
+class _WholeLines(JournalFileBackend):
+    """A journal that holds no part of a line that could not be written whole, as on a full disk."""
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Append lines, or none of them.
+
+        Raises:
+            OSError: if they cannot be written.
+        """
+        size = os.path.getsize(self._file_path)
+        try:
+            super().append_logs(logs)
+        except OSError:
+            os.truncate(self._file_path, size)
+            raise
+
+
+def _open_study(path: Path, name: str, better: Literal["max", "min"]) -> tuple[optuna.Study, JournalStorage]:
+    """The study in a journal, made when absent; who calls holds the run folder's lock, so a lock beside it is stale."""
+    path.with_name(path.name + LOCK_FILE_SUFFIX).unlink(missing_ok=True)
+    if is_endless(path):
+        raise UserError(f"cannot read the study {path}: a device or a pipe (--resume)")
+    _drop_unfinished_line(path)
+    try:
+        storage = JournalStorage(_WholeLines(str(path)))
+        study = optuna.create_study(
+            study_name=name,
+            storage=storage,
+            direction="maximize" if better == "max" else "minimize",
+            load_if_exists=True,
+        )
+    except (ValueError, KeyError) as error:
+        raise UserError(f"cannot read the study {path}: damaged: {error} (--resume)") from None
+    return study, storage
+
+
+def _drop_unfinished_line(journal: Path) -> None:
+    """Cut off what a kill or a full disk left of a last line, before anything is appended to it."""
+    content = journal.read_bytes() if journal.exists() else b""
+    if content and not content.endswith(b"\n"):
+        records.write_atomically(journal, content[: content.rfind(b"\n") + 1])
+
+
+def _sampler(space: SearchSpace, seed: int) -> optuna.samplers.BaseSampler:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return optuna.samplers.TPESampler(
+            multivariate=True,
+            group=True,
+            constant_liar=True,
+            n_startup_trials=min(STARTUP_TRIALS, max(4, space.num_trials // 4)),
+            seed=seed,
+        )
+
+
+def _trial_id(scenario: Scenario, number: int) -> str:
+    return f"{scenario.name}-{number:04d}"

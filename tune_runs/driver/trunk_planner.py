@@ -1,0 +1,83 @@
+"""Which trunks a scenario's search has: who trains each, and who forks from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from absgd.config import RunConfig
+from tune_runs.space.model import Scenario, SearchSpace
+from tune_runs.space.run_configs import control_config
+from tune_runs.trial.plan import TrialPlan, control_id
+from tune_runs.trunks.identity import trunk_of
+from tune_runs.trunks.stage_one_sharing import sharing
+from tune_runs.trunks.use import TrunkUse, fork_epoch
+
+
+class TrunkBook:
+    """Makes the plans of a scenario's controls and forks.
+
+    Args:
+        space: the search space.
+        scenario: the scenario.
+        folder: where its trunks lie.
+        fingerprint: of what runs with a file of initial weights, or None, learn from; asked at most once for each.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        scenario: Scenario,
+        folder: Path,
+        fingerprint: Callable[[str | None], str],
+    ) -> None:
+        self._scenario, self._folder, self._fingerprint = scenario, folder, fingerprint
+        self._sharing = sharing(space, scenario)
+        self._due = (*self._sharing.fork_epochs, space.epochs)
+        self._control = control_config(space, scenario)
+        self._data: dict[str | None, str] = {}
+
+    @property
+    def own_config(self) -> RunConfig:
+        """Of the scenario's plain control."""
+        return self._control
+
+    def own_control(self) -> TrialPlan:
+        """The scenario's plain control."""
+        return self.control_from(self._control)
+
+    def control_from(self, config: RunConfig) -> TrialPlan:
+        """The plain control with this stage one, which is also its whole config."""
+        is_own = config.stage_one_key() == self._control.stage_one_key()
+        trial_id = control_id(self._scenario.name, None if is_own else config.stage_one_key())
+        use = self._use(config, save_at=self._due) if self._sharing.shares else None
+        return TrialPlan(trial_id, self._scenario.name, "control", None, self._control if is_own else config, use)
+
+    def forks(self, plan: TrialPlan) -> bool:
+        """Whether a trial starts from a snapshot."""
+        return self._sharing.shares and fork_epoch(plan.config) > 0
+
+    def forked(self, plan: TrialPlan) -> TrialPlan:
+        """A trial that starts at its switch epoch."""
+        return replace(plan, trunk=self._use(plan.config, start_at=fork_epoch(plan.config)))
+
+    def has_lost(self, control: RunConfig) -> bool:
+        """Whether snapshots that a finished control left are gone, so that trials could not fork.
+
+        What is in them is not looked at. Snapshots of another version of torch, or another kind of processor than the
+        driver's, count as gone: a control that is trained again finds those that its own process can use.
+        """
+        if not self._sharing.shares:
+            return False
+        device = torch.device("cuda" if control.device.type == "cuda" else "cpu")
+        trunk = trunk_of(self._use(control, save_at=self._due), device)
+        return not set(self._due) <= set(trunk.epochs())
+
+    def _use(self, config: RunConfig, start_at: int = 0, save_at: tuple[int, ...] = ()) -> TrunkUse:
+        weights = config.model.weights
+        if weights not in self._data:
+            self._data[weights] = self._fingerprint(weights)
+        return TrunkUse(str(self._folder), config.stage_one_key(), self._data[weights], start_at, save_at)

@@ -1,0 +1,155 @@
+"""What an epoch takes on this machine: the control of each scenario, and a trial after its switch, trained for seconds.
+
+Imports torch, through `absgd.training`; neither Ray nor Optuna.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import math
+import statistics
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from absgd.config import RunConfig
+from absgd.datasets import Splits, load_splits
+from absgd.datasets.images import Indices
+from absgd.errors import UserError
+from absgd.training import Diverged, Trainer
+from absgd.training.device import gpu_memory_named
+from tune_runs.preview.search_cost import EpochTime
+from tune_runs.space.boundary import corners
+from tune_runs.space.model import Scenario, SearchSpace
+from tune_runs.space.run_configs import control_config
+
+BUDGET_S = 10.0
+"""Seconds for each stage of a scenario; one batch is trained however long it takes."""
+LEARNING_RATE = 1e-6
+"""How large it is does not change what a step takes; with this one hardly a run diverges."""
+_MAX_EPOCHS = 9  # trained whole, where the time allows
+
+
+def measure(space: SearchSpace, say: Callable[[str], None], budget_s: float = BUDGET_S) -> dict[str, EpochTime]:
+    """Train a few epochs of each scenario, one run at a time, where the resources of a trial say.
+
+    Args:
+        space: the search space.
+        say: told a line as each scenario begins.
+        budget_s: seconds for each stage of a scenario.
+
+    Raises:
+        UserError: if the data cannot be read, there is no such device, it has no memory left, or a loss is not finite.
+    """
+    times = {}
+    for number, scenario in enumerate(space.scenario_list, start=1):
+        say(f"measuring {scenario.name} ({number} of {len(space.scenarios)}), {2 * budget_s:g} s at most or one batch")
+        times[scenario.name] = _scenario_time(space, scenario, budget_s)
+    return times
+
+
+def _scenario_time(space: SearchSpace, scenario: Scenario, budget_s: float) -> EpochTime:
+    control, trial = control_config(space, scenario), stage_two_config(space, scenario)
+    splits = load_splits(control)
+    plain = _Run(control, splits)
+    try:
+        with gpu_memory_named(control):
+            stage_one = stage_two = seconds_of_epoch(plain.train, plain.num_batches, budget_s)
+        if trial is not None:
+            with gpu_memory_named(trial):
+                stage_two = seconds_of_epoch(_Run(trial, splits).train, plain.num_batches, budget_s)
+    except Diverged as error:
+        raise UserError(f"cannot measure `{scenario.name}`: {error} (--measure)") from None
+    share = min(stage_one.share, stage_two.share)
+    return EpochTime(stage_one.seconds, stage_two.seconds, plain.snapshot_bytes(), share)
+
+
+def stage_two_config(space: SearchSpace, scenario: Scenario) -> RunConfig | None:
+    """A trial that is in stage two from its first epoch on; None where none has a stage two."""
+    configs = (RunConfig.from_dict(settings) for _, settings in corners(space, scenario))
+    trial = next((config for config in configs if config.attention is not None), None)
+    return trial.with_values({"attention.switch_epoch": 0}) if trial else None
+
+
+class Measured(NamedTuple):
+    """What a whole epoch takes."""
+
+    seconds: float
+    share: float
+    """Share of it that was trained at once."""
+
+
+def seconds_of_epoch(train: Callable[[int], float], num_batches: int, budget_s: float) -> Measured:
+    """What a whole epoch takes, from as much of one as the time allows: the median of a few whole epochs, or a part.
+
+    A first batch warms up. Then more of the epoch is trained, each time at most what half of the time left allows.
+
+    Args:
+        train: trains so many batches of an epoch and validates on as large a part; returns the seconds.
+        num_batches: of a whole epoch.
+        budget_s: seconds after which nothing more is begun.
+    """
+    batches, seconds, is_warm = 1, [train(1)], False
+    spent = seconds[0]
+    while spent < budget_s and len(seconds) < _MAX_EPOCHS:
+        allowed = min(num_batches, int(batches * (budget_s - spent) / 2 / seconds[-1]))
+        if not is_warm or allowed > batches:
+            batches, seconds, is_warm = max(batches, allowed), [], True
+        elif batches < num_batches:
+            break
+        seconds.append(train(batches))
+        spent += seconds[-1]
+    share = batches / num_batches
+    return Measured(statistics.median(seconds) / share, share)
+
+
+class _Run:
+    """Trains parts of epochs of one config."""
+
+    def __init__(self, config: RunConfig, splits: Splits) -> None:
+        epochs = max(config.epochs, _MAX_EPOCHS + 2)
+        self._config = config.with_values({"epochs": epochs, "optimizer.lr": LEARNING_RATE})
+        self._splits = splits
+        self._batches = 0
+        self._trainer: Trainer | None = None
+        self.num_batches = math.ceil(len(splits.train) / config.batch_size)
+
+    def train(self, batches: int) -> float:
+        """Train so many batches of an epoch, validate on as large a part of the images, and return the seconds."""
+        if self._trainer is None or batches != self._batches:
+            self._batches = batches
+            self._trainer = Trainer(self._config, part_of(self._splits, batches, self.num_batches))
+            if self._trainer.speed.cuda_graph:
+                next(self._trainer.epochs())  # captures
+        started = time.perf_counter()
+        next(self._trainer.epochs())
+        return time.perf_counter() - started
+
+    def snapshot_bytes(self) -> int:
+        """Size of the state of training after an epoch."""
+        assert self._trainer is not None, "nothing was trained"
+        buffer = io.BytesIO()
+        torch.save(self._trainer.state_dict(), buffer)
+        return buffer.tell()
+
+
+def part_of(splits: Splits, batches: int, num_batches: int) -> Splits:
+    """So many of the batches of an epoch, and as large a part of the validation images, evenly spread over all."""
+    if batches == num_batches:
+        return splits
+    train_M, val_M = (_spread(len(images), batches / num_batches) for images in (splits.train, splits.val))
+    return dataclasses.replace(
+        splits,
+        train=splits.train.take(train_M),
+        val=splits.val.take(val_M),
+        train_index_N=splits.train_index_N[train_M],
+        changed_N=splits.changed_N[train_M],
+    )
+
+
+def _spread(num_images: int, share: float) -> Indices:
+    return np.linspace(0, num_images - 1, max(1, round(num_images * share))).astype(np.int64)

@@ -1,0 +1,194 @@
+"""Processes of this machine that train at the same time, each when it is asked to.
+
+Imports neither Ray nor Optuna.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from absgd.errors import UserError
+from absgd.training.child_process import live_with_parent
+from tune_runs.trial.failures import cause_of, is_gpu_memory
+
+_STOP_WITHIN_S = 30.0
+_STATUS = Path("/proc/self/status")
+Train = Callable[[Any], int]
+"""Trains what is asked, waits for the device, and returns the memory that its process has held at most, in bytes."""
+
+
+class Pass(NamedTuple):
+    """What one process trained when it was asked; clocks of one machine, in seconds."""
+
+    started: float
+    ended: float
+    peak_bytes: int
+    """Memory that the process has held at most; see `Train`."""
+
+
+class RunLost(RuntimeError):  # noqa: N818 - names an event
+    """A process ended before it was told to; the message says why, in one line."""
+
+    def __init__(self, words: str, is_gpu_memory: bool = False) -> None:
+        super().__init__(words)
+        self.is_gpu_memory = is_gpu_memory
+        """Whether the GPU had no memory left."""
+
+
+class Processes:
+    """Processes that each hold what `make` makes in them, ended with the block; when one is lost, all are ended.
+
+    Args:
+        make: called in each process; it must be one that pickle can name.
+    """
+
+    def __init__(self, make: Callable[[], Train]) -> None:
+        self._make = make
+        self._context = multiprocessing.get_context("spawn")
+        self._processes: list[SpawnProcess] = []
+        self._asked: list[Connection] = []
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            for one in self._asked:
+                one.send(None)
+            for process in self._processes:
+                process.join(_STOP_WITHIN_S)
+        self._end()
+
+    @property
+    def count(self) -> int:
+        """Processes that are there."""
+        return len(self._processes)
+
+    def grow(self, count: int) -> None:
+        """Start processes until there are so many, and wait until each has made what it trains.
+
+        Raises:
+            RunLost: if one has ended instead.
+        """
+        before = self.count
+        for _ in range(count - before):
+            mine, other = self._context.Pipe()
+            # Not a daemon, which may have no processes that read images.
+            process = self._context.Process(target=_serve, args=(self._make, other))
+            process.start()
+            other.close()
+            self._processes.append(process)
+            self._asked.append(mine)
+        self._replies(range(before, self.count))
+
+    def train(self, asked: Sequence[Any]) -> list[Pass]:
+        """Let the first processes train at the same time, each what is asked of it.
+
+        Raises:
+            RunLost: if one has ended.
+        """
+        self.grow(len(asked))
+        for place, wanted in enumerate(asked):
+            with suppress(OSError):  # it has ended: what it said last is read below
+                self._asked[place].send(wanted)
+        return self._replies(range(len(asked)))
+
+    def _replies(self, places: Sequence[int]) -> list[Any]:
+        try:
+            return [self._reply(place) for place in places]
+        except RunLost:
+            self._end()
+            raise
+
+    def _reply(self, place: int) -> Any:
+        try:
+            said = self._asked[place].recv()
+        except (EOFError, OSError):
+            process = self._processes[place]
+            process.join(_STOP_WITHIN_S)
+            raise RunLost(f"its process ended {_ending(process.exitcode)}") from None
+        if isinstance(said, _Fault):
+            raise RunLost(*said)
+        return said
+
+    def _end(self) -> None:
+        for process in self._processes:
+            process.kill()
+        for process in self._processes:
+            process.join()
+        for one in self._asked:
+            one.close()
+        self._processes, self._asked = [], []
+
+
+def span_s(passes: Sequence[Pass]) -> float:
+    """Seconds from the first start to the last end.
+
+    >>> span_s([Pass(0.0, 1.0, 0), Pass(1.0, 2.0, 0)])
+    2.0
+    """
+    return max(one.ended for one in passes) - min(one.started for one in passes)
+
+
+class _Fault(NamedTuple):
+    words: str
+    is_gpu_memory: bool
+
+
+def _serve(make: Callable[[], Train], asked: Connection) -> None:
+    """One process: trains each time it is asked, until it is told to end."""
+    live_with_parent()
+    try:
+        train = make()
+        asked.send(None)
+        while (wanted := asked.recv()) is not None:
+            started = time.monotonic()
+            peak_bytes = train(wanted)
+            asked.send(Pass(started, time.monotonic(), peak_bytes))
+    except Exception as error:  # noqa: BLE001 - whatever it is, the process that asked says it
+        asked.send(_fault_of(error))
+
+
+def _fault_of(error: Exception) -> _Fault:
+    if isinstance(error, UserError):
+        return _Fault(str(error), False)
+    text = "".join(traceback.format_exception(error))
+    return _Fault(cause_of(text).words, is_gpu_memory(text))
+
+
+def _ending(status: int | None) -> str:
+    """How a process ended.
+
+    >>> _ending(-9), _ending(3)
+    ('by SIGKILL', 'with exit status 3')
+    """
+    if status is None:
+        return "without a status"
+    return f"with exit status {status}" if status >= 0 else f"by {signal.Signals(-status).name}"
+
+
+def peak_bytes(device: torch.device) -> int:
+    """Memory that this process has held at most: reserved on a GPU, without what CUDA itself takes there; on CPU
+    resident, with what it shares with other processes.
+    """
+    if device.type == "cuda":
+        return torch.cuda.max_memory_reserved(device)
+    if _STATUS.exists():  # getrusage would count the process that this one was started from
+        kib = next((line.split()[1] for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:")), "0")
+        return int(kib) * 2**10
+    import resource
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 2**10

@@ -1,0 +1,105 @@
+"""What a process of the probe holds: one trial, or several that take turns.
+
+Imports torch, through `absgd.training`; neither Ray nor Optuna.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+
+from absgd.config import RunConfig
+from absgd.datasets import CommonImages, Splits
+from absgd.records import EpochRecord
+from absgd.training import Trainer
+from absgd.training.cohort import TOGETHER_S, Cohort, Ended, Failed, prepare_process
+from absgd.training.device import chosen_device
+from tune_runs.preview.probe_processes import peak_bytes
+
+
+class Ask(NamedTuple):
+    """What a process is to train."""
+
+    trials: int
+    threads: int
+    epochs: int
+
+
+class OneTrial:
+    """A trial that has its process for itself.
+
+    Args:
+        settings: of the run, with epochs enough for all that will be asked.
+        splits: what it trains on.
+    """
+
+    def __init__(self, settings: dict[str, Any], splits: Splits) -> None:
+        trainer = Trainer(RunConfig.from_dict(settings), splits)
+        self._device, self._epochs = trainer.device, trainer.epochs()
+
+    def __call__(self, ask: Ask) -> int:
+        """Train so many epochs; the memory held at most, in bytes."""
+        assert ask.trials == 1
+        torch.set_num_threads(ask.threads)
+        for _ in range(ask.epochs):
+            next(self._epochs)
+        return peak_bytes(self._device)
+
+
+class TrialsInTurns:
+    """Trials of one process that take turns as in a search: a cohort, whose batches are made once.
+
+    Args:
+        settings: as for `OneTrial`, the same for all trials: forks of one trunk differ in three numbers.
+        splits: what they train on.
+    """
+
+    def __init__(self, settings: dict[str, Any], splits: Splits, size: int) -> None:
+        prepare_process()
+        self._config, self._splits = RunConfig.from_dict(settings), splits
+        self._device = chosen_device(self._config.device)
+        later = itertools.count(0.0, TOGETHER_S)  # a clock by which nobody has to be waited for
+        self._cohort: Cohort[EpochRecord] = Cohort(self._device, size, now=lambda: next(later))
+        self._images = CommonImages()
+        self._trainers: dict[str, Trainer] = {}
+        self._next_epoch = 0
+
+    def __call__(self, ask: Ask) -> int:
+        """Train so many epochs of each of the first trials; the memory held at most, in bytes.
+
+        Raises:
+            Exception: whatever ended one of them.
+        """
+        torch.set_num_threads(ask.threads)
+        left = {str(place): ask.epochs for place in range(ask.trials)}
+        for name in left:
+            self._begin(name)
+        while left:
+            for name, word in self._cohort.turn():
+                if isinstance(word, Failed):
+                    raise word.error
+                assert not isinstance(word, Ended), "no epochs left"
+                left[name] -= 1
+                if left[name]:
+                    self._cohort.ask(name)
+                else:
+                    del left[name]
+        self._next_epoch += ask.epochs
+        return peak_bytes(self._device)
+
+    def _begin(self, name: str) -> None:
+        """All begin with the same epoch, however many each has trained: only of the same one can they share batches."""
+        if name in self._trainers:
+            self._trainers[name].next_epoch = self._next_epoch
+            self._cohort.ask(name)
+        else:
+            self._cohort.join(name, self._steps(name))
+
+    def _steps(self, name: str) -> Iterator[EpochRecord | None]:
+        trainer = Trainer(self._config, self._splits, self._device, batches_of=self._images.batches)
+        trainer.next_epoch = self._next_epoch
+        self._trainers[name] = trainer
+        yield from trainer.steps()

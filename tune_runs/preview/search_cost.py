@@ -1,0 +1,113 @@
+"""What the scenarios of a search cost: epochs, snapshots, and wall time where an epoch was measured.
+
+Nothing here imports torch, Ray or Optuna.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from tune_runs.space.model import Scenario, SearchSpace
+from tune_runs.stopping.rungs import EarlyStopping
+from tune_runs.trunks.stage_one_sharing import Sharing, sharing
+
+
+@dataclasses.dataclass(frozen=True)
+class EpochTime:
+    """What one epoch of a scenario took when it was measured."""
+
+    stage_one_s: float
+    """Of the control."""
+    stage_two_s: float
+    """Of a trial after its switch; as `stage_one_s` where no trial has a stage two."""
+    snapshot_bytes: int
+    """Of the state of training."""
+    trained_share: float = 1.0
+    """Share of an epoch that was trained, where a whole one would have taken too long."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ScenarioCost:
+    """What one scenario costs, its control included."""
+
+    name: str
+    sharing: Sharing
+    from_scratch: int
+    """Epochs when every run trains from its first to its last."""
+    shared: int | None
+    """Epochs of trunks to the last one, and of forks from their switch on; None where stage one is not shared."""
+    expected: int
+    """Epochs as the search trains them, early stopping included where that is modelled."""
+    stage_one: float
+    """Those of `expected` on the base criterion alone."""
+    num_snapshots: int
+    """Of all trunks expected; 0 where stage one is not shared."""
+    time: EpochTime | None
+    """None: not measured."""
+
+
+def scenario_cost(
+    space: SearchSpace, scenario: Scenario, stopping: EarlyStopping, time: EpochTime | None = None
+) -> ScenarioCost:
+    """The cost of a scenario of `space`, without measurement or with `time`.
+
+    Each trial switches at the mean of its range. A trial without a stage two is its control over again and trains its
+    last epoch alone where stage one is shared.
+    """
+    shared = sharing(space, scenario)
+    epochs, num_trials = space.epochs, space.num_trials
+    before_fork = num_trials * shared.mean_fork_epoch
+    trunks = shared.expected_trunks * epochs
+    stage_one = trunks if shared.shares else epochs + before_fork
+    return ScenarioCost(
+        name=scenario.name,
+        sharing=shared,
+        from_scratch=(num_trials + 1) * epochs,
+        shared=round(trunks + num_trials * epochs - before_fork) if shared.shares else None,
+        expected=round(stage_one + _epochs_after_fork(num_trials, shared, stopping)),
+        stage_one=stage_one,
+        num_snapshots=round(shared.expected_trunks * len({*shared.fork_epochs, epochs})) if shared.shares else 0,
+        time=time,
+    )
+
+
+def _epochs_after_fork(num_trials: int, shared: Sharing, stopping: EarlyStopping) -> float:
+    with_stage_two = round(num_trials * shared.stage_two_share)
+    plain = num_trials - with_stage_two
+    return plain + (stopping.expected_epochs(with_stage_two, shared.switch_epochs) if with_stage_two else 0)
+
+
+def wall_time_s(epochs: int, costs: Sequence[ScenarioCost], concurrent: int) -> float | None:
+    """Wall time of a search whose epochs take what was measured, at least; None where they were not measured.
+
+    Either the longest chain: a control, or stage one to the latest switch and a stage two after it. Or all epochs,
+    spread over the runs at once; until the first fork only trunks are there.
+
+    Args:
+        epochs: of every run.
+        costs: of all scenarios.
+        concurrent: runs that train at the same time.
+    """
+    timed = [(cost, cost.time) for cost in costs if cost.time is not None]
+    if len(timed) < len(costs):
+        return None
+    longest = max(_longest_chain_s(epochs, cost, time) for cost, time in timed)
+    work = sum(_work_s(cost, time) for cost, time in timed)
+    alone = min(_alone_s(cost, time) for cost, time in timed)
+    num_trunks = min(concurrent, sum(cost.sharing.expected_trunks for cost in costs))
+    return max(longest, alone + (work - num_trunks * alone) / concurrent)
+
+
+def _longest_chain_s(epochs: int, cost: ScenarioCost, time: EpochTime) -> float:
+    switch = max(cost.sharing.switch_epochs, default=epochs)
+    return max(epochs * time.stage_one_s, switch * time.stage_one_s + (epochs - switch) * time.stage_two_s)
+
+
+def _work_s(cost: ScenarioCost, time: EpochTime) -> float:
+    return cost.stage_one * time.stage_one_s + (cost.expected - cost.stage_one) * time.stage_two_s
+
+
+def _alone_s(cost: ScenarioCost, time: EpochTime) -> float:
+    """Until the first fork of a scenario: its trunks train alone."""
+    return min(cost.sharing.fork_epochs, default=0) * time.stage_one_s if cost.sharing.shares else 0.0

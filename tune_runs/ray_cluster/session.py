@@ -1,0 +1,125 @@
+"""Ray, started or joined quietly.
+
+A Ray that this process starts listens on loopback only and asks for no token; a cluster that is joined keeps its own
+rules. Import Ray only inside `ray_session`, or after it: its environment is read at import.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from absgd.errors import UserError
+from tune_runs.ray_cluster.http2 import greets, is_http2
+
+ANSWERS_WITHIN_S = 10.0
+"""Of a cluster that is joined: its first sign of life."""
+_QUIET = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DEDUP_LOGS": "0",
+    # Our records replace Ray's: no result.json, CSV or TensorBoard files, and no frequent snapshots of its state.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",
+    # Paths of a space stay what they are in the driver.
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    # The runner handles signals itself, so that our state is saved at a safe point.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+}
+# With this set, a Ray started here binds 127.0.0.1 instead of every interface; joining a cluster must not set it.
+_LOCAL = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "disabled"}
+
+
+def set_environment(is_local: bool) -> None:
+    """Set what Ray reads when it is imported; later it has no effect."""
+    os.environ.update(_QUIET | (_LOCAL if is_local else {}))
+
+
+@contextmanager
+def ray_session(address: str | None = None) -> Iterator[None]:
+    """A Ray for the block: the one already running in this process, the cluster at `address`, or a local one.
+
+    Raises:
+        UserError: if no cluster answers at `address`.
+    """
+    set_environment(is_local=address is None)
+    if address:
+        _check_answers(address)
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    # A failed trial becomes a row with its error, and a line on the screen: Ray need not print its traceback too.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    try:
+        ray.init(
+            address=address or "local",
+            log_to_driver=False,
+            logging_level="ERROR",
+            **({} if address else {"include_dashboard": False}),
+        )
+    except (ConnectionError, ValueError, RuntimeError, ray.exceptions.AuthenticationError) as error:
+        if address is None:
+            raise
+        if _is_about_token(error):
+            raise UserError(
+                f"expected the token of the Ray cluster at {address!r}: set RAY_AUTH_MODE=token, and put the token "
+                "into ~/.ray/auth_token or the file that RAY_AUTH_TOKEN_PATH names (--address)"
+            ) from None
+        raise UserError(
+            f"expected a Ray cluster at {address!r}, got: {str(error).splitlines()[0]} (--address)"
+        ) from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _is_about_token(error: BaseException | None) -> bool:
+    """Whether a token that lacks or is wrong was the reason, at whatever depth Ray tells it."""
+    while error is not None:
+        if type(error).__name__ == "AuthenticationError" or "authentication token" in str(error).lower():
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _check_answers(address: str) -> None:
+    """Refuse an address at which nothing listens: Ray would wait for it, deaf to signals."""
+    host, colon, port = address.rpartition(":")
+    if address == "auto" or "://" in address:
+        return
+    if not colon or not port.isdigit() or int(port) > 65535:
+        raise UserError(f"expected `auto` or HOST:PORT, got {address!r} (--address)")
+    try:
+        with socket.create_connection((host, int(port)), timeout=ANSWERS_WITHIN_S) as connection:
+            said = greets(connection)
+    except TimeoutError:
+        raise UserError(
+            f"expected a Ray cluster at {address!r}, got no answer within {ANSWERS_WITHIN_S:g} s (--address)"
+        ) from None
+    except (OSError, UnicodeError) as error:
+        raise UserError(f"expected a Ray cluster at {address!r}, got: {error} (--address)") from None
+    if said is not None and not is_http2(said):
+        raise UserError(f"expected a Ray cluster at {address!r}, got another kind of server (--address)")
+
+
+class NodeSize(NamedTuple):
+    """What one node offers to trials."""
+
+    cpus: float
+    gpus: float
+
+
+def node_sizes() -> list[NodeSize]:
+    """The nodes of the connected cluster that are alive."""
+    import ray
+
+    resources = (node["Resources"] for node in ray.nodes() if node["Alive"])
+    return [NodeSize(one.get("CPU", 0.0), one.get("GPU", 0.0)) for one in resources]

@@ -1,0 +1,238 @@
+"""The end of a driver whose Ray is lost: left to itself it would hang for good, or be ended by Ray without a word.
+
+When the head's GCS is gone, Ray's C++ ends the driver after a minute, with no exception; when the raylet that the
+driver is attached to is gone, the driver waits for ever. So one thread asks both regularly, and another ends the
+process once one is gone for certain, or a whole limit has passed without an answer.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import ray
+
+from absgd.errors import UserError
+from absgd.terminal import EXIT_FAILED
+from tune_runs.ray_cluster.http2 import greets
+
+LIMIT_S = 30.0
+"""Below the 60 s after which Ray ends a driver whose GCS does not answer (RAY_gcs_rpc_server_reconnect_timeout_s)."""
+LIMIT_VARIABLE = "ABSGD_TUNE_LOST_AFTER_S"
+LEAST_LIMIT_S = 5.0
+ASK_EVERY_S = LOOK_EVERY_S = LISTEN_S = 1.0
+PROBE_TIMEOUT_S = 5.0
+_MANY = 4096
+_STOP_WITHIN_S = 5.0
+_WRITE_WITHIN_S = 5.0
+_SHOW_CURSOR = b"\x1b[?25h"
+
+
+class Lost(Exception):  # noqa: N818 - names an event, not a fault
+    """A part of the cluster is gone for certain; the text says which."""
+
+
+class Question(NamedTuple):
+    """Something asked of one part of a cluster, again and again."""
+
+    part: str
+    ask: Callable[[], object]
+    """Returns when all is well, raises `Lost`, or gives no answer: blocks, or raises OSError or Ray's own errors."""
+    pause_s: float = ASK_EVERY_S
+    """Between an answer and the next time it is asked."""
+    is_awaited: bool = True
+    """Whether one under way must come back before the cluster is left."""
+
+
+class _Asker:
+    """Asks one question from a thread of its own, and counts how often it was answered."""
+
+    def __init__(self, question: Question, stopped: threading.Event, lose: Callable[[str], None]) -> None:
+        self.question, self.silent_s = question, 0.0
+        self._stopped, self._lose = stopped, lose
+        self._num_answers = self._num_seen = 0
+        self.thread = threading.Thread(target=self._run, daemon=True)
+
+    def add_silence(self, seconds: float) -> None:
+        """Count a time as silence, unless an answer has come meanwhile."""
+        num_answers = self._num_answers
+        self.silent_s = self.silent_s + seconds if num_answers == self._num_seen else 0.0
+        self._num_seen = num_answers
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                self.question.ask()
+                self._num_answers += 1
+            except Lost as lost:
+                self._lose(str(lost))
+                return
+            except (OSError, RuntimeError, ValueError, ray.exceptions.RayError):
+                pass  # no answer, which the watching thread counts
+            self._stopped.wait(self.question.pause_s)
+
+
+class Watchdog:
+    """Calls `on_lost` once, from a thread of its own: at once where a part is gone for certain, else after a silence.
+
+    Time in which this process itself did not run (stopped by Ctrl-Z, or a thread that kept Python's lock) is no
+    silence: nobody was listening.
+
+    Args:
+        questions: each asked from a thread of its own.
+        on_lost: given what was lost.
+        limit_s: seconds without an answer to one of them that are borne.
+        look_every_s: how often the silences are looked at.
+    """
+
+    def __init__(
+        self,
+        questions: Sequence[Question],
+        on_lost: Callable[[str], None],
+        limit_s: float = LIMIT_S,
+        look_every_s: float = LOOK_EVERY_S,
+    ) -> None:
+        self._on_lost, self._limit_s, self._every_s = on_lost, limit_s, look_every_s
+        self._stopped = threading.Event()
+        self._told = threading.Lock()
+        self._askers = [_Asker(one, self._stopped, self._lose) for one in questions]
+        self._watching = threading.Thread(target=self._watch, daemon=True)
+
+    def start(self) -> None:
+        """Begin to ask."""
+        for asker in self._askers:
+            asker.thread.start()
+        self._watching.start()
+
+    def stop(self) -> None:
+        """Ask no more; a question to Ray under way is waited for, since Ray must not be shut down beneath it."""
+        self._stopped.set()
+        self._watching.join()
+        for asker in self._askers:
+            if asker.question.is_awaited:
+                asker.thread.join(_STOP_WITHIN_S)
+
+    def _watch(self) -> None:
+        looked_at = time.monotonic()
+        while not self._stopped.wait(self._every_s):
+            now = time.monotonic()
+            for asker in self._askers:
+                asker.add_silence(min(now - looked_at, 2 * self._every_s))
+            looked_at = now
+            silent = [asker.question.part for asker in self._askers if asker.silent_s >= self._limit_s]
+            if silent:
+                self._lose(f"no answer for {self._limit_s:g} s from {' and '.join(silent)}")
+                return
+
+    def _lose(self, what: str) -> None:
+        if self._told.acquire(blocking=False) and not self._stopped.is_set():
+            self._on_lost(what)
+
+
+@contextmanager
+def watchdog(address: str | None, go_on: str) -> Iterator[None]:
+    """End this process with a message and status 1 if its Ray is lost while the block runs.
+
+    Args:
+        address: of the cluster that was joined; None for a Ray of this process.
+        go_on: the command that goes on with the search, for the message.
+
+    Raises:
+        UserError: if ABSGD_TUNE_LOST_AFTER_S is not a number of seconds, at least 5.
+    """
+    watching = Watchdog(questions_to_ray(), lambda lost: _end(lost_message(lost, address, go_on)), limit_s=_limit_s())
+    watching.start()
+    try:
+        yield
+    finally:
+        watching.stop()
+
+
+def questions_to_ray() -> list[Question]:
+    """What is asked of the Ray that this process is attached to: its head, and the raylet of the driver's own node.
+
+    The head calls a node dead that hangs, but after a minute only; and once a raylet is gone, Ray ends the driver
+    within a second, in which it fails the trials of that node. So the raylet is asked for itself.
+    """
+    own_id = ray.get_runtime_context().get_node_id()
+    own = next(node for node in ray.nodes() if node["NodeID"] == own_id)
+    raylet = (own["NodeManagerAddress"], own["NodeManagerPort"])
+    return [
+        Question("its head", lambda: _check_alive(own_id)),
+        Question("the raylet on the driver's node", lambda: check_answers(*raylet), pause_s=0.02, is_awaited=False),
+    ]
+
+
+def check_answers(host: str, port: int, listen_s: float = LISTEN_S) -> None:
+    """Ask a gRPC server for a sign of life, then listen for its end, which the kernel tells at once.
+
+    A process that hangs has its connections accepted, by the kernel. A server that closes a connection is alive if it
+    accepts another, as one does that expects TLS.
+
+    Raises:
+        Lost: if nothing listens there.
+        OSError: if it is silent for some seconds.
+    """
+    try:
+        with socket.create_connection((host, port), PROBE_TIMEOUT_S) as connection:
+            if greets(connection) is not None and not _is_closed_within(listen_s, connection):
+                return
+        socket.create_connection((host, port), PROBE_TIMEOUT_S).close()
+    except ConnectionRefusedError:
+        raise Lost("the raylet on the driver's node is gone") from None
+
+
+def _is_closed_within(seconds: float, connection: socket.socket) -> bool:
+    deadline = time.monotonic() + seconds
+    try:
+        while (left_s := deadline - time.monotonic()) > 0:
+            connection.settimeout(left_s)
+            if not connection.recv(_MANY):
+                return True
+    except TimeoutError:
+        pass
+    except ConnectionResetError:
+        return True
+    return False
+
+
+def lost_message(lost: str, address: str | None, go_on: str) -> str:
+    """What was lost, what was not, and how to go on."""
+    where = f"the Ray cluster at {address}" if address else "the Ray of this process"
+    return f"absgd-tune: error: lost {where}: {lost}. Everything recorded is on disk; go on with: {go_on}"
+
+
+def _check_alive(node_id: str) -> None:
+    if not any(node["Alive"] for node in ray.nodes() if node["NodeID"] == node_id):
+        raise Lost("the driver's node is dead, says its head")
+
+
+def _limit_s() -> float:
+    given = os.environ.get(LIMIT_VARIABLE, str(LIMIT_S))
+    try:
+        limit_s = float(given)
+    except ValueError:
+        limit_s = -1.0
+    if not LEAST_LIMIT_S <= limit_s < float("inf"):
+        raise UserError(f"expected a number of seconds >= {LEAST_LIMIT_S:g}, got {given!r} ({LIMIT_VARIABLE})")
+    return limit_s
+
+
+def _end(message: str) -> None:
+    """Write to the descriptors themselves: the main thread may hold the locks of Python's files, and of rich."""
+    last = threading.Timer(_WRITE_WITHIN_S, os._exit, [EXIT_FAILED])  # for a pipe that nobody reads
+    last.daemon = True
+    last.start()
+    try:
+        for descriptor in (1, 2):
+            if os.isatty(descriptor):
+                os.write(descriptor, _SHOW_CURSOR + b"\n")
+                break
+        os.write(2, f"{message}\n".encode())
+    finally:
+        os._exit(EXIT_FAILED)

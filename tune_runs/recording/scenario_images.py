@@ -1,0 +1,79 @@
+"""The images of every scenario and data seed that runs learn from: read once by the driver, released when done with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from absgd.config import RunConfig
+from absgd.datasets import Splits, fingerprint, load_splits
+from tune_runs.trial.plan import images_key
+
+
+class Place(Protocol):
+    """Where workers find images."""
+
+    def put(self, key: str, splits: Splits) -> Splits:
+        """Put them there; returns the same, perhaps in other memory."""
+
+    def offer(self, key: str) -> None:
+        """See that they are still found."""
+
+    def drop(self, key: str) -> None:
+        """Take them away."""
+
+
+class ScenarioImages:
+    """What the runs of a scenario learn from, one set of splits for each data seed.
+
+    Args:
+        place: where workers find them; None: nowhere, for tests of the driver alone.
+        read: makes the splits of a run.
+        fingerprint_of: of splits and a file of initial weights.
+    """
+
+    def __init__(
+        self,
+        place: Place | None = None,
+        read: Callable[[RunConfig], Splits] = load_splits,
+        fingerprint_of: Callable[[Splits, str | None], str] = fingerprint,
+    ) -> None:
+        self._place, self._read, self._fingerprint_of = place, read, fingerprint_of
+        self._splits: dict[str, Splits] = {}
+        self._fingerprints: dict[tuple[str, str | None], str] = {}
+
+    def adopt(self, scenario: str, config: RunConfig, splits: Splits) -> None:
+        """Take over splits that were read before."""
+        key = images_key(scenario, config.seeds.data)
+        self._splits[key] = self._place.put(key, splits) if self._place else splits
+
+    def of(self, scenario: str, config: RunConfig) -> Splits:
+        """The splits of a run, which workers will find when this returns; read where they are not there yet.
+
+        Raises:
+            UserError: if the data cannot be read.
+        """
+        key = images_key(scenario, config.seeds.data)
+        if key not in self._splits:
+            self.adopt(scenario, config, self._read(config))
+        elif self._place:
+            self._place.offer(key)
+        return self._splits[key]
+
+    def fingerprint(self, scenario: str, config: RunConfig, weights: str | None) -> str:
+        """Of what a run learns from, with a file of initial weights or without; made once for each."""
+        key = (images_key(scenario, config.seeds.data), weights)
+        if key not in self._fingerprints:
+            self._fingerprints[key] = self._fingerprint_of(self.of(scenario, config), weights)
+        return self._fingerprints[key]
+
+    def release(self, scenario: str, seed_data: int) -> None:
+        """Forget images that no further run learns from."""
+        key = images_key(scenario, seed_data)
+        if self._splits.pop(key, None) is not None and self._place:
+            self._place.drop(key)
+
+    @property
+    def held(self) -> Mapping[str, Splits]:
+        """The splits in memory, by `images_key`."""
+        return self._splits

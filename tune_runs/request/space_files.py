@@ -1,0 +1,117 @@
+"""Where search spaces come from: YAML files, plain mappings and options, checked as a whole; and their JSON schema.
+
+Nothing here imports torch, Ray or Optuna.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from absgd.errors import UserError, nearest, validated
+from absgd.paths import expanded
+from absgd.yaml_text import read_yaml
+from tune_runs.request.space_rules import broken_space_rules
+from tune_runs.space.model import SearchSpace
+from tune_runs.space.setting_names import find_setting, searchable_names, setting_of
+
+
+def space_from_dict(data: object, source: str = "space") -> SearchSpace:
+    """A checked space from plain mappings and scalars.
+
+    Raises:
+        UserError: naming `source`, the key, the rule and the value.
+    """
+    space = validated(SearchSpace, data, source)
+    for key, message in broken_space_rules(space):
+        raise UserError(f"{message} ({source}: {key})")
+    if space.trunks is not None:
+        expanded(space.trunks, f"{source}: trunks")
+    return space
+
+
+def with_options(space: SearchSpace, options: Mapping[str, object], source: str = "command line") -> SearchSpace:
+    """A copy with top-level keys such as `num_trials` replaced, checked as a whole.
+
+    Raises:
+        UserError: if a rule is broken.
+    """
+    return space_from_dict({**space.to_dict(), **options}, source)
+
+
+def load_space(path_or_name: str) -> SearchSpace:
+    """The space in a YAML file, or a shipped one by its name, such as `quickstart`.
+
+    Raises:
+        UserError: if there is no such file or name, it cannot be read, or a rule is broken.
+    """
+    path = find_space(path_or_name)
+    return space_from_dict(read_yaml(path), str(path))
+
+
+def find_space(path_or_name: str) -> Path:
+    """The file of a space; an existing file wins over a shipped name.
+
+    Raises:
+        UserError: listing the shipped names.
+    """
+    shipped = shipped_spaces()
+    if path_or_name in shipped and not os.path.isfile(path_or_name):
+        return shipped[path_or_name]
+    if not os.path.exists(path_or_name):
+        listed = ", ".join(f"`{name}`" for name in shipped)
+        guess = nearest(path_or_name, shipped)
+        raise UserError(f"expected a file or a shipped space ({listed}), got {path_or_name!r}{guess} (--space)")
+    return Path(path_or_name)
+
+
+def shipped_spaces() -> dict[str, Path]:
+    """Name -> file of the spaces that come with the package."""
+    files = (Path(str(entry)) for entry in resources.files("search_spaces").iterdir())
+    return {path.stem: path for path in sorted(files) if path.suffix == ".yaml"}
+
+
+def space_schema() -> dict[str, Any]:
+    """The JSON schema of a space file, which editors check and complete against."""
+    schema = SearchSpace.model_json_schema()
+    search = schema["properties"]["search"]
+    parameter = search.pop("additionalProperties")
+    search["properties"] = {name: {**parameter, "description": _sentence(name)} for name in searchable_names()}
+    search |= {"additionalProperties": False, "minProperties": 1}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _sentence(name: str) -> str:
+    model, leaf = find_setting(setting_of(name))
+    return model.model_fields[leaf].description or leaf
+
+
+def refuse_changes(recorded: Mapping[str, Any], now: Mapping[str, Any], place: str) -> None:
+    """Refuse to go on with a search that would no longer be the same one.
+
+    Args:
+        recorded, now: what `SearchSpace.decisive` gives.
+        place: where the two stand.
+
+    Raises:
+        UserError: with each difference.
+    """
+    if differences := list(_differences("", recorded, now)):
+        raise UserError(
+            f"a resumed search must not change; start a new one, with `--warm-start` if you like ({place}): "
+            + "; ".join(differences)
+        )
+
+
+def _differences(key: str, recorded: object, now: object) -> Iterator[str]:
+    if isinstance(recorded, Mapping) and isinstance(now, Mapping):
+        for name in [*recorded, *(name for name in now if name not in recorded)]:
+            yield from _differences(f"{key}.{name}".lstrip("."), recorded.get(name), now.get(name))
+    elif isinstance(recorded, list) and isinstance(now, list) and len(recorded) == len(now):
+        for index, (one, other) in enumerate(zip(recorded, now, strict=True)):
+            yield from _differences(f"{key}.{index}", one, other)
+    elif recorded != now:
+        yield f"`{key}` was {recorded!r}, is now {now!r}"

@@ -1,0 +1,68 @@
+"""The best configurations of another run as points to try first; reads its tables alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from absgd import records
+from absgd.errors import UserError
+from absgd.records import METRICS
+from tune_runs.request.search_request import Points
+from tune_runs.space.model import Scenario, SearchSpace
+from tune_runs.space.parameters import Parameter, Scalar
+from tune_runs.space.run_configs import suggested
+
+NUM_POINTS = 5
+"""Taken of each scenario."""
+
+
+def warm_start_points(space: SearchSpace, folder: Path) -> Points:
+    """For each scenario the best configurations that the run in `folder` found for the one of the same name.
+
+    Taken are completed search trials, by the metric of `space` at the last epoch, as far as `space` can draw them.
+
+    Raises:
+        UserError: if there is no such run, or it has nothing that this space could try.
+    """
+    path = folder / records.TRIALS_FILE
+    if not path.is_file():
+        raise UserError(f"expected a run folder with {records.TRIALS_FILE}, found none in {folder} (--warm-start)")
+    rows = [
+        row
+        for row in records.read_rows(path, records.TRIAL_SCHEMA)
+        if (row["phase"], row["status"]) == ("search", "completed")
+    ]
+    last = _last_values(folder, space.metric)
+    points = {one.name: tuple(_points(space, one, rows, last))[:NUM_POINTS] for one in space.scenario_list}
+    if not any(points.values()):
+        known = ", ".join(sorted({row["scenario"] for row in rows})) or "none"
+        raise UserError(
+            f"expected completed trials that this space can draw, in scenarios of the same name, "
+            f"got none: {folder} has scenarios {known} (--warm-start)"
+        )
+    return points
+
+
+def _last_values(folder: Path, metric: str) -> dict[str, float]:
+    """Trial -> the metric at its last epoch."""
+    rows = records.read_rows(folder / records.EPOCHS_FILE, records.EPOCH_SCHEMA)
+    return {row["trial_id"]: row[metric] for row in rows if row[metric] is not None}
+
+
+def _points(
+    space: SearchSpace, scenario: Scenario, rows: list[dict[str, Any]], last: Mapping[str, float]
+) -> Iterator[dict[str, Scalar]]:
+    sign = 1.0 if METRICS[space.metric] == "max" else -1.0
+    own = [row for row in rows if row["scenario"] == scenario.name and row["trial_id"] in last]
+    tried: list[dict[str, Scalar]] = []
+    for row in sorted(own, key=lambda row: -sign * last[row["trial_id"]]):
+        point = suggested(space, scenario, records.config_of(row))
+        if point not in tried and all(_can_draw(space.search[name], value) for name, value in point.items()):
+            tried.append(point)
+            yield point
+
+
+def _can_draw(parameter: Parameter, value: Scalar) -> bool:
+    return parameter.refusal(value) is None and parameter.contains(value)

@@ -1,0 +1,131 @@
+"""A whole search: its data, Ray, and its folder, which is held while `tune_runs.driver.drive` runs it.
+
+Ray reads its environment when it is imported, so it is imported inside its session alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+from rich.console import Console
+
+from absgd import records
+from absgd.config import RunConfig
+from absgd.datasets import Splits, load_splits
+from absgd.errors import UserError
+from absgd.records.environment import add_session
+from absgd.training import Trainer, gpu_names
+from absgd.training.evaluation import absent_metrics
+from tune_runs.ray_cluster.session import NodeSize, node_sizes, ray_session
+from tune_runs.request.search_request import SearchRequest, is_unbegun
+from tune_runs.space.boundary import corners, unused_settings
+from tune_runs.space.model import Scenario, SearchSpace
+from tune_runs.space.run_configs import control_config, points_inside
+from tune_runs.trial.disk_budget import remove_unfinished
+
+LOCK_FILE = ".lock"
+
+
+def run_search(request: SearchRequest, console: Console) -> bool:
+    """Search every scenario of the space, recording as it goes, and print what was found.
+
+    Returns:
+        Whether any search trial was completed, or a budget was used up before.
+
+    Raises:
+        UserError: before anything is created, if data, resources or the folder are not as the space needs them.
+        SearchInterrupted: after Ctrl-C or SIGTERM.
+        SearchFailed: if the records cannot be written, Ray gives up, or every further trial would fail.
+    """
+    space = request.space
+    for note in (*points_inside(space).notes, *unused_settings(space)):
+        console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+    splits = {scenario.name: load_splits(control_config(space, scenario)) for scenario in space.scenario_list}
+    _check_metric(space, splits)
+    for scenario in space.scenario_list:
+        _check_runs(space, scenario, splits[scenario.name])
+    with ray_session(request.address):
+        nodes = node_sizes()
+        request = dataclasses.replace(request, space=space.on(sum(node.gpus for node in nodes)))
+        num_concurrent = _num_concurrent(request.space, nodes)
+        _make_trunks_folder(space)
+        with _locked_folder(request):
+            from tune_runs.driver.drive import drive
+
+            return drive(request, splits, num_concurrent, console)
+
+
+def _make_trunks_folder(space: SearchSpace) -> None:
+    if space.trunks is None:
+        return
+    try:
+        Path(space.trunks).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=space.trunks):
+            pass
+    except OSError as error:
+        raise UserError(f"cannot write to {space.trunks}: {error.strerror or error} (trunks)") from None
+
+
+def _check_metric(space: SearchSpace, splits: dict[str, Splits]) -> None:
+    """Refuse a metric over a group of classes that a scenario does not have."""
+    for name, split in splits.items():
+        if space.metric in absent_metrics(split.class_counts):
+            raise UserError(
+                f"expected a metric that every scenario has, got `{space.metric}`: "
+                f"no class of `{name}` is in that group (metric)"
+            )
+
+
+def _check_runs(space: SearchSpace, scenario: Scenario, splits: Splits) -> None:
+    """Build every kind of run at the corners of the space once, so that what cannot be built is refused here."""
+    built = set()
+    for _, settings in corners(space, scenario):
+        config = RunConfig.from_dict(settings)
+        kind = (config.augmentation, config.model, config.loss, config.class_balance)
+        if kind not in built:
+            on_any_device = config.with_values({"device.cuda_graph": False})  # the driver may have no GPU
+            Trainer(on_any_device, splits, torch.device("cpu"))
+            built.add(kind)
+
+
+def _num_concurrent(space: SearchSpace, nodes: list[NodeSize]) -> int:
+    """Trials that run at once: each needs one node that has all of its resources."""
+    trials = sum(space.resources.concurrent(node.cpus, node.gpus) for node in nodes)
+    if trials == 0:
+        largest = ", ".join(f"{node.cpus:g} CPUs and {node.gpus:g} GPUs" for node in nodes)
+        raise UserError(
+            f"expected resources of a trial that fit on one node ({largest}), such as "
+            f"{space.resources.nearest_that_fit(nodes)}, got {space.resources.words} (resources)"
+        )
+    return trials
+
+
+@contextmanager
+def _locked_folder(request: SearchRequest) -> Iterator[None]:
+    """The run folder with its space and environment, held by this process alone."""
+    folder = request.folder
+    lock = FileLock(folder / LOCK_FILE, timeout=0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+        if not request.is_resume and not is_unbegun(folder):
+            raise FileExistsError
+        remove_unfinished(folder)
+        request.begin()
+        add_session(folder / records.ENVIRONMENT_FILE, gpu_names())
+    except Timeout:
+        raise UserError(f"{folder} is in use by another absgd-tune (--resume)") from None
+    except FileExistsError:
+        raise UserError(f"{folder} exists: give another `--name` (name)") from None
+    except OSError as error:
+        raise UserError(f"cannot write to {folder}: {error.strerror or error} (--out)") from None
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,100 @@
+"""The field types of a search space, each checked by itself: names, metric, durations and parts of a RunConfig.
+
+Nothing here imports torch, Ray or Optuna.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    create_model,
+)
+
+from absgd.config import RunConfig
+from absgd.config.sections import DataConfig, ImbalanceConfig, NoiseConfig, Section
+from absgd.errors import broken_rule, nearest
+from absgd.records import METRICS
+from tune_runs.space.setting_names import section_model
+
+
+def _partial_model(model: type[BaseModel]) -> type[Section]:
+    """`model` with every field optional: what a space says of a RunConfig."""
+    fields: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        described, section = Field(description=field.description), section_model(field.annotation)
+        if section is None:
+            default = Field(default_factory=lambda: None) if field.is_required() else field.default
+            fields[name] = (Annotated[field.annotation, *field.metadata, described], default)
+        else:
+            inner: Any = _partial_model(section)
+            kind = inner if section is field.annotation else inner | None
+            fields[name] = (Annotated[kind, described], Field(default_factory=inner))
+    return create_model(f"Partial{model.__name__}", __base__=Section, __doc__=model.__doc__, **fields)
+
+
+if TYPE_CHECKING:
+    PartialRun = dict[str, Any]
+    PartialData = dict[str, Any]
+    PartialImbalance = dict[str, Any]
+    PartialNoise = dict[str, Any]
+else:
+
+    def _partial_settings(model: type[BaseModel]) -> Any:
+        """A field checked as a part of `model` and kept as a plain mapping of what was given."""
+        as_given = AfterValidator(lambda part: part.model_dump(mode="json", exclude_unset=True))
+        return Annotated[_partial_model(model), as_given, PlainSerializer(lambda settings: settings)]
+
+    PartialRun = _partial_settings(RunConfig)
+    PartialData, PartialImbalance = _partial_settings(DataConfig), _partial_settings(ImbalanceConfig)
+    PartialNoise = _partial_settings(NoiseConfig)
+
+
+_SLUG = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}"
+
+
+def _slug(value: str) -> str:
+    if re.fullmatch(_SLUG, value):
+        return value
+    raise broken_rule("", f"expected 1 to 64 letters, digits, `.`, `_` or `-`, not starting with `.`, got {value!r}")
+
+
+def _known_metric(value: str) -> str:
+    if value in METRICS:
+        return value
+    listed = ", ".join(f"`{name}`" for name in METRICS)
+    raise broken_rule("", f"expected `metric` to be one of {listed}, got {value!r}{nearest(value, METRICS)}")
+
+
+def duration_s(value: object) -> float | None:
+    """Seconds of a time budget: a number of them, or text such as `90s`, `30m`, `12h` or `2d`.
+
+    >>> duration_s("1.5h")
+    5400.0
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", value) if isinstance(value, str) else None
+    seconds = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]] if match else value
+    if seconds is None:
+        return None
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < 1e15:
+        raise broken_rule("", f"expected seconds > 0, or text such as `90s`, `30m` or `12h`, got {value!r}")
+    return float(seconds)
+
+
+Slug = Annotated[str, AfterValidator(_slug), WithJsonSchema({"type": "string", "pattern": f"^{_SLUG}$"})]
+Metric = Annotated[str, AfterValidator(_known_metric), WithJsonSchema({"type": "string", "enum": list(METRICS)})]
+_DURATION_SCHEMA: dict[str, Any] = {
+    "anyOf": [
+        {"type": "number", "exclusiveMinimum": 0},
+        {"type": "string", "pattern": r"^\d+(\.\d+)?[smhd]?$"},
+        {"type": "null"},
+    ]
+}
+Duration = Annotated[float | None, BeforeValidator(duration_s), WithJsonSchema(_DURATION_SCHEMA)]

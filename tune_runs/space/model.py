@@ -1,0 +1,188 @@
+"""A search space as data: scenarios, searched parameters, budgets and early stopping.
+
+Each field is checked by itself here; `tune_runs.request.space_files` loads spaces and checks the rules between fields.
+Nothing here imports torch, Ray or Optuna.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import AfterValidator, Field, model_validator
+
+from absgd.config import merge_dotted
+from absgd.config.sections import Count, PathText, Section, Seed
+from absgd.errors import broken_rule
+from absgd.records import DEFAULT_METRIC
+from tune_runs.space.fields import Duration, Metric, PartialData, PartialImbalance, PartialNoise, PartialRun, Slug
+from tune_runs.space.parameters import MAX_LISTED, Parameter, ScalarField
+from tune_runs.space.resources import ResourcesConfig
+from tune_runs.space.setting_names import is_whole, searchable_names, setting_of, setting_value
+
+
+class ScenarioSettings(Section):
+    """What one scenario changes in `base`: one data set, imbalance and noise, searched on its own."""
+
+    name: Slug | None = None
+    """Name in tables and files; null: from its settings, such as `cifar10-step-0.01`."""
+    data: PartialData = Field(default_factory=dict)
+    """Settings of `data`."""
+    imbalance: PartialImbalance = Field(default_factory=dict)
+    """Settings of `imbalance`."""
+    noise: PartialNoise = Field(default_factory=dict)
+    """Settings of `noise`."""
+
+
+StoppingRule = Literal["epoch", "age", "advantage", "mean_advantage", "age_then_epoch", "median"]
+
+
+class EarlyStoppingConfig(Section):
+    rule: StoppingRule = "age_then_epoch"
+    """What is compared at a rung, and when; docs/early-stopping.md has the numbers behind the default."""
+    reduction_factor: Annotated[int, Field(ge=2, le=2**31 - 1)] | None = None
+    """About one trial in this many goes on at each rung; null: 3. `median` has none."""
+    grace_period: Count | None = None
+    """First rung. `epoch`: in epochs done, after the latest `switch_epoch`, null: one more than it. The other rules: in
+    epochs since the trial's own switch, null: a twentieth of the longest stage two, at least two."""
+
+
+ControlName = Literal["base", "base-lr", "ce", "ce-lr", "ce-tau", "cb-ce-drw", "ldam-drw", "focal", "balanced-softmax"]
+
+
+class ConfirmConfig(Section):
+    top: Count = 3
+    """Best configurations of each scenario, by validation, that are trained again."""
+    seeds: Count = 3
+    """Fresh pairs of data seed and training seed; each of these configurations and each control is trained on all."""
+    controls: Annotated[tuple[ControlName, ...], Field(strict=False)] = get_args(ControlName)
+    """Methods beside them, with the settings of the best configuration: docs/confirmation.md says what each is."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Scenario:
+    """A data set with its imbalance and noise: one Optuna study."""
+
+    name: str
+    index: int
+    """Place in `scenarios`."""
+    settings: Mapping[str, Any]
+    """Dotted settings of RunConfig that it gives on top of `base`."""
+
+
+def _with_kinds(search: dict[str, Parameter]) -> dict[str, Parameter]:
+    return {name: _with_kind(name, parameter) for name, parameter in search.items()}
+
+
+def _with_kind(name: str, parameter: Parameter) -> Parameter:
+    """A copy whose type is said: int where bounds stand for a setting that is a whole number."""
+    if (
+        parameter.type is None
+        and parameter.choices is None
+        and name in searchable_names()
+        and is_whole(setting_of(name))
+    ):
+        return parameter.model_copy(update={"type": "int"})
+    return parameter.model_copy(update={"type": parameter.kind})
+
+
+class SearchSpace(Section):
+    """Everything that decides one search."""
+
+    name: Slug
+    """Name of the search and of its run folder."""
+    base: PartialRun = Field(default_factory=dict)
+    """Settings of every run, as far as scenarios and search leave them open; what is searched and given here too
+    is the value of the control and of trials whose `when` does not hold."""
+    scenarios: Annotated[tuple[ScenarioSettings, ...], Field(strict=False, max_length=MAX_LISTED)] = (
+        ScenarioSettings(),
+    )
+    """Data set x imbalance x noise: one study each."""
+    search: Annotated[dict[str, Parameter], AfterValidator(_with_kinds)]
+    """Parameter -> range: `lam`, `gamma`, `ab_alpha`, `switch_epoch`, or a setting such as `optimizer.lr`."""
+    num_trials: Count
+    """Trials of each scenario."""
+    metric: Metric = DEFAULT_METRIC
+    """Validation metric that decides."""
+    early_stopping: EarlyStoppingConfig | None = EarlyStoppingConfig()
+    """When trials that fall behind are stopped; null: every trial trains to the last epoch."""
+    confirm: ConfirmConfig | None = ConfirmConfig()
+    """What is trained on fresh seeds when the search is done, and tested; null: nothing."""
+    resources: ResourcesConfig = ResourcesConfig()
+    """What one trial occupies."""
+    time_budget: Duration = None
+    """Wall time of a session after which no trial is started or continued; null: none."""
+    epoch_budget: Count | None = None
+    """Epochs of all runs together, those of earlier sessions too, after which the search ends; null: none."""
+    disk_budget: Annotated[float, Field(gt=0)] | None = None
+    """GiB that the run folder may hold: at it no checkpoint is written, and the search ends; null: none."""
+    keep_checkpoints: Annotated[int, Field(ge=0)] = 1
+    """Best trials of each scenario whose checkpoints stay when they have ended: the last two and the best epoch."""
+    max_failures: Annotated[int, Field(ge=0)] = 3
+    """Times that a run whose process or node was lost goes on from its last checkpoint."""
+    max_equal_errors: Count = 5
+    """Runs in a row that fail with the same error before their first epoch, after which the search ends."""
+    seed: Seed = 0
+    """Decides what the searcher draws."""
+    trunks: PathText | None = None
+    """Folder in which stage one is kept and looked for, shared by several runs; null: in the run folder."""
+    enqueue: Annotated[tuple[dict[str, ScalarField], ...], Field(strict=False, max_length=MAX_LISTED)] = ()
+    """Known good points, parameter -> value, tried first where they lie inside the space."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_the_new_key(cls, data: object) -> object:
+        if isinstance(data, Mapping) and "asha" in data:
+            message = "unknown key `asha`; it is now `early_stopping`, with the same rungs under `rule: epoch`"
+            raise broken_rule("asha", message)
+        return data
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain mappings that `space_from_dict` reads back to an equal space, whatever the YAML looked like."""
+        return self.model_dump(mode="json")
+
+    def decisive(self) -> dict[str, Any]:
+        """What decides which trials there are and what they measure: a resumed search must not change it.
+
+        Budgets may change, and so may the number of trials, which `--extend` raises, and what is confirmed.
+        """
+        settings = self.to_dict()
+        for name in ("gpu", "cohort"):
+            del settings["resources"][name]
+        return {key: value for key, value in settings.items() if key not in _NOT_DECISIVE}
+
+    @cached_property
+    def scenario_list(self) -> tuple[Scenario, ...]:
+        """The scenarios in order, each with its name."""
+        return tuple(_scenario(self, index, part) for index, part in enumerate(self.scenarios))
+
+    def on(self, num_gpus: float) -> SearchSpace:
+        """A copy whose trials say the GPUs they take, on a machine or cluster with so many."""
+        return self.model_copy(update={"resources": self.resources.on(num_gpus)})
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of every run."""
+        return int(setting_value(self.base, "epochs"))
+
+
+BUDGETS = ("time_budget", "epoch_budget", "disk_budget", "keep_checkpoints", "max_failures", "max_equal_errors")
+"""Keys of a space that bound a search, and may differ from session to session."""
+_NOT_DECISIVE = (*BUDGETS, "name", "num_trials", "trunks", "confirm")
+
+
+def _scenario(space: SearchSpace, index: int, part: ScenarioSettings) -> Scenario:
+    sections = {"data": part.data, "imbalance": part.imbalance, "noise": part.noise}
+    given = {f"{section}.{key}": value for section, inner in sections.items() for key, value in inner.items()}
+    return Scenario(part.name or _default_name(merge_dotted(space.base, given, "space")), index, given)
+
+
+def _default_name(settings: Mapping[str, Any]) -> str:
+    """Data set, then imbalance and noise where there are such: `cifar10-step-0.01-symmetric-0.4`."""
+    words = [str(setting_value(settings, "data.name"))]
+    for section, amount in (("imbalance", "ratio"), ("noise", "rate")):
+        kind = setting_value(settings, f"{section}.type")
+        words += [] if kind == "none" else [kind, f"{setting_value(settings, f'{section}.{amount}'):g}"]
+    return "-".join(words)

@@ -1,0 +1,127 @@
+"""What is drawn from a search space: trials, their values, the plain control and the enqueued points.
+
+Nothing here imports torch, Ray or Optuna.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from absgd.config import RunConfig, merge_dotted
+from absgd.config.sections import LossConfig
+from absgd.paths import expanded
+from tune_runs.space.model import Scenario, SearchSpace
+from tune_runs.space.parameters import Scalar
+from tune_runs.space.setting_names import is_given, setting_of, setting_value
+
+if TYPE_CHECKING:
+    from optuna.trial import BaseTrial
+
+
+def suggest(space: SearchSpace, scenario: Scenario, trial: BaseTrial) -> RunConfig:
+    """The complete config of a trial: what Optuna draws, on top of scenario and base.
+
+    It names device and threads, so that the same config trains the same run elsewhere.
+    """
+    values = drawn_values(space, scenario, lambda name: space.search[name].suggest(name, trial))
+    return RunConfig.from_dict(run_settings(space, scenario, values), f"scenario {scenario.name}")
+
+
+def suggested(space: SearchSpace, scenario: Scenario, config: RunConfig) -> dict[str, Scalar]:
+    """Parameter -> value of what was searched in a trial's config; `suggest` in reverse."""
+    settings = config.to_dict()
+    return drawn_values(space, scenario, lambda name: setting_value(settings, setting_of(name)))
+
+
+def optuna_params(space: SearchSpace, values: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """Names and values under which Optuna draws `values`: what `Study.enqueue_trial` takes."""
+    drawn = (space.search[name].optuna_params(name, value) for name, value in values.items())
+    return {name: value for params in drawn for name, value in params.items()}
+
+
+def control_config(space: SearchSpace, scenario: Scenario) -> RunConfig:
+    """The plain control: base and scenario on the base criterion alone.
+
+    What only `search` supplies is that of the first enqueued point inside the space, else the first choice or
+    the low end.
+    """
+    point = next(iter(points_inside(space).inside), {})
+
+    def ask(name: str) -> Scalar:
+        if is_given(space.base, setting_of(name)):
+            return cast(Scalar, setting_value(space.base, setting_of(name)))
+        return point.get(name, space.search[name].branches[0][0])
+
+    settings = run_settings(space, scenario, drawn_values(space, scenario, ask))
+    return RunConfig.from_dict(settings, f"scenario {scenario.name}").stage_one()
+
+
+@dataclasses.dataclass(frozen=True)
+class EnqueuedPoints:
+    """The enqueued points of a space."""
+
+    inside: tuple[dict[str, Scalar], ...]
+    """Parameter -> value of each point to try, in order; `optuna_params` translates it."""
+    notes: tuple[str, ...]
+    """A sentence for each point that is left out."""
+
+
+def points_inside(space: SearchSpace) -> EnqueuedPoints:
+    """The enqueued points that the space can draw, and why the others are left out."""
+    inside: list[dict[str, Scalar]] = []
+    notes: list[str] = []
+    for index, given in enumerate(space.enqueue):
+        point = {name: space.search[name].typed(value) for name, value in given.items()}
+        outside = [name for name, value in point.items() if not space.search[name].contains(value)]
+        if outside:
+            ranges = space.search[outside[0]].describe()
+            notes.append(f"enqueue.{index} is skipped: `{outside[0]}` {given[outside[0]]} lies outside {ranges}")
+        elif point in inside:
+            notes.append(f"enqueue.{index} is skipped: the same point is given before")
+        else:
+            inside.append(point)
+    return EnqueuedPoints(tuple(inside), tuple(notes))
+
+
+def drawn_values(space: SearchSpace, scenario: Scenario, ask: Callable[[str], Scalar]) -> dict[str, Scalar]:
+    """The value that `ask` gives for every parameter, in order, whose `when` holds."""
+    settings = merge_dotted(space.base, scenario.settings, "space")
+    values: dict[str, Scalar] = {}
+    for name, parameter in space.search.items():
+        if all(_holds(space, settings, values, parent, allowed) for parent, allowed in parameter.when.items()):
+            values[name] = ask(name)
+    return values
+
+
+def _holds(
+    space: SearchSpace,
+    settings: Mapping[str, Any],
+    values: Mapping[str, Scalar],
+    parent: str,
+    allowed: tuple[Scalar, ...],
+) -> bool:
+    if parent in space.search:
+        return parent in values and values[parent] in allowed
+    return setting_value(settings, setting_of(parent)) in allowed
+
+
+def run_settings(space: SearchSpace, scenario: Scenario, values: Mapping[str, Scalar]) -> dict[str, Any]:
+    """The settings of a run: base, then scenario, then what was drawn, on the device that the resources say."""
+    drawn = {setting_of(name): value for name, value in values.items()}
+    device = {"type": space.resources.device, "threads": space.resources.threads, "ranks": space.resources.ranks}
+    on_device = {f"device.{key}": value for key, value in device.items()}
+    settings = merge_dotted(space.base, {**scenario.settings, **drawn, **on_device}, "space")
+    _make_absolute(settings, "data", "root")
+    _make_absolute(settings, "model", "weights")
+    if not LossConfig.model_construct(name=cast(Any, str(setting_value(settings, "loss.name")))).is_attentive:
+        settings["attention"] = None
+    return settings
+
+
+def _make_absolute(settings: dict[str, Any], section: str, name: str) -> None:
+    """Say a path as the driver understands it: trials run in folders of their own, on other nodes too."""
+    path = settings.get(section, {}).get(name)
+    if isinstance(path, str):
+        settings[section][name] = str(expanded(path, f"{section}.{name}").absolute())

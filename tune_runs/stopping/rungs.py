@@ -1,0 +1,229 @@
+"""When trials of a search space are compared, and how many are expected to be left.
+
+Before its switch a trial is the plain control, so comparing it there would rank noise: rungs lie after the latest
+switch, or are counted from each trial's own. Nothing here imports torch, Ray or Optuna.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from tune_runs.space.boundary import corners
+from tune_runs.space.model import EarlyStoppingConfig, SearchSpace, StoppingRule
+
+Unit = Literal["epochs", "epochs since the switch"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Rung:
+    """A moment at which a trial is compared with those that were there before it."""
+
+    at: int
+    unit: Unit
+    reduction_factor: int
+    """About one trial in this many goes on."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EarlyStopping:
+    """When a search may stop trials."""
+
+    epochs: int
+    """Of a trial that is not stopped."""
+    earliest_switch: int | None
+    """The earliest `switch_epoch` a trial may have; None when no trial has a stage two."""
+    latest_switch: int | None
+    """The latest one."""
+    rule: StoppingRule | None = None
+    """None without early stopping."""
+    grace_period: int | None = None
+    """The first rung, with rule `epoch` in epochs done, else in epochs since the switch; None without stopping."""
+    ladder: tuple[Rung, ...] = ()
+    """In the order in which a trial meets them; `median` compares at every epoch from its one rung on."""
+
+    @property
+    def unit(self) -> Unit:
+        """Of `rungs`."""
+        return self.ladder[0].unit if self.ladder else "epochs"
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """When trials are compared, in `unit`."""
+        return tuple(rung.at for rung in self.ladder if rung.unit == self.unit)
+
+    @property
+    def final_rungs(self) -> tuple[int, ...]:
+        """Epochs done at which trials are compared later, where `rungs` are counted from the switch."""
+        return tuple(rung.at for rung in self.ladder if rung.unit != self.unit)
+
+    @property
+    def longest_stage_two(self) -> int:
+        """Epochs after the earliest switch, all epochs in a space without one."""
+        return self.epochs - (self.earliest_switch or 0)
+
+    @property
+    def is_modelled(self) -> bool:
+        """Whether it is known how many trials are expected to be stopped; not so of `median` with a rung."""
+        return self.rule != "median" or not self.ladder
+
+    @property
+    def words(self) -> str:
+        """The rule, for people."""
+        return _WORDS[self.rule] + ("; then at the same epochs, by the metric" if self.final_rungs else "")
+
+    def rung_at(self, switch_epoch: int | None, epoch: int) -> Rung | None:
+        """The rung that a trial meets with this epoch, 0-based.
+
+        >>> stopping = EarlyStopping(60, 36, 52, "age", 3, (Rung(3, "epochs since the switch", 3),))
+        >>> stopping.rung_at(40, 42), stopping.rung_at(40, 43)
+        (Rung(at=3, unit='epochs since the switch', reduction_factor=3), None)
+        """
+        switch = self.start_of(switch_epoch)
+        if self.rule == "median" and self.ladder and self.ladder[0].at <= epoch + 1 - switch < self.epochs - switch:
+            return dataclasses.replace(self.ladder[0], at=epoch + 1 - switch)
+        return next((rung for rung in self.ladder if self._met_at(rung, switch) == epoch + 1), None)
+
+    def start_of(self, switch_epoch: int | None) -> int:
+        """The epoch from which a trial's age counts: its switch, the latest of the space for one without stage two."""
+        return (self.latest_switch or 0) if switch_epoch is None else switch_epoch
+
+    def survivors(self, num_trials: int, switch_epochs: Sequence[int]) -> tuple[float, ...]:
+        """Trials expected not to be stopped at each rung of `ladder` or before, in random order; none of `median`.
+
+        >>> ages = (Rung(1, "epochs since the switch", 3), Rung(3, "epochs since the switch", 3))
+        >>> [round(left, 1) for left in EarlyStopping(60, 36, 52, "age", 1, ages).survivors(32, [36, 52])]
+        [12.3, 5.4]
+        """
+        left = [flow.left for flow in self._flows(num_trials, switch_epochs)]
+        return tuple(left[:-1])
+
+    def expected_epochs(self, num_trials: int, switch_epochs: Sequence[int]) -> float:
+        """Epochs of stage two expected of all trials, of which equal parts switch at each of `switch_epochs`.
+
+        Where it is not modelled what is stopped, those without stopping.
+
+        >>> EarlyStopping(60, 36, 52).expected_epochs(32, [36, 52])
+        512.0
+        """
+        return sum(flow.epochs for flow in self._flows(num_trials, switch_epochs))
+
+    def _flows(self, num_trials: int, switch_epochs: Sequence[int]) -> Iterator[_Flow]:
+        """Trials through every rung, and to the last epoch."""
+        live = [num_trials / len(switch_epochs)] * len(switch_epochs)
+        done = list(switch_epochs)
+        for rung in self.ladder if self.is_modelled else ():
+            met = {k: at for k, switch in enumerate(switch_epochs) if (at := self._met_at(rung, switch)) is not None}
+            arriving = sum(live[k] for k in met)
+            passing = expected_passing(arriving, rung.reduction_factor)
+            epochs = sum(live[k] * (at - done[k]) for k, at in met.items())
+            for k, at in met.items():
+                live[k], done[k] = live[k] * passing / arriving, at
+            yield _Flow(sum(live), epochs)
+        yield _Flow(sum(live), sum(trials * (self.epochs - at) for trials, at in zip(live, done, strict=True)))
+
+    def _met_at(self, rung: Rung, switch: int) -> int | None:
+        """Epochs done at which a trial meets a rung, which is before its last epoch; None where it does not."""
+        if rung.unit == "epochs":
+            return rung.at if switch < rung.at < self.epochs else None
+        at = switch + rung.at
+        return at if at < min(self.final_rungs, default=self.epochs) else None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Flow:
+    left: float
+    """Trials that are not stopped at a rung or before."""
+    epochs: float
+    """Trained by all since the rung before."""
+
+
+def places(num_trials: int, reduction_factor: int) -> int:
+    """How many of the trials that have met a rung may go on: one in `reduction_factor`, rounded up.
+
+    >>> [places(trials, 3) for trials in (1, 2, 3, 4, 7)]
+    [1, 1, 1, 2, 3]
+    """
+    return -(-num_trials // reduction_factor)
+
+
+def expected_passing(num_trials: float, reduction_factor: int) -> float:
+    """Trials expected to go on when so many, in random order, meet a rung: the n-th is among the best k with k / n.
+
+    >>> round(expected_passing(4, 2), 2)  # 1 + 1/2 + 2/3 + 2/4
+    2.67
+    """
+    whole = int(num_trials)
+    listed = min(whole, _MAX_LISTED_TRIALS)
+    shares = [places(n, reduction_factor) / n for n in range(1, listed + 2)]
+    beyond = _mean_passing_beyond(listed, whole, reduction_factor)
+    return sum(shares[:listed]) + beyond + (num_trials - whole) * shares[listed]
+
+
+_MAX_LISTED_TRIALS = 10_000
+
+
+def _mean_passing_beyond(first: int, last: int, reduction_factor: int) -> float:
+    """The sum of ceil(n / k) / n for first < n <= last, with the mean of what ceil adds: (k - 1) / (2 k) for each n."""
+    if last <= first:
+        return 0.0
+    return (last - first) / reduction_factor + (1 - 1 / reduction_factor) / 2 * math.log(last / first)
+
+
+def early_stopping(space: SearchSpace) -> EarlyStopping:
+    """The switches, grace period and rungs of a space."""
+    switches = _switches(space)
+    none = EarlyStopping(space.epochs, min(switches, default=None), max(switches, default=None))
+    config = space.early_stopping
+    if config is None:
+        return none
+    grace = config.grace_period or _default_grace_period(config.rule, none)
+    return dataclasses.replace(none, rule=config.rule, grace_period=grace, ladder=_ladder(config, grace, none))
+
+
+DEFAULT_FACTOR = 3
+GRACE_SHARE, LEAST_GRACE = 20, 2
+"""Unless the space says, the first rung lies at this part of the longest stage two, but at this age at least: right
+after the switch the network has still to settle."""
+
+
+def _default_grace_period(rule: StoppingRule, space: EarlyStopping) -> int:
+    if rule == "epoch":
+        return 1 if space.latest_switch is None else space.latest_switch + 1
+    return min(space.longest_stage_two, max(LEAST_GRACE, space.longest_stage_two // GRACE_SHARE))
+
+
+def _ladder(config: EarlyStoppingConfig, grace: int, space: EarlyStopping) -> tuple[Rung, ...]:
+    factor = config.reduction_factor or DEFAULT_FACTOR
+    powers = [factor**k for k in range(32)]
+    if config.rule == "epoch":
+        return tuple(Rung(grace - 1 + power, "epochs", factor) for power in powers if grace - 1 + power < space.epochs)
+    earliest, latest = space.earliest_switch or 0, space.latest_switch or 0
+    final: tuple[Rung, ...] = ()
+    if config.rule == "age_then_epoch" and earliest < latest:
+        epochs = (latest + grace * power for power in powers)
+        final = tuple(Rung(epoch, "epochs", factor) for epoch in epochs if epoch < space.epochs)
+    ends_at = final[0].at if final else space.epochs
+    ages = [grace * power for power in powers if earliest + grace * power < ends_at]
+    if config.rule == "median":
+        return tuple(Rung(age, "epochs since the switch", 2) for age in ages[:1])
+    return (*(Rung(age, "epochs since the switch", factor) for age in ages), *final)
+
+
+_WORDS: dict[StoppingRule | None, str] = {
+    None: "none: every trial trains to the last epoch",
+    "epoch": "trials are compared at the same epoch, by the metric",
+    "age": "trials are compared as long after their switch, by the metric",
+    "advantage": "trials are compared as long after their switch, by their gain over the plain control",
+    "mean_advantage": "trials are compared as long after their switch, by their mean gain over the plain control",
+    "median": "a trial stops when its best gain over the plain control is below the median of the others' mean gains",
+    "age_then_epoch": "trials are compared as long after their switch, by their best gain over the plain control",
+}
+
+
+def _switches(space: SearchSpace) -> list[int]:
+    settings = (merged for scenario in space.scenario_list for _, merged in corners(space, scenario))
+    switches = [(merged.get("attention") or {}).get("switch_epoch") for merged in settings]
+    return [switch for switch in switches if switch is not None]

@@ -1,0 +1,173 @@
+"""A run of a search in its own process: where it starts from, and the snapshots that it leaves as it trains.
+
+It starts from the newest snapshot that is usable: its own, left before its process or its driver died, or one of the
+trunk that holds its stage one. After every epoch it leaves one of its own; the control of a trunk also leaves those
+that trials fork from.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from absgd.config import RunConfig
+from absgd.records import chosen_epoch
+from absgd.records.environment import version_of
+from absgd.training import Trainer
+from tune_runs.trial.disk_budget import has_room
+from tune_runs.trial.plan import CheckpointUse
+from tune_runs.trial.reports import INHERITED
+from tune_runs.trunks.identity import trunk_of
+from tune_runs.trunks.snapshots import FORMAT, ORIGIN, Snapshot, Snapshots, newest
+from tune_runs.trunks.use import TrunkUse
+
+
+class Begun(NamedTuple):
+    """Where a run starts from."""
+
+    earlier: list[dict[str, Any]]
+    """Records of the epochs that it has behind it, each with `inherited`."""
+    notes: list[str]
+    """A sentence for each snapshot that could not be used."""
+
+
+class Left(NamedTuple):
+    """What came of the snapshots of an epoch."""
+
+    notes: list[str]
+    """A sentence for each that could not be written, the first time."""
+    is_over_budget: bool = False
+    """Whether the disk budget left no room for one."""
+
+
+class TrialRun:
+    """What a run does with snapshots.
+
+    Args:
+        trainer: new.
+        trunk: what it does with a trunk; None: it shares its stage one with no other run.
+        checkpoints: where it leaves its own; None: it leaves none.
+        origin: which run it is, said in the rows of its snapshots.
+        metric: of the best epoch, whose model a run that will be tested keeps, also where the epoch is another run's;
+            None: it keeps none.
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        trunk: TrunkUse | None = None,
+        checkpoints: CheckpointUse | None = None,
+        origin: str = "",
+        metric: str | None = None,
+    ) -> None:
+        self._trainer, self._trunk_use, self._use = trainer, trunk, checkpoints
+        self._trunk = trunk_of(trunk, trainer.device) if trunk else None
+        self._own = own_checkpoints(trainer.config, Path(checkpoints.folder)) if checkpoints else None
+        self._due = trunk.save_at if trunk else ()
+        self._origin = origin
+        self._metric = metric
+        self._rows: list[dict[str, Any]] = []
+        self.best: dict[str, Any] | None = None
+        """The model's state after the best epoch so far, where it is kept."""
+        self._has_complained = False
+
+    def begin(self) -> Begun:
+        """Bring the trainer to the newest usable snapshot; a damaged or foreign one is named, never used.
+
+        Any snapshot before the switch gives the same run: the epochs between are trained again. A control starts
+        before the first snapshot that it has to make, and after its last epoch where there is none to make.
+
+        Raises:
+            UserError: if a snapshot that is whole does not fit the trainer.
+        """
+        to_make = self._trunk.first_unusable(self._due) if self._trunk else None
+        is_damaged = self._trunk and to_make and self._trunk.path(to_make[0]).exists()
+        notes = [f"{to_make[1]}: trained again"] if to_make and is_damaged else []
+        latest = to_make[0] - 1 if to_make else self._trainer.config.epochs
+        for _, found in newest(self._sources(latest), self._trainer.device):
+            if isinstance(found, Snapshot) and (found.best or not self._metric):
+                self._trainer.load_state_dict(found.state)
+                self._rows, self.best = found.rows, found.best
+                break
+            if not isinstance(found, Snapshot):
+                notes.append(f"{found}: trained again")
+        fork = self._trunk_use.start_at if self._trunk_use and not self._due else 0
+        if len(self._rows) < fork:
+            notes.append(f"starts from epoch {len(self._rows)} instead of {fork}")
+        return Begun([self._as_earlier(row) for row in self._rows], notes)
+
+    def leave(self, row: dict[str, Any]) -> Left:
+        """Take the record of an epoch just trained and write the snapshots that are due after it.
+
+        A full disk costs epochs that must be trained again after a failure, not the search: what cannot be written is
+        named, the first time. Older snapshots of the run go only once the new one is there.
+        """
+        self._rows = [*self._rows, {**row, ORIGIN: self._origin}]
+        epoch = self._trainer.next_epoch
+        self._keep_best()
+        snapshot = Snapshot(self._trainer.state_dict(), self._rows, self.best)
+        notes, is_over_budget = [], False
+        for target in (self._trunk if epoch in self._due else None, self._own):
+            if target is None:
+                continue
+            try:
+                self._write(target, epoch, snapshot)
+            except OSError as error:
+                notes += self._complaint(f"cannot write {target.path(epoch)}: {error.strerror or error}")
+                is_over_budget |= error.errno == errno.EDQUOT
+        return Left(notes, is_over_budget)
+
+    def _keep_best(self) -> None:
+        """Copy the model where the epoch just trained is the best so far, as `chosen_epoch` has it."""
+        best = chosen_epoch(self._rows, self._metric) if self._metric else None
+        if best and best["epoch"] == self._rows[-1]["epoch"]:
+            self.best = {name: value.clone() for name, value in self._trainer.model.state_dict().items()}
+
+    def _sources(self, latest: int) -> list[tuple[Snapshots, int]]:
+        """The folders to start from, each with the latest epoch that may be used of it."""
+        own = [(self._own, latest)] if self._own else []
+        if self._trunk is None or self._trunk_use is None:
+            return own
+        return [*own, (self._trunk, latest if self._due else self._trunk_use.start_at)]
+
+    def _write(self, target: Snapshots, epoch: int, snapshot: Snapshot) -> None:
+        """Write one; of the run's own, the last two and the best stay.
+
+        Raises:
+            OSError: if it cannot be written; EDQUOT where the disk budget leaves no room.
+        """
+        content = target.encoded(snapshot)
+        if self._use and not has_room(self._use, len(content)):
+            raise OSError(errno.EDQUOT, "the disk budget leaves no room")
+        target.write(epoch, content)
+        if target is self._own and self._use:
+            target.keep_only({epoch - 1, epoch, self._best_epoch(self._use.metric)})
+
+    def _complaint(self, problem: str) -> list[str]:
+        said = [] if self._has_complained else [f"{problem}: what finds no snapshot is trained again"]
+        self._has_complained = True
+        return said
+
+    def _best_epoch(self, metric: str) -> int:
+        """Epochs done after its best own epoch."""
+        best = chosen_epoch((row for row in self._rows if row[ORIGIN] == self._origin), metric)
+        return int(best["epoch"]) + 1 if best else 0
+
+    def _as_earlier(self, row: dict[str, Any]) -> dict[str, Any]:
+        """A run trained those of its own origin itself, before it was interrupted."""
+        columns = {key: value for key, value in row.items() if key != ORIGIN}
+        return {**columns, INHERITED: row[ORIGIN] != self._origin}
+
+
+def own_checkpoints(config: RunConfig, folder: Path) -> Snapshots:
+    """The snapshots that a run leaves for itself; another processor may go on from them."""
+    text = json.dumps(config.decisive(), sort_keys=True)
+    identity = {
+        "format": FORMAT,
+        "run": hashlib.sha256(text.encode()).hexdigest()[:16],
+        "absgd": str(version_of("absgd-tune")),
+    }
+    return Snapshots(folder, identity, survives_power_cut=False)

@@ -1,0 +1,44 @@
+"""Stage one, trained once: where the snapshots lie that the plain control leaves and trials fork from."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import torch
+
+from absgd.records.environment import version_of
+from absgd.training.speed import machine_of
+from tune_runs.trunks.snapshots import FORMAT, Snapshots
+from tune_runs.trunks.use import TrunkUse
+
+
+def trunk_identity(stage_one: str, data: str, device: torch.device) -> dict[str, str]:
+    """What the snapshots of a trunk must agree on.
+
+    Args:
+        stage_one: `stage_one_key` of the runs.
+        data: fingerprint of the images.
+        device: it trains on; of CPUs the instruction set counts, since it decides bits, and of all whether they
+            multiply bfloat16 in hardware, which decides the precision of `device.fast`.
+    """
+    return {
+        "format": FORMAT,
+        "stage_one": stage_one,
+        "data": data,
+        "absgd": str(version_of("absgd-tune")),
+        "torch": str(torch.__version__),
+        "hardware": _hardware(device),
+    }
+
+
+def _hardware(device: torch.device) -> str:
+    kind = f"cpu {torch.backends.cpu.get_cpu_capability()}" if device.type == "cpu" else device.type
+    return f"{kind} bfloat16" if machine_of(device).native_bfloat16 else kind
+
+
+def trunk_of(use: TrunkUse, device: torch.device) -> Snapshots:
+    """The trunk of a run, in a folder that trunks of another identity do not share."""
+    identity = trunk_identity(use.stage_one, use.data, device)
+    digest = hashlib.sha256("\0".join(identity.values()).encode()).hexdigest()
+    return Snapshots(Path(use.folder) / f"{use.stage_one}-{digest[:8]}", identity)

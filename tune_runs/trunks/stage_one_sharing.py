@@ -1,0 +1,262 @@
+"""How the trials of a scenario share stage one: what decides it, how many there are, and whether sharing pays.
+
+What decides stage one is found out by comparing runs that differ in one parameter alone, not read from a list of names.
+Nothing here imports torch, Ray or Optuna.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, cast
+
+from absgd.config import RunConfig
+from tune_runs.space.boundary import all_combined, corners
+from tune_runs.space.model import Scenario, SearchSpace
+from tune_runs.space.parameters import Parameter, Scalar
+from tune_runs.space.run_configs import control_config, drawn_values, points_inside, run_settings
+from tune_runs.trunks.use import fork_epoch
+
+Values = Mapping[str, Scalar]
+
+_MAX_COMBINATIONS = 512  # of what decides stage one, beyond which each is taken for a stage one of its own
+_MAX_CONTEXTS = 8  # in which parameters are varied, where the corners have not every combination of choices
+_MAX_FORK_EPOCHS = 1000  # beyond which snapshots are left at some of them; trials train the epochs between
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """How the trials of a scenario share stage one."""
+
+    shares: bool
+    """Whether trials fork from trunks; else each trains from scratch."""
+    reason: str | None
+    """Why they do not, in one sentence; None when they do."""
+    deciding: tuple[str, ...]
+    """Searched parameters that decide stage one."""
+    continuous: tuple[str, ...]
+    """Those of them with values without end, which make sharing impossible."""
+    num_stage_ones: int | None
+    """Distinct stage ones among all trials that can be drawn; None: without end."""
+    expected_trunks: float
+    """Distinct ones expected in a search, the control's among them."""
+    fork_epochs: tuple[int, ...]
+    """Epochs done after which trials may fork, rising: their switch epochs; without stage two, all but the last."""
+    mean_fork_epoch: float
+    """Epochs that a trial has in common with its plain control, on average."""
+    switch_epochs: tuple[int, ...]
+    """Switch epochs of trials with a stage two, rising."""
+    stage_two_share: float
+    """Share of the trials that have a stage two."""
+
+
+def sharing(space: SearchSpace, scenario: Scenario) -> Sharing:
+    """Whether and how trials share stage one.
+
+    Of K stage ones, drawn with probabilities p_k, T uniform draws are expected to have sum_k 1 - (1 - p_k)^T, which is
+    K (1 - (1 - 1 / K)^T) where all are as likely; the control's and those of enqueued points are certain. Sharing pays
+    when
+
+        E[trunks] * epochs + T * (epochs - mean_fork_epoch) < (T + 1) * epochs,
+
+    the cost of trunks and forks against that of trials and control from scratch.
+    """
+    runs = _Runs(space, scenario)
+    found = _deciding(runs)
+    mean_fork_epoch = sum(fork_epoch(corner.config) for corner in runs.corners) / len(runs.corners)
+    continuous = tuple(name for name in space.search if name in found and num_values(space.search[name]) is None)
+    stage_ones = None if continuous else _stage_ones(runs, found)
+    expected = space.num_trials + 1.0 if stage_ones is None else _expected_trunks(runs, stage_ones)
+    reason = _reason(space, continuous, expected, mean_fork_epoch)
+    return Sharing(
+        shares=reason is None,
+        reason=reason,
+        deciding=continuous if stage_ones is None else stage_ones.deciding,
+        continuous=continuous,
+        num_stage_ones=None if stage_ones is None else stage_ones.num_keys,
+        expected_trunks=expected,
+        fork_epochs=_fork_epochs(runs),
+        mean_fork_epoch=mean_fork_epoch,
+        switch_epochs=_switch_epochs(runs),
+        stage_two_share=sum(corner.config.attention is not None for corner in runs.corners) / len(runs.corners),
+    )
+
+
+def num_values(parameter: Parameter) -> int | None:
+    """How many values can be drawn; None: without end.
+
+    >>> num_values(Parameter(low=0.1, high=0.5, step=0.1)), num_values(Parameter(low=0.1, high=0.5))
+    (5, None)
+    """
+    if parameter.choices is not None:
+        return len(parameter.choices)
+    if parameter.kind == "float" and parameter.step is None:
+        return None
+    low, high = parameter.bounds
+    return (round((high - low) / (parameter.step or 1)) + 1) * len(parameter.sign or (1,))
+
+
+def value_at(parameter: Parameter, index: int) -> Scalar:
+    """The value at a position among the `num_values` that can be drawn.
+
+    >>> value_at(Parameter(type="int", low=10, high=20, step=5), 2)
+    20
+    """
+    if parameter.choices is not None:
+        return cast(Scalar, parameter.choices[index])
+    signs = parameter.sign or (1,)
+    low, _ = parameter.bounds
+    return parameter.typed(signs[index % len(signs)] * (low + index // len(signs) * (parameter.step or 1)))
+
+
+class _Corner(NamedTuple):
+    values: dict[str, Scalar]
+    config: RunConfig
+    key: str
+
+
+class _Runs:
+    """The runs of a scenario and the keys of their stage ones, those at the corners of the space at hand."""
+
+    def __init__(self, space: SearchSpace, scenario: Scenario) -> None:
+        self.space, self.scenario = space, scenario
+        self._keys: dict[tuple[tuple[str, Scalar], ...], str] = {}
+        self.corners: list[_Corner] = []
+        for values, settings in corners(space, scenario):
+            config = RunConfig.from_dict(settings, f"scenario {scenario.name}")
+            self.corners.append(_Corner(values, config, config.stage_one_key()))
+            self._keys[tuple(values.items())] = self.corners[-1].key
+
+    @property
+    def parents(self) -> set[str]:
+        """Parameters that decide which others are drawn."""
+        search = self.space.search
+        return {parent for parameter in search.values() for parent in parameter.when if parent in search}
+
+    def drawn(self, values: Values) -> dict[str, Scalar]:
+        """What is drawn of given values; of a parameter without one, its first choice or low end."""
+        search = self.space.search
+        return drawn_values(self.space, self.scenario, lambda name: values.get(name, search[name].branches[0][0]))
+
+    def key(self, drawn: Values) -> str:
+        """The key of the stage one of a run with these values drawn."""
+        given = tuple(drawn.items())
+        if given not in self._keys:
+            settings = run_settings(self.space, self.scenario, drawn)
+            self._keys[given] = RunConfig.from_dict(settings, f"scenario {self.scenario.name}").stage_one_key()
+        return self._keys[given]
+
+
+def _deciding(runs: _Runs) -> set[str]:
+    """Parameters on which no other depends and in which alone two runs with different stage ones differ."""
+    found: set[str] = set()
+    pairs = zip(runs.corners[::2], runs.corners[1::2], strict=True)
+    for low, high in pairs if all_combined(runs.space.search) else itertools.islice(pairs, _MAX_CONTEXTS):
+        for name in low.values.keys() - runs.parents - found:
+            parameter = runs.space.search[name]
+            if parameter.choices is None and low.key == high.key:
+                continue
+            others = (high.values[name],) if parameter.choices is None else parameter.choices
+            if any(runs.key({**low.values, name: other}) != low.key for other in others):
+                found.add(name)
+    return found
+
+
+class _StageOnes(NamedTuple):
+    num_keys: int
+    probability: dict[str, float]
+    """Key -> how likely a uniform draw has this stage one; empty where there are too many to list."""
+    names: tuple[str, ...]
+    """Parameters that a run must give for its stage one to be known."""
+    deciding: tuple[str, ...]
+
+
+def _stage_ones(runs: _Runs, found: set[str]) -> _StageOnes:
+    """The stage ones of all values of the parameters `found` and of those on which others depend."""
+    search = runs.space.search
+    names = tuple(name for name in search if name in found | runs.parents)
+    sizes = [num_values(search[name]) or 0 for name in names]
+    num_rows = math.prod(sizes)
+    if num_rows > _MAX_COMBINATIONS:
+        return _StageOnes(num_rows, {}, names, tuple(name for name in names if name in found))
+    rows = {row: _key_of_row(runs, names, row) for row in itertools.product(*map(range, sizes))}
+    probability: dict[str, float] = defaultdict(float)
+    for key in rows.values():
+        probability[key] += 1 / num_rows
+    deciding = tuple(name for place, name in enumerate(names) if _changes(rows, place))
+    return _StageOnes(len(probability), dict(probability), names, deciding)
+
+
+def _key_of_row(runs: _Runs, names: Sequence[str], row: Sequence[int]) -> str:
+    search = runs.space.search
+    values = {name: value_at(search[name], index) for name, index in zip(names, row, strict=True)}
+    return runs.key(runs.drawn(values))
+
+
+def _changes(rows: Mapping[tuple[int, ...], str], place: int) -> bool:
+    """Whether two rows that differ at one place alone have different keys."""
+    first: dict[tuple[int, ...], str] = {}
+    return any(first.setdefault(row[:place] + row[place + 1 :], key) != key for row, key in rows.items())
+
+
+def _expected_trunks(runs: _Runs, stage_ones: _StageOnes) -> float:
+    known = list(_known_keys(runs, stage_ones.names))
+    certain = {control_config(runs.space, runs.scenario).stage_one_key(), *known}
+    draws = runs.space.num_trials - len(known)
+    if not stage_ones.probability:
+        return len(certain) + stage_ones.num_keys * _drawn_at_least_once(1 / stage_ones.num_keys, draws)
+    others = (p for key, p in stage_ones.probability.items() if key not in certain)
+    return len(certain) + sum(_drawn_at_least_once(p, draws) for p in others)
+
+
+def _drawn_at_least_once(probability: float, draws: int) -> float:
+    """1 - (1 - p)^T, also where p is very small."""
+    return min(1.0, draws) if probability >= 1 else -math.expm1(draws * math.log1p(-probability))
+
+
+def _known_keys(runs: _Runs, names: Sequence[str]) -> Iterator[str]:
+    """The key of each enqueued point that will be tried and leaves nothing open that decides stage one."""
+    for point in points_inside(runs.space).inside[: runs.space.num_trials]:
+        drawn = runs.drawn(point)
+        if all(name in point for name in names if name in drawn):
+            yield runs.key(drawn)
+
+
+def _reason(space: SearchSpace, continuous: Sequence[str], expected: float, mean_fork_epoch: float) -> str | None:
+    epochs, num_trials = space.epochs, space.num_trials
+    if continuous:
+        listed = " and ".join(f"`{name}`" for name in continuous)
+        ranges, it = ("are ranges", "them") if len(continuous) > 1 else ("is a range", "it")
+        return f"{listed} {ranges}, so each trial has a stage one of its own; give {it} as `choices` to share"
+    if not mean_fork_epoch:
+        return "every trial switches at epoch 0, so there is no stage one to share"
+    if expected * epochs + num_trials * (epochs - mean_fork_epoch) < (num_trials + 1) * epochs:
+        return None
+    trials = f"{num_trials} trial" + ("s" if num_trials > 1 else "")
+    return f"about {expected:.0f} different stage ones are expected in {trials}: training each to the end costs more"
+
+
+def _fork_epochs(runs: _Runs) -> tuple[int, ...]:
+    plain = {fork_epoch(corner.config) for corner in runs.corners if corner.config.attention is None}
+    return tuple(sorted({*plain, *_switch_epochs(runs)} - {0}))
+
+
+def _switch_epochs(runs: _Runs) -> tuple[int, ...]:
+    switches: set[int] = set()
+    for corner in runs.corners:
+        if "switch_epoch" in corner.values:
+            switches.update(_thinned(runs.space.search["switch_epoch"]))
+        elif corner.config.attention is not None:
+            switches.add(corner.config.attention.switch_epoch)
+    return tuple(sorted(switches))
+
+
+def _thinned(switch_epoch: Parameter) -> Iterator[int]:
+    """The values of the parameter, the lowest first, or evenly spaced ones where they are many."""
+    count = num_values(switch_epoch)
+    assert count is not None, "a switch epoch is a whole number"
+    for index in range(0, count, -(-count // _MAX_FORK_EPOCHS)):
+        yield cast(int, value_at(switch_epoch, index))
