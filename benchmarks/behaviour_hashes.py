@@ -24,7 +24,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+import pyarrow.parquet as pq
 import torch
 import yaml
 
@@ -190,8 +190,9 @@ def _case(name: str, scratch: Path, folder: Path, *command: str) -> Iterator[tup
 def _content(path: Path) -> str | None:
     """What counts of a file, as text; None for files that tell of one session alone."""
     if path.suffix == ".parquet":
-        table = pd.read_parquet(path)
-        return table.drop(columns=[*CLOCKS, *MESSAGES], errors="ignore").to_json(orient="table", double_precision=15)
+        table = pq.read_table(path)
+        kept = [name for name in table.column_names if name not in (*CLOCKS, *MESSAGES)]
+        return f"{kept} {table.select(kept).to_pylist()}"
     if path.suffix == ".pt":
         return _plain(torch.load(path, map_location="cpu", weights_only=True))
     if path.suffix == ".journal":

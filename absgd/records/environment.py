@@ -77,7 +77,7 @@ def version_of(package: str) -> str | None:
 
 def _git_sha() -> str | None:
     """Commit of the checkout this code runs from, with `+dirty` for local changes; None outside a checkout."""
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
     try:

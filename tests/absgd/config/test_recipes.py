@@ -18,7 +18,7 @@ from absgd.config.recipes import load_recipe, shipped_recipes
 from absgd.errors import UserError
 from tests.support.small_files import write_cifar10, write_cifar100, write_clothing1m
 
-FOLDER = Path(__file__).parents[2] / "search_spaces" / "recipes"
+FOLDER = Path(__file__).parents[3] / "search_spaces" / "recipes"
 CLOTHING = ("clothing1m_absce", "clothing1m_abce", "clothing1m_abtce")
 NAMES = ("cifar10_exp_0.1", "cifar100_step_0.01", *CLOTHING)
 

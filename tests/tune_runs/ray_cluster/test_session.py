@@ -15,7 +15,7 @@ from absgd.errors import UserError
 from tune_runs.ray_cluster import session as ray_session
 from tune_runs.ray_cluster.session import _check_answers, _is_about_token
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 RAY_STOP = re.compile(r"""\bray["',\s\]\[()]+stop\b|AutoscalingCluster""")
 """The command in a shell or as a list of words, and a class of Ray's that runs it."""
 EXECUTED = [
