@@ -19,20 +19,20 @@ from tune_runs.cohorts.directory import cohorts
 from tune_runs.cohorts.member import train_in_cohort
 from tune_runs.confirm.best_file import BestFiles
 from tune_runs.confirm.schedule import ScenarioConfirmation
-from tune_runs.driver.live_table import ProgressCallback, print_summary
-from tune_runs.driver.recording_callback import Bookkeeper
+from tune_runs.driver.live_table import LiveTableCallback, print_summary
+from tune_runs.driver.recording_callback import RecordingCallback
 from tune_runs.driver.scheduler import SchedulerByScenario
 from tune_runs.driver.searcher import ScenarioSearch, SearchByScenario
 from tune_runs.driver.stop_request import StopRequest, signals_to
 from tune_runs.driver.study import ScenarioStudy
-from tune_runs.driver.trunk_planner import TrunkBook
-from tune_runs.ray_cluster.image_store import Shelf
+from tune_runs.driver.trunk_planner import TrunkPlanner
+from tune_runs.ray_cluster.image_store import ImageStore
 from tune_runs.ray_cluster.watchdog import watchdog
 from tune_runs.recording.budgets import RAISED_BY, Budgets
 from tune_runs.recording.checkpoints import Checkpoints
 from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.scenario_images import ScenarioImages
-from tune_runs.recording.tensorboard import EventFiles
+from tune_runs.recording.tensorboard import TensorBoardCallback
 from tune_runs.request.search_request import SearchFailed, SearchInterrupted, SearchRequest, search_id
 from tune_runs.space.model import ConfirmConfig, Scenario, SearchSpace
 from tune_runs.space.run_configs import control_config
@@ -51,7 +51,7 @@ class Search(NamedTuple):
     scheduler: SchedulerByScenario
     confirmations: dict[str, ScenarioConfirmation]
     """Of all scenarios, also where this session runs none: what earlier ones confirmed stays so."""
-    callbacks: tuple[Bookkeeper, EventFiles, ProgressCallback]
+    callbacks: tuple[RecordingCallback, TensorBoardCallback, LiveTableCallback]
 
 
 def drive(request: SearchRequest, splits: dict[str, Splits], num_concurrent: int, console: Console) -> bool:
@@ -72,7 +72,7 @@ def drive(request: SearchRequest, splits: dict[str, Splits], num_concurrent: int
         SearchFailed: if the records cannot be written, Ray gives up, or every further trial would fail.
     """
     space, folder = request.space, request.folder
-    with closing(Shelf()) as shelf:
+    with closing(ImageStore()) as shelf:
         images = ScenarioImages(shelf)
         for scenario in space.scenario_list:
             own = splits.pop(scenario.name)
@@ -128,9 +128,9 @@ def assembled(request: SearchRequest, images: ScenarioImages, num_concurrent: in
     scheduler.replay(recorder)
     faults = Faults(space.max_failures, space.max_equal_errors)
     on_end = (checkpoints.run_ended, searcher.run_ended, bests.run_ended)
-    bookkeeper = Bookkeeper(recorder, searcher, faults, stop, on_end)
-    progress = ProgressCallback(space, recorder, console, to_run, request.searches)
-    callbacks = (bookkeeper, EventFiles(space, recorder), progress)
+    bookkeeper = RecordingCallback(recorder, searcher, faults, stop, on_end)
+    progress = LiveTableCallback(space, recorder, console, to_run, request.searches)
+    callbacks = (bookkeeper, TensorBoardCallback(space, recorder), progress)
     return Search(recorder, checkpoints, stop, searcher, scheduler, confirmations, callbacks)
 
 
@@ -145,7 +145,7 @@ def _search_of(
     def fingerprint(weights: str | None) -> str:
         return images.fingerprint(scenario.name, control, weights)
 
-    book = TrunkBook(request.space, scenario, _trunks_folder(request, scenario), fingerprint)
+    book = TrunkPlanner(request.space, scenario, _trunks_folder(request, scenario), fingerprint)
     return ScenarioSearch(study, book, recorder, num_concurrent)
 
 
@@ -202,7 +202,7 @@ def _write_labels(folder: Path, splits: Splits) -> None:
     records.write_table(folder / records.LABELS_FILE, labels)
 
 
-def _fit(space: SearchSpace, shelf: Shelf, num_concurrent: int, search: Search) -> None:
+def _fit(space: SearchSpace, shelf: ImageStore, num_concurrent: int, search: Search) -> None:
     """Let Ray train; its own files lie in a temporary folder, since nothing is read back from them."""
     if search.searcher.is_done:
         return
@@ -230,7 +230,7 @@ def _fit(space: SearchSpace, shelf: Shelf, num_concurrent: int, search: Search) 
 
 
 @contextmanager
-def _trainable(space: SearchSpace, shelf: Shelf) -> Iterator[Any]:
+def _trainable(space: SearchSpace, shelf: ImageStore) -> Iterator[Any]:
     """What Ray runs for a trial, with what it occupies."""
     occupied = placement(space.resources)
     if space.resources.cohort == 1:

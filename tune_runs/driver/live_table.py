@@ -148,7 +148,7 @@ def live_table(
     return Group(table, *(Text(line) for line in (*bests, clock)))
 
 
-class ProgressCallback(Callback):  # type: ignore[misc]
+class LiveTableCallback(Callback):  # type: ignore[misc]
     """Draws the live table on a terminal; elsewhere prints one line for each trial that ends.
 
     Lines count search trials alone: how many controls there will be is not known before the last trial is drawn.

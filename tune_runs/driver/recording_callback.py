@@ -19,7 +19,7 @@ from tune_runs.trial.plan import TrialPlan
 from tune_runs.trial.reports import DIVERGED, EARLIER, INHERITED, OVER_BUDGET, end_status
 
 
-class Bookkeeper(Callback):  # type: ignore[misc]
+class RecordingCallback(Callback):  # type: ignore[misc]
     """Keeps records and studies true while trials run.
 
     Args:

@@ -12,7 +12,7 @@ from absgd.errors import UserError
 from tune_runs.confirm.schedule import ScenarioConfirmation
 from tune_runs.driver.stop_request import StopRequest
 from tune_runs.driver.study import ScenarioStudy
-from tune_runs.driver.trunk_planner import TrunkBook
+from tune_runs.driver.trunk_planner import TrunkPlanner
 from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.scenario_images import ScenarioImages
 from tune_runs.trial.plan import TrialPlan, trial_config
@@ -32,7 +32,7 @@ class ScenarioSearch:
         num_ahead: trials that may wait for their stage one.
     """
 
-    def __init__(self, study: ScenarioStudy, book: TrunkBook, recorder: Recorder, num_ahead: int) -> None:
+    def __init__(self, study: ScenarioStudy, book: TrunkPlanner, recorder: Recorder, num_ahead: int) -> None:
         self.study, self._book, self._recorder, self._num_ahead = study, book, recorder, num_ahead
         self._name = study.scenario.name
         self._to_ask = max(0, study.space.num_trials - recorder.finished(self._name))

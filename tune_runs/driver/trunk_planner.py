@@ -17,7 +17,7 @@ from tune_runs.trunks.stage_one_sharing import sharing
 from tune_runs.trunks.use import TrunkUse, fork_epoch
 
 
-class TrunkBook:
+class TrunkPlanner:
     """Makes the plans of a scenario's controls and forks.
 
     Args:

@@ -41,7 +41,7 @@ class _References:
         self._of.pop(key, None)
 
 
-class Shelf:
+class ImageStore:
     """The driver's side. The actor lives beside the driver, and comes up again, empty, where its process is lost."""
 
     def __init__(self) -> None:

@@ -34,7 +34,7 @@ _SETTINGS = ("scenario", "phase", "candidate", "loss", "lam", "gamma", "ab_alpha
 """Columns of a trial in the table of settings, beside those that are searched."""
 
 
-class EventFiles(Callback):  # type: ignore[misc]
+class TensorBoardCallback(Callback):  # type: ignore[misc]
     """Writes what the recorder has of each epoch that a trial trained itself; a fork's curve begins at its switch.
 
     Stands behind the callback that records. A disk that takes no more events costs the drawing, not the search: the
@@ -49,7 +49,7 @@ class EventFiles(Callback):  # type: ignore[misc]
         self._settings = dict.fromkeys((*_SETTINGS, *(COLUMN_OF[setting_of(name)] for name in space.search)))
         self._written = {trial_id: len(rows) for trial_id, rows in recorder.epochs.items()}
         """Trial -> epochs that are drawn, or were before this session."""
-        self._open: dict[str, _TrialEvents] = {}
+        self._open: dict[str, _TrialEventFile] = {}
         self._has_failed = False
 
     def on_trial_result(self, *, trial: Any, **_: Any) -> None:
@@ -77,11 +77,11 @@ class EventFiles(Callback):  # type: ignore[misc]
         for trial_id in list(self._open):
             self._close(trial_id)
 
-    def _of(self, trial_id: str) -> _TrialEvents:
+    def _of(self, trial_id: str) -> _TrialEventFile:
         if trial_id not in self._open:
             row = self._recorder.trials[trial_id]
             settings = {name: row[name] for name in self._settings}
-            self._open[trial_id] = _TrialEvents(self._folder / trial_id, settings, self._metric)
+            self._open[trial_id] = _TrialEventFile(self._folder / trial_id, settings, self._metric)
         return self._open[trial_id]
 
     def _close(self, trial_id: str) -> None:
@@ -104,7 +104,7 @@ class EventFiles(Callback):  # type: ignore[misc]
         return {}
 
 
-class _TrialEvents:
+class _TrialEventFile:
     """The event file of a trial in this session; its settings stand at its beginning.
 
     Raises:

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from tests.support.fake_tuner import SPACE, FakeTuner, make_space, rising
 from tune_runs.driver.live_table import (
-    ProgressCallback,
+    LiveTableCallback,
     ScenarioProgress,
     live_table,
     print_summary,
@@ -153,7 +153,7 @@ def test_time_left_is_unknown_before_the_first_epoch() -> None:
 
 def test_live_table_fits_80_columns_and_names_states_that_occur(halfway: FakeTuner) -> None:
     console = terminal()
-    progress = ProgressCallback(halfway.space, halfway.recorder, console)
+    progress = LiveTableCallback(halfway.space, halfway.recorder, console)
     progress.start()
     report(progress, {"epoch": 4})
     progress.on_step_end()
@@ -175,7 +175,7 @@ def test_time_left_counts_no_epochs_that_this_session_has_not_trained(
     seconds = iter([0.0])
     monkeypatch.setattr("tune_runs.driver.live_table.time", SimpleNamespace(monotonic=lambda: next(seconds, 60.0)))
     console = terminal()
-    progress = ProgressCallback(halfway.space, halfway.recorder, console)
+    progress = LiveTableCallback(halfway.space, halfway.recorder, console)
     report(progress, {"epoch": 9, INHERITED: True})
     report(progress, {"epoch": 9, DIVERGED: "no finite loss"})
     progress.start()
@@ -193,7 +193,7 @@ def test_off_a_terminal_every_end_of_a_trial_is_a_line_that_counts_search_trials
 ) -> None:
     """Of several stage ones each has a control, of which nobody knows before: they do not move the total."""
     tuner = FakeTuner(one_scenario({"optimizer.lr": {"choices": [0.1, 0.2]}}), tmp_path / "fake", rising)
-    progress = ProgressCallback(tuner.space, tuner.recorder, Console(file=io.StringIO()))
+    progress = LiveTableCallback(tuner.space, tuner.recorder, Console(file=io.StringIO()))
     told: set[str] = set()
     for trial_id in tuner.results({}):
         if tuner.recorder.trials[trial_id]["status"] == "completed":
@@ -206,7 +206,7 @@ def test_off_a_terminal_every_end_of_a_trial_is_a_line_that_counts_search_trials
     assert ends == [f"[{number}/8]" for number in range(1, 9)]
 
 
-def report(progress: ProgressCallback, result: dict[str, Any]) -> None:
+def report(progress: LiveTableCallback, result: dict[str, Any]) -> None:
     progress.on_trial_result(trial=SimpleNamespace(config={"trial_id": f"{EXP}-0000"}), result=result)
 
 
@@ -228,7 +228,7 @@ def test_summary_names_what_was_searched(halfway: FakeTuner) -> None:
 def test_lost_process_is_said_and_is_no_failure(tmp_path: Path) -> None:
     tuner = FakeTuner(one_scenario({"switch_epoch": {"choices": [5]}}), tmp_path / "fake", rising, concurrent=1)
     console = terminal(120)
-    progress = ProgressCallback(tuner.space, tuner.recorder, console)
+    progress = LiveTableCallback(tuner.space, tuner.recorder, console)
     told = tuner.search.callbacks[0].on_trial_error
 
     def both(**arguments: Any) -> None:
@@ -247,7 +247,7 @@ def test_confirmation_has_a_column_and_its_epochs_count(tmp_path: Path, capsys: 
     confirm = {"top": 1, "seeds": 2, "controls": ["ce", "cb-ce-drw"]}
     space = one_scenario(SWITCH_AT_3, num_trials=2, early_stopping=None, confirm=confirm)
     tuner = FakeTuner(space, tmp_path / "fake", rising, concurrent=1)
-    lines = ProgressCallback(space, tuner.recorder, Console(file=io.StringIO()), tuner.confirmations)
+    lines = LiveTableCallback(space, tuner.recorder, Console(file=io.StringIO()), tuner.confirmations)
     (scenario,) = space.scenario_list
     shared = sharing(space, scenario)
     expected = confirm_cost(space, scenario, shared).epochs

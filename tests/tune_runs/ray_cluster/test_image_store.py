@@ -16,20 +16,20 @@ from absgd.datasets.images import Images
 from tune_runs.trial.failures import cause_of
 
 if TYPE_CHECKING:
-    from tune_runs.ray_cluster.image_store import Shelf
+    from tune_runs.ray_cluster.image_store import ImageStore
 
 CONFIG = RunConfig.from_dict({"data": {"name": "digits", "n_max": 10, "val_per_class": 5}, "loss": {"name": "ce"}})
 
 
 @pytest.fixture
-def shelf(ray: None) -> Iterator[Shelf]:
-    from tune_runs.ray_cluster.image_store import Shelf
+def shelf(ray: None) -> Iterator[ImageStore]:
+    from tune_runs.ray_cluster.image_store import ImageStore
 
-    with closing(Shelf()) as shelf:
+    with closing(ImageStore()) as shelf:
         yield shelf
 
 
-def sum_in_a_worker(shelf: Shelf, key: str) -> int:
+def sum_in_a_worker(shelf: ImageStore, key: str) -> int:
     import ray
 
     from tune_runs.ray_cluster.image_store import images_on
@@ -44,7 +44,7 @@ def sum_in_a_worker(shelf: Shelf, key: str) -> int:
     return found
 
 
-def test_worker_finds_what_the_driver_put_and_the_driver_keeps_no_copy(shelf: Shelf) -> None:
+def test_worker_finds_what_the_driver_put_and_the_driver_keeps_no_copy(shelf: ImageStore) -> None:
     splits = load_splits(CONFIG)
     stored = shelf.put("a/0", splits)
     assert isinstance(stored.train, Images)
@@ -54,7 +54,7 @@ def test_worker_finds_what_the_driver_put_and_the_driver_keeps_no_copy(shelf: Sh
     assert sum_in_a_worker(shelf, "a/0") == int(splits.train.images_NCHW.sum())
 
 
-def test_images_are_offered_again_after_the_actor_was_lost(shelf: Shelf) -> None:
+def test_images_are_offered_again_after_the_actor_was_lost(shelf: ImageStore) -> None:
     import ray
 
     splits = load_splits(CONFIG)
@@ -69,7 +69,7 @@ def test_images_are_offered_again_after_the_actor_was_lost(shelf: Shelf) -> None
     assert sum_in_a_worker(shelf, "a/0") == int(stored.train.images_NCHW.sum())
 
 
-def test_what_is_taken_off_is_freed(shelf: Shelf) -> None:
+def test_what_is_taken_off_is_freed(shelf: ImageStore) -> None:
     """Ray frees an object when neither its owner, the driver, nor a borrower holds a reference."""
     from ray._private.worker import global_worker
 
