@@ -31,7 +31,7 @@ from benchmarks.command_line import CORES, at_least, command_parser
 from benchmarks.curves import CONTROL, RESULTS, SPACES
 from tune_runs.request.space_files import load_space
 from tune_runs.space.model import Scenario, SearchSpace
-from tune_runs.space.run_configs import suggest
+from tune_runs.space.run_configs import suggested_config
 
 CURVES = RESULTS / "early_stopping"
 COLUMNS = ("epoch", "stage", "lr", "train_loss", "val_loss", "val_accuracy", "val_balanced_accuracy")
@@ -50,7 +50,7 @@ def random_configs(space: SearchSpace, scenario: Scenario) -> list[RunConfig]:
     """The configurations of a scenario, the same for every seed; those of fewer trials are the first of more."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=space.seed))
-    return [suggest(space, scenario, study.ask()) for _ in range(space.num_trials)]
+    return [suggested_config(space, scenario, study.ask()) for _ in range(space.num_trials)]
 
 
 def switch_epochs(runs: Sequence[RunConfig]) -> list[int]:

@@ -13,10 +13,10 @@ import pytest
 from absgd.config import RunConfig
 from absgd.config.recipes import load_recipe
 from absgd.yaml_text import read_yaml
-from tune_runs.preview.search_preview import preview
+from tests.support.spaces import preview_of
 from tune_runs.request.space_files import load_space, shipped_spaces, space_schema
 from tune_runs.space.model import SearchSpace
-from tune_runs.space.run_configs import control_config, points_inside, run_settings, suggest
+from tune_runs.space.run_configs import control_config, enqueued_points, run_settings, suggested_config
 from tune_runs.stopping.rungs import early_stopping
 
 FOLDER = Path(__file__).parents[1] / "search_spaces"
@@ -32,7 +32,7 @@ def test_shipped_spaces_are_those_of_the_folder() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_shipped_space_loads(name: str) -> None:
     space = load_space(name)
-    numbers = preview(space, [(8, 2)])
+    numbers = preview_of(space, [(8, 2)])
     assert space.name == name
     assert numbers.rungs, "early stopping has something to stop"
     assert numbers.concurrent > 0
@@ -115,7 +115,7 @@ def test_cifar_spaces_hold_the_recipe(name: str, batch_size: int, dropout: float
     schedule = control.schedule
     assert (schedule.warmup_epochs, schedule.milestones, schedule.factor) == (5, (159,), 0.01)
     assert space.base["class_balance"] == {"type": "reweight", "beta": 0.9999, "from_epoch": "switch"}
-    assert points_inside(space).inside[0] == first
+    assert enqueued_points(space).inside[0] == first
     assert _rungs(space) == ((4, 12, 36), (184, 192))
 
 
@@ -127,7 +127,7 @@ def test_noisy_spaces_draw_a_negative_lam_apart_from_its_sign(name: str) -> None
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     for scenario in space.scenario_list:
         trial = study.ask()
-        attention = suggest(space, scenario, trial).attention
+        attention = suggested_config(space, scenario, trial).attention
         assert attention is not None
         assert attention.lam == -trial.params["lam_magnitude"]
         assert attention.add_uniform
@@ -136,7 +136,7 @@ def test_noisy_spaces_draw_a_negative_lam_apart_from_its_sign(name: str) -> None
 @pytest.mark.parametrize("name", ["noisy_cifar10", "noisy_cifar100", "clothing1m"])
 def test_enqueued_points_of_noisy_spaces_are_whole_runs(name: str) -> None:
     space = load_space(name)
-    for point in points_inside(space).inside:
+    for point in enqueued_points(space).inside:
         assert set(point) == set(space.search), "nothing is left for the sampler to fill in"
         for scenario in space.scenario_list:
             config = RunConfig.from_dict(run_settings(space, scenario, point))
@@ -157,7 +157,7 @@ def test_noisy_cifar10_holds_the_recipe() -> None:
     shared = {"gamma": 0.9, "ab_alpha": 0.5, "switch_epoch": 80}
     symmetric = {"lam": -0.5, "optimizer.lr": 0.01, "loss.sce_alpha": 0.1, "loss.class_tau": 0, **shared}
     pairs = {"lam": -2.0, "optimizer.lr": 0.001, "loss.sce_alpha": 6, "loss.class_tau": 1, **shared}
-    assert points_inside(space).inside == (symmetric, pairs)
+    assert enqueued_points(space).inside == (symmetric, pairs)
     assert _rungs(space) == ((2, 6, 18), (92, 96, 108))
 
 
@@ -172,7 +172,7 @@ def test_noisy_cifar100_holds_the_recipe() -> None:
     assert (control.optimizer.lr, control.optimizer.weight_decay, control.optimizer.grad_clip) == (0.01, 1e-2, 5)
     assert (control.schedule.milestones, control.epochs, control.batch_size) == ((40, 80), 120, 128)
     point = {"lam": -5.0, "gamma": 0.5, "ab_alpha": 0.5, "switch_epoch": 80, "loss.class_tau": 1}
-    assert points_inside(space).inside == (point,)
+    assert enqueued_points(space).inside == (point,)
 
 
 def test_clothing1m_tries_the_recipes_first() -> None:
@@ -181,7 +181,7 @@ def test_clothing1m_tries_the_recipes_first() -> None:
     elsewhere = {"device": load_recipe("clothing1m_abce").device.model_dump()}
     files = {"data.root": "data/clothing1m", "model.weights": "resnet50-0676ba61.pth"}
     absolute = {key: str(Path(path).absolute()) for key, path in files.items()}
-    for point in points_inside(space).inside:
+    for point in enqueued_points(space).inside:
         recipe = load_recipe(f"clothing1m_{point['loss.name']}").with_values(absolute)
         drawn = RunConfig.from_dict({**run_settings(space, scenario, point), **elsewhere})
         same_size = {"data.side": 224, "augmentation.flip": True}  # what the data set's own are, said in the recipe

@@ -29,6 +29,7 @@ from tune_runs.request.search_request import (
 from tune_runs.request.space_files import load_space, space_schema, with_options
 from tune_runs.request.warm_start import warm_start_points
 from tune_runs.space.model import SearchSpace
+from tune_runs.trunks.scenario_plan import ScenarioPlan, plan_scenarios
 
 if TYPE_CHECKING:
     from tune_runs.preview.search_cost import EpochTime
@@ -250,19 +251,21 @@ def _print_preview(space: SearchSpace, address: str | None, measure: bool, conso
     from tune_runs.preview.search_preview import draw_preview, preview
 
     nodes = _nodes_here(space, address)
-    times = _measured(space) if measure else None
-    console.print(draw_preview(preview(space, nodes, times)))
+    plans = plan_scenarios(space)
+    times = _measured(space, plans) if measure else None
+    console.print(draw_preview(preview(space, plans, nodes, times)))
     if times:
-        _print_probe(space, times, console)
+        first = next(iter(plans.values()))
+        _print_probe(space, first, times[first.name], console)
 
 
-def _measured(space: SearchSpace) -> dict[str, EpochTime]:
+def _measured(space: SearchSpace, plans: Mapping[str, ScenarioPlan]) -> dict[str, EpochTime]:
     from tune_runs.preview.epoch_times import measure
 
-    return measure(space, _say)
+    return measure(space, plans, _say)
 
 
-def _print_probe(space: SearchSpace, times: Mapping[str, EpochTime], console: Console) -> None:
+def _print_probe(space: SearchSpace, plan: ScenarioPlan, time: EpochTime, console: Console) -> None:
     """How many trials at once are worth it, on this machine, also where the search is for a cluster."""
     if space.resources.ranks > 1:
         key = "gpus_per_trial" if space.resources.gpus_per_trial else "ranks_per_trial"
@@ -271,9 +274,8 @@ def _print_probe(space: SearchSpace, times: Mapping[str, EpochTime], console: Co
     from tune_runs.preview.packing_probe import probe
     from tune_runs.preview.probe_table import draw_probe
 
-    epoch_s = times[space.scenario_list[0].name].stage_two_s
     with interruptible():
-        found = probe(space, epoch_s, *_this_machine(space), _say)
+        found = probe(space, plan, time.stage_two_s, *_this_machine(space), _say)
     console.print(draw_probe(found))
 
 

@@ -24,10 +24,11 @@ from absgd.training import Trainer, gpu_names
 from absgd.training.evaluation import absent_metrics
 from tune_runs.ray_cluster.session import NodeSize, node_sizes, ray_session
 from tune_runs.request.search_request import SearchRequest, is_unbegun
-from tune_runs.space.boundary import corners, unused_settings
+from tune_runs.space.boundary import boundary_runs, unused_settings
 from tune_runs.space.model import Scenario, SearchSpace
-from tune_runs.space.run_configs import control_config, points_inside
+from tune_runs.space.run_configs import control_config, enqueued_points
 from tune_runs.trial.disk_budget import remove_unfinished
+from tune_runs.trunks.scenario_plan import plan_scenarios
 
 LOCK_FILE = ".lock"
 
@@ -44,7 +45,7 @@ def run_search(request: SearchRequest, console: Console) -> bool:
         SearchFailed: if the records cannot be written, Ray gives up, or every further trial would fail.
     """
     space = request.space
-    for note in (*points_inside(space).notes, *unused_settings(space)):
+    for note in (*enqueued_points(space).notes, *unused_settings(space)):
         console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
     splits = {scenario.name: load_splits(control_config(space, scenario)) for scenario in space.scenario_list}
     _check_metric(space, splits)
@@ -54,11 +55,12 @@ def run_search(request: SearchRequest, console: Console) -> bool:
         nodes = node_sizes()
         request = dataclasses.replace(request, space=space.on(sum(node.gpus for node in nodes)))
         num_concurrent = _num_concurrent(request.space, nodes)
+        plans = plan_scenarios(request.space)
         _make_trunks_folder(space)
         with _locked_folder(request):
             from tune_runs.driver.drive import drive
 
-            return drive(request, splits, num_concurrent, console)
+            return drive(request, plans, splits, num_concurrent, console)
 
 
 def _make_trunks_folder(space: SearchSpace) -> None:
@@ -85,7 +87,7 @@ def _check_metric(space: SearchSpace, splits: dict[str, Splits]) -> None:
 def _check_runs(space: SearchSpace, scenario: Scenario, splits: Splits) -> None:
     """Build every kind of run at the corners of the space once, so that what cannot be built is refused here."""
     built = set()
-    for _, settings in corners(space, scenario):
+    for _, settings in boundary_runs(space, scenario):
         config = RunConfig.from_dict(settings)
         kind = (config.augmentation, config.model, config.loss, config.class_balance)
         if kind not in built:

@@ -21,16 +21,16 @@ OUT_OF_MEMORY = ("-0002", "-0005")
 AN_HOUR_S = 3600.0
 
 
-def some_run_out_of_memory(trial: dict[str, Any], shelf: Any) -> None:
+def some_run_out_of_memory(trial: dict[str, Any], image_store: Any) -> None:
     """Two trials ask for more memory than there is, really; the others train."""
     if trial["trial_id"].endswith(OUT_OF_MEMORY):
         torch.empty(IMPOSSIBLE_BYTES, dtype=torch.uint8)
-    train_trial(trial, shelf)
+    train_trial(trial, image_store)
 
 
-def always_fails(trial: dict[str, Any], shelf: Any) -> None:
+def always_fails(trial: dict[str, Any], image_store: Any) -> None:
     """As code does that has a mistake in it."""
-    del trial, shelf
+    del trial, image_store
     raise KeyError("a mistake in the model")
 
 

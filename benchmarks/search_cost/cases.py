@@ -9,7 +9,7 @@ from benchmarks.curves import SPACES
 from benchmarks.train_curves import random_configs
 from tune_runs.request.space_files import load_space, with_options
 from tune_runs.space.model import EarlyStoppingConfig, SearchSpace
-from tune_runs.space.run_configs import suggested
+from tune_runs.space.run_configs import parameter_values_of
 
 SPACE_FILES = {
     "range": "search_cost_switch_range.yaml",
@@ -53,7 +53,7 @@ def space_of(name: str, num_trials: int, num_scenarios: int = 1, is_stopping: bo
     scenarios = [scenario.model_dump(mode="json") for scenario in space.scenarios[:num_scenarios]]
     space = with_options(space, {"num_trials": num_trials, "early_stopping": stopping, "scenarios": scenarios})
     first = space.scenario_list[0]
-    points = [suggested(space, first, config) for config in random_configs(space, first)]
+    points = [parameter_values_of(space, first, config) for config in random_configs(space, first)]
     return with_options(space, {"enqueue": points})
 
 

@@ -25,11 +25,11 @@ from tune_runs.request.search_request import SearchRequest
 from tune_runs.request.space_files import space_from_dict
 from tune_runs.space.model import SearchSpace
 from tune_runs.space.parameters import Scalar
-from tune_runs.space.run_configs import control_config
 from tune_runs.trial.plan import checkpoint_use, tested_metric, trunk_use
 from tune_runs.trial.reports import DIVERGED, NOTES
 from tune_runs.trial.trainable import reports
 from tune_runs.trial.trial_run import TrialRun
+from tune_runs.trunks.scenario_plan import plan_scenarios
 
 LOST = "The actor died unexpectedly before finishing this task.\n\tclass_name: ImplicitFunc"
 """What Ray says of a process that is gone."""
@@ -109,7 +109,7 @@ def fake_test(trainer: Any, run: TrialRun) -> dict[str, Any]:
     return {"test_accuracy": float(last), "test_recall": (0.5,) * 10, "test_chosen_accuracy": float(chosen)}
 
 
-class FakePlace:
+class FakeImageStore:
     """Where workers would find images: what lies there, and the most at once."""
 
     def __init__(self) -> None:
@@ -121,7 +121,7 @@ class FakePlace:
         self.most = max(self.most, len(self.keys))
         return splits
 
-    def offer(self, key: str) -> None:
+    def ensure_available(self, key: str) -> None:
         assert key in self.keys
 
     def drop(self, key: str) -> None:
@@ -155,18 +155,19 @@ class FakeTuner:
         SearchRequest(space, folder).begin()
         self.space, self.curve, self.concurrent = space, curve, concurrent
         self.fingerprints = 0
-        self.place = FakePlace()
+        self.place = FakeImageStore()
         self.read: list[RunConfig] = []
         """Whose images were read."""
         self.tested: list[str] = []
         """Trials that read the test set."""
         images = ScenarioImages(self.place, self._splits, self._fingerprint)
-        for scenario in space.scenario_list:
-            images.of(scenario.name, control_config(space, scenario))
+        self.plans = plan_scenarios(space)
+        for name, plan in self.plans.items():
+            images.of(name, plan.control)
         at = space if trunks is None else space.model_copy(update={"trunks": str(trunks)})
         points = {scenario.name: warm_start for scenario in space.scenario_list}
         request = SearchRequest(at, folder, warm_start=points, searches=searches)
-        self.search = assembled(request, images, concurrent, Console(file=io.StringIO()))
+        self.search = assembled(request, self.plans, images, concurrent, Console(file=io.StringIO()))
         self.confirmations = self.search.confirmations
         self.recorder, self.stop = self.search.recorder, self.search.stop
         self.searcher, self.scheduler = self.search.searcher, self.search.scheduler

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
 from absgd.errors import UserError
+from tune_runs.preview.search_cost import EpochTime
+from tune_runs.preview.search_preview import Preview, preview
 from tune_runs.request.space_files import space_from_dict
 from tune_runs.space.model import SearchSpace
+from tune_runs.trunks.scenario_plan import ScenarioPlan, plan_scenarios
 
 SPACE: dict[str, Any] = {
     "name": "mine",
@@ -39,6 +43,18 @@ def changed(changes: dict[str, Any]) -> dict[str, Any]:
 
 def make(changes: dict[str, Any] | None = None) -> SearchSpace:
     return space_from_dict(changed(changes or {}), "x.yaml")
+
+
+def first_plan(space: SearchSpace) -> ScenarioPlan:
+    """The plan of the first scenario of a space."""
+    return next(iter(plan_scenarios(space).values()))
+
+
+def preview_of(
+    space: SearchSpace, nodes: Sequence[tuple[float, float]], times: Mapping[str, EpochTime] | None = None
+) -> Preview:
+    """The preview of a space whose scenarios are planned for it alone."""
+    return preview(space, plan_scenarios(space), nodes, times)
 
 
 def refusal(changes: dict[str, Any]) -> str:

@@ -18,28 +18,28 @@ from ray.actor import ActorHandle
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from tune_runs.cohorts.member import CohortUse, Place, Seat, host_id
-from tune_runs.trial.reports import Answer
+from tune_runs.cohorts.member import CohortAccess, HostPlacement, SeatRequest, host_id
+from tune_runs.trial.reports import HostAnswer
 
 
 class HostProcess:
     """A `CohortHost` as a Ray actor, which alone imports torch: whoever has a handle of it imports this module."""
 
-    def __init__(self, size: int, shelf: ActorHandle, place: Place) -> None:
+    def __init__(self, size: int, image_store: ActorHandle, place: HostPlacement) -> None:
         if place.gpus is not None:  # before CUDA is touched: Ray hides it from actors that ask for none
             os.environ["CUDA_VISIBLE_DEVICES"] = place.gpus
         from absgd.training.cohort import prepare_process
+        from tune_runs.cohorts.cohort_runs import CohortRuns
         from tune_runs.cohorts.host import CohortHost
-        from tune_runs.cohorts.runs import CohortRuns
 
         prepare_process()
-        self._host = CohortHost(size, CohortRuns(shelf))
+        self._host = CohortHost(size, CohortRuns(image_store))
 
     def join(self, name: str, trial: dict[str, Any], process: int) -> bool:
         """As `CohortHost.join`."""
         return self._host.join(name, trial, process)
 
-    def next_report(self, name: str, wait_s: float) -> Answer:
+    def next_report(self, name: str, wait_s: float) -> HostAnswer:
         """As `CohortHost.next_report`."""
         return self._host.next_report(name, wait_s)
 
@@ -48,7 +48,7 @@ class HostProcess:
         self._host.leave(name)
 
 
-class Directory:
+class HostDirectory:
     """Which trial has a place in which host. An actor beside the driver.
 
     Seats are counted here, so that trials which come together need not ask one host after another, and their hosts
@@ -56,9 +56,9 @@ class Directory:
     """
 
     def __init__(self) -> None:
-        self._hosts: dict[Place, list[_Seats]] = defaultdict(list)
+        self._hosts: dict[HostPlacement, list[_HostSeats]] = defaultdict(list)
 
-    def seat(self, ask: Seat, use: CohortUse) -> ActorHandle:
+    def seat(self, ask: SeatRequest, use: CohortAccess) -> ActorHandle:
         """A host that has room for a trial; another one where none has.
 
         Args:
@@ -69,7 +69,7 @@ class Directory:
         here = self._hosts[ask.place] = [one for one in self._hosts[ask.place] if one.id not in ask.lost]
         found = next((one for one in here if len(one.taken) < use.size and one.id not in ask.full), None)
         if found is None:
-            found = _Seats(_started(ask.place, use.size, use.shelf), {})
+            found = _HostSeats(_started(ask.place, use.size, use.image_store), {})
             here.append(found)
         found.taken[ask.trial_id] = ask.process
         return found.host
@@ -83,7 +83,7 @@ class Directory:
 
 
 @dataclass
-class _Seats:
+class _HostSeats:
     host: ActorHandle
     taken: dict[str, tuple[str, int]]
     """Trial id -> node and number of its process."""
@@ -93,28 +93,28 @@ class _Seats:
         return host_id(self.host)
 
 
-def _started(place: Place, size: int, shelf: ActorHandle) -> ActorHandle:
+def _started(place: HostPlacement, size: int, image_store: ActorHandle) -> ActorHandle:
     there = NodeAffinitySchedulingStrategy(place.node, soft=False)
     options = {"num_cpus": 0, "num_gpus": 0, "scheduling_strategy": there, "max_concurrency": size + 4}
-    started: ActorHandle = ray.remote(HostProcess).options(**options).remote(size, shelf, place)
+    started: ActorHandle = ray.remote(HostProcess).options(**options).remote(size, image_store, place)
     return started
 
 
 @contextmanager
-def cohorts(size: int, shelf: ActorHandle) -> Iterator[CohortUse]:
+def running_cohorts(size: int, image_store: ActorHandle) -> Iterator[CohortAccess]:
     """What trials need to be trained in cohorts; the hosts end with the block.
 
     The directory comes up again, empty, where its process is lost, and the hosts with it.
 
     Args:
         size: trials of a host at most.
-        shelf: has the images.
+        image_store: has the images.
     """
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     options = {"num_cpus": 0, "max_restarts": -1, "scheduling_strategy": here}
-    directory: ActorHandle = ray.remote(Directory).options(**options).remote()
+    directory: ActorHandle = ray.remote(HostDirectory).options(**options).remote()
     try:
-        yield CohortUse(directory, size, shelf)
+        yield CohortAccess(directory, size, image_store)
     finally:
         with suppress(RayError):
             ray.kill(directory)

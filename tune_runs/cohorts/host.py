@@ -20,7 +20,7 @@ import torch
 from absgd.config import RunConfig
 from absgd.training.cohort import Cohort, Ended, Failed
 from absgd.training.device import chosen_device
-from tune_runs.trial.reports import Answer
+from tune_runs.trial.reports import HostAnswer
 
 Report = dict[str, Any]
 Start = Callable[[dict[str, Any]], Iterator[Report | None]]
@@ -92,7 +92,7 @@ class CohortHost:
             self._order(lambda cohort: cohort.join(name, self._start(trial)))
             return True
 
-    def next_report(self, name: str, wait_s: float) -> Answer:
+    def next_report(self, name: str, wait_s: float) -> HostAnswer:
         """The next report of a trial, which goes on for it, if there is one in so many seconds.
 
         Raises:
@@ -113,7 +113,7 @@ class CohortHost:
                 self._changed.notify_all()
         if isinstance(said, Failed):
             raise said.error
-        return Answer(has_ended=True) if isinstance(said, Ended) else Answer(said)
+        return HostAnswer(has_ended=True) if isinstance(said, Ended) else HostAnswer(said)
 
     def leave(self, name: str) -> None:
         """End a trial where it is; nothing where it is not here."""

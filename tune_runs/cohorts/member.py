@@ -28,7 +28,7 @@ class CohortLost(RuntimeError):  # noqa: N818 - names an event; `tune_runs.trial
     """The process that trained the trial is gone."""
 
 
-class Place(NamedTuple):
+class HostPlacement(NamedTuple):
     """Where a host serves."""
 
     node: str
@@ -37,31 +37,31 @@ class Place(NamedTuple):
     """`CUDA_VISIBLE_DEVICES` of its trials; None on CPU."""
 
 
-class CohortUse(NamedTuple):
+class CohortAccess(NamedTuple):
     """What a trial needs to be trained in a cohort."""
 
     directory: ActorHandle
     """Knows the hosts, and starts them."""
     size: int
     """Trials of a host at most."""
-    shelf: ActorHandle
+    image_store: ActorHandle
     """Has the images."""
 
 
-class Seat(NamedTuple):
+class SeatRequest(NamedTuple):
     """What a trial asks of the directory."""
 
     trial_id: str
     process: tuple[str, int]
     """Its node, and the number of its process there."""
-    place: Place
+    place: HostPlacement
     full: list[str]
     """Ids of hosts that had no room for it."""
     lost: list[str]
     """Ids of hosts that are gone."""
 
 
-def train_in_cohort(trial: dict[str, Any], use: CohortUse) -> None:
+def train_in_cohort(trial: dict[str, Any], use: CohortAccess) -> None:
     """Report what the host of the trial's cohort trains, epoch by epoch.
 
     Args:
@@ -73,7 +73,7 @@ def train_in_cohort(trial: dict[str, Any], use: CohortUse) -> None:
             tune.report(report)
 
 
-def _reports(trial: dict[str, Any], use: CohortUse) -> Generator[dict[str, Any], None, None]:
+def _reports(trial: dict[str, Any], use: CohortAccess) -> Generator[dict[str, Any], None, None]:
     name = f"{trial['trial_id']} {uuid.uuid4().hex[:8]}"
     try:
         host = _joined(name, trial, use)
@@ -91,11 +91,11 @@ def _reports(trial: dict[str, Any], use: CohortUse) -> Generator[dict[str, Any],
         use.directory.leave.remote(trial["trial_id"], (_place().node, os.getpid()))
 
 
-def _joined(name: str, trial: dict[str, Any], use: CohortUse) -> ActorHandle:
+def _joined(name: str, trial: dict[str, Any], use: CohortAccess) -> ActorHandle:
     """A host of this place that has taken the trial in."""
     place, full, lost = _place(), list[str](), dict[str, str]()
     for _ in range(TRIES):
-        ask = Seat(trial["trial_id"], (place.node, os.getpid()), place, full, list(lost))
+        ask = SeatRequest(trial["trial_id"], (place.node, os.getpid()), place, full, list(lost))
         host: ActorHandle = ray.get(use.directory.seat.remote(ask, use))
         try:
             if ray.get(host.join.remote(name, trial, os.getpid())):
@@ -112,7 +112,7 @@ def host_id(host: ActorHandle) -> str:
     return found
 
 
-def _place() -> Place:
+def _place() -> HostPlacement:
     context = ray.get_runtime_context()
     has_gpu = bool(context.get_accelerator_ids().get("GPU"))
-    return Place(context.get_node_id(), os.environ.get("CUDA_VISIBLE_DEVICES") if has_gpu else None)
+    return HostPlacement(context.get_node_id(), os.environ.get("CUDA_VISIBLE_DEVICES") if has_gpu else None)

@@ -18,9 +18,9 @@ from tune_runs.confirm.candidates import (
 from tune_runs.confirm.results import BEST, CandidateResult, candidate_results, winner
 from tune_runs.recording.recorder import FINISHED, Recorder
 from tune_runs.recording.scenario_images import ScenarioImages
-from tune_runs.space.model import ConfirmConfig, Scenario, SearchSpace
-from tune_runs.space.run_configs import control_config
+from tune_runs.space.model import ConfirmConfig
 from tune_runs.trial.plan import TrialPlan
+from tune_runs.trunks.scenario_plan import ScenarioPlan
 from tune_runs.trunks.use import TrunkUse
 
 _NONE = Candidates((), ())
@@ -35,8 +35,7 @@ class ScenarioConfirmation:
     lose their `candidate`.
 
     Args:
-        space: the search space.
-        scenario: the scenario.
+        scenario: plan of the scenario.
         config: how many configurations, seeds and which controls.
         recorder: knows the trials, and how runs have ended.
         images: gives the splits of each data seed.
@@ -46,8 +45,7 @@ class ScenarioConfirmation:
 
     def __init__(
         self,
-        space: SearchSpace,
-        scenario: Scenario,
+        scenario: ScenarioPlan,
         config: ConfirmConfig,
         recorder: Recorder,
         images: ScenarioImages,
@@ -56,7 +54,7 @@ class ScenarioConfirmation:
     ) -> None:
         self._config, self._recorder, self._images = config, recorder, images
         self._name, self._trunks, self._search_is_done = scenario.name, trunks, search_is_done
-        self._plain = control_config(space, scenario)
+        self._plain = scenario.control
         self._pairs = seed_pairs(self._plain.seeds, config.seeds)
         self._candidates: Candidates | None = None
         self._all: tuple[ConfirmRun, ...] = ()

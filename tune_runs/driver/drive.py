@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from rich.console import Console
 
 from absgd import records
 from absgd.datasets import Splits
-from tune_runs.cohorts.directory import cohorts
+from tune_runs.cohorts.directory import running_cohorts
 from tune_runs.cohorts.member import train_in_cohort
 from tune_runs.confirm.best_file import BestFiles
 from tune_runs.confirm.schedule import ScenarioConfirmation
@@ -34,11 +34,11 @@ from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.scenario_images import ScenarioImages
 from tune_runs.recording.tensorboard import TensorBoardCallback
 from tune_runs.request.search_request import SearchFailed, SearchInterrupted, SearchRequest, search_id
-from tune_runs.space.model import ConfirmConfig, Scenario, SearchSpace
-from tune_runs.space.run_configs import control_config
-from tune_runs.trial.failures import Faults
-from tune_runs.trial.ranks import placement
+from tune_runs.space.model import ConfirmConfig, SearchSpace
+from tune_runs.trial.failures import FailureCounter
+from tune_runs.trial.rank_tasks import placement
 from tune_runs.trial.trainable import train_trial
+from tune_runs.trunks.scenario_plan import ScenarioPlan
 
 
 class Search(NamedTuple):
@@ -54,11 +54,18 @@ class Search(NamedTuple):
     callbacks: tuple[RecordingCallback, TensorBoardCallback, LiveTableCallback]
 
 
-def drive(request: SearchRequest, splits: dict[str, Splits], num_concurrent: int, console: Console) -> bool:
+def drive(
+    request: SearchRequest,
+    plans: Mapping[str, ScenarioPlan],
+    splits: dict[str, Splits],
+    num_concurrent: int,
+    console: Console,
+) -> bool:
     """Run a search whose folder is held, recording as it goes, and print what was found.
 
     Args:
         request: its space says the GPUs of a trial.
+        plans: of all scenarios.
         splits: images of each scenario; taken out, since they go where workers find them.
         num_concurrent: trials that fit at once.
         console: for the table and the summary.
@@ -72,18 +79,18 @@ def drive(request: SearchRequest, splits: dict[str, Splits], num_concurrent: int
         SearchFailed: if the records cannot be written, Ray gives up, or every further trial would fail.
     """
     space, folder = request.space, request.folder
-    with closing(ImageStore()) as shelf:
-        images = ScenarioImages(shelf)
-        for scenario in space.scenario_list:
-            own = splits.pop(scenario.name)
-            _write_labels(folder / records.SCENARIOS_FOLDER / scenario.name, own)
-            images.adopt(scenario.name, control_config(space, scenario), own)
-        search = assembled(request, images, num_concurrent, console)
+    with closing(ImageStore()) as image_store:
+        images = ScenarioImages(image_store)
+        for name, plan in plans.items():
+            own = splits.pop(name)
+            _write_labels(folder / records.SCENARIOS_FOLDER / name, own)
+            images.adopt(name, plan.control, own)
+        search = assembled(request, plans, images, num_concurrent, console)
         progress = search.callbacks[-1]
         with signals_to(search.stop), watchdog(request.address, request.resume_command):
             progress.start()
             try:
-                _fit(space, shelf, num_concurrent, search)
+                _fit(space, image_store, num_concurrent, search)
             except KeyboardInterrupt:
                 search.stop.is_interrupted = True
             finally:
@@ -96,11 +103,18 @@ def drive(request: SearchRequest, splits: dict[str, Splits], num_concurrent: int
     return search.stop.reason is not None or any(search.recorder.best(one.name) for one in space.scenario_list)
 
 
-def assembled(request: SearchRequest, images: ScenarioImages, num_concurrent: int, console: Console) -> Search:
+def assembled(
+    request: SearchRequest,
+    plans: Mapping[str, ScenarioPlan],
+    images: ScenarioImages,
+    num_concurrent: int,
+    console: Console,
+) -> Search:
     """Everything of a search, brought to what is recorded of it.
 
     Args:
         request: its folder is held by this process; its space says the GPUs of a trial.
+        plans: of all scenarios.
         images: of all scenarios, those of their searches adopted.
         num_concurrent: trials that fit at once.
         console: for the table.
@@ -116,9 +130,9 @@ def assembled(request: SearchRequest, images: ScenarioImages, num_concurrent: in
     stop = StopRequest(Budgets(space, recorder).used)
     checkpoints = Checkpoints(space, recorder, num_concurrent, search_id(folder))
     checkpoints.tidy_all()
-    searches = {one.name: _search_of(request, one, images, recorder, num_concurrent) for one in space.scenario_list}
+    searches = {name: _search_of(request, plan, images, recorder, num_concurrent) for name, plan in plans.items()}
     confirmations = {
-        one.name: _confirmation_of(request, one, images, recorder, searches[one.name]) for one in space.scenario_list
+        name: _confirmation_of(request, plan, images, recorder, searches[name]) for name, plan in plans.items()
     }
     to_run = confirmations if request.has_confirmation else {}
     searcher = SearchByScenario(searches, to_run, images, checkpoints.of, stop, request.searches)
@@ -126,42 +140,41 @@ def assembled(request: SearchRequest, images: ScenarioImages, num_concurrent: in
     bests.update_all()
     scheduler = SchedulerByScenario(space, searcher.plans, recorder)
     scheduler.replay(recorder)
-    faults = Faults(space.max_failures, space.max_equal_errors)
+    failures = FailureCounter(space.max_failures, space.max_equal_errors)
     on_end = (checkpoints.run_ended, searcher.run_ended, bests.run_ended)
-    bookkeeper = RecordingCallback(recorder, searcher, faults, stop, on_end)
-    progress = LiveTableCallback(space, recorder, console, to_run, request.searches)
+    bookkeeper = RecordingCallback(recorder, searcher, failures, stop, on_end)
+    progress = LiveTableCallback(space, plans, recorder, console, to_run, request.searches)
     callbacks = (bookkeeper, TensorBoardCallback(space, recorder), progress)
     return Search(recorder, checkpoints, stop, searcher, scheduler, confirmations, callbacks)
 
 
 def _search_of(
-    request: SearchRequest, scenario: Scenario, images: ScenarioImages, recorder: Recorder, num_concurrent: int
+    request: SearchRequest, plan: ScenarioPlan, images: ScenarioImages, recorder: Recorder, num_concurrent: int
 ) -> ScenarioSearch:
-    folder = request.folder / records.SCENARIOS_FOLDER / scenario.name
-    study = ScenarioStudy(request.space, scenario, folder, request.warm_start.get(scenario.name, ()))
+    folder = request.folder / records.SCENARIOS_FOLDER / plan.name
+    study = ScenarioStudy(request.space, plan.scenario, folder, request.warm_start.get(plan.name, ()))
     study.prepare(recorder)
-    control = control_config(request.space, scenario)
 
     def fingerprint(weights: str | None) -> str:
-        return images.fingerprint(scenario.name, control, weights)
+        return images.fingerprint(plan.name, plan.control, weights)
 
-    book = TrunkPlanner(request.space, scenario, _trunks_folder(request, scenario), fingerprint)
+    book = TrunkPlanner(plan, _trunks_folder(request, plan), fingerprint)
     return ScenarioSearch(study, book, recorder, num_concurrent)
 
 
 def _confirmation_of(
-    request: SearchRequest, scenario: Scenario, images: ScenarioImages, recorder: Recorder, search: ScenarioSearch
+    request: SearchRequest, plan: ScenarioPlan, images: ScenarioImages, recorder: Recorder, search: ScenarioSearch
 ) -> ScenarioConfirmation:
     def search_is_done() -> bool:
         return not request.searches or search.is_done
 
-    config, trunks = request.space.confirm or ConfirmConfig(), _trunks_folder(request, scenario)
-    return ScenarioConfirmation(request.space, scenario, config, recorder, images, trunks, search_is_done)
+    config, trunks = request.space.confirm or ConfirmConfig(), _trunks_folder(request, plan)
+    return ScenarioConfirmation(plan, config, recorder, images, trunks, search_is_done)
 
 
-def _trunks_folder(request: SearchRequest, scenario: Scenario) -> Path:
+def _trunks_folder(request: SearchRequest, plan: ScenarioPlan) -> Path:
     shared = request.space.trunks
-    return Path(shared) if shared else request.folder / records.SCENARIOS_FOLDER / scenario.name / "trunks"
+    return Path(shared) if shared else request.folder / records.SCENARIOS_FOLDER / plan.name / "trunks"
 
 
 def leave_in_peace(search: Search) -> None:
@@ -202,12 +215,12 @@ def _write_labels(folder: Path, splits: Splits) -> None:
     records.write_table(folder / records.LABELS_FILE, labels)
 
 
-def _fit(space: SearchSpace, shelf: ImageStore, num_concurrent: int, search: Search) -> None:
+def _fit(space: SearchSpace, image_store: ImageStore, num_concurrent: int, search: Search) -> None:
     """Let Ray train; its own files lie in a temporary folder, since nothing is read back from them."""
     if search.searcher.is_done:
         return
     scratch_folder = tempfile.TemporaryDirectory(prefix="absgd-tune-", ignore_cleanup_errors=True)
-    with _trainable(space, shelf) as trainable, scratch_folder as scratch:
+    with _trainable(space, image_store) as trainable, scratch_folder as scratch:
         tuner = tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
@@ -230,13 +243,13 @@ def _fit(space: SearchSpace, shelf: ImageStore, num_concurrent: int, search: Sea
 
 
 @contextmanager
-def _trainable(space: SearchSpace, shelf: ImageStore) -> Iterator[Any]:
+def _trainable(space: SearchSpace, image_store: ImageStore) -> Iterator[Any]:
     """What Ray runs for a trial, with what it occupies."""
     occupied = placement(space.resources)
     if space.resources.cohort == 1:
-        yield tune.with_resources(tune.with_parameters(train_trial, shelf=shelf.actor), occupied)
+        yield tune.with_resources(tune.with_parameters(train_trial, image_store=image_store.actor), occupied)
         return
-    with cohorts(space.resources.cohort, shelf.actor) as use:
+    with running_cohorts(space.resources.cohort, image_store.actor) as use:
         yield tune.with_resources(tune.with_parameters(train_in_cohort, use=use), occupied)
 
 

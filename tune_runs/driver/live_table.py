@@ -24,7 +24,8 @@ from tune_runs.recording.recorder import Recorder, error_file
 from tune_runs.space.model import SearchSpace
 from tune_runs.space.setting_names import setting_of
 from tune_runs.trial.reports import DIVERGED, INHERITED, NOTES
-from tune_runs.trunks.stage_one_sharing import Sharing, sharing
+from tune_runs.trunks.scenario_plan import ScenarioPlan
+from tune_runs.trunks.stage_one_sharing import StageOneSharing
 
 REDRAW_EVERY_S = 0.5
 _STATES = ("running", "completed", "pruned", "diverged", "failed")
@@ -52,7 +53,7 @@ def scenario_progress(
     space: SearchSpace,
     recorder: Recorder,
     scenario: str,
-    shared: Sharing,
+    shared: StageOneSharing,
     confirmation: ScenarioConfirmation | None = None,
     confirm_epochs: int = 0,
     searches: bool = True,
@@ -93,7 +94,7 @@ def scenario_progress(
     )
 
 
-def _trial_epochs(space: SearchSpace, recorder: Recorder, scenario: str, shared: Sharing) -> int:
+def _trial_epochs(space: SearchSpace, recorder: Recorder, scenario: str, shared: StageOneSharing) -> int:
     """Epochs that a trial trains at most: from the earliest switch on where stage one is shared.
 
     All of them where a control has ended before the latest switch: there may be no snapshot to start from.
@@ -106,7 +107,7 @@ def _trial_epochs(space: SearchSpace, recorder: Recorder, scenario: str, shared:
     return space.epochs - min((*shared.fork_epochs, *shared.switch_epochs))
 
 
-def _controls_to_begin(recorder: Recorder, scenario: str, shared: Sharing, num_waiting: int) -> int:
+def _controls_to_begin(recorder: Recorder, scenario: str, shared: StageOneSharing, num_waiting: int) -> int:
     """Controls that may still begin: the scenario's own, and one for each trial with a stage one that is new."""
     own = recorder.control(scenario)
     to_begin = 0 if own else 1
@@ -157,6 +158,7 @@ class LiveTableCallback(Callback):  # type: ignore[misc]
     def __init__(
         self,
         space: SearchSpace,
+        plans: Mapping[str, ScenarioPlan],
         recorder: Recorder,
         console: Console,
         confirmations: Mapping[str, ScenarioConfirmation] | None = None,
@@ -167,11 +169,9 @@ class LiveTableCallback(Callback):  # type: ignore[misc]
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
         self._started = time.monotonic()
         self._new_epochs = 0
-        self._sharing = {one.name: sharing(space, one) for one in space.scenario_list}
+        self._sharing = {name: plan.sharing for name, plan in plans.items()}
         self._confirm_epochs = {
-            one.name: confirm_cost(space, one, self._sharing[one.name]).epochs
-            for one in space.scenario_list
-            if one.name in self._confirmations
+            name: confirm_cost(space, plan).epochs for name, plan in plans.items() if name in self._confirmations
         }
         self._drawn_at = 0.0
 

@@ -14,7 +14,7 @@ from tune_runs.driver.searcher import SearchByScenario
 from tune_runs.driver.stop_request import StopRequest
 from tune_runs.recording.budgets import DISK_BUDGET_USED
 from tune_runs.recording.recorder import Recorder
-from tune_runs.trial.failures import Faults, cause_of
+from tune_runs.trial.failures import FailureCounter, cause_of
 from tune_runs.trial.plan import TrialPlan
 from tune_runs.trial.reports import DIVERGED, EARLIER, INHERITED, OVER_BUDGET, end_status
 
@@ -25,7 +25,7 @@ class RecordingCallback(Callback):  # type: ignore[misc]
     Args:
         recorder: has the rows of trials and epochs.
         searcher: has the plans and the studies.
-        faults: knows which errors are worth another start, and when there were too many.
+        failures: knows which errors are worth another start, and when there were too many.
         stop: ends the search; Ray would bury an error that is raised here in one of its own.
         on_end: each is told of every trial that has ended, and is recorded.
     """
@@ -34,11 +34,11 @@ class RecordingCallback(Callback):  # type: ignore[misc]
         self,
         recorder: Recorder,
         searcher: SearchByScenario,
-        faults: Faults,
+        failures: FailureCounter,
         stop: StopRequest,
         on_end: Sequence[Callable[[str], None]],
     ) -> None:
-        self._recorder, self._searcher, self._faults, self._stop = recorder, searcher, faults, stop
+        self._recorder, self._searcher, self._failures, self._stop = recorder, searcher, failures, stop
         self._on_end = on_end
 
     def on_trial_result(self, *, trial: Any, result: dict[str, Any], **_: Any) -> None:
@@ -58,7 +58,7 @@ class RecordingCallback(Callback):  # type: ignore[misc]
             status = end_status(last, plan.config.epochs)
             self._recorder.finish(plan.trial_id, status, last.get(DIVERGED))
             self._end(plan)
-        self._faults.passed(plan.scenario)
+        self._failures.passed(plan.scenario)
 
     def on_trial_error(self, *, trial: Any, **_: Any) -> None:
         """A trial raised, or its process was lost: then it goes on in another one, unless that came too often."""
@@ -66,13 +66,13 @@ class RecordingCallback(Callback):  # type: ignore[misc]
         cause = cause_of(text)
         with self._telling():
             trained = self._recorder.trials[plan.trial_id]["epochs_trained"] or 0
-            if cause.is_lost and self._faults.may_restart(plan.trial_id, trained):
+            if cause.is_lost and self._failures.may_restart(plan.trial_id, trained):
                 self._recorder.restart(plan.trial_id)
                 self._searcher.again(plan)
                 return
             self._recorder.fail(plan.trial_id, text, cause.words)
             self._end(plan)
-        if reason := self._faults.failed(self._recorder.trials[plan.trial_id]):
+        if reason := self._failures.failed(self._recorder.trials[plan.trial_id]):
             self._stop.fail(reason)
 
     def _end(self, plan: TrialPlan) -> None:

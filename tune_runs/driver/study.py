@@ -29,7 +29,7 @@ from tune_runs.recording.recorder import FINISHED, Recorder
 from tune_runs.request.space_files import refuse_changes
 from tune_runs.space.model import Scenario, SearchSpace
 from tune_runs.space.parameters import Scalar
-from tune_runs.space.run_configs import optuna_params, points_inside, suggest
+from tune_runs.space.run_configs import enqueued_points, optuna_params, suggested_config
 from tune_runs.stopping.rungs import early_stopping
 from tune_runs.trial.plan import TrialPlan
 
@@ -115,10 +115,10 @@ class ScenarioStudy:
         if self._again:
             frozen = self._again.pop(0)
             trial = optuna.trial.FixedTrial(frozen.params, frozen.number)
-            return self._planned(frozen.number, suggest(self.space, self.scenario, trial))
+            return self._planned(frozen.number, suggested_config(self.space, self.scenario, trial))
         live = self.study.ask()
         self.study.sampler = self._sampler_of(live.number)
-        plan = self._planned(live.number, suggest(self.space, self.scenario, live))
+        plan = self._planned(live.number, suggested_config(self.space, self.scenario, live))
         live.set_user_attr(TRIAL_ID, plan.trial_id)
         self._follow(plan, live)
         return plan
@@ -173,7 +173,7 @@ class ScenarioStudy:
     def _queue_points(self, warm_start: Sequence[Mapping[str, Scalar]]) -> None:
         """Queue known-good points in a new study; which ones is written first, so that a kill between two is mended."""
         if POINTS not in self.study.user_attrs:
-            inside: list[Mapping[str, Scalar]] = list(points_inside(self.space).inside)
+            inside: list[Mapping[str, Scalar]] = list(enqueued_points(self.space).inside)
             inside += [point for point in warm_start if point not in inside]
             self.study.set_user_attr(POINTS, [optuna_params(self.space, point) for point in inside])
         points = self.study.user_attrs[POINTS]
@@ -215,7 +215,7 @@ class ScenarioStudy:
         if fixed := trial.system_attrs.get(FIXED_PARAMS):
             mirror.enqueue_trial(fixed)
         drawn = mirror.ask()
-        suggest(self.space, self.scenario, drawn)
+        suggested_config(self.space, self.scenario, drawn)
         self._storage.set_trial_system_attr(trial._trial_id, FIXED_PARAMS, drawn.params)
 
     def _let_wait(self, trial: FrozenTrial | optuna.trial.Trial) -> None:

@@ -9,11 +9,9 @@ from pathlib import Path
 import torch
 
 from absgd.config import RunConfig
-from tune_runs.space.model import Scenario, SearchSpace
-from tune_runs.space.run_configs import control_config
 from tune_runs.trial.plan import TrialPlan, control_id
 from tune_runs.trunks.identity import trunk_of
-from tune_runs.trunks.stage_one_sharing import sharing
+from tune_runs.trunks.scenario_plan import ScenarioPlan
 from tune_runs.trunks.use import TrunkUse, fork_epoch
 
 
@@ -21,23 +19,15 @@ class TrunkPlanner:
     """Makes the plans of a scenario's controls and forks.
 
     Args:
-        space: the search space.
-        scenario: the scenario.
+        scenario: plan of the scenario.
         folder: where its trunks lie.
         fingerprint: of what runs with a file of initial weights, or None, learn from; asked at most once for each.
     """
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        scenario: Scenario,
-        folder: Path,
-        fingerprint: Callable[[str | None], str],
-    ) -> None:
+    def __init__(self, scenario: ScenarioPlan, folder: Path, fingerprint: Callable[[str | None], str]) -> None:
         self._scenario, self._folder, self._fingerprint = scenario, folder, fingerprint
-        self._sharing = sharing(space, scenario)
-        self._due = (*self._sharing.fork_epochs, space.epochs)
-        self._control = control_config(space, scenario)
+        self._sharing, self._control = scenario.sharing, scenario.control
+        self._due = (*self._sharing.fork_epochs, self._control.epochs)
         self._data: dict[str | None, str] = {}
 
     @property

@@ -9,10 +9,9 @@ from typing import NamedTuple
 from absgd.config import RunConfig
 from tune_runs.confirm.candidates import Candidate, Candidates, confirm_runs, seed_pairs, with_controls
 from tune_runs.preview.search_cost import EpochTime
-from tune_runs.space.boundary import corners
-from tune_runs.space.model import ConfirmConfig, Scenario, SearchSpace
-from tune_runs.space.run_configs import control_config
-from tune_runs.trunks.stage_one_sharing import Sharing
+from tune_runs.space.boundary import boundary_runs
+from tune_runs.space.model import ConfirmConfig, SearchSpace
+from tune_runs.trunks.scenario_plan import ScenarioPlan
 
 _MAX_CORNERS = 32  # of a space, that are taken for its best trial
 
@@ -32,7 +31,7 @@ class ConfirmCost(NamedTuple):
     """Those of `epochs` that are of controls."""
 
 
-def confirm_cost(space: SearchSpace, scenario: Scenario, shared: Sharing) -> ConfirmCost:
+def confirm_cost(space: SearchSpace, plan: ScenarioPlan) -> ConfirmCost:
     """The cost of confirming a scenario whose best trials are like one at a corner of the space.
 
     Its switch is the mean one; of the corners that with most controls is taken. Where the search varies stage one, only
@@ -40,16 +39,14 @@ def confirm_cost(space: SearchSpace, scenario: Scenario, shared: Sharing) -> Con
 
     Args:
         space: its `confirm`, or the default where it has none, says what is trained.
-        scenario: the scenario.
-        shared: how its trials share stage one.
+        plan: of the scenario.
     """
     config = space.confirm or ConfirmConfig()
-    plain = control_config(space, scenario)
     num_best = min(config.top, space.num_trials)
-    every = (_made(best, num_best, plain, scenario, config) for best in _possible_bests(space, scenario, shared))
+    every = (_made(best, num_best, plan, config) for best in _possible_bests(space, plan))
     candidates = max(every, key=lambda one: len(one.runs)).runs
-    runs = confirm_runs(candidates, seed_pairs(plain.seeds, config.seeds))
-    alone = {f"best-{place}" for place in range(2, num_best + 1)} if shared.expected_trunks != 1 else set()
+    runs = confirm_runs(candidates, seed_pairs(plan.control.seeds, config.seeds))
+    alone = {f"best-{place}" for place in range(2, num_best + 1)} if plan.sharing.expected_trunks != 1 else set()
     trained = {run.trial_id: run.config.epochs - (0 if run.candidate in alone else run.fork_at) for run in runs}
     controls = tuple(one.name for one in candidates[num_best:])
     return ConfirmCost(
@@ -87,18 +84,18 @@ def confirm_wall_s(
     return max(longest, work / concurrent)
 
 
-def _possible_bests(space: SearchSpace, scenario: Scenario, shared: Sharing) -> list[RunConfig]:
+def _possible_bests(space: SearchSpace, plan: ScenarioPlan) -> list[RunConfig]:
     """Some trials, those with attention weights where there are such."""
     found = []
-    switches = shared.switch_epochs
-    for _, settings in itertools.islice(corners(space, scenario), _MAX_CORNERS):
-        config = RunConfig.from_dict(settings, f"scenario {scenario.name}")
+    switches = plan.sharing.switch_epochs
+    for _, settings in itertools.islice(boundary_runs(space, plan.scenario), _MAX_CORNERS):
+        config = RunConfig.from_dict(settings, f"scenario {plan.name}")
         if config.attention is not None and switches:
             config = config.with_values({"attention.switch_epoch": round(sum(switches) / len(switches))})
         found.append(config)
     return [one for one in found if one.attention is not None] or found
 
 
-def _made(best: RunConfig, count: int, plain: RunConfig, scenario: Scenario, config: ConfirmConfig) -> Candidates:
+def _made(best: RunConfig, count: int, plan: ScenarioPlan, config: ConfirmConfig) -> Candidates:
     bests = [Candidate(f"best-{place}", f"{place}", best) for place in range(1, count + 1)]
-    return with_controls(bests, bests[0], plain, scenario.name, config.controls)
+    return with_controls(bests, bests[0], plan.control, plan.name, config.controls)

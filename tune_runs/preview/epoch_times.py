@@ -10,7 +10,7 @@ import io
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -23,9 +23,9 @@ from absgd.errors import UserError
 from absgd.training import Diverged, Trainer
 from absgd.training.device import gpu_memory_named
 from tune_runs.preview.search_cost import EpochTime
-from tune_runs.space.boundary import corners
+from tune_runs.space.boundary import boundary_runs
 from tune_runs.space.model import Scenario, SearchSpace
-from tune_runs.space.run_configs import control_config
+from tune_runs.trunks.scenario_plan import ScenarioPlan
 
 BUDGET_S = 10.0
 """Seconds for each stage of a scenario; one batch is trained however long it takes."""
@@ -34,11 +34,14 @@ LEARNING_RATE = 1e-6
 _MAX_EPOCHS = 9  # trained whole, where the time allows
 
 
-def measure(space: SearchSpace, say: Callable[[str], None], budget_s: float = BUDGET_S) -> dict[str, EpochTime]:
+def measure(
+    space: SearchSpace, plans: Mapping[str, ScenarioPlan], say: Callable[[str], None], budget_s: float = BUDGET_S
+) -> dict[str, EpochTime]:
     """Train a few epochs of each scenario, one run at a time, where the resources of a trial say.
 
     Args:
         space: the search space.
+        plans: of its scenarios.
         say: told a line as each scenario begins.
         budget_s: seconds for each stage of a scenario.
 
@@ -46,14 +49,14 @@ def measure(space: SearchSpace, say: Callable[[str], None], budget_s: float = BU
         UserError: if the data cannot be read, there is no such device, it has no memory left, or a loss is not finite.
     """
     times = {}
-    for number, scenario in enumerate(space.scenario_list, start=1):
-        say(f"measuring {scenario.name} ({number} of {len(space.scenarios)}), {2 * budget_s:g} s at most or one batch")
-        times[scenario.name] = _scenario_time(space, scenario, budget_s)
+    for number, (name, plan) in enumerate(plans.items(), start=1):
+        say(f"measuring {name} ({number} of {len(plans)}), {2 * budget_s:g} s at most or one batch")
+        times[name] = _scenario_time(space, plan, budget_s)
     return times
 
 
-def _scenario_time(space: SearchSpace, scenario: Scenario, budget_s: float) -> EpochTime:
-    control, trial = control_config(space, scenario), stage_two_config(space, scenario)
+def _scenario_time(space: SearchSpace, plan: ScenarioPlan, budget_s: float) -> EpochTime:
+    control, trial = plan.control, stage_two_config(space, plan.scenario)
     splits = load_splits(control)
     plain = _Run(control, splits)
     try:
@@ -63,14 +66,14 @@ def _scenario_time(space: SearchSpace, scenario: Scenario, budget_s: float) -> E
             with gpu_memory_named(trial):
                 stage_two = seconds_of_epoch(_Run(trial, splits).train, plain.num_batches, budget_s)
     except Diverged as error:
-        raise UserError(f"cannot measure `{scenario.name}`: {error} (--measure)") from None
+        raise UserError(f"cannot measure `{plan.name}`: {error} (--measure)") from None
     share = min(stage_one.share, stage_two.share)
     return EpochTime(stage_one.seconds, stage_two.seconds, plain.snapshot_bytes(), share)
 
 
 def stage_two_config(space: SearchSpace, scenario: Scenario) -> RunConfig | None:
     """A trial that is in stage two from its first epoch on; None where none has a stage two."""
-    configs = (RunConfig.from_dict(settings) for _, settings in corners(space, scenario))
+    configs = (RunConfig.from_dict(settings) for _, settings in boundary_runs(space, scenario))
     trial = next((config for config in configs if config.attention is not None), None)
     return trial.with_values({"attention.switch_epoch": 0}) if trial else None
 

@@ -25,7 +25,7 @@ from tune_runs.preview.packings import Probe, Row, Way, own_way, ways_to_try
 from tune_runs.preview.probe_processes import Pass, Processes, RunLost, span_s
 from tune_runs.preview.probe_trials import Ask, OneTrial, TrialsInTurns
 from tune_runs.space.model import SearchSpace
-from tune_runs.space.run_configs import control_config
+from tune_runs.trunks.scenario_plan import ScenarioPlan
 
 NUM_ROUNDS = 5
 KIND_S = 20.0
@@ -49,18 +49,20 @@ class Load(NamedTuple):
 
 def probe(
     space: SearchSpace,
+    plan: ScenarioPlan,
     epoch_s: float,
     num_cpus: int,
     num_gpus: int,
     say: Callable[[str], None],
     kind_s: float = KIND_S,
 ) -> Probe:
-    """Train trials of the space's first scenario at once, in stage two where they have one, on one device.
+    """Train trials of one scenario at once, in stage two where they have one, on one device.
 
     What fails is a row that says so, and nothing larger of its kind is tried.
 
     Args:
         space: the search space, whose trials have one process each.
+        plan: of the scenario.
         epoch_s: seconds that an epoch of such a trial takes alone, about.
         num_cpus: of this machine.
         num_gpus: of this machine; one of them is tried, with its part of the CPUs.
@@ -70,12 +72,12 @@ def probe(
     Raises:
         UserError: if the data cannot be read.
     """
-    scenario, resources = space.scenario_list[0], space.resources.on(num_gpus)
+    resources = space.resources.on(num_gpus)
     gpus = num_gpus if resources.gpu else 0
     own = own_way(space.resources, num_cpus, gpus)
     most = space.num_trials * len(space.scenario_list)
     kinds = ways_to_try(own, resources.cpu, num_cpus, gpus, most)
-    config = stage_two_config(space, scenario) or control_config(space, scenario)
+    config = stage_two_config(space, plan.scenario) or plan.control
     load = load_of(load_splits(config), config.batch_size, epoch_s, pass_s(kinds, kind_s))
     settings = _settings(config, "cuda" if gpus else "cpu")
     rows: list[Row] = []
@@ -84,7 +86,7 @@ def probe(
             continue
         counts = ", ".join(str(way.trials) for way in ways)
         said = "trials taking turns in one process" if is_cohort else "trials at once, a process each"
-        say(f"probing {scenario.name}: {counts} {said}, {kind_s:g} s of training, or a batch each")
+        say(f"probing {plan.name}: {counts} {said}, {kind_s:g} s of training, or a batch each")
         size = max(way.cohort for way in ways)
         make = (
             partial(TrialsInTurns, settings, load.splits, size)
@@ -97,7 +99,7 @@ def probe(
             )
         rows += without_measured(found, ways[0]) if is_cohort else found
     device = gpu_names()[0] if gpus else f"{num_cpus} CPUs"
-    return Probe(scenario.name, device, tuple(rows), own, bool(gpus))
+    return Probe(plan.name, device, tuple(rows), own, bool(gpus))
 
 
 def without_measured(rows: Sequence[Row], way: Way) -> list[Row]:

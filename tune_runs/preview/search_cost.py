@@ -8,9 +8,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from tune_runs.space.model import Scenario, SearchSpace
+from tune_runs.space.model import SearchSpace
 from tune_runs.stopping.rungs import EarlyStopping
-from tune_runs.trunks.stage_one_sharing import Sharing, sharing
+from tune_runs.trunks.scenario_plan import ScenarioPlan
+from tune_runs.trunks.stage_one_sharing import StageOneSharing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +33,7 @@ class ScenarioCost:
     """What one scenario costs, its control included."""
 
     name: str
-    sharing: Sharing
+    sharing: StageOneSharing
     from_scratch: int
     """Epochs when every run trains from its first to its last."""
     shared: int | None
@@ -48,20 +49,20 @@ class ScenarioCost:
 
 
 def scenario_cost(
-    space: SearchSpace, scenario: Scenario, stopping: EarlyStopping, time: EpochTime | None = None
+    space: SearchSpace, plan: ScenarioPlan, stopping: EarlyStopping, time: EpochTime | None = None
 ) -> ScenarioCost:
     """The cost of a scenario of `space`, without measurement or with `time`.
 
     Each trial switches at the mean of its range. A trial without a stage two is its control over again and trains its
     last epoch alone where stage one is shared.
     """
-    shared = sharing(space, scenario)
+    shared = plan.sharing
     epochs, num_trials = space.epochs, space.num_trials
     before_fork = num_trials * shared.mean_fork_epoch
     trunks = shared.expected_trunks * epochs
     stage_one = trunks if shared.shares else epochs + before_fork
     return ScenarioCost(
-        name=scenario.name,
+        name=plan.name,
         sharing=shared,
         from_scratch=(num_trials + 1) * epochs,
         shared=round(trunks + num_trials * epochs - before_fork) if shared.shares else None,
@@ -72,7 +73,7 @@ def scenario_cost(
     )
 
 
-def _epochs_after_fork(num_trials: int, shared: Sharing, stopping: EarlyStopping) -> float:
+def _epochs_after_fork(num_trials: int, shared: StageOneSharing, stopping: EarlyStopping) -> float:
     with_stage_two = round(num_trials * shared.stage_two_share)
     plain = num_trials - with_stage_two
     return plain + (stopping.expected_epochs(with_stage_two, shared.switch_epochs) if with_stage_two else 0)

@@ -18,9 +18,10 @@ from tune_runs.preview.search_cost import EpochTime, ScenarioCost, scenario_cost
 from tune_runs.space.model import SearchSpace
 from tune_runs.space.parameters import Scalar, shown
 from tune_runs.space.resources import ResourcesConfig
-from tune_runs.space.run_configs import EnqueuedPoints, points_inside
+from tune_runs.space.run_configs import EnqueuedPoints, enqueued_points
 from tune_runs.stopping.rungs import EarlyStopping, early_stopping
-from tune_runs.trunks.stage_one_sharing import Sharing
+from tune_runs.trunks.scenario_plan import ScenarioPlan
+from tune_runs.trunks.stage_one_sharing import StageOneSharing
 
 _MIB = 2**20
 _NOTABLE = 0.25  # difference between the stages; measured for seconds, a smaller one is noise
@@ -65,12 +66,16 @@ class Preview:
 
 
 def preview(
-    space: SearchSpace, nodes: Sequence[tuple[float, float]], times: Mapping[str, EpochTime] | None = None
+    space: SearchSpace,
+    plans: Mapping[str, ScenarioPlan],
+    nodes: Sequence[tuple[float, float]],
+    times: Mapping[str, EpochTime] | None = None,
 ) -> Preview:
     """The numbers of a search on machines with so many CPUs and GPUs each.
 
     Args:
         space: the search space.
+        plans: of its scenarios.
         nodes: CPUs and GPUs of each machine.
         times: scenario -> what an epoch takes, where it was measured.
     """
@@ -79,11 +84,8 @@ def preview(
     fitting = sum(resources.concurrent(cpus, gpus) for cpus, gpus in nodes)
     concurrent = min(fitting, (space.num_trials + 1) * len(space.scenarios))
     stopping = early_stopping(space)
-    costs = [scenario_cost(space, one, stopping, (times or {}).get(one.name)) for one in space.scenario_list]
-    confirmation = [
-        confirm_cost(space, one, cost.sharing) for one, cost in zip(space.scenario_list, costs, strict=True)
-    ]
-    confirmation = confirmation if space.confirm else []
+    costs = [scenario_cost(space, plan, stopping, (times or {}).get(name)) for name, plan in plans.items()]
+    confirmation = [confirm_cost(space, plan) for plan in plans.values()] if space.confirm else []
     num_runs = sum(one.num_runs for one in confirmation)
     confirm_s = confirm_wall_s(space.epochs, confirmation, [cost.time for cost in costs], min(fitting, num_runs))
     return Preview(
@@ -92,7 +94,7 @@ def preview(
         parameters=tuple(_parameter_line(space, name) for name in space.search),
         stopping=stopping,
         survivors=_survivors(space, stopping, costs[0].sharing),
-        points=points_inside(space),
+        points=enqueued_points(space),
         num_cpus=num_cpus,
         num_gpus=num_gpus,
         concurrent=concurrent,
@@ -102,7 +104,7 @@ def preview(
     )
 
 
-def _survivors(space: SearchSpace, stopping: EarlyStopping, shared: Sharing) -> tuple[float, ...]:
+def _survivors(space: SearchSpace, stopping: EarlyStopping, shared: StageOneSharing) -> tuple[float, ...]:
     """Those of a scenario, and so of any: scenarios do not differ in what is searched."""
     return stopping.survivors(space.num_trials, shared.switch_epochs or (stopping.start_of(None),))
 
@@ -200,7 +202,7 @@ def _sharing_facts(numbers: Preview) -> list[tuple[str, str]]:
     return facts
 
 
-def _sharing_words(space: SearchSpace, shared: Sharing) -> str:
+def _sharing_words(space: SearchSpace, shared: StageOneSharing) -> str:
     if not shared.shares:
         more = round(space.num_trials * shared.mean_fork_epoch)
         cost = f": {more:,} epochs more than with the same one for all" if more else ""

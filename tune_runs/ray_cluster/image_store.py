@@ -1,7 +1,7 @@
-"""Where the nodes of a cluster find the images that runs learn from, each once; import inside `ray_session` alone.
+"""The images that runs learn from, one copy on each node of a cluster; import this module inside `ray_session` only.
 
-The images lie in Ray's object store, owned by the driver. A shelf says where: references handed out through an actor
-are borrowed, so that the store can free images that are taken off.
+The driver puts the images into Ray's object store and owns them there. An actor hands out references to them: such
+references are borrowed, so the object store can free images that the driver drops.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class ImagesLost(RuntimeError):  # noqa: N818 - names an event; `tune_runs.trial
     """Nobody knows where images lie."""
 
 
-class _References:
+class _ImageReferences:
     """Key -> reference to images, each in a list: Ray would fetch what stands in an argument by itself."""
 
     def __init__(self) -> None:
@@ -47,17 +47,17 @@ class ImageStore:
     def __init__(self) -> None:
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": here}
-        self.actor: ActorHandle = ray.remote(_References).options(**options).remote()
+        self.actor: ActorHandle = ray.remote(_ImageReferences).options(**options).remote()
         self._references: dict[str, ray.ObjectRef[Splits]] = {}
 
     def put(self, key: str, splits: Splits) -> Splits:
         """Put images into the object store; returns the same in its memory, so that the given ones may go."""
         self._references[key] = ray.put(splits)
-        self.offer(key)
+        self.ensure_available(key)
         stored: Splits = ray.get(self._references[key])
         return stored
 
-    def offer(self, key: str) -> None:
+    def ensure_available(self, key: str) -> None:
         """See that the images of a run that is about to start are found, also where the actor was lost."""
         ray.get(self.actor.put.remote(key, [self._references[key]]), timeout=TIMEOUT_S)
 
@@ -73,13 +73,13 @@ class ImageStore:
             ray.kill(self.actor)
 
 
-def images_on(shelf: ActorHandle, key: str) -> Splits:
+def fetch_images(image_store: ActorHandle, key: str) -> Splits:
     """In a worker: the images under a key, in the memory that all runs of the node share; never to be written to.
 
     Raises:
         ImagesLost: if the actor was lost since they were offered; the run then starts again.
     """
-    found = ray.get(shelf.get.remote(key))
+    found = ray.get(image_store.get.remote(key))
     if not found:
         raise ImagesLost(f"no images under {key}")
     splits: Splits = ray.get(found[0])

@@ -16,7 +16,7 @@ class Place(Protocol):
     def put(self, key: str, splits: Splits) -> Splits:
         """Put them there; returns the same, perhaps in other memory."""
 
-    def offer(self, key: str) -> None:
+    def ensure_available(self, key: str) -> None:
         """See that they are still found."""
 
     def drop(self, key: str) -> None:
@@ -57,7 +57,7 @@ class ScenarioImages:
         if key not in self._splits:
             self.adopt(scenario, config, self._read(config))
         elif self._place:
-            self._place.offer(key)
+            self._place.ensure_available(key)
         return self._splits[key]
 
     def fingerprint(self, scenario: str, config: RunConfig, weights: str | None) -> str:

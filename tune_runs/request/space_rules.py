@@ -13,10 +13,10 @@ from pydantic import ValidationError
 from absgd.config import RunConfig
 from absgd.errors import broken_rules, nearest
 from tune_runs.request.parameter_rules import broken_search_rules
-from tune_runs.space.boundary import all_combined, corners
+from tune_runs.space.boundary import boundary_runs, covers_every_combination
 from tune_runs.space.model import Scenario, SearchSpace
 from tune_runs.space.parameters import Scalar, shown
-from tune_runs.space.run_configs import drawn_values
+from tune_runs.space.run_configs import active_values
 from tune_runs.space.setting_names import SHORT_NAMES, is_given, setting_of, setting_value
 from tune_runs.stopping.rungs import early_stopping
 
@@ -45,7 +45,7 @@ def _broken_run_rules(space: SearchSpace) -> Iterator[tuple[str, str]]:
     drawn: set[str] = set()
     attentive = False
     for scenario in space.scenario_list:
-        for values, settings in corners(space, scenario):
+        for values, settings in boundary_runs(space, scenario):
             plain = is_given(settings, "attention") and settings["attention"] is None
             for name in values if plain else ():
                 if name in SHORT_NAMES:
@@ -59,7 +59,7 @@ def _broken_run_rules(space: SearchSpace) -> Iterator[tuple[str, str]]:
     if space.base.get("attention") is not None and not attentive:
         yield "base.attention", "expected no `attention`, since no loss of the space has attention weights"
     never = [name for name in space.search if name not in drawn]
-    if never and all_combined(space.search):
+    if never and covers_every_combination(space.search):
         message = f"expected a condition that can hold, got one under which `{never[0]}` is never drawn"
         yield f"search.{never[0]}.when", message
 
@@ -136,4 +136,4 @@ def _drawn_with(space: SearchSpace, point: Mapping[str, Scalar]) -> set[str]:
     def ask(name: str) -> Scalar:
         return point.get(name, space.search[name].branches[0][0])
 
-    return {name for scenario in space.scenario_list for name in drawn_values(space, scenario, ask)}
+    return {name for scenario in space.scenario_list for name in active_values(space, scenario, ask)}

@@ -12,7 +12,7 @@ from absgd.records import METRICS
 from tune_runs.request.search_request import Points
 from tune_runs.space.model import Scenario, SearchSpace
 from tune_runs.space.parameters import Parameter, Scalar
-from tune_runs.space.run_configs import suggested
+from tune_runs.space.run_configs import parameter_values_of
 
 NUM_POINTS = 5
 """Taken of each scenario."""
@@ -58,7 +58,7 @@ def _points(
     own = [row for row in rows if row["scenario"] == scenario.name and row["trial_id"] in last]
     tried: list[dict[str, Scalar]] = []
     for row in sorted(own, key=lambda row: -sign * last[row["trial_id"]]):
-        point = suggested(space, scenario, records.config_of(row))
+        point = parameter_values_of(space, scenario, records.config_of(row))
         if point not in tried and all(_can_draw(space.search[name], value) for name, value in point.items()):
             tried.append(point)
             yield point

@@ -16,16 +16,16 @@ from typing import Any
 from absgd.config import RunConfig
 from tune_runs.space.model import Scenario, SearchSpace
 from tune_runs.space.parameters import Parameter, Scalar
-from tune_runs.space.run_configs import drawn_values, run_settings
+from tune_runs.space.run_configs import active_values, run_settings
 
 _MAX_COMBINATIONS = 256  # of choices, beyond which a fixed random sample of them is checked
 
 
-def corners(space: SearchSpace, scenario: Scenario) -> Iterator[tuple[dict[str, Scalar], dict[str, Any]]]:
+def boundary_runs(space: SearchSpace, scenario: Scenario) -> Iterator[tuple[dict[str, Scalar], dict[str, Any]]]:
     """Parameter values at the ends of every range, with every choice, and the settings of each such run."""
     for branches in _combinations(space.search):
         for end in (0, 1):
-            values = drawn_values(space, scenario, partial(_value_at_end, branches, end))
+            values = active_values(space, scenario, partial(_value_at_end, branches, end))
             yield values, run_settings(space, scenario, values)
 
 
@@ -34,7 +34,7 @@ def unused_settings(space: SearchSpace) -> list[str]:
     said = [
         set(RunConfig.from_dict(settings).unused_settings())
         for scenario in space.scenario_list
-        for _, settings in corners(space, scenario)
+        for _, settings in boundary_runs(space, scenario)
     ]
     return sorted(set.intersection(*said))
 
@@ -43,7 +43,7 @@ def _combinations(search: Mapping[str, Parameter]) -> Iterator[dict[str, tuple[S
     """A branch for each parameter: every combination, or where they are many, each branch and a sample of them."""
     options = [parameter.branches for parameter in search.values()]
     rows: Iterable[Iterable[tuple[Scalar, Scalar]]] = itertools.product(*options)
-    if not all_combined(search):
+    if not covers_every_combination(search):
         source = random.Random(0)
         each = ([option[k % len(option)] for option in options] for k in range(max(map(len, options))))
         rows = itertools.chain(each, ([source.choice(option) for option in options] for _ in range(_MAX_COMBINATIONS)))
@@ -51,7 +51,7 @@ def _combinations(search: Mapping[str, Parameter]) -> Iterator[dict[str, tuple[S
         yield dict(zip(search, row, strict=True))
 
 
-def all_combined(search: Mapping[str, Parameter]) -> bool:
+def covers_every_combination(search: Mapping[str, Parameter]) -> bool:
     """Whether `corners` gives every combination of choices, not a sample of them."""
     return math.prod(len(parameter.branches) for parameter in search.values()) <= _MAX_COMBINATIONS
 

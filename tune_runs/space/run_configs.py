@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
 
-def suggest(space: SearchSpace, scenario: Scenario, trial: BaseTrial) -> RunConfig:
+def suggested_config(space: SearchSpace, scenario: Scenario, trial: BaseTrial) -> RunConfig:
     """The complete config of a trial: what Optuna draws, on top of scenario and base.
 
     It names device and threads, so that the same config trains the same run elsewhere.
     """
-    values = drawn_values(space, scenario, lambda name: space.search[name].suggest(name, trial))
+    values = active_values(space, scenario, lambda name: space.search[name].suggest(name, trial))
     return RunConfig.from_dict(run_settings(space, scenario, values), f"scenario {scenario.name}")
 
 
-def suggested(space: SearchSpace, scenario: Scenario, config: RunConfig) -> dict[str, Scalar]:
+def parameter_values_of(space: SearchSpace, scenario: Scenario, config: RunConfig) -> dict[str, Scalar]:
     """Parameter -> value of what was searched in a trial's config; `suggest` in reverse."""
     settings = config.to_dict()
-    return drawn_values(space, scenario, lambda name: setting_value(settings, setting_of(name)))
+    return active_values(space, scenario, lambda name: setting_value(settings, setting_of(name)))
 
 
 def optuna_params(space: SearchSpace, values: Mapping[str, Scalar]) -> dict[str, Scalar]:
@@ -47,14 +47,14 @@ def control_config(space: SearchSpace, scenario: Scenario) -> RunConfig:
     What only `search` supplies is that of the first enqueued point inside the space, else the first choice or
     the low end.
     """
-    point = next(iter(points_inside(space).inside), {})
+    point = next(iter(enqueued_points(space).inside), {})
 
     def ask(name: str) -> Scalar:
         if is_given(space.base, setting_of(name)):
             return cast(Scalar, setting_value(space.base, setting_of(name)))
         return point.get(name, space.search[name].branches[0][0])
 
-    settings = run_settings(space, scenario, drawn_values(space, scenario, ask))
+    settings = run_settings(space, scenario, active_values(space, scenario, ask))
     return RunConfig.from_dict(settings, f"scenario {scenario.name}").stage_one()
 
 
@@ -68,7 +68,7 @@ class EnqueuedPoints:
     """A sentence for each point that is left out."""
 
 
-def points_inside(space: SearchSpace) -> EnqueuedPoints:
+def enqueued_points(space: SearchSpace) -> EnqueuedPoints:
     """The enqueued points that the space can draw, and why the others are left out."""
     inside: list[dict[str, Scalar]] = []
     notes: list[str] = []
@@ -85,7 +85,7 @@ def points_inside(space: SearchSpace) -> EnqueuedPoints:
     return EnqueuedPoints(tuple(inside), tuple(notes))
 
 
-def drawn_values(space: SearchSpace, scenario: Scenario, ask: Callable[[str], Scalar]) -> dict[str, Scalar]:
+def active_values(space: SearchSpace, scenario: Scenario, ask: Callable[[str], Scalar]) -> dict[str, Scalar]:
     """The value that `ask` gives for every parameter, in order, whose `when` holds."""
     settings = merge_dotted(space.base, scenario.settings, "space")
     values: dict[str, Scalar] = {}

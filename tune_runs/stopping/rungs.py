@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from tune_runs.space.boundary import corners
+from tune_runs.space.boundary import boundary_runs
 from tune_runs.space.model import EarlyStoppingConfig, SearchSpace, StoppingRule
 
 Unit = Literal["epochs", "epochs since the switch"]
@@ -224,6 +224,6 @@ _WORDS: dict[StoppingRule | None, str] = {
 
 
 def _switches(space: SearchSpace) -> list[int]:
-    settings = (merged for scenario in space.scenario_list for _, merged in corners(space, scenario))
+    settings = (merged for scenario in space.scenario_list for _, merged in boundary_runs(space, scenario))
     switches = [(merged.get("attention") or {}).get("switch_epoch") for merged in settings]
     return [switch for switch in switches if switch is not None]

@@ -32,7 +32,7 @@ _GPU_MEMORY = (
 _CPU_MEMORY = ("MemoryError", "DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory")
 
 
-class Cause(NamedTuple):
+class FailureCause(NamedTuple):
     """What an error comes from."""
 
     is_lost: bool
@@ -41,27 +41,28 @@ class Cause(NamedTuple):
     """One line for the trial's row."""
 
 
-def cause_of(traceback: str) -> Cause:
+def cause_of(traceback: str) -> FailureCause:
     """What the error text of a failed trial tells.
 
     >>> cause_of("Traceback (most recent call last):\\n  ...\\nMemoryError").words
     'out of memory (MemoryError): lower `batch_size`, or raise `resources.cpu` so that fewer runs train at once'
     """
     if any(sign in traceback for sign in _MEMORY_MONITOR):
-        return Cause(False, f"out of memory (ended by Ray, the node ran low): {_CPU_HINT}")
+        return FailureCause(False, f"out of memory (ended by Ray, the node ran low): {_CPU_HINT}")
     text = _FAILURE.sub("", traceback).strip()
     was_raised = any(sign in text for sign in _FRAMES)
     if (text and not was_raised) or any(name in text for name in _LOST_INSIDE):
         reason = text.splitlines()[0 if not was_raised else -1].partition(". ")[0][:200]
-        return Cause(True, f"its process or node was lost ({reason}): a kill, a crash, or no memory: {_CPU_HINT}")
+        lost = f"its process or node was lost ({reason})"
+        return FailureCause(True, f"{lost}: a kill, a crash, or no memory: {_CPU_HINT}")
     message = _message(traceback)
     for signs, where, hint in (
         (_GPU_MEMORY, "out of GPU memory", _GPU_HINT),
         (_CPU_MEMORY, "out of memory", _CPU_HINT),
     ):
         if line := next((line for line in message if any(sign in line for sign in signs)), None):
-            return Cause(False, f"{where} ({line}): {hint}")
-    return Cause(False, message[0])
+            return FailureCause(False, f"{where} ({line}): {hint}")
+    return FailureCause(False, message[0])
 
 
 def is_gpu_memory(message: str) -> bool:
@@ -86,7 +87,7 @@ _GPU_HINT = "lower `batch_size`, or let fewer trials share the GPU: raise `resou
 _CPU_HINT = "lower `batch_size`, or raise `resources.cpu` so that fewer runs train at once"
 
 
-class Faults:
+class FailureCounter:
     """Counts what went wrong in a session.
 
     Args:

@@ -13,7 +13,7 @@ from tune_runs.trial.trial_run import TrialRun
 _CHOSEN = ("loss", "accuracy", "balanced_accuracy")
 
 
-def on_test_set(trainer: Trainer, run: TrialRun) -> dict[str, Any]:
+def measure_on_test_set(trainer: Trainer, run: TrialRun) -> dict[str, Any]:
     """Columns of a trial's row that are measured on the test set: after the last epoch, and after the chosen one.
 
     The test set is read once for both. The trainer's model is that of the last epoch before and after.

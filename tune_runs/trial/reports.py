@@ -21,7 +21,7 @@ NOTES = "notes"
 """What there is to say to the user, as sentences."""
 
 
-class Answer(NamedTuple):
+class HostAnswer(NamedTuple):
     """What the process of a cohort says of a trial when it is asked."""
 
     report: dict[str, Any] | None = None

@@ -13,10 +13,10 @@ from absgd.config import RunConfig
 from absgd.datasets import BatchesOf, Splits, build_batches
 from absgd.training import Diverged, Trainer
 from absgd.training.ranks import ALONE, Ranks
-from tune_runs.ray_cluster.image_store import images_on
-from tune_runs.trial.on_test_set import on_test_set
+from tune_runs.ray_cluster.image_store import fetch_images
+from tune_runs.trial.on_test_set import measure_on_test_set
 from tune_runs.trial.plan import checkpoint_use, tested_metric, trunk_use
-from tune_runs.trial.ranks import trial_ranks
+from tune_runs.trial.rank_tasks import trial_ranks
 from tune_runs.trial.reports import DIVERGED, EARLIER, INHERITED, NOTES, OVER_BUDGET, TEST
 from tune_runs.trial.trial_run import TrialRun
 
@@ -24,16 +24,16 @@ ReadTest = Callable[[Trainer, TrialRun], dict[str, Any]]
 """Measures on the test set, after the last epoch of a run."""
 
 
-def train_trial(trial: dict[str, Any], shelf: ActorHandle) -> None:
+def train_trial(trial: dict[str, Any], image_store: ActorHandle) -> None:
     """Train one trial, reporting the record of each epoch; a diverged trial reports why, then ends.
 
     Args:
         trial: from `trial_config`.
-        shelf: has the images of every scenario and data seed, one read-only copy on each node that asks for them.
+        image_store: has the images of every scenario and data seed, one read-only copy on each node that asks for them.
     """
     config = RunConfig.from_dict(trial["run_config"])
-    with trial_ranks(trial, config, shelf) as ranks:
-        for report in trial_steps(trial, images_on(shelf, trial["images"]), ranks):
+    with trial_ranks(trial, config, image_store) as ranks:
+        for report in trial_steps(trial, fetch_images(image_store, trial["images"]), ranks):
             if report is not None:
                 tune.report(report)
 
@@ -51,7 +51,7 @@ def trial_steps(
     """
     trainer = Trainer(RunConfig.from_dict(trial["run_config"]), splits, ranks=ranks, batches_of=batches_of)
     run = TrialRun(trainer, trunk_use(trial), checkpoint_use(trial), trial["origin"], tested_metric(trial))
-    yield from reports_by_step(trainer, run, on_test_set if trial["reads_test"] else None)
+    yield from reports_by_step(trainer, run, measure_on_test_set if trial["reads_test"] else None)
 
 
 def reports(trainer: Trainer, run: TrialRun, read_test: ReadTest | None = None) -> Iterator[dict[str, Any]]:

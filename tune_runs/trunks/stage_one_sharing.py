@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import NamedTuple, cast
 
 from absgd.config import RunConfig
-from tune_runs.space.boundary import all_combined, corners
+from tune_runs.space.boundary import boundary_runs, covers_every_combination
 from tune_runs.space.model import Scenario, SearchSpace
 from tune_runs.space.parameters import Parameter, Scalar
-from tune_runs.space.run_configs import control_config, drawn_values, points_inside, run_settings
+from tune_runs.space.run_configs import active_values, control_config, enqueued_points, run_settings
 from tune_runs.trunks.use import fork_epoch
 
 Values = Mapping[str, Scalar]
@@ -28,7 +28,7 @@ _MAX_FORK_EPOCHS = 1000  # beyond which snapshots are left at some of them; tria
 
 
 @dataclass(frozen=True)
-class Sharing:
+class StageOneSharing:
     """How the trials of a scenario share stage one."""
 
     shares: bool
@@ -53,7 +53,7 @@ class Sharing:
     """Share of the trials that have a stage two."""
 
 
-def sharing(space: SearchSpace, scenario: Scenario) -> Sharing:
+def stage_one_sharing(space: SearchSpace, scenario: Scenario) -> StageOneSharing:
     """Whether and how trials share stage one.
 
     Of K stage ones, drawn with probabilities p_k, T uniform draws are expected to have sum_k 1 - (1 - p_k)^T, which is
@@ -64,14 +64,14 @@ def sharing(space: SearchSpace, scenario: Scenario) -> Sharing:
 
     the cost of trunks and forks against that of trials and control from scratch.
     """
-    runs = _Runs(space, scenario)
+    runs = _KeyedRuns(space, scenario)
     found = _deciding(runs)
-    mean_fork_epoch = sum(fork_epoch(corner.config) for corner in runs.corners) / len(runs.corners)
+    mean_fork_epoch = sum(fork_epoch(run.config) for run in runs.at_boundary) / len(runs.at_boundary)
     continuous = tuple(name for name in space.search if name in found and num_values(space.search[name]) is None)
     stage_ones = None if continuous else _stage_ones(runs, found)
     expected = space.num_trials + 1.0 if stage_ones is None else _expected_trunks(runs, stage_ones)
     reason = _reason(space, continuous, expected, mean_fork_epoch)
-    return Sharing(
+    return StageOneSharing(
         shares=reason is None,
         reason=reason,
         deciding=continuous if stage_ones is None else stage_ones.deciding,
@@ -81,7 +81,7 @@ def sharing(space: SearchSpace, scenario: Scenario) -> Sharing:
         fork_epochs=_fork_epochs(runs),
         mean_fork_epoch=mean_fork_epoch,
         switch_epochs=_switch_epochs(runs),
-        stage_two_share=sum(corner.config.attention is not None for corner in runs.corners) / len(runs.corners),
+        stage_two_share=sum(run.config.attention is not None for run in runs.at_boundary) / len(runs.at_boundary),
     )
 
 
@@ -112,23 +112,23 @@ def value_at(parameter: Parameter, index: int) -> Scalar:
     return parameter.typed(signs[index % len(signs)] * (low + index // len(signs) * (parameter.step or 1)))
 
 
-class _Corner(NamedTuple):
+class _BoundaryRun(NamedTuple):
     values: dict[str, Scalar]
     config: RunConfig
     key: str
 
 
-class _Runs:
+class _KeyedRuns:
     """The runs of a scenario and the keys of their stage ones, those at the corners of the space at hand."""
 
     def __init__(self, space: SearchSpace, scenario: Scenario) -> None:
         self.space, self.scenario = space, scenario
         self._keys: dict[tuple[tuple[str, Scalar], ...], str] = {}
-        self.corners: list[_Corner] = []
-        for values, settings in corners(space, scenario):
+        self.at_boundary: list[_BoundaryRun] = []
+        for values, settings in boundary_runs(space, scenario):
             config = RunConfig.from_dict(settings, f"scenario {scenario.name}")
-            self.corners.append(_Corner(values, config, config.stage_one_key()))
-            self._keys[tuple(values.items())] = self.corners[-1].key
+            self.at_boundary.append(_BoundaryRun(values, config, config.stage_one_key()))
+            self._keys[tuple(values.items())] = self.at_boundary[-1].key
 
     @property
     def parents(self) -> set[str]:
@@ -139,7 +139,7 @@ class _Runs:
     def drawn(self, values: Values) -> dict[str, Scalar]:
         """What is drawn of given values; of a parameter without one, its first choice or low end."""
         search = self.space.search
-        return drawn_values(self.space, self.scenario, lambda name: values.get(name, search[name].branches[0][0]))
+        return active_values(self.space, self.scenario, lambda name: values.get(name, search[name].branches[0][0]))
 
     def key(self, drawn: Values) -> str:
         """The key of the stage one of a run with these values drawn."""
@@ -150,11 +150,11 @@ class _Runs:
         return self._keys[given]
 
 
-def _deciding(runs: _Runs) -> set[str]:
+def _deciding(runs: _KeyedRuns) -> set[str]:
     """Parameters on which no other depends and in which alone two runs with different stage ones differ."""
     found: set[str] = set()
-    pairs = zip(runs.corners[::2], runs.corners[1::2], strict=True)
-    for low, high in pairs if all_combined(runs.space.search) else itertools.islice(pairs, _MAX_CONTEXTS):
+    pairs = zip(runs.at_boundary[::2], runs.at_boundary[1::2], strict=True)
+    for low, high in pairs if covers_every_combination(runs.space.search) else itertools.islice(pairs, _MAX_CONTEXTS):
         for name in low.values.keys() - runs.parents - found:
             parameter = runs.space.search[name]
             if parameter.choices is None and low.key == high.key:
@@ -174,7 +174,7 @@ class _StageOnes(NamedTuple):
     deciding: tuple[str, ...]
 
 
-def _stage_ones(runs: _Runs, found: set[str]) -> _StageOnes:
+def _stage_ones(runs: _KeyedRuns, found: set[str]) -> _StageOnes:
     """The stage ones of all values of the parameters `found` and of those on which others depend."""
     search = runs.space.search
     names = tuple(name for name in search if name in found | runs.parents)
@@ -190,7 +190,7 @@ def _stage_ones(runs: _Runs, found: set[str]) -> _StageOnes:
     return _StageOnes(len(probability), dict(probability), names, deciding)
 
 
-def _key_of_row(runs: _Runs, names: Sequence[str], row: Sequence[int]) -> str:
+def _key_of_row(runs: _KeyedRuns, names: Sequence[str], row: Sequence[int]) -> str:
     search = runs.space.search
     values = {name: value_at(search[name], index) for name, index in zip(names, row, strict=True)}
     return runs.key(runs.drawn(values))
@@ -202,7 +202,7 @@ def _changes(rows: Mapping[tuple[int, ...], str], place: int) -> bool:
     return any(first.setdefault(row[:place] + row[place + 1 :], key) != key for row, key in rows.items())
 
 
-def _expected_trunks(runs: _Runs, stage_ones: _StageOnes) -> float:
+def _expected_trunks(runs: _KeyedRuns, stage_ones: _StageOnes) -> float:
     known = list(_known_keys(runs, stage_ones.names))
     certain = {control_config(runs.space, runs.scenario).stage_one_key(), *known}
     draws = runs.space.num_trials - len(known)
@@ -217,9 +217,9 @@ def _drawn_at_least_once(probability: float, draws: int) -> float:
     return min(1.0, draws) if probability >= 1 else -math.expm1(draws * math.log1p(-probability))
 
 
-def _known_keys(runs: _Runs, names: Sequence[str]) -> Iterator[str]:
+def _known_keys(runs: _KeyedRuns, names: Sequence[str]) -> Iterator[str]:
     """The key of each enqueued point that will be tried and leaves nothing open that decides stage one."""
-    for point in points_inside(runs.space).inside[: runs.space.num_trials]:
+    for point in enqueued_points(runs.space).inside[: runs.space.num_trials]:
         drawn = runs.drawn(point)
         if all(name in point for name in names if name in drawn):
             yield runs.key(drawn)
@@ -239,18 +239,18 @@ def _reason(space: SearchSpace, continuous: Sequence[str], expected: float, mean
     return f"about {expected:.0f} different stage ones are expected in {trials}: training each to the end costs more"
 
 
-def _fork_epochs(runs: _Runs) -> tuple[int, ...]:
-    plain = {fork_epoch(corner.config) for corner in runs.corners if corner.config.attention is None}
+def _fork_epochs(runs: _KeyedRuns) -> tuple[int, ...]:
+    plain = {fork_epoch(run.config) for run in runs.at_boundary if run.config.attention is None}
     return tuple(sorted({*plain, *_switch_epochs(runs)} - {0}))
 
 
-def _switch_epochs(runs: _Runs) -> tuple[int, ...]:
+def _switch_epochs(runs: _KeyedRuns) -> tuple[int, ...]:
     switches: set[int] = set()
-    for corner in runs.corners:
-        if "switch_epoch" in corner.values:
+    for run in runs.at_boundary:
+        if "switch_epoch" in run.values:
             switches.update(_thinned(runs.space.search["switch_epoch"]))
-        elif corner.config.attention is not None:
-            switches.add(corner.config.attention.switch_epoch)
+        elif run.config.attention is not None:
+            switches.add(run.config.attention.switch_epoch)
     return tuple(sorted(switches))
 
 

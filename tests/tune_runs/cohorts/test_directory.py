@@ -16,10 +16,10 @@ from rich.console import Console
 from absgd import records
 from absgd.datasets import load_splits
 from absgd.training import Trainer
-from tests.support.spaces import make, refusal
+from tests.support.spaces import make, preview_of, refusal
 from tests.tune_runs.test_run_search import SMALL, search, small
 from tests.tune_runs.trial.test_ranks import restarts_after_a_kill, tasks_of, wait_until
-from tune_runs.preview.search_preview import draw_preview, preview
+from tune_runs.preview.search_preview import draw_preview
 from tune_runs.space.resources import ResourcesConfig
 from tune_runs.space.run_configs import control_config
 from tune_runs.trial.failures import cause_of
@@ -77,7 +77,7 @@ def test_what_does_not_fit_is_said_with_what_would() -> None:
 
 def test_preview_says_what_a_cohort_takes() -> None:
     console = Console(width=120, record=True)
-    console.print(draw_preview(preview(make({"resources": {"cpu": 4, "cohort": 8}, "num_trials": 20}), [(16, 2)])))
+    console.print(draw_preview(preview_of(make({"resources": {"cpu": 4, "cohort": 8}, "num_trials": 20}), [(16, 2)])))
     text = console.export_text()
     assert "a part of a process of 8, which has 4 CPU, 1 GPU" in text
     assert "16 (16 CPUs, 2 GPUs)" in text
@@ -110,15 +110,15 @@ class FakeHost:
 def directory(ray: None, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """Gives a trial a seat in a host of two, and tells which."""
     from tune_runs.cohorts import directory as cohorts
-    from tune_runs.cohorts.member import CohortUse, Place, Seat, host_id
+    from tune_runs.cohorts.member import CohortAccess, HostPlacement, SeatRequest, host_id
 
     numbers = itertools.count()
     monkeypatch.setattr(cohorts, "_started", lambda *_: FakeHost(next(numbers)))
-    found, nobody = cohorts.Directory(), cast(Any, None)
+    found, nobody = cohorts.HostDirectory(), cast(Any, None)
 
     def seat(trial: str, process: int, node: str = "n", full: Sequence[str] = (), lost: Sequence[str] = ()) -> str:
-        ask = Seat(trial, (node, process), Place(node, None), list(full), list(lost))
-        return host_id(found.seat(ask, CohortUse(nobody, 2, nobody)))
+        ask = SeatRequest(trial, (node, process), HostPlacement(node, None), list(full), list(lost))
+        return host_id(found.seat(ask, CohortAccess(nobody, 2, nobody)))
 
     seat.leave = found.leave  # type: ignore[attr-defined]
     return seat

@@ -17,7 +17,7 @@ from absgd.errors import UserError
 from tests.absgd.training.test_trainer import make
 from tune_runs.cohorts import host as cohort_host
 from tune_runs.cohorts.host import CohortHost, NoMember, is_alive
-from tune_runs.trial.reports import Answer
+from tune_runs.trial.reports import HostAnswer
 
 SOON_S = 20.0
 HERE = os.getpid()
@@ -69,9 +69,9 @@ def host(runs: Runs) -> CohortHost:
 
 def test_reports_come_one_by_one_and_then_the_end(host: CohortHost, runs: Runs) -> None:
     assert host.join("a1", trial("a"), HERE)
-    assert host.next_report("a1", SOON_S) == Answer({"epoch": 0})
-    assert host.next_report("a1", SOON_S) == Answer({"epoch": 1})
-    assert host.next_report("a1", SOON_S) == Answer(has_ended=True)
+    assert host.next_report("a1", SOON_S) == HostAnswer({"epoch": 0})
+    assert host.next_report("a1", SOON_S) == HostAnswer({"epoch": 1})
+    assert host.next_report("a1", SOON_S) == HostAnswer(has_ended=True)
     assert runs.log[-1] == "a closed"
     with pytest.raises(NoMember, match="does not know a1"):
         host.next_report("a1", SOON_S)
@@ -82,27 +82,27 @@ def test_trial_rests_until_it_is_asked_for_more(host: CohortHost, runs: Runs) ->
     host.next_report("a1", SOON_S)
     time.sleep(0.3)
     assert runs.log == ["a 0.0", "a 0.1"]
-    assert host.next_report("a1", wait_s=0.0) == Answer()
+    assert host.next_report("a1", wait_s=0.0) == HostAnswer()
     runs.until("a 1.1")
-    assert host.next_report("a1", SOON_S) == Answer({"epoch": 1})
+    assert host.next_report("a1", SOON_S) == HostAnswer({"epoch": 1})
 
 
 def test_answer_without_a_report_asks_for_none_twice(host: CohortHost, runs: Runs) -> None:
     host.join("a1", trial("a"), HERE)
     answers = [host.next_report("a1", wait_s=0.0) for _ in range(20)]
-    assert answers == [Answer()] * 20
-    assert host.next_report("a1", SOON_S) == Answer({"epoch": 0})
+    assert answers == [HostAnswer()] * 20
+    assert host.next_report("a1", SOON_S) == HostAnswer({"epoch": 0})
 
 
 def test_those_who_come_together_are_in_step(host: CohortHost, runs: Runs) -> None:
     host.join("a1", trial("a"), HERE)
     host.join("b1", trial("b"), os.getppid())
     for name in ("a1", "b1"):
-        assert host.next_report(name, SOON_S) == Answer({"epoch": 0})
+        assert host.next_report(name, SOON_S) == HostAnswer({"epoch": 0})
     for name in ("a1", "b1"):  # each by a process of its own, so that none waits for the other
-        assert host.next_report(name, wait_s=0.0) == Answer()
+        assert host.next_report(name, wait_s=0.0) == HostAnswer()
     for name in ("a1", "b1"):
-        assert host.next_report(name, SOON_S) == Answer({"epoch": 1})
+        assert host.next_report(name, SOON_S) == HostAnswer({"epoch": 1})
     assert runs.log[:8] == ["a 0.0", "b 0.0", "a 0.1", "b 0.1", "a 1.0", "b 1.0", "a 1.1", "b 1.1"]
 
 
@@ -121,22 +121,22 @@ def test_trial_that_leaves_is_ended_and_the_other_goes_on(host: CohortHost, runs
     host.leave("a1")
     host.leave("a1")
     runs.until("a closed")
-    assert host.next_report("b1", SOON_S) == Answer({"epoch": 0})
-    assert host.next_report("b1", SOON_S) == Answer({"epoch": 1})
+    assert host.next_report("b1", SOON_S) == HostAnswer({"epoch": 0})
+    assert host.next_report("b1", SOON_S) == HostAnswer({"epoch": 1})
 
 
 def test_error_of_a_trial_is_its_own(host: CohortHost) -> None:
     host.join("a1", trial("a", fails_after=1), HERE)
     host.join("b1", trial("b"), os.getppid())
-    assert host.next_report("a1", SOON_S) == Answer({"epoch": 0})
+    assert host.next_report("a1", SOON_S) == HostAnswer({"epoch": 0})
     with pytest.raises(ValueError, match="a is bad"):
         host.next_report("a1", SOON_S)
     with pytest.raises(NoMember):
         host.next_report("a1", SOON_S)
     assert [host.next_report("b1", SOON_S) for _ in range(3)] == [
-        Answer({"epoch": 0}),
-        Answer({"epoch": 1}),
-        Answer(has_ended=True),
+        HostAnswer({"epoch": 0}),
+        HostAnswer({"epoch": 1}),
+        HostAnswer(has_ended=True),
     ]
 
 
@@ -180,7 +180,7 @@ def test_next_start_of_a_trial_or_of_its_process_ends_the_one_before(
     runs.until("a closed")
     with pytest.raises(NoMember):
         host.next_report("a1", SOON_S)
-    assert host.next_report(name, SOON_S) == Answer({"epoch": 0})
+    assert host.next_report(name, SOON_S) == HostAnswer({"epoch": 0})
 
 
 def test_one_who_waits_hears_that_its_trial_has_left(host: CohortHost) -> None:

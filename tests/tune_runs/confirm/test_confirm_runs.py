@@ -41,7 +41,7 @@ def confirmed(ray: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
         spec = DATASETS["digits"]
         return dataclasses.replace(spec, read=lambda data, part: (say(who, part), spec.read(data, part))[1])
 
-    def logged_trial(trial: dict[str, Any], shelf: Any) -> None:
+    def logged_trial(trial: dict[str, Any], image_store: Any) -> None:
         from absgd.datasets import DATASETS as THERE
         from tune_runs.trial.trainable import train_trial
 
@@ -50,7 +50,7 @@ def confirmed(ray: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
             spec, read=lambda data, part: (say(trial["trial_id"], part), spec.read(data, part))[1]
         )
         try:
-            train_trial(trial, shelf)
+            train_trial(trial, image_store)
         finally:
             THERE["digits"] = spec  # type: ignore[index]
 

@@ -23,7 +23,6 @@ from tune_runs.driver.live_table import (
 from tune_runs.preview.confirm_cost import confirm_cost
 from tune_runs.space.model import SearchSpace
 from tune_runs.trial.reports import DIVERGED, EARLIER, INHERITED
-from tune_runs.trunks.stage_one_sharing import sharing
 
 EXP, STEP = "digits-exp-0.1", "digits-step-0.1"
 
@@ -45,13 +44,12 @@ def text(console: Console) -> str:
 
 
 def progress_of(tuner: FakeTuner, name: str = EXP) -> ScenarioProgress:
-    (scenario,) = (scenario for scenario in tuner.space.scenario_list if scenario.name == name)
-    return scenario_progress(tuner.space, tuner.recorder, name, sharing(tuner.space, scenario))
+    return scenario_progress(tuner.space, tuner.recorder, name, tuner.plans[name].sharing)
 
 
 def totals_along(tuner: FakeTuner, fails: Mapping[str, int] | None = None) -> tuple[list[int], int]:
     """Epochs done and left together, before and after each result of a whole search; and those done in the end."""
-    shared = sharing(tuner.space, tuner.space.scenario_list[0])
+    shared = tuner.plans[EXP].sharing
     along = [scenario_progress(tuner.space, tuner.recorder, EXP, shared)]
     along += (scenario_progress(tuner.space, tuner.recorder, EXP, shared) for _ in tuner.results(fails or {}))
     assert along[-1].epochs_left == 0
@@ -153,7 +151,7 @@ def test_time_left_is_unknown_before_the_first_epoch() -> None:
 
 def test_live_table_fits_80_columns_and_names_states_that_occur(halfway: FakeTuner) -> None:
     console = terminal()
-    progress = LiveTableCallback(halfway.space, halfway.recorder, console)
+    progress = LiveTableCallback(halfway.space, halfway.plans, halfway.recorder, console)
     progress.start()
     report(progress, {"epoch": 4})
     progress.on_step_end()
@@ -175,7 +173,7 @@ def test_time_left_counts_no_epochs_that_this_session_has_not_trained(
     seconds = iter([0.0])
     monkeypatch.setattr("tune_runs.driver.live_table.time", SimpleNamespace(monotonic=lambda: next(seconds, 60.0)))
     console = terminal()
-    progress = LiveTableCallback(halfway.space, halfway.recorder, console)
+    progress = LiveTableCallback(halfway.space, halfway.plans, halfway.recorder, console)
     report(progress, {"epoch": 9, INHERITED: True})
     report(progress, {"epoch": 9, DIVERGED: "no finite loss"})
     progress.start()
@@ -193,7 +191,7 @@ def test_off_a_terminal_every_end_of_a_trial_is_a_line_that_counts_search_trials
 ) -> None:
     """Of several stage ones each has a control, of which nobody knows before: they do not move the total."""
     tuner = FakeTuner(one_scenario({"optimizer.lr": {"choices": [0.1, 0.2]}}), tmp_path / "fake", rising)
-    progress = LiveTableCallback(tuner.space, tuner.recorder, Console(file=io.StringIO()))
+    progress = LiveTableCallback(tuner.space, tuner.plans, tuner.recorder, Console(file=io.StringIO()))
     told: set[str] = set()
     for trial_id in tuner.results({}):
         if tuner.recorder.trials[trial_id]["status"] == "completed":
@@ -228,7 +226,7 @@ def test_summary_names_what_was_searched(halfway: FakeTuner) -> None:
 def test_lost_process_is_said_and_is_no_failure(tmp_path: Path) -> None:
     tuner = FakeTuner(one_scenario({"switch_epoch": {"choices": [5]}}), tmp_path / "fake", rising, concurrent=1)
     console = terminal(120)
-    progress = LiveTableCallback(tuner.space, tuner.recorder, console)
+    progress = LiveTableCallback(tuner.space, tuner.plans, tuner.recorder, console)
     told = tuner.search.callbacks[0].on_trial_error
 
     def both(**arguments: Any) -> None:
@@ -247,10 +245,8 @@ def test_confirmation_has_a_column_and_its_epochs_count(tmp_path: Path, capsys: 
     confirm = {"top": 1, "seeds": 2, "controls": ["ce", "cb-ce-drw"]}
     space = one_scenario(SWITCH_AT_3, num_trials=2, early_stopping=None, confirm=confirm)
     tuner = FakeTuner(space, tmp_path / "fake", rising, concurrent=1)
-    lines = LiveTableCallback(space, tuner.recorder, Console(file=io.StringIO()), tuner.confirmations)
-    (scenario,) = space.scenario_list
-    shared = sharing(space, scenario)
-    expected = confirm_cost(space, scenario, shared).epochs
+    lines = LiveTableCallback(space, tuner.plans, tuner.recorder, Console(file=io.StringIO()), tuner.confirmations)
+    shared, expected = tuner.plans[EXP].sharing, confirm_cost(space, tuner.plans[EXP]).epochs
     totals = []
     for _ in tuner.results({}):
         one = scenario_progress(space, tuner.recorder, EXP, shared, tuner.confirmations[EXP], expected)

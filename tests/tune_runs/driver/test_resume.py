@@ -61,6 +61,7 @@ def killed_at(moment: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int
     as_bytes = dies(write, lambda path, content, **options: half_a_file(path, _bytes(content), **options))
     with monkeypatch.context() as patched:
         patched.setattr(records, "write_atomically", as_bytes)
+        patched.setattr("absgd.records.tables.write_atomically", as_bytes)
         patched.setattr(snapshots, "write_atomically", as_bytes)
         patched.setattr(JournalFileBackend, "append_logs", dies(append, half_a_line))
         yield count

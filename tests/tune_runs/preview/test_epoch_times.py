@@ -14,6 +14,7 @@ from absgd.errors import UserError
 from tests.support.spaces import make
 from tune_runs.preview.epoch_times import measure, part_of, seconds_of_epoch
 from tune_runs.space.run_configs import control_config
+from tune_runs.trunks.scenario_plan import plan_scenarios
 
 SMALL: dict[str, Any] = {"base/data": {"name": "digits", "val_per_class": 5, "n_max": 12}, "base/batch_size": 32}
 
@@ -75,7 +76,7 @@ def test_part_of_splits_is_as_large_as_its_batches() -> None:
 def test_measure_trains_each_scenario() -> None:
     space = make({**SMALL, "scenarios": [{}, {"imbalance": {"type": "step", "ratio": 0.25}}]})
     said: list[str] = []
-    times = measure(space, said.append, budget_s=0.3)
+    times = measure(space, plan_scenarios(space), said.append, budget_s=0.3)
     assert list(times) == ["digits", "digits-step-0.25"]
     assert [line.split(",")[0] for line in said] == [
         "measuring digits (1 of 2)",
@@ -89,18 +90,19 @@ def test_measure_trains_each_scenario() -> None:
 
 def test_measure_of_a_space_without_stage_two() -> None:
     space = make({**SMALL, "base/loss": {"name": "ce"}, "search": {"optimizer.lr": {"choices": [0.1]}}})
-    (time,) = measure(space, lambda _: None, budget_s=0.05).values()
+    (time,) = measure(space, plan_scenarios(space), lambda _: None, budget_s=0.05).values()
     assert time.stage_two_s == time.stage_one_s
 
 
 def test_measure_of_settings_that_would_diverge() -> None:
-    assert measure(make({**SMALL, "base/optimizer": {"lr": 1e6}}), lambda _: None, budget_s=0.3)
+    space = make({**SMALL, "base/optimizer": {"lr": 1e6}})
+    assert measure(space, plan_scenarios(space), lambda _: None, budget_s=0.3)
 
 
 def test_measure_of_a_loss_that_is_not_finite_is_refused() -> None:
     space = make({**SMALL, "base/optimizer": {"weight_decay": 1e30}})
     with pytest.raises(UserError, match=r"cannot measure `digits`: non-finite .* \(--measure\)"):
-        measure(space, lambda _: None, budget_s=1)
+        measure(space, plan_scenarios(space), lambda _: None, budget_s=1)
 
 
 def test_measure_imports_neither_ray_nor_optuna() -> None:

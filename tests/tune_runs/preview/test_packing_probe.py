@@ -13,7 +13,7 @@ import torch
 from rich.console import Console
 
 from absgd.datasets import load_splits
-from tests.support.spaces import make
+from tests.support.spaces import first_plan, make
 from tune_runs.preview import packing_probe as probing
 from tune_runs.preview.epoch_times import stage_two_config
 from tune_runs.preview.packing_probe import NUM_ROUNDS, load_of, measured_rows, pass_s, probe, without_measured
@@ -135,7 +135,7 @@ def space() -> SearchSpace:
 
 def test_probe_trains_real_trials(space: SearchSpace) -> None:
     said: list[str] = []
-    found = probe(space, epoch_s=0.5, num_cpus=2, num_gpus=0, say=said.append, kind_s=2)
+    found = probe(space, first_plan(space), epoch_s=0.5, num_cpus=2, num_gpus=0, say=said.append, kind_s=2)
     assert [row.way.words for row in found.rows] == [
         "{cpu: 2, gpu: 0}",
         "{cpu: 1, gpu: 0}",
@@ -155,14 +155,15 @@ def test_probe_trains_real_trials(space: SearchSpace) -> None:
 
 def test_probe_of_a_loss_that_is_not_finite_says_so() -> None:
     broken = make({**SMALL, "base/optimizer": {"weight_decay": 1e30}})
-    found = probe(broken, epoch_s=0.5, num_cpus=1, num_gpus=0, say=lambda _: None)
+    found = probe(broken, first_plan(broken), epoch_s=0.5, num_cpus=1, num_gpus=0, say=lambda _: None)
     (only,) = found.rows
     assert "non-finite" in only.failure
     assert "Traceback" not in only.failure
 
 
 def test_probe_of_a_search_with_one_trial_tries_no_more() -> None:
-    found = probe(make({**SMALL, "num_trials": 1}), 0.5, num_cpus=2, num_gpus=0, say=lambda _: None, kind_s=0.1)
+    space = make({**SMALL, "num_trials": 1})
+    found = probe(space, first_plan(space), 0.5, num_cpus=2, num_gpus=0, say=lambda _: None, kind_s=0.1)
     assert [row.way.trials for row in found.rows] == [1]
 
 
@@ -281,7 +282,7 @@ def test_probe_imports_neither_ray_nor_optuna() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_probe_on_a_gpu() -> None:
     fast = make({**SMALL, "base/device": {"fast": True}, "resources": {"gpu": 0.5}, "num_trials": 2})
-    found = probe(fast, epoch_s=0.5, num_cpus=2, num_gpus=1, say=lambda _: None, kind_s=2)
+    found = probe(fast, first_plan(fast), epoch_s=0.5, num_cpus=2, num_gpus=1, say=lambda _: None, kind_s=2)
     assert [row.way.trials for row in found.rows] == [1, 2, 2]
     assert all(not row.failure and row.peak_bytes > 2**20 for row in found.rows)
     assert found.on_gpu

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.spaces import make
+from tests.support.spaces import first_plan, make
 from tune_runs.preview.search_cost import EpochTime, ScenarioCost, scenario_cost, wall_time_s
 from tune_runs.stopping.rungs import early_stopping
 
@@ -18,7 +18,7 @@ EVEN = EpochTime(1.0, 1.0, 1000)
 def cost(changes: dict[str, Any], time: EpochTime | None = None) -> ScenarioCost:
     """Of 4 trials of 16 epochs that switch in 8..12, changed."""
     space = make(changes)
-    return scenario_cost(space, space.scenario_list[0], early_stopping(space), time)
+    return scenario_cost(space, first_plan(space), early_stopping(space), time)
 
 
 def test_cost_of_one_trunk_is_the_control_and_what_comes_after_each_switch() -> None:

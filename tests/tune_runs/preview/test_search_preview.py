@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tests.support.spaces import make
+from tests.support.spaces import make, preview_of
 from tune_runs.preview.search_cost import EpochTime
-from tune_runs.preview.search_preview import ParameterLine, draw_preview, preview, spoken
+from tune_runs.preview.search_preview import ParameterLine, draw_preview, spoken
 
 TWO = {"scenarios": [{}, {"imbalance": {"type": "exp", "ratio": 0.05}}]}
 EPOCH_RULE = {"early_stopping": {"rule": "epoch", "reduction_factor": 3}}
@@ -19,7 +19,7 @@ TIME = EpochTime(stage_one_s=2.0, stage_two_s=2.0, snapshot_bytes=2**20)
 
 
 def test_preview_numbers() -> None:
-    numbers = preview(
+    numbers = preview_of(
         make(
             {
                 **TWO,
@@ -48,15 +48,15 @@ def test_preview_numbers() -> None:
 
 
 def test_preview_starts_no_more_runs_than_there_are() -> None:
-    assert preview(make(), [(64, 0)]).concurrent == 5
-    assert preview(make({"resources": {"cpu": 3}}), [(2, 0), (2, 0)]).concurrent == 0
+    assert preview_of(make(), [(64, 0)]).concurrent == 5
+    assert preview_of(make({"resources": {"cpu": 3}}), [(2, 0), (2, 0)]).concurrent == 0
 
 
 def test_preview_with_measured_epochs_estimates_wall_time() -> None:
     space = make({"early_stopping": None})
-    numbers = preview(space, [(2, 0)], {"digits": TIME})
+    numbers = preview_of(space, [(2, 0)], {"digits": TIME})
     assert numbers.wall_s == 8 * 2 + (40 - 8) * 2 / 2
-    assert preview(space, [(0.5, 0)], {"digits": TIME}).wall_s is None, "nothing fits"
+    assert preview_of(space, [(0.5, 0)], {"digits": TIME}).wall_s is None, "nothing fits"
 
 
 def drawn(
@@ -65,7 +65,7 @@ def drawn(
     console = Console(width=width, record=True, quiet=True)
     with console.capture() as captured:
         console.quiet = False
-        console.print(draw_preview(preview(make(changes), [(2, num_gpus)], times)))
+        console.print(draw_preview(preview_of(make(changes), [(2, num_gpus)], times)))
     return captured.get()
 
 
@@ -206,7 +206,7 @@ CONFIRM = {"confirm": {"top": 2, "seeds": 3, "controls": ["ce", "ce-lr", "cb-ce-
 
 
 def test_preview_counts_the_confirmation() -> None:
-    numbers = preview(make(CONFIRM), [(2, 0)], {"digits": TIME})
+    numbers = preview_of(make(CONFIRM), [(2, 0)], {"digits": TIME})
     (cost,) = numbers.confirmation
     assert (cost.num_best, cost.controls, cost.num_runs, cost.num_trunks) == (2, ("ce", "ce-lr", "cb-ce-drw"), 15, 3)
     assert cost.epochs == 3 * (2 * 16 + 3 * (16 - 10)), "what forks trains the epochs after its switch, 10 on average"
@@ -221,5 +221,5 @@ def test_preview_counts_the_confirmation() -> None:
 
 
 def test_confirmation_of_different_stage_ones_shares_that_of_the_best_alone() -> None:
-    one, other = (preview(make({**CONFIRM, **changes}), [(2, 0)]).confirmation[0] for changes in ({}, LR_CHOICES))
+    one, other = (preview_of(make({**CONFIRM, **changes}), [(2, 0)]).confirmation[0] for changes in ({}, LR_CHOICES))
     assert other.epochs - one.epochs == 3 * 10

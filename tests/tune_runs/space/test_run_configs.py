@@ -14,7 +14,13 @@ from absgd.datasets import load_splits
 from tests.support.spaces import make
 from tune_runs.run_search import _check_runs
 from tune_runs.space.model import SearchSpace
-from tune_runs.space.run_configs import control_config, optuna_params, points_inside, suggest, suggested
+from tune_runs.space.run_configs import (
+    control_config,
+    enqueued_points,
+    optuna_params,
+    parameter_values_of,
+    suggested_config,
+)
 
 LOSSES: dict[str, Any] = {
     "base/attention": {"gamma": 0.5, "ab_alpha": 0.5},
@@ -34,7 +40,7 @@ def draws(space: SearchSpace, count: int = 40, scenario: int = 0) -> list[tuple[
     drawn = []
     for _ in range(count):
         trial = study.ask()
-        config = suggest(space, space.scenario_list[scenario], trial)
+        config = suggested_config(space, space.scenario_list[scenario], trial)
         drawn.append((trial.params, config))
     return drawn
 
@@ -130,7 +136,7 @@ def test_when_on_a_parameter_that_is_not_drawn_does_not_hold() -> None:
 def test_suggested_and_optuna_params_are_suggest_in_reverse(changes: dict[str, Any]) -> None:
     space = make(changes)
     for params, config in draws(space):
-        values = suggested(space, space.scenario_list[0], config)
+        values = parameter_values_of(space, space.scenario_list[0], config)
         assert optuna_params(space, values) == params
 
 
@@ -164,7 +170,7 @@ def test_settings_of_a_loss_are_drawn_with_it() -> None:
         if attention is not None:
             assert -50 <= attention.lam <= -0.5
             assert attention.add_uniform == params["add_uniform"]
-        values = suggested(space, space.scenario_list[0], config)
+        values = parameter_values_of(space, space.scenario_list[0], config)
         assert optuna_params(space, values) == params
 
 
@@ -192,9 +198,9 @@ def test_enqueued_points_are_what_optuna_draws_first(sign: dict[str, Any]) -> No
         }
     )
     study = optuna.create_study()
-    for point in points_inside(space).inside:
+    for point in enqueued_points(space).inside:
         study.enqueue_trial(optuna_params(space, point))
-    first, second = (suggest(space, space.scenario_list[0], study.ask()).attention for _ in range(2))
+    first, second = (suggested_config(space, space.scenario_list[0], study.ask()).attention for _ in range(2))
     assert first is not None
     assert second is not None
     assert (first.lam, first.gamma, first.ab_alpha, first.switch_epoch) == (5.0, 1.0, 0.5, 12)
@@ -202,7 +208,7 @@ def test_enqueued_points_are_what_optuna_draws_first(sign: dict[str, Any]) -> No
 
 
 def test_points_outside_are_left_out_with_a_note() -> None:
-    points = points_inside(
+    points = enqueued_points(
         make(
             {
                 "search/gamma": {"low": 0.1, "high": 0.9, "step": 0.2},

@@ -14,7 +14,7 @@ from tests.support.fake_tuner import LOST, SPACE, FakeTrainer, FakeTuner, make_s
 from tests.tune_runs.driver.test_resume import CLOCKS, space_of
 from tests.tune_runs.driver.test_search import EXP, epochs, study_trials, trials
 from tune_runs.space.model import SearchSpace
-from tune_runs.trial.failures import Faults, cause_of
+from tune_runs.trial.failures import FailureCounter, cause_of
 
 CONTROL = f"{EXP}-control"
 RAISED = 'ray::ImplicitFunc.train() (pid=1)\n  File "x.py", line 1, in train\n'
@@ -131,24 +131,24 @@ def test_errors_after_an_epoch_or_among_good_runs_end_nothing(tmp_path: Path) ->
 
 
 def test_different_errors_are_not_equal() -> None:
-    faults = Faults(max_failures=0, max_equal_errors=2)
+    failures = FailureCounter(max_failures=0, max_equal_errors=2)
     rows = [{"scenario": "s", "epochs_trained": 0, "error": error} for error in ("a", "b", "a", "b", "b")]
-    assert [faults.failed(row) is not None for row in rows] == [False, False, False, False, True]
-    assert not faults.may_restart("x", 0)
+    assert [failures.failed(row) is not None for row in rows] == [False, False, False, False, True]
+    assert not failures.may_restart("x", 0)
 
 
 def test_run_that_gets_on_between_may_lose_its_process_again() -> None:
     """It is not the one that ends a process which several share."""
-    faults = Faults(max_failures=2, max_equal_errors=5)
-    assert [faults.may_restart("mate", trained) for trained in (1, 1, 2, 5, 5, 5)] == [True] * 5 + [False]
-    assert [faults.may_restart("culprit", 3) for _ in range(3)] == [True, True, False]
+    failures = FailureCounter(max_failures=2, max_equal_errors=5)
+    assert [failures.may_restart("mate", trained) for trained in (1, 1, 2, 5, 5, 5)] == [True] * 5 + [False]
+    assert [failures.may_restart("culprit", 3) for _ in range(3)] == [True, True, False]
 
 
 def test_errors_that_differ_in_numbers_are_equal_and_healthy_scenarios_do_not_excuse_a_sick_one() -> None:
-    faults = Faults(max_failures=0, max_equal_errors=3)
+    failures = FailureCounter(max_failures=0, max_equal_errors=3)
     said = []
     for number in range(3):
         error = f"CUDA out of memory. Tried {2.5 * number} GiB, process {1000 + number} has the rest"
-        said.append(faults.failed({"scenario": "sick", "epochs_trained": 0, "error": error}))
-        faults.passed("healthy")
+        said.append(failures.failed({"scenario": "sick", "epochs_trained": 0, "error": error}))
+        failures.passed("healthy")
     assert [one is not None for one in said] == [False, False, True]

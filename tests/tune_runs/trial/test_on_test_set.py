@@ -11,7 +11,7 @@ import pytest
 from absgd.config import RunConfig
 from absgd.datasets import Splits, load_splits, load_test
 from absgd.training import Trainer
-from tune_runs.trial.on_test_set import on_test_set
+from tune_runs.trial.on_test_set import measure_on_test_set
 from tune_runs.trial.plan import CheckpointUse
 from tune_runs.trial.reports import EARLIER, TEST
 from tune_runs.trial.trainable import reports
@@ -72,7 +72,7 @@ def test_fork_is_tested_at_a_chosen_epoch_that_its_trunk_has_trained(
 ) -> None:
     chosen, columns = from_scratch
     assert chosen < 4, "in stage one"
-    found = list(reports(*run_of(CONFIG, splits, trunk_use(trunk, start_at=4)), on_test_set))
+    found = list(reports(*run_of(CONFIG, splits, trunk_use(trunk, start_at=4)), measure_on_test_set))
     assert [len(found), len(found[0][EARLIER])] == [2, 4]
     assert TEST not in found[0]
     assert found[-1][TEST] == columns
@@ -82,12 +82,12 @@ def test_run_that_goes_on_is_tested_as_one_never_interrupted(
     splits: Splits, trunk: Path, tmp_path: Path, from_scratch: tuple[int, dict[str, Any]]
 ) -> None:
     use = trunk_use(trunk, start_at=4)
-    first = reports(*run_of(CONFIG, splits, use, tmp_path / "own"), on_test_set)
+    first = reports(*run_of(CONFIG, splits, use, tmp_path / "own"), measure_on_test_set)
     next(first)
-    again = list(reports(*run_of(CONFIG, splits, use, tmp_path / "own"), on_test_set))
+    again = list(reports(*run_of(CONFIG, splits, use, tmp_path / "own"), measure_on_test_set))
     assert [report["epoch"] for report in again] == [4, 5]
     assert again[-1][TEST] == from_scratch[1]
-    ended = list(reports(*run_of(CONFIG, splits, use, tmp_path / "own"), on_test_set))
+    ended = list(reports(*run_of(CONFIG, splits, use, tmp_path / "own"), measure_on_test_set))
     assert [report["epoch"] for report in ended] == [5], "the driver died before it had its last report"
     assert ended[0][TEST] == from_scratch[1]
 
@@ -108,6 +108,6 @@ def test_the_test_set_is_read_once_for_both_epochs_and_leaves_the_model(
         "tune_runs.trial.on_test_set.load_test", lambda config: (read.append(config), load_test(config))[1]
     )
     trainer, run = run_of(CONFIG, splits, trunk_use(trunk, start_at=4))
-    *_, last = reports(trainer, run, on_test_set)
+    *_, last = reports(trainer, run, measure_on_test_set)
     assert len(read) == 1
     assert trainer.test(load_test(CONFIG)).test_loss == last[TEST]["test_loss"]

@@ -16,9 +16,9 @@ from absgd import records
 from absgd.datasets import load_splits
 from absgd.errors import UserError
 from absgd.training import Trainer
-from tests.support.spaces import make, refusal
+from tests.support.spaces import make, preview_of, refusal
 from tests.tune_runs.test_run_search import SMALL, search, small
-from tune_runs.preview.search_preview import draw_preview, preview
+from tune_runs.preview.search_preview import draw_preview
 from tune_runs.ray_cluster.session import NodeSize
 from tune_runs.run_search import _num_concurrent
 from tune_runs.space.resources import ResourcesConfig
@@ -103,14 +103,14 @@ def test_preview_says_what_all_ranks_take() -> None:
     from rich.console import Console
 
     console = Console(width=120, record=True)
-    console.print(draw_preview(preview(make({"resources": {"cpu": 4, "gpus_per_trial": 2}}), [(16, 8)])))
+    console.print(draw_preview(preview_of(make({"resources": {"cpu": 4, "gpus_per_trial": 2}}), [(16, 8)])))
     text = console.export_text()
     assert "2 processes on one node, each 4 CPU, 1 GPU" in text
     assert "2 (16 CPUs, 8 GPUs)" in text
 
 
 def test_placement_has_a_bundle_for_each_rank_on_one_node(ray: None) -> None:
-    from tune_runs.trial.ranks import placement
+    from tune_runs.trial.rank_tasks import placement
 
     several = placement(ResourcesConfig(cpu=4, gpus_per_trial=3).on(8))
     assert several.bundles == [{"CPU": 4, "GPU": 1}] * 3

@@ -10,7 +10,7 @@ from ray.actor import ActorHandle
 
 from absgd.datasets import CommonImages, Splits
 from tune_runs.cohorts.host import Report
-from tune_runs.ray_cluster.image_store import images_on
+from tune_runs.ray_cluster.image_store import fetch_images
 from tune_runs.trial.trainable import trial_steps
 
 
@@ -18,11 +18,11 @@ class CohortRuns:
     """Makes the runs of trials, with one copy of their images.
 
     Args:
-        shelf: has the images.
+        image_store: has the images.
     """
 
-    def __init__(self, shelf: ActorHandle) -> None:
-        self._shelf = shelf
+    def __init__(self, image_store: ActorHandle) -> None:
+        self._image_store = image_store
         self._common = CommonImages()
         self._splits: WeakValueDictionary[str, Splits] = WeakValueDictionary()
 
@@ -30,5 +30,5 @@ class CohortRuns:
         """The run of a trial; images are fetched when it has its first turn."""
         splits = self._splits.get(trial["images"])
         if splits is None:
-            splits = self._splits[trial["images"]] = images_on(self._shelf, trial["images"])
+            splits = self._splits[trial["images"]] = fetch_images(self._image_store, trial["images"])
         yield from trial_steps(trial, splits, batches_of=self._common.batches)

@@ -20,7 +20,7 @@ from absgd.config import RunConfig
 from absgd.training.joining import Rendezvous, following, leading
 from absgd.training.local_ranks import follow
 from absgd.training.ranks import ALONE, Ranks
-from tune_runs.ray_cluster.image_store import images_on
+from tune_runs.ray_cluster.image_store import fetch_images
 from tune_runs.space.resources import ResourcesConfig
 
 LET_END_S = 1.0
@@ -36,13 +36,13 @@ def placement(resources: ResourcesConfig) -> PlacementGroupFactory:
 
 
 @contextmanager
-def trial_ranks(trial: dict[str, Any], config: RunConfig, shelf: ActorHandle) -> Iterator[Ranks]:
+def trial_ranks(trial: dict[str, Any], config: RunConfig, image_store: ActorHandle) -> Iterator[Ranks]:
     """In the process of a trial: its rank 0, the others started; they end with the block, whatever ends it.
 
     Args:
         trial: from `trial_config`.
         config: of its run.
-        shelf: has the images.
+        image_store: has the images.
 
     Raises:
         RanksLost, RankFailed, UserError: as `absgd.training.joining.leading`.
@@ -54,7 +54,7 @@ def trial_ranks(trial: dict[str, Any], config: RunConfig, shelf: ActorHandle) ->
     assert group is not None, "a trial of several processes has a placement group"
 
     def start(rendezvous: Rendezvous) -> _Tasks:
-        return _Tasks(trial, shelf, rendezvous, group)
+        return _Tasks(trial, image_store, rendezvous, group)
 
     with leading(config.device.ranks, ray.util.get_node_ip_address(), start, _backend(config)) as ranks:
         yield ranks
@@ -64,10 +64,10 @@ class _Tasks:
     """The other ranks of a trial; Ray ends them too when the trial's process or its placement group goes."""
 
     def __init__(
-        self, trial: dict[str, Any], shelf: ActorHandle, rendezvous: Rendezvous, group: PlacementGroup
+        self, trial: dict[str, Any], image_store: ActorHandle, rendezvous: Rendezvous, group: PlacementGroup
     ) -> None:
         self._tasks = {
-            _task(group, rank).remote(trial, shelf, rendezvous, rank): rank for rank in range(1, rendezvous.size)
+            _task(group, rank).remote(trial, image_store, rendezvous, rank): rank for rank in range(1, rendezvous.size)
         }
 
     def lost(self) -> str | None:
@@ -106,10 +106,10 @@ def _task(group: PlacementGroup, rank: int) -> Any:
     )
 
 
-def _follow_trial(trial: dict[str, Any], shelf: ActorHandle, rendezvous: Rendezvous, rank: int) -> None:
+def _follow_trial(trial: dict[str, Any], image_store: ActorHandle, rendezvous: Rendezvous, rank: int) -> None:
     config = RunConfig.from_dict(trial["run_config"])
     with following(rendezvous, rank, _backend(config)) as ranks:
-        follow(config, images_on(shelf, trial["images"]), ranks)
+        follow(config, fetch_images(image_store, trial["images"]), ranks)
 
 
 def _backend(config: RunConfig) -> str:
