@@ -13,7 +13,7 @@ import pytest
 from analysis import Runs, load
 from analysis.figures import drawings, write_figures
 from analysis.report import write_report
-from tests.analysis.test_report import EVIL, evil_folder
+from tests.support.run_folders import EVIL, evil_folder
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = [

@@ -24,8 +24,7 @@ from analysis.report import json_in_script, report_html, write_report
 from analysis.reproduce import commands
 from analysis.text_tables import comma_separated, escape_latex, escape_markdown, latex, markdown
 from tests.support import run_folders
-
-EVIL = "<script>alert(1)</script>"
+from tests.support.run_folders import EVIL, evil_folder
 
 
 class Page(HTMLParser):
@@ -46,19 +45,6 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         is_script = self.tags and self.tags[-1] == "script"
         (self.scripts if is_script else self.words).append(data)
-
-
-def evil_folder(path: Path) -> Path:
-    folder = run_folders.Folder(path, EVIL)
-    run_folders.search_rows(folder)
-    run_folders.confirm_rows(folder)
-    for row in folder.trials:
-        row["run"] = f"{EVIL}&\"'"
-        row["error"] = EVIL if row["status"] == "diverged" else None
-    written = folder.write()
-    session = {"command": f"{EVIL} \u2028", "cpu": EVIL, "packages": {EVIL: EVIL}, "gpus": [EVIL]}
-    (written / "environment.json").write_text(json.dumps({"sessions": [session]}))
-    return written
 
 
 def test_page_is_self_contained(full: Runs) -> None:

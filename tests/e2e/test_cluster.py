@@ -17,7 +17,8 @@ import pytest
 import yaml
 
 from benchmarks.faults.loopback_cluster import LoopbackCluster, listening_addresses, loopback_cluster
-from tests.e2e.test_commands import TIMEOUT_S, command, wait_until
+from tests.support.commands import command
+from tests.support.waiting import TIMEOUT_S, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="keeps all of Ray on loopback and finds its processes")
 

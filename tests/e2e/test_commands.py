@@ -6,9 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -16,48 +13,8 @@ import psutil
 import pytest
 
 from absgd import records
-
-BIN = Path(sys.executable).parent
-TIMEOUT_S = 120
-
-
-def command(*words: str) -> list[str]:
-    return [str(BIN / words[0]), *words[1:]]
-
-
-ON_CPU = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}  # bits are compared
-
-
-def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*words), cwd=folder, env=ON_CPU, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
-    )
-
-
-@contextmanager
-def started(folder: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
-    """A command in a process group of its own, ended with the block whatever happens."""
-    process = subprocess.Popen(
-        command(*words),
-        cwd=folder,
-        env=ON_CPU,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
-def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + TIMEOUT_S
-    while time.monotonic() < deadline and not condition():
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.1)
+from tests.support.commands import run, started
+from tests.support.waiting import TIMEOUT_S, wait_until
 
 
 @pytest.fixture(scope="module")

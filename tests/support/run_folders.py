@@ -15,6 +15,7 @@ import yaml
 
 from absgd import records
 from absgd.config import RunConfig
+from tests.support import run_folders
 
 EPOCHS = 10
 SIZES = [120, 60, 20, 8]
@@ -210,3 +211,19 @@ def confirmed(path: Path, scenario: str = "digits-exp-0.05") -> Path:
     search_rows(folder)
     confirm_rows(folder)
     return folder.write()
+
+
+EVIL = "<script>alert(1)</script>"
+
+
+def evil_folder(path: Path) -> Path:
+    folder = run_folders.Folder(path, EVIL)
+    run_folders.search_rows(folder)
+    run_folders.confirm_rows(folder)
+    for row in folder.trials:
+        row["run"] = f"{EVIL}&\"'"
+        row["error"] = EVIL if row["status"] == "diverged" else None
+    written = folder.write()
+    session = {"command": f"{EVIL} \u2028", "cpu": EVIL, "packages": {EVIL: EVIL}, "gpus": [EVIL]}
+    (written / "environment.json").write_text(json.dumps({"sessions": [session]}))
+    return written

@@ -20,7 +20,7 @@ from absgd.errors import UserError
 from tests.support.fake_tuner import FakeTuner, make_space, rising
 from tests.support.hostile import tree
 from tests.support.pickle_bombs import bombs, plant_spares
-from tests.tune_runs.test_run_search import small
+from tests.support.ray_searches import small
 from tune_runs.cli import app
 from tune_runs.driver.study import STUDY_FILE
 from tune_runs.request.search_request import new_request, resume_request

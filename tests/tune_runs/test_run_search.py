@@ -17,41 +17,9 @@ from absgd.config import RunConfig
 from absgd.datasets import load_splits
 from absgd.errors import UserError
 from absgd.training import Trainer
-from tests.support.fake_tuner import make_space
+from tests.support.ray_searches import SMALL, search, small
 from tune_runs.request.search_request import SearchFailed, new_request, resume_request
 from tune_runs.run_search import run_search
-from tune_runs.space.model import SearchSpace
-
-SMALL: dict[str, Any] = {
-    "name": "small",
-    "base": {
-        "data": {"name": "digits", "val_per_class": 5, "n_max": 20},
-        "model": {"name": "resnet8"},
-        "epochs": 4,
-        "batch_size": 32,
-    },
-    "scenarios": [{"imbalance": {"type": "exp", "ratio": 0.1}}, {"imbalance": {"type": "step", "ratio": 0.1}}],
-    "search": {
-        "lam": {"low": 0.5, "high": 50, "log": True},
-        "gamma": {"low": 0.1, "high": 1.0},
-        "ab_alpha": {"low": 0.1, "high": 1.0},
-        "switch_epoch": {"low": 1, "high": 2},
-    },
-    "num_trials": 2,
-    "early_stopping": None,
-    "resources": {"cpu": 1, "gpu": 0},  # bits are compared, so on CPU
-}
-
-
-def small(**changes: Any) -> SearchSpace:
-    return make_space(**{**SMALL, **changes})
-
-
-def search(space: SearchSpace, folder: Path) -> tuple[bool, str]:
-    console = Console(file=io.StringIO(), width=100)
-    found = run_search(new_request(space, folder), console)
-    assert isinstance(console.file, io.StringIO)
-    return found, console.file.getvalue()
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from absgd.config import RunConfig
 from absgd.datasets import Batch, BatchSource, CommonImages, Splits, build_batches, load_splits
 from absgd.datasets.common_batches import CommonBatches
 from absgd.errors import UserError
-from tests.absgd.training.test_trainer import make
+from tests.support.small_runs import make
 
 CPU = torch.device("cpu")
 

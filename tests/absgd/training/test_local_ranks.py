@@ -13,7 +13,7 @@ from absgd.errors import UserError
 from absgd.training import Trainer
 from absgd.training.local_ranks import local_ranks
 from absgd.training.ranks import ALONE
-from tests.absgd.training.test_ranks import config_with
+from tests.support.small_runs import config_with
 
 
 def test_more_ranks_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

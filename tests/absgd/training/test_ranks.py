@@ -22,10 +22,10 @@ from absgd.training import Diverged, Trainer, joining
 from absgd.training.joining import RankFailed, RanksLost, Rendezvous, leading, refuse_mixed
 from absgd.training.local_ranks import local_ranks
 from absgd.training.ranks import ALONE, JoinedRanks, Ranks
-from tests.absgd.training.test_trainer import BASE, numbers
 from tests.contracts.datasets import dataset_config
 from tests.support.on_ranks import HOST, Processes, on_ranks, rank_of
 from tests.support.small_files import write_imagefolder
+from tests.support.small_runs import config_with, numbers
 
 TOLERANCE = 2e-4
 """Relative, of losses, weights and log u after three epochs: float32 sums are taken in another order."""
@@ -40,11 +40,6 @@ def one_thread() -> Iterator[None]:
     threads = torch.get_num_threads()
     yield
     torch.set_num_threads(threads)
-
-
-def config_with(**values: Any) -> RunConfig:
-    small = {"epochs": 3, "attention.switch_epoch": 1, "optimizer.lr": 0.02, **values}
-    return RunConfig.from_dict(BASE).with_values(small)
 
 
 def trained(ranks: Ranks, settings: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, torch.Tensor], list[bool]]:

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from absgd.config import RunConfig
@@ -19,8 +18,16 @@ from absgd.records import EpochRecord
 from absgd.training import Diverged, Trainer, load_checkpoint, save_checkpoint
 from absgd.training.fast_step import DeferredStep
 from absgd.training.graph import GraphStep, make_capturable
-from absgd.training.optimizer import build_optimizer
-from absgd.training.step import LOSS, NORM, ExactStep, Learner, Sums
+from absgd.training.step import LOSS, NORM, ExactStep
+from tests.support.step_recorders import (
+    FakeRecorder,
+    OperationRecorder,
+    WaitedError,
+    needs_gpu,
+    parts,
+    refuse_to_wait,
+    with_graph_step,
+)
 
 CLOCKS = ("train_s", "val_s", "images_per_s")
 BASE: dict[str, Any] = {
@@ -38,87 +45,6 @@ BASE: dict[str, Any] = {
     "batch_size": 32,
     "device": {"type": "cpu", "threads": 1},
 }
-needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
-
-
-class FakeRecorder:
-    """Captures without a GPU: what was captured is run again, on the tensors that it used."""
-
-    def __init__(self) -> None:
-        self.captures = self.replays = 0
-
-    def warm_up(self, body: Callable[[], object]) -> None:
-        for _ in range(3):
-            body()
-
-    def capture(self, body: Callable[[], object]) -> Callable[[], object]:
-        self.captures += 1
-
-        def replay() -> None:
-            self.replays += 1
-            body()
-
-        return replay
-
-
-class WaitedError(RuntimeError):
-    """The host waited for the device."""
-
-
-def refuse_to_wait(func: Any) -> None:
-    """Refuses what makes the host wait for a device, also on a CPU, where waiting costs nothing."""
-    waits = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "_unique2", "unique_dim")
-    if func.overloadpacket.__name__ in waits:
-        raise WaitedError(str(func))
-
-
-class Operations(TorchDispatchMode):
-    """Notes every operation on tensors with what it was given, as a CUDA graph notes kernels: no Python is repeated."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.noted: list[tuple[Any, Any, Any, Any]] = []
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        refuse_to_wait(func)
-        assert torch.Tag.nondeterministic_seeded not in func.tags, f"{func} draws"
-        given = kwargs or {}
-        out = func(*args, **given)
-        self.noted.append((func, args, given, out))
-        return out
-
-    def repeat(self) -> None:
-        """Run them again: each reads the tensors that it read, and writes into those that it made."""
-        with torch.no_grad():
-            for func, args, given, out in self.noted:
-                again = func(*args, **given)
-                for made, held in zip(pytree.tree_leaves(again), pytree.tree_leaves(out), strict=True):
-                    if isinstance(held, torch.Tensor) and made.data_ptr() != held.data_ptr():
-                        held.copy_(made)
-
-
-class OperationRecorder(FakeRecorder):
-    """Captures operations: numbers that Python knew at the capture stay as they were then."""
-
-    def capture(self, body: Callable[[], object]) -> Callable[[], object]:
-        self.captures += 1
-        before = [value.clone() for value in self.state()]
-        with Operations() as operations:
-            body()
-        for value, earlier in zip(self.state(), before, strict=True):
-            value.copy_(earlier)  # a CUDA graph is not run while it is captured
-
-        def replay() -> None:
-            self.replays += 1
-            operations.repeat()
-
-        return replay
-
-    def state(self) -> list[torch.Tensor]:
-        """What a step writes to."""
-        return list(self.step._changed_by_training())
-
-    step: GraphStep
 
 
 def make(**values: Any) -> RunConfig:
@@ -130,27 +56,8 @@ def splits() -> Splits:
     return load_splits(make())
 
 
-def parts(trainer: Trainer) -> tuple[Learner, Sums]:
-    config = trainer.config
-    learner = Learner(
-        trainer.model, trainer._logits_of, trainer.objective, trainer.optimizer, config.optimizer.grad_clip
-    )
-    changed_N = torch.tensor(trainer.splits.changed_N, dtype=torch.int64)
-    return learner, Sums(trainer.splits.num_classes, changed_N)
-
-
 def with_deferred_step(trainer: Trainer) -> Trainer:
     trainer._step = DeferredStep(*parts(trainer), trainer._train.batch_of)
-    return trainer
-
-
-def with_graph_step(trainer: Trainer, recorder: FakeRecorder) -> Trainer:
-    """The optimiser is fused, as `Speed` has it where there is a graph."""
-    trainer.optimizer = build_optimizer(trainer.model, trainer.config.optimizer, fused=True)
-    step = GraphStep(*parts(trainer), trainer._train.batch_of, trainer.config.batch_size, recorder)
-    trainer._step = step
-    if isinstance(recorder, OperationRecorder):
-        recorder.step = step
     return trainer
 
 

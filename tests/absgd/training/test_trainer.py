@@ -19,38 +19,14 @@ from absgd.config.sections import DataConfig
 from absgd.datasets import DATASETS, DatasetSpec, Images, Splits, build_batches, load_splits, load_test
 from absgd.errors import UserError
 from absgd.losses import TruncatedCrossEntropy
-from absgd.records import EpochRecord
 from absgd.training import Diverged, Trainer
 from tests.support.small_files import write_fashion_mnist
-
-CLOCKS = ("train_s", "val_s", "images_per_s")
-BASE: dict[str, Any] = {
-    "data": {"name": "digits", "val_per_class": 10, "n_max": 30},
-    "imbalance": {"type": "exp", "ratio": 0.1},
-    "augmentation": {"pad": 1, "flip": True},
-    "model": {"name": "resnet8", "dropout": 0.2},
-    "loss": {"name": "abce"},
-    "attention": {"lam": 2.0, "gamma": 0.5, "ab_alpha": 0.5, "switch_epoch": 2},
-    "class_balance": {"type": "reweight", "from_epoch": "switch"},
-    "schedule": {"type": "cosine", "warmup_epochs": 1},
-    "epochs": 4,
-    "batch_size": 32,
-    "device": {"type": "cpu", "threads": 1},
-}
-
-
-def make(**values: Any) -> RunConfig:
-    return RunConfig.from_dict(BASE).with_values(values)
+from tests.support.small_runs import make, numbers
 
 
 @pytest.fixture(scope="module")
 def splits() -> Splits:
     return load_splits(make())
-
-
-def numbers(record: EpochRecord) -> dict[str, Any]:
-    """A record without its clocks."""
-    return {name: value for name, value in dataclasses.asdict(record).items() if name not in CLOCKS}
 
 
 @pytest.fixture(scope="module")

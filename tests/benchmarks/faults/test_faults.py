@@ -14,8 +14,8 @@ from benchmarks.faults.__main__ import KINDS, options_parser
 from benchmarks.faults.disk import _spoilt
 from benchmarks.faults.injected import OUT_OF_MEMORY, some_run_out_of_memory
 from benchmarks.faults.search import Attacked, differences, faults_space
+from tests.support.fake_searches import some_diverge, space_of
 from tests.support.fake_tuner import FakeTuner
-from tests.tune_runs.driver.test_resume import some_diverge, space_of
 from tune_runs.trial.failures import cause_of
 
 

@@ -16,9 +16,10 @@ from rich.console import Console
 from absgd import records
 from absgd.datasets import load_splits
 from absgd.training import Trainer
+from tests.support.ray_searches import SMALL, search, small
+from tests.support.ray_tasks import restarts_after_a_kill, tasks_of
 from tests.support.spaces import make, preview_of, refusal
-from tests.tune_runs.test_run_search import SMALL, search, small
-from tests.tune_runs.trial.test_rank_tasks import restarts_after_a_kill, tasks_of, wait_until
+from tests.support.waiting import wait_until
 from tune_runs.preview.search_preview import draw_preview
 from tune_runs.space.resources import ResourcesConfig
 from tune_runs.space.run_configs import control_config

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from absgd.errors import UserError
-from tests.absgd.training.test_trainer import make
+from tests.support.small_runs import make
 from tune_runs.cohorts import host as cohort_host
 from tune_runs.cohorts.host import CohortHost, NoMember, is_alive
 from tune_runs.trial.reports import HostAnswer

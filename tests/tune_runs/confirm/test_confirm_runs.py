@@ -13,7 +13,7 @@ from absgd import records
 from absgd.config import RunConfig
 from absgd.datasets import DATASETS, load_splits, load_test
 from absgd.training import Trainer
-from tests.tune_runs.trial.test_forks import FORKS, comparable, forks, rows_of, search, trained_alone
+from tests.support.ray_searches import FORKS, comparable, forks, printed_by_search, rows_of, trained_alone
 from tune_runs.space.model import SearchSpace
 
 CONFIRM = {"top": 1, "seeds": 2, "controls": ["ce", "ce-lr", "cb-ce-drw", "ldam-drw"]}
@@ -57,7 +57,7 @@ def confirmed(ray: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("tune_runs.driver.drive.train_trial", logged_trial)
         patched.setitem(DATASETS, "digits", logged("driver"))  # type: ignore[arg-type]
-        printed = search(confirmed_space(), folder / "run")
+        printed = printed_by_search(confirmed_space(), folder / "run")
     return folder / "run", printed, log.read_text().splitlines()
 
 

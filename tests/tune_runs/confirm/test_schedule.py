@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from absgd.config import RunConfig
+from tests.support.fake_searches import EXP, STEP, study_trials, trials
 from tests.support.fake_tuner import FakeTuner, make_space, rising
-from tests.tune_runs.driver.test_search import EXP, STEP, study_trials, trials
 from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.scenario_images import ScenarioImages
 from tune_runs.space.model import SearchSpace

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,91 +12,25 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from absgd import records
-from absgd.config import RunConfig
 from absgd.errors import UserError
+from tests.support.fake_searches import (
+    CLOCKS,
+    EXP,
+    assert_same,
+    epochs,
+    some_diverge,
+    space_of,
+    study_trials,
+    told,
+    trials,
+)
 from tests.support.fake_tuner import SPACE, FakeTrainer, FakeTuner, make_space, rising
-from tests.tune_runs.driver.test_search import EXP, epochs, study_trials, trials
+from tests.support.kills import Killed, killed_at
 from tune_runs.driver.study import ScenarioStudy
 from tune_runs.request.search_request import new_request, resume_request
 from tune_runs.request.warm_start import warm_start_points
 from tune_runs.space.model import SearchSpace
 from tune_runs.trunks import snapshots
-
-CLOCKS = ["started_at", "wall_s", "run"]
-EPOCH_CLOCKS = ["run", "train_s", "val_s", "images_per_s"]
-STOPPING = {"rule": "age_then_epoch", "grace_period": 1, "reduction_factor": 2}
-
-
-class Killed(BaseException):
-    """What `kill -9` is to the code: nothing may catch it."""
-
-
-@contextmanager
-def killed_at(moment: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """Inside the block the write number `moment` kills, before, in the middle or after it in turn; counts writes."""
-    count = [0]
-
-    def dies(write: Callable[..., Any], halfway: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapped(*arguments: Any, **options: Any) -> Any:
-            count[0] += 1
-            if count[0] == moment:
-                (lambda *_, **__: None, halfway, write)[moment % 3](*arguments, **options)
-                raise Killed
-            return write(*arguments, **options)
-
-        return wrapped
-
-    def half_a_file(path: Path, content: Any, **_: Any) -> None:
-        path.with_name(f".{path.name}.abcd1234").write_bytes(bytes(memoryview(content).cast("B"))[:20])
-
-    def half_a_line(backend: Any, logs: list[dict[str, Any]]) -> None:
-        append(backend, logs[:-1]) if len(logs) > 1 else None
-        with open(backend._file_path, "ab") as file:
-            file.write(b'{"op_code": 4, "wor')
-        Path(backend._file_path + ".lock").symlink_to(backend._file_path)
-
-    write, append = records.write_atomically, JournalFileBackend.append_logs
-    as_bytes = dies(write, lambda path, content, **options: half_a_file(path, _bytes(content), **options))
-    with monkeypatch.context() as patched:
-        patched.setattr(records, "write_atomically", as_bytes)
-        patched.setattr("absgd.records.tables.write_atomically", as_bytes)
-        patched.setattr(snapshots, "write_atomically", as_bytes)
-        patched.setattr(JournalFileBackend, "append_logs", dies(append, half_a_line))
-        yield count
-
-
-def _bytes(content: Any) -> Any:
-    return content.encode() if isinstance(content, str) else content
-
-
-def space_of(**changes: Any) -> SearchSpace:
-    asked = {"scenarios": SPACE["scenarios"][:1], "num_trials": 6, "early_stopping": STOPPING, "seed": 10}
-    return make_space(**{**asked, **changes})
-
-
-def some_diverge(config: RunConfig, epoch: int) -> float | None:
-    gamma = config.attention.gamma if config.attention else 0.0
-    return None if gamma > 0.7 and epoch == 5 else rising(config, epoch)
-
-
-def outcome(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, list[Any]]:
-    """All that a search leaves, but for clocks."""
-    table = trials(folder).drop(columns=CLOCKS)
-    rows = epochs(folder).drop(columns=EPOCH_CLOCKS).sort_values(["trial_id", "epoch"]).reset_index(drop=True)
-    return table, rows, told(folder)
-
-
-def told(folder: Path) -> list[Any]:
-    """What the study knows of each trial."""
-    keys = ("number", "state", "params", "values", "intermediate_values")
-    return [[getattr(trial, key) for key in keys] for trial in study_trials(folder, EXP)]
-
-
-def assert_same(one: Path, other: Path) -> None:
-    (trials_1, epochs_1, study_1), (trials_2, epochs_2, study_2) = outcome(one), outcome(other)
-    pd.testing.assert_frame_equal(trials_1, trials_2, check_exact=True)
-    pd.testing.assert_frame_equal(epochs_1, epochs_2, check_exact=True)
-    assert study_1 == study_2
 
 
 @pytest.fixture(scope="module")

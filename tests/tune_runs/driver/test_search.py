@@ -5,33 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import optuna
-import pandas as pd
 import pytest
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from absgd.config import RunConfig
 from absgd.errors import UserError
+from tests.support.fake_searches import EXP, STEP, epochs, study_trials, trials
 from tests.support.fake_tuner import FakeTuner, make_space, rising
 from tune_runs.stopping.rungs import early_stopping
-
-EXP, STEP = "digits-exp-0.1", "digits-step-0.1"
-
-
-def study_trials(folder: Path, scenario: str) -> list[FrozenTrial]:
-    """What stands in a scenario's journal, read as anybody would."""
-    storage = JournalStorage(JournalFileBackend(str(folder / "scenarios" / scenario / "study.journal")))
-    return optuna.load_study(study_name=scenario, storage=storage).trials
-
-
-def trials(folder: Path) -> pd.DataFrame:
-    return pd.read_parquet(folder / "trials.parquet")
-
-
-def epochs(folder: Path) -> pd.DataFrame:
-    return pd.read_parquet(folder / "epochs.parquet")
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from absgd.config import RunConfig
+from tests.support.fake_searches import EXP, STEP, epochs, trials
 from tests.support.fake_tuner import SPACE, FakeTuner, make_space, rising
-from tests.tune_runs.driver.test_search import EXP, STEP, epochs, trials
 
 ONE: dict[str, Any] = {"scenarios": SPACE["scenarios"][:1], "early_stopping": None}
 

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -17,33 +16,10 @@ import psutil
 import pytest
 import torch
 
-from absgd.errors import UserError
+from tests.support.obeying import obeying
 from tune_runs.preview.probe_processes import Processes, RunLost, peak_bytes
 
 MIB = 2**20
-
-
-def obeying(order: str = "") -> Callable[[str], int]:
-    """A process that does what it is told, and `order` before it is ready."""
-    obey(order)
-    return obey
-
-
-def obey(order: str) -> int:
-    word, _, rest = order.partition(" ")
-    if word == "kill":
-        os.kill(os.getpid(), signal.SIGKILL)
-    if word == "exit":
-        os._exit(int(rest))
-    if word == "refuse":
-        raise UserError(rest)
-    if word == "full":
-        raise torch.OutOfMemoryError(f"CUDA out of memory. Tried to allocate {rest}")
-    if word == "sleep":
-        time.sleep(float(rest))
-    if word == "pid":
-        return os.getpid()
-    return 7
 
 
 def test_processes_train_at_the_same_time() -> None:
@@ -111,7 +87,7 @@ def test_processes_end_with_an_error_in_the_block() -> None:
 SLEEPER = """
 import signal
 
-from tests.tune_runs.preview.test_probe_processes import obeying
+from tests.support.obeying import obeying
 from tune_runs.preview.probe_processes import Processes
 
 if __name__ == "__main__":

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from ray.exceptions import RayTaskError
 from absgd.config import RunConfig
 from absgd.datasets import load_splits
 from absgd.datasets.images import Images
+from tests.support.waiting import wait_until
 from tune_runs.trial.failures import cause_of
 
 if TYPE_CHECKING:
@@ -79,10 +79,3 @@ def test_what_is_taken_off_is_freed(image_store: ImageStore) -> None:
     assert name in global_worker.core_worker.get_all_reference_counts()
     image_store.drop("a/0")
     wait_until(lambda: name not in global_worker.core_worker.get_all_reference_counts())
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.fake_searches import EXP, epochs, trials
 from tests.support.fake_tuner import SPACE, FakeTuner, make_space, rising
-from tests.tune_runs.driver.test_search import EXP, epochs, trials
 from tune_runs.recording.budgets import EPOCH_BUDGET_USED, TIME_BUDGET_USED, Budgets
 from tune_runs.space.model import SearchSpace
 from tune_runs.trial.disk_budget import GIB, folder_bytes, remove_unfinished

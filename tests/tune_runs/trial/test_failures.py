@@ -10,9 +10,8 @@ import pandas as pd
 import pytest
 from optuna.trial import TrialState
 
+from tests.support.fake_searches import CLOCKS, EXP, epochs, space_of, study_trials, trials
 from tests.support.fake_tuner import LOST, SPACE, FakeTrainer, FakeTuner, make_space, rising
-from tests.tune_runs.driver.test_resume import CLOCKS, space_of
-from tests.tune_runs.driver.test_search import EXP, epochs, study_trials, trials
 from tune_runs.space.model import SearchSpace
 from tune_runs.trial.failures import FailureCounter, cause_of
 

@@ -2,72 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from rich.console import Console
 
 from absgd import records
-from absgd.datasets import load_splits
-from absgd.training import Trainer
-from tests.support.fake_tuner import make_space
-from tests.tune_runs.test_run_search import SMALL
-from tests.tune_runs.trunks.test_snapshots import values
-from tune_runs.request.search_request import new_request
-from tune_runs.run_search import run_search
-from tune_runs.space.model import SearchSpace
-
-FORKS: dict[str, Any] = {
-    **SMALL,
-    "base": {
-        **SMALL["base"],
-        "epochs": 6,
-        "model": {"name": "resnet8", "dropout": 0.3},
-        "augmentation": {"pad": 1, "flip": True, "rotation_deg": 10},
-        "optimizer": {"lr": 0.05, "momentum": 0.9},
-        "schedule": {"type": "step", "warmup_epochs": 1, "milestones": [4]},
-    },
-    "scenarios": [{"imbalance": {"type": "exp", "ratio": 0.1}, "noise": {"type": "symmetric", "rate": 0.2}}],
-    "search": {
-        **SMALL["search"],
-        "switch_epoch": {"low": 2, "high": 4},
-        "loss.name": {"choices": ["abce", "abtce"]},
-    },
-    "num_trials": 8,
-}
-
-
-def forks(**changes: Any) -> SearchSpace:
-    return make_space(**{**FORKS, **changes})
-
-
-def search(space: SearchSpace, folder: Path) -> str:
-    console = Console(file=io.StringIO(), width=100)
-    run_search(new_request(space, folder), console)
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
-
-
-def rows_of(folder: Path, trial_id: str) -> list[dict[str, Any]]:
-    rows = records.read_rows(folder / records.EPOCHS_FILE, records.EPOCH_SCHEMA)
-    return [row for row in rows if row["trial_id"] == trial_id]
-
-
-def comparable(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    keys = ("run", "scenario", "trial_id", "inherited")
-    lists = ("val_recall", "mean_weight")
-    return values(
-        {key: tuple(value) if key in lists else value for key, value in row.items() if key not in keys} for row in rows
-    )
-
-
-def trained_alone(row: dict[str, Any]) -> list[dict[str, Any]]:
-    config = records.config_of(row)
-    return values(Trainer(config, load_splits(config)).epochs())
-
+from tests.support.ray_searches import FORKS, SMALL, comparable, forks, printed_by_search, rows_of, trained_alone
 
 LDAM = {
     "loss.name": {"choices": ["abce", "abldam"]},
@@ -94,7 +36,7 @@ def test_forked_trials_equal_training_from_scratch_to_the_bit(
     ray: None, tmp_path: Path, base: dict[str, Any], search_changes: dict[str, Any], num_trials: int, losses: set[str]
 ) -> None:
     space = forks(base={**FORKS["base"], **base}, search={**FORKS["search"], **search_changes}, num_trials=num_trials)
-    search(space, tmp_path / "run")
+    printed_by_search(space, tmp_path / "run")
     trials = records.read_rows(tmp_path / "run" / records.TRIALS_FILE, records.TRIAL_SCHEMA)
     searched = [row for row in trials if row["phase"] == "search"]
     assert {row["loss"] for row in searched} >= losses
@@ -109,7 +51,7 @@ def test_forked_trials_equal_training_from_scratch_to_the_bit(
 def test_plain_trials_train_the_last_epoch_only(ray: None, tmp_path: Path) -> None:
     """A trial of the base criterion is the control over again."""
     drawn = {name: {**range_, "when": {"loss.name": "abce"}} for name, range_ in SMALL["search"].items()}
-    search(forks(search={"loss.name": {"choices": ["ce", "abce"]}, **drawn}, num_trials=6), tmp_path / "run")
+    printed_by_search(forks(search={"loss.name": {"choices": ["ce", "abce"]}, **drawn}, num_trials=6), tmp_path / "run")
     trials = records.read_rows(tmp_path / "run" / records.TRIALS_FILE, records.TRIAL_SCHEMA)
     (control,) = [row for row in trials if row["phase"] == "control"]
     plain = [row for row in trials if row["phase"] == "search" and row["loss"] == "ce"]
@@ -123,9 +65,9 @@ def test_plain_trials_train_the_last_epoch_only(ray: None, tmp_path: Path) -> No
 
 def test_second_run_takes_the_trunks_of_the_first(ray: None, tmp_path: Path) -> None:
     space = forks(trunks=str(tmp_path / "trunks"), num_trials=3)
-    search(space, tmp_path / "first")
+    printed_by_search(space, tmp_path / "first")
     first = pd.read_parquet(tmp_path / "first" / records.TRIALS_FILE).set_index("trial_id")
-    printed = search(space, tmp_path / "second")
+    printed = printed_by_search(space, tmp_path / "second")
     second = pd.read_parquet(tmp_path / "second" / records.TRIALS_FILE).set_index("trial_id")
     assert "note" not in printed
     controls = second.query("phase == 'control'")
@@ -138,10 +80,10 @@ def test_second_run_takes_the_trunks_of_the_first(ray: None, tmp_path: Path) -> 
 
 def test_damaged_trunk_is_named_and_trained_again(ray: None, tmp_path: Path) -> None:
     space = forks(trunks=str(tmp_path / "trunks"), num_trials=1, search=SMALL["search"])
-    search(space, tmp_path / "first")
+    printed_by_search(space, tmp_path / "first")
     (damaged,) = (tmp_path / "trunks").glob("*/epoch-0002.pt")
     damaged.write_bytes(damaged.read_bytes()[:-1000])
-    printed = search(space, tmp_path / "second")
+    printed = printed_by_search(space, tmp_path / "second")
     assert f"-control: the checkpoint {damaged} is damaged" in printed
     first, second = (pd.read_parquet(tmp_path / name / records.TRIALS_FILE) for name in ("first", "second"))
     control = second.query("phase == 'control'").iloc[0]
@@ -151,11 +93,11 @@ def test_damaged_trunk_is_named_and_trained_again(ray: None, tmp_path: Path) -> 
 
 def test_trunk_that_cannot_be_written_is_said_once_and_costs_stage_one_only(ray: None, tmp_path: Path) -> None:
     space = forks(trunks=str(tmp_path / "trunks"), num_trials=2, search=SMALL["search"])
-    search(space, tmp_path / "first")
+    printed_by_search(space, tmp_path / "first")
     (trunk,) = (tmp_path / "trunks").iterdir()
     (tmp_path / "blocked").mkdir()
     (tmp_path / "blocked" / trunk.name).write_text("a file where the folder should be")
-    printed = search(space.model_copy(update={"trunks": str(tmp_path / "blocked")}), tmp_path / "second")
+    printed = printed_by_search(space.model_copy(update={"trunks": str(tmp_path / "blocked")}), tmp_path / "second")
     first, second = (pd.read_parquet(tmp_path / name / records.TRIALS_FILE) for name in ("first", "second"))
     assert printed.count("cannot write ") == 1
     assert f"note: {space.scenario_list[0].name}-control: cannot write {tmp_path / 'blocked' / trunk.name}" in printed

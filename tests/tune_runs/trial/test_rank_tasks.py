@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import psutil
 import pytest
 
 from absgd import records
 from absgd.datasets import load_splits
 from absgd.errors import UserError
 from absgd.training import Trainer
+from tests.support.ray_searches import SMALL, search, small
+from tests.support.ray_tasks import restarts_after_a_kill, tasks_of
 from tests.support.spaces import make, preview_of, refusal
-from tests.tune_runs.test_run_search import SMALL, search, small
+from tests.support.waiting import wait_until
 from tune_runs.preview.search_preview import draw_preview
 from tune_runs.ray_cluster.session import NodeSize
 from tune_runs.run_search import _num_concurrent
@@ -26,7 +24,6 @@ from tune_runs.space.run_configs import control_config
 from tune_runs.trial.failures import cause_of
 
 TWO_ON_CPU = {"cpu": 1, "gpu": 0, "ranks_per_trial": 2}
-SOON_S = 60.0
 
 
 @pytest.mark.parametrize(
@@ -162,49 +159,3 @@ def test_search_with_early_stopping_leaves_nothing_and_its_trials_are_those_of_o
 
 def test_trial_whose_rank_is_killed_goes_on_from_its_checkpoint(ray: None, tmp_path: Path) -> None:
     assert restarts_after_a_kill(space_of_two(num_trials=1, epochs=60, early_stopping=None), tmp_path, "rank 1") == 1
-
-
-def restarts_after_a_kill(space: Any, folder: Path, name: str) -> int:
-    """Restarts of all runs of a search, of 60 epochs each, while which a process of this name is killed."""
-    killed: list[int] = []
-
-    def kill_one() -> None:
-        wait_until(lambda: has_epochs(folder / "run/epochs.parquet", 3) and bool(tasks_of(name)))
-        (process, *_) = tasks_of(name)
-        process.kill()
-        killed.append(process.pid)
-
-    killer = threading.Thread(target=kill_one)
-    killer.start()
-    found, printed = search(space, folder / "run")
-    killer.join()
-    assert killed
-    assert found, printed
-    trials = pd.read_parquet(folder / "run/trials.parquet")
-    assert set(trials.status) == {"completed"}, trials.error.tolist()
-    epochs = pd.read_parquet(folder / "run/epochs.parquet")
-    assert epochs.groupby("trial_id").epoch.apply(list).map(lambda found: found == list(range(60))).all()
-    return int(trials.restarts.sum())
-
-
-def has_epochs(path: Path, number: int) -> bool:
-    return path.exists() and len(pd.read_parquet(path)) >= number
-
-
-def tasks_of(name: str) -> list[psutil.Process]:
-    """Processes that run a Ray task, or an actor, of this name now."""
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        try:
-            if f"ray::{name}" in " ".join(process.cmdline()):
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SOON_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)

@@ -17,6 +17,7 @@ from absgd.datasets import Splits, load_splits
 from absgd.errors import UserError
 from absgd.training import Trainer
 from absgd.training.speed import Machine
+from tests.support.small_runs import values
 from tune_runs.trial.reports import DIVERGED, EARLIER, NOTES, OVER_BUDGET
 from tune_runs.trial.trainable import reports
 from tune_runs.trial.trial_run import TrialRun
@@ -72,13 +73,6 @@ def use_in(folder: Path, start_at: int = 0, save_at: tuple[int, ...] = ()) -> Tr
 
 def use_of(trunk: Snapshots, start_at: int = 0, save_at: tuple[int, ...] = ()) -> TrunkUse:
     return use_in(trunk.folder.parent, start_at, save_at)
-
-
-def values(records: Any) -> list[dict[str, Any]]:
-    """Records without what a clock says."""
-    clocks = ("train_s", "val_s", "images_per_s", "inherited")
-    rows = [record if isinstance(record, dict) else dataclasses.asdict(record) for record in records]
-    return [{key: value for key, value in row.items() if key not in clocks} for row in rows]
 
 
 def test_snapshots_are_left_where_they_are_due(trained: Snapshots) -> None:

@@ -1,0 +1,102 @@
+"""Small searches on a real Ray, and their trials trained alone for comparison."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from absgd import records
+from absgd.datasets import load_splits
+from absgd.training import Trainer
+from tests.support.fake_tuner import make_space
+from tests.support.small_runs import values
+from tune_runs.request.search_request import new_request
+from tune_runs.run_search import run_search
+from tune_runs.space.model import SearchSpace
+
+SMALL: dict[str, Any] = {
+    "name": "small",
+    "base": {
+        "data": {"name": "digits", "val_per_class": 5, "n_max": 20},
+        "model": {"name": "resnet8"},
+        "epochs": 4,
+        "batch_size": 32,
+    },
+    "scenarios": [{"imbalance": {"type": "exp", "ratio": 0.1}}, {"imbalance": {"type": "step", "ratio": 0.1}}],
+    "search": {
+        "lam": {"low": 0.5, "high": 50, "log": True},
+        "gamma": {"low": 0.1, "high": 1.0},
+        "ab_alpha": {"low": 0.1, "high": 1.0},
+        "switch_epoch": {"low": 1, "high": 2},
+    },
+    "num_trials": 2,
+    "early_stopping": None,
+    "resources": {"cpu": 1, "gpu": 0},  # bits are compared, so on CPU
+}
+
+
+def small(**changes: Any) -> SearchSpace:
+    """SMALL with keys replaced."""
+    return make_space(**{**SMALL, **changes})
+
+
+def search(space: SearchSpace, folder: Path) -> tuple[bool, str]:
+    """Run a new search in a folder; return whether each scenario has a best trial, and what was printed."""
+    console = Console(file=io.StringIO(), width=100)
+    found = run_search(new_request(space, folder), console)
+    assert isinstance(console.file, io.StringIO)
+    return found, console.file.getvalue()
+
+
+def printed_by_search(space: SearchSpace, folder: Path) -> str:
+    """What a new search in a folder prints, whether it finds a best trial or not."""
+    return search(space, folder)[1]
+
+
+FORKS: dict[str, Any] = {
+    **SMALL,
+    "base": {
+        **SMALL["base"],
+        "epochs": 6,
+        "model": {"name": "resnet8", "dropout": 0.3},
+        "augmentation": {"pad": 1, "flip": True, "rotation_deg": 10},
+        "optimizer": {"lr": 0.05, "momentum": 0.9},
+        "schedule": {"type": "step", "warmup_epochs": 1, "milestones": [4]},
+    },
+    "scenarios": [{"imbalance": {"type": "exp", "ratio": 0.1}, "noise": {"type": "symmetric", "rate": 0.2}}],
+    "search": {
+        **SMALL["search"],
+        "switch_epoch": {"low": 2, "high": 4},
+        "loss.name": {"choices": ["abce", "abtce"]},
+    },
+    "num_trials": 8,
+}
+
+
+def forks(**changes: Any) -> SearchSpace:
+    """FORKS with keys replaced."""
+    return make_space(**{**FORKS, **changes})
+
+
+def rows_of(folder: Path, trial_id: str) -> list[dict[str, Any]]:
+    """The recorded epochs of a trial."""
+    rows = records.read_rows(folder / records.EPOCHS_FILE, records.EPOCH_SCHEMA)
+    return [row for row in rows if row["trial_id"] == trial_id]
+
+
+def comparable(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Recorded epochs without clocks and names, as a trainer alone has them."""
+    keys = ("run", "scenario", "trial_id", "inherited")
+    lists = ("val_recall", "mean_weight")
+    return values(
+        {key: tuple(value) if key in lists else value for key, value in row.items() if key not in keys} for row in rows
+    )
+
+
+def trained_alone(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """The epochs of the config of a row of `trials.parquet`, trained from scratch in this process."""
+    config = records.config_of(row)
+    return values(Trainer(config, load_splits(config)).epochs())
