@@ -1,4 +1,4 @@
-"""`python -m analysis` is absgd-report, also where no such command is on the path."""
+"""`python -m analysis` runs absgd-report, also where that command is not on the path."""
 
 from __future__ import annotations
 

@@ -1,20 +1,21 @@
-"""absgd-report: what run folders say, as one page, as tables for a paper, as figures."""
+"""absgd-report: the results in run folders as a page, as tables for a paper, or as figures."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from absgd.records import REPORT_FILE
 from absgd.terminal import plain_messages, warn
-from analysis.output import Format, check_is_file, format_of, write_text
-from analysis.selection import DEFAULT_RULE
-
-if TYPE_CHECKING:
-    from analysis.runs import Runs
+from analysis.frames.run_frames import of_scenario
+from analysis.frames.selection import DEFAULT_RULE
+from analysis.load import load
+from analysis.report import text_report
+from analysis.report.report_output import ReportFormat, check_is_file, format_of, write_text
+from analysis.runs import Runs
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -26,7 +27,7 @@ def report(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Where to write. Default: report.html in the run folder, or here where there are several; tables go "
+            help="Where to write. Default: report.html in the run folder, or here if there are several; tables go "
             "to standard output.",
         ),
     ] = None,
@@ -63,8 +64,6 @@ def report(
     absgd-report runs/quickstart --out table.tex --rule mean_last_k --last-k 5
     """
     with plain_messages("absgd-report"):
-        from analysis.load import load
-
         kind = format_of(out, format_)
         if out is not None:
             check_is_file(out)
@@ -81,18 +80,16 @@ def main() -> None:
     app()
 
 
-def _write(runs: Runs, kind: Format, out: Path | None) -> None:
+def _write(runs: Runs, kind: ReportFormat, out: Path | None) -> None:
     if kind == "html":
-        from analysis.report import write_report
+        from analysis.report.html_report import write_report  # plotly takes half a second to import
 
         own = runs.folders[0].path if len(runs.folders) == 1 else Path()
         path = out or own / REPORT_FILE
         write_report(runs, path)
         print(f"report: {path}")
         return
-    from analysis import text_tables
-
-    formats = {"md": text_tables.markdown, "latex": text_tables.latex, "csv": text_tables.comma_separated}
+    formats = {"md": text_report.markdown, "latex": text_report.latex, "csv": text_report.comma_separated}
     text = formats[kind](runs)
     if out is None:
         sys.stdout.write(text)
@@ -102,13 +99,14 @@ def _write(runs: Runs, kind: Format, out: Path | None) -> None:
 
 
 def _write_figures(runs: Runs, folder: Path) -> None:
-    from analysis.figures import drawings, file_stem, write_figures
+    from analysis.figures.figure_files import file_stem, write_figures  # plotly takes half a second to import
+    from analysis.figures.scenario_figures import drawings
 
     comparisons = runs.comparisons
     named = []
     for one in runs.scenarios():
         first = one.trials.iloc[0]
-        own = comparisons[(comparisons.folder == first.folder) & (comparisons.scenario == first.scenario)]
+        own = of_scenario(comparisons, first.folder, first.scenario)
         words = (Path(first.folder).name, first.scenario)
         named += [(file_stem(*words, drawing.name), drawing) for drawing in drawings(one, own)]
     print(f"figures: {len(write_figures(named, folder))} files in {folder}")

@@ -1,4 +1,4 @@
-"""Run folders as frames: `load("runs/*")`."""
+"""`load`: run folders as `Runs`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import pandas as pd
 
 from absgd import records
 from absgd.errors import UserError
-from analysis import ray_folder
-from analysis.folders import PathLike, Problem, RunFolder, describe, expand, kind_of
-from analysis.frames import Complain, read_epochs, read_trials, to_frame
+from analysis.frames.loaded_folders import LoadedFolder, PathLike, Problem, describe, expand, kind_of
+from analysis.frames.ray_experiment import read_experiment
+from analysis.frames.run_tables import read_epochs, read_trials
+from analysis.frames.selection import DEFAULT_RULE, RuleName, SelectionRule
+from analysis.frames.typed_frames import Complain
 from analysis.runs import Runs
-from analysis.selection import DEFAULT_RULE, RuleName, SelectionRule
 
 
 def load(
@@ -26,22 +27,22 @@ def load(
 ) -> Runs:
     """Load run folders of absgd-tune or absgd-train, or experiment folders of a plain Ray Tune script.
 
-    Reads parquet, YAML and JSON alone: nothing is unpickled, and neither torch nor Ray is imported. What is whole is
-    loaded; what is not stands in `Runs.problems`.
+    Reads only Parquet, YAML and JSON: nothing is unpickled, and neither torch nor Ray is imported. Intact parts are
+    loaded; the others are listed in `Runs.problems`.
 
     Args:
         paths: a run folder, a glob such as ``runs/*``, a folder that holds run folders, or several of them.
         rule: selection rule: `last`, `mean_last_k` or `chosen` (`analysis.SelectionRule`).
-        last_k: epochs of `mean_last_k`.
-        names: Ray folders only: their name of a parameter or metric -> our column, such as
+        last_k: number of epochs of `mean_last_k`.
+        names: Ray folders only: the script's name of a parameter or metric -> our column, such as
             ``{"mean_accuracy": "val_accuracy", "lambda": "lam"}``. Common spellings are known.
-        metric: Ray folders only: our name of the metric that decides; default the first known one that they report.
+        metric: Ray folders only: our name of the deciding metric; default: the first known one that the trials report.
 
     Returns:
         The runs.
 
     Raises:
-        UserError: if a path does not exist, or nothing in any folder is whole.
+        UserError: if a path does not exist, or no folder holds an intact trial.
     """
     selection = SelectionRule(rule, last_k)
     problems: list[Problem] = []
@@ -60,20 +61,20 @@ def load(
 
 def _load_one(
     path: Path, problems: list[Problem], names: Mapping[str, str], metric: str | None
-) -> tuple[RunFolder, pd.DataFrame, pd.DataFrame] | None:
+) -> tuple[LoadedFolder, pd.DataFrame, pd.DataFrame] | None:
     def complain(text: str) -> None:
         problems.append(Problem(str(path), text))
 
     kind = kind_of(path)
     if kind is None:
-        complain("no run folder: neither trials.parquet nor trials of Ray Tune (params.json, result.json)")
+        complain("not a run folder: neither trials.parquet nor trials of Ray Tune (params.json, result.json)")
         return None
-    frames = ray_folder.read(path, names, metric, complain) if kind == "ray" else _read_tables(path, complain)
+    frames = read_experiment(path, names, metric, complain) if kind == "ray" else _read_tables(path, complain)
     if frames is None:
         return None
     trials, epochs = frames
     if trials.empty:
-        complain("no trial is whole yet")
+        complain("no intact trial yet")
         return None
     trials.insert(0, "folder", str(path))
     epochs.insert(0, "folder", str(path))
@@ -89,7 +90,7 @@ def _read_tables(path: Path, complain: Complain) -> tuple[pd.DataFrame, pd.DataF
 
 
 def _stacked(frames: list[pd.DataFrame]) -> pd.DataFrame:
-    """All rows; extra columns of some (parameters of Ray scripts) are missing in others."""
+    """Stack frames; columns that only some have (parameters of Ray scripts) are missing in the others."""
     if len(frames) == 1:
         return frames[0]
     filled = [frame for frame in frames if not frame.empty] or frames[:1]
@@ -97,8 +98,3 @@ def _stacked(frames: list[pd.DataFrame]) -> pd.DataFrame:
     typed = {name: kind for frame in reversed(frames) for name, kind in frame.dtypes.items()}
     whole = [frame.reindex(columns=columns).astype({name: typed[name] for name in columns}) for frame in filled]
     return pd.concat(whole, ignore_index=True)
-
-
-def empty_epochs() -> pd.DataFrame:
-    """The epochs of no trial, without `folder`."""
-    return to_frame(records.as_table(records.EPOCH_SCHEMA, []), records.EPOCH_SCHEMA)

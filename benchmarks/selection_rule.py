@@ -3,7 +3,7 @@
     python -m benchmarks.selection_rule [--curves FILE] [--draws 200] [--json FILE]
 
 Curves are those of `benchmarks.train_curves`: 48 configurations, complete, for each scenario and seed. Each rule reads
-a score off each validation curve of one seed (`analysis.selection`, the code that decides in a report). The truth is
+a score off each validation curve of one seed (`analysis.frames.selection`, as in a report). The truth is
 the configuration's mean over the *other* seeds, which have other images and another order: at the last epoch, where a
 confirmed run reads the test set, and beside it over the last five epochs, which does not favour the rule `last`.
 Per scenario and seed:
@@ -32,9 +32,9 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from absgd import records
-from analysis.compare import paired
-from analysis.frames import to_frame
-from analysis.selection import SelectionRule, with_scores
+from analysis.frames.selection import SelectionRule, with_scores
+from analysis.frames.typed_frames import to_frame
+from analysis.questions.paired_statistics import paired
 from benchmarks.command_line import at_least, command_parser, environment
 from benchmarks.curves import CONTROL, RESULTS
 

@@ -16,8 +16,8 @@ import yaml
 
 from absgd.errors import UserError
 from analysis import Runs, load
-from analysis.report import report_html
-from analysis.text_tables import comma_separated, markdown
+from analysis.report.html_report import report_html
+from analysis.report.text_report import comma_separated, markdown
 from tests.support import run_folders
 
 
@@ -37,7 +37,7 @@ def texts(runs: Runs) -> str:
 
 def test_empty_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match=r"nothing to load:\n.*empty: no run folder"):
+    with pytest.raises(UserError, match=r"nothing to load:\n.*empty: not a run folder"):
         load(tmp_path / "empty")
 
 
@@ -45,7 +45,7 @@ def test_empty_folder_beside_a_whole_one(tmp_path: Path, full_folder: Path) -> N
     (tmp_path / "empty").mkdir()
     runs = load([tmp_path / "empty", full_folder])
     assert len(runs.folders) == 1
-    assert "empty: no run folder" in texts(runs)
+    assert "empty: not a run folder" in texts(runs)
 
 
 def test_run_that_has_not_written_a_table(tmp_path: Path, full_folder: Path) -> None:
@@ -87,7 +87,7 @@ def test_older_version_lacks_columns(tmp_path: Path) -> None:
     folder = run_folders.searched(tmp_path / "old")
     change(folder / "trials.parquet", lambda table: table.drop_columns(NEW))
     runs = load(folder)
-    assert "trials.parquet is of an older version: no column `candidate`" in texts(runs)
+    assert "trials.parquet is from an older version: no column `candidate`" in texts(runs)
     assert runs.trials.candidate.isna().all()
     assert runs.best().n.tolist() == [1]
 
@@ -105,7 +105,7 @@ def test_versions_mixed(tmp_path: Path, full_folder: Path) -> None:
 def test_newer_version_has_unknown_columns(folder: Path) -> None:
     change(folder / "trials.parquet", lambda table: table.append_column("fresh", pa.array([1] * len(table))))
     runs = load(folder)
-    assert "of another version: column `fresh` left out" in texts(runs)
+    assert "from another version: column `fresh` left out" in texts(runs)
     assert "fresh" not in runs.trials
 
 
@@ -116,7 +116,7 @@ def test_column_of_another_type(folder: Path) -> None:
 
     change(folder / "trials.parquet", how)
     runs = load(folder)
-    assert "column `lam` holds string in place of double" in texts(runs)
+    assert "column `lam` holds string instead of double" in texts(runs)
     assert runs.trials.lam.isna().all()
 
 
@@ -137,7 +137,7 @@ def test_damaged_rows_are_left_out(folder: Path) -> None:
     change(folder / "trials.parquet", how)
     runs = load(folder)
     assert "trials.parquet: 2 damaged rows left out" in texts(runs)
-    assert "1 row with a `trial_id` that stood before" in texts(runs)
+    assert "1 row with a repeated `trial_id` left out" in texts(runs)
     assert "rows of unknown trials left out" in texts(runs)
     assert len(runs.trials) == 45
     assert set(runs.epochs.trial_id) <= set(runs.trials.trial_id)
@@ -190,7 +190,7 @@ def test_rows_without_a_known_metric_have_no_score(folder: Path, metric: str | N
 def test_report_of_a_version_without_a_column(folder: Path, lost: str) -> None:
     change(folder / "trials.parquet", lambda table: table.drop_columns([lost]))
     runs = load(folder)
-    assert f"of an older version: no column `{lost}`" in texts(runs)
+    assert f"from an older version: no column `{lost}`" in texts(runs)
     page = report_html(runs)
     assert "Train the best configuration again" not in page
     assert ("(best-1) is better" in page) == (lost != "metric")
@@ -228,7 +228,7 @@ def test_frames_of_ones_own_with_an_infinite_value(full: Runs) -> None:
 def test_finished_trial_whose_curve_is_torn(folder: Path) -> None:
     change(folder / "epochs.parquet", lambda table: table.slice(0, len(table) - 3))
     runs = load(folder)
-    assert "the curves of 1 finished trial are not whole: `digits-exp-0.05-balanced-softmax-4` left out" in texts(runs)
+    assert "the curves of 1 finished trial are incomplete: `digits-exp-0.05-balanced-softmax-4` left out" in texts(runs)
     assert runs.compare(control="balanced-softmax").n.tolist() == [4]
     assert runs.compare(control="balanced-softmax").num_unpaired.tolist() == [1]
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from analysis import Runs, load
-from analysis.figures import drawings, write_figures
-from analysis.report import write_report
+from analysis.figures.figure_files import write_figures
+from analysis.figures.scenario_figures import drawings
+from analysis.report.html_report import write_report
 from tests.support.run_folders import EVIL, evil_folder
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from analysis import load
-from analysis.space import Searched, searched_parameters
-from analysis.text_tables import markdown
+from analysis.frames.searched_parameters import SearchedParameter, searched_parameters
+from analysis.report.text_report import markdown
 from tests.support import run_folders
 from tests.support.run_folders import config
 
@@ -23,20 +23,20 @@ def cautions(folder: run_folders.Folder, **space: Any) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("parameter", "value", "side"),
     [
-        (Searched("lam", 0.5, 50, log=True), 0.55, "low"),
-        (Searched("lam", 0.5, 50, log=True), 5.0, None),
-        (Searched("lam", 0.5, 50, log=True), 45.0, "high"),
-        (Searched("lam", 0.5, 50, log=True, by_magnitude=True), -45.0, "high"),
-        (Searched("gamma", 0.1, 1.0), 0.99, None),  # the method itself ends there
-        (Searched("gamma", 0.1, 0.9), 0.89, "high"),
-        (Searched("gamma", 0.1, 1.0), 0.12, "low"),
-        (Searched("switch_epoch", 10, 16, whole=True), 10, "low"),
-        (Searched("switch_epoch", 10, 16, whole=True), 11, None),
-        (Searched("loss"), 1.0, None),
-        (Searched("lr", 0.1, 0.1), 0.1, None),
+        (SearchedParameter("lam", 0.5, 50, log=True), 0.55, "low"),
+        (SearchedParameter("lam", 0.5, 50, log=True), 5.0, None),
+        (SearchedParameter("lam", 0.5, 50, log=True), 45.0, "high"),
+        (SearchedParameter("lam", 0.5, 50, log=True, by_magnitude=True), -45.0, "high"),
+        (SearchedParameter("gamma", 0.1, 1.0), 0.99, None),  # the method itself ends there
+        (SearchedParameter("gamma", 0.1, 0.9), 0.89, "high"),
+        (SearchedParameter("gamma", 0.1, 1.0), 0.12, "low"),
+        (SearchedParameter("switch_epoch", 10, 16, whole=True), 10, "low"),
+        (SearchedParameter("switch_epoch", 10, 16, whole=True), 11, None),
+        (SearchedParameter("loss"), 1.0, None),
+        (SearchedParameter("lr", 0.1, 0.1), 0.1, None),
     ],
 )
-def test_edge_of_a_range(parameter: Searched, value: float, side: str | None) -> None:
+def test_edge_of_a_range(parameter: SearchedParameter, value: float, side: str | None) -> None:
     assert parameter.edge(value) == side
 
 
@@ -44,7 +44,7 @@ def test_best_at_the_edge_of_the_space(tmp_path: Path) -> None:
     folder = run_folders.Folder(tmp_path / "r")
     folder.add("a", config(attention__lam=49.0), 0.8)
     text = cautions(folder)["edge"]
-    assert text == "The best lambda, 49, lies at the edge of the space (high end 50): search higher values too."
+    assert text == "The best lambda, 49, is at the edge of the space (high end 50): search higher values too."
 
 
 def test_negative_lambda_by_its_magnitude(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from scipy import stats
 
 from absgd.errors import UserError
 from analysis import Runs, load
-from analysis.compare import holm, paired
+from analysis.questions.paired_statistics import holm, paired
 from tests.support import run_folders
 from tests.support.run_folders import GAINS, GAINS_LR
 

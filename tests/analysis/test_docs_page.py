@@ -9,7 +9,7 @@ import pytest
 from analysis import Runs
 
 PAGE = (Path(__file__).parents[2] / "docs" / "analysis.md").read_text()
-PUBLIC = [name for name in vars(Runs) if not name.startswith("_")]
+PUBLIC = [name for name in dir(Runs) if not name.startswith("_")]
 INTERNAL = {"scored", "configurations", "comparisons", "shown", "space_of"}
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from absgd.errors import UserError
 from analysis import Runs, load
-from analysis.importance import quantile_name
+from analysis.questions.optuna_importance import quantile_name
 from tests.support import run_folders
 from tests.support.run_folders import config
 
@@ -48,7 +48,7 @@ def test_fanova_takes_finished_trials_alone_and_says_so(tmp_path: Path) -> None:
     assert frame.parameter.iloc[0] == "ab_alpha"
     assert not frame.uses_pruned.any()
     left = search(tmp_path / "b", 40, pruned=True).importance("fanova")
-    assert left.note.iloc[0] == f"{left.num_completed.iloc[0]} finished trials are too few to tell (at least 20)"
+    assert left.note.iloc[0] == f"{left.num_completed.iloc[0]} finished trials are too few (at least 20 are needed)"
 
 
 def test_ped_anova_is_optunas_on_ranks(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_ped_anova_is_optunas_on_ranks(tmp_path: Path) -> None:
 
 def test_too_few_trials(tmp_path: Path) -> None:
     frame = search(tmp_path, 6).importance()
-    assert frame.note.tolist() == ["6 trials are too few to tell (at least 12)"]
+    assert frame.note.tolist() == ["6 trials are too few (at least 12 are needed)"]
     assert frame.parameter.isna().all()
 
 

@@ -13,7 +13,7 @@ import pytest
 from absgd import records
 from absgd.errors import UserError
 from analysis import Runs, load
-from analysis.report import report_html
+from analysis.report.html_report import report_html
 from tests.support import run_folders
 
 ROOT = Path(__file__).parents[2]
@@ -21,9 +21,9 @@ ROOT = Path(__file__).parents[2]
 
 def test_importing_and_reporting_loads_neither_torch_nor_ray_nor_tune_runs(full_folder: Path) -> None:
     code = (
-        "import sys; from analysis import load; from analysis.report import report_html; "
+        "import sys; from analysis import load; from analysis.report.html_report import report_html; "
         f"runs = load({str(full_folder)!r}); report_html(runs); runs.importance('fanova'); import analysis.cli; "
-        "import analysis.text_tables as t; t.markdown(runs); "
+        "import analysis.report.text_report as t; t.markdown(runs); "
         "print(sorted({'torch', 'ray', 'tune_runs', 'torchvision'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
@@ -77,7 +77,7 @@ def test_a_single_run_is_a_scenario_of_its_own(tmp_path: Path) -> None:
     assert set(runs.trials.scenario) == set(runs.epochs.scenario) == {"plain"}
     assert runs.best().test_mean.tolist() == [0.7]
     assert [one.outcome for one in runs.verdicts()] == ["no control"]
-    assert "no gain can be told" in report_html(runs)
+    assert "no gain can be claimed" in report_html(runs)
 
 
 def test_equal_run_names_stay_apart(tmp_path: Path) -> None:

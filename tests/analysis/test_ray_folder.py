@@ -12,7 +12,7 @@ import pytest
 from absgd import records
 from absgd.errors import UserError
 from analysis import load
-from analysis.report import report_html
+from analysis.report.html_report import report_html
 
 
 class Bomb:
@@ -91,7 +91,7 @@ def test_torn_lines_and_odd_numbers(tmp_path: Path) -> None:
     (path / "train_00002" / "error.txt").write_text("boom")
     runs = load(path)
     told = "\n".join(map(str, runs.problems))
-    assert "train_00000/result.json: 1 line not whole, left out" in told
+    assert "train_00000/result.json: 1 damaged line left out" in told
     assert "cannot read train_00001/params.json" in told
     assert "train_00001: no readable params.json; left out" in told
     assert runs.trials.status.tolist() == ["completed", "failed"]

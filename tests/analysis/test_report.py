@@ -19,10 +19,12 @@ from typer.testing import CliRunner
 from absgd.config import RunConfig
 from analysis import Runs, load
 from analysis.cli import app
-from analysis.figures import drawings, file_stem
-from analysis.report import json_in_script, report_html, write_report
-from analysis.reproduce import commands
-from analysis.text_tables import comma_separated, escape_latex, escape_markdown, latex, markdown
+from analysis.figures.figure_files import file_stem
+from analysis.figures.scenario_figures import drawings
+from analysis.report.html_elements import json_in_script
+from analysis.report.html_report import report_html, write_report
+from analysis.report.text_report import comma_separated, escape_latex, escape_markdown, latex, markdown
+from analysis.report.training_commands import commands
 from tests.support import run_folders
 from tests.support.run_folders import EVIL, evil_folder
 
@@ -228,7 +230,7 @@ def test_report_command_on_bad_input(tmp_path: Path, full_folder: Path) -> None:
     mixed = CliRunner().invoke(app, [str(tmp_path / "empty"), str(full_folder), "--out", str(tmp_path / "r.html")])
     assert mixed.exit_code == 0
     assert "warning:" in mixed.stderr
-    assert "empty: no run folder" in mixed.stderr
+    assert "empty: not a run folder" in mixed.stderr
     (tmp_path / "file").write_text("")
     disk = CliRunner().invoke(app, [str(full_folder), "--out", str(tmp_path / "file" / "r.html")])
     assert disk.exit_code == 1

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from analysis import Runs, load
-from analysis.verdict import Verdict
+from analysis.questions.verdicts import Verdict
 from tests.support import run_folders
 from tests.support.run_folders import GAINS, GAINS_LR, config
 
@@ -89,7 +89,7 @@ def test_no_gain_at_all(tmp_path: Path) -> None:
 def test_learning_rate_not_tried(tmp_path: Path) -> None:
     found = verdict(tmp_path, GAINS, GAINS_LR, without="ce-lr")
     assert found.outcome == "control missing"
-    assert "whether the learning rate alone did it was not tried" in found.sentence
+    assert "whether the learning rate alone explains the gain was not tested" in found.sentence
 
 
 def test_plain_training_not_tried(tmp_path: Path) -> None:

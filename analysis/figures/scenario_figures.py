@@ -1,0 +1,34 @@
+"""All figures of a scenario, in the order of the report."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from analysis.figures.figure_style import Drawing
+from analysis.figures.parallel_figure import parallel_drawing
+from analysis.figures.parameter_figures import importance_drawing, landscape_drawing
+from analysis.figures.result_figures import differences_drawing, fresh_curves_drawing, recall_drawing, weights_drawing
+from analysis.figures.search_figures import curves_drawing, savings_drawing
+from analysis.runs import Runs
+
+
+def drawings(runs: Runs, comparisons: pd.DataFrame | None = None) -> list[Drawing]:
+    """Draw the figures of one scenario, leaving out those with nothing to show.
+
+    Args:
+        runs: the runs of one scenario (`Runs.scenarios`).
+        comparisons: the scenario's rows of `Runs.compare(control=None)`; None or empty if there is no control.
+    """
+    has_pairs = comparisons is not None and not comparisons.empty
+    found = (
+        differences_drawing(comparisons) if comparisons is not None and has_pairs else None,
+        recall_drawing(runs),
+        fresh_curves_drawing(runs),
+        curves_drawing(runs),
+        landscape_drawing(runs),
+        parallel_drawing(runs),
+        importance_drawing(runs),
+        weights_drawing(runs),
+        savings_drawing(runs),
+    )
+    return [drawing for drawing in found if drawing is not None]

@@ -1,0 +1,82 @@
+"""Configurations with their mean scores over seeds."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import pandas as pd
+
+from analysis.frames.typed_frames import SCENARIO
+
+Basis = Literal["confirmed", "one seed"]
+CANDIDATE_PREFIX = "best-"
+ENDED = ("completed", "diverged", "failed")
+"""Statuses of trials that ended without being stopped early."""
+
+
+def configurations(scored: pd.DataFrame) -> pd.DataFrame:
+    """Return every configuration with its mean scores over seeds.
+
+    Args:
+        scored: `RunFrames.scored`.
+
+    Returns:
+        One row per configuration of a scenario: `folder`, `run`, `scenario`, `configuration` (its name in the
+        confirmation; the trial id in the search, the name of the loss for a control of the search), `basis`
+        (`confirmed`: on fresh seeds; `one seed`), `is_control`, `trial_id` (of its first trial), `metric`, `num_seeds`
+        (planned trials: the largest number that any configuration with this basis in the scenario has), `num_ended`,
+        `n` (completed trials, over which means are taken), `num_diverged`, `num_failed`, `is_whole` (whether all
+        completed); `val_mean`, `val_std`, `test_mean`, `test_std`, `test_second_mean`, `test_second_std` (at the other
+        epoch), all in units of the metric (std with n - 1, NaN for one seed); `rank_mean` (`val_mean` with its sign set
+        so that larger is better), `loss_mean` (validation loss at the last epoch of completed trials, which breaks
+        ties), and the settings of its first trial, from which the others differ in their seeds only.
+    """
+    frame = scored[scored.status.isin(ENDED) | ((scored.phase == "confirm") & scored.candidate.notna())]
+    frame = frame.assign(configuration=_names(frame), basis=_basis(frame), is_control=_is_control(frame))
+    frame = frame.assign(is_diverged=frame.status == "diverged", is_failed=frame.status == "failed")
+    frame = frame.assign(is_ended=frame.status.isin(ENDED), stage_one=_stage_one_of_controls(frame))
+    frame = frame.assign(last_val_loss=frame.last_val_loss.where(frame.score.notna()))
+    keys = [*SCENARIO, "phase", "configuration", "stage_one"]
+    groups = frame.groupby(keys, sort=False)
+    numbers = groups.agg(
+        num_ended=("is_ended", "sum"),
+        num_trials=("trial_id", "size"),
+        n=("score", "count"),
+        num_diverged=("is_diverged", "sum"),
+        num_failed=("is_failed", "sum"),
+        val_mean=("score", "mean"),
+        val_std=("score", "std"),
+        test_mean=("test", "mean"),
+        test_std=("test", "std"),
+        test_second_mean=("test_second", "mean"),
+        test_second_std=("test_second", "std"),
+        rank_mean=("rank_score", "mean"),
+        loss_mean=("last_val_loss", "mean"),
+    )
+    first = frame.drop_duplicates(keys).set_index(keys)
+    settings = first.drop(
+        columns=["score", "rank_score", "test", "test_second", "last_val_loss", "is_diverged", "is_failed", "is_ended"]
+    )
+    whole = numbers.join(settings).reset_index()
+    whole["num_seeds"] = whole.groupby([*SCENARIO, "basis"]).num_trials.transform("max")
+    whole["is_whole"] = (whole.n == whole.num_seeds) & (whole.n > 0)
+    return whole.drop(columns=["num_trials", "stage_one"])
+
+
+def _names(frame: pd.DataFrame) -> pd.Series[Any]:
+    names = frame.trial_id.where(frame.phase != "control", frame.loss.fillna("control"))
+    return names.where(frame.phase != "confirm", frame.candidate)
+
+
+def _stage_one_of_controls(frame: pd.DataFrame) -> pd.Series[Any]:
+    """Return a key that joins controls of a search with the same stage one, seeds aside, into one configuration."""
+    return frame.stage_one_key.astype(object).where(frame.phase == "control", "").fillna("")
+
+
+def _basis(frame: pd.DataFrame) -> pd.Series[Any]:
+    return (frame.phase == "confirm").map({True: "confirmed", False: "one seed"})
+
+
+def _is_control(frame: pd.DataFrame) -> pd.Series[bool]:
+    is_named = (frame.phase == "confirm") & ~frame.candidate.astype(str).str.startswith(CANDIDATE_PREFIX)
+    return is_named | (frame.phase == "control")

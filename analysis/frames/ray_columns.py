@@ -1,0 +1,95 @@
+"""Names and values of a plain Ray Tune script, mapped to our columns."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+import pyarrow as pa
+
+from absgd import records
+
+ALIASES = {
+    "lambda": "lam",
+    "lamda": "lam",
+    "mylambda": "lam",
+    "drogamma": "gamma",
+    "abgamma": "gamma",
+    "abalpha": "ab_alpha",
+    "imb_type": "imbalance_type",
+    "imb_factor": "imbalance_ratio",
+    "num_epochs": "epochs",
+    "max_epochs": "epochs",
+    "learning_rate": "lr",
+    "wd": "weight_decay",
+    "loss_type": "loss",
+    "lamda_shots": "switch_epoch",
+    "seed": "seed_train",
+    "accuracy": "val_accuracy",
+    "mean_accuracy": "val_accuracy",
+    "val_acc": "val_accuracy",
+    "balanced_accuracy": "val_balanced_accuracy",
+    "mean_loss": "val_loss",
+}
+"""Common spellings, in lower case -> our columns; our own names need no alias."""
+
+ColumnValues = dict[str, Any]
+"""Our columns -> values of their types."""
+
+EPOCH_TYPES: dict[str, pa.DataType] = {field.name: field.type for field in records.EPOCH_SCHEMA}
+SETTING_TYPES: dict[str, pa.DataType] = {column: kind for column, (_, kind) in records.CONFIG_COLUMNS.items()}
+
+_END_OF_INT64 = 2**63
+_LARGEST_FLOAT = int(sys.float_info.max)
+
+
+def column_of(name: str, names: Mapping[str, str], columns: Mapping[str, pa.DataType]) -> str | None:
+    """Return the one of our columns that a script's name stands for; None if there is none.
+
+    Args:
+        name: a parameter or metric of the script.
+        names: the user's own mapping, which comes first.
+        columns: the columns to choose from.
+    """
+    for ours in (names.get(name), name, ALIASES.get(name.lower()), ALIASES.get(name.lower().replace("_", ""))):
+        if ours in columns:
+            return ours
+    return None
+
+
+@cache
+def converter(kind: pa.DataType) -> Callable[[Any], Any]:
+    """Return the function that turns a JSON value into one that a column takes, or None where it cannot."""
+    if pa.types.is_list(kind):
+        inner = converter(kind.value_type)
+        return lambda value: [inner(item) for item in value] if isinstance(value, list) else None
+    return {pa.string(): _text, pa.bool_(): _truth, pa.int64(): whole_number}.get(kind, real_number)
+
+
+def real_number(value: object) -> float | None:
+    """Return a finite number as a float; None for anything else."""
+    if type(value) is int:  # not bool
+        return float(value) if abs(value) <= _LARGEST_FLOAT else None
+    return value if type(value) is float and math.isfinite(value) else None
+
+
+def whole_number(value: object) -> int | None:
+    """Return a whole number of 64 bits as an int; None for anything else."""
+    whole = int(value) if type(value) is float and value.is_integer() else value
+    return whole if type(whole) is int and abs(whole) < _END_OF_INT64 else None
+
+
+def is_too_large(value: object) -> bool:
+    """Whether a value is infinite, or a whole number of more than 64 bits; NaN counts as missing."""
+    return (type(value) is int and abs(value) >= _END_OF_INT64) or (type(value) is float and math.isinf(value))
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _truth(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None

@@ -1,0 +1,97 @@
+"""The frames of one or many run folders, under one selection rule."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any, Self
+
+import pandas as pd
+
+from absgd.errors import UserError
+from analysis.frames.configurations import configurations
+from analysis.frames.loaded_folders import LoadedFolder, Problem
+from analysis.frames.selection import DEFAULT_RULE, RuleName, SelectionRule, with_scores
+from analysis.frames.typed_frames import KEY, SCENARIO
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFrames:
+    """Trials and epochs of run folders, under one selection rule."""
+
+    trials: pd.DataFrame
+    """One row per trial: `folder`, then the columns of trials.parquet (docs/results.md)."""
+    epochs: pd.DataFrame
+    """One row per trial and epoch: `folder`, then the columns of epochs.parquet (docs/results.md)."""
+    folders: tuple[LoadedFolder, ...] = ()
+    """The folders they were read from, with space.yaml and environment.json."""
+    problems: tuple[Problem, ...] = ()
+    """Damaged, missing and unfinished parts of the folders, which are not in the frames."""
+    rule: SelectionRule = dataclasses.field(default_factory=SelectionRule)
+    """Rule that reads scores off curves; printed in every table."""
+
+    def using(self, rule: RuleName = DEFAULT_RULE, last_k: int = 3) -> Self:
+        """Return the same runs under another selection rule."""
+        return dataclasses.replace(self, rule=SelectionRule(rule, last_k))
+
+    def where(self, **values: object) -> Self:
+        """Return the runs restricted to trials with these values: ``runs.where(dataset="digits")``.
+
+        Raises:
+            UserError: if there is no such column, or no such trial.
+        """
+        keep = pd.Series(True, index=self.trials.index)
+        for name, value in values.items():
+            if name not in self.trials.columns:
+                raise UserError(f"no column `{name}` to choose by")
+            keep &= self.trials[name].map(lambda own, wanted=value: _equal(own, wanted))
+        if not keep.any():
+            raise UserError(f"no trial with {', '.join(f'{name} = {value!r}' for name, value in values.items())}")
+        trials = self.trials[keep].reset_index(drop=True)
+        wanted = pd.MultiIndex.from_frame(trials[["folder", "trial_id"]])
+        own = pd.MultiIndex.from_frame(self.epochs[["folder", "trial_id"]]).isin(wanted)
+        folders = tuple(folder for folder in self.folders if folder.name in set(trials.folder))
+        return dataclasses.replace(self, trials=trials, epochs=self.epochs[own].reset_index(drop=True), folders=folders)
+
+    def scenarios(self) -> Iterator[Self]:
+        """Yield the runs of one scenario of one folder at a time, in order."""
+        yield from self._scenarios
+
+    def space_of(self, folder: str) -> Mapping[str, Any]:
+        """Return the content of a folder's space.yaml; empty if there is none."""
+        return next((one.space for one in self.folders if one.name == folder), {})
+
+    @cached_property
+    def _scenarios(self) -> tuple[Self, ...]:
+        number = self.trials.groupby(SCENARIO, sort=False).ngroup()  # one pass over all rows, not one per scenario
+        place = pd.Series(number.to_numpy(), index=pd.MultiIndex.from_frame(self.trials[KEY]))
+        place = place[~place.index.duplicated()]
+        of_epochs = place.reindex(pd.MultiIndex.from_frame(self.epochs[KEY])).to_numpy()
+        epochs = self.epochs.groupby(of_epochs).indices
+        found = []
+        for index, own in self.trials.groupby(number):
+            trials, rows = own.reset_index(drop=True), epochs.get(index, [])
+            folders = tuple(folder for folder in self.folders if folder.name == trials.folder.iloc[0])
+            curves = self.epochs.iloc[rows].reset_index(drop=True)
+            found.append(dataclasses.replace(self, trials=trials, epochs=curves, folders=folders))
+        return tuple(found)
+
+    @cached_property
+    def scored(self) -> pd.DataFrame:
+        """`trials` with `score`, `rank_score` and `test`: see `analysis.frames.selection.with_scores`."""
+        return with_scores(self.trials, self.epochs, self.rule)
+
+    @cached_property
+    def configurations(self) -> pd.DataFrame:
+        """One row per configuration with means over its seeds: see `analysis.frames.configurations`."""
+        return configurations(self.scored)
+
+
+def of_scenario(frame: pd.DataFrame, folder: str, scenario: str) -> pd.DataFrame:
+    """Return the rows of one scenario of one folder."""
+    return frame[(frame.folder == folder) & (frame.scenario == scenario)]
+
+
+def _equal(own: object, wanted: object) -> bool:
+    return bool(pd.api.types.is_scalar(own) and not pd.isna(own) and own == wanted)  # type: ignore[call-overload]

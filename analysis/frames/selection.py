@@ -1,0 +1,150 @@
+"""The selection rule, and the scores of trials by it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from absgd import records
+from absgd.errors import UserError, nearest, shown
+from analysis.frames.typed_frames import KEY
+
+RuleName = Literal["last", "mean_last_k", "chosen"]
+DEFAULT_RULE: RuleName = "last"
+"""Chosen by measurement: docs/analysis.md, benchmarks/selection_rule.py."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SelectionRule:
+    """The epochs of a trial's validation curve that make its score.
+
+    >>> SelectionRule("mean_last_k", 5).title
+    'mean of the last 5 epochs'
+    """
+
+    name: RuleName = DEFAULT_RULE
+    """`last`: the last epoch; `mean_last_k`: the mean of the last k epochs; `chosen`: the epoch best on validation."""
+    k: int = 3
+    """Number of epochs of `mean_last_k`."""
+
+    def __post_init__(self) -> None:
+        rules = get_args(RuleName)
+        if self.name not in rules:
+            valid = ", ".join(f"`{rule}`" for rule in rules)
+            raise UserError(f"expected a selection rule out of {valid}, got {self.name!r}{nearest(self.name, rules)}")
+        k: object = self.k  # callers may pass anything
+        if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
+            raise UserError(f"expected a whole number of at least one epoch for `mean_last_k`, got {shown(self.k)}")
+
+    @property
+    def title(self) -> str:
+        """The rule in words."""
+        return {
+            "last": "last epoch",
+            "mean_last_k": f"mean of the last {self.k} epochs",
+            "chosen": "epoch best on validation",
+        }[self.name]
+
+    @property
+    def second_test_title(self) -> str:
+        """Epoch of the second test column, in words."""
+        return "last epoch" if self.name == "chosen" else "epoch best on validation"
+
+    @property
+    def second_test_short(self) -> str:
+        """Epoch of the second test column, short enough for a column header."""
+        return "last epoch" if self.name == "chosen" else "best epoch"
+
+    @property
+    def test_title(self) -> str:
+        """Epoch of the test metrics, in words."""
+        return "epoch best on validation" if self.name == "chosen" else "last epoch"
+
+
+def with_scores(trials: pd.DataFrame, epochs: pd.DataFrame, rule: SelectionRule) -> pd.DataFrame:
+    """Return `trials` with their scores.
+
+    Args:
+        trials: as in `Runs.trials`.
+        epochs: as in `Runs.epochs`; scores read it for `mean_last_k` only.
+        rule: the selection rule.
+
+    Returns:
+        A copy with the columns `score` (the validation metric by the rule; NaN for trials that did not complete, since
+        a pruned trial never ranks as a finished one, and in place of infinite values), `rank_score` (the score with
+        its sign set so that larger is better), `test` (the metric on the test set, at the last epoch or, by the rule
+        `chosen`, at the chosen one; NaN if the test set was not read), `test_second` (the metric on the test set at
+        the other of these two epochs) and `last_val_loss` (validation loss at the last epoch; breaks ties).
+    """
+    is_done = trials.status == "completed"
+    values = {"last": "metric_last", "chosen": "metric_chosen"}
+    score = trials[values[rule.name]] if rule.name in values else _mean_of_last(trials, epochs, rule.k)
+    signs = trials.metric.map(lambda name: -1.0 if records.METRICS.get(name) == "min" else 1.0).astype("float64")
+    score = _finite(score.astype("float64").where(is_done & trials.metric.notna()))
+    test = {
+        name: _finite(_test_values(trials, at_chosen).astype("float64").where(is_done))
+        for name, at_chosen in (("test", rule.name == "chosen"), ("test_second", rule.name != "chosen"))
+    }
+    return trials.assign(score=score, rank_score=score * signs, **test, last_val_loss=_last_loss(trials, epochs))
+
+
+def _finite(values: pd.Series[float]) -> pd.Series[float]:
+    return values.where(np.isfinite(values))
+
+
+def _last_loss(trials: pd.DataFrame, epochs: pd.DataFrame) -> npt.NDArray[np.float64]:
+    last = epochs.loc[epochs.groupby(KEY).epoch.idxmax(), [*KEY, "val_loss"]].set_index(KEY)
+    return last.val_loss.reindex(pd.MultiIndex.from_frame(trials[KEY])).to_numpy(dtype=np.float64)
+
+
+def _mean_of_last(trials: pd.DataFrame, epochs: pd.DataFrame, k: int) -> pd.Series[float]:
+    """Return the mean of each trial's metric over its last k epochs."""
+    means = pd.Series(float("nan"), index=trials.index)
+    for metric, own in trials.groupby("metric"):
+        rows = epochs.merge(own[KEY], on=KEY)
+        last = rows.sort_values("epoch").groupby(KEY).tail(k)
+        found = last.groupby(KEY)[str(metric)].mean()
+        wanted = pd.MultiIndex.from_frame(own[KEY])
+        means.loc[own.index] = found.reindex(wanted).to_numpy()
+    return means
+
+
+_TEST_COLUMNS = {
+    "val_loss": "loss",
+    "val_accuracy": "accuracy",
+    "val_balanced_accuracy": "balanced_accuracy",
+}
+_SHOTS = {"val_many_accuracy": (101, None), "val_medium_accuracy": (20, 100), "val_few_accuracy": (0, 19)}
+"""Metric -> fewest and most training images of the classes it covers."""
+
+
+def _test_values(trials: pd.DataFrame, at_chosen: bool) -> pd.Series[float]:
+    """Return each trial's metric on the test set, at the last epoch or at the one best on validation."""
+    prefix = "test_chosen_" if at_chosen else "test_"
+    values = pd.Series(float("nan"), index=trials.index)
+    for metric, own in trials.groupby("metric"):
+        if metric in _TEST_COLUMNS:
+            values.loc[own.index] = own[prefix + _TEST_COLUMNS[str(metric)]].astype("float64")
+        elif metric in _SHOTS and not at_chosen:
+            found = [
+                _mean_recall(recall, counts, *_SHOTS[str(metric)])
+                for recall, counts in zip(own.test_recall, own.class_counts, strict=True)
+            ]
+            values.loc[own.index] = np.asarray(found, dtype=np.float64)
+    return values
+
+
+def _mean_recall(recall: list[float] | None, counts: list[int] | None, fewest: int, most: int | None) -> float:
+    """Return the mean recall of the classes within a range of sizes; NaN if there are none, or sizes are unknown."""
+    if not isinstance(recall, list) or not isinstance(counts, list):
+        return float("nan")
+    found = [
+        value
+        for value, size in zip(recall, counts, strict=False)
+        if value is not None and size >= fewest and (most is None or size <= most)
+    ]
+    return sum(found) / len(found) if found else float("nan")

@@ -1,0 +1,75 @@
+"""The best configuration of each group: chosen on validation, never on test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pandas as pd
+
+from absgd.errors import UserError, nearest, shown
+from analysis.frames.run_frames import RunFrames
+from analysis.frames.searched_parameters import searched_parameters
+from analysis.questions.winners import best_rows
+
+METHOD_COLUMNS = ("loss", "lam", "gamma", "ab_alpha", "switch_epoch")
+
+
+def best(runs: RunFrames, by: str | Sequence[str]) -> pd.DataFrame:
+    """Return the best configuration of each group, chosen on validation alone.
+
+    Args:
+        runs: the runs.
+        by: columns of `Runs.trials` to group by, or one of them; `metric` is always added.
+
+    Returns:
+        One row per group: the columns of `by`, `metric`, `rule` (the selection rule), `configuration`, `basis`
+        (`confirmed`, or `one seed`, where the mean is the score of the luckiest of many trials), `n`, `val_mean`,
+        `val_std`, `test_mean`, `test_std` (in units of the metric; NaN if the test set was not read), `test_at` (the
+        epoch of the test columns), the searched settings, `num_completed`, `num_pruned`, `num_diverged` (search
+        trials of the group), `run`, `scenario`, `trial_id`, `folder`.
+
+    Raises:
+        UserError: if a column of `by` does not exist, or holds lists.
+    """
+    groups = [*dict.fromkeys([*_grouping(runs.trials, by), "metric"])]
+    table = best_rows(runs.configurations, groups)
+    table = table.assign(rule=runs.rule.title, test_at=runs.rule.test_title)
+    table = table.drop(columns="num_diverged").merge(_search_counts(runs.trials, groups), on=groups, how="left")
+    counts = ["num_completed", "num_pruned", "num_diverged"]
+    table[counts] = table[counts].fillna(0).astype("int64")
+    front = [*groups, "rule", "configuration", "basis", "n", "val_mean", "val_std", "test_mean", "test_std", "test_at"]
+    back = [name for name in ("run", "scenario", "trial_id", "folder") if name not in groups]
+    names = [*front, *(name for name in setting_columns(runs) if name not in front), *counts, *back]
+    return table[names].reset_index(drop=True)
+
+
+def _grouping(trials: pd.DataFrame, by: object) -> list[str]:
+    """Check the columns to group by."""
+    names: list[Any] = [by] if isinstance(by, str) or not isinstance(by, Iterable) else list(by)
+    for name in names:
+        if not isinstance(name, str):
+            raise UserError(f"expected names of columns to group by, got {shown(name)} (by)")
+        if name not in trials.columns:
+            raise UserError(f"no column `{name}` to group by{nearest(name, trials.columns)}")
+        if isinstance(trials[name].dtype, pd.ArrowDtype):
+            raise UserError(f"expected a column with one value each to group by, got `{name}`, which holds lists (by)")
+    return names
+
+
+def setting_columns(runs: RunFrames) -> list[str]:
+    """Return the columns of the method's settings, then those of any other setting that a search varied."""
+    varied = [
+        parameter.column
+        for folder, own in runs.trials[runs.trials.phase == "search"].groupby("folder", sort=False)
+        for parameter in searched_parameters(runs.space_of(str(folder)), own)
+    ]
+    return list(dict.fromkeys([*METHOD_COLUMNS, *varied]))
+
+
+def _search_counts(trials: pd.DataFrame, groups: list[str]) -> pd.DataFrame:
+    own = trials[trials.phase == "search"]
+    counted = {f"num_{status}": own.status == status for status in ("completed", "pruned", "diverged")}
+    sums = own.assign(**counted).groupby(groups, dropna=False, sort=False)[list(counted)].sum()
+    counts = sums.astype("int64").reset_index()
+    return counts.astype({name: trials[name].dtype for name in groups})  # an all-missing column may change its dtype

@@ -1,0 +1,199 @@
+"""Reasons to doubt a choice: the edge of the space, divergence, few seeds, validation and test that disagree."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple
+
+import pandas as pd
+
+from analysis.frames.run_frames import RunFrames
+from analysis.frames.searched_parameters import searched_parameters
+from analysis.frames.typed_frames import SCENARIO
+from analysis.questions.winners import best_rows, trials_of
+from analysis.wording.number_text import plural, score_text, setting_text
+from analysis.wording.titles import title_of_control, title_of_parameter
+
+CautionKind = Literal["edge", "diverged", "failed", "unfinished", "seeds", "few_finished", "order", "split", "control"]
+FEWEST_SEEDS = 3
+"""Seeds below which a confirmation gets a caution."""
+MOST_OF_ERROR = 300
+"""Characters of an error that a caution quotes; trials.parquet has all of them."""
+
+
+class Caution(NamedTuple):
+    """One reason to doubt a choice."""
+
+    kind: CautionKind
+    text: str
+    """A sentence."""
+
+
+def cautions(runs: RunFrames) -> pd.DataFrame:
+    """Return the reasons to doubt the choices.
+
+    Returns:
+        One row per caution: `folder`, `scenario`, `kind` (`edge`: the best is at the edge of the space; `diverged`,
+        `failed`, `unfinished`: trials diverged, failed or did not end; `seeds`: the winner has fewer than three, or
+        some configuration did not complete on all; `few_finished`: few search trials completed; `order`: validation
+        and test disagree about the best; `split`: the runs of a pair had different images; `control`: a control was
+        made for another configuration than the winner), `text` (a sentence).
+    """
+    rows = [
+        {"folder": one.trials.folder.iloc[0], "scenario": one.trials.scenario.iloc[0], **caution._asdict()}
+        for one in runs.scenarios()
+        for caution in _of_scenario(one)
+    ]
+    return pd.DataFrame(rows, columns=[*SCENARIO, "kind", "text"])
+
+
+def _of_scenario(runs: RunFrames) -> Iterator[Caution]:
+    yield from _unlucky_trials(runs)
+    winners = best_rows(runs.configurations, SCENARIO)
+    if winners.empty:
+        return
+    winner = winners.iloc[0]
+    yield from _edge_of_space(runs, winner)
+    yield from _few_seeds(winner, is_searched=bool((runs.trials.phase == "search").sum() > 1))
+    yield from _lost_seeds(runs)
+    yield from _different_images(runs, winner)
+    yield from _foreign_controls(runs.configurations, winner)
+    yield from _disagreement(runs.configurations, winner)
+
+
+def _unlucky_trials(runs: RunFrames) -> Iterator[Caution]:
+    search = runs.trials[runs.trials.phase == "search"]
+    diverged, failed = (int((search.status == status).sum()) for status in ("diverged", "failed"))
+    unfinished = int(runs.trials.status.isin(("running", "interrupted")).sum())
+    if diverged:
+        yield Caution("diverged", f"{diverged} of {plural(len(search), 'search trial')} diverged{_where(search)}.")
+    if failed:
+        yield Caution("failed", f"{failed} of {plural(len(search), 'search trial')} failed: {_errors(search)}.")
+    if unfinished:
+        yield Caution("unfinished", f"{plural(unfinished, 'trial')} did not end: continue the search with --resume.")
+    completed, pruned = (int((search.status == status).sum()) for status in ("completed", "pruned"))
+    if pruned and completed < 3:
+        text = f"Early stopping left {plural(completed, 'finished trial')} of {len(search)} to choose from."
+        yield Caution("few_finished", text)
+
+
+def _where(search: pd.DataFrame) -> str:
+    """Say for which values trials diverged, if one setting separates all of them from the trials that did not."""
+    lost, kept = search[search.status == "diverged"], search[search.status.isin(("completed", "pruned"))]
+    for column in ("lam", "ab_alpha", "lr"):
+        if (
+            lost[column].notna().all()
+            and kept[column].notna().any()
+            and lost[column].abs().max() < kept[column].abs().min()
+        ):
+            return (
+                f", all of them with {title_of_parameter(column)} up to {setting_text(float(lost[column].abs().max()))}"
+            )
+    return ""
+
+
+def _errors(search: pd.DataFrame) -> str:
+    errors = search.error[search.status == "failed"].fillna("no reason recorded")
+    return _cut(str(errors.value_counts().index[0]))
+
+
+def _cut(error: str) -> str:
+    return error if len(error) <= MOST_OF_ERROR else f"{error[:MOST_OF_ERROR]}..."
+
+
+def _edge_of_space(runs: RunFrames, winner: pd.Series[Any]) -> Iterator[Caution]:
+    search = runs.trials[runs.trials.phase == "search"]
+    for parameter in searched_parameters(runs.space_of(winner.folder), search):
+        value = winner.get(parameter.column)
+        end = parameter.edge(float(value)) if parameter.is_range and not pd.isna(value) else None
+        if end is not None:
+            bound = parameter.low if end == "low" else parameter.high
+            wider = "lower" if end == "low" else "higher"
+            name = title_of_parameter(parameter.column)
+            yield Caution(
+                "edge",
+                f"The best {name}, {setting_text(value)}, is at the edge of the space ({end} end {bound:g}): "
+                f"search {wider} values too.",
+            )
+
+
+def _few_seeds(winner: pd.Series[Any], is_searched: bool) -> Iterator[Caution]:
+    if winner.basis != "confirmed":
+        chosen = "Chosen on one seed among many trials: such a score is optimistic, and proves nothing."
+        yield Caution("seeds", chosen if is_searched else "One run on one seed: how much it varies is not known.")
+        return
+    if winner.n < FEWEST_SEEDS:
+        yield Caution("seeds", f"{plural(int(winner.n), 'fresh seed')}: fewer than {FEWEST_SEEDS} tell little.")
+
+
+def _lost_seeds(runs: RunFrames) -> Iterator[Caution]:
+    """Name configurations and controls of the confirmation that lack seeds, with the reason if one is recorded."""
+    frame = runs.configurations
+    for _, row in frame[(frame.basis == "confirmed") & ~frame.is_whole].iterrows():
+        own = runs.trials[(runs.trials.phase == "confirm") & (runs.trials.candidate == row.configuration)]
+        errors = own.error[own.status.isin(("diverged", "failed"))].dropna()
+        reason = f": {_cut(str(errors.iloc[0]))}" if len(errors) else ""
+        lost = f"{row.num_seeds - row.n} of {row.num_seeds}"
+        name = title_of_control(str(row.configuration))
+        yield Caution("seeds", f"{name} did not complete on {lost} fresh seeds{reason}.")
+
+
+def _foreign_controls(configurations: pd.DataFrame, winner: pd.Series[Any]) -> Iterator[Caution]:
+    """Name controls made for another configuration's learning rate or switch, as happens when a search is extended."""
+    if winner.basis != "confirmed" or winner[["lr", "ab_alpha", "switch_epoch"]].isna().any():
+        return
+    own = configurations[(configurations.basis == "confirmed") & configurations.is_control]
+    own = own.drop_duplicates("configuration").set_index("configuration")
+    raised = float(winner.lr) / float(winner.ab_alpha)
+    for name in (name for name in own.index if str(name).endswith("-lr")):
+        if not pd.isna(own.lr[name]) and not math.isclose(float(own.lr[name]), raised, rel_tol=1e-6):
+            text = f"{title_of_control(str(name))} was trained at {setting_text(float(own.lr[name]))}"
+            yield Caution("control", f"The control {text}, not at lr / ab_alpha of the winner, {setting_text(raised)}.")
+    for name in (name for name in own.index if str(name).endswith("-drw")):
+        epoch = own.class_balance_from_epoch[name]
+        if not pd.isna(epoch) and str(epoch) != str(winner.switch_epoch):
+            text = f"{title_of_control(str(name))} reweights from epoch {epoch}"
+            yield Caution("control", f"The control {text}, not from the winner's switch, {winner.switch_epoch}.")
+
+
+def _different_images(runs: RunFrames, winner: pd.Series[Any]) -> Iterator[Caution]:
+    """Check that runs with the same data seed had the same images."""
+    own = runs.trials[runs.trials.phase == ("confirm" if winner.basis == "confirmed" else "search")]
+    counts = own.dropna(subset=["split_hash", "seed_data"]).groupby("seed_data").split_hash.nunique()
+    if (counts > 1).any() and winner.basis == "confirmed":
+        yield Caution("split", "Runs with the same data seed had different images: their pairs are not pairs.")
+
+
+def _disagreement(configurations: pd.DataFrame, winner: pd.Series[Any]) -> Iterator[Caution]:
+    """Check that the best on test is the best on validation: among the candidates, then with the controls."""
+    able = configurations[(configurations.basis == "confirmed") & configurations.is_whole]
+    able = able.dropna(subset=["test_mean"])
+    if winner.basis != "confirmed":
+        return
+    sign = -1.0 if str(winner.metric).endswith("loss") else 1.0
+    for frame, among in ((able[~able.is_control], "candidates"), (able, "candidates and controls")):
+        if len(frame) < 2:
+            continue
+        on_test, on_validation = (
+            frame.iloc[int(values.to_numpy().argmax())] for values in (frame.test_mean * sign, frame.rank_mean)
+        )
+        if on_test.configuration != on_validation.configuration:
+            ahead, behind = (
+                f"{title_of_control(row.configuration)} ({score_text(winner.metric, row.test_mean)} on test)"
+                for row in (on_test, on_validation)
+            )
+            text = f"Validation and test disagree about the best of the {among}: {ahead} is ahead on test of {behind}."
+            yield Caution("order", f"{text} The choice stays with validation.")
+            return
+
+
+def validation_images(runs: RunFrames, winner: pd.Series[Any]) -> int | None:
+    """Return the number of images behind the winner's validation scores; None if the records do not say."""
+    own = trials_of(runs, winner)
+    if own.empty:
+        return None
+    first = own.iloc[0]
+    if first.validation != "cut" or pd.isna(first.val_per_class) or not isinstance(first.class_counts, list):
+        return None
+    return int(first.val_per_class) * len(first.class_counts)

@@ -1,0 +1,119 @@
+"""Recall of each class, and the attention weights of its samples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.frames.typed_frames import KEY, SCENARIO
+
+
+def recall_by_class(epochs: pd.DataFrame, shown: pd.DataFrame) -> pd.DataFrame:
+    """Return the recall of each class at the last epoch, for each scenario's winner and its controls.
+
+    Args:
+        epochs: as in `Runs.epochs`.
+        shown: the winners' and controls' trials, from `winners.winner_and_control_trials`.
+
+    Returns:
+        One row per scenario, configuration and class: `folder`, `scenario`, `configuration`, `is_control`, `class`,
+        `num_train` (training images of the class), `on` (`test` if every trial shown has read it, else
+        `validation`), `recall` (fraction, mean over seeds), `std` (over seeds; NaN for one), `n`.
+    """
+    parts = []
+    for _, own in shown.groupby(SCENARIO, sort=False):
+        has_test = bool(own.test_recall.notna().all())
+        recall = own.test_recall if has_test else _last_recall(epochs, own)
+        rows = own.assign(on="test" if has_test else "validation", recall=recall)
+        parts.append(_by_class(rows, "recall").merge(own[[*KEY, "class_counts"]], on=KEY))
+    columns = [*SCENARIO, "configuration", "is_control", "class", "num_train", "on", "recall", "std", "n"]
+    if not parts:
+        return pd.DataFrame(columns=columns)
+    frame = pd.concat(parts, ignore_index=True)
+    frame["num_train"] = [
+        counts[index] if isinstance(counts, list) and index < len(counts) else None
+        for counts, index in zip(frame.class_counts, frame["class"], strict=True)
+    ]
+    keys = [*SCENARIO, "order", "configuration", "is_control", "class", "on"]
+    found = frame.groupby(keys, sort=False).agg(
+        num_train=("num_train", "mean"), std=("recall", "std"), n=("recall", "count"), recall=("recall", "mean")
+    )
+    ordered = found.reset_index().sort_values([*SCENARIO, "order", "class"], kind="stable", ignore_index=True)
+    return ordered[columns]
+
+
+def weights_by_group(epochs: pd.DataFrame, shown: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean attention weights of each scenario's winner over its epochs.
+
+    Args:
+        epochs: as in `Runs.epochs`.
+        shown: the winners' and controls' trials, from `winners.winner_and_control_trials`.
+
+    Returns:
+        One row per scenario, epoch and group: `folder`, `scenario`, `configuration`, `epoch`, `switch_epoch`, `kind`
+        (`class`, or `label`), `group` (the class; `clean` or `changed` labels, if noise changed any), `num_train`
+        (training images of the class), `weight` (mean of B times the weight: 1 is plain training; mean over seeds),
+        `n` (seeds).
+    """
+    winners = shown[shown.order == 0]
+    keys = [*KEY, "scenario", "configuration", "switch_epoch", "class_counts"]
+    rows = winners[keys].merge(
+        epochs[[*KEY, "epoch", "mean_weight", "mean_weight_clean", "mean_weight_changed"]], on=KEY
+    )
+    parts = [_label_weights(rows), _class_weights(rows)]
+    frame = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
+    groups = [*SCENARIO, "configuration", "kind", "group", "epoch"]
+    found = frame.groupby(groups, sort=False, dropna=False).agg(
+        switch_epoch=("switch_epoch", "first"),
+        num_train=("num_train", "mean"),
+        weight=("weight", "mean"),
+        n=("weight", "count"),
+    )
+    return found.reset_index()
+
+
+def _last_recall(epochs: pd.DataFrame, trials: pd.DataFrame) -> pd.Series[Any]:
+    last = epochs.loc[epochs.groupby(KEY).epoch.idxmax(), [*KEY, "val_recall"]].set_index(KEY)
+    found = last.val_recall.reindex(pd.MultiIndex.from_frame(trials[KEY]))
+    return pd.Series(found.tolist(), index=trials.index, dtype=object)
+
+
+def _by_class(rows: pd.DataFrame, values: str) -> pd.DataFrame:
+    """Expand a column of lists to one row per class."""
+    lists = [own if isinstance(own, list) else [] for own in rows[values]]
+    repeats = [len(own) for own in lists]
+    names = [name for name in (*KEY, "scenario", "configuration", "is_control", "order", "on") if name in rows.columns]
+    frame = rows[names].loc[rows.index.repeat(repeats)].reset_index(drop=True)
+    flat = [np.nan if value is None else value for own in lists for value in own]
+    frame["class"] = [index for count in repeats for index in range(count)]
+    frame[values] = np.asarray(flat, dtype=np.float64)
+    return frame
+
+
+def _label_weights(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the weights of clean and changed labels of runs with label noise; in others all samples are clean."""
+    noisy = rows[rows.mean_weight_changed.notna()]
+    parts = [
+        noisy.assign(kind="label", group=group, num_train=np.nan, weight=noisy[f"mean_weight_{group}"])
+        for group in ("clean", "changed")
+    ]
+    return pd.concat(parts, ignore_index=True).drop(columns=["mean_weight"])
+
+
+def _class_weights(rows: pd.DataFrame) -> pd.DataFrame:
+    lists = [own if isinstance(own, list) else [] for own in rows.mean_weight]
+    frame = rows.loc[rows.index.repeat([len(own) for own in lists])].reset_index(drop=True)
+    classes = [index for own in lists for index in range(len(own))]
+    flat = [np.nan if value is None else value for own in lists for value in own]
+    sizes = [
+        counts[index] if isinstance(counts, list) and index < len(counts) else np.nan
+        for counts, index in zip(frame.class_counts, classes, strict=True)
+    ]
+    return frame.assign(
+        kind="class",
+        group=[str(index) for index in classes],
+        num_train=np.asarray(sizes, dtype=np.float64),
+        weight=np.asarray(flat, dtype=np.float64),
+    ).drop(columns=["mean_weight"])

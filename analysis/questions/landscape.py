@@ -1,0 +1,56 @@
+"""Scores of search trials over two parameters, and over all searched parameters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from absgd.errors import UserError, nearest
+from absgd.records import CONFIG_COLUMNS
+from analysis.frames.run_frames import RunFrames
+from analysis.frames.searched_parameters import SearchedParameter, searched_parameters
+from analysis.frames.typed_frames import SCENARIO
+
+
+def landscape(runs: RunFrames, x: str, y: str) -> pd.DataFrame:
+    """Return the points that the search tried over two parameters, with their scores.
+
+    Args:
+        runs: the runs.
+        x, y: columns of settings, such as `lam` and `gamma`.
+
+    Returns:
+        One row per search trial with a value of both: `folder`, `scenario`, `trial_id`, `status`, x, y, `score` (by the
+        selection rule; NaN for trials that did not complete), `last_value` (the metric at the last epoch trained, also
+        for a pruned trial, which had fewer epochs), `epochs_done`, `metric`, `rule`.
+
+    Raises:
+        UserError: if there is no such setting.
+    """
+    settings = [name for name in runs.trials.columns if name in CONFIG_COLUMNS or name.startswith("params/")]
+    for name in (x, y):
+        if name not in settings:
+            raise UserError(f"no setting {name!r}{nearest(name, settings)}")
+    own = runs.scored[runs.scored.phase == "search"].dropna(subset=[x, y])
+    names = [*SCENARIO, "trial_id", "status", *dict.fromkeys((x, y)), "score", "last_value", "epochs_done", "metric"]
+    done = (own.epochs_trained.fillna(0) + own.epochs_inherited.fillna(0)).astype("int64")
+    return (
+        own.assign(last_value=own.metric_last, epochs_done=done)[names]
+        .assign(rule=runs.rule.title)
+        .reset_index(drop=True)
+    )
+
+
+def searched_trials(runs: RunFrames) -> tuple[pd.DataFrame, tuple[SearchedParameter, ...]]:
+    """Return every searched parameter of every search trial of one scenario.
+
+    Args:
+        runs: the runs of one scenario (`Runs.scenarios`).
+
+    Returns:
+        The search's rows of `RunFrames.scored`, and the parameters that it varied.
+    """
+    own = runs.scored[runs.scored.phase == "search"].reset_index(drop=True)
+    folder: Any = own.folder.iloc[0] if len(own) else ""
+    return own, searched_parameters(runs.space_of(folder), own)

@@ -1,0 +1,75 @@
+"""The winner of each scenario, its controls, and their trials."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from analysis.frames.run_frames import RunFrames
+from analysis.frames.typed_frames import SCENARIO
+from analysis.wording.titles import CONTROL_TITLES
+
+SEEDS = ["seed_data", "seed_train"]
+"""Columns that identify a pair of seeds."""
+
+
+def best_rows(configurations: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Return the row of `configurations` with the best mean on validation in each group.
+
+    If a group has confirmed configurations, only they can win, as in `best/` (`tune_runs.confirm.results.winner`):
+    more completed seeds come first, then the better mean, then the lower validation loss, then the older one.
+    """
+    able = configurations[~configurations.is_control & (configurations.n > 0)]
+    ranked = able.assign(is_confirmed=able.basis == "confirmed", num_lost=able.num_seeds - able.n).sort_values(
+        ["is_confirmed", "num_lost", "rank_mean", "loss_mean"], ascending=[False, True, False, True], kind="stable"
+    )
+    return ranked.drop_duplicates(list(by)).sort_index().drop(columns=["is_confirmed", "num_lost"])
+
+
+def control_names(configurations: pd.DataFrame) -> list[str]:
+    """Return the names of controls with a score, the known ones first, in the order of their titles."""
+    there = configurations.configuration[configurations.is_control & (configurations.n > 0)].unique().tolist()
+    known = [name for name in CONTROL_TITLES if name in there]
+    return known + [name for name in there if name not in known]
+
+
+def controls_of(configurations: pd.DataFrame, winner: pd.Series[Any]) -> list[str]:
+    """Return the names of the controls that have the basis and the scenario of a winner."""
+    is_own = (configurations.folder == winner.folder) & (configurations.scenario == winner.scenario)
+    return control_names(configurations[is_own & (configurations.basis == winner.basis)])
+
+
+def trials_of(runs: RunFrames, winner: pd.Series[Any], control: str | None = None) -> pd.DataFrame:
+    """Return the completed trials of a configuration, or of one of its controls: one per pair of seeds."""
+    trials = runs.scored
+    own = trials[(trials.folder == winner.folder) & (trials.scenario == winner.scenario) & trials.score.notna()]
+    if winner.basis == "confirmed":
+        name = control or winner.configuration
+        is_meant = (own.phase == "confirm") & (own.candidate == name)
+    elif control is None:
+        is_meant = own.trial_id == winner.trial_id
+    else:
+        is_plain = (own.phase == "control") & (own.loss.fillna("control") == control)
+        is_same = is_plain & (own.stage_one_key == winner.stage_one_key)
+        is_meant = is_same if is_same.any() else is_plain
+    found: pd.DataFrame = own[is_meant].drop_duplicates(SEEDS)
+    return found
+
+
+def winner_and_control_trials(runs: RunFrames) -> pd.DataFrame:
+    """Return the completed trials of each scenario's winner and of every control with its basis.
+
+    Returns:
+        Rows of `RunFrames.scored` with `configuration`, `is_control` and `order` (0 for the winner, then the controls).
+    """
+    configurations = runs.configurations
+    parts = []
+    for _, winner in best_rows(configurations, SCENARIO).iterrows():
+        parts.append(trials_of(runs, winner).assign(configuration=str(winner.configuration), is_control=False, order=0))
+        for order, name in enumerate(controls_of(configurations, winner), start=1):
+            parts.append(trials_of(runs, winner, name).assign(configuration=name, is_control=True, order=order))
+    if not parts:
+        return runs.scored.head(0).assign(configuration="", is_control=False, order=0)
+    return pd.concat(parts, ignore_index=True)

@@ -1,0 +1,139 @@
+"""The report: one self-contained HTML file that works offline, with everything from run folders escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.figures.scenario_figures import drawings
+from analysis.frames.loaded_folders import LoadedFolder
+from analysis.frames.run_frames import of_scenario
+from analysis.questions.verdicts import Verdict, VerdictOutcome
+from analysis.report.html_elements import command_list, esc, figure_element, session_list, table_element
+from analysis.report.report_output import write_text
+from analysis.report.report_tables import overview, scenario_table
+from analysis.report.training_commands import commands
+from analysis.runs import Runs
+from analysis.wording.number_text import plural
+
+LABELS: dict[VerdictOutcome, str] = {
+    "better": "Better than plain training",
+    "not distinguishable": "Not distinguishable",
+    "worse": "Worse than a control",
+    "control missing": "A control is missing",
+    "unfinished": "Not confirmed yet",
+    "one seed": "One seed: not a finding yet",
+    "no control": "No control to compare with",
+    "nothing finished": "Nothing to choose from",
+}
+_PHASES = {
+    "search": ("search trial", ""),
+    "control": ("control", ""),
+    "confirm": ("run", " on fresh seeds"),
+    "single": ("single run", ""),
+}
+_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
+"""Content security policy: the page may load nothing from outside."""
+
+
+def write_report(runs: Runs, path: Path) -> None:
+    """Write the report of some runs.
+
+    Args:
+        runs: the runs, from `analysis.load`.
+        path: the HTML file, replaced atomically; a pipe or a device is written into.
+
+    Raises:
+        UserError: if `path` is a folder.
+        OSError: if it cannot be written.
+    """
+    write_text(path, report_html(runs))
+
+
+def report_html(runs: Runs) -> str:
+    """Return the report as HTML."""
+    found, comparisons, cautions = runs.verdicts(), runs.comparisons, runs.cautions()
+    several = len({folder.name for folder in runs.folders}) > 1
+    sections = [_overview_section(runs, found, comparisons)]
+    titles = []
+    for index, (one, verdict) in enumerate(zip(runs.scenarios(), found, strict=True)):
+        titles.append(f"{verdict.scenario} ({verdict.folder})" if several else verdict.scenario)
+        own = of_scenario(comparisons, verdict.folder, verdict.scenario)
+        texts = of_scenario(cautions, verdict.folder, verdict.scenario).text.tolist()
+        sections.append(_scenario_section(index, titles[-1], one, verdict, own, texts))
+    sections += [_problems_section(runs), _environment_section(runs.folders)]
+    return "\n".join(_page(runs, titles, sections))
+
+
+@cache
+def _asset(name: str) -> str:
+    return (files("analysis.report") / "assets" / name).read_text(encoding="utf-8")
+
+
+def _page(runs: Runs, titles: Sequence[str], sections: Sequence[str]) -> Iterator[str]:
+    from plotly.offline import get_plotlyjs
+
+    names = sorted({str(name) for name in runs.trials.run.dropna()})
+    title = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    yield f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{esc(title)}: report</title>'
+    yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    yield f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+    yield f'<link rel="icon" href="data:,">\n<style>\n{_asset("report.css")}</style>\n</head>'
+    yield '<body>\n<div class="page">'
+    yield f"<header>\n<h1>{esc(title)}</h1>\n<p class='soft'>{esc(_about(runs))}</p>\n</header>"
+    links = "".join(f'<li><a href="#s{index}">{esc(name)}</a></li>' for index, name in enumerate(titles))
+    more = '<li><a href="#environment">environment</a></li>'
+    yield f'<nav aria-label="Scenarios">\n<ul>{links}{more}</ul>\n</nav>\n<main>'
+    yield from (section for section in sections if section)
+    yield f"</main>\n</div>\n<script>{get_plotlyjs()}</script>"
+    yield f"<script>\n{_asset('report.js')}</script>\n</body>\n</html>"
+
+
+def _about(runs: Runs) -> str:
+    counts = runs.trials.phase.value_counts()
+    parts = [plural(int(counts[phase]), noun) + after for phase, (noun, after) in _PHASES.items() if phase in counts]
+    written = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+    return f"{', '.join(parts)}. Selection rule: {runs.rule.title}. Written {written} by absgd-report."
+
+
+def _overview_section(runs: Runs, found: Sequence[Verdict], comparisons: pd.DataFrame) -> str:
+    table = overview(runs, found, comparisons)
+    if len(found) == 1:
+        return ""  # its one row would repeat the scenario's own table
+    return f'<section id="overview">\n<h2>{esc(table.title)}</h2>\n{table_element(table)}\n</section>'
+
+
+def _scenario_section(
+    index: int, title: str, runs: Runs, verdict: Verdict, comparisons: pd.DataFrame, cautions: Sequence[str]
+) -> str:
+    kind = verdict.outcome if verdict.outcome in ("better", "worse") else "open"
+    lines = [f'<section id="s{index}">', f"<h2>{esc(title)}</h2>", f'<div class="verdict {kind}">']
+    lines += [f'<span class="label">{esc(LABELS[verdict.outcome])}</span>', f"<p>{esc(verdict.sentence)}</p>\n</div>"]
+    facts = [f"<li>{esc(text)}</li>" for text in verdict.details]
+    facts += [f'<li class="caution">{esc(text)}</li>' for text in cautions]
+    lines += [f'<ul class="facts">{"".join(facts)}</ul>'] if facts else []
+    table = scenario_table(runs, comparisons)
+    lines += [f"<h3>{esc(table.title)}</h3>", table_element(table)] if table.rows else []
+    lines += [command_list(commands(runs))]
+    figures = [figure_element(f"s{index}-{drawing.name}", drawing) for drawing in drawings(runs, comparisons)]
+    return "\n".join([*lines, '<div class="figures">', *figures, "</div>\n</section>"])
+
+
+def _problems_section(runs: Runs) -> str:
+    if not runs.problems:
+        return ""
+    lines = "".join(f"<li>{esc(problem)}</li>" for problem in runs.problems)
+    return f'<section id="problems">\n<h2>Problems in the run folders</h2>\n<ul class="facts">{lines}</ul>\n</section>'
+
+
+def _environment_section(folders: Sequence[LoadedFolder]) -> str:
+    lines = ['<section id="environment">', "<h2>Environment</h2>"]
+    for folder in folders:
+        lines.append(f"<h3>{esc(folder.name)}</h3>")
+        lines += [session_list(session) for session in folder.sessions] or ["<p class='soft'>Not recorded.</p>"]
+    return "\n".join([*lines, "</section>"])

@@ -1,0 +1,71 @@
+"""The commands that train a scenario's best configuration again, with the same numbers."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from absgd.config import RunConfig
+from absgd.errors import UserError
+from absgd.records import CONFIG_COLUMNS, config_of
+from analysis.frames.typed_frames import SCENARIO
+from analysis.questions.winners import SEEDS, best_rows, trials_of
+from analysis.runs import Runs
+
+
+def commands(runs: Runs) -> list[str]:
+    """Return shell commands that train the best configuration of one scenario again, on each of its seeds.
+
+    They use the run folder's ``best/SCENARIO.yaml`` if it holds this configuration; otherwise the first command writes
+    the configuration as YAML. The list is empty if nothing was chosen, or another program trained it.
+
+    Args:
+        runs: the runs of one scenario.
+    """
+    winners = best_rows(runs.configurations, SCENARIO)
+    folder = next(iter(runs.folders), None)
+    if winners.empty or folder is None or folder.kind != "absgd":
+        return []
+    winner = winners.iloc[0]
+    try:
+        config = config_of({name: _plain(winner[name]) for name in CONFIG_COLUMNS})
+    except UserError:
+        return []
+    file = folder.path / "best" / f"{winner.scenario}.yaml"
+    found = []
+    if not _is_same(file, config):
+        file = Path(f"{winner.scenario}-{winner.configuration}.yaml".replace("/", "-"))
+        found.append(f"cat > {shlex.quote(str(file))} <<'END'\n{config.to_yaml()}END")
+    is_confirmed = winner.basis == "confirmed"
+    for seeds in trials_of(runs, winner)[SEEDS].itertuples(index=False):
+        words = ["absgd-train", "--config", str(file)]
+        if is_confirmed:
+            data, train = (int(seed) for seed in seeds)
+            name = f"{winner.scenario}-{winner.configuration}-{data}-{train}".replace("/", "-")
+            words += ["--set", f"seeds.data={data}", "--set", f"seeds.train={train}"]
+            words += ["--out", f"runs/{name}", "--test"]
+        found.append(shlex.join(words))
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """Convert a value of a frame to one that a config accepts."""
+    if pd.api.types.is_list_like(value):
+        return [_plain(one) for one in value]
+    if pd.isna(value):
+        return None
+    return value.item() if hasattr(value, "item") else value
+
+
+def _is_same(file: Path, config: RunConfig) -> bool:
+    """Whether a file holds this configuration, seeds aside."""
+    if not file.is_file():
+        return False
+    try:
+        own = RunConfig.from_yaml(file)
+    except (UserError, OSError):
+        return False
+    return own.with_values({"seeds.data": config.seeds.data, "seeds.train": config.seeds.train}) == config
