@@ -42,7 +42,7 @@ from benchmarks.cohort_ways import IN_TURN, Taken, Way, build_ways, member_of_a_
 from benchmarks.command_line import CORES, at_least, command_parser, environment
 from benchmarks.throughput import quartiles
 from benchmarks.throughput_sides import CASES
-from tune_runs.preview.probe_processes import Processes, RunLost
+from tune_runs.preview.probe_processes import ProbeProcesses, ProbeProcessLost
 
 Found = Mapping[int, Mapping[str, list[Taken]]]
 """Number of members -> way -> what each round took."""
@@ -139,11 +139,11 @@ def main() -> int:
     about = environment(parser.prog, gpu_names())
     print(json.dumps(about))
     try:
-        with Processes(partial(member_of_a_process, work)) as processes:
+        with ProbeProcesses(partial(member_of_a_process, work)) as processes:
             processes.grow(max(counts))
             ways = build_ways(shared, counts, processes)
             rows = summary(measure(ways, options.rounds), ways, work.num_batches * work.batch)
-    except RunLost as error:
+    except ProbeProcessLost as error:
         sys.exit(f"one of {max(counts)} processes: {error}: try fewer --members or a smaller --batch")
     print(f"{CASES[work.case].name}, batch {work.batch}, {options.rounds} rounds of {work.num_batches} batches")
     print(f"{shared.speed.precision}, {shared.speed.memory_format}")

@@ -12,7 +12,7 @@ from absgd.training.graph import CudaRecorder, Recorder, make_capturable
 from benchmarks.cohort_members import Fused, Member, Shared, Stack, Stacked, prepare
 from benchmarks.packing import Work
 from benchmarks.throughput_sides import Clock
-from tune_runs.preview.probe_processes import Processes, Train, span_s
+from tune_runs.preview.probe_processes import ProbeProcesses, TrainOnRequest, span_s
 
 IN_TURN, STACKED, FUSED, PROCESSES = "in turn", "stacked", "fused", "processes"
 STACKS: dict[str, type[Stack]] = {STACKED: Stacked, FUSED: Fused}
@@ -44,7 +44,7 @@ class Ready(NamedTuple):
     """To run it on; None on CPU."""
 
 
-def build_ways(shared: Shared, counts: Sequence[int], processes: Processes) -> dict[int, dict[str, Way]]:
+def build_ways(shared: Shared, counts: Sequence[int], processes: ProbeProcesses) -> dict[int, dict[str, Way]]:
     """Number of members -> name -> way; the members in turn and the processes are the first of one set of them.
 
     Args:
@@ -128,12 +128,12 @@ def _epoch(ready: Ready, num_batches: int, device: torch.device) -> Taken:
     return Taken(clock.seconds, ready.peak_bytes)
 
 
-def _epoch_of_processes(processes: Processes, count: int, threads: int) -> Taken:
+def _epoch_of_processes(processes: ProbeProcesses, count: int, threads: int) -> Taken:
     passes = processes.train([threads] * count)
     return Taken(span_s(passes), sum(one.peak_bytes for one in passes))
 
 
-def member_of_a_process(work: Work) -> Train:
+def member_of_a_process(work: Work) -> TrainOnRequest:
     """What a process of its own trains: its member, for an epoch each time that it is given a number of threads."""
     torch.set_num_threads(1)
     shared = prepare(work)

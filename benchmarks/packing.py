@@ -31,8 +31,8 @@ from absgd.training import gpu_names
 from benchmarks.command_line import CORES, at_least, command_parser, environment
 from benchmarks.throughput import quartiles
 from benchmarks.throughput_sides import CASES, make_splits, run_config
-from tune_runs.preview.probe_processes import Pass, Processes, RunLost, Train, span_s
-from tune_runs.preview.probe_trials import Ask, OneTrial, TrialsInTurns
+from tune_runs.preview.probe_processes import ProbeProcesses, ProbeProcessLost, TimedPass, TrainOnRequest, span_s
+from tune_runs.preview.probe_trials import OneTrial, PassRequest, TrialsInTurns
 
 TARGET = 4.0
 """Of the most that any number of runs trains together, over one at a time, for ResNet-32 on a data-centre GPU."""
@@ -49,7 +49,7 @@ class Packed(NamedTuple):
 
 
 ONE = Packed(PROCESSES, 1)
-TrainAtOnce = Callable[[int], list[Pass]]
+TrainAtOnce = Callable[[int], list[TimedPass]]
 """Lets so many runs train an epoch at the same time; what each process did."""
 
 
@@ -72,7 +72,7 @@ class Work(NamedTuple):
     exact: bool
 
 
-def made(work: Work, cohort_size: int) -> Train:
+def made(work: Work, cohort_size: int) -> TrainOnRequest:
     """What a process trains: one run, or a cohort of so many."""
     case = CASES[work.case]
     config = run_config(case, work.batch, work.device, {} if work.exact else {"fast": True})
@@ -85,18 +85,23 @@ def made(work: Work, cohort_size: int) -> Train:
 @contextmanager
 def both_ways(work: Work, most: int, threads: int) -> Iterator[dict[str, TrainAtOnce]]:
     """Way -> how to let so many runs train; the processes end with the block."""
-    with Processes(partial(made, work, 1)) as processes, Processes(partial(made, work, max(2, most))) as cohort:
+    with (
+        ProbeProcesses(partial(made, work, 1)) as processes,
+        ProbeProcesses(partial(made, work, max(2, most))) as cohort,
+    ):
         processes.grow(most)
         yield {
-            PROCESSES: lambda runs: processes.train([Ask(1, max(1, threads // runs), 1)] * runs),
-            COHORT: lambda runs: cohort.train([Ask(runs, threads, 1)]),
+            PROCESSES: lambda runs: processes.train([PassRequest(1, max(1, threads // runs), 1)] * runs),
+            COHORT: lambda runs: cohort.train([PassRequest(runs, threads, 1)]),
         }
 
 
-def measure(ways: Mapping[str, TrainAtOnce], packed: Sequence[Packed], rounds: int) -> dict[Packed, list[list[Pass]]]:
+def measure(
+    ways: Mapping[str, TrainAtOnce], packed: Sequence[Packed], rounds: int
+) -> dict[Packed, list[list[TimedPass]]]:
     """What the processes did in each round; a first round is not counted."""
     generator = random.Random(0)
-    found: dict[Packed, list[list[Pass]]] = {one: [] for one in packed}
+    found: dict[Packed, list[list[TimedPass]]] = {one: [] for one in packed}
     for number in range(rounds + 1):
         for one in generator.sample(packed, len(packed)):
             passes = ways[one.way](one.runs)
@@ -105,7 +110,7 @@ def measure(ways: Mapping[str, TrainAtOnce], packed: Sequence[Packed], rounds: i
     return found
 
 
-def summary(found: Mapping[Packed, list[list[Pass]]], num_images: int) -> dict[Packed, Row]:
+def summary(found: Mapping[Packed, list[list[TimedPass]]], num_images: int) -> dict[Packed, Row]:
     """Images per second of so many runs together, each on `num_images`, and ratios to one run within each round."""
     speeds = {
         packed: [packed.runs * num_images / span_s(passes) for passes in rounds] for packed, rounds in found.items()
@@ -164,7 +169,7 @@ def main() -> int:
     try:
         with both_ways(work, max(runs), options.threads) as ways:
             rows = summary(measure(ways, packed, options.rounds), work.num_batches * work.batch)
-    except RunLost as error:
+    except ProbeProcessLost as error:
         sys.exit(f"one of {max(runs)} runs ended: {error}: try fewer --runs or a smaller --batch")
     print(*shown(rows, work.device), sep="\n")
     is_met, sentence = verdict(rows, work.case, work.device)

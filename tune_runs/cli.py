@@ -260,9 +260,9 @@ def _print_preview(space: SearchSpace, address: str | None, measure: bool, conso
 
 
 def _measured(space: SearchSpace, plans: Mapping[str, ScenarioPlan]) -> dict[str, EpochTime]:
-    from tune_runs.preview.epoch_times import measure
+    from tune_runs.preview.epoch_times import measure_epoch_times
 
-    return measure(space, plans, _say)
+    return measure_epoch_times(space, plans, _say)
 
 
 def _print_probe(space: SearchSpace, plan: ScenarioPlan, time: EpochTime, console: Console) -> None:
@@ -271,11 +271,11 @@ def _print_probe(space: SearchSpace, plan: ScenarioPlan, time: EpochTime, consol
         key = "gpus_per_trial" if space.resources.gpus_per_trial else "ranks_per_trial"
         _say(f"trials at once are not probed: each has several processes ({key})")
         return
-    from tune_runs.preview.packing_probe import probe
+    from tune_runs.preview.packing_probe import probe_packings
     from tune_runs.preview.probe_table import draw_probe
 
     with interruptible():
-        found = probe(space, plan, time.stage_two_s, *_this_machine(space), _say)
+        found = probe_packings(space, plan, time.stage_two_s, *_this_machine(space), _say)
     console.print(draw_probe(found))
 
 

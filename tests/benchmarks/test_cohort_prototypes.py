@@ -18,7 +18,7 @@ from benchmarks.cohort_members import Fused, Member, Shared, Stack, Stacked, pre
 from benchmarks.cohort_prototypes import main, measure, summary, verdict
 from benchmarks.cohort_ways import Ready, Taken, Way, build_ways, in_turn, made_ready
 from benchmarks.packing import Work
-from tune_runs.preview.probe_processes import Pass, RunLost
+from tune_runs.preview.probe_processes import ProbeProcessLost, TimedPass
 
 SIZE, STEPS = 3, 3
 TOLERANCE = {torch.float64: 1e-13, torch.float32: 1e-4}
@@ -182,9 +182,9 @@ class FakeProcesses:
     def grow(self, count: int) -> None:
         assert count == 2
 
-    def train(self, asked: Sequence[int]) -> list[Pass]:
+    def train(self, asked: Sequence[int]) -> list[TimedPass]:
         self.asked.append(asked)
-        return [Pass(0.0, 1.0, 5)] * len(asked)
+        return [TimedPass(0.0, 1.0, 5)] * len(asked)
 
 
 def test_threads_are_divided_among_processes() -> None:
@@ -265,7 +265,7 @@ def test_command_prints_and_keeps_a_row_for_each_way_and_number(
 def test_status_is_one_where_the_target_is_missed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cohort_prototypes, "Processes", FakeProcesses)
+    monkeypatch.setattr(cohort_prototypes, "ProbeProcesses", FakeProcesses)
     monkeypatch.setattr(cohort_prototypes, "verdict", lambda *_: (False, "too slow"))
     asked(monkeypatch, *TINY)
     assert main() == 1
@@ -274,9 +274,9 @@ def test_status_is_one_where_the_target_is_missed(
 
 def test_a_process_that_ends_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
     def lost(*_: object) -> None:
-        raise RunLost("its process ended by SIGKILL")
+        raise ProbeProcessLost("its process ended by SIGKILL")
 
-    monkeypatch.setattr(cohort_prototypes, "Processes", FakeProcesses)
+    monkeypatch.setattr(cohort_prototypes, "ProbeProcesses", FakeProcesses)
     monkeypatch.setattr(FakeProcesses, "grow", lost)
     asked(monkeypatch, *TINY)
     with pytest.raises(SystemExit, match="one of 2 processes: its process ended by SIGKILL: try fewer --members"):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.packing import COHORT, ONE, PROCESSES, Packed, Work, both_ways, measure, shown, summary, verdict
-from tune_runs.preview.probe_processes import Pass
+from tune_runs.preview.probe_processes import TimedPass
 
 TWO = Packed(PROCESSES, 2)
 TURNS = Packed(COHORT, 2)
 FOUND = {
-    ONE: [[Pass(0.0, 1.0, 100)]] * 3,
-    TWO: [[Pass(0.0, 1.2, 100), Pass(0.05, 1.25, 130)]] * 3,
-    TURNS: [[Pass(0.0, 1.0, 150)]] * 3,
+    ONE: [[TimedPass(0.0, 1.0, 100)]] * 3,
+    TWO: [[TimedPass(0.0, 1.2, 100), TimedPass(0.05, 1.25, 130)]] * 3,
+    TURNS: [[TimedPass(0.0, 1.0, 150)]] * 3,
 }
 
 

@@ -21,7 +21,7 @@ from typer.testing import CliRunner, Result
 import tune_runs
 from tests.support.fake_tuner import SPACE
 from tune_runs.cli import app
-from tune_runs.preview.packing_probe import probe
+from tune_runs.preview.packing_probe import probe_packings
 
 
 def call(*arguments: object) -> Result:
@@ -64,7 +64,7 @@ def test_options_replace_what_the_space_says(here: Path) -> None:
 def test_measure_prints_a_preview_with_an_estimate_and_proposes_resources(
     here: Path, options: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tune_runs.preview.packing_probe.probe", partial(probe, kind_s=0.1))
+    monkeypatch.setattr("tune_runs.preview.packing_probe.probe_packings", partial(probe_packings, kind_s=0.1))
     write(here / "s.yaml", base={**SPACE["base"], "data": {"name": "digits", "n_max": 20}})
     result = call("--space", "s.yaml", *options)
     assert result.exit_code == 0, result.output

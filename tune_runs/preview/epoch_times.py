@@ -1,4 +1,4 @@
-"""What an epoch takes on this machine: the control of each scenario, and a trial after its switch, trained for seconds.
+"""Seconds of an epoch on this machine: the control of each scenario, and a trial after its switch, trained briefly.
 
 Imports torch, through `absgd.training`; neither Ray nor Optuna.
 """
@@ -28,21 +28,21 @@ from tune_runs.space.model import Scenario, SearchSpace
 from tune_runs.trunks.scenario_plan import ScenarioPlan
 
 BUDGET_S = 10.0
-"""Seconds for each stage of a scenario; one batch is trained however long it takes."""
+"""Seconds for each stage of a scenario; the first batch is trained however long it takes."""
 LEARNING_RATE = 1e-6
-"""How large it is does not change what a step takes; with this one hardly a run diverges."""
-_MAX_EPOCHS = 9  # trained whole, where the time allows
+"""It does not change the time of a step, and hardly any run diverges with one this small."""
+_MAX_EPOCHS = 9  # whole epochs trained at most, where the time allows
 
 
-def measure(
+def measure_epoch_times(
     space: SearchSpace, plans: Mapping[str, ScenarioPlan], say: Callable[[str], None], budget_s: float = BUDGET_S
 ) -> dict[str, EpochTime]:
-    """Train a few epochs of each scenario, one run at a time, where the resources of a trial say.
+    """Train a few epochs of each scenario, one run at a time, on the device that a trial's resources give it.
 
     Args:
         space: the search space.
-        plans: of its scenarios.
-        say: told a line as each scenario begins.
+        plans: the plan of each of its scenarios.
+        say: receives a line as each scenario begins.
         budget_s: seconds for each stage of a scenario.
 
     Raises:
@@ -58,13 +58,13 @@ def measure(
 def _scenario_time(space: SearchSpace, plan: ScenarioPlan, budget_s: float) -> EpochTime:
     control, trial = plan.control, stage_two_config(space, plan.scenario)
     splits = load_splits(control)
-    plain = _Run(control, splits)
+    plain = _PartialEpochs(control, splits)
     try:
         with gpu_memory_named(control):
             stage_one = stage_two = seconds_of_epoch(plain.train, plain.num_batches, budget_s)
         if trial is not None:
             with gpu_memory_named(trial):
-                stage_two = seconds_of_epoch(_Run(trial, splits).train, plain.num_batches, budget_s)
+                stage_two = seconds_of_epoch(_PartialEpochs(trial, splits).train, plain.num_batches, budget_s)
     except Diverged as error:
         raise UserError(f"cannot measure `{plan.name}`: {error} (--measure)") from None
     share = min(stage_one.share, stage_two.share)
@@ -72,28 +72,29 @@ def _scenario_time(space: SearchSpace, plan: ScenarioPlan, budget_s: float) -> E
 
 
 def stage_two_config(space: SearchSpace, scenario: Scenario) -> RunConfig | None:
-    """A trial that is in stage two from its first epoch on; None where none has a stage two."""
+    """Return a trial that is in stage two from its first epoch on; None where no trial has a stage two."""
     configs = (RunConfig.from_dict(settings) for _, settings in boundary_runs(space, scenario))
     trial = next((config for config in configs if config.attention is not None), None)
     return trial.with_values({"attention.switch_epoch": 0}) if trial else None
 
 
-class Measured(NamedTuple):
-    """What a whole epoch takes."""
+class EpochEstimate(NamedTuple):
+    """Time of a whole epoch, extrapolated from the part that was trained."""
 
     seconds: float
     share: float
-    """Share of it that was trained at once."""
+    """Share of the epoch that was trained in one piece."""
 
 
-def seconds_of_epoch(train: Callable[[int], float], num_batches: int, budget_s: float) -> Measured:
-    """What a whole epoch takes, from as much of one as the time allows: the median of a few whole epochs, or a part.
+def seconds_of_epoch(train: Callable[[int], float], num_batches: int, budget_s: float) -> EpochEstimate:
+    """Estimate the seconds of a whole epoch: the median of a few whole epochs, or of the largest part that fits.
 
-    A first batch warms up. Then more of the epoch is trained, each time at most what half of the time left allows.
+    The first batch warms up. Then more of the epoch is trained, each time at most as much as half of the remaining time
+    allows.
 
     Args:
-        train: trains so many batches of an epoch and validates on as large a part; returns the seconds.
-        num_batches: of a whole epoch.
+        train: trains the given number of batches of an epoch, validates on as large a part, and returns the seconds.
+        num_batches: batches of a whole epoch.
         budget_s: seconds after which nothing more is begun.
     """
     batches, seconds, is_warm = 1, [train(1)], False
@@ -107,10 +108,10 @@ def seconds_of_epoch(train: Callable[[int], float], num_batches: int, budget_s: 
         seconds.append(train(batches))
         spent += seconds[-1]
     share = batches / num_batches
-    return Measured(statistics.median(seconds) / share, share)
+    return EpochEstimate(statistics.median(seconds) / share, share)
 
 
-class _Run:
+class _PartialEpochs:
     """Trains parts of epochs of one config."""
 
     def __init__(self, config: RunConfig, splits: Splits) -> None:
@@ -122,18 +123,18 @@ class _Run:
         self.num_batches = math.ceil(len(splits.train) / config.batch_size)
 
     def train(self, batches: int) -> float:
-        """Train so many batches of an epoch, validate on as large a part of the images, and return the seconds."""
+        """Train `batches` batches of an epoch, validate on as large a part of the images, and return the seconds."""
         if self._trainer is None or batches != self._batches:
             self._batches = batches
             self._trainer = Trainer(self._config, part_of(self._splits, batches, self.num_batches))
             if self._trainer.speed.cuda_graph:
-                next(self._trainer.epochs())  # captures
+                next(self._trainer.epochs())  # captures the CUDA graph
         started = time.perf_counter()
         next(self._trainer.epochs())
         return time.perf_counter() - started
 
     def snapshot_bytes(self) -> int:
-        """Size of the state of training after an epoch."""
+        """Return the size of the training state after an epoch."""
         assert self._trainer is not None, "nothing was trained"
         buffer = io.BytesIO()
         torch.save(self._trainer.state_dict(), buffer)
@@ -141,10 +142,10 @@ class _Run:
 
 
 def part_of(splits: Splits, batches: int, num_batches: int) -> Splits:
-    """So many of the batches of an epoch, and as large a part of the validation images, evenly spread over all."""
+    """Return `batches` of an epoch's batches and as large a part of the validation images, evenly spread over all."""
     if batches == num_batches:
         return splits
-    train_M, val_M = (_spread(len(images), batches / num_batches) for images in (splits.train, splits.val))
+    train_M, val_M = (_evenly_spread(len(images), batches / num_batches) for images in (splits.train, splits.val))
     return dataclasses.replace(
         splits,
         train=splits.train.take(train_M),
@@ -154,5 +155,5 @@ def part_of(splits: Splits, batches: int, num_batches: int) -> Splits:
     )
 
 
-def _spread(num_images: int, share: float) -> Indices:
+def _evenly_spread(num_images: int, share: float) -> Indices:
     return np.linspace(0, num_images - 1, max(1, round(num_images * share))).astype(np.int64)

@@ -1,7 +1,7 @@
-"""How many trials at once a device of this machine is good for, measured: real trials, trained for seconds.
+"""Throughput of different numbers of simultaneous trials on one device of this machine: real trials, for seconds.
 
-Trials in a process each, and trials that take turns in one; the numbers at once are trained in turn, round after round,
-so that what else the machine does falls on all of them.
+Two kinds of packing are measured: one process per trial, and one process whose trials take turns. Every round trains
+every packing of a kind, in random order, so that other load on the machine falls on all of them.
 Imports torch, through `absgd.training`; neither Ray nor Optuna.
 """
 
@@ -21,33 +21,38 @@ from absgd.config import RunConfig
 from absgd.datasets import Splits, load_splits
 from absgd.training import gpu_names
 from tune_runs.preview.epoch_times import LEARNING_RATE, part_of, stage_two_config
-from tune_runs.preview.packings import Probe, Row, Way, own_way, ways_to_try
-from tune_runs.preview.probe_processes import Pass, Processes, RunLost, span_s
-from tune_runs.preview.probe_trials import Ask, OneTrial, TrialsInTurns
+from tune_runs.preview.packings import Packing, PackingProbe, PackingResult, Speedup, own_packing, packings_to_try
+from tune_runs.preview.probe_processes import ProbeProcesses, ProbeProcessLost, TimedPass, span_s
+from tune_runs.preview.probe_trials import OneTrial, PassRequest, TrialsInTurns
 from tune_runs.space.model import SearchSpace
 from tune_runs.trunks.scenario_plan import ScenarioPlan
 
 NUM_ROUNDS = 5
 KIND_S = 20.0
-"""Seconds of training for processes, and again for a cohort; their start comes on top."""
+"""Seconds of training for each kind of packing; starting the processes comes on top."""
 _LEAST_PASS_S, _LONGEST_PASS_S = 0.2, 1.0
 _EPOCHS = 10**6
 _NO_TIME = "no time was left"
 
+TrainPacking = Callable[[Packing], list[TimedPass]]
+"""Trains all trials of a packing for one pass."""
+MemoryOf = Callable[[Sequence[TimedPass]], int]
+"""Bytes held by all processes together, from their passes."""
 
-class Load(NamedTuple):
-    """What a trial trains each time it is asked."""
+
+class PassWorkload(NamedTuple):
+    """The training of one trial in one pass."""
 
     splits: Splits
     epochs: int
 
     @property
     def num_images(self) -> int:
-        """That it trains on."""
+        """Images that the trial trains on."""
         return len(self.splits.train) * self.epochs
 
 
-def probe(
+def probe_packings(
     space: SearchSpace,
     plan: ScenarioPlan,
     epoch_s: float,
@@ -55,184 +60,201 @@ def probe(
     num_gpus: int,
     say: Callable[[str], None],
     kind_s: float = KIND_S,
-) -> Probe:
-    """Train trials of one scenario at once, in stage two where they have one, on one device.
+) -> PackingProbe:
+    """Train trials of one scenario at the same time on one device, in stage two where they have one.
 
-    What fails is a row that says so, and nothing larger of its kind is tried.
+    A packing that fails has a result with the reason, and no larger one of its kind is tried.
 
     Args:
         space: the search space, whose trials have one process each.
-        plan: of the scenario.
-        epoch_s: seconds that an epoch of such a trial takes alone, about.
-        num_cpus: of this machine.
-        num_gpus: of this machine; one of them is tried, with its part of the CPUs.
-        say: told a line before anything is trained.
-        kind_s: seconds of training for each kind: processes, and a cohort.
+        plan: the plan of the scenario.
+        epoch_s: approximate seconds of an epoch of such a trial that trains alone.
+        num_cpus: CPUs of this machine.
+        num_gpus: GPUs of this machine; one of them is tried, with its part of the CPUs.
+        say: receives a line before each kind of packing is trained.
+        kind_s: seconds of training for each kind: one process per trial, and a cohort.
 
     Raises:
         UserError: if the data cannot be read.
     """
     resources = space.resources.on(num_gpus)
     gpus = num_gpus if resources.gpu else 0
-    own = own_way(space.resources, num_cpus, gpus)
+    own = own_packing(space.resources, num_cpus, gpus)
     most = space.num_trials * len(space.scenario_list)
-    kinds = ways_to_try(own, resources.cpu, num_cpus, gpus, most)
+    kinds = packings_to_try(own, resources.cpu, num_cpus, gpus, most)
     config = stage_two_config(space, plan.scenario) or plan.control
-    load = load_of(load_splits(config), config.batch_size, epoch_s, pass_s(kinds, kind_s))
+    work = pass_workload(load_splits(config), config.batch_size, epoch_s, pass_s(kinds, kind_s))
     settings = _settings(config, "cuda" if gpus else "cpu")
-    rows: list[Row] = []
-    for ways, is_cohort in zip(kinds, (False, True), strict=True):
-        if is_cohort and len(ways) == 1:
+    results: list[PackingResult] = []
+    for packings, is_cohort in zip(kinds, (False, True), strict=True):
+        if is_cohort and len(packings) == 1:
             continue
-        counts = ", ".join(str(way.trials) for way in ways)
+        counts = ", ".join(str(packing.trials) for packing in packings)
         said = "trials taking turns in one process" if is_cohort else "trials at once, a process each"
         say(f"probing {plan.name}: {counts} {said}, {kind_s:g} s of training, or a batch each")
-        size = max(way.cohort for way in ways)
+        size = max(packing.cohort for packing in packings)
         make = (
-            partial(TrialsInTurns, settings, load.splits, size)
+            partial(TrialsInTurns, settings, work.splits, size)
             if is_cohort
-            else partial(OneTrial, settings, load.splits)
+            else partial(OneTrial, settings, work.splits)
         )
-        with Processes(make) as processes:
-            found = measured_rows(
-                partial(_train, processes, load.epochs), ways, load.num_images, _memory_of(bool(gpus)), kind_s
+        with ProbeProcesses(make) as processes:
+            found = measured_packings(
+                partial(_train, processes, work.epochs), packings, work.num_images, _memory_of(bool(gpus)), kind_s
             )
-        rows += without_measured(found, ways[0]) if is_cohort else found
+        results += without_repeated(found, packings[0]) if is_cohort else found
     device = gpu_names()[0] if gpus else f"{num_cpus} CPUs"
-    return Probe(plan.name, device, tuple(rows), own, bool(gpus))
+    return PackingProbe(plan.name, device, tuple(results), own, bool(gpus))
 
 
-def without_measured(rows: Sequence[Row], way: Way) -> list[Row]:
-    """All rows but what one way came to, which stands there already; why it failed stays."""
-    return [row for row in rows if row.failure or row.way != way]
+def without_repeated(results: Sequence[PackingResult], packing: Packing) -> list[PackingResult]:
+    """Leave out the measurement of a packing that the other kind has too; its failure stays."""
+    return [one for one in results if one.failure or one.packing != packing]
 
 
-def measured_rows(
-    train: Callable[[Way], list[Pass]],
-    ways: Sequence[Way],
+def measured_packings(
+    train: TrainPacking,
+    packings: Sequence[Packing],
     num_images: int,
-    memory: Callable[[Sequence[Pass]], int],
+    memory: MemoryOf,
     kind_s: float,
-) -> list[Row]:
-    """Each way once, for its memory, until one fails or half of the time is used; then round after round.
+) -> list[PackingResult]:
+    """Measure packings of one kind: each once for its memory, until one fails or half the time is used, then in rounds.
 
-    Two ways and one round are trained however long they take.
+    The first two packings and the first round are trained however long they take.
 
     Args:
-        train: lets all trials of a way train; raises RunLost where one is lost, and begins anew when called again.
-        ways: rising; the first is one trial alone.
-        num_images: that a trial trains on each time.
-        memory: of all processes together, from what each held, in bytes.
+        train: trains all trials of a packing for one pass; raises ProbeProcessLost where a process is lost, and starts
+            new processes when called again.
+        packings: in rising order; the first is one trial alone.
+        num_images: images that a trial trains on in a pass.
+        memory: gives the bytes held by all processes together, from their passes.
         kind_s: seconds of training.
     """
-    peaks, used_s, failures = _warmed_up(train, ways, memory, kind_s / 2)
+    peaks, used_s, failures = _warmed_up(train, packings, memory, kind_s / 2)
     was_lost = any(words != _NO_TIME for words in failures.values())
     rounds, lost = _rounds(train, list(peaks), was_lost, num_images, kind_s - used_s)
-    measured = [way for way in peaks if rounds and way not in lost]
+    measured = [packing for packing in peaks if rounds and packing not in lost]
     failures = {**lost, **failures}
     return [
-        *(_row(way, rounds, ways[0], peaks[way]) for way in measured),
-        *(Row(way, failure=words) for way, words in failures.items()),
+        *(_result(packing, rounds, packings[0], peaks[packing]) for packing in measured),
+        *(PackingResult(packing, failure=words) for packing, words in failures.items()),
     ]
 
 
 def _warmed_up(
-    train: Callable[[Way], list[Pass]], ways: Sequence[Way], memory: Callable[[Sequence[Pass]], int], until_s: float
-) -> tuple[dict[Way, int], float, dict[Way, str]]:
-    """Memory of each way that was trained once, in bytes, the seconds, and why the first of the others was not."""
-    peaks: dict[Way, int] = {}
+    train: TrainPacking,
+    packings: Sequence[Packing],
+    memory: MemoryOf,
+    until_s: float,
+) -> tuple[dict[Packing, int], float, dict[Packing, str]]:
+    """Train each packing once.
+
+    Returns:
+        The bytes held by each packing that was trained, the seconds used, and the reason why the next one was not.
+    """
+    peaks: dict[Packing, int] = {}
     used_s = 0.0
-    for way in ways:
+    for packing in packings:
         if len(peaks) > 1 and used_s > until_s:
-            return peaks, used_s, {way: _NO_TIME}
+            return peaks, used_s, {packing: _NO_TIME}
         try:
-            passes = train(way)
-        except RunLost as error:
-            return peaks, used_s, {way: _words(error)}
-        peaks[way] = memory(passes)
+            passes = train(packing)
+        except ProbeProcessLost as error:
+            return peaks, used_s, {packing: _words(error)}
+        peaks[packing] = memory(passes)
         used_s += span_s(passes)
     return peaks, used_s, {}
 
 
 def _rounds(
-    train: Callable[[Way], list[Pass]], ways: Sequence[Way], begins_anew: bool, num_images: int, left_s: float
-) -> tuple[list[dict[Way, float]], dict[Way, str]]:
-    """Images per second of each way in each round, and why one was lost, with which the rounds end."""
-    rounds: list[dict[Way, float]] = []
+    train: TrainPacking,
+    packings: Sequence[Packing],
+    begins_anew: bool,
+    num_images: int,
+    left_s: float,
+) -> tuple[list[dict[Packing, float]], dict[Packing, str]]:
+    """Return the images per second of each packing in each round, and the failure that ended the rounds, if any."""
+    rounds: list[dict[Packing, float]] = []
     order, longest_s = random.Random(0), 0.0
-    warm_up = ways[-1:] if begins_anew else []
-    while ways and len(rounds) < NUM_ROUNDS and (not rounds or longest_s <= left_s):
-        found: dict[Way, list[Pass]] = {}
-        for way in [*([] if rounds else warm_up), *order.sample(ways, len(ways))]:  # the later pass counts
+    warm_up = packings[-1:] if begins_anew else []
+    while packings and len(rounds) < NUM_ROUNDS and (not rounds or longest_s <= left_s):
+        found: dict[Packing, list[TimedPass]] = {}  # the second pass of one that is trained twice
+        for packing in [
+            *([] if rounds else warm_up),
+            *order.sample(packings, len(packings)),
+        ]:
             try:
-                found[way] = train(way)
-            except RunLost as error:
-                return rounds, {way: _words(error)}
-        rounds.append({way: way.trials * num_images / span_s(passes) for way, passes in found.items()})
+                found[packing] = train(packing)
+            except ProbeProcessLost as error:
+                return rounds, {packing: _words(error)}
+        rounds.append({packing: packing.trials * num_images / span_s(passes) for packing, passes in found.items()})
         longest_s = max(longest_s, sum(map(span_s, found.values())))
         left_s -= longest_s
     return rounds, {}
 
 
-def _row(way: Way, rounds: Sequence[dict[Way, float]], one: Way, peak_bytes: int) -> Row:
-    ratios = [speeds[way] / speeds[one] for speeds in rounds]
-    of_one = min(ratios), statistics.median(ratios), max(ratios)
-    return Row(way, statistics.median(speeds[way] for speeds in rounds), of_one, len(rounds), peak_bytes)
+def _result(packing: Packing, rounds: Sequence[dict[Packing, float]], one: Packing, peak_bytes: int) -> PackingResult:
+    ratios = [speeds[packing] / speeds[one] for speeds in rounds]
+    speedup = Speedup(min(ratios), statistics.median(ratios), max(ratios))
+    return PackingResult(
+        packing, statistics.median(speeds[packing] for speeds in rounds), speedup, len(rounds), peak_bytes
+    )
 
 
-def _words(error: RunLost) -> str:
+def _words(error: ProbeProcessLost) -> str:
     return "out of GPU memory" if error.is_gpu_memory else str(error)
 
 
-def pass_s(kinds: Sequence[Sequence[Way]], kind_s: float) -> float:
-    """Seconds that one trial alone is to train each time, so that all rounds of a kind fit even if nothing is gained.
+def pass_s(kinds: Sequence[Sequence[Packing]], kind_s: float) -> float:
+    """Return the seconds of a pass of one trial alone, short enough that all rounds of a kind fit without any speedup.
 
-    >>> pass_s([[Way(1, 2, 0), Way(2, 1, 0)]], kind_s=20)
+    >>> pass_s([[Packing(1, 2, 0), Packing(2, 1, 0)]], kind_s=20)
     1.0
     """
-    trials = max(sum(way.trials for way in ways) for ways in kinds)
+    trials = max(sum(packing.trials for packing in packings) for packings in kinds)
     return min(_LONGEST_PASS_S, max(_LEAST_PASS_S, kind_s / (NUM_ROUNDS + 1) / trials))
 
 
-def load_of(splits: Splits, batch_size: int, epoch_s: float, seconds: float) -> Load:
-    """About so many seconds of training: a part of an epoch, at least a batch, or several short epochs.
+def pass_workload(splits: Splits, batch_size: int, epoch_s: float, seconds: float) -> PassWorkload:
+    """Return about `seconds` of training: a part of an epoch, at least one batch, or several short epochs.
 
     Args:
-        splits: of the run.
+        splits: images of the run.
         batch_size: images of a batch.
-        epoch_s: what a whole epoch takes.
-        seconds: to train.
+        epoch_s: seconds of a whole epoch.
+        seconds: seconds of the pass.
     """
     num_batches = math.ceil(len(splits.train) / batch_size)
     if epoch_s > seconds:
-        return Load(part_of(splits, max(1, int(num_batches * seconds / epoch_s)), num_batches), 1)
-    return Load(splits, round(seconds / epoch_s))
+        return PassWorkload(part_of(splits, max(1, int(num_batches * seconds / epoch_s)), num_batches), 1)
+    return PassWorkload(splits, round(seconds / epoch_s))
 
 
 def _settings(config: RunConfig, device: str) -> dict[str, Any]:
-    """Of a run that goes on for as long as it is asked, with the threads that it is told."""
+    """Settings of a run that trains for as long as it is asked, with the threads of each request."""
     values = {"device.type": device, "device.threads": None, "epochs": _EPOCHS, "optimizer.lr": LEARNING_RATE}
     return config.with_values(values).to_dict()
 
 
-def _train(processes: Processes, epochs: int, way: Way) -> list[Pass]:
-    return processes.train([Ask(way.cohort, way.threads, epochs)] * way.processes)
+def _train(processes: ProbeProcesses, epochs: int, packing: Packing) -> list[TimedPass]:
+    return processes.train([PassRequest(packing.cohort, packing.threads, epochs)] * packing.processes)
 
 
-def _memory_of(on_gpu: bool) -> Callable[[Sequence[Pass]], int]:
-    """Memory of processes that are started from now on, together."""
+def _memory_of(on_gpu: bool) -> MemoryOf:
+    """Return a function that gives the memory of all processes started from now on."""
     if not on_gpu:
         return _held
     gc.collect()
     torch.cuda.empty_cache()
     free_before, _ = torch.cuda.mem_get_info()
 
-    def taken(passes: Sequence[Pass]) -> int:
-        """With what CUDA itself takes in each process; at least what torch holds, where others left meanwhile."""
+    def taken(passes: Sequence[TimedPass]) -> int:
+        """Count CUDA's own memory in each process; at least what torch holds, should other processes have ended."""
         return max(_held(passes), free_before - torch.cuda.mem_get_info()[0])
 
     return taken
 
 
-def _held(passes: Sequence[Pass]) -> int:
+def _held(passes: Sequence[TimedPass]) -> int:
     return sum(one.peak_bytes for one in passes)

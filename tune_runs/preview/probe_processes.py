@@ -1,4 +1,4 @@
-"""Processes of this machine that train at the same time, each when it is asked to.
+"""Processes of this machine that train at the same time, each on request.
 
 Imports neither Ray nor Optuna.
 """
@@ -25,42 +25,42 @@ from tune_runs.trial.failures import cause_of, is_gpu_memory
 
 _STOP_WITHIN_S = 30.0
 _STATUS = Path("/proc/self/status")
-Train = Callable[[Any], int]
-"""Trains what is asked, waits for the device, and returns the memory that its process has held at most, in bytes."""
+TrainOnRequest = Callable[[Any], int]
+"""Trains what is asked, waits for the device, and returns the peak memory of its process in bytes."""
 
 
-class Pass(NamedTuple):
-    """What one process trained when it was asked; clocks of one machine, in seconds."""
+class TimedPass(NamedTuple):
+    """One request trained by one process; times in seconds on the clock that all processes of a machine share."""
 
     started: float
     ended: float
     peak_bytes: int
-    """Memory that the process has held at most; see `Train`."""
+    """Peak memory of the process; see `TrainOnRequest`."""
 
 
-class RunLost(RuntimeError):  # noqa: N818 - names an event
-    """A process ended before it was told to; the message says why, in one line."""
+class ProbeProcessLost(RuntimeError):  # noqa: N818 - names an event
+    """A process ended before it was asked to; the message gives the reason in one line."""
 
     def __init__(self, words: str, is_gpu_memory: bool = False) -> None:
         super().__init__(words)
         self.is_gpu_memory = is_gpu_memory
-        """Whether the GPU had no memory left."""
+        """Whether the GPU ran out of memory."""
 
 
-class Processes:
-    """Processes that each hold what `make` makes in them, ended with the block; when one is lost, all are ended.
+class ProbeProcesses:
+    """Processes that each call `make` once and train with its result; the block ends them, and so does losing one.
 
     Args:
-        make: called in each process; it must be one that pickle can name.
+        make: called in each process; pickle must be able to import it by name.
     """
 
-    def __init__(self, make: Callable[[], Train]) -> None:
+    def __init__(self, make: Callable[[], TrainOnRequest]) -> None:
         self._make = make
         self._context = multiprocessing.get_context("spawn")
         self._processes: list[SpawnProcess] = []
         self._asked: list[Connection] = []
 
-    def __enter__(self) -> Processes:
+    def __enter__(self) -> ProbeProcesses:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
@@ -73,19 +73,19 @@ class Processes:
 
     @property
     def count(self) -> int:
-        """Processes that are there."""
+        """Number of running processes."""
         return len(self._processes)
 
     def grow(self, count: int) -> None:
-        """Start processes until there are so many, and wait until each has made what it trains.
+        """Start processes until there are `count`, and wait until each is ready to train.
 
         Raises:
-            RunLost: if one has ended instead.
+            ProbeProcessLost: if one ended instead.
         """
         before = self.count
         for _ in range(count - before):
             mine, other = self._context.Pipe()
-            # Not a daemon, which may have no processes that read images.
+            # Not a daemon: a daemon may not start the processes that read images.
             process = self._context.Process(target=_serve, args=(self._make, other))
             process.start()
             other.close()
@@ -93,22 +93,22 @@ class Processes:
             self._asked.append(mine)
         self._replies(range(before, self.count))
 
-    def train(self, asked: Sequence[Any]) -> list[Pass]:
-        """Let the first processes train at the same time, each what is asked of it.
+    def train(self, asked: Sequence[Any]) -> list[TimedPass]:
+        """Send one request to each of the first processes, which train at the same time.
 
         Raises:
-            RunLost: if one has ended.
+            ProbeProcessLost: if one has ended.
         """
         self.grow(len(asked))
         for place, wanted in enumerate(asked):
-            with suppress(OSError):  # it has ended: what it said last is read below
+            with suppress(OSError):  # it has ended: its last message is read below
                 self._asked[place].send(wanted)
         return self._replies(range(len(asked)))
 
     def _replies(self, places: Sequence[int]) -> list[Any]:
         try:
             return [self._reply(place) for place in places]
-        except RunLost:
+        except ProbeProcessLost:
             self._end()
             raise
 
@@ -118,9 +118,9 @@ class Processes:
         except (EOFError, OSError):
             process = self._processes[place]
             process.join(_STOP_WITHIN_S)
-            raise RunLost(f"its process ended {_ending(process.exitcode)}") from None
+            raise ProbeProcessLost(f"its process ended {_ending(process.exitcode)}") from None
         if isinstance(said, _Fault):
-            raise RunLost(*said)
+            raise ProbeProcessLost(*said)
         return said
 
     def _end(self) -> None:
@@ -133,10 +133,10 @@ class Processes:
         self._processes, self._asked = [], []
 
 
-def span_s(passes: Sequence[Pass]) -> float:
-    """Seconds from the first start to the last end.
+def span_s(passes: Sequence[TimedPass]) -> float:
+    """Return the seconds from the first start to the last end.
 
-    >>> span_s([Pass(0.0, 1.0, 0), Pass(1.0, 2.0, 0)])
+    >>> span_s([TimedPass(0.0, 1.0, 0), TimedPass(1.0, 2.0, 0)])
     2.0
     """
     return max(one.ended for one in passes) - min(one.started for one in passes)
@@ -147,8 +147,8 @@ class _Fault(NamedTuple):
     is_gpu_memory: bool
 
 
-def _serve(make: Callable[[], Train], asked: Connection) -> None:
-    """One process: trains each time it is asked, until it is told to end."""
+def _serve(make: Callable[[], TrainOnRequest], asked: Connection) -> None:
+    """Serve one process: train on each request, until None asks it to end."""
     live_with_parent()
     try:
         train = make()
@@ -156,8 +156,8 @@ def _serve(make: Callable[[], Train], asked: Connection) -> None:
         while (wanted := asked.recv()) is not None:
             started = time.monotonic()
             peak_bytes = train(wanted)
-            asked.send(Pass(started, time.monotonic(), peak_bytes))
-    except Exception as error:  # noqa: BLE001 - whatever it is, the process that asked says it
+            asked.send(TimedPass(started, time.monotonic(), peak_bytes))
+    except Exception as error:  # noqa: BLE001 - the asking process reports any error
         asked.send(_fault_of(error))
 
 
@@ -169,7 +169,7 @@ def _fault_of(error: Exception) -> _Fault:
 
 
 def _ending(status: int | None) -> str:
-    """How a process ended.
+    """Describe how a process ended.
 
     >>> _ending(-9), _ending(3)
     ('by SIGKILL', 'with exit status 3')
@@ -180,12 +180,14 @@ def _ending(status: int | None) -> str:
 
 
 def peak_bytes(device: torch.device) -> int:
-    """Memory that this process has held at most: reserved on a GPU, without what CUDA itself takes there; on CPU
-    resident, with what it shares with other processes.
+    """Return the peak memory of this process in bytes.
+
+    On a GPU this is the memory that torch reserved, without that of CUDA itself; on CPU the resident memory, with pages
+    shared with other processes.
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_reserved(device)
-    if _STATUS.exists():  # getrusage would count the process that this one was started from
+    if _STATUS.exists():  # getrusage would count the parent process too
         kib = next((line.split()[1] for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:")), "0")
         return int(kib) * 2**10
     import resource

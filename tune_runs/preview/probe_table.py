@@ -1,4 +1,4 @@
-"""What a probe found, as a table and lines for a terminal.
+"""The results of a packing probe as a table and lines for a terminal.
 
 Nothing here imports torch, Ray or Optuna.
 """
@@ -12,55 +12,56 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from tune_runs.preview.packings import ENOUGH, Probe, Row, proposed
+from tune_runs.preview.packings import ENOUGH_SHARE, PackingProbe, PackingResult, proposed_packing
 
 _MIB = 2**20
 
 
-def draw_probe(found: Probe) -> RenderableType:
-    """Each way with what it trained and took, what is proposed, and what could not be measured."""
+def draw_probe(found: PackingProbe) -> RenderableType:
+    """Draw the throughput and memory of each packing, the proposed one, and those that could not be measured."""
     memory = "GPU memory" if found.on_gpu else "memory"
     table = Table("at once", "resources", box=box.SIMPLE, pad_edge=False, collapse_padding=True)
     for column in ("images/s", "of one", memory):
         table.add_column(column, justify="right")
-    for row in found.rows:
-        table.add_row(str(row.way.trials), Text(row.way.words), *_cells(row))
+    for one in found.results:
+        table.add_row(str(one.packing.trials), Text(one.packing.words), *_cells(one))
     facts = Table.grid(padding=(0, 2))
     for name, fact in _facts(found):
         facts.add_row(Text(name), Text(fact))
     return Group(table, facts)
 
 
-def _cells(row: Row) -> tuple[str, str, str]:
-    if row.failure:
+def _cells(result: PackingResult) -> tuple[str, str, str]:
+    if result.failure:
         return "-", "-", "-"
-    least, median, most = row.of_one
-    spread = f" ({least:.2f} to {most:.2f})" if row.way.trials > 1 else ""
-    memory = f"{row.peak_bytes / _MIB:,.0f} MiB" if row.peak_bytes else "-"
-    return f"{row.images_per_s:,.0f}", f"{median:.2f}{spread}", memory
+    least, median, most = result.speedup
+    extremes = f" ({least:.2f} to {most:.2f})" if result.packing.trials > 1 else ""
+    memory = f"{result.peak_bytes / _MIB:,.0f} MiB" if result.peak_bytes else "-"
+    return f"{result.images_per_s:,.0f}", f"{median:.2f}{extremes}", memory
 
 
-def _facts(found: Probe) -> Iterator[tuple[str, str]]:
-    for row in found.rows:
-        if row.failure:
-            yield f"{row.way.trials} at once", f"{row.way.words} was not measured: {row.failure}"
-    best = proposed(found.rows)
+def _facts(found: PackingProbe) -> Iterator[tuple[str, str]]:
+    for one in found.results:
+        if one.failure:
+            yield f"{one.packing.trials} at once", f"{one.packing.words} was not measured: {one.failure}"
+    best = proposed_packing(found.results)
     if best is None:
         yield "proposed", "nothing: no trial could be measured"
         return
-    yield "proposed", f"resources: {best.way.words}{', as the space has it' if best.way == found.own else ''}"
+    yield "proposed", f"resources: {best.packing.words}{', as the space has it' if best.packing == found.own else ''}"
     yield "", _reason(found, best)
     rounds = "1 round" if best.num_rounds == 1 else f"medians of {best.num_rounds} rounds (least to most)"
     yield "probed", f"{found.scenario} on {found.device}: {rounds}; of one: against one trial alone in the same round"
 
 
-def _reason(found: Probe, best: Row) -> str:
-    count = best.way.trials
+def _reason(found: PackingProbe, best: PackingResult) -> str:
+    count = best.packing.trials
     trials = "1 trial" if count == 1 else f"{count} trials"
-    reason = f"{trials} at once: the fewest that train at least {ENOUGH:.0%} of the most measured"
-    own = next((row for row in found.rows if row.way == found.own), None)
+    reason = f"{trials} at once: the fewest that train at least {ENOUGH_SHARE:.0%} of the most measured"
+    own = next((one for one in found.results if one.packing == found.own), None)
     if own is None or own.failure:
         return f"{reason}; what the space has was not measured here"
     if own is best:
         return reason
-    return f"{reason}; the space has {own.way.words}, {own.of_one[1]:.2f} of one against {best.of_one[1]:.2f}"
+    own_speedup, best_speedup = own.speedup.median, best.speedup.median
+    return f"{reason}; the space has {own.packing.words}, {own_speedup:.2f} of one against {best_speedup:.2f}"

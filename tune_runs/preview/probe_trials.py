@@ -1,4 +1,4 @@
-"""What a process of the probe holds: one trial, or several that take turns.
+"""The trials that a process of the probe trains: one alone, or several that take turns.
 
 Imports torch, through `absgd.training`; neither Ray nor Optuna.
 """
@@ -20,8 +20,8 @@ from absgd.training.device import chosen_device
 from tune_runs.preview.probe_processes import peak_bytes
 
 
-class Ask(NamedTuple):
-    """What a process is to train."""
+class PassRequest(NamedTuple):
+    """One pass asked of a process."""
 
     trials: int
     threads: int
@@ -29,52 +29,53 @@ class Ask(NamedTuple):
 
 
 class OneTrial:
-    """A trial that has its process for itself.
+    """A trial that has a process to itself.
 
     Args:
-        settings: of the run, with epochs enough for all that will be asked.
-        splits: what it trains on.
+        settings: those of the run, with enough epochs for every pass.
+        splits: the images that it trains on.
     """
 
     def __init__(self, settings: dict[str, Any], splits: Splits) -> None:
         trainer = Trainer(RunConfig.from_dict(settings), splits)
         self._device, self._epochs = trainer.device, trainer.epochs()
 
-    def __call__(self, ask: Ask) -> int:
-        """Train so many epochs; the memory held at most, in bytes."""
-        assert ask.trials == 1
-        torch.set_num_threads(ask.threads)
-        for _ in range(ask.epochs):
+    def __call__(self, asked: PassRequest) -> int:
+        """Train `asked.epochs` epochs, and return the peak memory in bytes."""
+        assert asked.trials == 1
+        torch.set_num_threads(asked.threads)
+        for _ in range(asked.epochs):
             next(self._epochs)
         return peak_bytes(self._device)
 
 
 class TrialsInTurns:
-    """Trials of one process that take turns as in a search: a cohort, whose batches are made once.
+    """A cohort as in a search: trials of one process that take turns and share their batches.
 
     Args:
         settings: as for `OneTrial`, the same for all trials: forks of one trunk differ in three numbers.
-        splits: what they train on.
+        splits: the images that they train on.
+        size: most trials of the cohort.
     """
 
     def __init__(self, settings: dict[str, Any], splits: Splits, size: int) -> None:
         prepare_process()
         self._config, self._splits = RunConfig.from_dict(settings), splits
         self._device = chosen_device(self._config.device)
-        later = itertools.count(0.0, TOGETHER_S)  # a clock by which nobody has to be waited for
+        later = itertools.count(0.0, TOGETHER_S)  # a clock on which no trial has to wait
         self._cohort: Cohort[EpochRecord] = Cohort(self._device, size, now=lambda: next(later))
         self._images = CommonImages()
         self._trainers: dict[str, Trainer] = {}
         self._next_epoch = 0
 
-    def __call__(self, ask: Ask) -> int:
-        """Train so many epochs of each of the first trials; the memory held at most, in bytes.
+    def __call__(self, asked: PassRequest) -> int:
+        """Train `asked.epochs` epochs of each of the first trials, and return the peak memory in bytes.
 
         Raises:
-            Exception: whatever ended one of them.
+            Exception: the error that ended one of them.
         """
-        torch.set_num_threads(ask.threads)
-        left = {str(place): ask.epochs for place in range(ask.trials)}
+        torch.set_num_threads(asked.threads)
+        left = {str(place): asked.epochs for place in range(asked.trials)}
         for name in left:
             self._begin(name)
         while left:
@@ -87,11 +88,11 @@ class TrialsInTurns:
                     self._cohort.ask(name)
                 else:
                     del left[name]
-        self._next_epoch += ask.epochs
+        self._next_epoch += asked.epochs
         return peak_bytes(self._device)
 
     def _begin(self, name: str) -> None:
-        """All begin with the same epoch, however many each has trained: only of the same one can they share batches."""
+        """Begin with the epoch that all others train, whatever came before: batches are shared within an epoch only."""
         if name in self._trainers:
             self._trainers[name].next_epoch = self._next_epoch
             self._cohort.ask(name)

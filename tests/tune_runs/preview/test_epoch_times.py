@@ -12,7 +12,7 @@ import pytest
 from absgd.datasets import load_splits
 from absgd.errors import UserError
 from tests.support.spaces import make
-from tune_runs.preview.epoch_times import measure, part_of, seconds_of_epoch
+from tune_runs.preview.epoch_times import measure_epoch_times, part_of, seconds_of_epoch
 from tune_runs.space.run_configs import control_config
 from tune_runs.trunks.scenario_plan import plan_scenarios
 
@@ -76,7 +76,7 @@ def test_part_of_splits_is_as_large_as_its_batches() -> None:
 def test_measure_trains_each_scenario() -> None:
     space = make({**SMALL, "scenarios": [{}, {"imbalance": {"type": "step", "ratio": 0.25}}]})
     said: list[str] = []
-    times = measure(space, plan_scenarios(space), said.append, budget_s=0.3)
+    times = measure_epoch_times(space, plan_scenarios(space), said.append, budget_s=0.3)
     assert list(times) == ["digits", "digits-step-0.25"]
     assert [line.split(",")[0] for line in said] == [
         "measuring digits (1 of 2)",
@@ -90,19 +90,19 @@ def test_measure_trains_each_scenario() -> None:
 
 def test_measure_of_a_space_without_stage_two() -> None:
     space = make({**SMALL, "base/loss": {"name": "ce"}, "search": {"optimizer.lr": {"choices": [0.1]}}})
-    (time,) = measure(space, plan_scenarios(space), lambda _: None, budget_s=0.05).values()
+    (time,) = measure_epoch_times(space, plan_scenarios(space), lambda _: None, budget_s=0.05).values()
     assert time.stage_two_s == time.stage_one_s
 
 
 def test_measure_of_settings_that_would_diverge() -> None:
     space = make({**SMALL, "base/optimizer": {"lr": 1e6}})
-    assert measure(space, plan_scenarios(space), lambda _: None, budget_s=0.3)
+    assert measure_epoch_times(space, plan_scenarios(space), lambda _: None, budget_s=0.3)
 
 
 def test_measure_of_a_loss_that_is_not_finite_is_refused() -> None:
     space = make({**SMALL, "base/optimizer": {"weight_decay": 1e30}})
     with pytest.raises(UserError, match=r"cannot measure `digits`: non-finite .* \(--measure\)"):
-        measure(space, plan_scenarios(space), lambda _: None, budget_s=1)
+        measure_epoch_times(space, plan_scenarios(space), lambda _: None, budget_s=1)
 
 
 def test_measure_imports_neither_ray_nor_optuna() -> None:

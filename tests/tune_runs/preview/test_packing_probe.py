@@ -16,42 +16,51 @@ from absgd.datasets import load_splits
 from tests.support.spaces import first_plan, make
 from tune_runs.preview import packing_probe as probing
 from tune_runs.preview.epoch_times import stage_two_config
-from tune_runs.preview.packing_probe import NUM_ROUNDS, load_of, measured_rows, pass_s, probe, without_measured
-from tune_runs.preview.packings import Probe, Row, Way, ways_to_try
-from tune_runs.preview.probe_processes import Pass, RunLost
+from tune_runs.preview.packing_probe import (
+    NUM_ROUNDS,
+    measured_packings,
+    pass_s,
+    pass_workload,
+    probe_packings,
+    without_repeated,
+)
+from tune_runs.preview.packings import Packing, PackingProbe, PackingResult, Speedup, packings_to_try
+from tune_runs.preview.probe_processes import ProbeProcessLost, TimedPass
 from tune_runs.preview.probe_table import draw_probe
-from tune_runs.preview.probe_trials import Ask, OneTrial, TrialsInTurns
+from tune_runs.preview.probe_trials import OneTrial, PassRequest, TrialsInTurns
 from tune_runs.space.model import SearchSpace
 
 SMALL: dict[str, Any] = {"base/data": {"name": "digits", "val_per_class": 5, "n_max": 12}, "base/batch_size": 32}
-GPU_WAYS, COHORTS = ways_to_try(None, cpu=1, num_cpus=16, num_gpus=1, most=100)
-LOST = RunLost("its process ended by SIGKILL")
-FULL = RunLost("out of GPU memory (torch.OutOfMemoryError: CUDA out of memory)", is_gpu_memory=True)
+GPU_WAYS, COHORTS = packings_to_try(None, cpu=1, num_cpus=16, num_gpus=1, most=100)
+LOST = ProbeProcessLost("its process ended by SIGKILL")
+FULL = ProbeProcessLost("out of GPU memory (torch.OutOfMemoryError: CUDA out of memory)", is_gpu_memory=True)
 
 
 class FakeMachine:
-    """Trains each way in a time of its own, and loses one at a call of its own."""
+    """Trains each packing in a time of its own, and loses one at a call of its own."""
 
-    def __init__(self, seconds: dict[int, float], lost: dict[int, tuple[int, RunLost]] | None = None) -> None:
+    def __init__(self, seconds: dict[int, float], lost: dict[int, tuple[int, ProbeProcessLost]] | None = None) -> None:
         self.seconds, self.lost = seconds, lost or {}
         self.asked: list[int] = []
 
-    def train(self, way: Way) -> list[Pass]:
-        self.asked.append(way.trials)
-        time, error = self.lost.get(way.trials, (0, None))
-        if error is not None and self.asked.count(way.trials) == time:
+    def train(self, packing: Packing) -> list[TimedPass]:
+        self.asked.append(packing.trials)
+        time, error = self.lost.get(packing.trials, (0, None))
+        if error is not None and self.asked.count(packing.trials) == time:
             raise error
-        return [Pass(0.0, self.seconds[way.trials], 10)] * way.processes
+        return [TimedPass(0.0, self.seconds[packing.trials], 10)] * packing.processes
 
-    def rows(self, ways: Sequence[Way] = GPU_WAYS, kind_s: float = 1000.0) -> list[Row]:
-        return measured_rows(self.train, ways, 100, lambda passes: sum(one.peak_bytes for one in passes), kind_s)
+    def rows(self, packings: Sequence[Packing] = GPU_WAYS, kind_s: float = 1000.0) -> list[PackingResult]:
+        return measured_packings(
+            self.train, packings, 100, lambda passes: sum(one.peak_bytes for one in passes), kind_s
+        )
 
 
 def test_rows_are_what_all_trained_against_one_in_the_same_rounds() -> None:
     machine = FakeMachine({1: 1.0, 2: 1.0, 4: 1.25, 8: 2.0})
     rows = machine.rows()
     assert [row.images_per_s for row in rows] == [100, 200, 320, 400]
-    assert [row.of_one for row in rows] == [(ratio,) * 3 for ratio in (1, 2, 3.2, 4)]
+    assert [row.speedup for row in rows] == [(ratio,) * 3 for ratio in (1, 2, 3.2, 4)]
     assert [row.peak_bytes for row in rows] == [10, 20, 40, 80]
     assert {row.num_rounds for row in rows} == {NUM_ROUNDS}
     assert machine.asked[:4] == [1, 2, 4, 8]
@@ -84,7 +93,7 @@ def test_out_of_gpu_memory_is_a_row_and_no_more_trials_are_tried() -> None:
 def test_first_trial_that_is_lost_ends_it() -> None:
     machine = FakeMachine({}, {1: (1, LOST)})
     (only,) = machine.rows()
-    assert (only.way.trials, only.failure) == (1, "its process ended by SIGKILL")
+    assert (only.packing.trials, only.failure) == (1, "its process ended by SIGKILL")
     assert machine.asked == [1]
 
 
@@ -92,16 +101,16 @@ def test_first_trial_that_is_lost_ends_it() -> None:
 def test_trials_lost_in_a_later_round_keep_what_was_measured(time: int) -> None:
     machine = FakeMachine({1: 1.0, 2: 1.0}, {2: (time, LOST)})
     *measured, lost = machine.rows(GPU_WAYS[:2])
-    assert (lost.way.trials, lost.failure) == (2, "its process ended by SIGKILL")
-    assert [row.way.trials for row in measured] == ([1] if time > 2 else [])
+    assert (lost.packing.trials, lost.failure) == (2, "its process ended by SIGKILL")
+    assert [row.packing.trials for row in measured] == ([1] if time > 2 else [])
     assert machine.asked.count(2) == time, "no further round"
 
 
 def test_long_batches_end_with_two_ways_and_one_round() -> None:
     machine = FakeMachine({1: 60.0, 2: 120.0, 4: 240.0})
     *measured, skipped = machine.rows(kind_s=20)
-    assert [(row.way.trials, row.num_rounds) for row in measured] == [(1, 1), (2, 1)]
-    assert (skipped.way.trials, skipped.failure) == (4, "no time was left")
+    assert [(row.packing.trials, row.num_rounds) for row in measured] == [(1, 1), (2, 1)]
+    assert (skipped.packing.trials, skipped.failure) == (4, "no time was left")
     assert len(machine.asked) == 4
 
 
@@ -113,7 +122,7 @@ def test_rounds_end_with_the_time() -> None:
 
 def test_time_of_a_pass_lets_all_rounds_fit_even_if_nothing_is_gained() -> None:
     seconds = pass_s([GPU_WAYS, COHORTS], probing.KIND_S)
-    assert sum(way.trials for way in GPU_WAYS) * seconds * (NUM_ROUNDS + 1) == pytest.approx(probing.KIND_S)
+    assert sum(packing.trials for packing in GPU_WAYS) * seconds * (NUM_ROUNDS + 1) == pytest.approx(probing.KIND_S)
 
 
 def test_load_is_a_part_of_a_long_epoch_and_several_short_ones() -> None:
@@ -121,11 +130,11 @@ def test_load_is_a_part_of_a_long_epoch_and_several_short_ones() -> None:
     assert config is not None
     splits = load_splits(config)
     whole = len(splits.train)
-    assert load_of(splits, 32, epoch_s=0.1, seconds=0.5).num_images == 5 * whole
-    assert load_of(splits, 32, epoch_s=0.4, seconds=0.5).num_images == whole
-    part = load_of(splits, 12, epoch_s=5.0, seconds=0.5)
+    assert pass_workload(splits, 32, epoch_s=0.1, seconds=0.5).num_images == 5 * whole
+    assert pass_workload(splits, 32, epoch_s=0.4, seconds=0.5).num_images == whole
+    part = pass_workload(splits, 12, epoch_s=5.0, seconds=0.5)
     assert (part.epochs, len(part.splits.train)) == (1, round(whole / 10))
-    assert len(load_of(splits, 12, epoch_s=1e6, seconds=0.5).splits.train) == 12, "a batch at least"
+    assert len(pass_workload(splits, 12, epoch_s=1e6, seconds=0.5).splits.train) == 12, "a batch at least"
 
 
 @pytest.fixture(scope="module")
@@ -135,36 +144,36 @@ def space() -> SearchSpace:
 
 def test_probe_trains_real_trials(space: SearchSpace) -> None:
     said: list[str] = []
-    found = probe(space, first_plan(space), epoch_s=0.5, num_cpus=2, num_gpus=0, say=said.append, kind_s=2)
-    assert [row.way.words for row in found.rows] == [
+    found = probe_packings(space, first_plan(space), epoch_s=0.5, num_cpus=2, num_gpus=0, say=said.append, kind_s=2)
+    assert [row.packing.words for row in found.results] == [
         "{cpu: 2, gpu: 0}",
         "{cpu: 1, gpu: 0}",
         "{cpu: 2, gpu: 0, cohort: 2}",
     ]
     assert [line.split(",")[0] for line in said] == ["probing digits: 1", "probing digits: 1"]
-    assert (found.device, found.own, found.on_gpu) == ("2 CPUs", Way(2, 1, 0), False)
-    for row in found.rows:
+    assert (found.device, found.own, found.on_gpu) == ("2 CPUs", Packing(2, 1, 0), False)
+    for row in found.results:
         assert not row.failure
         assert row.images_per_s > 0
-        assert row.of_one[0] <= row.of_one[1] <= row.of_one[2]
+        assert row.speedup.least <= row.speedup.median <= row.speedup.most
         assert row.peak_bytes > 100 * 2**20, "torch itself is larger"
-    alone, processes, cohort = (row.peak_bytes for row in found.rows)
+    alone, processes, cohort = (row.peak_bytes for row in found.results)
     assert processes > 1.5 * alone
     assert cohort < 1.5 * alone, "one process holds both"
 
 
 def test_probe_of_a_loss_that_is_not_finite_says_so() -> None:
     broken = make({**SMALL, "base/optimizer": {"weight_decay": 1e30}})
-    found = probe(broken, first_plan(broken), epoch_s=0.5, num_cpus=1, num_gpus=0, say=lambda _: None)
-    (only,) = found.rows
+    found = probe_packings(broken, first_plan(broken), epoch_s=0.5, num_cpus=1, num_gpus=0, say=lambda _: None)
+    (only,) = found.results
     assert "non-finite" in only.failure
     assert "Traceback" not in only.failure
 
 
 def test_probe_of_a_search_with_one_trial_tries_no_more() -> None:
     space = make({**SMALL, "num_trials": 1})
-    found = probe(space, first_plan(space), 0.5, num_cpus=2, num_gpus=0, say=lambda _: None, kind_s=0.1)
-    assert [row.way.trials for row in found.rows] == [1]
+    found = probe_packings(space, first_plan(space), 0.5, num_cpus=2, num_gpus=0, say=lambda _: None, kind_s=0.1)
+    assert [row.packing.trials for row in found.results] == [1]
 
 
 def trial_settings(space: SearchSpace) -> tuple[dict[str, Any], Any]:
@@ -178,30 +187,30 @@ def test_trials_in_turns_begin_the_same_epoch_and_share_its_batches(
 ) -> None:
     settings, splits = trial_settings(space)
     trials = TrialsInTurns(settings, splits, size=3)
-    trials(Ask(trials=1, threads=1, epochs=2))
-    trials(Ask(trials=3, threads=1, epochs=1))
+    trials(PassRequest(trials=1, threads=1, epochs=2))
+    trials(PassRequest(trials=3, threads=1, epochs=1))
     assert [trainer.next_epoch for trainer in trials._trainers.values()] == [3, 3, 3]
     seen: list[int] = []
     first = next(iter(trials._trainers.values()))
     source = first._train._source  # type: ignore[attr-defined]
     made = source.batch_of
     monkeypatch.setattr(source, "batch_of", lambda draw: seen.append(1) or made(draw))
-    trials(Ask(trials=1, threads=1, epochs=1))
-    trials(Ask(trials=3, threads=1, epochs=1))
+    trials(PassRequest(trials=1, threads=1, epochs=1))
+    trials(PassRequest(trials=3, threads=1, epochs=1))
     assert len(seen) == 2 * math.ceil(len(splits.train) / 32)
 
 
 def test_trial_that_runs_out_of_gpu_memory_is_raised(space: SearchSpace, monkeypatch: pytest.MonkeyPatch) -> None:
     settings, splits = trial_settings(space)
     trials = TrialsInTurns(settings, splits, size=2)
-    trials(Ask(1, 1, 1))
+    trials(PassRequest(1, 1, 1))
 
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
     monkeypatch.setattr("absgd.training.trainer.build_model", full)
     with pytest.raises(torch.OutOfMemoryError):
-        trials(Ask(2, 1, 1))
+        trials(PassRequest(2, 1, 1))
 
 
 def test_one_trial_trains_as_many_epochs_as_it_is_asked_with_as_many_threads(space: SearchSpace) -> None:
@@ -209,7 +218,7 @@ def test_one_trial_trains_as_many_epochs_as_it_is_asked_with_as_many_threads(spa
     threads = torch.get_num_threads()
     try:
         trial = OneTrial(settings, splits)
-        assert trial(Ask(1, threads=1, epochs=2)) > 0
+        assert trial(PassRequest(1, threads=1, epochs=2)) > 0
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(threads)
@@ -225,19 +234,21 @@ def test_settings_hold_for_every_shipped_space() -> None:
             assert probing._settings(config, "cpu")["epochs"] > 10**5
 
 
-def drawn(found: Probe, width: int = 80) -> str:
+def drawn(found: PackingProbe, width: int = 80) -> str:
     console = Console(width=width)
     with console.capture() as captured:
         console.print(draw_probe(found))
     return captured.get()
 
 
-def of(way: Way, ratio: float, failure: str = "") -> Row:
-    return Row(way, 1000 * ratio, (ratio - 0.1, ratio, ratio + 0.1), NUM_ROUNDS, 3 * 2**30, failure)
+def of(packing: Packing, ratio: float, failure: str = "") -> PackingResult:
+    return PackingResult(
+        packing, 1000 * ratio, Speedup(ratio - 0.1, ratio, ratio + 0.1), NUM_ROUNDS, 3 * 2**30, failure
+    )
 
 
-def found(rows: Sequence[Row], own: Way | None) -> Probe:
-    return Probe("cifar10-exp-0.01", "NVIDIA H100", tuple(rows), own, on_gpu=True)
+def found(rows: Sequence[PackingResult], own: Packing | None) -> PackingProbe:
+    return PackingProbe("cifar10-exp-0.01", "NVIDIA H100", tuple(rows), own, on_gpu=True)
 
 
 ROWS = [of(GPU_WAYS[0], 1.0), of(GPU_WAYS[1], 1.8), of(GPU_WAYS[2], 2.5), of(GPU_WAYS[3], 0, "out of GPU memory")]
@@ -282,15 +293,15 @@ def test_probe_imports_neither_ray_nor_optuna() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_probe_on_a_gpu() -> None:
     fast = make({**SMALL, "base/device": {"fast": True}, "resources": {"gpu": 0.5}, "num_trials": 2})
-    found = probe(fast, first_plan(fast), epoch_s=0.5, num_cpus=2, num_gpus=1, say=lambda _: None, kind_s=2)
-    assert [row.way.trials for row in found.rows] == [1, 2, 2]
-    assert all(not row.failure and row.peak_bytes > 2**20 for row in found.rows)
+    found = probe_packings(fast, first_plan(fast), epoch_s=0.5, num_cpus=2, num_gpus=1, say=lambda _: None, kind_s=2)
+    assert [row.packing.trials for row in found.results] == [1, 2, 2]
+    assert all(not row.failure and row.peak_bytes > 2**20 for row in found.results)
     assert found.on_gpu
 
 
 def test_failure_of_a_cohort_of_one_is_no_row_to_leave_out() -> None:
-    one, two = Way(1, 2, 0), Way(1, 2, 0, cohort=2)
-    assert without_measured([Row(one), Row(two)], one) == [Row(two)]
-    lost = Row(one, failure="out of GPU memory")
-    assert without_measured([lost], one) == [lost]
-    assert without_measured([Row(two, failure="no room")], one) == [Row(two, failure="no room")]
+    one, two = Packing(1, 2, 0), Packing(1, 2, 0, cohort=2)
+    assert without_repeated([PackingResult(one), PackingResult(two)], one) == [PackingResult(two)]
+    lost = PackingResult(one, failure="out of GPU memory")
+    assert without_repeated([lost], one) == [lost]
+    assert without_repeated([PackingResult(two, failure="no room")], one) == [PackingResult(two, failure="no room")]

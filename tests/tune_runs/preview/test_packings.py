@@ -6,18 +6,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tune_runs.preview.packings import COUNTS, ENOUGH, MOST_PROCESSES, Row, Way, own_way, proposed, ways_to_try
+from tune_runs.preview.packings import (
+    ENOUGH_SHARE,
+    MAX_PROCESSES,
+    TRIAL_COUNTS,
+    Packing,
+    PackingResult,
+    Speedup,
+    own_packing,
+    packings_to_try,
+    proposed_packing,
+)
 from tune_runs.space.resources import ResourcesConfig
 
 MANY = 1000
 
 
-def words(ways: tuple[Way, ...]) -> list[str]:
-    return [f"{way.trials}: {way.words}" for way in ways]
+def words(packings: tuple[Packing, ...]) -> list[str]:
+    return [f"{packing.trials}: {packing.words}" for packing in packings]
 
 
-def test_ways_on_a_gpu_keep_the_cpus_of_the_space_while_they_fit() -> None:
-    alone, shared = ways_to_try(None, cpu=3, num_cpus=16, num_gpus=1, most=MANY)
+def test_packings_on_a_gpu_keep_the_cpus_of_the_space_while_they_fit() -> None:
+    alone, shared = packings_to_try(None, cpu=3, num_cpus=16, num_gpus=1, most=MANY)
     assert words(alone) == [
         "1: {cpu: 3, gpu: 1}",
         "2: {cpu: 3, gpu: 0.5}",
@@ -32,11 +42,11 @@ def test_ways_on_a_gpu_keep_the_cpus_of_the_space_while_they_fit() -> None:
     ]
 
 
-def test_ways_on_one_of_several_gpus_have_its_part_of_the_cpus() -> None:
-    alone, shared = ways_to_try(None, cpu=1, num_cpus=10, num_gpus=4, most=MANY)
+def test_packings_on_one_of_several_gpus_have_its_part_of_the_cpus() -> None:
+    alone, shared = packings_to_try(None, cpu=1, num_cpus=10, num_gpus=4, most=MANY)
     assert words(alone) == ["1: {cpu: 1, gpu: 1}", "2: {cpu: 1, gpu: 0.5}"]
-    assert [way.trials for way in shared] == [1, 2, 4, 8]
-    more_gpus_than_cpus, _ = ways_to_try(None, cpu=1, num_cpus=2, num_gpus=4, most=MANY)
+    assert [packing.trials for packing in shared] == [1, 2, 4, 8]
+    more_gpus_than_cpus, _ = packings_to_try(None, cpu=1, num_cpus=2, num_gpus=4, most=MANY)
     assert words(more_gpus_than_cpus) == ["1: {cpu: 1, gpu: 1}"]
 
 
@@ -48,32 +58,32 @@ def test_ways_on_one_of_several_gpus_have_its_part_of_the_cpus() -> None:
         (12, ["1: {cpu: 12, gpu: 0}", "2: {cpu: 6, gpu: 0}", "4: {cpu: 3, gpu: 0}", "12: {cpu: 1, gpu: 0}"]),
     ],
 )
-def test_ways_on_cpus_halve_the_threads(num_cpus: int, expected: list[str]) -> None:
-    assert words(ways_to_try(None, cpu=1, num_cpus=num_cpus, num_gpus=0, most=MANY)[0]) == expected
+def test_packings_on_cpus_halve_the_threads(num_cpus: int, expected: list[str]) -> None:
+    assert words(packings_to_try(None, cpu=1, num_cpus=num_cpus, num_gpus=0, most=MANY)[0]) == expected
 
 
 def test_cohorts_on_cpus_are_as_large_as_the_cpus_at_most() -> None:
-    _, shared = ways_to_try(None, cpu=1, num_cpus=4, num_gpus=0, most=MANY)
+    _, shared = packings_to_try(None, cpu=1, num_cpus=4, num_gpus=0, most=MANY)
     assert words(shared) == ["1: {cpu: 4, gpu: 0}", "2: {cpu: 4, gpu: 0, cohort: 2}", "4: {cpu: 4, gpu: 0, cohort: 4}"]
 
 
 def test_what_the_space_says_is_tried_too_and_once() -> None:
-    third = own_way(ResourcesConfig(cpu=1, gpu=0.3), num_cpus=16, num_gpus=1)
-    assert third == Way(3, 1, 0.3)
-    assert [way.trials for way in ways_to_try(third, 1, 16, 1, MANY)[0]] == [1, 2, 3, 4, 8]
-    quarter = own_way(ResourcesConfig(), num_cpus=16, num_gpus=1)
-    assert [way.trials for way in ways_to_try(quarter, 1, 16, 1, MANY)[0]] == [1, 2, 4, 8]
-    half = own_way(ResourcesConfig(cpu=0.5, gpu=0), num_cpus=2, num_gpus=0)
-    assert half == Way(4, 0.5, 0)
+    third = own_packing(ResourcesConfig(cpu=1, gpu=0.3), num_cpus=16, num_gpus=1)
+    assert third == Packing(3, 1, 0.3)
+    assert [packing.trials for packing in packings_to_try(third, 1, 16, 1, MANY)[0]] == [1, 2, 3, 4, 8]
+    quarter = own_packing(ResourcesConfig(), num_cpus=16, num_gpus=1)
+    assert [packing.trials for packing in packings_to_try(quarter, 1, 16, 1, MANY)[0]] == [1, 2, 4, 8]
+    half = own_packing(ResourcesConfig(cpu=0.5, gpu=0), num_cpus=2, num_gpus=0)
+    assert half == Packing(4, 0.5, 0)
     assert half.threads == 1
-    cohort = Way(2, 1, 0.5, cohort=3)
-    assert cohort in ways_to_try(cohort, 1, 16, 1, MANY)[1]
-    assert cohort not in ways_to_try(cohort, 1, 16, 1, MANY)[0]
+    cohort = Packing(2, 1, 0.5, cohort=3)
+    assert cohort in packings_to_try(cohort, 1, 16, 1, MANY)[1]
+    assert cohort not in packings_to_try(cohort, 1, 16, 1, MANY)[0]
 
 
-def test_own_way_is_that_of_one_gpu_and_none_where_none_fits() -> None:
-    assert own_way(ResourcesConfig(cpu=2, gpu=0.25), num_cpus=8, num_gpus=2) == Way(2, 2, 0.25)
-    assert own_way(ResourcesConfig(cpu=8, gpu=0), num_cpus=2, num_gpus=0) is None
+def test_own_packing_is_that_of_one_gpu_and_none_where_none_fits() -> None:
+    assert own_packing(ResourcesConfig(cpu=2, gpu=0.25), num_cpus=8, num_gpus=2) == Packing(2, 2, 0.25)
+    assert own_packing(ResourcesConfig(cpu=8, gpu=0), num_cpus=2, num_gpus=0) is None
 
 
 @given(
@@ -86,22 +96,22 @@ def test_own_way_is_that_of_one_gpu_and_none_where_none_fits() -> None:
 def test_ways_fit_on_the_machine(cpu: float, gpu: float | None, num_cpus: int, num_gpus: int, most: int) -> None:
     resources = ResourcesConfig(cpu=cpu, gpu=gpu)
     gpus = num_gpus if resources.on(num_gpus).gpu else 0
-    own = own_way(resources, num_cpus, gpus) if gpus or not gpu else None
-    for ways in ways_to_try(own, cpu, num_cpus, gpus, most):
-        assert ways[0].trials == 1
-        assert [way.trials for way in ways] == sorted(way.trials for way in ways)
-        assert len(set(ways)) == len(ways)
-        for way in ways:
-            assert way.trials <= max(1, most)
-            assert way.processes <= MOST_PROCESSES
-            assert way.processes == 1 or way.processes * way.cpu <= num_cpus
-            if way != own:
-                assert way.trials in COUNTS if gpus else way.processes * way.threads <= num_cpus
+    own = own_packing(resources, num_cpus, gpus) if gpus or not gpu else None
+    for packings in packings_to_try(own, cpu, num_cpus, gpus, most):
+        assert packings[0].trials == 1
+        assert [packing.trials for packing in packings] == sorted(packing.trials for packing in packings)
+        assert len(set(packings)) == len(packings)
+        for packing in packings:
+            assert packing.trials <= max(1, most)
+            assert packing.processes <= MAX_PROCESSES
+            assert packing.processes == 1 or packing.processes * packing.cpu <= num_cpus
+            if packing != own:
+                assert packing.trials in TRIAL_COUNTS if gpus else packing.processes * packing.threads <= num_cpus
 
 
-def row(trials: int, of_one: float, cohort: bool = False, failure: str = "") -> Row:
-    way = Way(1, 1, 1, cohort=trials) if cohort else Way(trials, 1, 1 / trials)
-    return Row(way, 100 * of_one, (of_one, of_one, of_one), failure=failure)
+def row(trials: int, of_one: float, cohort: bool = False, failure: str = "") -> PackingResult:
+    packing = Packing(1, 1, 1, cohort=trials) if cohort else Packing(trials, 1, 1 / trials)
+    return PackingResult(packing, 100 * of_one, Speedup(of_one, of_one, of_one), failure=failure)
 
 
 @pytest.mark.parametrize(
@@ -117,13 +127,13 @@ def row(trials: int, of_one: float, cohort: bool = False, failure: str = "") -> 
         ([row(1, 1), row(2, 9, failure="out of GPU memory")], 0),
     ],
 )
-def test_proposed_are_the_fewest_trials_near_the_most(rows: list[Row], place: int) -> None:
-    assert proposed(rows) is rows[place]
+def test_proposed_are_the_fewest_trials_near_the_most(rows: list[PackingResult], place: int) -> None:
+    assert proposed_packing(rows) is rows[place]
 
 
 def test_nothing_is_proposed_where_nothing_was_measured() -> None:
-    assert proposed([]) is None
-    assert proposed([row(1, 1, failure="its process ended by SIGKILL")]) is None
+    assert proposed_packing([]) is None
+    assert proposed_packing([row(1, 1, failure="its process ended by SIGKILL")]) is None
 
 
 RATIOS = st.lists(st.tuples(st.integers(1, 8), st.floats(0.1, 10), st.booleans(), st.booleans()), min_size=1)
@@ -133,14 +143,14 @@ RATIOS = st.lists(st.tuples(st.integers(1, 8), st.floats(0.1, 10), st.booleans()
 def test_proposal_is_near_the_most_and_no_fewer_trials_are(given_rows: list[tuple[int, float, bool, bool]]) -> None:
     rows = [row(trials, ratio, cohort, "lost" if is_lost else "") for trials, ratio, cohort, is_lost in given_rows]
     measured = [one for one in rows if not one.failure]
-    best = proposed(rows)
+    best = proposed_packing(rows)
     assert (best is None) == (not measured)
     if best is None:
         return
-    most = max(one.of_one[1] for one in measured)
-    assert best.of_one[1] >= ENOUGH * most
+    most = max(one.speedup.median for one in measured)
+    assert best.speedup.median >= ENOUGH_SHARE * most
     for one in measured:
-        if one.way.trials < best.way.trials:
-            assert one.of_one[1] < ENOUGH * most
-        if one.way.trials == best.way.trials:
-            assert one.of_one[1] <= best.of_one[1]
+        if one.packing.trials < best.packing.trials:
+            assert one.speedup.median < ENOUGH_SHARE * most
+        if one.packing.trials == best.packing.trials:
+            assert one.speedup.median <= best.speedup.median

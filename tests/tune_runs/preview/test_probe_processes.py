@@ -17,13 +17,13 @@ import pytest
 import torch
 
 from tests.support.obeying import obeying
-from tune_runs.preview.probe_processes import Processes, RunLost, peak_bytes
+from tune_runs.preview.probe_processes import ProbeProcesses, ProbeProcessLost, peak_bytes
 
 MIB = 2**20
 
 
 def test_processes_train_at_the_same_time() -> None:
-    with Processes(obeying) as processes:
+    with ProbeProcesses(obeying) as processes:
         one, other = processes.train(["sleep 0.5", "sleep 0.5"])
         assert max(one.started, other.started) < min(one.ended, other.ended)
         assert one.ended - one.started >= 0.5
@@ -45,14 +45,14 @@ def test_processes_train_at_the_same_time() -> None:
     ],
 )
 def test_process_that_ends_is_told(order: str, words: str, is_gpu_memory: bool) -> None:
-    with Processes(obeying) as processes, pytest.raises(RunLost, match=words) as error:
+    with ProbeProcesses(obeying) as processes, pytest.raises(ProbeProcessLost, match=words) as error:
         processes.train([order])
     assert error.value.is_gpu_memory is is_gpu_memory
 
 
 def test_all_are_ended_with_one_and_begin_anew() -> None:
-    with Processes(obeying) as processes:
-        with pytest.raises(RunLost, match="SIGKILL"):
+    with ProbeProcesses(obeying) as processes:
+        with pytest.raises(ProbeProcessLost, match="SIGKILL"):
             processes.train(["kill", "sleep 60"])
         assert processes.count == 0
         assert not multiprocessing.active_children(), "the one that sleeps too"
@@ -60,26 +60,29 @@ def test_all_are_ended_with_one_and_begin_anew() -> None:
 
 
 def test_process_that_ends_before_it_is_ready() -> None:
-    with Processes(partial(obeying, "kill")) as processes, pytest.raises(RunLost, match="its process ended by SIGKILL"):
+    with (
+        ProbeProcesses(partial(obeying, "kill")) as processes,
+        pytest.raises(ProbeProcessLost, match="its process ended by SIGKILL"),
+    ):
         processes.grow(1)
 
 
 def test_process_that_ended_between_two_passes_is_told() -> None:
-    with Processes(obeying) as processes:
+    with ProbeProcesses(obeying) as processes:
         (pid,) = (one.peak_bytes for one in processes.train(["pid"]))
         os.kill(pid, signal.SIGKILL)
         while psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
             time.sleep(0.01)
-        with pytest.raises(RunLost, match="SIGKILL"):
+        with pytest.raises(ProbeProcessLost, match="SIGKILL"):
             processes.train([""])
 
 
 def test_processes_end_with_an_error_in_the_block() -> None:
-    def fails(processes: Processes) -> None:
+    def fails(processes: ProbeProcesses) -> None:
         processes.grow(1)
         raise KeyError
 
-    with pytest.raises(KeyError), Processes(obeying) as processes:
+    with pytest.raises(KeyError), ProbeProcesses(obeying) as processes:
         fails(processes)
     assert not multiprocessing.active_children()
 
@@ -88,11 +91,11 @@ SLEEPER = """
 import signal
 
 from tests.support.obeying import obeying
-from tune_runs.preview.probe_processes import Processes
+from tune_runs.preview.probe_processes import ProbeProcesses
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are started deaf to it
-    with Processes(obeying) as processes:
+    with ProbeProcesses(obeying) as processes:
         processes.grow(1)
         print("ready", flush=True)
         processes.train(["sleep 60"])
