@@ -19,7 +19,7 @@ from rich.console import Console
 from absgd.config import RunConfig
 from absgd.records import EpochRecord
 from absgd.training import Diverged
-from tune_runs.driver.drive import assembled, leave_in_peace
+from tune_runs.driver.drive import assemble_search, suspend_running
 from tune_runs.recording.scenario_images import ScenarioImages
 from tune_runs.request.search_request import SearchRequest
 from tune_runs.request.space_files import space_from_dict
@@ -155,19 +155,19 @@ class FakeTuner:
         SearchRequest(space, folder).begin()
         self.space, self.curve, self.concurrent = space, curve, concurrent
         self.fingerprints = 0
-        self.place = FakeImageStore()
+        self.store = FakeImageStore()
         self.read: list[RunConfig] = []
         """Whose images were read."""
         self.tested: list[str] = []
         """Trials that read the test set."""
-        images = ScenarioImages(self.place, self._splits, self._fingerprint)
+        images = ScenarioImages(self.store, self._splits, self._fingerprint)
         self.plans = plan_scenarios(space)
         for name, plan in self.plans.items():
-            images.of(name, plan.control)
+            images.splits_of(name, plan.control)
         at = space if trunks is None else space.model_copy(update={"trunks": str(trunks)})
         points = {scenario.name: warm_start for scenario in space.scenario_list}
         request = SearchRequest(at, folder, warm_start=points, searches=searches)
-        self.search = assembled(request, self.plans, images, concurrent, Console(file=io.StringIO()))
+        self.search = assemble_search(request, self.plans, images, concurrent, Console(file=io.StringIO()))
         self.confirmations = self.search.confirmations
         self.recorder, self.stop = self.search.recorder, self.search.stop
         self.searcher, self.scheduler = self.search.searcher, self.search.scheduler
@@ -218,7 +218,7 @@ class FakeTuner:
 
     def end_early(self) -> None:
         """What the driver does with trials that still run when it ends in peace."""
-        leave_in_peace(self.search)
+        suspend_running(self.search)
 
     def _splits(self, config: RunConfig) -> Any:
         self.read.append(config)

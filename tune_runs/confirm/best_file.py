@@ -8,8 +8,8 @@ from typing import Any
 
 from absgd import records
 from absgd.records import test_metric_of
-from tune_runs.confirm.results import CandidateResult, winner
-from tune_runs.confirm.schedule import ScenarioConfirmation
+from tune_runs.confirm.candidate_results import CandidateResult, winner
+from tune_runs.confirm.scenario_confirmation import ScenarioConfirmation
 from tune_runs.recording.recorder import Recorder
 
 
@@ -48,7 +48,7 @@ class BestFiles:
         if confirmation and confirmation.has_result:
             results = confirmation.results()
             if best := winner(results, self._recorder.metric):
-                (chosen,) = (one for one in confirmation.candidates.runs if one.name == best.name)
+                (chosen,) = (one for one in confirmation.candidates.members if one.name == best.name)
                 about = _confirmed_words(self._recorder, scenario, chosen.run, best, results)
                 return about + chosen.config.to_yaml()
         row = self._recorder.best(scenario)

@@ -28,11 +28,11 @@ class Candidate(NamedTuple):
     """With the seeds of the search."""
 
 
-class Candidates(NamedTuple):
+class CandidateSet(NamedTuple):
     """What is confirmed in a scenario, or held against it."""
 
-    runs: tuple[Candidate, ...]
-    left_out: tuple[str, ...]
+    members: tuple[Candidate, ...]
+    notes: tuple[str, ...]
     """A sentence for each control that was asked for and is not trained."""
 
 
@@ -76,7 +76,7 @@ def best_candidates(ranked: Sequence[Mapping[str, Any]], configs: Sequence[RunCo
 
 def with_controls(
     best: Sequence[Candidate], winner: Candidate, plain: RunConfig, scenario: str, names: Sequence[ControlName]
-) -> Candidates:
+) -> CandidateSet:
     """The best configurations and the controls of one of them.
 
     Args:
@@ -86,24 +86,24 @@ def with_controls(
         scenario: its name.
         names: controls asked for.
     """
-    runs, left_out = list(best), []
+    runs, notes = list(best), []
     for name in (one for one in get_args(ControlName) if one in names):
         try:
-            made = _CONTROLS[name](winner.config, plain)
+            made = _CONTROL_RECIPES[name](winner.config, plain)
         except UserError as error:
-            left_out.append(f"control `{name}` is left out: {error}")
+            notes.append(f"control `{name}` is left out: {error}")
             continue
         if isinstance(made, str):
-            left_out += [f"control `{name}` is left out: {made}"] if made else []
+            notes += [f"control `{name}` is left out: {made}"] if made else []
             continue
         shown = _shown_name(name, winner.config)
         if same := next((one.name for one in runs if one.config == made), None):
-            left_out.append(f"control `{name}` is left out: it is `{same}` over again")
+            notes.append(f"control `{name}` is left out: it is `{same}` over again")
         elif shown in (one.name for one in runs):
-            left_out.append(f"control `{name}` is left out: the base criterion stands for it")
+            notes.append(f"control `{name}` is left out: the base criterion stands for it")
         else:
             runs.append(Candidate(shown, f"{scenario}-{shown}-{_digest(made)}", made))
-    return Candidates(tuple(runs), tuple(left_out))
+    return CandidateSet(tuple(runs), tuple(notes))
 
 
 def seed_pairs(search: SeedConfig, count: int) -> tuple[SeedPair, ...]:
@@ -124,10 +124,10 @@ def confirm_runs(candidates: Sequence[Candidate], pairs: Sequence[SeedPair]) -> 
 
     Of a pair, runs that others fork from come first, those that fork last: while stage one is trained the others are.
     """
-    return tuple(run for pair in pairs for run in sorted(_runs_on(candidates, pair), key=_turn))
+    return tuple(run for pair in pairs for run in sorted(_runs_on(candidates, pair), key=_start_priority))
 
 
-def plain_part(config: RunConfig) -> tuple[RunConfig, int]:
+def plain_prefix(config: RunConfig) -> tuple[RunConfig, int]:
     """The plain run that a run equals at first, and for how many epochs.
 
     With attention weights that is its stage one; without, the same run without class balance, where that is deferred.
@@ -145,7 +145,7 @@ def _runs_on(candidates: Sequence[Candidate], pair: SeedPair) -> list[ConfirmRun
     plain = {config.stage_one_key(): run for run, (_, config) in runs.items() if config.attention is None}
     forks: dict[str, tuple[str, int]] = {}
     for run, (_, config) in runs.items():
-        part, epochs = plain_part(config)
+        part, epochs = plain_prefix(config)
         trunk = plain.get(part.stage_one_key())
         if trunk not in (None, run) and epochs:
             forks[run] = (str(trunk), epochs)
@@ -160,7 +160,7 @@ def _runs_on(candidates: Sequence[Candidate], pair: SeedPair) -> list[ConfirmRun
     return made
 
 
-def _turn(run: ConfirmRun) -> int:
+def _start_priority(run: ConfirmRun) -> int:
     return 0 if run.save_at else 1 if run.trunk is None else 2
 
 
@@ -173,7 +173,7 @@ def _shown_name(name: ControlName, winner: RunConfig) -> str:
     return name.replace("base", winner.loss.base)
 
 
-Control = Callable[[RunConfig, RunConfig], RunConfig | str]
+ControlRecipe = Callable[[RunConfig, RunConfig], RunConfig | str]
 """A control's config from the winner's and the plain control's; else why there is none, empty: nothing to say."""
 
 
@@ -244,7 +244,7 @@ def _balanced_softmax(winner: RunConfig, plain: RunConfig) -> RunConfig | str:
     return _on_criterion("balanced_softmax", winner, plain.loss.class_tau, class_balance=none)
 
 
-_CONTROLS: Mapping[ControlName, Control] = {
+_CONTROL_RECIPES: Mapping[ControlName, ControlRecipe] = {
     "base": _base,
     "base-lr": _base_lr,
     "ce": _ce,

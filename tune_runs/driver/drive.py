@@ -18,7 +18,7 @@ from absgd.datasets import Splits
 from tune_runs.cohorts.directory import running_cohorts
 from tune_runs.cohorts.member import train_in_cohort
 from tune_runs.confirm.best_file import BestFiles
-from tune_runs.confirm.schedule import ScenarioConfirmation
+from tune_runs.confirm.scenario_confirmation import ScenarioConfirmation
 from tune_runs.driver.live_table import LiveTableCallback, print_summary
 from tune_runs.driver.recording_callback import RecordingCallback
 from tune_runs.driver.scheduler import SchedulerByScenario
@@ -41,7 +41,7 @@ from tune_runs.trial.trainable import train_trial
 from tune_runs.trunks.scenario_plan import ScenarioPlan
 
 
-class Search(NamedTuple):
+class RunningSearch(NamedTuple):
     """The parts of a running search."""
 
     recorder: Recorder
@@ -85,31 +85,32 @@ def drive(
             own = splits.pop(name)
             _write_labels(folder / records.SCENARIOS_FOLDER / name, own)
             images.adopt(name, plan.control, own)
-        search = assembled(request, plans, images, num_concurrent, console)
+        search = assemble_search(request, plans, images, num_concurrent, console)
         progress = search.callbacks[-1]
         with signals_to(search.stop), watchdog(request.address, request.resume_command):
             progress.start()
             try:
-                _fit(space, image_store, num_concurrent, search)
+                _train_with_ray(space, image_store, num_concurrent, search)
             except KeyboardInterrupt:
                 search.stop.is_interrupted = True
             finally:
                 progress.stop()
-    _close(search)
+    _end_session(search)
     print_summary(space, search.recorder, console, search.confirmations)
-    if search.stop.reason:
-        words = f"ended:   {search.stop.reason}; go on with: {request.resume_command} {RAISED_BY[search.stop.reason]}"
-        console.print(words.rstrip(), markup=False, highlight=False, soft_wrap=True)
-    return search.stop.reason is not None or any(search.recorder.best(one.name) for one in space.scenario_list)
+    if search.stop.used_budget:
+        resume = f"{request.resume_command} {RAISED_BY[search.stop.used_budget]}".rstrip()
+        words = f"ended:   {search.stop.used_budget}; go on with: {resume}"
+        console.print(words, markup=False, highlight=False, soft_wrap=True)
+    return search.stop.used_budget is not None or any(search.recorder.best(one.name) for one in space.scenario_list)
 
 
-def assembled(
+def assemble_search(
     request: SearchRequest,
     plans: Mapping[str, ScenarioPlan],
     images: ScenarioImages,
     num_concurrent: int,
     console: Console,
-) -> Search:
+) -> RunningSearch:
     """Everything of a search, brought to what is recorded of it.
 
     Args:
@@ -135,17 +136,17 @@ def assembled(
         name: _confirmation_of(request, plan, images, recorder, searches[name]) for name, plan in plans.items()
     }
     to_run = confirmations if request.has_confirmation else {}
-    searcher = SearchByScenario(searches, to_run, images, checkpoints.of, stop, request.searches)
+    searcher = SearchByScenario(searches, to_run, images, checkpoints.with_folder, stop, request.searches)
     bests = BestFiles(recorder, confirmations)
     bests.update_all()
     scheduler = SchedulerByScenario(space, searcher.plans, recorder)
     scheduler.replay(recorder)
     failures = FailureCounter(space.max_failures, space.max_equal_errors)
     on_end = (checkpoints.run_ended, searcher.run_ended, bests.run_ended)
-    bookkeeper = RecordingCallback(recorder, searcher, failures, stop, on_end)
+    recording = RecordingCallback(recorder, searcher, failures, stop, on_end)
     progress = LiveTableCallback(space, plans, recorder, console, to_run, request.searches)
-    callbacks = (bookkeeper, TensorBoardCallback(space, recorder), progress)
-    return Search(recorder, checkpoints, stop, searcher, scheduler, confirmations, callbacks)
+    callbacks = (recording, TensorBoardCallback(space, recorder), progress)
+    return RunningSearch(recorder, checkpoints, stop, searcher, scheduler, confirmations, callbacks)
 
 
 def _search_of(
@@ -158,8 +159,8 @@ def _search_of(
     def fingerprint(weights: str | None) -> str:
         return images.fingerprint(plan.name, plan.control, weights)
 
-    book = TrunkPlanner(plan, _trunks_folder(request, plan), fingerprint)
-    return ScenarioSearch(study, book, recorder, num_concurrent)
+    planner = TrunkPlanner(plan, _trunks_folder(request, plan), fingerprint)
+    return ScenarioSearch(study, planner, recorder, num_concurrent)
 
 
 def _confirmation_of(
@@ -177,20 +178,20 @@ def _trunks_folder(request: SearchRequest, plan: ScenarioPlan) -> Path:
     return Path(shared) if shared else request.folder / records.SCENARIOS_FOLDER / plan.name / "trunks"
 
 
-def leave_in_peace(search: Search) -> None:
+def suspend_running(search: RunningSearch) -> None:
     """What still runs waits for a resume.
 
     Raises:
         OSError: if it cannot be written.
     """
     stop = search.stop
-    search.recorder.finish_running("interrupted", stop.reason or stop.failure)
+    search.recorder.finish_running("interrupted", stop.used_budget or stop.failure)
     for one in search.searcher.searches.values():
         one.study.release()
     search.checkpoints.tidy_all()
 
 
-def _close(search: Search) -> None:
+def _end_session(search: RunningSearch) -> None:
     """End in peace where that can be written; a resume mends the rest.
 
     Raises:
@@ -202,7 +203,7 @@ def _close(search: Search) -> None:
         with suppress(OSError):
             search.recorder.finish_running("interrupted")
         raise SearchFailed(f"{stop.error}: what was recorded before is whole")
-    leave_in_peace(search)
+    suspend_running(search)
     if stop.is_interrupted:
         raise SearchInterrupted
     if stop.failure:
@@ -215,7 +216,7 @@ def _write_labels(folder: Path, splits: Splits) -> None:
     records.write_table(folder / records.LABELS_FILE, labels)
 
 
-def _fit(space: SearchSpace, image_store: ImageStore, num_concurrent: int, search: Search) -> None:
+def _train_with_ray(space: SearchSpace, image_store: ImageStore, num_concurrent: int, search: RunningSearch) -> None:
     """Let Ray train; its own files lie in a temporary folder, since nothing is read back from them."""
     if search.searcher.is_done:
         return

@@ -17,8 +17,8 @@ from rich.text import Text
 from absgd import records
 from absgd.terminal import shortened
 from tune_runs.confirm.best_file import best_file
-from tune_runs.confirm.schedule import ScenarioConfirmation
-from tune_runs.confirm.table import confirmation_lines, confirmation_table, plain_table
+from tune_runs.confirm.confirmation_table import confirmation_lines, confirmation_table, plain_table
+from tune_runs.confirm.scenario_confirmation import ScenarioConfirmation
 from tune_runs.preview.confirm_cost import confirm_cost
 from tune_runs.recording.recorder import Recorder, error_file
 from tune_runs.space.model import SearchSpace

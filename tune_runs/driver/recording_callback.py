@@ -49,7 +49,7 @@ class RecordingCallback(Callback):  # type: ignore[misc]
                 self._recorder.add(plan.trial_id, result)
                 self._report(plan, result)
         if result.get(OVER_BUDGET):
-            self._stop.end(DISK_BUDGET_USED)
+            self._stop.end_on_budget(DISK_BUDGET_USED)
 
     def on_trial_complete(self, *, trial: Any, **_: Any) -> None:
         """A trial ended, by itself or stopped by the scheduler."""
@@ -68,7 +68,7 @@ class RecordingCallback(Callback):  # type: ignore[misc]
             trained = self._recorder.trials[plan.trial_id]["epochs_trained"] or 0
             if cause.is_lost and self._failures.may_restart(plan.trial_id, trained):
                 self._recorder.restart(plan.trial_id)
-                self._searcher.again(plan)
+                self._searcher.requeue(plan)
                 return
             self._recorder.fail(plan.trial_id, text, cause.words)
             self._end(plan)
@@ -99,7 +99,7 @@ class RecordingCallback(Callback):  # type: ignore[misc]
         try:
             yield
         except OSError as error:
-            self._stop.set_error(error)
+            self._stop.record_error(error)
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray pickles its callbacks into a file that is never read back."""

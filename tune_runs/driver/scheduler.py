@@ -57,7 +57,7 @@ class SchedulerByScenario(FIFOScheduler):  # type: ignore[misc]
 
     def replay(self, recorder: Recorder) -> None:
         """Take over what earlier sessions recorded, in the order in which it arrived: rungs are as they were."""
-        for epoch in recorder.history:
+        for epoch in recorder.earlier_epochs:
             row = recorder.trials[epoch["trial_id"]]
             if row["phase"] == "search" and row["scenario"] in self.scenarios and not epoch["inherited"]:
                 self._falls_behind(row["trial_id"], row["scenario"], row["switch_epoch"], epoch)

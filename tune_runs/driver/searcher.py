@@ -9,7 +9,7 @@ from ray.tune.search import Searcher
 
 from absgd import records
 from absgd.errors import UserError
-from tune_runs.confirm.schedule import ScenarioConfirmation
+from tune_runs.confirm.scenario_confirmation import ScenarioConfirmation
 from tune_runs.driver.stop_request import StopRequest
 from tune_runs.driver.study import ScenarioStudy
 from tune_runs.driver.trunk_planner import TrunkPlanner
@@ -27,13 +27,13 @@ class ScenarioSearch:
 
     Args:
         study: asked for trials.
-        book: of the scenario's trunks.
+        planner: of the scenario's trunks.
         recorder: knows how far each control is.
         num_ahead: trials that may wait for their stage one.
     """
 
-    def __init__(self, study: ScenarioStudy, book: TrunkPlanner, recorder: Recorder, num_ahead: int) -> None:
-        self.study, self._book, self._recorder, self._num_ahead = study, book, recorder, num_ahead
+    def __init__(self, study: ScenarioStudy, planner: TrunkPlanner, recorder: Recorder, num_ahead: int) -> None:
+        self.study, self._planner, self._recorder, self._num_ahead = study, planner, recorder, num_ahead
         self._name = study.scenario.name
         self._to_ask = max(0, study.space.num_trials - recorder.finished(self._name))
         self._waiting: list[TrialPlan] = []
@@ -49,11 +49,11 @@ class ScenarioSearch:
     @property
     def is_done(self) -> bool:
         """Whether nothing is left to train, and nothing trains that may have to begin again."""
-        rows = (row for row in self._recorder.of_scenario(self._name) if row["phase"] != "confirm")
+        rows = (row for row in self._recorder.trials_of(self._name) if row["phase"] != "confirm")
         is_idle = not self._lost and not any(row["status"] == "running" for row in rows)
         return is_idle and not self.num_left and not self._interrupted_control() and self._has_control
 
-    def again(self, plan: TrialPlan) -> None:
+    def requeue(self, plan: TrialPlan) -> None:
         """A run that lost its process goes on in another one."""
         self._lost.append(plan)
 
@@ -63,8 +63,8 @@ class ScenarioSearch:
             self._lost.remove(plan)
             return plan
         if row := self._interrupted_control():
-            return self._start(self._book.control_from(records.config_of(row)))
-        return None if self._has_control else self._start(self._book.own_control())
+            return self._start(self._planner.control_from(records.config_of(row)))
+        return None if self._has_control else self._start(self._planner.own_control())
 
     def next_trial(self) -> TrialPlan | None:
         """A trial that can start now, or a control that one waits for; None when there is none."""
@@ -73,9 +73,9 @@ class ScenarioSearch:
         while True:
             if plan := next(filter(self._has_stage_one, self._waiting), None):
                 self._waiting.remove(plan)
-                return self._start(self._book.forked(plan) if self._book.forks(plan) else plan)
+                return self._start(self._planner.forked(plan) if self._planner.forks(plan) else plan)
             if plan := next(filter(self._lacks_control, self._waiting), None):
-                return self._start(self._book.control_from(plan.config.stage_one()))
+                return self._start(self._planner.control_from(plan.config.stage_one()))
             if self._to_ask and len(self._waiting) < self._num_ahead:
                 self._waiting.append(self.study.ask())
                 self._to_ask -= 1
@@ -84,12 +84,12 @@ class ScenarioSearch:
 
     def _has_stage_one(self, plan: TrialPlan) -> bool:
         """Whether a trial need not wait: its control has passed the switch, or will not come to it."""
-        if not self._book.forks(plan):
+        if not self._planner.forks(plan):
             return True
         row = self._recorder.control(self._name, plan.stage_one_key)
         if row is None or plan.stage_one_key in self._to_remake:
             return False
-        return row["status"] != "running" or self._recorder.reached[row["trial_id"]] >= fork_epoch(plan.config)
+        return row["status"] != "running" or self._recorder.epochs_reached[row["trial_id"]] >= fork_epoch(plan.config)
 
     def _lacks_control(self, plan: TrialPlan) -> bool:
         """Whether nothing trains, or has trained, the stage one that a trial waits for."""
@@ -110,12 +110,12 @@ class ScenarioSearch:
         """Stage ones whose control has ended, in an earlier session, but whose snapshots are gone."""
         ended = [row for row in self._recorder.controls(self._name) if row["status"] == "completed"]
         needed = ended if self._to_ask else []
-        return {row["stage_one_key"] for row in needed if self._book.has_lost(records.config_of(row))}
+        return {row["stage_one_key"] for row in needed if self._planner.has_lost(records.config_of(row))}
 
     def release_images(self, images: ScenarioImages) -> None:
         """Release its images once the search is done: confirmations have data seeds of their own."""
         if self.is_done:
-            images.release(self._name, self._book.own_config.seeds.data)
+            images.release(self._name, self._planner.own_config.seeds.data)
 
     def _start(self, plan: TrialPlan) -> TrialPlan:
         self._recorder.start(plan)
@@ -133,9 +133,9 @@ class SearchByScenario(Searcher):  # type: ignore[misc]
         searches: of each scenario by its name.
         confirmations: of each scenario that is confirmed.
         images: of all scenarios; those of a run are handed to workers before it starts.
-        checkpointed: gives a plan the place of its checkpoints.
+        with_checkpoints: gives a plan the place of its checkpoints.
         stop: ends the search when a study, the records or images cannot be written or read.
-        searches_on: whether trials are asked for; else what was found is confirmed as it is.
+        is_searching: whether trials are asked for; else what was found is confirmed as it is.
     """
 
     def __init__(
@@ -143,26 +143,27 @@ class SearchByScenario(Searcher):  # type: ignore[misc]
         searches: Mapping[str, ScenarioSearch],
         confirmations: Mapping[str, ScenarioConfirmation],
         images: ScenarioImages,
-        checkpointed: Callable[[TrialPlan], TrialPlan],
+        with_checkpoints: Callable[[TrialPlan], TrialPlan],
         stop: StopRequest,
-        searches_on: bool = True,
+        is_searching: bool = True,
     ) -> None:
         super().__init__()
         self.searches, self.confirmations = searches, confirmations
-        self._images, self._checkpointed, self._stop, self._searches_on = images, checkpointed, stop, searches_on
+        self._images, self._with_checkpoints = images, with_checkpoints
+        self._stop, self._is_searching = stop, is_searching
         self.plans: dict[str, TrialPlan] = {}
         """Plan of every trial of this session by Ray's trial id."""
 
     @property
     def is_done(self) -> bool:
         """Whether nothing is left to train."""
-        searches = self.searches.values() if self._searches_on else ()
+        searches = self.searches.values() if self._is_searching else ()
         return all(one.is_done for one in (*searches, *self.confirmations.values()))
 
-    def again(self, plan: TrialPlan) -> None:
+    def requeue(self, plan: TrialPlan) -> None:
         """A run that lost its process goes on in another one."""
         ours = self.confirmations if plan.phase == "confirm" else self.searches
-        ours[plan.scenario].again(plan)
+        ours[plan.scenario].requeue(plan)
 
     def run_ended(self, trial_id: str) -> None:
         """Release images that no further run of the scenario learns from."""
@@ -177,14 +178,14 @@ class SearchByScenario(Searcher):  # type: ignore[misc]
             plan = self._next()
             if plan is None:
                 return str(Searcher.FINISHED) if self.is_done else None
-            self._images.of(plan.scenario, plan.config)
+            self._images.splits_of(plan.scenario, plan.config)
         except OSError as error:
-            self._stop.set_error(error)
+            self._stop.record_error(error)
             return str(Searcher.FINISHED)
         except UserError as error:
             self._stop.fail(str(error))
             return str(Searcher.FINISHED)
-        self.plans[trial_id] = self._checkpointed(plan)
+        self.plans[trial_id] = self._with_checkpoints(plan)
         return trial_config(self.plans[trial_id])
 
     def _next(self) -> TrialPlan | None:
@@ -192,7 +193,7 @@ class SearchByScenario(Searcher):  # type: ignore[misc]
 
     def _can_start(self) -> Iterator[TrialPlan | None]:
         """What may start next, the most urgent first; each is asked for only where nothing before it can start."""
-        if self._searches_on:
+        if self._is_searching:
             yield from (search.next_control() for search in self.searches.values())
             searches = sorted(self.searches.values(), key=lambda search: -search.num_left)
             yield from (search.next_trial() for search in searches)

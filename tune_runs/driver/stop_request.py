@@ -22,7 +22,7 @@ class StopRequest(Stopper):  # type: ignore[misc]
         self._budget_used = budget_used
         self.is_interrupted = False
         """By a signal."""
-        self.reason: str | None = None
+        self.used_budget: str | None = None
         """Which budget was used up: an end as good as any other."""
         self.failure: str | None = None
         """Why the rest is not worth trying."""
@@ -35,19 +35,19 @@ class StopRequest(Stopper):  # type: ignore[misc]
 
     def stop_all(self) -> bool:
         """Whether the search is to end."""
-        if self.reason is None:
-            self.reason = self._budget_used()
-        return self.is_interrupted or any((self.reason, self.failure, self.error))
+        if self.used_budget is None:
+            self.used_budget = self._budget_used()
+        return self.is_interrupted or any((self.used_budget, self.failure, self.error))
 
-    def end(self, reason: str) -> None:
+    def end_on_budget(self, budget: str) -> None:
         """Stop because a budget is used up."""
-        self.reason = self.reason or reason
+        self.used_budget = self.used_budget or budget
 
     def fail(self, reason: str) -> None:
         """Stop because every further trial would fail."""
         self.failure = reason
 
-    def set_error(self, error: OSError) -> None:
+    def record_error(self, error: OSError) -> None:
         """Stop because the records cannot be written."""
         self.error = error
 

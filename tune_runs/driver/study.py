@@ -87,7 +87,7 @@ class ScenarioStudy:
             OSError: if the journal cannot be written.
         """
         trials = self.study.get_trials(deepcopy=False)
-        recorded = {row["number"]: row for row in recorder.of_scenario(self.scenario.name) if row["phase"] == "search"}
+        recorded = {row["number"]: row for row in recorder.trials_of(self.scenario.name) if row["phase"] == "search"}
         asked = [trial.number for trial in trials if trial.state != TrialState.WAITING or TRIAL_ID in trial.user_attrs]
         if max(recorded, default=-1) > max(asked, default=-1):
             raise UserError(

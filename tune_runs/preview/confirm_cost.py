@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from absgd.config import RunConfig
-from tune_runs.confirm.candidates import Candidate, Candidates, confirm_runs, seed_pairs, with_controls
+from tune_runs.confirm.candidates import Candidate, CandidateSet, confirm_runs, seed_pairs, with_controls
 from tune_runs.preview.search_cost import EpochTime
 from tune_runs.space.boundary import boundary_runs
 from tune_runs.space.model import ConfirmConfig, SearchSpace
@@ -43,8 +43,8 @@ def confirm_cost(space: SearchSpace, plan: ScenarioPlan) -> ConfirmCost:
     """
     config = space.confirm or ConfirmConfig()
     num_best = min(config.top, space.num_trials)
-    every = (_made(best, num_best, plan, config) for best in _possible_bests(space, plan))
-    candidates = max(every, key=lambda one: len(one.runs)).runs
+    every = (_candidates_of(best, num_best, plan, config) for best in _possible_winners(space, plan))
+    candidates = max(every, key=lambda one: len(one.members)).members
     runs = confirm_runs(candidates, seed_pairs(plan.control.seeds, config.seeds))
     alone = {f"best-{place}" for place in range(2, num_best + 1)} if plan.sharing.expected_trunks != 1 else set()
     trained = {run.trial_id: run.config.epochs - (0 if run.candidate in alone else run.fork_at) for run in runs}
@@ -84,7 +84,7 @@ def confirm_wall_s(
     return max(longest, work / concurrent)
 
 
-def _possible_bests(space: SearchSpace, plan: ScenarioPlan) -> list[RunConfig]:
+def _possible_winners(space: SearchSpace, plan: ScenarioPlan) -> list[RunConfig]:
     """Some trials, those with attention weights where there are such."""
     found = []
     switches = plan.sharing.switch_epochs
@@ -96,6 +96,6 @@ def _possible_bests(space: SearchSpace, plan: ScenarioPlan) -> list[RunConfig]:
     return [one for one in found if one.attention is not None] or found
 
 
-def _made(best: RunConfig, count: int, plan: ScenarioPlan, config: ConfirmConfig) -> Candidates:
+def _candidates_of(best: RunConfig, count: int, plan: ScenarioPlan, config: ConfirmConfig) -> CandidateSet:
     bests = [Candidate(f"best-{place}", f"{place}", best) for place in range(1, count + 1)]
     return with_controls(bests, bests[0], plan.control, plan.name, config.controls)

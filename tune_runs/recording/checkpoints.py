@@ -28,7 +28,7 @@ class Checkpoints:
     def __init__(self, space: SearchSpace, recorder: Recorder, num_writers: int, origin: str) -> None:
         self._space, self._recorder, self._num_writers, self._origin = space, recorder, num_writers, origin
 
-    def of(self, plan: TrialPlan) -> TrialPlan:
+    def with_folder(self, plan: TrialPlan) -> TrialPlan:
         """The plan with the place of its checkpoints."""
         budget = self._space.disk_budget
         use = CheckpointUse(
@@ -51,7 +51,7 @@ class Checkpoints:
 
     def _tidy(self, scenario: str) -> None:
         kept = {row["trial_id"] for row in self._recorder.ranked(scenario)[: self._space.keep_checkpoints]}
-        for row in self._recorder.of_scenario(scenario):
+        for row in self._recorder.trials_of(scenario):
             is_tried_again = (row["phase"], row["status"]) == ("confirm", "failed")
             if row["status"] in FINISHED and row["trial_id"] not in kept and not is_tried_again:
                 shutil.rmtree(self._folder(scenario, row["trial_id"]), ignore_errors=True)

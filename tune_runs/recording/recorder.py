@@ -46,9 +46,9 @@ class Recorder:
         self._images = images
         self.trials: dict[str, dict[str, Any]] = {}
         self.epochs: dict[str, list[dict[str, Any]]] = {}
-        self.history: tuple[dict[str, Any], ...] = ()
+        self.earlier_epochs: tuple[dict[str, Any], ...] = ()
         """Epochs that earlier sessions recorded, of all trials, in the order in which they arrived."""
-        self.reached: dict[str, int] = {}
+        self.epochs_reached: dict[str, int] = {}
         """Epochs behind each trial of this session since it last began; more may be recorded."""
         self._written = records.as_table(records.EPOCH_SCHEMA, [])
         self._arrived: list[dict[str, Any]] = []
@@ -76,7 +76,7 @@ class Recorder:
             known = self.epochs.get(row["trial_id"])
             if known is not None and row["epoch"] == len(known):
                 self._keep({**row, "run": self.folder.name})
-        self.history = tuple(self._arrived)
+        self.earlier_epochs = tuple(self._arrived)
         for trial_id, row in self.trials.items():
             is_whole = len(self.epochs[trial_id]) == (row["epochs_trained"] or 0) + (row["epochs_inherited"] or 0)
             is_tried_again = row["phase"] in retried and row["status"] == "failed"
@@ -100,13 +100,13 @@ class Recorder:
         row = self.trials.setdefault(plan.trial_id, self._new_row(plan))
         row.update(status="running", error=None)
         self.epochs.setdefault(plan.trial_id, [])
-        self.reached[plan.trial_id] = 0
+        self.epochs_reached[plan.trial_id] = 0
         self._clock[plan.trial_id] = time.monotonic() - (row["wall_s"] or 0.0)
         self._refresh(plan.trial_id)
         self._flush_if_due()
 
     def _new_row(self, plan: TrialPlan) -> dict[str, Any]:
-        splits = self._images.of(plan.scenario, plan.config)
+        splits = self._images.splits_of(plan.scenario, plan.config)
         return {
             "run": self.folder.name,
             "scenario": plan.scenario,
@@ -126,7 +126,7 @@ class Recorder:
     def restart(self, trial_id: str) -> None:
         """The process of a trial was lost; the trial will go on in another one."""
         self.trials[trial_id]["restarts"] += 1
-        self.reached[trial_id] = 0
+        self.epochs_reached[trial_id] = 0
 
     def add(self, trial_id: str, report: Mapping[str, Any]) -> None:
         """A trial reported: epochs before its first, and one that it trained, unless it diverged there.
@@ -148,7 +148,7 @@ class Recorder:
             if row["epoch"] >= len(known):
                 assert row["epoch"] == len(known), f"{trial_id} reports its epochs in order"
                 self._keep(row)
-            self.reached[trial_id] = row["epoch"] + 1
+            self.epochs_reached[trial_id] = row["epoch"] + 1
         self.trials[trial_id].update(report.get(TEST, {}))
         self._refresh(trial_id)
         self._flush_if_due()
@@ -206,7 +206,7 @@ class Recorder:
         """The completed search trials, the best metric at the last epoch first; the lower val_loss breaks a tie."""
         sign = 1.0 if records.METRICS[self.metric] == "max" else -1.0
         completed = [
-            row for row in self.of_scenario(scenario) if (row["phase"], row["status"]) == ("search", "completed")
+            row for row in self.trials_of(scenario) if (row["phase"], row["status"]) == ("search", "completed")
         ]
         return sorted(
             completed, key=lambda row: (-sign * row["metric_last"], self.epochs[row["trial_id"]][-1]["val_loss"])
@@ -223,13 +223,13 @@ class Recorder:
             return self.trials.get(control_id(scenario))
         return next((row for row in self.controls(scenario) if row["stage_one_key"] == stage_one_key), None)
 
-    def of_scenario(self, scenario: str) -> list[dict[str, Any]]:
+    def trials_of(self, scenario: str) -> list[dict[str, Any]]:
         """All trials of a scenario, controls and confirmations among them."""
         return [row for row in self.trials.values() if row["scenario"] == scenario]
 
     def controls(self, scenario: str) -> list[dict[str, Any]]:
         """The plain controls of a scenario, one for each stage one."""
-        return [row for row in self.of_scenario(scenario) if row["phase"] == "control"]
+        return [row for row in self.trials_of(scenario) if row["phase"] == "control"]
 
     def control_value(self, scenario: str, epoch: int) -> float | Never | None:
         """The metric of the scenario's own plain control at an epoch; None when it is not known yet."""
@@ -244,7 +244,7 @@ class Recorder:
 
     def finished(self, scenario: str) -> int:
         """Search trials of a scenario that need no further training."""
-        return sum(row["phase"] == "search" and row["status"] in FINISHED for row in self.of_scenario(scenario))
+        return sum(row["phase"] == "search" and row["status"] in FINISHED for row in self.trials_of(scenario))
 
     def _epoch_row(self, trial_id: str, record: Mapping[str, Any]) -> dict[str, Any]:
         """The columns of a record, as an epoch of a trial."""

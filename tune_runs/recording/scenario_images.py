@@ -10,7 +10,7 @@ from absgd.datasets import Splits, fingerprint, load_splits
 from tune_runs.trial.plan import images_key
 
 
-class Place(Protocol):
+class SplitsStore(Protocol):
     """Where workers find images."""
 
     def put(self, key: str, splits: Splits) -> Splits:
@@ -27,27 +27,27 @@ class ScenarioImages:
     """What the runs of a scenario learn from, one set of splits for each data seed.
 
     Args:
-        place: where workers find them; None: nowhere, for tests of the driver alone.
+        store: where workers find them; None: nowhere, for tests of the driver alone.
         read: makes the splits of a run.
         fingerprint_of: of splits and a file of initial weights.
     """
 
     def __init__(
         self,
-        place: Place | None = None,
+        store: SplitsStore | None = None,
         read: Callable[[RunConfig], Splits] = load_splits,
         fingerprint_of: Callable[[Splits, str | None], str] = fingerprint,
     ) -> None:
-        self._place, self._read, self._fingerprint_of = place, read, fingerprint_of
+        self._store, self._read, self._fingerprint_of = store, read, fingerprint_of
         self._splits: dict[str, Splits] = {}
         self._fingerprints: dict[tuple[str, str | None], str] = {}
 
     def adopt(self, scenario: str, config: RunConfig, splits: Splits) -> None:
         """Take over splits that were read before."""
         key = images_key(scenario, config.seeds.data)
-        self._splits[key] = self._place.put(key, splits) if self._place else splits
+        self._splits[key] = self._store.put(key, splits) if self._store else splits
 
-    def of(self, scenario: str, config: RunConfig) -> Splits:
+    def splits_of(self, scenario: str, config: RunConfig) -> Splits:
         """The splits of a run, which workers will find when this returns; read where they are not there yet.
 
         Raises:
@@ -56,22 +56,22 @@ class ScenarioImages:
         key = images_key(scenario, config.seeds.data)
         if key not in self._splits:
             self.adopt(scenario, config, self._read(config))
-        elif self._place:
-            self._place.ensure_available(key)
+        elif self._store:
+            self._store.ensure_available(key)
         return self._splits[key]
 
     def fingerprint(self, scenario: str, config: RunConfig, weights: str | None) -> str:
         """Of what a run learns from, with a file of initial weights or without; made once for each."""
         key = (images_key(scenario, config.seeds.data), weights)
         if key not in self._fingerprints:
-            self._fingerprints[key] = self._fingerprint_of(self.of(scenario, config), weights)
+            self._fingerprints[key] = self._fingerprint_of(self.splits_of(scenario, config), weights)
         return self._fingerprints[key]
 
     def release(self, scenario: str, seed_data: int) -> None:
         """Forget images that no further run learns from."""
         key = images_key(scenario, seed_data)
-        if self._splits.pop(key, None) is not None and self._place:
-            self._place.drop(key)
+        if self._splits.pop(key, None) is not None and self._store:
+            self._store.drop(key)
 
     @property
     def held(self) -> Mapping[str, Splits]:

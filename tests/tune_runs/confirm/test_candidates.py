@@ -12,10 +12,10 @@ from absgd.datasets import load_splits
 from absgd.training import Trainer
 from tune_runs.confirm.candidates import (
     Candidate,
-    Candidates,
+    CandidateSet,
     best_candidates,
     confirm_runs,
-    plain_part,
+    plain_prefix,
     seed_pairs,
     with_controls,
 )
@@ -38,13 +38,13 @@ def config_of(**changes: Any) -> RunConfig:
     ).with_values(changes)
 
 
-def controls_of(winner: RunConfig, plain: RunConfig | None = None) -> Candidates:
+def controls_of(winner: RunConfig, plain: RunConfig | None = None) -> CandidateSet:
     best = [Candidate("best-1", "s-0003", winner)]
     return with_controls(best, best[0], plain or config_of().stage_one(), "s", EVERY)
 
 
-def by_name(candidates: Candidates) -> dict[str, RunConfig]:
-    return {one.name: one.config for one in candidates.runs}
+def by_name(candidates: CandidateSet) -> dict[str, RunConfig]:
+    return {one.name: one.config for one in candidates.members}
 
 
 def changed(config: RunConfig, other: RunConfig) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def test_controls_of_ce_differ_from_it_in_what_they_are_named_after() -> None:
     made = controls_of(winner)
     found = by_name(made)
     assert list(found) == ["best-1", "ce", "ce-lr", "cb-ce-drw", "ldam-drw", "focal", "balanced-softmax"]
-    assert made.left_out == ()
+    assert made.notes == ()
     plain = found.pop("ce")
     assert plain == winner.stage_one()
     assert found.pop("best-1") == winner
@@ -99,8 +99,8 @@ def test_another_base_criterion_is_a_control_under_its_own_name() -> None:
 
 def test_winner_on_focal_or_ldam_keeps_heads_and_names_apart() -> None:
     focal = controls_of(config_of(**{"loss.name": "abfocal", "loss.focal_gamma": 2.0}))
-    assert [one.name for one in focal.runs].count("focal") == 1
-    assert focal.left_out == ("control `focal` is left out: it is `focal` over again",)
+    assert [one.name for one in focal.members].count("focal") == 1
+    assert focal.notes == ("control `focal` is left out: it is `focal` over again",)
     ldam = by_name(controls_of(config_of(**{"loss.name": "abldam", "model.head": "cosine"})))
     cosine = [name for name, config in ldam.items() if config.model.head == "cosine"]
     assert cosine == ["best-1", "ldam", "ldam-lr", "ldam-drw"]
@@ -111,8 +111,8 @@ def test_winner_on_focal_or_ldam_keeps_heads_and_names_apart() -> None:
 
 def test_winner_without_attention_has_no_control_that_needs_it() -> None:
     made = controls_of(config_of().stage_one())
-    assert [one.name for one in made.runs] == ["best-1", "focal", "balanced-softmax"]
-    said = " ".join(made.left_out)
+    assert [one.name for one in made.members] == ["best-1", "focal", "balanced-softmax"]
+    said = " ".join(made.notes)
     for part in ("`ce` is left out: it is `best-1` over again", "no `ab_alpha`", "no switch epoch to defer to"):
         assert part in said
 
@@ -120,7 +120,7 @@ def test_winner_without_attention_has_no_control_that_needs_it() -> None:
 def test_control_that_breaks_a_rule_is_left_out_and_named() -> None:
     made = controls_of(config_of(**{"attention.ab_alpha": 1e-35}))
     assert "ce-lr" not in by_name(made)
-    assert any(text.startswith("control `ce-lr` is left out: ") and "lr" in text for text in made.left_out)
+    assert any(text.startswith("control `ce-lr` is left out: ") and "lr" in text for text in made.notes)
     assert "ce-lr" not in by_name(controls_of(config_of(**{"attention.ab_alpha": 1.0}))), "it is `ce` over again"
 
 
@@ -144,7 +144,7 @@ def test_runs_share_a_trunk_where_stage_one_agrees_and_every_pair_has_its_own() 
     other = config_of(**{"optimizer.lr": 0.3})
     best = [Candidate(f"best-{k}", f"s-000{k}", one) for k, one in enumerate((winner, second, other), start=1)]
     made = with_controls(best, best[0], winner.stage_one(), "s", EVERY)
-    runs = confirm_runs(made.runs, seed_pairs(SeedConfig(), 2))
+    runs = confirm_runs(made.members, seed_pairs(SeedConfig(), 2))
     assert len(runs) == 2 * 9
     assert len({run.trial_id for run in runs}) == len(runs)
     for number in (1, 2):
@@ -157,12 +157,12 @@ def test_runs_share_a_trunk_where_stage_one_agrees_and_every_pair_has_its_own() 
         assert [run.candidate for run in own[-3:]] == list(forks), "they wait for their stage one"
         for run in own:
             if run.trunk:
-                assert plain_part(run.config)[0] == own[0].config
+                assert plain_prefix(run.config)[0] == own[0].config
 
 
 def test_plain_control_is_trained_once_and_a_switch_at_epoch_0_forks_from_nothing() -> None:
     winner = config_of(**{"attention.switch_epoch": 0})
-    runs = confirm_runs(controls_of(winner).runs, seed_pairs(SeedConfig(), 1))
+    runs = confirm_runs(controls_of(winner).members, seed_pairs(SeedConfig(), 1))
     assert [run.candidate for run in runs].count("ce") == 1
     assert all(run.trunk is None and not run.save_at for run in runs)
 
@@ -170,7 +170,7 @@ def test_plain_control_is_trained_once_and_a_switch_at_epoch_0_forks_from_nothin
 def test_without_the_control_there_is_no_trunk() -> None:
     best = [Candidate("best-1", "s-0003", config_of())]
     made = with_controls(best, best[0], config_of().stage_one(), "s", ("focal",))
-    assert [(run.candidate, run.trunk) for run in confirm_runs(made.runs, seed_pairs(SeedConfig(), 1))] == [
+    assert [(run.candidate, run.trunk) for run in confirm_runs(made.members, seed_pairs(SeedConfig(), 1))] == [
         ("best-1", None),
         ("focal", None),
     ]
@@ -178,7 +178,7 @@ def test_without_the_control_there_is_no_trunk() -> None:
 
 @pytest.mark.parametrize("changes", [{"attention.lam": 6.0}, {"optimizer.lr": 0.2}])
 def test_trial_ids_of_controls_change_with_their_configuration_alone(changes: dict[str, Any]) -> None:
-    one, other = (controls_of(config).runs for config in (config_of(), config_of(**changes)))
+    one, other = (controls_of(config).members for config in (config_of(), config_of(**changes)))
     same = {a.name for a, b in zip(one, other, strict=True) if a.name != "best-1" and a.run == b.run}
     assert same == (
         {"ce", "ce-lr", "cb-ce-drw", "ldam-drw", "focal", "balanced-softmax"} if "attention.lam" in changes else set()
@@ -191,8 +191,8 @@ def test_every_control_can_be_trained(name: str) -> None:
     winner = config_of(**{"loss.name": name, "loss.class_tau": 1.0, "data.n_max": 20, **head})
     splits = load_splits(winner)
     made = controls_of(winner)
-    assert len(made.runs) >= 8
-    for one in made.runs:
+    assert len(made.members) >= 8
+    for one in made.members:
         trainer = Trainer(one.config, splits)
         assert not one.config.unused_settings() or one.name in ("tce", "tce-lr"), one.config.unused_settings()
         assert trainer.objective.stage(0) == 1

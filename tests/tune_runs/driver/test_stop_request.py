@@ -26,11 +26,11 @@ def test_first_signal_asks_and_second_does_not_wait(number: signal.Signals) -> N
 
 def test_each_reason_asks_and_is_kept_apart() -> None:
     full, failing, ended = StopRequest(), StopRequest(), StopRequest()
-    full.set_error(OSError(28, "No space left on device"))
+    full.record_error(OSError(28, "No space left on device"))
     failing.fail("everything fails")
-    ended.end("the disk budget was used up")
+    ended.end_on_budget("the disk budget was used up")
     assert all(stop.stop_all() for stop in (full, failing, ended))
-    assert [(stop.error is not None, stop.failure, stop.reason) for stop in (full, failing, ended)] == [
+    assert [(stop.error is not None, stop.failure, stop.used_budget) for stop in (full, failing, ended)] == [
         (True, None, None),
         (False, "everything fails", None),
         (False, None, "the disk budget was used up"),
@@ -41,4 +41,4 @@ def test_budget_is_asked_until_it_is_used_up() -> None:
     answers = iter([None, None, "the time budget was used up"])
     stop = StopRequest(lambda: next(answers))
     assert [stop.stop_all() for _ in range(4)] == [False, False, True, True]
-    assert stop.reason == "the time budget was used up"
+    assert stop.used_budget == "the time budget was used up"

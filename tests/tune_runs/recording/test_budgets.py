@@ -25,7 +25,7 @@ def test_epoch_budget_ends_the_search_with_whole_records_and_counts_over_session
     tuner = FakeTuner(space_of(epoch_budget=30), folder, rising)
     tuner.run()
     tuner.end_early()
-    assert tuner.stop.reason == EPOCH_BUDGET_USED
+    assert tuner.stop.used_budget == EPOCH_BUDGET_USED
     frame = trials(folder)
     assert 30 <= frame.epochs_trained.sum() < 30 + tuner.concurrent
     assert set(frame[frame.status == "interrupted"].error) == {EPOCH_BUDGET_USED}
@@ -64,7 +64,7 @@ def test_disk_budget_is_held_and_ends_the_search(tmp_path: Path, monkeypatch: py
     for _ in tuner.results({}):
         largest = max(largest, folder_bytes(folder))
     tuner.end_early()
-    assert tuner.stop.reason == "the disk budget was used up"
+    assert tuner.stop.used_budget == "the disk budget was used up"
     assert largest <= budget
     assert any("the disk budget leaves no room" in note for note in tuner.notes)
     frame = trials(folder)

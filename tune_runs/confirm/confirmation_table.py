@@ -8,8 +8,8 @@ from rich import box
 from rich.table import Table
 
 from absgd.records import test_metric_of
-from tune_runs.confirm.results import CandidateResult, winner
-from tune_runs.confirm.schedule import ScenarioConfirmation
+from tune_runs.confirm.candidate_results import CandidateResult, winner
+from tune_runs.confirm.scenario_confirmation import ScenarioConfirmation
 from tune_runs.space.model import SearchSpace
 
 
@@ -39,7 +39,7 @@ def confirmation_lines(confirmations: Mapping[str, ScenarioConfirmation]) -> lis
         "*: the best mean on validation of `best-1`, ...; the test set was read once by each run, to choose nothing"
     ]
     for scenario, results in _results(confirmations).items():
-        lines += [f"note: {scenario}: {note}" for note in confirmations[scenario].candidates.left_out]
+        lines += [f"note: {scenario}: {note}" for note in confirmations[scenario].candidates.notes]
         if missing := sum(one.num_runs - one.num_completed for one in results):
             lines.append(f"note: {scenario}: {missing} runs are not complete, see `error` in trials.parquet")
     return lines

@@ -13,7 +13,7 @@ BEST = "best-"
 """Beginning of the names of configurations that may win; others are controls."""
 
 
-class Spread(NamedTuple):
+class MeanAndStd(NamedTuple):
     """Over the seeds of a candidate."""
 
     mean: float
@@ -31,13 +31,13 @@ class CandidateResult(NamedTuple):
     num_completed: int
     num_runs: int
     """Those that failed or diverged among them."""
-    validation: Spread | None
+    validation: MeanAndStd | None
     """The metric of the search at the last epoch; None: no run has one."""
     val_loss: float | None
     """Mean at the last epoch."""
-    test: Spread | None
+    test: MeanAndStd | None
     """On the test set after the last epoch, by the metric that stands beside that of the search."""
-    test_chosen: Spread | None
+    test_chosen: MeanAndStd | None
     """The same after the epoch best on validation."""
 
 
@@ -63,10 +63,10 @@ def candidate_results(
                 name=name,
                 num_completed=len(done),
                 num_runs=len(own),
-                validation=_spread(done, "metric_last"),
+                validation=_mean_and_std(done, "metric_last"),
                 val_loss=statistics.fmean(losses) if losses else None,
-                test=_spread(done, test),
-                test_chosen=_spread(done, test.replace("test_", "test_chosen_")),
+                test=_mean_and_std(done, test),
+                test_chosen=_mean_and_std(done, test.replace("test_", "test_chosen_")),
             )
         )
     return found
@@ -80,17 +80,17 @@ def winner(results: Sequence[CandidateResult], metric: str) -> CandidateResult |
     """
     sign = 1.0 if METRICS[metric] == "max" else -1.0
     best = [one for one in results if one.name.startswith(BEST) and one.validation is not None]
-    return min(best, key=lambda one: _place(one, sign), default=None)
+    return min(best, key=lambda one: _rank_key(one, sign), default=None)
 
 
-def _place(result: CandidateResult, sign: float) -> tuple[float, ...]:
+def _rank_key(result: CandidateResult, sign: float) -> tuple[float, ...]:
     assert result.validation is not None
     assert result.val_loss is not None, "a completed run has a validation loss"
     return -result.num_completed, -sign * result.validation.mean, result.val_loss
 
 
-def _spread(rows: Sequence[Row], column: str) -> Spread | None:
+def _mean_and_std(rows: Sequence[Row], column: str) -> MeanAndStd | None:
     values = [row[column] for row in rows if row.get(column) is not None]
     if not values:
         return None
-    return Spread(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)
+    return MeanAndStd(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)

@@ -67,7 +67,7 @@ def test_controls_are_trained_once_the_winner_is_known_but_for_the_trunks(tmp_pa
     tuner = FakeTuner(confirmed_space(), tmp_path / "fake", by_seed)
     plan = tuner.confirmations[EXP]
     for _ in tuner.results({}):
-        rows = [row for row in tuner.recorder.of_scenario(EXP) if row["phase"] == "confirm"]
+        rows = [row for row in tuner.recorder.trials_of(EXP) if row["phase"] == "confirm"]
         best = [row for row in rows if row["candidate"].startswith("best-")]
         if rows and (len(best) < 4 or any(row["status"] == "running" for row in best)):
             assert {row["candidate"] for row in rows} <= {"best-1", "best-2", "ce"}
@@ -174,8 +174,8 @@ def test_confirmation_begins_when_its_own_search_is_done_and_fills_what_others_l
 def test_images_are_read_once_for_each_data_seed_and_released(done: FakeTuner) -> None:
     read = [(config.imbalance.type, config.seeds.data) for config in done.read]
     assert sorted(read) == sorted(set(read)) == [(kind, seed) for kind in ("exp", "step") for seed in (0, 1, 2)]
-    assert done.place.keys == set()
-    assert done.place.most <= 4
+    assert done.store.keys == set()
+    assert done.store.most <= 4
 
 
 def test_space_or_session_without_confirmation_reads_no_test_set(tmp_path: Path) -> None:
@@ -290,7 +290,7 @@ def test_epoch_budget_that_ends_in_a_confirmation_ends_it_and_more_goes_on(tmp_p
     budget = 2 * (10 + 4 * 7) + 30
     first = FakeTuner(confirmed_space(epoch_budget=budget), folder, rising)
     first.run()
-    assert first.stop.reason == "the epoch budget was used up"
+    assert first.stop.used_budget == "the epoch budget was used up"
     first.end_early()
     before = confirm_rows(folder)
     assert {"completed", "interrupted"} <= set(before.status)

@@ -6,16 +6,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from absgd import records
+from tune_runs.confirm.candidate_results import BEST, CandidateResult, candidate_results, winner
 from tune_runs.confirm.candidates import (
     Candidate,
-    Candidates,
+    CandidateSet,
     ConfirmRun,
     best_candidates,
     confirm_runs,
     seed_pairs,
     with_controls,
 )
-from tune_runs.confirm.results import BEST, CandidateResult, candidate_results, winner
 from tune_runs.recording.recorder import FINISHED, Recorder
 from tune_runs.recording.scenario_images import ScenarioImages
 from tune_runs.space.model import ConfirmConfig
@@ -23,7 +23,7 @@ from tune_runs.trial.plan import TrialPlan
 from tune_runs.trunks.scenario_plan import ScenarioPlan
 from tune_runs.trunks.use import TrunkUse
 
-_NONE = Candidates((), ())
+_NONE = CandidateSet((), ())
 
 
 class ScenarioConfirmation:
@@ -56,7 +56,7 @@ class ScenarioConfirmation:
         self._name, self._trunks, self._search_is_done = scenario.name, trunks, search_is_done
         self._plain = scenario.control
         self._pairs = seed_pairs(self._plain.seeds, config.seeds)
-        self._candidates: Candidates | None = None
+        self._candidates: CandidateSet | None = None
         self._all: tuple[ConfirmRun, ...] = ()
         """Those of the controls too; before the winner is known they are those of `best-1`."""
         self._runs: tuple[ConfirmRun, ...] = ()
@@ -65,7 +65,7 @@ class ScenarioConfirmation:
         self._lost: list[TrialPlan] = []
 
     @property
-    def candidates(self) -> Candidates:
+    def candidates(self) -> CandidateSet:
         """What is confirmed; none before the search is done, or where no trial was completed.
 
         Before the winner is known the controls are those of `best-1`, of which its trunk alone is trained.
@@ -78,12 +78,12 @@ class ScenarioConfirmation:
     @property
     def runs(self) -> tuple[ConfirmRun, ...]:
         """Runs of the plan that can be started, in their order, or were; none before the search is done."""
-        return self._runs if self.candidates.runs else ()
+        return self._runs if self.candidates.members else ()
 
     @property
     def _planned(self) -> tuple[ConfirmRun, ...]:
         """All runs of the plan, those of the controls too, which may still be of `best-1`."""
-        return self._all if self.candidates.runs else ()
+        return self._all if self.candidates.members else ()
 
     @property
     def num_runs(self) -> int:
@@ -115,15 +115,15 @@ class ScenarioConfirmation:
 
     def results(self) -> list[CandidateResult]:
         """What each candidate has come to so far."""
-        return self._results_of([one.name for one in self.candidates.runs])
+        return self._results_of([one.name for one in self.candidates.members])
 
     def _results_of(self, names: Sequence[str]) -> list[CandidateResult]:
-        rows = [row for row in self._recorder.of_scenario(self._name) if row["phase"] == "confirm"]
+        rows = [row for row in self._recorder.trials_of(self._name) if row["phase"] == "confirm"]
         epochs = self._recorder.epochs
         last = {row["trial_id"]: epochs[row["trial_id"]][-1] for row in rows if epochs[row["trial_id"]]}
         return candidate_results(rows, last, names, self._recorder.metric)
 
-    def again(self, plan: TrialPlan) -> None:
+    def requeue(self, plan: TrialPlan) -> None:
         """A run that lost its process goes on in another one."""
         self._lost.append(plan)
 
@@ -170,7 +170,7 @@ class ScenarioConfirmation:
 
     def _plan_controls(self, best: Sequence[Candidate], winner: Candidate) -> None:
         self._candidates = with_controls(best, winner, self._plain, self._name, self._config.controls)
-        self._all = confirm_runs(self._candidates.runs, self._pairs)
+        self._all = confirm_runs(self._candidates.members, self._pairs)
 
     def _winner(self, best: Sequence[Candidate]) -> Candidate:
         """That with the best mean on validation; the best of the search, where no run was completed."""
@@ -180,7 +180,7 @@ class ScenarioConfirmation:
     def _name_rows(self) -> None:
         """Tell the rows of the plan from those of an earlier one, once the plan is whole."""
         names = {run.trial_id: run.candidate for run in self._all}
-        for row in self._recorder.of_scenario(self._name):
+        for row in self._recorder.trials_of(self._name):
             if row["phase"] == "confirm":
                 row["candidate"] = names.get(row["trial_id"], None if self._is_final else row["candidate"])
 
@@ -205,7 +205,7 @@ class ScenarioConfirmation:
         row = self._recorder.trials.get(run.trunk)
         if row is None or row["status"] == "interrupted":
             return False
-        return row["status"] != "running" or self._recorder.reached[run.trunk] >= run.fork_at
+        return row["status"] != "running" or self._recorder.epochs_reached[run.trunk] >= run.fork_at
 
     def _plan(self, run: ConfirmRun) -> TrialPlan:
         return TrialPlan(
