@@ -19,8 +19,8 @@ def best_rows(configurations: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     """Return the row of `configurations` with the best mean on validation in each group.
 
     If a group has confirmed configurations, only they can win, as in `best/`
-    (`tune_runs.confirm.candidate_results.winner`): more completed seeds come first, then the better mean, then the lower
-    validation loss, then the older one.
+    (`tune_runs.confirm.candidate_results.winner`): more completed seeds come first, then the better mean, then the
+    lower validation loss, then the older one.
     """
     able = configurations[~configurations.is_control & (configurations.n > 0)]
     ranked = able.assign(is_confirmed=able.basis == "confirmed", num_lost=able.num_seeds - able.n).sort_values(
