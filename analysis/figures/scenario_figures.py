@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
+from analysis.figures.class_figures import recall_drawing, weights_drawing
 from analysis.figures.figure_style import Drawing
 from analysis.figures.parallel_figure import parallel_drawing
 from analysis.figures.parameter_figures import importance_drawing, landscape_drawing
-from analysis.figures.result_figures import differences_drawing, fresh_curves_drawing, recall_drawing, weights_drawing
+from analysis.figures.result_figures import differences_drawing, fresh_curves_drawing
 from analysis.figures.search_figures import curves_drawing, savings_drawing
 from analysis.runs import Runs
 

@@ -1,4 +1,4 @@
-"""The report in a real Chromium without a screen, from a file, and figures as files."""
+"""The report opened from a file in headless Chromium, and the export of figures."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def browser() -> Iterator[Any]:
 
 
 def show(browser: Any, page: Path, width: int = 1280) -> None:
-    """Open a page at a width, tall enough that every figure is drawn, and wait for them."""
+    """Open a page at a width, tall enough that every figure is drawn, and wait for the figures."""
     from selenium.webdriver.support.ui import WebDriverWait
 
     size = {"width": width, "height": 20_000, "deviceScaleFactor": 1, "mobile": width < 600}

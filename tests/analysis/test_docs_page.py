@@ -1,4 +1,4 @@
-"""docs/analysis.md shows every call, and every column of the two tables that one reads most."""
+"""docs/analysis.md shows every call, and every column of the two most used tables."""
 
 from __future__ import annotations
 

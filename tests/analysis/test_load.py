@@ -1,4 +1,4 @@
-"""Which folders are loaded, and into what."""
+"""Paths, globs and folders are loaded into typed frames."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_paths_of_any_kind(tmp_path: Path, kind: str) -> None:
 
 
 def test_a_single_run_is_a_scenario_of_its_own(tmp_path: Path) -> None:
-    folder = run_folders.Folder(tmp_path / "plain", scenario=None)  # type: ignore[arg-type]
+    folder = run_folders.RunFolderBuilder(tmp_path / "plain", scenario=None)  # type: ignore[arg-type]
     folder.add("plain", run_folders.config(), 0.8, phase="single", test=0.7)
     runs = load(folder.write())
     assert runs.problems == ()
@@ -113,7 +113,7 @@ def test_what_is_no_path(odd: object) -> None:
 
 
 def test_scenarios_are_the_parts_that_where_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = run_folders.Folder(tmp_path / "several")
+    folder = run_folders.RunFolderBuilder(tmp_path / "several")
     for k in range(3):
         folder.scenario = f"s{2 - k}"
         run_folders.search_rows(folder, num_trials=4, seed=k)

@@ -1,4 +1,4 @@
-"""Small run folders made with absgd.records: whole ones, with and without confirmation."""
+"""Small synthetic run folders, written with absgd.records."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ import yaml
 
 from absgd import records
 from absgd.config import RunConfig
-from tests.support import run_folders
 
 EPOCHS = 10
 SIZES = [120, 60, 20, 8]
@@ -30,7 +29,7 @@ SEARCH = {
 
 
 def config(**values: Any) -> RunConfig:
-    """A run of the fixture with dotted settings (`attention__lam=5` for attention.lam)."""
+    """Return a run config with some settings changed (`attention__lam=5` for attention.lam)."""
     base = RunConfig.from_dict(
         {
             "data": {"name": "digits", "val_per_class": 30},
@@ -47,8 +46,8 @@ def config(**values: Any) -> RunConfig:
 
 
 @dataclasses.dataclass
-class Folder:
-    """A run folder in the making."""
+class RunFolderBuilder:
+    """Trials and epochs to be written as a run folder."""
 
     path: Path
     scenario: str = "digits-exp-0.05"
@@ -71,7 +70,7 @@ class Folder:
         metric: str = METRIC,
         **columns: Any,
     ) -> dict[str, Any]:
-        """A trial whose metric rises to `end`, or follows `curve`."""
+        """Add a trial whose metric rises to `end`, or follows `curve`."""
         values = list(curve) if curve is not None else [end * (1 - 0.5 ** (k + 1)) for k in range(num_epochs)]
         if curve is None and values:
             values[-1] = end
@@ -98,7 +97,7 @@ class Folder:
         return row
 
     def write(self, space: Mapping[str, Any] | None = None) -> Path:
-        """All files of the folder."""
+        """Write all files of the folder."""
         self.path.mkdir(parents=True, exist_ok=True)
         trials = records.as_table(records.TRIAL_SCHEMA, self.trials)
         records.write_table(self.path / records.TRIALS_FILE, trials)
@@ -149,8 +148,8 @@ def _test_columns(test: float, chosen: float | None) -> dict[str, Any]:
     }
 
 
-def search_rows(folder: Folder, num_trials: int = 16, seed: int = 0) -> None:
-    """A control and a search: one in four finished, one diverged, the others pruned."""
+def search_rows(folder: RunFolderBuilder, num_trials: int = 16, seed: int = 0) -> None:
+    """Add a control and a search: one trial in four finished, one diverged, the others were pruned."""
     source = random.Random(seed)
     plain = config(**{"loss__name": "ce"}).stage_one()
     folder.add(f"{folder.scenario}-control", plain, 0.80, phase="control")
@@ -172,13 +171,15 @@ def search_rows(folder: Folder, num_trials: int = 16, seed: int = 0) -> None:
 
 
 GAINS = (0.020, 0.028, 0.024, 0.031, 0.022)
-"""Of `best-1` over `ce` on test, by fresh seed."""
+"""Gains of `best-1` over `ce` on test, by fresh seed."""
 GAINS_LR = (0.004, -0.006, 0.002, -0.003, 0.005)
-"""The same over `ce-lr`."""
+"""Gains of `best-1` over `ce-lr` on test, by fresh seed."""
 
 
-def confirm_rows(folder: Folder, gains: Sequence[float] = GAINS, gains_lr: Sequence[float] = GAINS_LR) -> None:
-    """Two candidates and four controls on as many fresh seeds as there are gains."""
+def confirm_rows(
+    folder: RunFolderBuilder, gains: Sequence[float] = GAINS, gains_lr: Sequence[float] = GAINS_LR
+) -> None:
+    """Add two candidates and four controls, on one fresh seed per gain."""
     for k, (gain, gain_lr) in enumerate(zip(gains, gains_lr, strict=True)):
         seeds = {"seeds__data": 1000 + k, "seeds__train": 2000 + k}
         base = 0.80 + 0.006 * math.sin(3 * k)
@@ -199,27 +200,29 @@ def confirm_rows(folder: Folder, gains: Sequence[float] = GAINS, gains_lr: Seque
 
 
 def searched(path: Path, scenario: str = "digits-exp-0.05", seed: int = 0) -> Path:
-    """A run folder with a search and its control."""
-    folder = Folder(path, scenario)
+    """Write a run folder with a search and its control."""
+    folder = RunFolderBuilder(path, scenario)
     search_rows(folder, seed=seed)
     return folder.write()
 
 
 def confirmed(path: Path, scenario: str = "digits-exp-0.05") -> Path:
-    """A run folder with search, control and confirmation."""
-    folder = Folder(path, scenario)
+    """Write a run folder with search, control and confirmation."""
+    folder = RunFolderBuilder(path, scenario)
     search_rows(folder)
     confirm_rows(folder)
     return folder.write()
 
 
 EVIL = "<script>alert(1)</script>"
+"""A script that no page may run."""
 
 
 def evil_folder(path: Path) -> Path:
-    folder = run_folders.Folder(path, EVIL)
-    run_folders.search_rows(folder)
-    run_folders.confirm_rows(folder)
+    """Write a run folder whose names and texts contain HTML."""
+    folder = RunFolderBuilder(path, EVIL)
+    search_rows(folder)
+    confirm_rows(folder)
     for row in folder.trials:
         row["run"] = f"{EVIL}&\"'"
         row["error"] = EVIL if row["status"] == "diverged" else None

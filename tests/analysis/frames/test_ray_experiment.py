@@ -1,4 +1,4 @@
-"""Experiment folders of plain Ray Tune scripts, written as Ray writes them."""
+"""Experiment folders of plain Ray Tune scripts, in the format that Ray writes."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from analysis.report.html_report import report_html
 
 
 class Bomb:
-    """Ends the test when it is unpickled."""
+    """An object whose unpickling fails the test."""
 
     def __reduce__(self) -> Any:
         return pytest.fail, ("something was unpickled",)
 
 
 def experiment(path: Path, *, metric: str = "val_accuracy", **more: Any) -> Path:
-    """Three trials of 5 epochs, the last stopped after 2; with a pickle that must not be opened."""
+    """Write three trials of 5 epochs, the last stopped after 2, each with a pickle that must not be opened."""
     for number, epochs in enumerate((5, 5, 2)):
         folder = path / f"train_{number:05d}"
         folder.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""What is said in sentences."""
+"""Verdicts claim what the numbers support."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.run_folders import GAINS, GAINS_LR, config
 
 
 def verdict(tmp_path: Path, gains: Sequence[float], gains_lr: Sequence[float], without: str = "") -> Verdict:
-    folder = run_folders.Folder(tmp_path / "r")
+    folder = run_folders.RunFolderBuilder(tmp_path / "r")
     run_folders.confirm_rows(folder, gains, gains_lr)
     folder.trials = [row for row in folder.trials if row["candidate"] != without]
     (found,) = load(folder.write()).verdicts()
@@ -52,7 +52,7 @@ def test_loss_to_one(tmp_path: Path, gains: Sequence[float], gains_lr: Sequence[
 
 
 def test_loss_to_another_control(tmp_path: Path) -> None:
-    folder = run_folders.Folder(tmp_path / "r")
+    folder = run_folders.RunFolderBuilder(tmp_path / "r")
     run_folders.confirm_rows(folder)
     for row in folder.trials:
         if row["candidate"] == "focal":
@@ -66,8 +66,8 @@ def test_loss_to_another_control(tmp_path: Path) -> None:
 
 
 def test_loss_to_one_of_many_controls_is_corrected_for_their_number(tmp_path: Path) -> None:
-    """Among six controls one in eight searches would find a p of 0.05 / 2 against itself by chance."""
-    folder = run_folders.Folder(tmp_path / "r")
+    """Uncorrected, one search in eight would by chance be worse than one of six controls with p < 0.05 / 2."""
+    folder = run_folders.RunFolderBuilder(tmp_path / "r")
     run_folders.confirm_rows(folder, [0.0, 0.002, -0.002], [0.001, -0.001, 0.0])
     gains = iter([0.012, 0.030, 0.021])  # p = 0.028 alone
     for row in folder.trials:
@@ -98,9 +98,9 @@ def test_plain_training_not_tried(tmp_path: Path) -> None:
     assert found.sentence.endswith("plain cross entropy at lr / ab_alpha; it was not compared with it at lr.")
 
 
-def with_settings(tmp_path: Path, **settings: Any) -> run_folders.Folder:
-    """A confirmation whose best-1 has other settings; without `ce-lr`."""
-    folder = run_folders.Folder(tmp_path / "r")
+def with_settings(tmp_path: Path, **settings: Any) -> run_folders.RunFolderBuilder:
+    """Return a confirmation without `ce-lr` whose best-1 has other settings."""
+    folder = run_folders.RunFolderBuilder(tmp_path / "r")
     run_folders.confirm_rows(folder, GAINS, GAINS)
     folder.trials = [row for row in folder.trials if row["candidate"] != "ce-lr"]
     for row in folder.trials:
@@ -135,7 +135,7 @@ def test_base_criterion_that_was_not_tried(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", ["running", "interrupted", "not begun"])
 def test_confirmation_that_has_not_ended_has_no_finding(tmp_path: Path, ending: str) -> None:
-    folder = run_folders.Folder(tmp_path / "r")
+    folder = run_folders.RunFolderBuilder(tmp_path / "r")
     run_folders.confirm_rows(folder)
     late = [row for row in folder.trials if row["candidate"] == "best-2"][2:]
     for row in late:
@@ -164,14 +164,14 @@ def test_one_seed_is_no_finding(searched: Runs) -> None:
 
 
 def test_no_control(tmp_path: Path) -> None:
-    folder = run_folders.Folder(tmp_path / "r")
+    folder = run_folders.RunFolderBuilder(tmp_path / "r")
     folder.add("a", config(), 0.7)
     (found,) = load(folder.write()).verdicts()
     assert found.outcome == "no control"
 
 
 def test_control_without_a_score_is_no_control(tmp_path: Path) -> None:
-    folder = run_folders.Folder(tmp_path / "r")
+    folder = run_folders.RunFolderBuilder(tmp_path / "r")
     folder.add("a", config(), 0.7)
     folder.add("c", config(loss__name="ce").stage_one(), 0.7, phase="control", status="failed", num_epochs=3)
     (found,) = load(folder.write()).verdicts()
@@ -187,7 +187,7 @@ def test_two_seeds_and_a_constant_difference_prove_nothing(tmp_path: Path) -> No
 def test_many_scenarios_raise_the_bar(tmp_path: Path) -> None:
     gains = [0.002, 0.021, 0.014, 0.004, 0.016]  # p = 0.033 alone
     for k in range(6):
-        folder = run_folders.Folder(tmp_path / f"r{k}", f"s{k}")
+        folder = run_folders.RunFolderBuilder(tmp_path / f"r{k}", f"s{k}")
         run_folders.confirm_rows(folder, gains, gains)
         folder.write()
     alone, together = load(tmp_path / "r0").verdicts(), load(tmp_path / "*").verdicts()

@@ -1,4 +1,4 @@
-"""What is whole is loaded, what is not is named."""
+"""Intact parts of damaged folders are loaded, and the others are named."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support import run_folders
 
 @pytest.fixture
 def folder(tmp_path: Path, full_folder: Path) -> Path:
-    """A copy that a test may damage."""
+    """Copy a run folder, so that a test may damage it."""
     return Path(shutil.copytree(full_folder, tmp_path / "full"))
 
 
@@ -144,7 +144,7 @@ def test_damaged_rows_are_left_out(folder: Path) -> None:
 
 
 def test_controls_of_an_earlier_winner_are_no_damage(tmp_path: Path, full: Runs) -> None:
-    folder = run_folders.Folder(tmp_path / "full")
+    folder = run_folders.RunFolderBuilder(tmp_path / "full")
     run_folders.search_rows(folder)
     run_folders.confirm_rows(folder)
     for k in range(3):
@@ -161,7 +161,7 @@ def test_controls_of_an_earlier_winner_are_no_damage(tmp_path: Path, full: Runs)
 
 
 def set_values(folder: Path, file: str, column: str, values: Callable[[dict[str, object]], object]) -> None:
-    """Write what `values` says of each row into a column."""
+    """Write the values that a function gives for each row into a column."""
 
     def how(table: pa.Table) -> pa.Table:
         rows = [{**row, column: values(row)} for row in table.to_pylist()]
@@ -245,7 +245,7 @@ def test_epochs_twice_or_without_number(folder: Path) -> None:
 
 
 def test_running_search_is_told(tmp_path: Path) -> None:
-    folder = run_folders.Folder(tmp_path / "live")
+    folder = run_folders.RunFolderBuilder(tmp_path / "live")
     run_folders.search_rows(folder, num_trials=4)
     folder.add("now", run_folders.config(), 0.5, status="running", num_epochs=3)
     runs = load(folder.write())
@@ -289,7 +289,7 @@ RANGE = {"low": 0.0, "high": 1.0, "log": True}
     ],
 )
 def test_space_that_names_columns_without_a_range(tmp_path: Path, search: object) -> None:
-    folder = run_folders.Folder(tmp_path / "r")
+    folder = run_folders.RunFolderBuilder(tmp_path / "r")
     run_folders.search_rows(folder)
     for row in folder.trials:
         row["data_mean"], row["milestones"], row["error"] = [0.5, 0.2], [3, 4], "text"
@@ -310,7 +310,7 @@ def test_damaged_space(folder: Path, content: str) -> None:
 
 
 def test_no_trial_finished(tmp_path: Path) -> None:
-    folder = run_folders.Folder(tmp_path / "none")
+    folder = run_folders.RunFolderBuilder(tmp_path / "none")
     folder.add("a", run_folders.config(), 0.5, status="diverged", num_epochs=0)
     folder.add("b", run_folders.config(), 0.5, status="failed", num_epochs=2, error="MemoryError")
     runs = load(folder.write())

@@ -1,4 +1,4 @@
-"""Paired differences and corrected p-values, against loops and scipy."""
+"""Paired differences and corrected p-values, compared with plain loops and scipy."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_constant_difference_is_no_certainty() -> None:
 
 
 def naive_holm(p_values: list[float]) -> list[float]:
-    """Largest over all that are not larger of p times the number of those not smaller (by rank)."""
+    """Apply Holm's definition: the largest p * (m - rank) over all p-values up to each one."""
     ranks = {index: rank for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i]))}
     found = []
     for index in range(len(p_values)):
@@ -125,7 +125,7 @@ def test_before_confirmation_one_seed_on_validation(searched: Runs) -> None:
 
 
 def test_control_of_the_same_stage_one(tmp_path: Path) -> None:
-    folder = run_folders.Folder(tmp_path / "two")
+    folder = run_folders.RunFolderBuilder(tmp_path / "two")
     for lr, value in ((0.05, 0.7), (0.1, 0.75)):
         plain = run_folders.config(loss__name="ce", optimizer__lr=lr).stage_one()
         folder.add(f"control-{lr}", plain, value, phase="control")
@@ -136,7 +136,7 @@ def test_control_of_the_same_stage_one(tmp_path: Path) -> None:
 
 def test_p_values_are_corrected_over_scenarios(tmp_path: Path) -> None:
     for k in range(3):
-        folder = run_folders.Folder(tmp_path / f"r{k}", f"scenario-{k}")
+        folder = run_folders.RunFolderBuilder(tmp_path / f"r{k}", f"scenario-{k}")
         run_folders.confirm_rows(folder, gains=[gain - 0.008 * k for gain in GAINS])
         folder.write()
     table = load(tmp_path / "*").compare()
@@ -145,7 +145,7 @@ def test_p_values_are_corrected_over_scenarios(tmp_path: Path) -> None:
 
 
 def test_a_loss_is_better_when_smaller(tmp_path: Path) -> None:
-    folder = run_folders.Folder(tmp_path / "loss")
+    folder = run_folders.RunFolderBuilder(tmp_path / "loss")
     plain = run_folders.config(loss__name="ce").stage_one()
     folder.add("control", plain, 0.5, phase="control", metric="val_loss")
     folder.add("good", run_folders.config(), 0.4, metric="val_loss")

@@ -1,4 +1,4 @@
-"""Where a report may be written: files, links and pipes, not folders."""
+"""A report can be written to files, links and pipes, but not to folders."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from analysis.cli import app
 
 
 def call(*words: str | Path) -> tuple[int, str, str]:
-    """Exit status, standard output and standard error of the command."""
+    """Run the command; return exit status, standard output and standard error."""
     done = CliRunner().invoke(app, [str(word) for word in words])
     return done.exit_code, done.stdout, done.stderr
 

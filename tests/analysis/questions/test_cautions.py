@@ -1,4 +1,4 @@
-"""What stands against a choice."""
+"""Reasons to doubt a choice are found and named."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support import run_folders
 from tests.support.run_folders import config
 
 
-def cautions(folder: run_folders.Folder, **space: Any) -> dict[str, str]:
+def cautions(folder: run_folders.RunFolderBuilder, **space: Any) -> dict[str, str]:
     frame = load(folder.write(space)).cautions()
     return dict(zip(frame.kind, frame.text, strict=True))
 
@@ -41,14 +41,14 @@ def test_edge_of_a_range(parameter: SearchedParameter, value: float, side: str |
 
 
 def test_best_at_the_edge_of_the_space(tmp_path: Path) -> None:
-    folder = run_folders.Folder(tmp_path / "r")
+    folder = run_folders.RunFolderBuilder(tmp_path / "r")
     folder.add("a", config(attention__lam=49.0), 0.8)
     text = cautions(folder)["edge"]
     assert text == "The best lambda, 49, is at the edge of the space (high end 50): search higher values too."
 
 
 def test_negative_lambda_by_its_magnitude(tmp_path: Path) -> None:
-    folder = run_folders.Folder(tmp_path / "r")
+    folder = run_folders.RunFolderBuilder(tmp_path / "r")
     folder.add("a", config(attention__lam=-0.51), 0.8)
     search = {"lam": {"low": 0.5, "high": 50.0, "log": True, "sign": [-1]}}
     assert "low end 0.5" in cautions(folder, search=search)["edge"]
@@ -57,33 +57,33 @@ def test_negative_lambda_by_its_magnitude(tmp_path: Path) -> None:
 
 
 def test_trials_diverged_where(tmp_path: Path) -> None:
-    folder = run_folders.Folder(tmp_path / "r")
+    folder = run_folders.RunFolderBuilder(tmp_path / "r")
     folder.add("a", config(attention__lam=0.6), 0.0, status="diverged", num_epochs=0)
     folder.add("b", config(attention__lam=4.0), 0.8)
     assert cautions(folder)["diverged"] == "1 of 2 search trials diverged, all of them with lambda up to 0.6."
 
 
 def test_few_seeds(tmp_path: Path) -> None:
-    folder = run_folders.Folder(tmp_path / "r")
+    folder = run_folders.RunFolderBuilder(tmp_path / "r")
     run_folders.confirm_rows(folder, [0.01, 0.02], [0.01, 0.02])
     assert cautions(folder)["seeds"] == "2 fresh seeds: fewer than 3 tell little."
 
 
 def test_pairs_of_different_images(tmp_path: Path) -> None:
-    folder = run_folders.Folder(tmp_path / "r")
+    folder = run_folders.RunFolderBuilder(tmp_path / "r")
     run_folders.confirm_rows(folder)
     next(row for row in folder.trials if row["candidate"] == "ce")["split_hash"] = "other"
     assert "their pairs are not pairs" in cautions(folder)["split"]
 
 
 def test_whole_confirmation_has_nothing_against_it(tmp_path: Path) -> None:
-    folder = run_folders.Folder(tmp_path / "r")
+    folder = run_folders.RunFolderBuilder(tmp_path / "r")
     run_folders.confirm_rows(folder)
     assert cautions(folder) == {}
 
 
 def test_a_control_that_is_ahead_on_both_sides_is_no_disagreement(tmp_path: Path) -> None:
-    folder = run_folders.Folder(tmp_path / "r")
+    folder = run_folders.RunFolderBuilder(tmp_path / "r")
     run_folders.confirm_rows(folder)
     for row in folder.trials:
         if row["candidate"] == "focal":
@@ -111,7 +111,7 @@ def test_dotted_settings_have_their_columns() -> None:
 
 
 def test_control_that_never_completed_is_named_with_its_reason(tmp_path: Path) -> None:
-    folder = run_folders.Folder(tmp_path / "r")
+    folder = run_folders.RunFolderBuilder(tmp_path / "r")
     run_folders.confirm_rows(folder)
     for row in folder.trials:
         if row["candidate"] == "focal":
@@ -122,7 +122,7 @@ def test_control_that_never_completed_is_named_with_its_reason(tmp_path: Path) -
 
 
 def test_controls_of_another_configuration_than_the_winner(tmp_path: Path) -> None:
-    folder = run_folders.Folder(tmp_path / "r")
+    folder = run_folders.RunFolderBuilder(tmp_path / "r")
     run_folders.confirm_rows(folder)
     for row in folder.trials:
         if row["candidate"] == "ce-lr":
@@ -139,7 +139,7 @@ def test_controls_of_another_configuration_than_the_winner(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("lost", ["lr", "ab_alpha", "switch_epoch", "class_balance_from_epoch"])
 def test_version_without_a_setting_of_the_controls_has_no_caution_about_it(tmp_path: Path, lost: str) -> None:
-    folder = run_folders.Folder(tmp_path / "r")
+    folder = run_folders.RunFolderBuilder(tmp_path / "r")
     run_folders.confirm_rows(folder)
     for row in folder.trials:
         row[lost] = None
@@ -149,7 +149,7 @@ def test_version_without_a_setting_of_the_controls_has_no_caution_about_it(tmp_p
 
 
 def test_long_error_of_a_lost_seed_is_cut(tmp_path: Path) -> None:
-    folder = run_folders.Folder(tmp_path / "r")
+    folder = run_folders.RunFolderBuilder(tmp_path / "r")
     run_folders.confirm_rows(folder)
     for row in folder.trials:
         if row["candidate"] == "focal":

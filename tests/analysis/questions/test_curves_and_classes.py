@@ -1,4 +1,4 @@
-"""What figures are drawn from, against plain loops."""
+"""Curves, stops, landscapes, classes and savings, compared with plain loops."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_recall_before_confirmation_is_of_validation(searched: Runs) -> None:
 
 
 def test_recall_of_a_class_that_is_missing(tmp_path: Path) -> None:
-    folder = run_folders.Folder(tmp_path / "r")
+    folder = run_folders.RunFolderBuilder(tmp_path / "r")
     folder.add("a", config(), 0.8)
     for row in folder.epochs:
         row["val_recall"] = [0.5, None, 0.4, 0.3]
@@ -87,7 +87,7 @@ def test_weights_of_each_class(full: Runs) -> None:
 
 
 def test_weights_of_clean_and_changed_labels(tmp_path: Path) -> None:
-    folder = run_folders.Folder(tmp_path / "r")
+    folder = run_folders.RunFolderBuilder(tmp_path / "r")
     folder.add("a", config(noise__type="symmetric", noise__rate=0.4), 0.8)
     frame = load(folder.write()).attention_weights()
     changed = frame[(frame.kind == "label") & (frame.group == "changed")]

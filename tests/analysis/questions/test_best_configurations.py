@@ -1,4 +1,4 @@
-"""The best is chosen on validation, among finished configurations, by the named rule."""
+"""The best configuration is chosen on validation, among finished ones, by the named rule."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_mean_and_spread_over_fresh_seeds(full: Runs) -> None:
 
 
 def test_a_better_test_score_chooses_nothing(tmp_path: Path) -> None:
-    folder = run_folders.Folder(tmp_path / "r")
+    folder = run_folders.RunFolderBuilder(tmp_path / "r")
     for k in range(3):
         seeds = {"seeds__data": k, "seeds__train": k}
         folder.add(f"a{k}", config(**seeds), 0.8, phase="confirm", candidate="best-1", test=0.5)
@@ -51,7 +51,7 @@ def test_a_control_is_never_the_best(full: Runs) -> None:
 
 
 def test_pruned_trials_do_not_rank(tmp_path: Path) -> None:
-    folder = run_folders.Folder(tmp_path / "r")
+    folder = run_folders.RunFolderBuilder(tmp_path / "r")
     folder.add("pruned", config(), 0.99, status="pruned", num_epochs=4)
     folder.add("diverged", config(), 0.98, status="diverged", num_epochs=4)
     folder.add("finished", config(), 0.60)
@@ -61,7 +61,7 @@ def test_pruned_trials_do_not_rank(tmp_path: Path) -> None:
 
 
 def test_ties_go_to_the_lower_loss_as_in_a_search(tmp_path: Path) -> None:
-    folder = run_folders.Folder(tmp_path / "r")
+    folder = run_folders.RunFolderBuilder(tmp_path / "r")
     folder.add("a", config(), 0.8)
     folder.add("b", config(), 0.8)
     folder.epochs[-1]["val_loss"] = 0.1
@@ -69,7 +69,7 @@ def test_ties_go_to_the_lower_loss_as_in_a_search(tmp_path: Path) -> None:
 
 
 def test_a_candidate_that_lost_a_seed_comes_after_whole_ones(tmp_path: Path) -> None:
-    folder = run_folders.Folder(tmp_path / "r")
+    folder = run_folders.RunFolderBuilder(tmp_path / "r")
     for k in range(3):
         seeds = {"seeds__data": k, "seeds__train": k}
         status = "diverged" if k == 2 else "completed"
@@ -89,7 +89,7 @@ RUN = st.tuples(st.sampled_from([0.5, 0.625, 0.75]), st.sampled_from(["completed
 @given(st.lists(st.lists(RUN, min_size=3, max_size=3), min_size=2, max_size=4))
 def test_the_best_is_that_of_the_search(runs_of: list[list[tuple[float, records.Status]]]) -> None:
     with tempfile.TemporaryDirectory() as place:
-        folder = run_folders.Folder(Path(place) / "r")
+        folder = run_folders.RunFolderBuilder(Path(place) / "r")
         for number, own in enumerate(runs_of, start=1):
             for k, (value, status) in enumerate(own):
                 run = config(seeds__data=k, seeds__train=k, attention__lam=float(number))
@@ -104,7 +104,7 @@ def test_the_best_is_that_of_the_search(runs_of: list[list[tuple[float, records.
 
 
 def test_search_controls_of_several_stage_ones_stay_apart(tmp_path: Path) -> None:
-    folder = run_folders.Folder(tmp_path / "r")
+    folder = run_folders.RunFolderBuilder(tmp_path / "r")
     for lr, value in ((0.01, 0.6), (0.05, 0.7), (0.1, 0.8)):
         plain = config(loss__name="ce", optimizer__lr=lr).stage_one()
         folder.add(f"c{lr}", plain, value, phase="control")
@@ -148,7 +148,7 @@ CURVE = [0.1, 0.2, 0.3, 0.9, 0.4, 0.5, 0.5, 0.6, 0.8, 0.7]
     ],
 )
 def test_selection_rules(tmp_path: Path, rule: str, k: int, score: float, title: str) -> None:
-    folder = run_folders.Folder(tmp_path / "r")
+    folder = run_folders.RunFolderBuilder(tmp_path / "r")
     folder.add("a", config(), 0, curve=CURVE, test=0.5, test_chosen=0.6)
     row = load(folder.write(), rule=rule, last_k=k).best().iloc[0]  # type: ignore[arg-type]
     assert row.val_mean == pytest.approx(score)
@@ -168,7 +168,7 @@ def test_k_is_a_whole_number_of_epochs(full: Runs, k: object) -> None:
 
 
 def test_metric_of_few_classes_on_test(tmp_path: Path) -> None:
-    folder = run_folders.Folder(tmp_path / "r")
+    folder = run_folders.RunFolderBuilder(tmp_path / "r")
     folder.add("a", config(), 0.7, metric="val_few_accuracy", test=0.6)
     row = load(folder.write()).best().iloc[0]
     assert row.test_mean == pytest.approx(0.6 * 0.85)  # the one class of fewer than 20 images
@@ -180,7 +180,7 @@ def test_best_is_what_the_recorder_of_the_search_calls_best(tmp_path: Path, metr
     from tune_runs.recording.scenario_images import ScenarioImages
 
     source = random.Random(0)
-    folder = run_folders.Folder(tmp_path / "r")
+    folder = run_folders.RunFolderBuilder(tmp_path / "r")
     for scenario in ("a", "b", "c"):
         folder.scenario = scenario
         for number in range(12):

@@ -1,4 +1,4 @@
-"""Page, tables and command: what they show, and that nothing from a run folder is taken for code."""
+"""Page, tables and command show the results, and nothing from a run folder is taken for code."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.support.run_folders import EVIL, evil_folder
 
 
 class Page(HTMLParser):
-    """Tags and text of a page, scripts apart."""
+    """Tags, links and text of a page, with scripts apart from other text."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ def test_nothing_of_a_run_folder_is_code(tmp_path: Path) -> None:
 
 
 def test_a_terminal_is_not_steered_and_long_errors_are_cut(tmp_path: Path) -> None:
-    folder = run_folders.Folder(tmp_path / "r", "s\x1b[31m")
+    folder = run_folders.RunFolderBuilder(tmp_path / "r", "s\x1b[31m")
     run_folders.search_rows(folder, num_trials=4)
     error = "\x1b[2J" + 10_000 * "x"
     folder.add("a\x1b[5m", run_folders.config(), 0.9)
@@ -105,7 +105,7 @@ def test_a_terminal_is_not_steered_and_long_errors_are_cut(tmp_path: Path) -> No
 
 
 def test_a_test_set_that_was_read_is_not_denied(tmp_path: Path) -> None:
-    folder = run_folders.Folder(tmp_path / "r")
+    folder = run_folders.RunFolderBuilder(tmp_path / "r")
     folder.add("a", run_folders.config(), 0.7, metric="val_few_accuracy", test=0.6)
     runs = load(folder.write(), rule="chosen")
     assert "the test set was not read" not in markdown(runs)
@@ -153,7 +153,7 @@ def test_csv_has_raw_numbers(full: Runs) -> None:
 
 
 def test_csv_text_is_no_formula(tmp_path: Path) -> None:
-    folder = run_folders.Folder(tmp_path / "r", "=1+1")
+    folder = run_folders.RunFolderBuilder(tmp_path / "r", "=1+1")
     folder.add("@a", run_folders.config(), 0.7)
     (row,) = csv.DictReader(io.StringIO(comma_separated(load(folder.write()))))
     assert row["scenario"] == "'=1+1"
@@ -187,7 +187,7 @@ def test_figures_have_numbers_and_axes_with_units(full: Runs) -> None:
 
 
 def test_figures_of_many_classes(tmp_path: Path) -> None:
-    folder = run_folders.Folder(tmp_path / "r")
+    folder = run_folders.RunFolderBuilder(tmp_path / "r")
     folder.add("a", run_folders.config(), 0.8, class_counts=list(range(200, 0, -2)))
     for row in folder.epochs:
         row["val_recall"], row["mean_weight"] = [0.5] * 100, [1.0] * 100

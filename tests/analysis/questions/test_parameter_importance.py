@@ -1,4 +1,4 @@
-"""Importances say their method and what became of pruned trials."""
+"""Importances name their method and their use of pruned trials."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from tests.support.run_folders import config
 
 
 def search(tmp_path: Path, num_trials: int, pruned: bool = False) -> Runs:
-    """Scores that depend on ab_alpha alone."""
+    """Load a search whose scores depend on ab_alpha only."""
     source = random.Random(3)
-    folder = run_folders.Folder(tmp_path / "r")
+    folder = run_folders.RunFolderBuilder(tmp_path / "r")
     for number in range(num_trials):
         ab_alpha = source.uniform(0.1, 1.0)
         values = {"attention__ab_alpha": ab_alpha, "attention__gamma": source.uniform(0.1, 1.0)}
@@ -75,7 +75,7 @@ def test_too_few_trials(tmp_path: Path) -> None:
 
 
 def test_all_scores_equal(tmp_path: Path) -> None:
-    folder = run_folders.Folder(tmp_path / "r")
+    folder = run_folders.RunFolderBuilder(tmp_path / "r")
     for number in range(14):
         folder.add(f"t{number}", config(attention__lam=1.0 + number), 0.5)
     assert load(folder.write()).importance().note.tolist() == ["all trials score the same"]
@@ -83,7 +83,7 @@ def test_all_scores_equal(tmp_path: Path) -> None:
 
 def test_signs_and_choices(tmp_path: Path) -> None:
     source = random.Random(0)
-    folder = run_folders.Folder(tmp_path / "r")
+    folder = run_folders.RunFolderBuilder(tmp_path / "r")
     for number in range(24):
         sign = source.choice([1, -1])
         run = config(attention__lam=sign * source.uniform(1, 9), model__dropout=source.choice([0.0, 0.2]))
