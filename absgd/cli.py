@@ -86,7 +86,7 @@ def _lost_ranks_named() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        from absgd.training.joining import RankFailed, RanksLost
+        from absgd.training.ranks.rank_failures import RankFailed, RanksLost
 
         if not isinstance(error, RankFailed | RanksLost):
             raise
@@ -132,14 +132,14 @@ def _started(ranks: ExitStack, config: RunConfig, path: Path, metric: str) -> tu
 
     from absgd.datasets import load_splits
     from absgd.training import RunFolder, Trainer
-    from absgd.training.device import gpu_memory_named
+    from absgd.training.device import out_of_memory_as_user_error
     from absgd.training.local_ranks import local_ranks
 
     joined = ranks.enter_context(local_ranks(config))
     splits = load_splits(config)
     _check_group(metric, splits)
     _say_speed(config)
-    with gpu_memory_named(config):
+    with out_of_memory_as_user_error(config):
         trainer = Trainer(config, splits, ranks=joined)
     return RunFolder.create(path, trainer, metric), trainer
 
@@ -150,10 +150,10 @@ def _say_speed(config: RunConfig) -> None:
     if config.device == plain:
         return
     from absgd.training.device import prepare_device
-    from absgd.training.speed import machine_of, resolve_speed
+    from absgd.training.device_options import machine_of, resolve_device_options
 
     device = prepare_device(config.device)
-    speed = resolve_speed(config.device, config.model.dropout, machine_of(device))
+    speed = resolve_device_options(config.device, config.model.dropout, machine_of(device))
     print(f"on {device.type}: {speed.describe()}", file=sys.stderr)
 
 
@@ -176,14 +176,14 @@ def _continued(
 
     from absgd.datasets import load_splits
     from absgd.training import RunFolder, Trainer
-    from absgd.training.device import gpu_memory_named
+    from absgd.training.device import out_of_memory_as_user_error
     from absgd.training.local_ranks import local_ranks
 
     folder = RunFolder.open(checked_folder(resume, "--resume"))
     here = folder.config.with_values({"device.type": device}, "--device") if device else folder.config
     joined = ranks.enter_context(local_ranks(here))
     _say_speed(here)
-    with gpu_memory_named(here):
+    with out_of_memory_as_user_error(here):
         trainer = Trainer(here, load_splits(here), ranks=joined)
         if folder.can_continue:
             folder.restore(trainer)
@@ -213,10 +213,10 @@ def _checked_metric(metric: str) -> str:
 def _run(folder: RunFolder, trainer: Trainer, read_test: bool) -> None:
     from absgd.datasets import load_test
     from absgd.training import Diverged
-    from absgd.training.device import gpu_memory_named
+    from absgd.training.device import out_of_memory_as_user_error
 
     try:
-        with gpu_memory_named(trainer.config), _progress(trainer, folder.metric) as show:
+        with out_of_memory_as_user_error(trainer.config), _progress(trainer, folder.metric) as show:
             for record in trainer.epochs():
                 folder.add_epoch(record, trainer)
                 show(record)

@@ -19,8 +19,9 @@ from absgd.losses import build_objective
 from absgd.models import build_model
 from absgd.randomness import seeded_globally
 from absgd.training.device import prepare_device
+from absgd.training.device_options import DeviceOptions, machine_of, resolve_device_options
+from absgd.training.network import Network
 from absgd.training.optimizer import build_optimizer
-from absgd.training.speed import Network, Speed, machine_of, resolve_speed
 from absgd.training.step import Learner
 from benchmarks.fused_layers import fuse
 from benchmarks.packing import Work
@@ -43,7 +44,7 @@ class Shared(NamedTuple):
 
     work: Work
     device: torch.device
-    speed: Speed
+    speed: DeviceOptions
     batch: Batch
 
 
@@ -55,7 +56,7 @@ def prepare(work: Work) -> Shared:
     """
     config = member_config(work, 0)
     device = prepare_device(config.device)
-    speed = resolve_speed(config.device, config.model.dropout, machine_of(device))
+    speed = resolve_device_options(config.device, config.model.dropout, machine_of(device))
     if device.type == "cuda":  # also the exact step is captured, and only the fused optimiser can be
         speed = speed._replace(cuda_graph=True, fused_optimizer=True)
     batch = resident_batch(config, device)

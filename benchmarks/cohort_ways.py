@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import torch
 
-from absgd.training.graph import CudaRecorder, Recorder, make_capturable
+from absgd.training.cuda_graph import CudaGraphRecorder, GraphRecorder, make_capturable
 from benchmarks.cohort_members import Fused, Member, Shared, Stack, Stacked, prepare
 from benchmarks.packing import Work
 from benchmarks.throughput_sides import Clock
@@ -101,12 +101,12 @@ def _made_ready(build: Callable[[], Member | Stack], shared: Shared) -> Ready:
     torch.cuda.reset_peak_memory_stats(device)
     before = torch.cuda.memory_reserved(device)
     with torch.cuda.stream(stream):
-        found = made_ready(build(), CudaRecorder())
+        found = made_ready(build(), CudaGraphRecorder())
     torch.cuda.synchronize(device)
     return found._replace(peak_bytes=torch.cuda.max_memory_reserved(device) - before, stream=stream)
 
 
-def made_ready(built: Member | Stack, recorder: Recorder | None) -> Ready:
+def made_ready(built: Member | Stack, recorder: GraphRecorder | None) -> Ready:
     """A step taken once: captured where there is a recorder, as it is where it cannot be captured; `how` tells."""
     step: Callable[[], object] = built.step
     how = "eager"

@@ -217,7 +217,7 @@ def main() -> int:
     for key in options.models:
         sides = build_sides(CASES[key], options, device)
         rows = summary(measure(sides, options.rounds), options.batches * options.batch)
-        ways = {name: side.trainer.speed.describe() for name, side in sides.items() if isinstance(side, Ours)}
+        ways = {name: side.trainer.device_options.describe() for name, side in sides.items() if isinstance(side, Ours)}
         print(f"\n{CASES[key].name}, batch {options.batch}, {options.rounds} rounds of {options.batches} batches")
         print("\n".join([*shown(rows), *(f"{name}: {way}" for name, way in ways.items())]))
         results = list(verdicts(rows, device.type))

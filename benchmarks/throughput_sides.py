@@ -20,9 +20,10 @@ from absgd.config import RunConfig
 from absgd.datasets import DATASETS, Batch, Batches, Images, Splits
 from absgd.models import build_model
 from absgd.training import Trainer
-from absgd.training.graph import CudaRecorder
+from absgd.training.cuda_graph import CudaGraphRecorder
+from absgd.training.device_options import machine_of, resolve_device_options
+from absgd.training.network import Network
 from absgd.training.optimizer import build_optimizer
-from absgd.training.speed import Network, machine_of, resolve_speed
 
 NUM_CLASSES = 10
 VALIDATION_SHARE = 10
@@ -134,7 +135,7 @@ class Bound:
 
     def __init__(self, config: RunConfig, num_images: int, device: torch.device) -> None:
         spec = DATASETS[config.data.name]
-        speed = resolve_speed(config.device, config.model.dropout, machine_of(device))
+        speed = resolve_device_options(config.device, config.model.dropout, machine_of(device))
         model = build_model(config.model, spec.channels, NUM_CLASSES).to(device)
         network = Network(model, speed, device)
         optimizer = build_optimizer(model, config.optimizer, fused=speed.fused_optimizer)
@@ -147,7 +148,7 @@ class Bound:
 
         self._step: Callable[[], object] = step
         if speed.cuda_graph:
-            recorder = CudaRecorder()
+            recorder = CudaGraphRecorder()
             recorder.warm_up(step)
             self._step = recorder.capture(step)
         self._steps, self._device = num_images // config.batch_size, device

@@ -17,7 +17,7 @@ from absgd.datasets.noise import NoisyLabels, add_noise
 from absgd.datasets.splits import SplitIndices, Splits, load_splits, load_test, split_indices
 
 if TYPE_CHECKING:
-    from absgd.datasets.published import IMBALANCECIFAR10, IMBALANCECIFAR100
+    from absgd.datasets.published_cifar import IMBALANCECIFAR10, IMBALANCECIFAR100
 
 __all__ = [
     "DATASETS",
@@ -50,6 +50,6 @@ def __getattr__(name: str) -> Any:
     """The published package's data sets, imported when first used: importing torchvision is slow."""
     if name not in ("IMBALANCECIFAR10", "IMBALANCECIFAR100"):
         raise AttributeError(f"module 'absgd.datasets' has no attribute {name!r}")
-    from absgd.datasets import published
+    from absgd.datasets import published_cifar
 
-    return getattr(published, name)
+    return getattr(published_cifar, name)

@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from absgd.config import RunConfig
+from absgd.datasets.batch_shares import WHOLE, Share
 from absgd.datasets.build import DATASETS, augmentation_of, normalisation_of
+from absgd.datasets.epoch_order import EpochOrder
 from absgd.datasets.images import Images, Labels, Pixels
-from absgd.datasets.sampling import EpochOrder
-from absgd.datasets.shares import WHOLE, Share
 from absgd.randomness import torch_generator
 
 

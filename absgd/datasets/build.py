@@ -10,7 +10,7 @@ from typing import Literal
 from absgd.config.sections import AugmentationConfig, DataConfig, DatasetName
 from absgd.datasets.image_files import ImageFiles
 from absgd.datasets.images import Images
-from absgd.datasets.in_memory import Part, read_cifar10, read_cifar100, read_digits, read_fashion_mnist
+from absgd.datasets.in_memory import DatasetPart, read_cifar10, read_cifar100, read_digits, read_fashion_mnist
 from absgd.datasets.on_disk import (
     read_clothing1m,
     read_imagefolder,
@@ -43,7 +43,7 @@ class DatasetSpec:
     """Standard augmentation: zero padding in pixels before a random crop to the original size."""
     flip: bool
     """Standard augmentation: random horizontal flip."""
-    read: Callable[[DataConfig, Part], Images | ImageFiles]
+    read: Callable[[DataConfig, DatasetPart], Images | ImageFiles]
     """Reads one part: `train`, all that validation is cut from, or `test`."""
     read_validation: Callable[[DataConfig], ImageFiles] | None = None
     """Reads the data set's own validation part; None: it has none."""

@@ -8,11 +8,11 @@ from typing import Any, Protocol
 import torch
 
 from absgd.config import RunConfig
+from absgd.datasets.batch_shares import WHOLE, Share
 from absgd.datasets.batches import Batch, Batches
 from absgd.datasets.disk_batches import DiskBatches
 from absgd.datasets.image_files import ImageFiles
 from absgd.datasets.images import Images
-from absgd.datasets.shares import WHOLE, Share
 
 
 class BatchSource(Protocol):

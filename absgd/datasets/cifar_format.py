@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from absgd.datasets.files import damaged, read_bytes
+from absgd.datasets.data_files import damaged, read_bytes
 from absgd.datasets.images import Labels, Pixels
 
 _DAMAGED_PICKLE = (

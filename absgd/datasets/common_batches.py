@@ -13,11 +13,11 @@ from weakref import WeakValueDictionary
 import torch
 
 from absgd.config import RunConfig
+from absgd.datasets.batch_shares import WHOLE, Share
 from absgd.datasets.batches import Batch
 from absgd.datasets.build_batches import BatchSource, build_batches
 from absgd.datasets.image_files import ImageFiles
 from absgd.datasets.images import Images
-from absgd.datasets.shares import WHOLE, Share
 
 
 class CommonImages:

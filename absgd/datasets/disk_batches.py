@@ -18,11 +18,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from absgd.config import RunConfig
+from absgd.datasets.batch_shares import WHOLE, Share
 from absgd.datasets.batches import Batch
 from absgd.datasets.build import DATASETS, DatasetSpec, normalisation_of
+from absgd.datasets.epoch_order import EpochOrder
 from absgd.datasets.image_files import BrokenImage, ImageFiles, read_rgb
-from absgd.datasets.sampling import EpochOrder
-from absgd.datasets.shares import WHOLE, Share
 from absgd.errors import UserError
 from absgd.randomness import derived_seed
 

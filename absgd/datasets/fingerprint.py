@@ -28,7 +28,7 @@ CHUNK = 1000
 VERSION = b"absgd fingerprint 1"
 """Changes with what is hashed, so that fingerprints made in another way differ."""
 
-Part = tuple[str, bytes | memoryview]
+NamedBytes = tuple[str, bytes | memoryview]
 """Something that is hashed, behind its name."""
 
 
@@ -58,7 +58,7 @@ def fingerprint(splits: Splits, weights: str | None = None) -> str:
     return digest.hexdigest()
 
 
-def _parts(splits: Splits, weights: str | None) -> Iterator[Part]:
+def _parts(splits: Splits, weights: str | None) -> Iterator[NamedBytes]:
     yield "split", splits.hash.encode()
     yield "changed", _as_bytes(splits.changed_N)
     for name, images in (("train", splits.train), ("val", splits.val)):
@@ -68,12 +68,12 @@ def _parts(splits: Splits, weights: str | None) -> Iterator[Part]:
         yield "weights", _digest_of_file(expanded(weights, "model.weights"))
 
 
-def _pixels(name: str, images: Images) -> Iterator[Part]:
+def _pixels(name: str, images: Images) -> Iterator[NamedBytes]:
     shape = "x".join(map(str, images.images_NCHW.shape))
     yield f"{name} pixels {shape}", _as_bytes(images.images_NCHW)
 
 
-def _files(name: str, images: ImageFiles) -> Iterator[Part]:
+def _files(name: str, images: ImageFiles) -> Iterator[NamedBytes]:
     yield f"{name} paths", b"\0".join(images.paths_N.tolist())
     yield f"{name} sizes and times", _as_bytes(_sizes_and_times(images))
 

@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
+from absgd.datasets.image_lists import BadLine
 from absgd.datasets.images import Indices, Labels
-from absgd.datasets.lists import BadLine
 from absgd.errors import UserError
 
 Paths = npt.NDArray[np.bytes_]

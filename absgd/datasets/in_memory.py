@@ -13,13 +13,13 @@ from filelock import FileLock
 
 from absgd.config.sections import DataConfig
 from absgd.datasets.cifar_format import read_cifar
-from absgd.datasets.files import check_labels, check_side, locate, read_idx
+from absgd.datasets.data_files import check_labels, check_side, locate, read_idx
 from absgd.datasets.images import Images
 from absgd.errors import UserError
 from absgd.paths import expanded
 
-Part = Literal["train", "test"]
-Reader = Callable[[DataConfig, Part], Images]
+DatasetPart = Literal["train", "test"]
+Reader = Callable[[DataConfig, DatasetPart], Images]
 """Reads one part of a data set: `train`, all that validation is cut from, or `test`."""
 
 DEFAULT_ROOT = Path("data")
@@ -29,7 +29,7 @@ CIFAR_SIDE = 32
 FASHION_MNIST_SIDE = 28
 
 
-def read_digits(config: DataConfig, part: Part) -> Images:
+def read_digits(config: DataConfig, part: DatasetPart) -> Images:
     """scikit-learn's bundled 1,797 handwritten digits, 8 x 8, 0..16 spread over 0..255.
 
     Every fifth image of each class is a test image, whatever the seeds.
@@ -54,7 +54,7 @@ def read_digits(config: DataConfig, part: Part) -> Images:
     return Images(images_NCHW, labels_N).take(np.flatnonzero(is_test_N if part == "test" else ~is_test_N))
 
 
-def read_fashion_mnist(config: DataConfig, part: Part) -> Images:
+def read_fashion_mnist(config: DataConfig, part: DatasetPart) -> Images:
     """Fashion-MNIST from its idx files, gzipped or not.
 
     `data.root` is the folder of the files or torchvision's root of them. Without it they are looked for where Debian's
@@ -92,7 +92,7 @@ def read_fashion_mnist(config: DataConfig, part: Part) -> Images:
     return Images(images_NHW[:, None], labels_N)
 
 
-def read_cifar10(config: DataConfig, part: Part) -> Images:
+def read_cifar10(config: DataConfig, part: DatasetPart) -> Images:
     """CIFAR-10; see `read_cifar100` for where its files are looked for and what is raised.
 
     Source: https://www.cs.toronto.edu/~kriz/cifar.html; torchvision `CIFAR10` for names and download.
@@ -100,7 +100,7 @@ def read_cifar10(config: DataConfig, part: Part) -> Images:
     return _read_cifar("CIFAR10", "labels", 10, config, part)
 
 
-def read_cifar100(config: DataConfig, part: Part) -> Images:
+def read_cifar100(config: DataConfig, part: DatasetPart) -> Images:
     """CIFAR-100 with its 100 fine labels.
 
     `data.root`, by default `data`, is torchvision's root or the folder of the files themselves. Files in the format
@@ -117,7 +117,7 @@ def read_cifar100(config: DataConfig, part: Part) -> Images:
     return _read_cifar("CIFAR100", "fine_labels", 100, config, part)
 
 
-def _read_cifar(class_name: str, label_key: str, num_classes: int, config: DataConfig, part: Part) -> Images:
+def _read_cifar(class_name: str, label_key: str, num_classes: int, config: DataConfig, part: DatasetPart) -> Images:
     layout = _torchvision_class(class_name)
     published_md5 = dict(layout.train_list if part == "train" else layout.test_list)
     root = _root(config)

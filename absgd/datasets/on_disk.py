@@ -17,10 +17,9 @@ from typing import Literal
 import numpy as np
 
 from absgd.config.sections import DataConfig
-from absgd.datasets.files import damaged, locate, read_bytes
+from absgd.datasets.data_files import damaged, locate, read_bytes
 from absgd.datasets.image_files import ImageFiles, checked, encoded
-from absgd.datasets.in_memory import DEFAULT_ROOT
-from absgd.datasets.lists import (
+from absgd.datasets.image_lists import (
     BadLine,
     ImageList,
     ListedImage,
@@ -30,6 +29,7 @@ from absgd.datasets.lists import (
     parse_names,
     parse_val_annotations,
 )
+from absgd.datasets.in_memory import DEFAULT_ROOT
 from absgd.errors import UserError
 from absgd.paths import expanded
 

@@ -1,8 +1,8 @@
 """Models: networks from images to logits, and dropout that can be replayed."""
 
 from absgd.models.build import build_model
+from absgd.models.classifier import CosineClassifier
 from absgd.models.cnn import EightLayerCNN
-from absgd.models.cosine import CosineClassifier
 from absgd.models.dropout import SeededDropout, seed_dropout
 from absgd.models.resnet_cifar import CifarResNet
 from absgd.models.torchvision_resnet import TorchvisionResNet

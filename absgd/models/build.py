@@ -9,9 +9,9 @@ from torch import nn
 from absgd.config.sections import ModelConfig, ModelName
 from absgd.errors import UserError
 from absgd.models.cnn import EightLayerCNN
+from absgd.models.pretrained_weights import load_weights
 from absgd.models.resnet_cifar import CifarResNet
 from absgd.models.torchvision_resnet import Architecture, TorchvisionResNet
-from absgd.models.weights import load_weights
 from absgd.paths import expanded
 
 ModelBuilder = Callable[[ModelConfig, int, int], nn.Module]

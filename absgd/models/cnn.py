@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, relu
 
-from absgd.models.cosine import HeadName, build_classifier
+from absgd.models.classifier import HeadName, build_classifier
 from absgd.models.dropout import SeededDropout
 from absgd.models.layers import BatchNorm1d, BatchNorm2d, initialise_he_normal
 

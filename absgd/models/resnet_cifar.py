@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.functional import pad, relu
 
-from absgd.models.cosine import HeadName, build_classifier
+from absgd.models.classifier import HeadName, build_classifier
 from absgd.models.dropout import SeededDropout
 from absgd.models.layers import initialise_he_normal
 

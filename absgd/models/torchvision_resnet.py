@@ -9,7 +9,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from absgd.models.cosine import HeadName, build_classifier
+from absgd.models.classifier import HeadName, build_classifier
 from absgd.models.dropout import SeededDropout
 from absgd.models.layers import BatchNorm2d
 

@@ -2,8 +2,8 @@
 
 from absgd.training.checkpoint import load_checkpoint, save_checkpoint
 from absgd.training.device import gpu_names, prepare_device
+from absgd.training.lr_schedule import learning_rate
 from absgd.training.run_folder import RunFolder
-from absgd.training.schedule import learning_rate
 from absgd.training.step import Diverged
 from absgd.training.trainer import Trainer
 

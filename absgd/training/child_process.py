@@ -8,7 +8,7 @@ import signal
 import threading
 
 
-def live_with_parent() -> None:
+def end_with_parent() -> None:
     """From now on this process ends when the one that started it does, which alone decides what an interrupt does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()

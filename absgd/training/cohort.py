@@ -26,12 +26,12 @@ TOGETHER_S = 2.0
 """Nobody waits longer than this for others before it begins."""
 
 
-def prepare_process() -> None:
+def prepare_cohort_process() -> None:
     """To be called in the process of a cohort before CUDA is touched: with its own 8 queues more streams would wait."""
     os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "32")
 
 
-class State(Enum):
+class MemberState(Enum):
     """What a member of a cohort does."""
 
     WAITS = "waits"
@@ -42,22 +42,22 @@ class State(Enum):
     """It said something and has not been asked to go on."""
 
 
-class Ended:
+class RunEnded:
     """What is said of a run that came to its end."""
 
 
 @dataclass(frozen=True)
-class Failed:
+class RunFailed:
     """What is said of a run that ended with an error."""
 
     error: Exception
 
 
 @dataclass
-class _Member(Generic[Word]):
+class _CohortMember(Generic[Word]):
     run: Iterator[Word | None]
     stream: torch.cuda.Stream | None
-    state: State
+    state: MemberState
     since: float
 
 
@@ -79,7 +79,7 @@ class Cohort(Generic[Word]):
         on_gpu = device.type == "cuda"
         self._streams = [torch.cuda.Stream(device) for _ in range(size)] if on_gpu else []  # type: ignore[no-untyped-call]
         """Of its members, given on: torch has 32, and hands them out again after that many."""
-        self._members: dict[str, _Member[Word]] = {}
+        self._members: dict[str, _CohortMember[Word]] = {}
         self._last_came = -float("inf")
 
     @property
@@ -94,13 +94,13 @@ class Cohort(Generic[Word]):
         taken = [member.stream for member in self._members.values()]
         stream = next((one for one in self._streams if one not in taken), None)
         self._last_came = self._now()
-        self._members[name] = _Member(run, stream, State.WAITS, self._last_came)
+        self._members[name] = _CohortMember(run, stream, MemberState.WAITS, self._last_came)
 
-    def ask(self, name: str) -> None:
+    def resume(self, name: str) -> None:
         """Let a member that has said something go on; no other, and nobody who has left."""
         member = self._members.get(name)
-        if member is not None and member.state is State.SPOKE:
-            member.state, member.since = State.WAITS, self._now()
+        if member is not None and member.state is MemberState.SPOKE:
+            member.state, member.since = MemberState.WAITS, self._now()
 
     def leave(self, name: str) -> None:
         """End a member's run where it is; nothing where there is none of this name."""
@@ -113,50 +113,50 @@ class Cohort(Generic[Word]):
                 close()
         _drain(member.stream)
 
-    def turn(self) -> list[tuple[str, Word | Ended | Failed]]:
+    def turn(self) -> list[tuple[str, Word | RunEnded | RunFailed]]:
         """One step of every member that trains; what was said, by whom. Who ended or failed is no member any more."""
         self._let_go()
-        said: list[tuple[str, Word | Ended | Failed]] = []
+        said: list[tuple[str, Word | RunEnded | RunFailed]] = []
         for name, member in list(self._members.items()):
-            if member.state is State.TRAINS:
+            if member.state is MemberState.TRAINS:
                 word = _next(member)
                 if word is not None:
                     said.append((name, word))
-                    member.state = State.SPOKE
-                if isinstance(word, Ended | Failed):
+                    member.state = MemberState.SPOKE
+                if isinstance(word, RunEnded | RunFailed):
                     del self._members[name]
-                if isinstance(word, Ended):
+                if isinstance(word, RunEnded):
                     _drain(member.stream)
         return said
 
-    def rests(self) -> bool:
+    def is_idle(self) -> bool:
         """Whether a turn now would train nobody."""
         self._let_go()
-        return all(member.state is not State.TRAINS for member in self._members.values())
+        return all(member.state is not MemberState.TRAINS for member in self._members.values())
 
     def _let_go(self) -> None:
-        waiting = [member for member in self._members.values() if member.state is State.WAITS]
+        waiting = [member for member in self._members.values() if member.state is MemberState.WAITS]
         if waiting and self._may_begin(min(member.since for member in waiting)):
             for member in waiting:
-                member.state = State.TRAINS
+                member.state = MemberState.TRAINS
 
     def _may_begin(self, waiting_since: float) -> bool:
         now = self._now()
         if now - waiting_since >= TOGETHER_S:
             return True
         is_complete = len(self._members) == self.size or now - self._last_came >= SETTLE_S
-        return is_complete and all(member.state is not State.SPOKE for member in self._members.values())
+        return is_complete and all(member.state is not MemberState.SPOKE for member in self._members.values())
 
 
-def _next(member: _Member[Word]) -> Word | Ended | Failed | None:
+def _next(member: _CohortMember[Word]) -> Word | RunEnded | RunFailed | None:
     with _on(member.stream):
         try:
             return next(member.run)
         except StopIteration:
-            return Ended()
+            return RunEnded()
         except Exception as error:  # noqa: BLE001 - of this run alone: it is said, and the others go on
             _forget_locals(error)
-            return Failed(error)
+            return RunFailed(error)
 
 
 def _forget_locals(error: BaseException | None) -> None:

@@ -40,7 +40,7 @@ def chosen_device(config: DeviceConfig) -> torch.device:
 
 
 @contextmanager
-def gpu_memory_named(config: RunConfig) -> Iterator[None]:
+def out_of_memory_as_user_error(config: RunConfig) -> Iterator[None]:
     """Inside the block, a GPU without memory left is a UserError that says what was asked and what to ask instead."""
     try:
         yield

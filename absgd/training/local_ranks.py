@@ -13,10 +13,10 @@ import torch
 from absgd.config import RunConfig
 from absgd.datasets import Splits, load_splits
 from absgd.errors import UserError
-from absgd.training.child_process import live_with_parent
-from absgd.training.device import chosen_device, gpu_memory_named
-from absgd.training.joining import Rendezvous, following, leading
-from absgd.training.ranks import ALONE, Ranks
+from absgd.training.child_process import end_with_parent
+from absgd.training.device import chosen_device, out_of_memory_as_user_error
+from absgd.training.ranks.interface import ALONE, Ranks
+from absgd.training.ranks.process_group import Rendezvous, following, leading
 from absgd.training.step import Diverged
 from absgd.training.trainer import Trainer
 
@@ -29,7 +29,7 @@ def local_ranks(config: RunConfig) -> Iterator[Ranks]:
     """Rank 0 of `config.device.ranks`, the others in processes of their own; one on each GPU where there are GPUs.
 
     Raises:
-        UserError: if there are fewer GPUs than ranks, or as `absgd.training.joining.leading`.
+        UserError: if there are fewer GPUs than ranks, or as `absgd.training.ranks.process_group.leading`.
     """
     size = config.device.ranks
     if size == 1:
@@ -43,8 +43,8 @@ def local_ranks(config: RunConfig) -> Iterator[Ranks]:
         )
     _share_cores(config)
 
-    def start(rendezvous: Rendezvous) -> _Processes:
-        return _Processes(config, rendezvous, is_cuda)
+    def start(rendezvous: Rendezvous) -> _LocalFollowers:
+        return _LocalFollowers(config, rendezvous, is_cuda)
 
     with leading(size, _HOST, start, _backend(is_cuda), _device(is_cuda, 0)) as ranks:
         yield ranks
@@ -56,12 +56,12 @@ def follow(config: RunConfig, splits: Splits, ranks: Ranks) -> None:
     Raises:
         UserError: where the GPU of this rank has no memory left.
     """
-    with suppress(Diverged), gpu_memory_named(config):  # so it did in rank 0
+    with suppress(Diverged), out_of_memory_as_user_error(config):  # so it did in rank 0
         for _ in Trainer(config, splits, ranks=ranks).epochs():
             pass
 
 
-class _Processes:
+class _LocalFollowers:
     """The other ranks; they end when this process does. Not daemons, which may have no processes that read images."""
 
     def __init__(self, config: RunConfig, rendezvous: Rendezvous, is_cuda: bool) -> None:
@@ -90,7 +90,7 @@ class _Processes:
 
 
 def _follow_here(settings: dict[str, Any], rendezvous: Rendezvous, rank: int, is_cuda: bool) -> None:
-    live_with_parent()
+    end_with_parent()
     config = RunConfig.from_dict(settings)
     _share_cores(config)
     try:

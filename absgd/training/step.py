@@ -27,8 +27,8 @@ BatchOf = Callable[[Any], Batch]
 class Diverged(RuntimeError):  # noqa: N818 - names a status, not a fault
     """A loss, or the norm of the gradient to be clipped, was no longer finite.
 
-    The optimiser has not seen it, except where `Speed.deferred_checks` finds it at the end of the epoch: what was
-    trained since is spoilt, as a diverged run is.
+    The optimiser has not used it, except under `DeviceOptions.deferred_checks`, which finds it at the end of the epoch:
+    then the weights are spoilt.
     """
 
     def __init__(self, epoch: int, step: int, what: str = LOSS) -> None:
@@ -62,7 +62,7 @@ class Learner:
         return None if self.grad_clip is None else clip_gradient(self.model, self.grad_clip)
 
 
-class Sums:
+class EpochSums:
     """What an epoch counts: float64 on the device, all in one tensor, read in one transfer."""
 
     def __init__(self, num_classes: int, changed_N: Tensor) -> None:
@@ -131,7 +131,7 @@ class EpochTotals(NamedTuple):
     """First step whose loss or norm was not finite, and which of them, where checks are deferred."""
 
 
-class Step(Protocol):
+class TrainingStep(Protocol):
     """A way to train a step; all ways give the same totals."""
 
     def begin(self, epoch: int) -> None:
@@ -147,10 +147,10 @@ class Step(Protocol):
 class ExactStep:
     """Forward, loss, backward and update; loss and norm are checked before the optimiser sees them.
 
-    On a GPU each step waits for the device: `absgd.training.fast_step` has the steps that do not.
+    On a GPU each step waits for the device: `absgd.training.deferred_step` has the steps that do not.
     """
 
-    def __init__(self, learner: Learner, sums: Sums, batch_of: BatchOf) -> None:
+    def __init__(self, learner: Learner, sums: EpochSums, batch_of: BatchOf) -> None:
         self._learner, self._sums, self._batch_of = learner, sums, batch_of
         self._epoch = self._step = 0
 

@@ -18,15 +18,16 @@ from absgd.losses.objective import LOG_U
 from absgd.models import build_model, seed_dropout
 from absgd.randomness import seeded_globally, torch_generator
 from absgd.records import EpochRecord, TestMetrics
+from absgd.training.cuda_graph import CudaGraphRecorder, GraphStep
+from absgd.training.deferred_step import DeferredStep
 from absgd.training.device import prepare_device
+from absgd.training.device_options import machine_of, resolve_device_options
 from absgd.training.evaluation import class_metrics, count_by_batch, count_correct, predictions, shot_accuracy
-from absgd.training.fast_step import DeferredStep
-from absgd.training.graph import CudaRecorder, GraphStep
+from absgd.training.lr_schedule import learning_rate
+from absgd.training.network import Network
 from absgd.training.optimizer import build_optimizer, load_optimizer_state, optimizer_state, set_learning_rate
-from absgd.training.ranks import ALONE, Ranks
-from absgd.training.schedule import learning_rate
-from absgd.training.speed import Network, machine_of, resolve_speed
-from absgd.training.step import Diverged, EpochTotals, ExactStep, Learner, Step, Sums
+from absgd.training.ranks.interface import ALONE, Ranks
+from absgd.training.step import Diverged, EpochSums, EpochTotals, ExactStep, Learner, TrainingStep
 
 
 class Trainer:
@@ -65,12 +66,12 @@ class Trainer:
         """First epoch not trained yet; equals `config.epochs` when the run is complete."""
         with seeded_globally(config.seeds.train, "init"):
             model = build_model(config.model, DATASETS[config.data.name].channels, splits.num_classes)
-        self.speed = resolve_speed(config.device, config.model.dropout, machine_of(self.device))
+        self.device_options = resolve_device_options(config.device, config.model.dropout, machine_of(self.device))
         """The ways the run takes."""
         self.model = ranks.synchronised(model.to(self.device))
         self._logits_of = ranks.logits_of(self.model, self._network)
         self.objective = build_objective(config, splits.class_counts).to(self.device)
-        self.optimizer = build_optimizer(self.model, config.optimizer, fused=self.speed.fused_optimizer)
+        self.optimizer = build_optimizer(self.model, config.optimizer, fused=self.device_options.fused_optimizer)
         self._train = batches_of(splits.train, config, self.device, ranks.share)
         self._val = batches_of(splits.val, config, self.device, ranks.share)
         self._changed_N = torch.tensor(splits.changed_N, dtype=torch.int64, device=self.device)
@@ -93,10 +94,10 @@ class Trainer:
             Diverged: at the first non-finite training or validation loss, or norm of a gradient to be clipped; of
                 several ranks in each at the same step.
         """
-        if not self.ranks.goes_on():  # however long rank 0 does something else first, such as a test
+        if not self.ranks.has_next_epoch():  # however long rank 0 does something else first, such as a test
             return
-        self.ranks.bring_together(self)
-        while self.next_epoch < self.config.epochs and self.ranks.goes_on():
+        self.ranks.broadcast_state(self)
+        while self.next_epoch < self.config.epochs and self.ranks.has_next_epoch():
             record = yield from self._run_epoch(self.next_epoch)
             self.next_epoch += 1
             yield record
@@ -104,7 +105,7 @@ class Trainer:
     def test(self, images: Images | ImageFiles) -> TestMetrics:
         """Metrics of the model as it is on the test set, which `load_test` reads; of several ranks one measures it."""
         whole = ALONE.logits_of(self.model, self._network)
-        batches = build_batches(images, self.config, self.device).evaluation(self.speed.evaluation_batch)
+        batches = build_batches(images, self.config, self.device).evaluation(self.device_options.evaluation_batch)
         counts = count_correct(self.model, batches, self.splits.num_classes, self.device, whole)
         metrics = class_metrics(counts)
         return TestMetrics(metrics.loss, metrics.accuracy, metrics.balanced_accuracy, metrics.recall)
@@ -192,14 +193,14 @@ class Trainer:
             yield
         return self._step.totals()
 
-    def _new_step(self) -> Step:
+    def _new_step(self) -> TrainingStep:
         """The exact step, or the faster one that the run asks for."""
         learner = Learner(self.model, self._logits_of, self.objective, self.optimizer, self.config.optimizer.grad_clip)
-        sums = Sums(self.splits.num_classes, self._changed_N)
+        sums = EpochSums(self.splits.num_classes, self._changed_N)
         batch_of = self._train.batch_of
-        if self.speed.cuda_graph:
-            return GraphStep(learner, sums, batch_of, self.config.batch_size, CudaRecorder())
-        kind = DeferredStep if self.speed.deferred_checks else ExactStep
+        if self.device_options.cuda_graph:
+            return GraphStep(learner, sums, batch_of, self.config.batch_size, CudaGraphRecorder())
+        kind = DeferredStep if self.device_options.deferred_checks else ExactStep
         return kind(learner, sums, batch_of)
 
     def _predict_training(self) -> Iterator[Prediction]:
@@ -208,7 +209,7 @@ class Trainer:
     @property
     def _evaluation_batch(self) -> int:
         """Images of a batch in evaluation, of all ranks together."""
-        return self.speed.evaluation_batch * self.ranks.share.size
+        return self.device_options.evaluation_batch * self.ranks.share.size
 
     def _network(self, model: nn.Module) -> Network:
-        return Network(model, self.speed, self.device)
+        return Network(model, self.device_options, self.device)

@@ -10,7 +10,7 @@ import pytest
 from absgd.config import RunConfig
 from absgd.datasets import load_splits
 from absgd.errors import UserError
-from absgd.models.weights import read_weights
+from absgd.models.pretrained_weights import read_weights
 from absgd.paths import checked_folder, expanded, read_regular
 from absgd.training import load_checkpoint
 from absgd.yaml_text import MAX_BYTES, read_yaml

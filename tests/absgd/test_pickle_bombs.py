@@ -18,7 +18,7 @@ from absgd import records
 from absgd.cli import app
 from absgd.config import RunConfig
 from absgd.errors import UserError
-from absgd.models.weights import read_weights
+from absgd.models.pretrained_weights import read_weights
 from absgd.training import RunFolder, load_checkpoint
 from tests.support.pickle_bombs import bombs, plant_spares
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from absgd.losses.attention import attention_weights
-from absgd.training.graph import Replay
+from absgd.training.cuda_graph import Replay
 from benchmarks import cohort_prototypes
 from benchmarks.cohort_members import Fused, Member, Shared, Stack, Stacked, prepare, stacked_weights
 from benchmarks.cohort_prototypes import main, measure, summary, verdict

@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from absgd.training.joining import Rendezvous, following, leading
-from absgd.training.ranks import Ranks
+from absgd.training.ranks.interface import Ranks
+from absgd.training.ranks.process_group import Rendezvous, following, leading
 
 HOST = "127.0.0.1"
 Function = Callable[..., Any]

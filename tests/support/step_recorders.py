@@ -11,9 +11,9 @@ from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from absgd.training import Trainer
-from absgd.training.graph import GraphStep
+from absgd.training.cuda_graph import GraphStep
 from absgd.training.optimizer import build_optimizer
-from absgd.training.step import Learner, Sums
+from absgd.training.step import EpochSums, Learner
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 
@@ -98,17 +98,17 @@ class OperationRecorder(FakeRecorder):
     step: GraphStep
 
 
-def parts(trainer: Trainer) -> tuple[Learner, Sums]:
+def parts(trainer: Trainer) -> tuple[Learner, EpochSums]:
     config = trainer.config
     learner = Learner(
         trainer.model, trainer._logits_of, trainer.objective, trainer.optimizer, config.optimizer.grad_clip
     )
     changed_N = torch.tensor(trainer.splits.changed_N, dtype=torch.int64)
-    return learner, Sums(trainer.splits.num_classes, changed_N)
+    return learner, EpochSums(trainer.splits.num_classes, changed_N)
 
 
 def with_graph_step(trainer: Trainer, recorder: FakeRecorder) -> Trainer:
-    """The optimiser is fused, as `Speed` has it where there is a graph."""
+    """The optimiser is fused, as `DeviceOptions` has it where there is a graph."""
     trainer.optimizer = build_optimizer(trainer.model, trainer.config.optimizer, fused=True)
     step = GraphStep(*parts(trainer), trainer._train.batch_of, trainer.config.batch_size, recorder)
     trainer._step = step

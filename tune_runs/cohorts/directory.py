@@ -28,11 +28,11 @@ class HostProcess:
     def __init__(self, size: int, image_store: ActorHandle, place: HostPlacement) -> None:
         if place.gpus is not None:  # before CUDA is touched: Ray hides it from actors that ask for none
             os.environ["CUDA_VISIBLE_DEVICES"] = place.gpus
-        from absgd.training.cohort import prepare_process
+        from absgd.training.cohort import prepare_cohort_process
         from tune_runs.cohorts.cohort_runs import CohortRuns
         from tune_runs.cohorts.host import CohortHost
 
-        prepare_process()
+        prepare_cohort_process()
         self._host = CohortHost(size, CohortRuns(image_store))
 
     def join(self, name: str, trial: dict[str, Any], process: int) -> bool:

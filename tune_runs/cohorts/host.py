@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from absgd.config import RunConfig
-from absgd.training.cohort import Cohort, Ended, Failed
+from absgd.training.cohort import Cohort, RunEnded, RunFailed
 from absgd.training.device import chosen_device
 from tune_runs.trial.reports import HostAnswer
 
@@ -44,7 +44,7 @@ class _Trial:
 
     trial_id: str
     process: int
-    said: Report | Ended | Failed | None = None
+    said: Report | RunEnded | RunFailed | None = None
     """What waits to be taken."""
     is_asked: bool = False
     """Whether its next report was asked for."""
@@ -103,17 +103,17 @@ class CohortHost:
             trial = self._known(name)
             if not trial.is_asked:
                 trial.is_asked = True
-                self._order(lambda cohort: cohort.ask(name))
+                self._order(lambda cohort: cohort.resume(name))
             self._changed.wait_for(lambda: trial.said is not None or name not in self._trials, wait_s)
             said, trial.said = self._known(name).said, None
             if said is not None:
                 trial.is_asked = False
-            if isinstance(said, Ended | Failed):
+            if isinstance(said, RunEnded | RunFailed):
                 del self._trials[name]
                 self._changed.notify_all()
-        if isinstance(said, Failed):
+        if isinstance(said, RunFailed):
             raise said.error
-        return HostAnswer(has_ended=True) if isinstance(said, Ended) else HostAnswer(said)
+        return HostAnswer(has_ended=True) if isinstance(said, RunEnded) else HostAnswer(said)
 
     def leave(self, name: str) -> None:
         """End a trial where it is; nothing where it is not here."""
@@ -144,7 +144,7 @@ class CohortHost:
             cohort: Cohort[Report] = Cohort(device, self._size)
             while True:
                 self._obey(cohort)
-                if cohort.rests():
+                if cohort.is_idle():
                     self._rest(cohort, device)
                 else:
                     self._deliver(cohort.turn(), device)
@@ -170,7 +170,7 @@ class CohortHost:
             if not self._orders:
                 self._changed.wait(IDLE_S if cohort.names else LOOK_EVERY_S)
 
-    def _deliver(self, said: list[tuple[str, Report | Ended | Failed]], device: torch.device) -> None:
+    def _deliver(self, said: list[tuple[str, Report | RunEnded | RunFailed]], device: torch.device) -> None:
         """Hand out what was said; an error that has spoilt the GPU for all ends the process once it is taken."""
         if not said:
             return
@@ -179,7 +179,7 @@ class CohortHost:
                 if name in self._trials:
                     self._trials[name].said = word
             self._changed.notify_all()
-        if device.type == "cuda" and any(isinstance(word, Failed) for _, word in said):
+        if device.type == "cuda" and any(isinstance(word, RunFailed) for _, word in said):
             try:
                 torch.cuda.synchronize(device)
                 torch.cuda.empty_cache()
@@ -190,7 +190,7 @@ class CohortHost:
 
     @property
     def _has_failures(self) -> bool:
-        return any(isinstance(trial.said, Failed) for trial in self._trials.values())
+        return any(isinstance(trial.said, RunFailed) for trial in self._trials.values())
 
     def _forget_the_dead(self) -> None:
         for name, trial in list(self._trials.items()):

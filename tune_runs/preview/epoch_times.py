@@ -21,7 +21,7 @@ from absgd.datasets import Splits, load_splits
 from absgd.datasets.images import Indices
 from absgd.errors import UserError
 from absgd.training import Diverged, Trainer
-from absgd.training.device import gpu_memory_named
+from absgd.training.device import out_of_memory_as_user_error
 from tune_runs.preview.search_cost import EpochTime
 from tune_runs.space.boundary import boundary_runs
 from tune_runs.space.model import Scenario, SearchSpace
@@ -60,10 +60,10 @@ def _scenario_time(space: SearchSpace, plan: ScenarioPlan, budget_s: float) -> E
     splits = load_splits(control)
     plain = _PartialEpochs(control, splits)
     try:
-        with gpu_memory_named(control):
+        with out_of_memory_as_user_error(control):
             stage_one = stage_two = seconds_of_epoch(plain.train, plain.num_batches, budget_s)
         if trial is not None:
-            with gpu_memory_named(trial):
+            with out_of_memory_as_user_error(trial):
                 stage_two = seconds_of_epoch(_PartialEpochs(trial, splits).train, plain.num_batches, budget_s)
     except Diverged as error:
         raise UserError(f"cannot measure `{plan.name}`: {error} (--measure)") from None
@@ -127,7 +127,7 @@ class _PartialEpochs:
         if self._trainer is None or batches != self._batches:
             self._batches = batches
             self._trainer = Trainer(self._config, part_of(self._splits, batches, self.num_batches))
-            if self._trainer.speed.cuda_graph:
+            if self._trainer.device_options.cuda_graph:
                 next(self._trainer.epochs())  # captures the CUDA graph
         started = time.perf_counter()
         next(self._trainer.epochs())

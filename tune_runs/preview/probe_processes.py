@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import torch
 
 from absgd.errors import UserError
-from absgd.training.child_process import live_with_parent
+from absgd.training.child_process import end_with_parent
 from tune_runs.trial.failures import cause_of, is_gpu_memory
 
 _STOP_WITHIN_S = 30.0
@@ -149,7 +149,7 @@ class _Fault(NamedTuple):
 
 def _serve(make: Callable[[], TrainOnRequest], asked: Connection) -> None:
     """Serve one process: train on each request, until None asks it to end."""
-    live_with_parent()
+    end_with_parent()
     try:
         train = make()
         asked.send(None)

@@ -15,7 +15,7 @@ from absgd.config import RunConfig
 from absgd.datasets import CommonImages, Splits
 from absgd.records import EpochRecord
 from absgd.training import Trainer
-from absgd.training.cohort import TOGETHER_S, Cohort, Ended, Failed, prepare_process
+from absgd.training.cohort import TOGETHER_S, Cohort, RunEnded, RunFailed, prepare_cohort_process
 from absgd.training.device import chosen_device
 from tune_runs.preview.probe_processes import peak_bytes
 
@@ -59,7 +59,7 @@ class TrialsInTurns:
     """
 
     def __init__(self, settings: dict[str, Any], splits: Splits, size: int) -> None:
-        prepare_process()
+        prepare_cohort_process()
         self._config, self._splits = RunConfig.from_dict(settings), splits
         self._device = chosen_device(self._config.device)
         later = itertools.count(0.0, TOGETHER_S)  # a clock on which no trial has to wait
@@ -80,12 +80,12 @@ class TrialsInTurns:
             self._begin(name)
         while left:
             for name, word in self._cohort.turn():
-                if isinstance(word, Failed):
+                if isinstance(word, RunFailed):
                     raise word.error
-                assert not isinstance(word, Ended), "no epochs left"
+                assert not isinstance(word, RunEnded), "no epochs left"
                 left[name] -= 1
                 if left[name]:
-                    self._cohort.ask(name)
+                    self._cohort.resume(name)
                 else:
                     del left[name]
         self._next_epoch += asked.epochs
@@ -95,7 +95,7 @@ class TrialsInTurns:
         """Begin with the epoch that all others train, whatever came before: batches are shared within an epoch only."""
         if name in self._trainers:
             self._trainers[name].next_epoch = self._next_epoch
-            self._cohort.ask(name)
+            self._cohort.resume(name)
         else:
             self._cohort.join(name, self._steps(name))
 

@@ -17,9 +17,9 @@ from ray.util.placement_group import PlacementGroup, get_current_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from absgd.config import RunConfig
-from absgd.training.joining import Rendezvous, following, leading
 from absgd.training.local_ranks import follow
-from absgd.training.ranks import ALONE, Ranks
+from absgd.training.ranks.interface import ALONE, Ranks
+from absgd.training.ranks.process_group import Rendezvous, following, leading
 from tune_runs.ray_cluster.image_store import fetch_images
 from tune_runs.space.resources import ResourcesConfig
 
@@ -45,7 +45,7 @@ def trial_ranks(trial: dict[str, Any], config: RunConfig, image_store: ActorHand
         image_store: has the images.
 
     Raises:
-        RanksLost, RankFailed, UserError: as `absgd.training.joining.leading`.
+        RanksLost, RankFailed, UserError: as `absgd.training.ranks.process_group.leading`.
     """
     if config.device.ranks == 1:
         yield ALONE

@@ -12,7 +12,7 @@ from ray.actor import ActorHandle
 from absgd.config import RunConfig
 from absgd.datasets import BatchesOf, Splits, build_batches
 from absgd.training import Diverged, Trainer
-from absgd.training.ranks import ALONE, Ranks
+from absgd.training.ranks.interface import ALONE, Ranks
 from tune_runs.ray_cluster.image_store import fetch_images
 from tune_runs.trial.on_test_set import measure_on_test_set
 from tune_runs.trial.plan import checkpoint_use, tested_metric, trunk_use

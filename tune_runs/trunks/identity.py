@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from absgd.records.environment import version_of
-from absgd.training.speed import machine_of
+from absgd.training.device_options import machine_of
 from tune_runs.trunks.snapshots import FORMAT, Snapshots
 from tune_runs.trunks.use import TrunkUse
 

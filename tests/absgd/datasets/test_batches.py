@@ -11,8 +11,8 @@ import torch
 
 from absgd.config import RunConfig
 from absgd.datasets import DATASETS, Batch, Batches, Images, build_batches
+from absgd.datasets.batch_shares import Share
 from absgd.datasets.batches import crop_padded, flip_some, rotate
-from absgd.datasets.shares import Share
 from absgd.errors import UserError
 from absgd.randomness import torch_generator
 from tests.contracts.datasets import CPU, dataset_config

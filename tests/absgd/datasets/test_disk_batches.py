@@ -27,8 +27,8 @@ from absgd.datasets import (
     load_splits,
     load_test,
 )
+from absgd.datasets.batch_shares import Share
 from absgd.datasets.disk_batches import EVALUATION_PIXELS, evaluation_transform, training_transform
-from absgd.datasets.shares import Share
 from absgd.errors import UserError
 from absgd.training import Trainer
 from tests.contracts.datasets import CPU, dataset_config

@@ -14,7 +14,7 @@ from absgd.config import RunConfig
 from absgd.datasets import CommonImages, Splits, load_splits
 from absgd.records import EpochRecord
 from absgd.training import Diverged, Trainer
-from absgd.training.cohort import SETTLE_S, TOGETHER_S, Cohort, Ended, Failed
+from absgd.training.cohort import SETTLE_S, TOGETHER_S, Cohort, RunEnded, RunFailed
 from tests.support.small_runs import make, numbers
 from tests.support.step_recorders import OperationRecorder, needs_gpu, with_graph_step
 
@@ -49,7 +49,7 @@ def test_runs_take_turns_from_the_moment_the_last_has_come() -> None:
     cohort, clock = new()
     log: list[str] = []
     cohort.join("a", counting("a", 2, log))
-    assert cohort.rests()
+    assert cohort.is_idle()
     assert cohort.turn() == []
     clock.time += SETTLE_S * 0.9
     cohort.join("b", counting("b", 3, log))
@@ -65,7 +65,7 @@ def test_full_cohort_waits_for_nobody() -> None:
     log: list[str] = []
     cohort.join("a", counting("a", 1, log))
     cohort.join("b", counting("b", 1, log))
-    assert not cohort.rests()
+    assert not cohort.is_idle()
     cohort.turn()
     assert log == ["a0.0", "b0.0"]
 
@@ -84,17 +84,17 @@ def after_first_epoch() -> tuple[Cohort[str], Clock, list[str]]:
 
 def test_who_ended_an_epoch_together_begins_the_next_together() -> None:
     cohort, _, log = after_first_epoch()
-    cohort.ask("a")
+    cohort.resume("a")
     cohort.turn()
     assert log == []
-    cohort.ask("b")
+    cohort.resume("b")
     cohort.turn()
     assert log == ["a1.0", "b1.0"]
 
 
 def test_nobody_waits_long_for_one_who_is_not_asked() -> None:
     cohort, clock, log = after_first_epoch()
-    cohort.ask("a")
+    cohort.resume("a")
     clock.time += TOGETHER_S
     cohort.turn()
     assert log == ["a1.0"]
@@ -102,10 +102,10 @@ def test_nobody_waits_long_for_one_who_is_not_asked() -> None:
 
 def test_nobody_waits_for_one_who_left() -> None:
     cohort, _, _ = after_first_epoch()
-    cohort.ask("a")
-    assert cohort.rests()
+    cohort.resume("a")
+    assert cohort.is_idle()
     cohort.leave("b")
-    assert not cohort.rests()
+    assert not cohort.is_idle()
     assert cohort.names == ("a",)
 
 
@@ -134,13 +134,13 @@ def test_end_and_error_of_one_leave_the_others() -> None:
     clock.time += SETTLE_S
     ((name, word),) = cohort.turn()
     assert name == "ends"
-    assert isinstance(word, Ended)
+    assert isinstance(word, RunEnded)
     ((name, word),) = cohort.turn()
     assert name == "fails"
-    assert isinstance(word, Failed)
+    assert isinstance(word, RunFailed)
     assert repr(word.error) == "KeyError('x')"
     assert cohort.names == ("goes on",)
-    assert not cohort.rests()
+    assert not cohort.is_idle()
 
 
 def test_leaving_ends_the_run_where_it_is() -> None:
@@ -159,7 +159,7 @@ def test_leaving_ends_the_run_where_it_is() -> None:
     cohort.turn()
     cohort.leave("a")
     cohort.leave("a")
-    cohort.ask("a")
+    cohort.resume("a")
     assert ended == ["closed"]
     assert cohort.names == ()
 
@@ -182,7 +182,7 @@ def trained(members: list[tuple[int, RunConfig]], splits: Splits) -> dict[str, l
         cohort._last_came = -SETTLE_S  # the clock stands still: nobody is waited for
         for name, word in cohort.turn():
             found[name].append(word)
-            cohort.ask(name)
+            cohort.resume(name)
         turns += 1
     assert not cohort.names
     return found
@@ -222,7 +222,7 @@ def test_members_get_the_bits_that_they_get_alone(
     for place, (_, name) in enumerate(members):
         *records, last = found[str(place)]
         assert [numbers(record) for record in records] == all_alone[name]
-        assert isinstance(last, Ended)
+        assert isinstance(last, RunEnded)
 
 
 def test_diverged_member_says_what_it_says_alone(splits: Splits, all_alone: dict[str, list[Any]]) -> None:
@@ -230,7 +230,7 @@ def test_diverged_member_says_what_it_says_alone(splits: Splits, all_alone: dict
     with pytest.raises(Diverged) as expected:
         list(Trainer(wild, splits).epochs())
     found = trained([(0, wild), (0, make())], splits)
-    assert isinstance(found["0"][-1], Failed)
+    assert isinstance(found["0"][-1], RunFailed)
     assert str(found["0"][-1].error) == str(expected.value)
     assert [numbers(record) for record in found["1"][:-1]] == all_alone["first"]
 
@@ -248,7 +248,7 @@ def test_captured_steps_take_the_batches_in_common(splits: Splits) -> None:
     while cohort.names:
         for name, word in cohort.turn():
             found[name].append(word)
-            cohort.ask(name)
+            cohort.resume(name)
     for place, config in enumerate(configs):
         expected = with_graph_step(Trainer(config, splits), OperationRecorder()).epochs()
         assert [numbers(record) for record in found[str(place)][:-1]] == [numbers(record) for record in expected]
@@ -269,10 +269,10 @@ def test_members_on_a_gpu_get_the_numbers_that_they_get_alone(splits: Splits, cu
     while cohort.names:
         for name, word in cohort.turn():
             found[name].append(word)
-            cohort.ask(name)
+            cohort.resume(name)
     for name, config in configs.items():
         *records, last = found[name]
-        assert isinstance(last, Ended)
+        assert isinstance(last, RunEnded)
         for record, there in zip(records, Trainer(config, splits).epochs(), strict=True):
             assert record.train_loss == pytest.approx(there.train_loss, rel=1e-2)
             assert record.mean_weight == pytest.approx(there.mean_weight, rel=1e-2)

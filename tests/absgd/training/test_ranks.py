@@ -16,12 +16,15 @@ import torch.distributed as dist
 
 from absgd.config import RunConfig
 from absgd.datasets import load_splits
-from absgd.datasets.shares import Share
+from absgd.datasets.batch_shares import Share
 from absgd.errors import UserError
-from absgd.training import Diverged, Trainer, joining
-from absgd.training.joining import RankFailed, RanksLost, Rendezvous, leading, refuse_mixed
+from absgd.training import Diverged, Trainer
 from absgd.training.local_ranks import local_ranks
-from absgd.training.ranks import ALONE, JoinedRanks, Ranks
+from absgd.training.ranks import rank_failures
+from absgd.training.ranks.interface import ALONE, Ranks
+from absgd.training.ranks.joined import JoinedRanks
+from absgd.training.ranks.process_group import Rendezvous, leading, refuse_mixed_gpus
+from absgd.training.ranks.rank_failures import RankFailed, RanksLost
 from tests.contracts.datasets import dataset_config
 from tests.support.on_ranks import HOST, Processes, on_ranks, rank_of
 from tests.support.small_files import write_imagefolder
@@ -210,9 +213,9 @@ def test_record_of_an_aborted_group_is_not_used() -> None:
 
 
 def test_gpus_of_several_kinds_are_refused() -> None:
-    refuse_mixed(["H100", "H100"])
+    refuse_mixed_gpus(["H100", "H100"])
     with pytest.raises(UserError, match=r"got A100 and H100 \(device.ranks\)"):
-        refuse_mixed(["H100", "A100", "H100"])
+        refuse_mixed_gpus(["H100", "A100", "H100"])
 
 
 def test_process_whose_partner_hangs_ends_itself() -> None:
@@ -226,7 +229,7 @@ def test_process_whose_partner_hangs_ends_itself() -> None:
 
 
 def waits_for_a_hanging_partner() -> None:
-    joining.ABORTED_S = 1.0
+    rank_failures.ABORTED_S = 1.0
 
     class Hanging(Processes):
         has_joined = False

@@ -16,8 +16,8 @@ from absgd.config import RunConfig
 from absgd.datasets import Images, Splits, load_splits
 from absgd.records import EpochRecord
 from absgd.training import Diverged, Trainer, load_checkpoint, save_checkpoint
-from absgd.training.fast_step import DeferredStep
-from absgd.training.graph import GraphStep, make_capturable
+from absgd.training.cuda_graph import GraphStep, make_capturable
+from absgd.training.deferred_step import DeferredStep
 from absgd.training.step import LOSS, NORM, ExactStep
 from tests.support.step_recorders import (
     FakeRecorder,

@@ -116,10 +116,9 @@ def test_placement_has_a_bundle_for_each_rank_on_one_node(ray: None) -> None:
 
 
 def test_lost_rank_is_a_lost_process() -> None:
-    text = "Traceback (most recent call last):\n  ...\nabsgd.training.joining.RanksLost: rank 1: WorkerCrashedError"
-    assert cause_of(text).is_lost
-    text = "Traceback (most recent call last):\n  ...\nabsgd.training.joining.RankFailed: rank 1: KeyError: 'x'"
-    assert not cause_of(text).is_lost
+    module = "Traceback (most recent call last):\n  ...\nabsgd.training.ranks.rank_failures"
+    assert cause_of(f"{module}.RanksLost: rank 1: WorkerCrashedError").is_lost
+    assert not cause_of(f"{module}.RankFailed: rank 1: KeyError: 'x'").is_lost
 
 
 def space_of_two(**changes: Any) -> Any:

@@ -16,7 +16,7 @@ from absgd.config import RunConfig
 from absgd.datasets import Splits, load_splits
 from absgd.errors import UserError
 from absgd.training import Trainer
-from absgd.training.speed import Machine
+from absgd.training.device_options import Machine
 from tests.support.small_runs import values
 from tune_runs.trial.reports import DIVERGED, EARLIER, NOTES, OVER_BUDGET
 from tune_runs.trial.trainable import reports

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Literal, NamedTuple
 
 import torch
-from torch import Tensor, nn
 
 from absgd.config.sections import DeviceConfig
 from absgd.errors import UserError
@@ -24,7 +23,7 @@ class Machine(NamedTuple):
     """Whether it multiplies bfloat16 in hardware, not by emulation."""
 
 
-class Speed(NamedTuple):
+class DeviceOptions(NamedTuple):
     """The ways a run takes; the defaults are the exact ones."""
 
     precision: Precision = "float32"
@@ -42,17 +41,17 @@ class Speed(NamedTuple):
     def describe(self) -> str:
         """One line for people.
 
-        >>> Speed().describe()
+        >>> DeviceOptions().describe()
         'float32, contiguous, evaluation by 256'
         """
         flags = [name.replace("_", " ") for name, value in self._asdict().items() if value is True]
         return ", ".join([self.precision, self.memory_format, *flags, f"evaluation by {self.evaluation_batch}"])
 
 
-def resolve_speed(config: DeviceConfig, dropout: float, machine: Machine) -> Speed:
+def resolve_device_options(config: DeviceConfig, dropout: float, machine: Machine) -> DeviceOptions:
     """The ways that `config` means on a machine: `fast` chooses what is left null.
 
-    >>> resolve_speed(DeviceConfig(), 0.0, Machine("cuda", native_bfloat16=True)) == Speed()
+    >>> resolve_device_options(DeviceConfig(), 0.0, Machine("cuda", native_bfloat16=True)) == DeviceOptions()
     True
 
     Args:
@@ -70,7 +69,7 @@ def resolve_speed(config: DeviceConfig, dropout: float, machine: Machine) -> Spe
     fast_graph = config.fast and on_gpu and not dropout and config.ranks == 1
     cuda_graph = fast_graph if config.cuda_graph is None else config.cuda_graph
     fast_on_gpu = config.fast and on_gpu
-    return Speed(
+    return DeviceOptions(
         precision=config.precision or fast_precision,
         memory_format=config.memory_format or ("channels_last" if config.fast else "contiguous"),
         fused_optimizer=fast_on_gpu or cuda_graph,
@@ -91,31 +90,3 @@ def _cpu_has_bfloat16() -> bool:
     # torch before 2.9 or so cannot say: then float32, which is never wrong.
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-
-
-class Network:
-    """Calls a model in the precision and memory format of a run.
-
-    Args:
-        model: on `device`; where the format asks for it, its convolutions are laid out anew in place.
-        speed: decides.
-        device: of the model.
-    """
-
-    def __init__(self, model: nn.Module, speed: Speed, device: torch.device) -> None:
-        self._model, self._speed, self._device = model, speed, device
-        if speed.memory_format == "channels_last":
-            model.to(memory_format=torch.channels_last)
-
-    def __call__(self, images_BCHW: Tensor) -> Tensor:
-        """logits_BC, float32."""
-        if self._speed.memory_format == "channels_last":
-            images_BCHW = images_BCHW.contiguous(memory_format=torch.channels_last)
-        logits_BC: Tensor
-        if self._speed.precision == "float32":
-            logits_BC = self._model(images_BCHW)
-            return logits_BC
-        # No weight is used twice in a forward pass, and a cache of casts does not outlive a captured graph.
-        with torch.autocast(self._device.type, torch.bfloat16, cache_enabled=False):
-            logits_BC = self._model(images_BCHW)
-        return logits_BC.float()

@@ -15,11 +15,12 @@ from absgd.datasets import load_splits
 from absgd.errors import UserError
 from absgd.models import build_model
 from absgd.training import Trainer
-from absgd.training.speed import Machine, Network, Speed, resolve_speed
+from absgd.training.device_options import DeviceOptions, Machine, resolve_device_options
+from absgd.training.network import Network
 
 PLAIN_CPU, BF16_CPU = Machine("cpu", native_bfloat16=False), Machine("cpu", native_bfloat16=True)
 OLD_GPU, GPU = Machine("cuda", native_bfloat16=False), Machine("cuda", native_bfloat16=True)
-FAST_GPU = Speed("bfloat16", "channels_last", True, True, True, 2048)
+FAST_GPU = DeviceOptions("bfloat16", "channels_last", True, True, True, 2048)
 TOLERANCE = 0.02
 """Of balanced validation accuracy, mean over three seeds: what docs/speed.md states."""
 CPU = torch.device("cpu")
@@ -28,35 +29,35 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize(
     ("values", "machine", "expected"),
     [
-        ({}, BF16_CPU, Speed()),
-        ({}, GPU, Speed()),
-        ({"fast": True}, PLAIN_CPU, Speed(memory_format="channels_last")),
-        ({"fast": True}, BF16_CPU, Speed("bfloat16", "channels_last")),
+        ({}, BF16_CPU, DeviceOptions()),
+        ({}, GPU, DeviceOptions()),
+        ({"fast": True}, PLAIN_CPU, DeviceOptions(memory_format="channels_last")),
+        ({"fast": True}, BF16_CPU, DeviceOptions("bfloat16", "channels_last")),
         ({"fast": True}, GPU, FAST_GPU),
         ({"fast": True}, OLD_GPU, FAST_GPU._replace(precision="float32")),
         ({"fast": True, "precision": "float32"}, GPU, FAST_GPU._replace(precision="float32")),
         ({"fast": True, "memory_format": "contiguous"}, GPU, FAST_GPU._replace(memory_format="contiguous")),
         ({"fast": True, "cuda_graph": False}, GPU, FAST_GPU._replace(cuda_graph=False)),
-        ({"precision": "bfloat16"}, PLAIN_CPU, Speed(precision="bfloat16")),
-        ({"memory_format": "channels_last"}, GPU, Speed(memory_format="channels_last")),
-        ({"cuda_graph": True}, GPU, Speed(fused_optimizer=True, deferred_checks=True, cuda_graph=True)),
+        ({"precision": "bfloat16"}, PLAIN_CPU, DeviceOptions(precision="bfloat16")),
+        ({"memory_format": "channels_last"}, GPU, DeviceOptions(memory_format="channels_last")),
+        ({"cuda_graph": True}, GPU, DeviceOptions(fused_optimizer=True, deferred_checks=True, cuda_graph=True)),
     ],
 )
-def test_options_come_to(values: dict[str, Any], machine: Machine, expected: Speed) -> None:
-    assert resolve_speed(DeviceConfig(**values), 0.0, machine) == expected
+def test_options_come_to(values: dict[str, Any], machine: Machine, expected: DeviceOptions) -> None:
+    assert resolve_device_options(DeviceConfig(**values), 0.0, machine) == expected
 
 
 def test_fast_captures_no_graph_with_dropout() -> None:
-    assert resolve_speed(DeviceConfig(fast=True), 0.2, GPU) == FAST_GPU._replace(cuda_graph=False)
+    assert resolve_device_options(DeviceConfig(fast=True), 0.2, GPU) == FAST_GPU._replace(cuda_graph=False)
 
 
 def test_fast_captures_no_graph_over_several_processes() -> None:
-    assert resolve_speed(DeviceConfig(fast=True, ranks=2), 0.0, GPU) == FAST_GPU._replace(cuda_graph=False)
+    assert resolve_device_options(DeviceConfig(fast=True, ranks=2), 0.0, GPU) == FAST_GPU._replace(cuda_graph=False)
 
 
 def test_graph_without_gpu_is_refused() -> None:
     with pytest.raises(UserError, match=r"expected `cuda_graph` with a CUDA device only, found none"):
-        resolve_speed(DeviceConfig(cuda_graph=True), 0.0, BF16_CPU)
+        resolve_device_options(DeviceConfig(cuda_graph=True), 0.0, BF16_CPU)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,7 @@ def test_network_gives_float32_logits_near_the_models_own(precision: Any) -> Non
     images_BCHW = torch.rand(4, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         exact_BC = model(images_BCHW)
-        fast_BC = Network(model, Speed(precision, "channels_last"), CPU)(images_BCHW)
+        fast_BC = Network(model, DeviceOptions(precision, "channels_last"), CPU)(images_BCHW)
     assert fast_BC.dtype == torch.float32
     assert torch.allclose(fast_BC, exact_BC, atol=1e-5 if precision == "float32" else 0.1)
     assert torch.equal(fast_BC, exact_BC) is False or precision == "float32"
@@ -89,7 +90,7 @@ def test_network_gives_float32_logits_near_the_models_own(precision: Any) -> Non
 
 def test_network_lays_convolutions_out_anew() -> None:
     model = nn.Conv2d(4, 4, 3)
-    Network(model, Speed(memory_format="channels_last"), CPU)
+    Network(model, DeviceOptions(memory_format="channels_last"), CPU)
     assert model.weight.is_contiguous(memory_format=torch.channels_last)
 
 

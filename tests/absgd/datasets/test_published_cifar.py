@@ -18,7 +18,7 @@ import pytest
 from torchvision.datasets import CIFAR10, CIFAR100
 
 from absgd.datasets import IMBALANCECIFAR10, IMBALANCECIFAR100
-from absgd.datasets.published import published_counts, published_subsample
+from absgd.datasets.published_cifar import published_counts, published_subsample
 from absgd.errors import UserError
 from tests.support.small_files import write_cifar10, write_cifar100
 

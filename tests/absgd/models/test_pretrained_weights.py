@@ -12,7 +12,7 @@ from torch import Tensor
 from absgd.config.sections import ModelConfig
 from absgd.errors import UserError
 from absgd.models import TorchvisionResNet, build_model
-from absgd.models.weights import read_weights
+from absgd.models.pretrained_weights import read_weights
 from absgd.randomness import seeded_globally
 
 State = dict[str, Any]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from absgd.datasets.lists import (
+from absgd.datasets.image_lists import (
     BadLine,
     ListedImage,
     parse_image_list,

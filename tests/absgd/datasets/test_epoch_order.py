@@ -10,7 +10,7 @@ import torch
 
 from absgd.config import RunConfig
 from absgd.datasets import Batches, Images
-from absgd.datasets.sampling import EpochOrder
+from absgd.datasets.epoch_order import EpochOrder
 from absgd.randomness import torch_generator
 from tests.contracts.datasets import CPU, dataset_config
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from absgd.datasets.files import check_labels, check_side, locate, read_idx
+from absgd.datasets.data_files import check_labels, check_side, locate, read_idx
 from absgd.errors import UserError
 from tests.support.small_files import idx_bytes
 

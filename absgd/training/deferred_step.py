@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from absgd.training.step import LOSS, NORM, BatchOf, Diverged, EpochTotals, Learner, Sums
+from absgd.training.step import LOSS, NORM, BatchOf, Diverged, EpochSums, EpochTotals, Learner
 
 
 class DeferredStep:
@@ -13,7 +13,7 @@ class DeferredStep:
     Nothing is read from the device before `totals`, so the host can queue steps ahead, and a CUDA graph can hold one.
     """
 
-    def __init__(self, learner: Learner, sums: Sums, batch_of: BatchOf) -> None:
+    def __init__(self, learner: Learner, sums: EpochSums, batch_of: BatchOf) -> None:
         self._learner, self._sums, self._batch_of = learner, sums, batch_of
         self._epoch = 0
 

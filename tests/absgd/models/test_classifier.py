@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from absgd.models import CosineClassifier
-from absgd.models.cosine import build_classifier
+from absgd.models.classifier import build_classifier
 from absgd.randomness import seeded_globally
 
 

@@ -1,4 +1,4 @@
-"""On which streams `CudaRecorder` captures, seen with a fake of torch's CUDA interface; no GPU is needed."""
+"""On which streams `CudaGraphRecorder` captures, seen with a fake of torch's CUDA interface; no GPU is needed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from absgd.training.graph import WARM_UP_STEPS, CudaRecorder
+from absgd.training.cuda_graph import WARM_UP_STEPS, CudaGraphRecorder
 
 
 class Stream:
@@ -64,7 +64,7 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> Cuda:
 def test_each_recorder_captures_where_it_warmed_up_and_no_other_does(cuda: Cuda) -> None:
     seen: list[Stream] = []
     for _ in range(2):
-        recorder = CudaRecorder()
+        recorder = CudaGraphRecorder()
         recorder.warm_up(lambda: seen.append(cuda.current))
         recorder.capture(lambda: None)
     first, second = cuda.captured_on
@@ -77,7 +77,7 @@ def test_each_recorder_captures_where_it_warmed_up_and_no_other_does(cuda: Cuda)
 def test_a_run_with_a_stream_of_its_own_is_captured_there(cuda: Cuda) -> None:
     own = Stream()
     with cuda.stream(own):
-        recorder = CudaRecorder()
+        recorder = CudaGraphRecorder()
         recorder.warm_up(lambda: None)
         recorder.capture(lambda: None)
     assert cuda.captured_on == [own]
@@ -88,5 +88,5 @@ def test_a_capture_that_fails_leaves_the_stream_as_it_was(cuda: Cuda) -> None:
         raise RuntimeError("operation not permitted when stream is capturing")
 
     with pytest.raises(RuntimeError, match="not permitted"):
-        CudaRecorder().capture(body)
+        CudaGraphRecorder().capture(body)
     assert cuda.current is cuda.default

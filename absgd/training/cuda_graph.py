@@ -14,14 +14,14 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from absgd.training.fast_step import DeferredStep
-from absgd.training.step import BatchOf, EpochTotals, Learner, Sums
+from absgd.training.deferred_step import DeferredStep
+from absgd.training.step import BatchOf, EpochSums, EpochTotals, Learner
 
 WARM_UP_STEPS = 3
 Replay = Callable[[], object]
 
 
-class Recorder(Protocol):
+class GraphRecorder(Protocol):
     """What captures a step; the tests have one without a GPU."""
 
     def warm_up(self, body: Replay) -> None:
@@ -31,7 +31,7 @@ class Recorder(Protocol):
         """A function that repeats, on the tensors that `body` uses now, what `body` does; capturing does nothing."""
 
 
-class CudaRecorder:
+class CudaGraphRecorder:
     """Captures CUDA graphs on the stream that the run has to itself; where it has the default stream, on another.
 
     Never on torch's one stream for captures: the workspace of matrix products belongs to a stream, so graphs that are
@@ -82,7 +82,9 @@ class GraphStep:
         recorder: captures.
     """
 
-    def __init__(self, learner: Learner, sums: Sums, batch_of: BatchOf, batch_size: int, recorder: Recorder) -> None:
+    def __init__(
+        self, learner: Learner, sums: EpochSums, batch_of: BatchOf, batch_size: int, recorder: GraphRecorder
+    ) -> None:
         self._learner, self._sums, self._batch_size = learner, sums, batch_size
         self._eager = DeferredStep(learner, sums, batch_of)
         self._recorder = recorder

@@ -1,0 +1,177 @@
+"""How the processes of one run meet in a process group, and end together.
+
+Rank 0 leads: it listens on one address, has the other ranks started, and ends them. How processes are started, by
+`multiprocessing` or by Ray, is the caller's business.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from typing import NamedTuple
+
+import torch
+import torch.distributed as dist
+from torch._C._distributed_c10d import PrefixStore, TCPStore  # torch.distributed does not export them officially
+
+from absgd.datasets.batch_shares import Share
+from absgd.errors import UserError
+from absgd.training.ranks.interface import Ranks
+from absgd.training.ranks.joined import JoinedRanks
+from absgd.training.ranks.rank_failures import (
+    POLL_S,
+    Followers,
+    RanksLost,
+    abort_collectives,
+    failure_of,
+    raising_cause,
+    reporting_errors,
+    watching,
+)
+
+START_S = 300.0
+"""Time for every process to join: Ray starts one in seconds, and importing torch takes some more."""
+TIMEOUT_S = 600.0
+"""Time for the other ranks to reach a collective operation that one waits in; a rank that hangs longer is lost."""
+
+
+class Rendezvous(NamedTuple):
+    """The address at which the processes of a run meet."""
+
+    host: str
+    """Address of rank 0."""
+    port: int
+    size: int
+    """Number of processes."""
+
+
+@contextmanager
+def leading(
+    size: int,
+    host: str,
+    start: Callable[[Rendezvous], Followers],
+    backend: str,
+    device: torch.device | None = None,
+) -> Iterator[Ranks]:
+    """Rank 0 of `size` ranks, with the others started; when the block ends, however it does, they end too.
+
+    Args:
+        size: number of processes, at least two.
+        host: address of this machine, the only one that is listened on.
+        start: starts the other ranks.
+        backend: of torch.distributed, `gloo` or `nccl`.
+        device: device on which this process trains; None: the one that the run's config asks for.
+
+    Raises:
+        RanksLost: if a process died, hung, or did not join.
+        RankFailed: if another process raised an error other than a UserError.
+        UserError: if another process raised one.
+    """
+    store = _listening(host, size)
+    followers = start(Rendezvous(host, store.port, size))
+    try:
+        with raising_cause(store, size, followers):
+            _wait_for_all(store, size, followers)
+            with _group(store, Share(0, size), host, backend, device) as ranks, watching(store, size, followers, ranks):
+                try:
+                    yield ranks
+                except BaseException:
+                    if backend == "nccl":  # leaving the group could wait for messages that the others still owe
+                        followers.end()
+                    raise
+                finally:
+                    ranks.stop()
+    finally:
+        followers.end()
+
+
+@contextmanager
+def following(rendezvous: Rendezvous, rank: int, backend: str, device: torch.device | None = None) -> Iterator[Ranks]:
+    """A rank other than 0; an error inside the block is reported to rank 0.
+
+    Args:
+        rendezvous: the one that `leading` passed to `start`.
+        rank: from 1.
+        backend: the same as rank 0's.
+        device: device on which this process trains; None: the one that the run's config asks for.
+    """
+    host, port, size = rendezvous
+    store = TCPStore(host, port, size, is_master=False, timeout=timedelta(seconds=START_S))
+    with reporting_errors(store, rank):
+        store.set(f"here-{rank}", "")
+        # Reported inside the group too: leaving it could wait for rank 0, which waits for this process.
+        with _group(store, Share(rank, size), host, backend, device) as ranks, reporting_errors(store, rank):
+            yield ranks
+
+
+def _listening(host: str, size: int) -> TCPStore:
+    """A store on a free port of one address only; by itself torch would listen on all addresses."""
+    listener = socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    port = listener.getsockname()[1]
+    return TCPStore(
+        host,
+        port,
+        size,
+        is_master=True,
+        timeout=timedelta(seconds=START_S),
+        wait_for_workers=False,
+        master_listen_fd=listener.detach(),
+    )
+
+
+def _wait_for_all(store: TCPStore, size: int, followers: Followers) -> None:
+    deadline = time.monotonic() + START_S
+    while not store.check([f"here-{rank}" for rank in range(1, size)]):
+        if error := failure_of(store, size, followers):
+            raise error
+        if time.monotonic() > deadline:
+            raise RanksLost(f"expected {size} processes within {START_S:g} s")
+        time.sleep(POLL_S)
+
+
+@contextmanager
+def _group(
+    store: TCPStore, share: Share, host: str, backend: str, device: torch.device | None
+) -> Iterator[JoinedRanks]:
+    if host.startswith("127."):  # otherwise both backends would listen on the machine's external address
+        os.environ["GLOO_SOCKET_IFNAME"] = os.environ["NCCL_SOCKET_IFNAME"] = "lo"
+    if backend == "nccl":
+        torch.cuda.set_device(device if device is not None else 0)
+    dist.init_process_group(
+        backend,
+        store=PrefixStore("group", store),
+        rank=share.rank,
+        world_size=share.size,
+        timeout=timedelta(seconds=TIMEOUT_S),
+    )
+    try:
+        if backend == "nccl":
+            names: list[str] = [""] * share.size
+            dist.all_gather_object(names, torch.cuda.get_device_name())
+            refuse_mixed_gpus(names)
+        yield JoinedRanks(share, store, device)
+    except BaseException:
+        if backend == "nccl":
+            abort_collectives()
+        raise
+    finally:
+        with suppress(RuntimeError, ValueError):  # the group was aborted
+            dist.destroy_process_group()
+
+
+def refuse_mixed_gpus(gpus: Sequence[str]) -> None:
+    """Refuse a run over GPUs of several kinds: each rank draws order and augmentation, and kinds draw differently.
+
+    Args:
+        gpus: name of the GPU of each rank.
+
+    Raises:
+        UserError: naming the kinds.
+    """
+    if len(set(gpus)) > 1:
+        kinds = " and ".join(sorted(set(gpus)))
+        raise UserError(f"expected GPUs of one kind for the processes of a run, got {kinds} (device.ranks)")

@@ -1,0 +1,140 @@
+"""How a rank that is lost or fails ends the others with the right reason.
+
+Ranks report errors to rank 0 through the store of the process group; rank 0 also watches their processes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Protocol
+
+import torch.distributed as dist
+from torch._C._distributed_c10d import TCPStore  # torch.distributed does not export it officially
+
+from absgd.errors import UserError
+from absgd.training.ranks.joined import JoinedRanks
+
+CAUSE_S = 10.0
+"""Time to find out which process was lost, after a collective operation has failed."""
+ABORTED_S = 20.0
+"""Time for an aborted collective operation to return; after that this process ends as lost too."""
+POLL_S = 0.2
+"""Time between two looks at the store or the processes."""
+
+
+class RanksLost(RuntimeError):  # noqa: N818 - names an event; `tune_runs.trial.failures` knows it
+    """A process of the run is gone, or did not answer: the run may resume from its last checkpoint."""
+
+
+class RankFailed(RuntimeError):  # noqa: N818 - names an event
+    """Another process of the run raised an error."""
+
+
+class Followers(Protocol):
+    """The processes of the ranks other than 0, for the one that started them."""
+
+    def lost(self) -> str | None:
+        """How a process ended without a report; None: none did."""
+
+    def end(self) -> None:
+        """Give the processes a moment to end by themselves, then end them."""
+
+
+@contextmanager
+def reporting_errors(store: TCPStore, rank: int) -> Iterator[None]:
+    """Report an error inside the block to rank 0."""
+    try:
+        yield
+    except Exception as error:
+        with suppress(RuntimeError):  # rank 0 is gone
+            kind = "user" if isinstance(error, UserError) else "lost" if _is_of_collective(error) else "failed"
+            store.set(f"error-{rank}", json.dumps([kind, rank, _described(error)]))
+        raise
+
+
+def failure_of(store: TCPStore, size: int, followers: Followers) -> Exception | None:
+    """The reason to end the run, the root cause first: a rank's own error, a lost process, then an error that follows.
+
+    Returns None while all ranks are well.
+    """
+    names = [f"error-{rank}" for rank in range(1, size)]
+    reports = [json.loads(store.get(name)) for name in names if store.check([name])]
+    for kind, rank, message in reports:
+        if kind == "user":
+            return UserError(message)
+        if kind == "failed":
+            return RankFailed(f"rank {rank}: {message}")
+    if lost := followers.lost():
+        return RanksLost(lost)
+    return RanksLost(f"rank {reports[0][1]}: {reports[0][2]}") if reports else None
+
+
+@contextmanager
+def raising_cause(store: TCPStore, size: int, followers: Followers) -> Iterator[None]:
+    """Replace the error of a collective operation inside the block by the failure of the rank that caused it."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not _is_of_collective(error):
+            raise
+        deadline = time.monotonic() + CAUSE_S
+        while time.monotonic() < deadline:
+            if cause := failure_of(store, size, followers):
+                raise cause from None
+            time.sleep(POLL_S)
+        raise RanksLost(f"the other processes did not answer: {_described(error)}") from None
+
+
+@contextmanager
+def watching(store: TCPStore, size: int, followers: Followers, ranks: JoinedRanks) -> Iterator[None]:
+    """While the block runs, free it from a collective operation that waits for a lost process.
+
+    gloo fails by itself when a connection ends; NCCL would wait for its whole timeout.
+    """
+    is_over = threading.Event()
+
+    def watch() -> None:
+        while not is_over.wait(1.0):
+            if failure_of(store, size, followers) is None:
+                continue
+            if is_over.wait(POLL_S * 5):
+                return
+            ranks.is_broken = True
+            abort_collectives()
+            if not is_over.wait(ABORTED_S):
+                os._exit(1)  # whatever started this process sees that it is lost, as it sees of the other
+            return
+
+    thread = threading.Thread(target=watch, daemon=True, name="watch over ranks")
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+
+
+def abort_collectives() -> None:
+    """Free every thread of this process that waits in a collective operation."""
+    with suppress(RuntimeError):
+        dist.distributed_c10d._get_default_group().abort()
+
+
+def _is_of_collective(error: BaseException) -> bool:
+    """Whether an error says that another process did not answer; gloo raises plain RuntimeErrors."""
+    return isinstance(error, dist.DistError) or (
+        type(error) is RuntimeError and any(sign in str(error) for sign in ("gloo", "Gloo", "NCCL", "abort", "store"))
+    )
+
+
+def _described(error: BaseException) -> str:
+    if isinstance(error, UserError):
+        return str(error)
+    kind = type(error)
+    name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+    return f"{name}: {error}".splitlines()[0]
