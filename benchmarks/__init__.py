@@ -1,1 +1,1 @@
-"""What the project's claims of speed and of early stopping rerun: ``python -m benchmarks.NAME`` in the checkout."""
+"""Benchmarks of training, search and analysis, each against a peer in the same run; no other package imports them."""

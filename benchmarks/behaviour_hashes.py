@@ -2,9 +2,10 @@
 
 Every case runs `absgd-train` or `absgd-tune` in its own process, one trial at a time, on the CPU. It hashes the exit
 status, each table, the tensors of each checkpoint and snapshot, the Optuna journal and the chosen configurations. It
-leaves out what differs each time (clocks, process ids, absolute paths) and what may be reworded (messages, comments).
+omits values that differ between runs (clocks, process ids, absolute paths) and text that may be reworded (messages,
+comments).
 
-The numbers themselves hang on the processor, so compare two runs on one machine only::
+The numbers depend on the processor, so compare two runs on one machine only::
 
     python -m benchmarks.behaviour_hashes --out before.json
     python -m benchmarks.behaviour_hashes --out after.json --against before.json
@@ -132,21 +133,21 @@ def main() -> None:
     """Run all cases, write their hashes, and compare them with earlier ones."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="JSON file for the hashes")
-    parser.add_argument("--against", type=Path, help="hashes of another version: exit with 1 where they differ")
+    parser.add_argument("--against", type=Path, help="hashes of another version; exit with status 1 where they differ")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         found = dict(all_hashes(Path(scratch)))
     options.out.write_text(json.dumps(found, indent=2, sort_keys=True) + "\n")
     if options.against:
-        differing = differences(json.loads(options.against.read_text()), found)
+        differing = hash_differences(json.loads(options.against.read_text()), found)
         print("\n".join(differing) or f"{len(found)} hashes are equal")
         sys.exit(bool(differing))
 
 
-def differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
-    """A line for each hash that is missing on one side, or differs.
+def hash_differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """Return a line for each hash that differs or is missing on one side.
 
-    >>> differences({"a": "1", "b": "2"}, {"a": "1", "c": "2"})
+    >>> hash_differences({"a": "1", "b": "2"}, {"a": "1", "c": "2"})
     ['b: 2 before, nothing after', 'c: nothing before, 2 after']
     """
     names = sorted({*before, *after})
@@ -155,7 +156,7 @@ def differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[str
 
 
 def all_hashes(scratch: Path) -> Iterator[tuple[str, str]]:
-    """Name and hash of everything that the cases leave."""
+    """Yield name and hash of every exit status and file that the cases produce."""
     for name, changes in RUNS.items():
         config = scratch / f"{_slug(name)}.yaml"
         config.write_text(yaml.safe_dump({**RUN, **changes}))
@@ -188,7 +189,7 @@ def _case(name: str, scratch: Path, folder: Path, *command: str) -> Iterator[tup
 
 
 def _content(path: Path) -> str | None:
-    """What counts of a file, as text; None for files that tell of one session alone."""
+    """Return the content of a file to hash, as text; None for files that describe one session only."""
     if path.suffix == ".parquet":
         table = pq.read_table(path)
         kept = [name for name in table.column_names if name not in (*CLOCKS, *MESSAGES)]
@@ -206,7 +207,7 @@ def _journal_line(line: str) -> str:
 
 
 def _plain(value: object) -> str:
-    """A checkpoint's content as text: tensors by the hash of their bytes, clocks left out."""
+    """Return a checkpoint's content as text: tensors by the hash of their bytes, without clocks."""
     if isinstance(value, torch.Tensor):
         content = value.detach().contiguous().flatten().view(torch.uint8).numpy().tobytes()
         return f"{value.dtype} {tuple(value.shape)} {hashlib.sha256(content).hexdigest()}"

@@ -1,30 +1,29 @@
-"""Which selection rule best foretells a configuration's mean over fresh seeds?
+"""Which selection rule best predicts a configuration's mean over fresh seeds?
 
     python -m benchmarks.selection_rule [--curves FILE] [--draws 200] [--json FILE]
 
-Curves are those of `benchmarks.train_curves`: 48 configurations, complete, for each scenario and seed. Each rule reads
-a score off each validation curve of one seed (`analysis.frames.selection`, as in a report). The truth is
-the configuration's mean over the *other* seeds, which have other images and another order: at the last epoch, where a
-confirmed run reads the test set, and beside it over the last five epochs, which does not favour the rule `last`.
+The curves are those of `benchmarks.train_curves`: 48 configurations, complete, for each scenario and seed. Each rule
+reads a score off each validation curve of one seed (`analysis.frames.selection`, as in a report). The truth
+is the configuration's mean over the *other* seeds, which have other images and another order: at the last epoch, where
+a confirmed run reads the test set, and separately over the last five epochs, which does not favour the rule `last`.
 Per scenario and seed:
 
 - rank: Spearman's correlation of score and truth over all configurations, 0 where all score the same;
 - error: root mean square of score minus truth, in points;
-- bias: mean of score minus truth, in points; above zero: optimistic;
-- regret: of 16 configurations, drawn at random, the best truth minus the truth of the one with the best score, in
-  points: mean over the draws, which are the same for every rule;
+- bias: mean of score minus truth, in points; above zero is optimistic;
+- regret: among 16 configurations drawn at random, the best truth minus the truth of the one with the best score, in
+  points; mean over samples, which are the same for every rule;
 - optimism: the best score of the 16 minus its truth, in points.
 
-Printed are means over scenarios, ± the standard deviation over seeds; `rank beside last` and `regret beside last` are
-paired by seed with 95 % intervals (Student's t).
+The tables have means over scenarios, ± the standard deviation over seeds; `rank beside last` and `regret beside last`
+are paired differences to the rule `last` by seed, with 95 % intervals (Student's t).
 """
 
 from __future__ import annotations
 
-import json
 import random
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,8 +34,9 @@ from absgd import records
 from analysis.frames.selection import SelectionRule, with_scores
 from analysis.frames.typed_frames import to_frame
 from analysis.questions.paired_statistics import paired
-from benchmarks.command_line import at_least, command_parser, environment
-from benchmarks.curves import CONTROL, RESULTS
+from benchmarks.complete_curves.curve_tables import CONTROL
+from benchmarks.complete_curves.curve_training import EARLY_STOPPING_CURVES
+from benchmarks.harness.command_line import at_least, command_parser, report_environment, write_json_report
 
 METRIC = records.DEFAULT_METRIC
 SAMPLE = 16
@@ -53,8 +53,8 @@ TRUTHS: dict[Truth, SelectionRule] = {
 MEASURES = ("rank", "error", "bias", "regret", "optimism")
 
 
-def scores(curves: pd.DataFrame, rule: SelectionRule) -> pd.Series[float]:
-    """Score of every complete curve, by scenario, seed and number."""
+def curve_scores(curves: pd.DataFrame, rule: SelectionRule) -> pd.Series[float]:
+    """Return the score of every complete curve, by scenario, seed and number."""
     keys = ["scenario", "seed", "number"]
     whole = curves.groupby("scenario").epoch.transform("max") + 1
     own = curves.assign(length=curves.groupby(keys).epoch.transform("size"), trial_id="")
@@ -78,22 +78,31 @@ def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
 
-def measured(curves: pd.DataFrame, draws: int) -> Iterator[dict[str, Any]]:
-    """Every rule against every truth, for each scenario and seed."""
-    truths = {name: scores(curves, rule) for name, rule in TRUTHS.items()}
-    by_rule = {rule.title: scores(curves, rule) for rule in RULES}
+def compare_rules(curves: pd.DataFrame, draws: int) -> Iterator[dict[str, Any]]:
+    """Yield a row for each rule, truth, scenario and seed."""
+    truths = {name: curve_scores(curves, rule) for name, rule in TRUTHS.items()}
+    by_rule = {rule.title: curve_scores(curves, rule) for rule in RULES}
     cells = curves[["scenario", "seed"]].drop_duplicates().itertuples(index=False, name=None)
     for scenario, seed in cells:
         for truth_name, truth in truths.items():
             elsewhere = truth.xs(scenario, level="scenario").drop(seed, level="seed").groupby("number").mean()
             for rule, score in by_rule.items():
                 own = score.xs((scenario, seed), level=("scenario", "seed"))
-                found = outcome(own, elsewhere, random.Random(f"{scenario} {seed}"), draws)
+                found = rule_errors(own, elsewhere, random.Random(f"{scenario} {seed}"), draws)
                 yield {"scenario": scenario, "seed": seed, "truth": truth_name, "rule": rule, **found}
 
 
-def outcome(score: pd.Series[float], truth: pd.Series[float], source: random.Random, draws: int) -> dict[str, float]:
-    """How well scores of one seed foretell means over the others."""
+def rule_errors(
+    score: pd.Series[float], truth: pd.Series[float], source: random.Random, draws: int
+) -> dict[str, float]:
+    """Return how well scores of one seed predict means over the others.
+
+    Args:
+        score: of each configuration under a rule, on one seed.
+        truth: mean of each configuration over the other seeds.
+        source: draws the samples.
+        draws: number of samples.
+    """
     both = pd.DataFrame({"score": score, "truth": truth}).dropna()
     gap = (both.score - both.truth).tolist()
     regrets, optimism = [], []
@@ -112,8 +121,8 @@ def outcome(score: pd.Series[float], truth: pd.Series[float], source: random.Ran
     }
 
 
-def table(rows: pd.DataFrame, truth: Truth) -> str:
-    """Markdown of one truth: means over scenarios, ± over seeds, and pairs beside the rule `last`."""
+def selection_table(rows: pd.DataFrame, truth: Truth) -> str:
+    """Format one truth as Markdown: means over scenarios, ± over seeds, and paired differences to the rule `last`."""
     own = rows[rows.truth == truth]
     by_seed = own.groupby(["rule", "seed"])[list(MEASURES)].mean()
     heads = ["rule", *MEASURES, "rank beside last", "regret beside last"]
@@ -141,19 +150,18 @@ def _beside_last(by_seed: pd.DataFrame, rule: str, name: str) -> str:
 
 
 def main() -> None:
-    """Measure, print, keep."""
+    """Compare the rules, print and write the report."""
     parser = command_parser("benchmarks.selection_rule", __doc__)
-    parser.add_argument("--curves", type=Path, default=RESULTS / "early_stopping" / "curves.parquet")
-    parser.add_argument("--draws", type=at_least(1), default=200)
+    parser.add_argument("--curves", type=Path, default=EARLY_STOPPING_CURVES / "curves.parquet")
+    parser.add_argument("--draws", type=at_least(1), default=200, help="samples of 16 configurations")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     curves = pd.read_parquet(options.curves)
-    rows = pd.DataFrame(measured(curves, options.draws))
+    rows = pd.DataFrame(compare_rules(curves, options.draws))
     for truth in TRUTHS:
-        print(f"\ntruth: {truth}, mean over the other seeds\n\n{table(rows, truth)}")
-    if options.json:
-        kept: Mapping[str, Any] = {**environment(parser.prog), "rows": rows.round(6).to_dict("records")}
-        options.json.write_text(json.dumps(kept, indent=1) + "\n")
+        print(f"\ntruth: {truth}, mean over the other seeds\n\n{selection_table(rows, truth)}")
+    report = {**report_environment(parser.prog), "rows": rows.round(6).to_dict("records")}
+    write_json_report(options.json, report, indent=1)
 
 
 if __name__ == "__main__":

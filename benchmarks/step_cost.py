@@ -1,17 +1,17 @@
-"""Cost of a stage-two step of ABSGD against a plain cross-entropy step on a ResNet-8 batch.
+"""Cost of a stage-two step of ABSGD, compared with a plain cross-entropy step on a ResNet-8 batch.
 
     python -m benchmarks.step_cost [--rounds 60] [--steps 3] [--batch 128] [--device cpu] [--threads 1]
                                    [--published SCRATCH] [--json FILE]
 
-To measure the authors' package too, install it where no import finds it, for its name is `absgd` as well:
+To measure the authors' package too, install it where no import finds it, since its name is `absgd` as well:
 
     pip install --target SCRATCH --no-deps absgd==0.0.1
 
-Every contender trains its own copy of one model on one batch. Rounds are paired: each times `steps` steps of every
-contender in turn, in an order drawn anew, and divides by the round's plain step. `plain_again` is a second plain
-contender: what its ratio differs from 1 is noise. On the CPU it is the processor time of this process that counts,
-which other work on the machine disturbs least; on a GPU wall time, the device waited for. With --published, the losses
-of both ABLoss are compared too.
+Every contender trains its own copy of one model on one batch. Each round times `steps` steps of every contender in a
+new random order and divides by the round's plain step. `plain_again` is a second plain contender: the deviation of its
+ratio from 1 is noise. On the CPU the clock is the processor time of this process, which other work on the machine
+disturbs least; on a GPU it is wall time with the device synchronised. With --published, the losses of both ABLoss are
+compared too.
 
 Exit status: 1 if the median ratio of `absgd` or `ab_loss` exceeds 1.03, or if the losses of the two ABLoss differ by
 more than 1e-5 (float32) or 1e-10 (float64) of their value; 2 if the command line is wrong; else 0.
@@ -19,11 +19,10 @@ more than 1e-5 (float32) or 1e-10 (float64) of their value; 2 if the command lin
 
 from __future__ import annotations
 
+import argparse
 import copy
 import importlib.util
-import json
 import math
-import random
 import statistics
 import sys
 import time
@@ -39,20 +38,28 @@ from absgd.config.sections import ModelConfig
 from absgd.losses import ABLoss, AttentionWeights, CrossEntropy, Objective
 from absgd.models import build_model
 from absgd.training import gpu_names
-from benchmarks.command_line import at_least, command_parser, environment, without_folders
+from benchmarks.harness.command_line import (
+    at_least,
+    command_parser,
+    report_environment,
+    without_folders,
+    write_json_report,
+)
+from benchmarks.harness.interleaved_rounds import interleaved_rounds, quartiles
+from benchmarks.harness.target_verdicts import TargetVerdict, exit_status
+from benchmarks.harness.workloads import NUM_CLASSES, synchronise
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 LAM, GAMMA, AB_ALPHA = 5.0, 0.7, 0.5
-NUM_CLASSES = 10
 MAX_RATIO = 1.03
-"""Of the median stage-two step to the plain one."""
+"""Largest accepted median ratio of a stage-two step to a plain one."""
 OURS = ("absgd", "ab_loss")
 MAX_DIFFERENCE = {torch.float32: 1e-5, torch.float64: 1e-10}
-"""Relative, of a loss from that of the published package."""
+"""Largest accepted relative difference between our loss and that of the published package."""
 
 
 def published_ab_loss(folder: Path) -> Any:
-    """The class ABLoss of the authors' package installed in `folder`, loaded under another name than `absgd`."""
+    """Load the class ABLoss of the authors' package installed in `folder`, under another name than `absgd`."""
     path = folder / "absgd" / "losses" / "ABLosses.py"
     spec = importlib.util.spec_from_file_location("published_ab_losses", path)
     if spec is None or spec.loader is None or not path.is_file():
@@ -63,8 +70,8 @@ def published_ab_loss(folder: Path) -> Any:
     return module.ABLoss
 
 
-def contenders(published: Any, device: torch.device) -> dict[str, LossFunction]:
-    """Name -> loss of (logits_BC, labels_B), those with attention weights in stage two."""
+def contender_losses(published: Any, device: torch.device) -> dict[str, LossFunction]:
+    """Return name -> loss of (logits_BC, labels_B); those with attention weights are in stage two."""
     objective = Objective(CrossEntropy(), attention=AttentionWeights(LAM, GAMMA, AB_ALPHA)).to(device)
 
     def absgd(logits_BC: Tensor, labels_B: Tensor) -> Tensor:
@@ -84,8 +91,8 @@ def _switched_on(ab_loss: Any, device: torch.device) -> Any:
     return criterion
 
 
-class Contender:
-    """A model of its own, trained on one batch with one loss."""
+class StepContender:
+    """A copy of a model, trained on one batch with one loss."""
 
     def __init__(self, model: nn.Module, loss: LossFunction, images_BCHW: Tensor, labels_B: Tensor) -> None:
         self.model, self.loss = copy.deepcopy(model), loss
@@ -93,49 +100,40 @@ class Contender:
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=1e-3, momentum=0.9)
 
     def seconds(self, steps: int) -> float:
-        """Seconds of `steps` steps: processor time on the CPU, else wall time with the device waited for."""
+        """Return seconds of `steps` steps: processor time on the CPU, else wall time with the device synchronised."""
         device = self.images_BCHW.device
         clock = time.process_time if device.type == "cpu" else time.perf_counter
-        _synchronise(device)
+        synchronise(device)
         started = clock()
         for _ in range(steps):
             self.optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(self.loss(self.model(self.images_BCHW), self.labels_B))
             self.optimizer.step()
-        _synchronise(device)
+        synchronise(device)
         return clock() - started
 
 
-def _synchronise(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def measure(runners: dict[str, Contender], rounds: int, steps: int) -> dict[str, list[float]]:
-    """Seconds of a step in each round, by contender; two rounds of warm-up are not counted."""
-    order, generator = list(runners), random.Random(0)
-    seconds: dict[str, list[float]] = {name: [] for name in runners}
-    for number in range(rounds + 2):
-        generator.shuffle(order)
-        for name in order:
-            taken = runners[name].seconds(steps) / steps
-            if number >= 2:
-                seconds[name].append(taken)
+def time_steps(contenders: Mapping[str, StepContender], rounds: int, steps: int) -> dict[str, list[float]]:
+    """Return seconds of a step in each round, by contender; two rounds warm up."""
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    for name, is_counted in interleaved_rounds([list(contenders)], rounds, warm_up=2):
+        taken = contenders[name].seconds(steps) / steps
+        if is_counted:
+            seconds[name].append(taken)
     return seconds
 
 
-def summary(seconds: dict[str, list[float]]) -> dict[str, dict[str, float]]:
-    """Median seconds of a step, and median and quartiles of its ratio to the same round's plain step."""
+def step_ratios(seconds: Mapping[str, list[float]]) -> dict[str, dict[str, float]]:
+    """Return median seconds of a step, and median and quartiles of its ratio to the same round's plain step."""
     table = {}
     for name, taken in seconds.items():
-        ratios = [mine / plain for mine, plain in zip(taken, seconds["plain"], strict=True)]
-        low, median, high = statistics.quantiles(ratios, n=4)
+        low, median, high = quartiles([mine / plain for mine, plain in zip(taken, seconds["plain"], strict=True)])
         table[name] = {"step_s": statistics.median(taken), "ratio": median, "ratio_q1": low, "ratio_q3": high}
     return table
 
 
 def largest_difference(published: Any, dtype: torch.dtype, num_steps: int = 200) -> float:
-    """Largest relative difference of the two ABLoss over random batches with both signs of lambda."""
+    """Return the largest relative difference of the two ABLoss over random batches with both signs of lambda."""
     generator, largest = torch.Generator().manual_seed(0), 0.0
     for lam in (5.0, 0.5, -0.5, -5.0):
         pair = [ab_loss(lam, milestone=2, abgamma=GAMMA, abalpha=AB_ALPHA) for ab_loss in (ABLoss, published)]
@@ -151,57 +149,69 @@ def largest_difference(published: Any, dtype: torch.dtype, num_steps: int = 200)
     return largest
 
 
-def verdicts(
+def step_verdicts(
     table: Mapping[str, Mapping[str, float]], differences: Mapping[torch.dtype, float]
-) -> Iterator[tuple[bool, str]]:
-    """Whether each bound holds, and the sentence that says so."""
+) -> Iterator[TargetVerdict]:
+    """Compare the ratios, and the differences to the published losses, with their bounds."""
     for name in OURS:
         ratio = table[name]["ratio"]
         holds = ratio <= MAX_RATIO
-        yield holds, f"{name}: median ratio {ratio:.4f} {'is within' if holds else 'exceeds'} {MAX_RATIO}"
+        words = f"{name}: median ratio {ratio:.4f} {'is within' if holds else 'exceeds'} {MAX_RATIO}"
+        yield TargetVerdict(holds, words)
     for dtype, difference in differences.items():
         largest = MAX_DIFFERENCE[dtype]
         holds = difference <= largest
-        said = "is within" if holds else "exceeds"
-        yield holds, f"published ABLoss, {dtype}: largest relative difference {difference:.2e} {said} {largest:.0e}"
+        relation = f"{'is within' if holds else 'exceeds'} {largest:.0e}"
+        words = f"published ABLoss, {dtype}: largest relative difference {difference:.2e} {relation}"
+        yield TargetVerdict(holds, words)
 
 
-def main() -> int:
-    """Measure and print; the exit status."""
+def step_cost_parser() -> argparse.ArgumentParser:
+    """Return the parser of this command."""
     parser = command_parser("benchmarks.step_cost", __doc__)
     parser.add_argument("--rounds", type=at_least(2), default=60)
     parser.add_argument("--steps", type=at_least(1), default=3, help="steps of each contender in a round")
-    parser.add_argument("--batch", type=at_least(1), default=128)
+    parser.add_argument("--batch", type=at_least(1), default=128, help="images of the batch")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=at_least(1), default=1)
     parser.add_argument("--published", type=Path, help="folder with the authors' package")
     parser.add_argument("--json", type=Path)
+    return parser
+
+
+def build_contenders(published: Any, batch: int, device: torch.device) -> dict[str, StepContender]:
+    """Build a contender for each loss, all with copies of one model and one random batch."""
+    model = build_model(ModelConfig(name="resnet8"), in_channels=3, num_classes=NUM_CLASSES).to(device)
+    images_BCHW = torch.randn(batch, 3, 32, 32, device=device)
+    labels_B = torch.randint(NUM_CLASSES, (batch,), device=device)
+    losses = contender_losses(published, device)
+    return {name: StepContender(model, loss, images_BCHW, labels_B) for name, loss in losses.items()}
+
+
+def main() -> int:
+    """Measure, print and write the report; return the exit status."""
+    parser = step_cost_parser()
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    device = torch.device(options.device)
     published = published_ab_loss(options.published) if options.published else None
-    model = build_model(ModelConfig(name="resnet8"), in_channels=3, num_classes=NUM_CLASSES).to(device)
-    images_BCHW = torch.randn(options.batch, 3, 32, 32, device=device)
-    labels_B = torch.randint(NUM_CLASSES, (options.batch,), device=device)
-    runners = {
-        name: Contender(model, loss, images_BCHW, labels_B) for name, loss in contenders(published, device).items()
-    }
-    table = summary(measure(runners, options.rounds, options.steps))
+    contenders = build_contenders(published, options.batch, torch.device(options.device))
+    table = step_ratios(time_steps(contenders, options.rounds, options.steps))
     for name, row in table.items():
-        quartiles = f"quartiles {row['ratio_q1']:.4f} to {row['ratio_q3']:.4f}"
-        print(f"{name:>18}: {1e3 * row['step_s']:8.3f} ms, ratio to plain: median {row['ratio']:.4f}, {quartiles}")
-    report: dict[str, Any] = {"summary": table, "environment": environment(parser.prog, gpu_names())}
-    report["options"] = {name: without_folders(str(value)) for name, value in vars(options).items()}
+        spread = f"quartiles {row['ratio_q1']:.4f} to {row['ratio_q3']:.4f}"
+        print(f"{name:>18}: {1e3 * row['step_s']:8.3f} ms, ratio to plain: median {row['ratio']:.4f}, {spread}")
     compared = () if published is None else MAX_DIFFERENCE
     differences = {dtype: largest_difference(published, dtype) for dtype in compared}
-    report |= {f"largest_difference_{dtype}": difference for dtype, difference in differences.items()}
-    if options.json:
-        options.json.write_text(json.dumps(report, indent=2) + "\n")
-    results = list(verdicts(table, differences))
-    for holds, sentence in results:
-        print(f"{'ok' if holds else 'FAILED'}: {sentence}")
-    return 0 if all(holds for holds, _ in results) else 1
+    report = {
+        "summary": table,
+        "environment": report_environment(parser.prog, gpu_names()),
+        "options": {name: without_folders(str(value)) for name, value in vars(options).items()},
+        **{f"largest_difference_{dtype}": difference for dtype, difference in differences.items()},
+    }
+    write_json_report(options.json, report)
+    verdicts = list(step_verdicts(table, differences))
+    print(*verdicts, sep="\n")
+    return exit_status(verdicts)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Faults injected into real searches, and how many of each were survived: ``python -m benchmarks.faults``."""
+"""Faults injected into real searches: ``python -m benchmarks.faults``; imports `harness` alone."""

@@ -1,8 +1,8 @@
-"""A Ray cluster of several nodes on this machine, which listens on loopback only, steered by lines on stdin.
+"""A Ray cluster of several nodes on this machine, which listens on loopback only, controlled by lines on stdin.
 
-`LoopbackCluster` starts it in a process of its own, since the test session has a Ray of its own, and ends all of its
-processes with the block. Run as a script it takes the commands of `_COMMANDS`, and answers each with a line of JSON.
-Without commands it ends when stdin is closed or after LIFE_S, whichever is first.
+`loopback_cluster` starts it in its own process, since the test session has its own Ray, and ends all of its processes
+with the block. Run as a script, this module takes the commands of `_COMMANDS` and answers each with a line of JSON. It
+ends when stdin is closed or after LIFE_S, whichever is first.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ HEALTH_CHECKS = {
     "health_check_timeout_ms": 2000,
     "health_check_failure_threshold": 3,
 }
-"""A node that hangs is noticed after about 9 s instead of 65 s."""
+"""Settings under which Ray notices a hanging node after about 9 s instead of 65 s."""
 PR_SET_CHILD_SUBREAPER = 36
 
 
-class Nodes:
-    """The cluster itself, in the process that starts it: node 0 is the head."""
+class ClusterNodes:
+    """The nodes of the cluster, in the process that starts them; node 0 is the head."""
 
     def __init__(self) -> None:
         from ray.cluster_utils import Cluster
@@ -45,7 +45,7 @@ class Nodes:
         self._nodes: list[Any] = []
 
     def add(self) -> dict[str, Any]:
-        """One more node with one CPU; the first is the head."""
+        """Add a node with one CPU; the first is the head."""
         assert len(self._nodes) < MAX_NODES
         first = {"include_dashboard": False, "_system_config": HEALTH_CHECKS} if not self._nodes else {}
         node = self._cluster.add_node(num_cpus=1, node_ip_address="127.0.0.1", object_store_memory=80 << 20, **first)
@@ -53,7 +53,7 @@ class Nodes:
         return {"address": self._cluster.address, "node_id": node.node_id}
 
     def signal_node(self, index: int, number: signal.Signals) -> dict[str, Any]:
-        """Kill or stop a node's raylet and its workers; of the head, its GCS too."""
+        """Kill or stop a node's raylet and its workers; for the head, its GCS too."""
         raylet = self._process(index, "raylet")
         workers = raylet.children(recursive=True)
         return self._send([raylet, *workers, *([self._process(0, "gcs_server")] if index == 0 else [])], number)
@@ -63,7 +63,7 @@ class Nodes:
         return self._send([self._process(index, name)], number)
 
     def training(self) -> dict[str, Any]:
-        """How many processes train on each node."""
+        """Count the processes that train on each node."""
         return {"training": [sum(map(_trains, self._children(index))) for index in range(len(self._nodes))]}
 
     def _children(self, index: int) -> list[psutil.Process]:
@@ -89,26 +89,26 @@ def _trains(process: psutil.Process) -> bool:
 
 
 _COMMANDS: dict[str, Callable[..., dict[str, Any]]] = {
-    "add node": Nodes.add,
+    "add node": ClusterNodes.add,
     "kill node": lambda nodes, index: nodes.signal_node(index, signal.SIGKILL),
     "hang node": lambda nodes, index: nodes.signal_node(index, signal.SIGSTOP),
     "kill gcs": lambda nodes: nodes.signal_process(0, "gcs_server", signal.SIGKILL),
     "hang gcs": lambda nodes: nodes.signal_process(0, "gcs_server", signal.SIGSTOP),
     "kill raylet": lambda nodes, index: nodes.signal_process(index, "raylet", signal.SIGKILL),
     "hang raylet": lambda nodes, index: nodes.signal_process(index, "raylet", signal.SIGSTOP),
-    "training": Nodes.training,
+    "training": ClusterNodes.training,
 }
 
 
 def serve() -> None:
-    """Answer the commands on stdin until it is closed, then end every process that was started for the cluster."""
-    # A worker whose raylet was killed becomes a child of this process, so that it is found, and ended, too.
+    """Answer the commands on stdin until it is closed, then end every process started for the cluster."""
+    # A worker whose raylet was killed becomes a child of this process, so that it is found and ended too.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     signal.signal(signal.SIGALRM, lambda *_: sys.exit(1))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     signal.alarm(LIFE_S)
     try:
-        nodes = Nodes()
+        nodes = ClusterNodes()
         for line in sys.stdin:
             *words, last = line.split()
             arguments = [int(last)] if last.isdigit() else []
@@ -117,7 +117,7 @@ def serve() -> None:
     finally:
         signal.alarm(0)
         _end_children()
-        os._exit(0)  # Ray's own exit handlers would wait for the processes that are gone
+        os._exit(0)  # Ray's own exit handlers would wait for the killed processes
 
 
 def _end_children() -> None:
@@ -132,23 +132,23 @@ def _end_children() -> None:
 
 
 class LoopbackCluster:
-    """The cluster as a test sees it."""
+    """Handle of the cluster in the test's process."""
 
     def __init__(self, process: subprocess.Popen[str], environment: dict[str, str]) -> None:
         self._process = process
         self.environment = environment
-        """What a command that joins the cluster needs in its environment."""
+        """Environment of a command that joins the cluster."""
         self.address = ""
         self.num_nodes = 0
-        """Nodes that were ever added, lost ones among them."""
+        """Number of nodes added so far, lost ones included."""
 
     @property
     def pid(self) -> int:
-        """Of the process whose descendants are all of the cluster."""
+        """Id of the process whose descendants are the whole cluster."""
         return self._process.pid
 
     def tell(self, command: str) -> dict[str, Any]:
-        """One of `_COMMANDS`, with the index of a node where it takes one."""
+        """Send one of `_COMMANDS`, with the index of a node where it takes one; return the answer."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(command + "\n")
@@ -158,18 +158,18 @@ class LoopbackCluster:
         return answer
 
     def add_node(self) -> None:
-        """One more node; returns once the head knows it."""
+        """Add a node; return once the head knows it."""
         self.address = self.tell("add node")["address"]
         self.num_nodes += 1
 
     def training(self) -> list[int]:
-        """How many trials train on each node."""
+        """Count the trials that train on each node."""
         counts: list[int] = self.tell("training")["training"]
         return counts
 
 
 def listening_addresses(*processes: psutil.Process) -> set[str]:
-    """Where some processes and their descendants listen, from the kernel's table."""
+    """Return the addresses on which processes and their descendants listen, from the kernel's table."""
     found = set()
     for process in (*processes, *(child for one in processes for child in one.children(recursive=True))):
         with suppress(psutil.NoSuchProcess):
@@ -179,26 +179,15 @@ def listening_addresses(*processes: psutil.Process) -> set[str]:
 
 @contextmanager
 def loopback_cluster(num_nodes: int, **variables: str) -> Iterator[LoopbackCluster]:
-    """A cluster with token authentication, ended with the block, whatever happens in it.
+    """Start a cluster with token authentication; the block's end ends it, whatever happens in the block.
 
     Args:
-        num_nodes: nodes at first, the head among them.
-        variables: more for the environment of what joins it.
+        num_nodes: nodes to start with, the head included.
+        variables: further variables for the environment of commands that join the cluster.
     """
-    # Short: the path of a socket has at most 107 characters.
+    # A short path, since that of a socket has at most 107 characters.
     folder = Path(tempfile.mkdtemp(prefix="ray-"))
-    token = folder / "token"
-    token.write_text(secrets.token_hex(16))
-    environment = os.environ | {
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN_PATH": str(token),
-        "RAY_TMPDIR": str(folder),
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "CUDA_VISIBLE_DEVICES": "",
-        "PYTHONPATH": str(Path(__file__).parents[2]),
-        **variables,
-    }
+    environment = _joining_environment(folder) | variables
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.faults.loopback_cluster"],
         env=environment,
@@ -222,6 +211,21 @@ def loopback_cluster(num_nodes: int, **variables: str) -> Iterator[LoopbackClust
             process.kill()
             process.wait()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _joining_environment(folder: Path) -> dict[str, str]:
+    """Write a token to `folder`, and return the environment of processes that share it."""
+    token = folder / "token"
+    token.write_text(secrets.token_hex(16))
+    return os.environ | {
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(token),
+        "RAY_TMPDIR": str(folder),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "CUDA_VISIBLE_DEVICES": "",
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""What a search costs against a plain Ray Tune script: ``python -m benchmarks.search_cost``."""
+"""Cost of a search: ``python -m benchmarks.search_cost``; imports `complete_curves` and `harness`."""

@@ -1,4 +1,4 @@
-"""Trainer with nothing around it: the speed that an ideal search trains its epochs at."""
+"""A bare loop over Trainer: the speed at which an ideal search trains its epochs."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from typing import Any
 from absgd.config import RunConfig
 from absgd.datasets import load_splits
 from absgd.training import Trainer
-from benchmarks.command_line import CORES
+from benchmarks.harness.command_line import CORES
 
 EPOCHS, SWITCH = 20, 4
 
 
 class BareLoop:
-    """One on each core, at the same time, in processes that stay."""
+    """Loops over Trainer, one on each core at the same time, in persistent processes."""
 
     def __init__(self) -> None:
         context = get_context("spawn")
         self._pool = ProcessPoolExecutor(CORES, context, _set_barrier, (context.Barrier(CORES),))
 
     def epoch_s(self, config: RunConfig) -> float:
-        """Seconds of an epoch, mostly of stage two; mean over cores."""
+        """Return seconds of an epoch, mostly of stage two; mean over cores."""
         run = config.with_values({"epochs": EPOCHS, "attention.switch_epoch": SWITCH})
         return statistics.fmean(self._pool.map(_epoch_s, [run.to_dict()] * CORES))
 

@@ -13,50 +13,67 @@ from torch import Tensor
 
 from absgd.losses.attention import attention_weights
 from absgd.training.cuda_graph import Replay
-from benchmarks import cohort_prototypes
-from benchmarks.cohort_members import Fused, Member, Shared, Stack, Stacked, prepare, stacked_weights
-from benchmarks.cohort_prototypes import main, measure, summary, verdict
-from benchmarks.cohort_ways import Ready, Taken, Way, build_ways, in_turn, made_ready
-from benchmarks.packing import Work
+from benchmarks.cohort_prototypes import __main__ as cohort_prototypes
+from benchmarks.cohort_prototypes.__main__ import main
+from benchmarks.cohort_prototypes.cohort_members import (
+    FusedStack,
+    LockstepMember,
+    LockstepSetup,
+    MemberStack,
+    VmapStack,
+    prepare_lockstep,
+    stacked_weights,
+)
+from benchmarks.cohort_prototypes.cohort_speeds import lockstep_speeds, lockstep_verdict, time_ways
+from benchmarks.cohort_prototypes.cohort_ways import (
+    LockstepEpoch,
+    LockstepWay,
+    WarmStep,
+    build_ways,
+    in_turn,
+    warmed_up,
+)
+from benchmarks.harness.target_verdicts import TargetVerdict
+from benchmarks.harness.workloads import EpochWorkload
 from tune_runs.preview.probe_processes import ProbeProcessLost, TimedPass
 
 SIZE, STEPS = 3, 3
 TOLERANCE = {torch.float64: 1e-13, torch.float32: 1e-4}
-"""Of every weight and statistic after STEPS steps, relative and absolute."""
+"""Tolerance of every weight and statistic after STEPS steps, relative and absolute."""
 
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """Two that wait for each other are slow where other processes work."""
+    """Use one thread: two that wait for each other are slow where other processes work."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
 
 
-def shared(case: str = "resnet8", fast: bool = False, dtype: torch.dtype = torch.float32) -> Shared:
-    found = prepare(Work(case, num_batches=1, batch=8, device="cpu", exact=not fast))
+def shared(case: str = "resnet8", fast: bool = False, dtype: torch.dtype = torch.float32) -> LockstepSetup:
+    found = prepare_lockstep(EpochWorkload(case, num_batches=1, batch=8, device="cpu", exact=not fast))
     return found._replace(batch=found.batch._replace(images_BCHW=found.batch.images_BCHW.to(dtype)))
 
 
-def members(common: Shared, dtype: torch.dtype = torch.float32) -> list[Member]:
-    made = [Member(common, number) for number in range(SIZE)]
+def members(common: LockstepSetup, dtype: torch.dtype = torch.float32) -> list[LockstepMember]:
+    made = [LockstepMember(common, number) for number in range(SIZE)]
     for member in made:
         member.model.to(dtype)
     return made
 
 
 def distance(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
-    """Largest difference of two states, relative where numbers are larger than 1."""
+    """Return the largest difference of two states, relative where numbers are larger than 1."""
     assert one.keys() == other.keys()
     return max(float(((one[name] - other[name]).abs() / other[name].abs().clamp(min=1)).max()) for name in one)
 
 
 @pytest.mark.parametrize("case", ["resnet8", "resnet32"])
-@pytest.mark.parametrize("kind", [Stacked, Fused])
+@pytest.mark.parametrize("kind", [VmapStack, FusedStack])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_members_of_a_stack_get_the_numbers_that_they_get_alone(
-    kind: type[Stacked | Fused], dtype: torch.dtype, case: str
+    kind: type[VmapStack | FusedStack], dtype: torch.dtype, case: str
 ) -> None:
     common = shared(case, dtype=dtype)
     alone = members(common, dtype)
@@ -73,8 +90,8 @@ def test_members_of_a_stack_get_the_numbers_that_they_get_alone(
     assert distance(alone[0].state(), alone[1].state()) > 100 * TOLERANCE[dtype], "they are different runs"
 
 
-@pytest.mark.parametrize("kind", [Stacked, Fused])
-def test_statistics_of_batch_norm_move_in_every_member(kind: type[Stacked | Fused]) -> None:
+@pytest.mark.parametrize("kind", [VmapStack, FusedStack])
+def test_statistics_of_batch_norm_move_in_every_member(kind: type[VmapStack | FusedStack]) -> None:
     common = shared()
     stack = kind(common, members(common))
     stack.step()
@@ -86,11 +103,11 @@ def test_statistics_of_batch_norm_move_in_every_member(kind: type[Stacked | Fuse
     assert not torch.equal(means[0], means[1])
 
 
-@pytest.mark.parametrize(("kind", "tolerance"), [(Stacked, 0.2), (Fused, 0.01)])
+@pytest.mark.parametrize(("kind", "tolerance"), [(VmapStack, 0.2), (FusedStack, 0.01)])
 def test_a_fast_step_of_a_stack_moves_weights_as_members_move_alone(
-    kind: type[Stacked | Fused], tolerance: float
+    kind: type[VmapStack | FusedStack], tolerance: float
 ) -> None:
-    """Relative to the length of the step; `Stacked` has its convolutions in float32 on CPU."""
+    """Differences are relative to the length of the step; `VmapStack` keeps convolutions in float32 on CPU."""
     common = shared(fast=True)
     alone = members(common)
     stack = kind(common, alone)
@@ -102,8 +119,8 @@ def test_a_fast_step_of_a_stack_moves_weights_as_members_move_alone(
         assert float((moved - own).norm() / own.norm()) < tolerance
 
 
-def weights(member: Member, state: dict[str, Tensor]) -> Tensor:
-    """All parameters in one vector."""
+def weights(member: LockstepMember, state: dict[str, Tensor]) -> Tensor:
+    """Concatenate all parameters to one vector."""
     return torch.cat([state[name].flatten() for name, _ in member.model.named_parameters()])
 
 
@@ -122,7 +139,7 @@ def test_stacked_weights_are_those_of_each_member() -> None:
 
 
 class Recording:
-    """Captures without a GPU, unless it is told that it cannot."""
+    """A recorder that needs no GPU; fails to capture with the message `refused`, where that is given."""
 
     def __init__(self, refused: str | None = None) -> None:
         self.refused, self.done = refused, list[str]()
@@ -144,31 +161,31 @@ class Recording:
 
 def test_a_step_is_replayed_where_it_can_be_captured() -> None:
     recorder = Recording()
-    ready = made_ready(Member(shared(), 0), recorder)
-    ready.step()
-    assert (ready.how, recorder.done) == ("graph", ["warm up", "replay", "replay"])
+    warm = warmed_up(LockstepMember(shared(), 0), recorder)
+    warm.step()
+    assert (warm.how, recorder.done) == ("graph", ["warm up", "replay", "replay"])
 
 
 def test_a_step_that_cannot_be_captured_runs_as_it_is_and_says_so() -> None:
     common = shared()
-    stack = Fused(common, members(common))
-    ready = made_ready(stack, Recording("operation not permitted\nwhen stream is capturing"))
-    assert ready.how == "eager, as it cannot be captured: operation not permitted"
+    stack = FusedStack(common, members(common))
+    warm = warmed_up(stack, Recording("operation not permitted\nwhen stream is capturing"))
+    assert warm.how == "eager, as it cannot be captured: operation not permitted"
     before = stack.log_u_K.clone()
-    ready.step()
+    warm.step()
     assert not torch.equal(stack.log_u_K, before)
 
 
 def test_members_take_turns() -> None:
     done: list[int] = []
-    both = in_turn([Ready(lambda: done.append(1), "eager", 10), Ready(lambda: done.append(2), "eager", 20)])
+    both = in_turn([WarmStep(lambda: done.append(1), "eager", 10), WarmStep(lambda: done.append(2), "eager", 20)])
     both.step()
     both.step()
     assert (done, both.peak_bytes) == ([1, 2, 1, 2], 30)
 
 
 class FakeProcesses:
-    """Processes that take a second each."""
+    """Processes that report passes of one second without training."""
 
     def __init__(self, *_: object) -> None:
         self.asked: list[Sequence[int]] = []
@@ -191,22 +208,28 @@ def test_threads_are_divided_among_processes() -> None:
     processes = FakeProcesses()
     torch.set_num_threads(2)
     ways = build_ways(shared(), [1, 2], processes)  # type: ignore[arg-type]
-    found = measure(ways, rounds=1)
+    found = time_ways(ways, rounds=1)
     assert sorted(processes.asked) == [[1, 1], [1, 1], [2], [2]], "of a counted round and of the one before"
-    assert found[2]["processes"] == [Taken(1.0, 10)]
+    assert found[2]["processes"] == [LockstepEpoch(1.0, 10)]
     assert {name: len(taken) for name, taken in found[2].items()} == dict.fromkeys(ways[2], 1)
     assert list(ways[2]) == ["in turn", "stacked", "fused", "processes"]
 
 
 MADE_UP = {
-    1: {"in turn": [Taken(1.0, 100)] * 3, "stacked": [Taken(2.0, 100)] * 3},
-    2: {"in turn": [Taken(1.6, 200)] * 3, "stacked": [Taken(1.0, 100), Taken(1.0, 120), Taken(1.0, 100)]},
+    1: {"in turn": [LockstepEpoch(1.0, 100)] * 3, "stacked": [LockstepEpoch(2.0, 100)] * 3},
+    2: {
+        "in turn": [LockstepEpoch(1.6, 200)] * 3,
+        "stacked": [LockstepEpoch(1.0, 100), LockstepEpoch(1.0, 120), LockstepEpoch(1.0, 100)],
+    },
 }
-WAYS = {count: {name: Way(lambda: Taken(1.0, 0), name) for name in named} for count, named in MADE_UP.items()}
+WAYS = {
+    count: {name: LockstepWay(lambda: LockstepEpoch(1.0, 0), name) for name in named}
+    for count, named in MADE_UP.items()
+}
 
 
 def test_ratios_are_of_one_member_and_of_as_many_in_turn() -> None:
-    rows = summary(MADE_UP, WAYS, num_images=10)
+    rows = lockstep_speeds(MADE_UP, WAYS, num_images=10)
     assert rows[1]["stacked"].of_one == rows[1]["stacked"].of_in_turn == (0.5, 0.5, 0.5)
     assert rows[2]["in turn"].images_per_s == pytest.approx((12.5, 12.5, 12.5))
     assert rows[2]["in turn"].of_one == pytest.approx((1.25, 1.25, 1.25))
@@ -216,11 +239,11 @@ def test_ratios_are_of_one_member_and_of_as_many_in_turn() -> None:
 
 
 def test_verdict_is_of_the_best_way_on_a_gpu_alone() -> None:
-    rows = summary(MADE_UP, WAYS, num_images=10)
-    assert verdict(rows, "resnet32", "cpu")[0] is None
-    is_met, sentence = verdict(rows, "resnet32", "cuda")
-    assert is_met is False
-    assert "got 2.000 (quartiles 2.000 to 2.000) with 2 runs, stacked" in sentence
+    rows = lockstep_speeds(MADE_UP, WAYS, num_images=10)
+    assert lockstep_verdict(rows, "resnet32", "cpu").is_met is None
+    verdict = lockstep_verdict(rows, "resnet32", "cuda")
+    assert verdict.is_met is False
+    assert "got 2.000 (quartiles 2.000 to 2.000) with 2 runs, stacked" in verdict.sentence
 
 
 def asked(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
@@ -266,7 +289,7 @@ def test_status_is_one_where_the_target_is_missed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(cohort_prototypes, "ProbeProcesses", FakeProcesses)
-    monkeypatch.setattr(cohort_prototypes, "verdict", lambda *_: (False, "too slow"))
+    monkeypatch.setattr(cohort_prototypes, "lockstep_verdict", lambda *_: TargetVerdict(False, "too slow"))
     asked(monkeypatch, *TINY)
     assert main() == 1
     assert capsys.readouterr().out.splitlines()[-1] == "MISSED: too slow"
@@ -308,9 +331,10 @@ def test_wrong_options_are_refused(
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("kind", [Stacked, Fused])
-def test_ways_are_captured_on_a_gpu(kind: type[Stack]) -> None:
-    ways = build_ways(prepare(Work("resnet8", 2, 8, "cuda", exact=True)), [1, 2], FakeProcesses())  # type: ignore[arg-type]
-    name = "stacked" if kind is Stacked else "fused"
+@pytest.mark.parametrize("kind", [VmapStack, FusedStack])
+def test_ways_are_captured_on_a_gpu(kind: type[MemberStack]) -> None:
+    setup = prepare_lockstep(EpochWorkload("resnet8", 2, 8, "cuda", exact=True))
+    ways = build_ways(setup, [1, 2], FakeProcesses())  # type: ignore[arg-type]
+    name = "stacked" if kind is VmapStack else "fused"
     assert ways[2]["in turn"].how == ways[2][name].how == "graph"
     assert ways[2][name].epoch().peak_bytes > 0

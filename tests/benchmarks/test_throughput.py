@@ -1,18 +1,23 @@
-"""The table of `benchmarks.throughput` from made-up seconds, and every row of it trained once."""
+"""The table of `benchmarks.throughput` from made-up seconds, and each of its rows trained once."""
 
 from __future__ import annotations
-
-import argparse
 
 import pytest
 import torch
 
-from benchmarks.throughput import OPTIONS, build_sides, measure, summary, verdicts
-from benchmarks.throughput_sides import CASES, Ours, Seconds
+from benchmarks.harness.workloads import BENCHMARK_MODELS
+from benchmarks.throughput.pipelines import EpochSeconds, TrainerPipeline
+from benchmarks.throughput.throughput_table import (
+    DEVICE_OPTIONS,
+    build_pipelines,
+    pipeline_speeds,
+    throughput_verdicts,
+    time_pipelines,
+)
 
 
-def seconds(train: float, whole: float) -> list[Seconds]:
-    return [Seconds(train, whole)] * 3
+def seconds(train: float, whole: float) -> list[EpochSeconds]:
+    return [EpochSeconds(train, whole)] * 3
 
 
 MADE_UP = {
@@ -27,7 +32,7 @@ MADE_UP = {
 
 
 def test_ratios_are_of_the_faster_peer_and_of_the_runs_own_bound() -> None:
-    rows = summary(MADE_UP, num_images=60)
+    rows = pipeline_speeds(MADE_UP, num_images=60)
     assert rows["ours, exact"].train_images_per_s == (30.0, 30.0, 30.0)
     assert rows["ours, exact"].epoch_images_per_s == (20.0, 20.0, 20.0)
     assert rows["ours, exact"].of_peer == (2.0, 2.0, 2.0)
@@ -37,18 +42,18 @@ def test_ratios_are_of_the_faster_peer_and_of_the_runs_own_bound() -> None:
     assert rows["bound, fast"].of_peer is rows["batches alone"].of_bound is None
 
 
-def test_verdicts_hold_what_was_measured_against_the_targets() -> None:
-    said = list(verdicts(summary(MADE_UP, 60), "cpu"))
-    assert [holds for holds, _ in said] == [False, True, True, None, None]
-    assert said[0][1] == "cpu, exact: of bound at least 0.95, got 0.900 (quartiles 0.900 to 0.900)"
+def test_verdicts_compare_medians_with_the_targets() -> None:
+    said = list(throughput_verdicts(pipeline_speeds(MADE_UP, 60), "cpu"))
+    assert [verdict.is_met for verdict in said] == [False, True, True, None, None]
+    assert said[0].sentence == "cpu, exact: of bound at least 0.95, got 0.900 (quartiles 0.900 to 0.900)"
 
 
 def test_every_row_trains_and_the_last_is_fast() -> None:
-    options = argparse.Namespace(batches=1, batch=8, workers=[0])
-    sides = build_sides(CASES["resnet8"], options, torch.device("cpu"))
-    taken = measure(sides, rounds=1)
-    assert list(taken) == list(sides)
+    device = torch.device("cpu")
+    pipelines = build_pipelines(BENCHMARK_MODELS["resnet8"], batches=1, batch=8, workers=[0], device=device)
+    taken = time_pipelines(pipelines, rounds=1)
+    assert list(taken) == list(pipelines)
     assert all(0 < one.train <= one.whole for (one,) in taken.values())
-    fast = sides[f"ours, {list(OPTIONS['cpu'])[-1]}"]
-    assert isinstance(fast, Ours)
+    fast = pipelines[f"ours, {list(DEVICE_OPTIONS['cpu'])[-1]}"]
+    assert isinstance(fast, TrainerPipeline)
     assert fast.trainer.config.device.fast
