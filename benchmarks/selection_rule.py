@@ -3,9 +3,9 @@
     python -m benchmarks.selection_rule [--curves FILE] [--draws 200] [--json FILE]
 
 The curves are those of `benchmarks.train_curves`: 48 configurations, complete, for each scenario and seed. Each rule
-reads a score off each validation curve of one seed (`analysis.frames.selection`, as in a report). The truth
-is the configuration's mean over the *other* seeds, which have other images and another order: at the last epoch, where
-a confirmed run reads the test set, and separately over the last five epochs, which does not favour the rule `last`.
+reads a score off each validation curve of one seed (`analysis.frames.selection`, as in a report). The truth is the
+configuration's mean over the *other* seeds, which have other images and another order: at the last epoch, where a
+confirmed run reads the test set, and separately over the last five epochs, which does not favour the rule `last`.
 Per scenario and seed:
 
 - rank: Spearman's correlation of score and truth over all configurations, 0 where all score the same;
@@ -15,8 +15,8 @@ Per scenario and seed:
   points; mean over samples, which are the same for every rule;
 - optimism: the best score of the 16 minus its truth, in points.
 
-The tables have means over scenarios, ± the standard deviation over seeds; `rank beside last` and `regret beside last`
-are paired differences to the rule `last` by seed, with 95 % intervals (Student's t).
+The tables have means over scenarios, ± the standard deviation over seeds; `rank vs. last` and `regret vs. last` are
+differences to the rule `last`, paired by seed, with 95 % intervals (Student's t).
 """
 
 from __future__ import annotations
@@ -125,12 +125,12 @@ def selection_table(rows: pd.DataFrame, truth: Truth) -> str:
     """Format one truth as Markdown: means over scenarios, ± over seeds, and paired differences to the rule `last`."""
     own = rows[rows.truth == truth]
     by_seed = own.groupby(["rule", "seed"])[list(MEASURES)].mean()
-    heads = ["rule", *MEASURES, "rank beside last", "regret beside last"]
+    heads = ["rule", *MEASURES, "rank vs. last", "regret vs. last"]
     lines = ["| " + " | ".join(heads) + " |", "|---|" + "---:|" * (len(heads) - 1)]
     for rule in RULES:
         values = by_seed.loc[rule.title]
         cells = [_spread(values[name].tolist(), name) for name in MEASURES]
-        cells += [_beside_last(by_seed, rule.title, name) for name in ("rank", "regret")]
+        cells += [_difference_to_last(by_seed, rule.title, name) for name in ("rank", "regret")]
         lines.append(f"| {rule.title} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -141,7 +141,7 @@ def _spread(values: list[float], name: str) -> str:
     return f"{statistics.fmean(values):{sign}.{digits}f} ± {statistics.stdev(values):.{digits}f}"
 
 
-def _beside_last(by_seed: pd.DataFrame, rule: str, name: str) -> str:
+def _difference_to_last(by_seed: pd.DataFrame, rule: str, name: str) -> str:
     if rule == RULES[0].title:
         return ""
     found = paired((by_seed.loc[rule][name] - by_seed.loc[RULES[0].title][name]).tolist())

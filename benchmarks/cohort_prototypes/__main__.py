@@ -87,11 +87,11 @@ def main() -> int:
     rows = measure_ways(setup, options.members, options.rounds)
     verdict = lockstep_verdict(rows, work.case, work.device)
     print(f"{BENCHMARK_MODELS[work.case].name}, batch {work.batch}, {options.rounds} rounds of {num_batches} batches")
-    print(f"{setup.speed.precision}, {setup.speed.memory_format}", *lockstep_lines(rows), verdict, sep="\n")
+    print(f"{setup.options.precision}, {setup.options.memory_format}", *lockstep_lines(rows), verdict, sep="\n")
     report = {
         "work": work._asdict(),
-        "precision": setup.speed.precision,
-        "memory_format": setup.speed.memory_format,
+        "precision": setup.options.precision,
+        "memory_format": setup.options.memory_format,
         "threads": options.threads,
         "rounds": options.rounds,
         "rows": {str(count): {name: row._asdict() for name, row in named.items()} for count, named in rows.items()},

@@ -39,11 +39,11 @@ def member_config(work: EpochWorkload, number: int) -> RunConfig:
 
 
 class LockstepSetup(NamedTuple):
-    """What is common to all members."""
+    """Workload, device and batch that all members share."""
 
     work: EpochWorkload
     device: torch.device
-    speed: DeviceOptions
+    options: DeviceOptions
     batch: Batch
 
 
@@ -55,13 +55,13 @@ def prepare_lockstep(work: EpochWorkload) -> LockstepSetup:
     """
     config = member_config(work, 0)
     device = prepare_device(config.device)
-    speed = resolve_device_options(config.device, config.model.dropout, machine_of(device))
+    options = resolve_device_options(config.device, config.model.dropout, machine_of(device))
     if device.type == "cuda":  # the exact step is captured too, which only the fused optimiser allows
-        speed = speed._replace(cuda_graph=True, fused_optimizer=True)
+        options = options._replace(cuda_graph=True, fused_optimizer=True)
     batch = resident_batch(config, device)
-    if speed.memory_format == "channels_last":
+    if options.memory_format == "channels_last":
         batch = batch._replace(images_BCHW=batch.images_BCHW.contiguous(memory_format=torch.channels_last))
-    return LockstepSetup(work, device, speed, batch)
+    return LockstepSetup(work, device, options, batch)
 
 
 class LockstepMember:
@@ -72,9 +72,9 @@ class LockstepMember:
         spec = DATASETS[config.data.name]
         with seeded_globally(config.seeds.train, "init"):
             self.model = build_model(config.model, spec.channels, NUM_CLASSES).to(setup.device)
-        network = Network(self.model, setup.speed, setup.device)
+        network = Network(self.model, setup.options, setup.device)
         objective = build_objective(config, [1] * NUM_CLASSES).to(setup.device)
-        self.optimizer = build_optimizer(self.model, config.optimizer, fused=setup.speed.fused_optimizer)
+        self.optimizer = build_optimizer(self.model, config.optimizer, fused=setup.options.fused_optimizer)
         self.learner = Learner(self.model, lambda batch: network(batch.images_BCHW), objective, self.optimizer, None)
         self._batch = setup.batch
 
@@ -103,7 +103,7 @@ class MemberStack:
         self._batch, self._size = setup.batch, len(members)
         self._criterion = torch.vmap(first.learner.objective.criterion, in_dims=(0, None))
         self._network, parameters = self._stacked(setup, [member.model for member in members])
-        self.optimizer = build_optimizer(parameters, first.config.optimizer, fused=setup.speed.fused_optimizer)
+        self.optimizer = build_optimizer(parameters, first.config.optimizer, fused=setup.options.fused_optimizer)
 
     def _stacked(
         self, setup: LockstepSetup, models: Sequence[nn.Module]
@@ -132,16 +132,15 @@ class VmapStack(MemberStack):
         self, setup: LockstepSetup, models: Sequence[nn.Module]
     ) -> tuple[Callable[[Tensor], Tensor], nn.Module]:
         stacked, self._buffers = stack_module_state(list(models))
-        is_channels_last = setup.speed.memory_format == "channels_last"
+        is_channels_last = setup.options.memory_format == "channels_last"
         self._parameters = parameters = {
             name: nn.Parameter(_channels_last(value) if is_channels_last else value) for name, value in stacked.items()
         }
         base = copy.deepcopy(models[0])
         logits_of = torch.vmap(lambda *own: functional_call(base, own[:2], own[2:]), in_dims=(0, 0, None))
-        speed = setup.speed._replace(
-            memory_format="contiguous"
-        )  # `channels_last` is not defined for weights of five axes
-        network = Network(_Called(lambda images: logits_of(parameters, self._buffers, images)), speed, setup.device)
+        # `channels_last` is not defined for weights of five axes.
+        options = setup.options._replace(memory_format="contiguous")
+        network = Network(_Called(lambda images: logits_of(parameters, self._buffers, images)), options, setup.device)
         return network, nn.ParameterList(parameters.values())
 
     def member_state(self, number: int) -> ModelState:
@@ -156,7 +155,7 @@ class FusedStack(MemberStack):
         self, setup: LockstepSetup, models: Sequence[nn.Module]
     ) -> tuple[Callable[[Tensor], Tensor], nn.Module]:
         self._model = fuse(models)
-        return Network(self._model, setup.speed, setup.device), self._model
+        return Network(self._model, setup.options, setup.device), self._model
 
     def member_state(self, number: int) -> ModelState:
         """Return the parameters and buffers of one member; live, not copied."""

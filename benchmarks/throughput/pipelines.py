@@ -74,14 +74,14 @@ class BatchesAlone:
 
 
 class ResidentBatchBound:
-    """Forward, backward and optimiser on one resident batch with the speed options of a run; no checks, no metrics."""
+    """Forward, backward and optimiser on one resident batch with the device options of a run; no checks, no metrics."""
 
     def __init__(self, config: RunConfig, num_images: int, device: torch.device) -> None:
         spec = DATASETS[config.data.name]
-        speed = resolve_device_options(config.device, config.model.dropout, machine_of(device))
+        options = resolve_device_options(config.device, config.model.dropout, machine_of(device))
         model = build_model(config.model, spec.channels, NUM_CLASSES).to(device)
-        network = Network(model, speed, device)
-        optimizer = build_optimizer(model, config.optimizer, fused=speed.fused_optimizer)
+        network = Network(model, options, device)
+        optimizer = build_optimizer(model, config.optimizer, fused=options.fused_optimizer)
         batch = resident_batch(config, device)
 
         def step() -> None:
@@ -90,7 +90,7 @@ class ResidentBatchBound:
             optimizer.step()
 
         self._step: Callable[[], object] = step
-        if speed.cuda_graph:
+        if options.cuda_graph:
             recorder = CudaGraphRecorder()
             recorder.warm_up(step)
             self._step = recorder.capture(step)

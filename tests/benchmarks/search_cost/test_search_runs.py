@@ -76,10 +76,10 @@ def test_curves_are_separated_and_must_be_whole() -> None:
 def test_plain_script_gets_the_clock_and_the_configurations(
     clock: AshaClock | None, asha: dict[str, int] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    space, told = search_cost_space("range", 2), {}
+    space, job = search_cost_space("range", 2), {}
 
     def script(command: list[str], **_: object) -> None:
-        told.update(json.loads(Path(command[-2]).read_text()))
+        job.update(json.loads(Path(command[-2]).read_text()))
         Path(command[-1]).write_text(json.dumps([metric_row(0, 0, 0.1)]))
 
     monkeypatch.setattr(subprocess, "run", script)
@@ -87,7 +87,7 @@ def test_plain_script_gets_the_clock_and_the_configurations(
     runs = {
         scenario.name: [run.to_dict() for run in random_configs(space, scenario)] for scenario in space.scenario_list
     }
-    assert told == json.loads(json.dumps({"metric": space.metric, "asha": asha, "scenarios": runs}))
+    assert job == json.loads(json.dumps({"metric": space.metric, "asha": asha, "scenarios": runs}))
 
 
 def test_trials_of_a_case_are_the_first_of_one_list() -> None:
