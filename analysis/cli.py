@@ -10,10 +10,13 @@ import typer
 
 from absgd.records import REPORT_FILE
 from absgd.terminal import plain_messages, warn
+from analysis.figures.figure_files import file_stem, write_figures
+from analysis.figures.scenario_figures import drawings
 from analysis.frames.run_frames import of_scenario
 from analysis.frames.selection import DEFAULT_RULE
 from analysis.load import load
 from analysis.report import text_report
+from analysis.report.html_report import write_report
 from analysis.report.report_output import ReportFormat, check_is_file, format_of, write_text
 from analysis.runs import Runs
 
@@ -48,10 +51,10 @@ def report(
     ] = DEFAULT_RULE,
     last_k: Annotated[int, typer.Option(min=1, help="Epochs of mean_last_k.")] = 3,
 ) -> None:
-    """Report what searches found, and how sure it is.
+    """Report what searches found, and how certain it is.
 
-    Reads run folders of absgd-tune and absgd-train, and experiment folders of Ray Tune, by their parquet, YAML and
-    JSON alone. Damaged parts are named and left out.
+    Reads run folders of absgd-tune and absgd-train, and experiment folders of Ray Tune, from their Parquet, YAML and
+    JSON files only. Damaged parts are named and left out.
 
     Exit status: 0 written; 1 a disk failed; 2 something asked for cannot be done; 130 Ctrl-C.
 
@@ -82,8 +85,6 @@ def main() -> None:
 
 def _write(runs: Runs, kind: ReportFormat, out: Path | None) -> None:
     if kind == "html":
-        from analysis.report.html_report import write_report  # plotly takes half a second to import
-
         own = runs.folders[0].path if len(runs.folders) == 1 else Path()
         path = out or own / REPORT_FILE
         write_report(runs, path)
@@ -99,9 +100,6 @@ def _write(runs: Runs, kind: ReportFormat, out: Path | None) -> None:
 
 
 def _write_figures(runs: Runs, folder: Path) -> None:
-    from analysis.figures.figure_files import file_stem, write_figures  # plotly takes half a second to import
-    from analysis.figures.scenario_figures import drawings
-
     comparisons = runs.comparisons
     named = []
     for one in runs.scenarios():

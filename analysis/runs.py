@@ -59,7 +59,7 @@ class Runs(RunFrames):
         return compare(self, control, on)
 
     def verdicts(self) -> list[Verdict]:
-        """What may be claimed of each scenario, in sentences.
+        """The claim that the results of each scenario support, in sentences.
 
         See `analysis.questions.verdicts.verdicts`.
         """

@@ -59,7 +59,7 @@ def expand(paths: PathLike | Iterable[PathLike]) -> list[Path]:
     found: dict[Path, Path] = {}
     for item in given:
         if not isinstance(item, str | os.PathLike):
-            raise UserError(f"expected a path of a run folder, got {shown(item)}")
+            raise UserError(f"expected the path of a run folder, got {shown(item)}")
         for path in _folders(os.path.expanduser(os.fspath(item))):
             for run in _runs_inside(path):
                 found.setdefault(run.resolve(), run)
@@ -87,7 +87,7 @@ def _runs_inside(path: Path) -> list[Path]:
 
 
 def kind_of(path: Path) -> FolderKind | None:
-    """Return which kind of program wrote a folder; None if it is not a run folder."""
+    """Return the kind of program that wrote a folder; None if it is not a run folder."""
     ours = (records.TRIALS_FILE, records.EPOCHS_FILE, records.SPACE_FILE)
     if any((path / name).is_file() for name in ours):
         return "absgd"

@@ -47,7 +47,7 @@ _LARGEST_FLOAT = int(sys.float_info.max)
 
 
 def column_of(name: str, names: Mapping[str, str], columns: Mapping[str, pa.DataType]) -> str | None:
-    """Return the one of our columns that a script's name stands for; None if there is none.
+    """Return our column for a script's name; None if there is none.
 
     Args:
         name: a parameter or metric of the script.

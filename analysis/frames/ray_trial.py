@@ -58,7 +58,7 @@ def read_trial(folder: Path, names: Mapping[str, str], complain: Complain) -> Ra
     reported = {str(name) for name in results[0]} if results else set()
     epochs, (settings, others) = _epochs(results, names, lost), _settings(params, names, lost)
     if lost:
-        complain(f"{folder.name}: too large a number, left out: {', '.join(sorted(lost))}")
+        complain(f"{folder.name}: number too large, left out: {', '.join(sorted(lost))}")
     return RayTrial(folder.name, settings, others, epochs, reported, _wall_s(results), has_error)
 
 

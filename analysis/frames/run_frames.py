@@ -27,7 +27,7 @@ class RunFrames:
     folders: tuple[LoadedFolder, ...] = ()
     """The folders they were read from, with space.yaml and environment.json."""
     problems: tuple[Problem, ...] = ()
-    """Damaged, missing and unfinished parts of the folders, which are not in the frames."""
+    """Damaged, missing and unfinished parts of the folders; damaged ones are not in the frames."""
     rule: SelectionRule = dataclasses.field(default_factory=SelectionRule)
     """Rule that reads scores off curves; printed in every table."""
 
@@ -84,7 +84,7 @@ class RunFrames:
 
     @cached_property
     def configurations(self) -> pd.DataFrame:
-        """One row per configuration with means over its seeds: see `analysis.frames.configurations`."""
+        """One row per configuration with means over its seeds: see `analysis.frames.configurations.configurations`."""
         return configurations(self.scored)
 
 

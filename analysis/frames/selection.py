@@ -35,7 +35,7 @@ class SelectionRule:
         rules = get_args(RuleName)
         if self.name not in rules:
             valid = ", ".join(f"`{rule}`" for rule in rules)
-            raise UserError(f"expected a selection rule out of {valid}, got {self.name!r}{nearest(self.name, rules)}")
+            raise UserError(f"expected one of {valid} as selection rule, got {self.name!r}{nearest(self.name, rules)}")
         k: object = self.k  # callers may pass anything
         if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
             raise UserError(f"expected a whole number of at least one epoch for `mean_last_k`, got {shown(self.k)}")

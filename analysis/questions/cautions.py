@@ -79,7 +79,7 @@ def _unlucky_trials(runs: RunFrames) -> Iterator[Caution]:
 
 
 def _where(search: pd.DataFrame) -> str:
-    """Say for which values trials diverged, if one setting separates all of them from the trials that did not."""
+    """Name the values at which trials diverged, if one setting separates them from the trials that did not."""
     lost, kept = search[search.status == "diverged"], search[search.status.isin(("completed", "pruned"))]
     for column in ("lam", "ab_alpha", "lr"):
         if (
@@ -162,7 +162,7 @@ def _different_images(runs: RunFrames, winner: pd.Series[Any]) -> Iterator[Cauti
     own = runs.trials[runs.trials.phase == ("confirm" if winner.basis == "confirmed" else "search")]
     counts = own.dropna(subset=["split_hash", "seed_data"]).groupby("seed_data").split_hash.nunique()
     if (counts > 1).any() and winner.basis == "confirmed":
-        yield Caution("split", "Runs with the same data seed had different images: their pairs are not pairs.")
+        yield Caution("split", "Runs with the same data seed had different images, so they do not form pairs.")
 
 
 def _disagreement(configurations: pd.DataFrame, winner: pd.Series[Any]) -> Iterator[Caution]:

@@ -1,4 +1,4 @@
-"""Differences between the best configuration and its controls, paired by seed, and what may be claimed of them."""
+"""Differences between the best configuration and its controls, paired by seed, with findings."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def compare(runs: RunFrames, control: str | None, on: On) -> pd.DataFrame:
     """
     if on not in get_args(On):
         valid = ", ".join(f"`{name}`" for name in get_args(On))
-        raise UserError(f"expected a side out of {valid}, got {shown(on)}{nearest(on, get_args(On))} (on)")
+        raise UserError(f"expected one of {valid}, got {shown(on)}{nearest(on, get_args(On))} (on)")
     configurations = runs.configurations
     winners = best_rows(configurations, SCENARIO)
     rows = []

@@ -54,7 +54,7 @@ def paired(differences: Sequence[float], level: float = LEVEL) -> PairedDifferen
         if abs(mean) <= 1e-12:
             return PairedDifference(n, 0.0, 0.0, 0.0, 0.0, 1.0)
         return PairedDifference(n, mean, 0.0, *[math.nan] * 3)
-    from scipy import stats  # half a second to import, which loading frames does not need
+    from scipy import stats  # slow to import, and loading runs does not need it
 
     result = stats.ttest_1samp(values, 0.0)
     low, high = result.confidence_interval(level)

@@ -48,7 +48,7 @@ def importance(runs: RunFrames, method: Method) -> pd.DataFrame:
         UserError: if there is no such method.
     """
     if method not in get_args(Method):
-        raise UserError(f"expected a method out of `ped-anova`, `fanova`, got {method!r}{nearest(method, FEWEST)}")
+        raise UserError(f"expected one of `ped-anova`, `fanova`, got {method!r}{nearest(method, FEWEST)}")
     parts = [_of_scenario(one, method) for one in runs.scenarios() if (one.trials.phase == "search").any()]
     return pd.concat(parts, ignore_index=True)[COLUMNS] if parts else pd.DataFrame(columns=COLUMNS)
 
@@ -70,7 +70,7 @@ def _of_scenario(runs: RunFrames, method: Method) -> pd.DataFrame:
     note = _refusal(used, sampled, method)
     if note is not None:
         return pd.DataFrame([{**about, "parameter": None, "importance": float("nan"), "note": note}])
-    # Optuna takes a second to import, which loading and comparing runs do not need.
+    # Optuna is slow to import, and the other questions do not need it.
     from analysis.questions.optuna_importance import evaluated
 
     found = evaluated(used.value.tolist(), sampled, TOP if method == "ped-anova" else None)

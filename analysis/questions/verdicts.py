@@ -1,4 +1,4 @@
-"""What may be claimed of a scenario: one sentence, and the numbers behind it."""
+"""The claim that the results of a scenario support: one sentence, and the numbers behind it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ VerdictOutcome = Literal[
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """What may be claimed of a scenario."""
+    """The claim that the results of a scenario support."""
 
     folder: str
     scenario: str

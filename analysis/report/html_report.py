@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import pandas as pd
+from plotly.offline import get_plotlyjs
 
 from analysis.figures.scenario_figures import drawings
 from analysis.frames.loaded_folders import LoadedFolder
@@ -76,8 +77,6 @@ def _asset(name: str) -> str:
 
 
 def _page(runs: Runs, titles: Sequence[str], sections: Sequence[str]) -> Iterator[str]:
-    from plotly.offline import get_plotlyjs
-
     names = sorted({str(name) for name in runs.trials.run.dropna()})
     title = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     yield f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{esc(title)}: report</title>'

@@ -112,7 +112,7 @@ def markdown(runs: Runs) -> str:
 
 
 def latex(runs: Runs) -> str:
-    """The overview and one table for each scenario, for a paper with the package booktabs."""
+    """Return the overview and one table for each scenario as LaTeX, for a paper with the package booktabs."""
     comparisons, found = runs.comparisons, runs.verdicts()
     parts = ["% needs \\usepackage{booktabs}", latex_table(overview(runs, found, comparisons), "overview")]
     for one, verdict in zip(runs.scenarios(), found, strict=True):

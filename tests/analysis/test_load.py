@@ -108,7 +108,7 @@ def test_no_path_at_all() -> None:
 
 @pytest.mark.parametrize("odd", [5, None, [5], [None]])
 def test_what_is_no_path(odd: object) -> None:
-    with pytest.raises(UserError, match=r"expected a path of a run folder, got (5|nothing)"):
+    with pytest.raises(UserError, match=r"expected the path of a run folder, got (5|nothing)"):
         load(odd)  # type: ignore[arg-type]
 
 

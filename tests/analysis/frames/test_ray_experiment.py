@@ -115,7 +115,7 @@ def test_numbers_too_large_are_lost_and_told(tmp_path: Path) -> None:
         file.write(json.dumps({**line, "time_total_s": 10**400}) + "\n")
     runs = load(path)
     told = [problem.text for problem in runs.problems]
-    lost = "too large a number, left out: batch_size"
+    lost = "number too large, left out: batch_size"
     assert told[0] == f"train_00000: {lost}, rate, weight_decay, width2"
     assert told[2] == f"train_00002: {lost}, epoch, rate, val_accuracy, val_loss, weight_decay, width2"
     assert len(runs.trials) == 3

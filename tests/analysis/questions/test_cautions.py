@@ -73,7 +73,7 @@ def test_pairs_of_different_images(tmp_path: Path) -> None:
     folder = run_folders.RunFolderBuilder(tmp_path / "r")
     run_folders.confirm_rows(folder)
     next(row for row in folder.trials if row["candidate"] == "ce")["split_hash"] = "other"
-    assert "their pairs are not pairs" in cautions(folder)["split"]
+    assert "so they do not form pairs" in cautions(folder)["split"]
 
 
 def test_whole_confirmation_has_nothing_against_it(tmp_path: Path) -> None:

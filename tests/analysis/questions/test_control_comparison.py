@@ -156,7 +156,7 @@ def test_a_loss_is_better_when_smaller(tmp_path: Path) -> None:
 
 
 def test_unknown_side_is_refused(full: Runs) -> None:
-    wanted = r"expected a side out of `auto`, `test`, `validation`, got 'tset'; did you mean `test`\? \(on\)"
+    wanted = r"expected one of `auto`, `test`, `validation`, got 'tset'; did you mean `test`\? \(on\)"
     with pytest.raises(UserError, match=wanted):
         full.compare(on="tset")  # type: ignore[arg-type]
 
