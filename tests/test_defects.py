@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import gc
 import importlib
 import itertools
@@ -17,7 +16,7 @@ import weakref
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -27,10 +26,11 @@ from torch import nn
 import absgd
 from absgd import records
 from absgd.config import RunConfig
-from absgd.config.sections import DataConfig, ModelConfig, ModelName
-from absgd.datasets import DATASETS, DatasetSpec, ImageFiles, Images, add_noise, load_splits
+from absgd.config.sections import DataConfig, ModelConfig
+from absgd.datasets import Images, add_noise, in_memory, load_splits
 from absgd.losses import AttentionWeights, CrossEntropy, Ldam, Objective
 from absgd.models import build_model
+from absgd.registry.models import MODELS
 from absgd.training import RunFolder, Trainer, load_checkpoint, save_checkpoint
 from tests.support.small_files import write_cifar10
 
@@ -234,13 +234,13 @@ def test_defect_flips_read_flipped_labels() -> None:
 
 def test_defect_best_epoch_is_chosen_on_the_test_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parts: list[str] = []
-    spec = DATASETS["digits"]
+    read = in_memory.read_digits
 
-    def noting(config: DataConfig, part: Literal["train", "test"]) -> Images | ImageFiles:
+    def noting(config: DataConfig, part: Literal["train", "test"]) -> Images:
         parts.append(part)
-        return spec.read(config, part)
+        return read(config, part)
 
-    monkeypatch.setitem(cast(dict[str, DatasetSpec], DATASETS), "digits", dataclasses.replace(spec, read=noting))
+    monkeypatch.setattr(in_memory, "read_digits", noting)
     config = make(epochs=4)
     trainer = Trainer(config, load_splits(config))
     folder = RunFolder.create(tmp_path / "run", trainer)
@@ -268,8 +268,8 @@ def test_defect_modules_are_missing() -> None:
         importlib.import_module(name)
 
 
-@pytest.mark.parametrize("name", get_args(ModelName))
-def test_defect_models_are_missing(name: ModelName) -> None:
+@pytest.mark.parametrize("name", MODELS)
+def test_defect_models_are_missing(name: str) -> None:
     model = build_model(ModelConfig(name=name), in_channels=3, num_classes=10).eval()
     with torch.no_grad():
         assert model(torch.zeros(2, 3, 32, 32)).shape == (2, 10)

@@ -7,54 +7,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from functools import cache
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, model_validator
+from pydantic import model_validator
 
+from absgd.config.dotted_keys import merge_dotted
 from absgd.config.rules import broken_run_rules, unused_run_settings
-from absgd.config.sections import (
-    AttentionConfig,
-    AugmentationConfig,
-    ClassBalanceConfig,
-    Count,
-    DataConfig,
-    DeviceConfig,
-    ImbalanceConfig,
-    LossConfig,
-    ModelConfig,
-    NoiseConfig,
-    OptimizerConfig,
-    ScheduleConfig,
-    Section,
-    SeedConfig,
-)
-from absgd.errors import UserError, broken_rule, nearest, validated
+from absgd.config.sections import ClassBalanceConfig, RunSections
+from absgd.errors import broken_rule, validated
 from absgd.yaml_text import dump_yaml, read_yaml
 
 
-class RunConfig(Section):
+class RunConfig(RunSections):
     """Everything that decides one training run."""
-
-    data: DataConfig
-    imbalance: ImbalanceConfig = ImbalanceConfig()
-    noise: NoiseConfig = NoiseConfig()
-    augmentation: AugmentationConfig = AugmentationConfig()
-    model: ModelConfig = ModelConfig()
-    loss: LossConfig = LossConfig()
-    attention: AttentionConfig | None = None
-    """Required by losses that begin with `ab`, unused by the others."""
-    class_balance: ClassBalanceConfig = ClassBalanceConfig()
-    optimizer: OptimizerConfig = OptimizerConfig()
-    schedule: ScheduleConfig = ScheduleConfig()
-    epochs: Count = 200
-    """Epochs of the whole run, both stages."""
-    batch_size: Count = 128
-    """Images per step."""
-    seeds: SeedConfig = SeedConfig()
-    device: DeviceConfig = DeviceConfig()
 
     @model_validator(mode="after")
     def _check_rules(self) -> RunConfig:
@@ -133,48 +100,3 @@ class RunConfig(Section):
         """Hash (16 hex digits) of what is decisive in `stage_one`."""
         text = json.dumps(self.stage_one().decisive(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def merge_dotted(data: Mapping[str, Any], values: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """`data` (a RunConfig or a part of one as plain mappings) with the values at dotted keys replaced.
-
-    Raises:
-        UserError: if a key names no setting of RunConfig.
-    """
-    merged: dict[str, Any] = json.loads(json.dumps(data))
-    for key, value in values.items():
-        check_key(key, source)
-        *parents, leaf = key.split(".")
-        node = merged
-        for parent in parents:
-            if not isinstance(node.get(parent), dict):
-                node[parent] = {}
-            node = node[parent]
-        node[leaf] = value
-    return merged
-
-
-def check_key(key: str, source: str) -> None:
-    """Refuse a dotted key that names no setting or section of RunConfig.
-
-    Raises:
-        UserError: naming the nearest setting.
-    """
-    sections = {name.split(".")[0] for name in setting_keys()}
-    if key not in setting_keys() and key not in sections:
-        raise UserError(f"unknown key `{key}`{nearest(key, setting_keys())} ({source}: {key})")
-
-
-@cache
-def setting_keys() -> tuple[str, ...]:
-    """Dotted keys of every single setting of RunConfig, in order."""
-    return tuple(_setting_keys(RunConfig))
-
-
-def _setting_keys(model: type[BaseModel]) -> Iterator[str]:
-    for name, field in model.model_fields.items():
-        inner = AttentionConfig if name == "attention" else field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            yield from (f"{name}.{key}" for key in _setting_keys(inner))
-        else:
-            yield name

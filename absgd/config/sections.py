@@ -1,6 +1,7 @@
 """The sections of a RunConfig: frozen groups of settings, each field with its meaning and its own range.
 
-Rules between fields are RunConfig's (config.py). Epochs are counted from 0 everywhere. Nothing here imports torch.
+Rules between fields are in rules.py, which RunConfig calls. Epochs are counted from 0 everywhere. Nothing here imports
+torch.
 """
 
 from __future__ import annotations
@@ -9,37 +10,11 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from absgd.config.registered_names import DatasetName, LossName, ModelName
 from absgd.errors import broken_rule
 from absgd.paths import path_problem
+from absgd.registry.losses import LOSSES, LossSpec, base_criterion, is_attentive
 
-DatasetName = Literal[
-    "digits",
-    "fashion_mnist",
-    "cifar10",
-    "cifar100",
-    "tiny_imagenet",
-    "imagenet_lt",
-    "places_lt",
-    "inaturalist18",
-    "clothing1m",
-    "imagefolder",
-]
-ModelName = Literal[
-    "resnet8",
-    "resnet14",
-    "resnet20",
-    "resnet32",
-    "resnet44",
-    "resnet56",
-    "cnn8",
-    "resnet18_cifar",
-    "resnet34_cifar",
-    "resnet18",
-    "resnet50",
-]
-LossName = Literal[
-    "ce", "focal", "ldam", "sce", "tce", "balanced_softmax", "abce", "abfocal", "abldam", "absce", "abtce"
-]
 NoiseType = Literal[
     "none",
     "symmetric",
@@ -167,8 +142,8 @@ class LossConfig(Section):
 
     @property
     def is_attentive(self) -> bool:
-        """Whether attention weights stand over the base criterion."""
-        return self.name.startswith("ab")
+        """Whether attention weights are put over the base criterion."""
+        return is_attentive(self.name)
 
     @property
     def base(self) -> str:
@@ -177,7 +152,12 @@ class LossConfig(Section):
         >>> LossConfig(name="abce").base
         'ce'
         """
-        return self.name.removeprefix("ab")
+        return base_criterion(self.name)
+
+    @property
+    def spec(self) -> LossSpec:
+        """Entry of the base criterion in the table of losses."""
+        return LOSSES[self.base]
 
 
 class AttentionConfig(Section):
@@ -248,3 +228,25 @@ class DeviceConfig(Section):
     """Capture a whole training step as one CUDA graph; null: no, or what `fast` chooses."""
     ranks: Annotated[int, Field(ge=1, le=1024)] = 1
     """Processes that train on each batch together, one on each GPU: docs/several-gpus.md."""
+
+
+class RunSections(Section):
+    """The settings of a run, section by section, before the rules between them are checked."""
+
+    data: DataConfig
+    imbalance: ImbalanceConfig = ImbalanceConfig()
+    noise: NoiseConfig = NoiseConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
+    model: ModelConfig = ModelConfig()
+    loss: LossConfig = LossConfig()
+    attention: AttentionConfig | None = None
+    """Required by losses that begin with `ab`, unused by the others."""
+    class_balance: ClassBalanceConfig = ClassBalanceConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    epochs: Count = 200
+    """Epochs of the whole run, both stages."""
+    batch_size: Count = 128
+    """Images per step."""
+    seeds: SeedConfig = SeedConfig()
+    device: DeviceConfig = DeviceConfig()

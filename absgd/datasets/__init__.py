@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from absgd.datasets.batches import Batch, Batches
-from absgd.datasets.build import DATASETS, DatasetSpec
+from absgd.datasets.build import read_part
 from absgd.datasets.build_batches import BatchesOf, BatchSource, build_batches
 from absgd.datasets.common_batches import CommonImages
 from absgd.datasets.disk_batches import DiskBatches
@@ -15,6 +15,7 @@ from absgd.datasets.images import Images
 from absgd.datasets.imbalance import class_counts, subsample
 from absgd.datasets.noise import NoisyLabels, add_noise
 from absgd.datasets.splits import SplitIndices, Splits, load_splits, load_test, split_indices
+from absgd.registry.datasets import DATASETS, DatasetSpec
 
 if TYPE_CHECKING:
     from absgd.datasets.published_cifar import IMBALANCECIFAR10, IMBALANCECIFAR100
@@ -41,6 +42,7 @@ __all__ = [
     "fingerprint",
     "load_splits",
     "load_test",
+    "read_part",
     "split_indices",
     "subsample",
 ]

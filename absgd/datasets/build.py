@@ -1,172 +1,31 @@
-"""The one table of data sets."""
+"""The images of a data set of the table, and the augmentation and normalisation of a run on it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable
+from pkgutil import resolve_name
 from typing import Literal
 
-from absgd.config.sections import AugmentationConfig, DataConfig, DatasetName
+from absgd.config.sections import AugmentationConfig, DataConfig
 from absgd.datasets.image_files import ImageFiles
 from absgd.datasets.images import Images
-from absgd.datasets.in_memory import DatasetPart, read_cifar10, read_cifar100, read_digits, read_fashion_mnist
-from absgd.datasets.on_disk import (
-    read_clothing1m,
-    read_imagefolder,
-    read_imagenet_lt,
-    read_inaturalist18,
-    read_places_lt,
-    read_tiny_imagenet,
-)
 from absgd.errors import UserError
+from absgd.registry.datasets import DATASETS, DatasetSpec
 
-Crop = Literal["padded", "resized", "random_resized"]
-"""`padded`: zero padding, then a crop of the original size; `resized`: the shorter side to 256 / 224 of the side, then
-a crop; `random_resized`: a crop of random area and shape, resized. The last two are for images on disk."""
-
-
-@dataclass(frozen=True)
-class DatasetSpec:
-    """What is known of a data set before its files are read."""
-
-    num_classes: int | None
-    """As published; a data set on disk has those of its training part, none known before for `imagefolder`."""
-    channels: int
-    side: int
-    """Rows and columns in pixels; images on disk are brought to it."""
-    mean: tuple[float, ...]
-    """Of each channel over the training images, values in [0, 1]."""
-    std: tuple[float, ...]
-    """Of each channel over the training images, values in [0, 1]."""
-    pad: int
-    """Standard augmentation: zero padding in pixels before a random crop to the original size."""
-    flip: bool
-    """Standard augmentation: random horizontal flip."""
-    read: Callable[[DataConfig, DatasetPart], Images | ImageFiles]
-    """Reads one part: `train`, all that validation is cut from, or `test`."""
-    read_validation: Callable[[DataConfig], ImageFiles] | None = None
-    """Reads the data set's own validation part; None: it has none."""
-    crop: Crop = "padded"
-    """Standard augmentation: how training images are cropped at random."""
+DatasetPart = Literal["train", "val", "test"]
+"""`train`: all that validation is cut from; `val`: the data set's own validation images; `test`."""
+DatasetReader = Callable[[DataConfig, DatasetPart], Images | ImageFiles]
+"""Reads one part of a data set; `val` only where the table says that it has one."""
 
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+def read_part(config: DataConfig, part: DatasetPart) -> Images | ImageFiles:
+    """Read one part of the data set that `config` names.
 
-
-DATASETS: Mapping[DatasetName, DatasetSpec] = {
-    "digits": DatasetSpec(
-        num_classes=10,
-        channels=1,
-        side=8,
-        mean=(0.3052,),
-        std=(0.3760,),
-        pad=1,
-        flip=False,
-        read=read_digits,
-    ),
-    "fashion_mnist": DatasetSpec(
-        num_classes=10,
-        channels=1,
-        side=28,
-        mean=(0.2860,),
-        std=(0.3530,),
-        pad=2,
-        flip=True,
-        read=read_fashion_mnist,
-    ),
-    "cifar10": DatasetSpec(
-        num_classes=10,
-        channels=3,
-        side=32,
-        mean=(0.4914, 0.4822, 0.4465),
-        std=(0.2023, 0.1994, 0.2010),
-        pad=4,
-        flip=True,
-        read=read_cifar10,
-    ),
-    "cifar100": DatasetSpec(
-        num_classes=100,
-        channels=3,
-        side=32,
-        mean=(0.5071, 0.4865, 0.4409),
-        std=(0.2673, 0.2564, 0.2762),
-        pad=4,
-        flip=True,
-        read=read_cifar100,
-    ),
-    "tiny_imagenet": DatasetSpec(
-        num_classes=200,
-        channels=3,
-        side=64,
-        mean=IMAGENET_MEAN,
-        std=IMAGENET_STD,
-        pad=8,
-        flip=True,
-        read=read_tiny_imagenet,
-    ),
-    "imagenet_lt": DatasetSpec(
-        num_classes=1000,
-        channels=3,
-        side=224,
-        mean=IMAGENET_MEAN,
-        std=IMAGENET_STD,
-        pad=0,
-        flip=True,
-        read=read_imagenet_lt,
-        read_validation=partial(read_imagenet_lt, part="val"),
-        crop="random_resized",
-    ),
-    "places_lt": DatasetSpec(
-        num_classes=365,
-        channels=3,
-        side=224,
-        mean=IMAGENET_MEAN,
-        std=IMAGENET_STD,
-        pad=0,
-        flip=True,
-        read=read_places_lt,
-        read_validation=partial(read_places_lt, part="val"),
-        crop="random_resized",
-    ),
-    "inaturalist18": DatasetSpec(
-        num_classes=8142,
-        channels=3,
-        side=224,
-        mean=IMAGENET_MEAN,
-        std=IMAGENET_STD,
-        pad=0,
-        flip=True,
-        read=read_inaturalist18,
-        crop="random_resized",
-    ),
-    "clothing1m": DatasetSpec(
-        num_classes=14,
-        channels=3,
-        side=224,
-        mean=(0.6959, 0.6537, 0.6371),
-        std=(0.3113, 0.3192, 0.3214),
-        pad=0,
-        flip=True,
-        read=read_clothing1m,
-        read_validation=partial(read_clothing1m, part="val"),
-        crop="resized",
-    ),
-    "imagefolder": DatasetSpec(
-        num_classes=None,
-        channels=3,
-        side=224,
-        mean=IMAGENET_MEAN,
-        std=IMAGENET_STD,
-        pad=0,
-        flip=True,
-        read=read_imagefolder,
-        read_validation=partial(read_imagefolder, part="val"),
-        crop="random_resized",
-    ),
-}
-"""Data sets by name. CIFAR's means and deviations are those of the long-tail and noisy-label recipes."""
+    Raises:
+        UserError: if its files are absent, cannot be downloaded, or are damaged.
+    """
+    read: DatasetReader = resolve_name(DATASETS[config.name].reader)
+    return read(config, part)
 
 
 def augmentation_of(config: AugmentationConfig, spec: DatasetSpec) -> tuple[int, bool]:

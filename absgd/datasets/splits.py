@@ -15,13 +15,14 @@ import numpy as np
 
 from absgd.config import RunConfig
 from absgd.config.sections import DataConfig, ImbalanceConfig, NoiseConfig
-from absgd.datasets.build import DATASETS, DatasetSpec
+from absgd.datasets.build import read_part
 from absgd.datasets.image_files import ImageFiles, Paths
 from absgd.datasets.images import Images, Indices, Labels, Mask
 from absgd.datasets.imbalance import class_counts, subsample
 from absgd.datasets.noise import NoisyLabels, add_noise
 from absgd.errors import UserError
 from absgd.randomness import numpy_generator
+from absgd.registry.datasets import DATASETS, DatasetSpec
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,10 +66,9 @@ def load_splits(config: RunConfig) -> Splits:
         UserError: if the data cannot be read, the data set has no validation part where its own is asked for,
             `val_per_class` leaves a class without training images, or imbalance leaves a class empty.
     """
-    spec = DATASETS[config.data.name]
-    own = _own_validation(spec, config.data) if config.data.validation == "own" else None
-    pool = spec.read(config.data, "train")
-    num_classes = _num_classes(pool, spec)
+    own = _own_validation(config.data) if config.data.validation == "own" else None
+    pool = read_part(config.data, "train")
+    num_classes = _num_classes(pool, DATASETS[config.data.name])
     if own is None:
         index = split_indices(pool.labels_N, config, num_classes)
     else:
@@ -99,7 +99,7 @@ def load_test(config: RunConfig) -> Images | ImageFiles:
     Raises:
         UserError: if the data cannot be read.
     """
-    return DATASETS[config.data.name].read(config.data, "test")
+    return read_part(config.data, "test")
 
 
 def split_indices(labels_N: Labels, config: RunConfig, num_classes: int) -> SplitIndices:
@@ -162,12 +162,12 @@ def _num_classes(pool: Images | ImageFiles, spec: DatasetSpec) -> int:
     return spec.num_classes
 
 
-def _own_validation(spec: DatasetSpec, data: DataConfig) -> ImageFiles:
-    if spec.read_validation is None:
+def _own_validation(data: DataConfig) -> Images | ImageFiles:
+    if not DATASETS[data.name].has_own_validation:
         raise UserError(
             f"expected `cut`: the published validation images of data `{data.name}` are its test set (data.validation)"
         )
-    return spec.read_validation(data)
+    return read_part(data, "val")
 
 
 def _kept(labels_N: Labels, config: RunConfig, num_classes: int) -> Indices:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from absgd.class_weights import check_no_class_is_empty
+from absgd.config.sections import LossConfig
 from absgd.losses.criterion import Criterion
 from absgd.losses.cross_entropy import cross_entropy
 
@@ -59,3 +60,8 @@ class BalancedSoftmax(Criterion):
     def forward(self, logits_BC: Tensor, labels_B: Tensor, class_weights_C: Tensor | None = None) -> Tensor:
         """loss_B, as `balanced_softmax_loss` gives it."""
         return balanced_softmax_loss(logits_BC, labels_B, self.log_counts_C, class_weights_C)
+
+
+def build(_config: LossConfig, class_counts: Sequence[int]) -> BalancedSoftmax:
+    """Build the criterion of a run, as the table of losses asks for it."""
+    return BalancedSoftmax(class_counts)

@@ -1,8 +1,9 @@
-"""The one table of losses, and the objective of a RunConfig built from it."""
+"""The objective of a RunConfig: its base criterion out of the table of losses, class weights, and attention weights."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from pkgutil import resolve_name
 
 import torch
 from torch import Tensor
@@ -11,27 +12,12 @@ from absgd.class_weights import effective_number_weights
 from absgd.config import RunConfig
 from absgd.config.sections import AttentionConfig, ClassBalanceConfig, LossConfig
 from absgd.losses.attention import AttentionWeights
-from absgd.losses.balanced_softmax import BalancedSoftmax
 from absgd.losses.criterion import Criterion
-from absgd.losses.cross_entropy import CrossEntropy
-from absgd.losses.focal import Focal
-from absgd.losses.ldam import Ldam
 from absgd.losses.objective import Objective
-from absgd.losses.sce import SymmetricCrossEntropy
-from absgd.losses.tce import TruncatedCrossEntropy
+from absgd.registry.losses import LOSSES
 
 CriterionBuilder = Callable[[LossConfig, Sequence[int]], Criterion]
-"""A base criterion from its settings and the training images of each class."""
-
-CRITERIA: Mapping[str, CriterionBuilder] = {
-    "ce": lambda _config, _class_counts: CrossEntropy(),
-    "focal": lambda config, _class_counts: Focal(config.focal_gamma),
-    "ldam": lambda config, class_counts: Ldam(class_counts, config.ldam_max_margin, config.ldam_scale),
-    "sce": lambda config, _class_counts: SymmetricCrossEntropy(config.sce_alpha, config.sce_beta),
-    "tce": lambda config, class_counts: TruncatedCrossEntropy(sum(class_counts), config.tce_q, config.tce_k),
-    "balanced_softmax": lambda _config, class_counts: BalancedSoftmax(class_counts),
-}
-"""Base criteria by name; `ab` in front of a name puts attention weights over the same criterion."""
+"""Builds a base criterion from its settings and the training images of each class."""
 
 
 def build_objective(config: RunConfig, class_counts: Sequence[int]) -> Objective:
@@ -46,7 +32,7 @@ def build_objective(config: RunConfig, class_counts: Sequence[int]) -> Objective
     """
     attention = config.attention if config.loss.is_attentive else None
     return Objective(
-        CRITERIA[config.loss.base](config.loss, class_counts),
+        build_criterion(config.loss, class_counts),
         class_weights_C=_class_weights(config.class_balance, class_counts),
         class_weights_from=config.class_balance_epoch,
         attention=_attention_weights(attention) if attention else None,
@@ -54,6 +40,16 @@ def build_objective(config: RunConfig, class_counts: Sequence[int]) -> Objective
         class_tau=config.loss.class_tau,
         prune_from=_prune_from(config.loss, attention),
     )
+
+
+def build_criterion(config: LossConfig, class_counts: Sequence[int]) -> Criterion:
+    """The base criterion that `config` names, without class weights and attention weights.
+
+    Raises:
+        UserError: if the criterion needs class counts and a class is empty.
+    """
+    build: CriterionBuilder = resolve_name(LOSSES[config.base].builder)
+    return build(config, class_counts)
 
 
 def _attention_weights(attention: AttentionConfig) -> AttentionWeights:
@@ -67,6 +63,6 @@ def _class_weights(balance: ClassBalanceConfig, class_counts: Sequence[int]) -> 
 
 
 def _prune_from(loss: LossConfig, attention: AttentionConfig | None) -> int | None:
-    if loss.base != "tce" or loss.tce_prune_from is not None:
-        return loss.tce_prune_from
-    return attention.switch_epoch if attention else None
+    if loss.spec.prunes and loss.tce_prune_from is None and attention is not None:
+        return attention.switch_epoch
+    return loss.tce_prune_from

@@ -5,8 +5,11 @@ Suffixes: B samples of a batch, C classes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
+from absgd.config.sections import LossConfig
 from absgd.losses.criterion import Criterion
 
 
@@ -40,3 +43,8 @@ class CrossEntropy(Criterion):
     def forward(self, logits_BC: Tensor, labels_B: Tensor, class_weights_C: Tensor | None = None) -> Tensor:
         """loss_B, as `cross_entropy` gives it."""
         return cross_entropy(logits_BC, labels_B, class_weights_C)
+
+
+def build(_config: LossConfig, _class_counts: Sequence[int]) -> CrossEntropy:
+    """Build the criterion of a run, as the table of losses asks for it."""
+    return CrossEntropy()

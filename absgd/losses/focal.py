@@ -6,10 +6,12 @@ Suffixes: B samples of a batch, C classes.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from absgd.config.sections import LossConfig
 from absgd.errors import UserError
 from absgd.losses.criterion import Criterion
 from absgd.losses.cross_entropy import cross_entropy
@@ -67,6 +69,11 @@ class Focal(Criterion):
     def extra_repr(self) -> str:
         """The settings, for `print(module)`."""
         return f"focal_gamma={self.focal_gamma}"
+
+
+def build(config: LossConfig, _class_counts: Sequence[int]) -> Focal:
+    """Build the criterion of a run, as the table of losses asks for it."""
+    return Focal(config.focal_gamma)
 
 
 def _check_gamma(focal_gamma: float) -> None:

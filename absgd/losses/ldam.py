@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from absgd.class_weights import check_no_class_is_empty
+from absgd.config.sections import LossConfig
 from absgd.errors import UserError
 from absgd.losses.criterion import Criterion
 from absgd.losses.cross_entropy import cross_entropy
@@ -95,6 +96,11 @@ class Ldam(Criterion):
     def extra_repr(self) -> str:
         """The settings, for `print(module)`."""
         return f"max_margin={self.max_margin}, scale={self.scale}"
+
+
+def build(config: LossConfig, class_counts: Sequence[int]) -> Ldam:
+    """Build the criterion of a run, as the table of losses asks for it."""
+    return Ldam(class_counts, config.ldam_max_margin, config.ldam_scale)
 
 
 def _check_positive(name: str, value: float) -> None:

@@ -6,11 +6,13 @@ Suffixes: B samples of a batch, C classes.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from absgd.config.sections import LossConfig
 from absgd.errors import UserError
 from absgd.losses.criterion import Criterion
 from absgd.losses.cross_entropy import cross_entropy
@@ -78,6 +80,11 @@ class SymmetricCrossEntropy(Criterion):
     def extra_repr(self) -> str:
         """The settings, for `print(module)`."""
         return f"alpha={self.alpha}, beta={self.beta}"
+
+
+def build(config: LossConfig, _class_counts: Sequence[int]) -> SymmetricCrossEntropy:
+    """Build the criterion of a run, as the table of losses asks for it."""
+    return SymmetricCrossEntropy(config.sce_alpha, config.sce_beta)
 
 
 def _check_weights(alpha: float, beta: float) -> None:

@@ -6,10 +6,12 @@ Suffixes: B samples of a batch, C classes, N samples of the training set.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from absgd.config.sections import LossConfig
 from absgd.errors import UserError
 from absgd.losses.criterion import PruningCriterion
 from absgd.losses.cross_entropy import cross_entropy
@@ -94,6 +96,11 @@ class TruncatedCrossEntropy(PruningCriterion):
     def extra_repr(self) -> str:
         """The settings, for `print(module)`."""
         return f"q={self.q}, k={self.k}"
+
+
+def build(config: LossConfig, class_counts: Sequence[int]) -> TruncatedCrossEntropy:
+    """Build the criterion of a run, as the table of losses asks for it."""
+    return TruncatedCrossEntropy(sum(class_counts), config.tce_q, config.tce_k)
 
 
 def _generalised(entropy_B: Tensor, q: float) -> Tensor:

@@ -1,68 +1,13 @@
-"""The one table of models, and the model of a ModelConfig built from it."""
+"""The model of a ModelConfig, out of the table of models."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from pkgutil import resolve_name
 
 from torch import nn
 
-from absgd.config.sections import ModelConfig, ModelName
-from absgd.errors import UserError
-from absgd.models.cnn import EightLayerCNN
-from absgd.models.pretrained_weights import load_weights
-from absgd.models.resnet_cifar import CifarResNet
-from absgd.models.torchvision_resnet import Architecture, TorchvisionResNet
-from absgd.paths import expanded
-
-ModelBuilder = Callable[[ModelConfig, int, int], nn.Module]
-"""A freshly initialised model from its settings, the channels of the images and the number of classes."""
-
-
-def _cifar_resnet(depth: int) -> ModelBuilder:
-    def build(config: ModelConfig, in_channels: int, num_classes: int) -> nn.Module:
-        return CifarResNet(depth, in_channels, num_classes, config.dropout, config.head)
-
-    return build
-
-
-def _eight_layer_cnn(config: ModelConfig, in_channels: int, num_classes: int) -> nn.Module:
-    return EightLayerCNN(in_channels, num_classes, config.dropout, config.head)
-
-
-def _cifar_stem(architecture: Architecture) -> ModelBuilder:
-    def build(config: ModelConfig, in_channels: int, num_classes: int) -> nn.Module:
-        return TorchvisionResNet(architecture, "cifar", in_channels, num_classes, config.dropout, config.head)
-
-    return build
-
-
-def _imagenet_stem(architecture: Architecture) -> ModelBuilder:
-    def build(config: ModelConfig, in_channels: int, num_classes: int) -> nn.Module:
-        if config.weights is not None and in_channels != 3:
-            channels = f"{in_channels} channel{'s' if in_channels > 1 else ''}"
-            raise UserError(f"expected images of 3 channels with `weights`, got {channels} (model.weights)")
-        model = TorchvisionResNet(architecture, "imagenet", in_channels, num_classes, config.dropout, config.head)
-        if config.weights is not None:
-            load_weights(model, expanded(config.weights, "model.weights"))
-        return model
-
-    return build
-
-
-MODELS: Mapping[ModelName, ModelBuilder] = {
-    "resnet8": _cifar_resnet(8),
-    "resnet14": _cifar_resnet(14),
-    "resnet20": _cifar_resnet(20),
-    "resnet32": _cifar_resnet(32),
-    "resnet44": _cifar_resnet(44),
-    "resnet56": _cifar_resnet(56),
-    "cnn8": _eight_layer_cnn,
-    "resnet18_cifar": _cifar_stem("resnet18"),
-    "resnet34_cifar": _cifar_stem("resnet34"),
-    "resnet18": _imagenet_stem("resnet18"),
-    "resnet50": _imagenet_stem("resnet50"),
-}
-"""Models by name."""
+from absgd.config.sections import ModelConfig
+from absgd.registry.models import MODELS
 
 
 def build_model(config: ModelConfig, in_channels: int, num_classes: int) -> nn.Module:
@@ -83,4 +28,6 @@ def build_model(config: ModelConfig, in_channels: int, num_classes: int) -> nn.M
     Raises:
         UserError: if `config.weights` cannot be read, or belongs to another architecture or to other channels.
     """
-    return MODELS[config.name](config, in_channels, num_classes)
+    spec = MODELS[config.name]
+    model: nn.Module = resolve_name(spec.builder)(config, in_channels, num_classes, **spec.arguments)
+    return model

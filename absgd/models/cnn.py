@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, relu
 
+from absgd.config.sections import ModelConfig
 from absgd.models.classifier import HeadName, build_classifier
 from absgd.models.dropout import SeededDropout
 from absgd.models.layers import BatchNorm1d, BatchNorm2d, initialise_he_normal
@@ -67,6 +68,11 @@ class EightLayerCNN(nn.Module):
         """logits_NK of normalised floating images whose sides are 8 pixels or more."""
         logits_NK: Tensor = self.classifier(self.dropout(self.features(images_NCHW)))
         return logits_NK
+
+
+def build(config: ModelConfig, in_channels: int, num_classes: int) -> EightLayerCNN:
+    """Build the model of a run, as the table of models asks for it."""
+    return EightLayerCNN(in_channels, num_classes, config.dropout, config.head)
 
 
 def _blocks(in_channels: int) -> Iterator[nn.Module]:

@@ -11,13 +11,31 @@ import torch
 from torch import Tensor, nn
 
 from absgd.archives import check_archive
+from absgd.config.sections import ModelConfig
 from absgd.errors import UserError
-from absgd.models.torchvision_resnet import TorchvisionResNet
-from absgd.paths import is_endless
+from absgd.models.torchvision_resnet import Architecture, TorchvisionResNet
+from absgd.paths import expanded, is_endless
 
 CLASSIFIER_PREFIX = "fc."
 COUNTER = "num_batches_tracked"
 """A counter of batch norm that older files lack and nothing here reads."""
+
+
+def build_for_imagenet(
+    config: ModelConfig, in_channels: int, num_classes: int, architecture: Architecture
+) -> TorchvisionResNet:
+    """Build the model of a run on large images, with the weights of `config.weights` where it names a file.
+
+    Raises:
+        UserError: if there are weights and the images have not three channels, or as `load_weights`.
+    """
+    if config.weights is not None and in_channels != 3:
+        channels = f"{in_channels} channel{'s' if in_channels > 1 else ''}"
+        raise UserError(f"expected images of 3 channels with `weights`, got {channels} (model.weights)")
+    model = TorchvisionResNet(architecture, "imagenet", in_channels, num_classes, config.dropout, config.head)
+    if config.weights is not None:
+        load_weights(model, expanded(config.weights, "model.weights"))
+    return model
 
 
 def load_weights(model: TorchvisionResNet, path: Path) -> None:

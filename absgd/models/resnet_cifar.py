@@ -8,6 +8,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.functional import pad, relu
 
+from absgd.config.sections import ModelConfig
 from absgd.models.classifier import HeadName, build_classifier
 from absgd.models.dropout import SeededDropout
 from absgd.models.layers import initialise_he_normal
@@ -58,6 +59,11 @@ class CifarResNet(nn.Module):
         features_NF: Tensor = self.features(images_NCHW)
         logits_NK: Tensor = self.classifier(self.dropout(features_NF))
         return logits_NK
+
+
+def build(config: ModelConfig, in_channels: int, num_classes: int, depth: int) -> CifarResNet:
+    """Build the model of a run, as the table of models asks for it."""
+    return CifarResNet(depth, in_channels, num_classes, config.dropout, config.head)
 
 
 class _Block(nn.Module):

@@ -9,6 +9,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from absgd.config.sections import ModelConfig
 from absgd.models.classifier import HeadName, build_classifier
 from absgd.models.dropout import SeededDropout
 from absgd.models.layers import BatchNorm2d
@@ -67,6 +68,13 @@ class TorchvisionResNet(nn.Module):
         features_NF: Tensor = self.features(images_NCHW)
         logits_NK: Tensor = self.classifier(self.dropout(features_NF))
         return logits_NK
+
+
+def build_with_cifar_stem(
+    config: ModelConfig, in_channels: int, num_classes: int, architecture: Architecture
+) -> TorchvisionResNet:
+    """Build the model of a run on small images, as the table of models asks for it."""
+    return TorchvisionResNet(architecture, "cifar", in_channels, num_classes, config.dropout, config.head)
 
 
 def _features(architecture: Architecture, stem: Stem, in_channels: int) -> nn.Module:

@@ -6,12 +6,14 @@ from typing import Any
 
 import pandas as pd
 
+from absgd.registry.losses import base_criterion, is_attentive
+
 
 def base_criteria(winner: pd.Series[Any]) -> tuple[str, ...]:
     """Return cross entropy and, if different, the base criterion that the winner's attention weights multiply."""
     loss = str(winner.get("loss"))
-    base = loss.removeprefix("ab")
-    return ("ce", base) if loss.startswith("ab") and base != "ce" else ("ce",)
+    base = base_criterion(loss)
+    return ("ce", base) if is_attentive(loss) and base != "ce" else ("ce",)
 
 
 def has_raised_lr(winner: pd.Series[Any]) -> bool:

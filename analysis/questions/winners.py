@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.frames.run_frames import RunFrames
 from analysis.frames.typed_frames import SCENARIO
-from analysis.wording.titles import CONTROL_TITLES
+from analysis.wording.titles import control_titles
 
 SEEDS = ["seed_data", "seed_train"]
 """Columns that identify a pair of seeds."""
@@ -32,7 +32,7 @@ def best_rows(configurations: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
 def control_names(configurations: pd.DataFrame) -> list[str]:
     """Return the names of controls with a score, the known ones first, in the order of their titles."""
     there = configurations.configuration[configurations.is_control & (configurations.n > 0)].unique().tolist()
-    known = [name for name in CONTROL_TITLES if name in there]
+    known = [name for name in control_titles() if name in there]
     return known + [name for name in there if name not in known]
 
 

@@ -16,7 +16,7 @@ from analysis.questions.verdicts import Verdict
 from analysis.runs import Runs
 from analysis.wording.number_text import interval_text, is_fraction, p_text, score_text, setting_text, signed
 from analysis.wording.titles import (
-    CONTROL_TITLES,
+    control_titles,
     METRIC_TITLES,
     PLAIN_CONTROLS,
     title_of_control,
@@ -167,7 +167,7 @@ def _title(row: pd.Series[Any]) -> str:
 
 
 def _place_of_controls(names: pd.Series[str]) -> pd.Series[int]:
-    order = {name: place for place, name in enumerate(CONTROL_TITLES)}
+    order = {name: place for place, name in enumerate(control_titles())}
     return names.map(lambda name: order.get(name, len(order)))
 
 

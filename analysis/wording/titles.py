@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from absgd.registry.losses import LOSSES
+
 METRIC_TITLES = {
     "val_accuracy": "accuracy",
     "val_balanced_accuracy": "balanced accuracy",
@@ -21,32 +23,27 @@ PARAMETER_TITLES = {
 """Titles of settings that are not their column's name with spaces."""
 
 AT_RAISED_LR = " at lr / ab_alpha"
-_CRITERIA = {
-    "ce": "plain cross entropy",
-    "focal": "focal loss",
-    "ldam": "LDAM",
-    "sce": "symmetric cross entropy",
-    "tce": "truncated cross entropy",
-}
-CONTROL_TITLES = {
-    "ce": _CRITERIA["ce"],
-    "ce-lr": _CRITERIA["ce"] + AT_RAISED_LR,
-    "ce-tau": "plain cross entropy with class_tau",
-    "cb-ce-drw": "deferred class-balanced cross entropy",
-    "ldam-drw": "deferred LDAM",
-    "focal": _CRITERIA["focal"],
-    "balanced-softmax": "balanced softmax",
-    **{name: title for name, title in _CRITERIA.items() if name not in ("ce", "focal")},
-    **{f"{name}-lr": title + AT_RAISED_LR for name, title in _CRITERIA.items() if name != "ce"},
-}
-"""Titles of the controls of a confirmation, in the order in which tables and figures show them."""
 PLAIN_CONTROLS = ("ce", "ce-lr")
 """Plain training at both learning rates: the controls that tables and figures show first."""
 
 
+def control_titles() -> dict[str, str]:
+    """Titles of the controls of a confirmation, in the order in which tables and figures show them."""
+    criteria = {name: spec.title for name, spec in LOSSES.items() if spec.takes_attention}
+    others = {
+        "ce-tau": f"{criteria['ce']} with class_tau",
+        "cb-ce-drw": "deferred class-balanced cross entropy",
+        "ldam-drw": f"deferred {criteria['ldam']}",
+        "focal": criteria["focal"],
+        "balanced-softmax": LOSSES["balanced_softmax"].title,
+    }
+    raised = {f"{name}-lr": title + AT_RAISED_LR for name, title in criteria.items()}
+    return {"ce": criteria["ce"], "ce-lr": raised["ce-lr"], **others, **criteria, **raised}
+
+
 def title_of_control(configuration: str) -> str:
     """Return the title of a control; the name itself for any other configuration."""
-    return CONTROL_TITLES.get(configuration, configuration)
+    return control_titles().get(configuration, configuration)
 
 
 def title_of_parameter(column: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, get_args
 from absgd.config import RunConfig
 from absgd.config.sections import ClassBalanceConfig, SeedConfig
 from absgd.errors import UserError
+from absgd.registry.losses import LOSSES
 from tune_runs.space.model import ControlName
 
 
@@ -182,8 +183,8 @@ def _on_criterion(criterion: str, winner: RunConfig, class_tau: float, **values:
     settings = {
         "loss.name": criterion,
         "loss.class_tau": class_tau,
-        "loss.tce_prune_from": winner.loss.tce_prune_from if criterion == "tce" else None,
-        "model.head": "cosine" if criterion == "ldam" else "linear",
+        "loss.tce_prune_from": winner.loss.tce_prune_from if LOSSES[criterion].prunes else None,
+        "model.head": LOSSES[criterion].head,
     }
     return winner.stage_one().with_values({**settings, **values})
 

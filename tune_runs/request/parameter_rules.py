@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from absgd.config import setting_keys
+from absgd.config.dotted_keys import is_whole
 from absgd.errors import nearest
 from tune_runs.space.parameters import Parameter, Scalar, is_multiple, shown
-from tune_runs.space.setting_names import is_whole, refused_name, setting_of
+from tune_runs.space.setting_names import refused_name, setting_of
 
 _MAX_WHOLE = 2**53  # beyond it a float no longer tells neighbouring whole numbers apart
 

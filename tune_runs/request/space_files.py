@@ -11,12 +11,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from absgd.config.dotted_keys import find_setting
 from absgd.errors import UserError, nearest, validated
 from absgd.paths import expanded
 from absgd.yaml_text import read_yaml
 from tune_runs.request.space_rules import broken_space_rules
 from tune_runs.space.model import SearchSpace
-from tune_runs.space.setting_names import find_setting, searchable_names, setting_of
+from tune_runs.space.setting_names import searchable_names, setting_of
 
 
 def space_from_dict(data: object, source: str = "space") -> SearchSpace:

@@ -11,13 +11,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from absgd.config import RunConfig
+from absgd.config.dotted_keys import is_given, setting_value
 from absgd.errors import broken_rules, nearest
 from tune_runs.request.parameter_rules import broken_search_rules
 from tune_runs.space.boundary import boundary_runs, covers_every_combination
 from tune_runs.space.model import Scenario, SearchSpace
 from tune_runs.space.parameters import Scalar, shown
 from tune_runs.space.run_configs import active_values
-from tune_runs.space.setting_names import SHORT_NAMES, is_given, setting_of, setting_value
+from tune_runs.space.setting_names import SHORT_NAMES, setting_of
 from tune_runs.stopping.rungs import early_stopping
 
 

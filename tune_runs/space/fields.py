@@ -19,10 +19,10 @@ from pydantic import (
 )
 
 from absgd.config import RunConfig
+from absgd.config.dotted_keys import section_model
 from absgd.config.sections import DataConfig, ImbalanceConfig, NoiseConfig, Section
 from absgd.errors import broken_rule, nearest
 from absgd.records import METRICS
-from tune_runs.space.setting_names import section_model
 
 
 def _partial_model(model: type[BaseModel]) -> type[Section]:

@@ -14,13 +14,14 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, Field, model_validator
 
 from absgd.config import merge_dotted
+from absgd.config.dotted_keys import is_whole, setting_value
 from absgd.config.sections import Count, PathText, Section, Seed
 from absgd.errors import broken_rule
 from absgd.records import DEFAULT_METRIC
 from tune_runs.space.fields import Duration, Metric, PartialData, PartialImbalance, PartialNoise, PartialRun, Slug
 from tune_runs.space.parameters import MAX_LISTED, Parameter, ScalarField
 from tune_runs.space.resources import ResourcesConfig
-from tune_runs.space.setting_names import is_whole, searchable_names, setting_of, setting_value
+from tune_runs.space.setting_names import searchable_names, setting_of
 
 
 class ScenarioSettings(Section):

@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from absgd.config import RunConfig, merge_dotted
+from absgd.config.dotted_keys import is_given, setting_value
 from absgd.config.sections import LossConfig
 from absgd.paths import expanded
 from tune_runs.space.model import Scenario, SearchSpace
 from tune_runs.space.parameters import Scalar
-from tune_runs.space.setting_names import is_given, setting_of, setting_value
+from tune_runs.space.setting_names import setting_of
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial

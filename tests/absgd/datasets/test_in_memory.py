@@ -15,7 +15,7 @@ import torchvision.datasets
 
 from absgd.config import RunConfig
 from absgd.config.sections import DataConfig
-from absgd.datasets import DATASETS, load_splits, load_test
+from absgd.datasets import DATASETS, load_splits, load_test, read_part
 from absgd.datasets.in_memory import DEBIAN_FASHION_MNIST, read_cifar10, read_cifar100, read_digits, read_fashion_mnist
 from absgd.errors import UserError
 from tests.contracts.datasets import DatasetContract, dataset_config
@@ -125,7 +125,7 @@ def test_fashion_mnist_absent_says_the_three_ways(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["cifar10", "cifar100"])
 def test_cifar_absent_says_where_and_how(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match=rf"{tmp_path}.*`data\.root`.*`data\.download: true` \(data\.root\)"):
-        DATASETS[name].read(DataConfig(name=name, root=str(tmp_path)), "train")  # type: ignore[index, arg-type]
+        read_part(DataConfig(name=name, root=str(tmp_path)), "train")
 
 
 Writer = Callable[..., Path]
@@ -143,12 +143,12 @@ def test_reading_one_part_leaves_the_other_alone(tmp_path: Path, name: Any) -> N
     write, test_file, train_file = WRITERS[name]
     config = DataConfig(name=name, root=str(write(tmp_path, per_class=2)))
     (tmp_path / test_file).write_bytes(b"damaged")
-    assert len(DATASETS[name].read(config, "train")) == 2 * DATASETS[name].num_classes
+    assert len(read_part(config, "train")) == 2 * DATASETS[name].num_classes
     with pytest.raises(UserError, match=f"{test_file} is damaged"):
-        DATASETS[name].read(config, "test")
+        read_part(config, "test")
     (tmp_path / train_file).unlink()
     with pytest.raises(UserError, match=r"\(data\.root\)"):
-        DATASETS[name].read(config, "train")
+        read_part(config, "train")
 
 
 @not_published
@@ -204,7 +204,7 @@ def test_cifar_equals_what_torchvision_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: Any, write: Writer, theirs: Any, part: Any
 ) -> None:
     write(tmp_path, per_class=3)
-    ours = DATASETS[name].read(DataConfig(name=name, root=str(tmp_path)), part)
+    ours = read_part(DataConfig(name=name, root=str(tmp_path)), part)
     monkeypatch.setattr("torchvision.datasets.cifar.check_integrity", lambda path, _md5: Path(path).is_file())
     expected = theirs(tmp_path, train=part == "train")
     np.testing.assert_array_equal(ours.images_NCHW.transpose(0, 2, 3, 1), expected.data)
@@ -247,11 +247,11 @@ def test_download_is_torchvisions_and_only_when_asked_and_needed(
     root = tmp_path / "not" / "there"
     config = DataConfig(name=name, root=str(root))
     with pytest.raises(UserError, match=r"data\.download"):
-        DATASETS[name].read(config, "train")
+        read_part(config, "train")
     assert not root.exists()
     config = config.model_copy(update={"download": True})
     for part in ("train", "test"):
-        assert len(DATASETS[name].read(config, part)) == 2 * DATASETS[name].num_classes
+        assert len(read_part(config, part)) == 2 * DATASETS[name].num_classes
     assert downloads == [root]
 
 

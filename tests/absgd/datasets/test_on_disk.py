@@ -13,7 +13,7 @@ import pytest
 
 from absgd.config import RunConfig
 from absgd.config.sections import DataConfig
-from absgd.datasets import DATASETS, ImageFiles, load_splits, load_test
+from absgd.datasets import DATASETS, ImageFiles, load_splits, load_test, read_part
 from absgd.datasets.on_disk import (
     read_clothing1m,
     read_imagefolder,
@@ -319,7 +319,7 @@ def test_list_that_is_no_text_is_named(listed: Path) -> None:
 @pytest.mark.parametrize("name", ["imagefolder", "tiny_imagenet", "clothing1m"])
 def test_download_is_told_not_to_be_used(tmp_path: Path, name: Any) -> None:
     with pytest.warns(UserWarning, match=r"`data\.download` is not used"), pytest.raises(UserError):
-        DATASETS[name].read(data(name, tmp_path, download=True), "train")
+        read_part(data(name, tmp_path, download=True), "train")
 
 
 # Tiny-ImageNet.
@@ -401,9 +401,8 @@ def test_imagefolder_imbalance_is_as_it_is(tmp_path: Path) -> None:
 def test_imagefolder_has_its_own_validation_folder(tmp_path: Path) -> None:
     root = write_imagefolder(tmp_path, 3, 4, val_per_class=2)
     shutil.rmtree(root / "val" / "class_1")
-    read_validation = DATASETS["imagefolder"].read_validation
-    assert read_validation is not None
-    images = read_validation(data("imagefolder", root))
+    images = read_part(data("imagefolder", root), "val")
+    assert isinstance(images, ImageFiles)
     assert (images.labels_N.tolist(), images.num_classes) == ([0, 0, 2, 2], 3)
     assert {name.split("/")[0] for name in named(images)} == {"val"}
 

@@ -11,7 +11,7 @@ import pytest
 
 from absgd import records
 from absgd.config import RunConfig
-from absgd.datasets import DATASETS, load_splits, load_test
+from absgd.datasets import load_splits, load_test
 from absgd.training import Trainer
 from tests.support.ray_searches import FORKS, comparable, forks, printed_by_search, rows_of, trained_alone
 from tune_runs.space.model import SearchSpace
@@ -38,25 +38,21 @@ def confirmed(ray: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
             file.write(f"{who} {part}\n")
 
     def logged(who: str) -> Any:
-        spec = DATASETS["digits"]
-        return dataclasses.replace(spec, read=lambda data, part: (say(who, part), spec.read(data, part))[1])
+        from absgd.datasets import in_memory
+
+        read = in_memory.read_digits
+        return lambda data, part: (say(who, part), read(data, part))[1]
 
     def logged_trial(trial: dict[str, Any], image_store: Any) -> None:
-        from absgd.datasets import DATASETS as THERE
         from tune_runs.trial.trainable import train_trial
 
-        spec = THERE["digits"]
-        THERE["digits"] = dataclasses.replace(  # type: ignore[index]
-            spec, read=lambda data, part: (say(trial["trial_id"], part), spec.read(data, part))[1]
-        )
-        try:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr("absgd.datasets.in_memory.read_digits", logged(trial["trial_id"]))
             train_trial(trial, image_store)
-        finally:
-            THERE["digits"] = spec  # type: ignore[index]
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("tune_runs.driver.drive.train_trial", logged_trial)
-        patched.setitem(DATASETS, "digits", logged("driver"))  # type: ignore[arg-type]
+        patched.setattr("absgd.datasets.in_memory.read_digits", logged("driver"))
         printed = printed_by_search(confirmed_space(), folder / "run")
     return folder / "run", printed, log.read_text().splitlines()
 

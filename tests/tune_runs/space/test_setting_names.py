@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tune_runs.space.setting_names import is_given, is_whole, searchable_names, setting_of, setting_value
+from absgd.config.dotted_keys import is_given, is_whole, setting_value
+from tune_runs.space.setting_names import searchable_names, setting_of
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,164 @@
+"""The table of data sets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Crop = Literal["padded", "resized", "random_resized"]
+"""`padded`: zero padding, then a crop of the original size; `resized`: the shorter side to 256 / 224 of the side, then
+a crop; `random_resized`: a crop of random area and shape, resized. The last two are for images on disk."""
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """A data set before its files are read: its reader, sizes and standard augmentation."""
+
+    reader: str
+    """`module:function` that reads one part from a DataConfig and its name: `train`, from which validation is cut,
+    `test`, or `val` where the data set has its own."""
+    num_classes: int | None
+    """As published; a data set on disk has the classes of its training part, unknown in advance for `imagefolder`."""
+    channels: int
+    side: int
+    """Rows and columns in pixels; images on disk are brought to it."""
+    mean: tuple[float, ...]
+    """Of each channel over the training images, values in [0, 1]."""
+    std: tuple[float, ...]
+    """Of each channel over the training images, values in [0, 1]."""
+    pad: int
+    """Standard augmentation: zero padding in pixels before a random crop to the original size."""
+    flip: bool
+    """Standard augmentation: random horizontal flip."""
+    crop: Crop = "padded"
+    """Standard augmentation: how training images are cropped at random."""
+    in_memory: bool = False
+    """Whether all its images are held in memory; else each is read from disk when a batch needs it."""
+    has_own_validation: bool = False
+    """Whether its reader knows the part `val`, published apart from the test set."""
+    own_noise: tuple[str, ...] = ()
+    """Kinds of label noise that need the classes of this data set."""
+
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+DATASETS: dict[str, DatasetSpec] = {
+    "digits": DatasetSpec(
+        reader="absgd.datasets.in_memory:read_digits",
+        num_classes=10,
+        channels=1,
+        side=8,
+        mean=(0.3052,),
+        std=(0.3760,),
+        pad=1,
+        flip=False,
+        in_memory=True,
+    ),
+    "fashion_mnist": DatasetSpec(
+        reader="absgd.datasets.in_memory:read_fashion_mnist",
+        num_classes=10,
+        channels=1,
+        side=28,
+        mean=(0.2860,),
+        std=(0.3530,),
+        pad=2,
+        flip=True,
+        in_memory=True,
+    ),
+    "cifar10": DatasetSpec(
+        reader="absgd.datasets.in_memory:read_cifar10",
+        num_classes=10,
+        channels=3,
+        side=32,
+        mean=(0.4914, 0.4822, 0.4465),
+        std=(0.2023, 0.1994, 0.2010),
+        pad=4,
+        flip=True,
+        in_memory=True,
+        own_noise=("cifar10_pairs",),
+    ),
+    "cifar100": DatasetSpec(
+        reader="absgd.datasets.in_memory:read_cifar100",
+        num_classes=100,
+        channels=3,
+        side=32,
+        mean=(0.5071, 0.4865, 0.4409),
+        std=(0.2673, 0.2564, 0.2762),
+        pad=4,
+        flip=True,
+        in_memory=True,
+        own_noise=("cifar100_blocks", "cifar100_superclasses"),
+    ),
+    "tiny_imagenet": DatasetSpec(
+        reader="absgd.datasets.on_disk:read_tiny_imagenet",
+        num_classes=200,
+        channels=3,
+        side=64,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        pad=8,
+        flip=True,
+    ),
+    "imagenet_lt": DatasetSpec(
+        reader="absgd.datasets.on_disk:read_imagenet_lt",
+        num_classes=1000,
+        channels=3,
+        side=224,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        pad=0,
+        flip=True,
+        crop="random_resized",
+        has_own_validation=True,
+    ),
+    "places_lt": DatasetSpec(
+        reader="absgd.datasets.on_disk:read_places_lt",
+        num_classes=365,
+        channels=3,
+        side=224,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        pad=0,
+        flip=True,
+        crop="random_resized",
+        has_own_validation=True,
+    ),
+    "inaturalist18": DatasetSpec(
+        reader="absgd.datasets.on_disk:read_inaturalist18",
+        num_classes=8142,
+        channels=3,
+        side=224,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        pad=0,
+        flip=True,
+        crop="random_resized",
+    ),
+    "clothing1m": DatasetSpec(
+        reader="absgd.datasets.on_disk:read_clothing1m",
+        num_classes=14,
+        channels=3,
+        side=224,
+        mean=(0.6959, 0.6537, 0.6371),
+        std=(0.3113, 0.3192, 0.3214),
+        pad=0,
+        flip=True,
+        crop="resized",
+        has_own_validation=True,
+    ),
+    "imagefolder": DatasetSpec(
+        reader="absgd.datasets.on_disk:read_imagefolder",
+        num_classes=None,
+        channels=3,
+        side=224,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        pad=0,
+        flip=True,
+        crop="random_resized",
+        has_own_validation=True,
+    ),
+}
+"""Data sets by name. CIFAR's means and deviations are those of the long-tail and noisy-label recipes."""
