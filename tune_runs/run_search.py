@@ -30,8 +30,6 @@ from tune_runs.space.run_configs import control_config, enqueued_points
 from tune_runs.trial.disk_budget import remove_unfinished
 from tune_runs.trunks.scenario_plan import plan_scenarios
 
-LOCK_FILE = ".lock"
-
 
 def run_search(request: SearchRequest, console: Console) -> bool:
     """Search every scenario of the space, recording as it goes, and print what was found.
@@ -112,7 +110,7 @@ def _num_concurrent(space: SearchSpace, nodes: list[NodeSize]) -> int:
 def _locked_folder(request: SearchRequest) -> Iterator[None]:
     """The run folder with its space and environment, held by this process alone."""
     folder = request.folder
-    lock = FileLock(folder / LOCK_FILE, timeout=0)
+    lock = FileLock(folder / records.LOCK_FILE, timeout=0)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from absgd.records.layout import unfinished_prefix
+
 
 def write_atomically(
     path: Path, content: bytes | memoryview | str | pa.Buffer, survives_power_cut: bool = True
@@ -15,12 +17,12 @@ def write_atomically(
     """Replace the file at `path` so that a reader, or a crash of the process, sees the old content or the new, whole.
 
     Args:
-        path: of the file; its folder exists.
-        content: what it is to hold; text in UTF-8.
-        survives_power_cut: whether the same holds for a crash of the machine; it costs a wait for the disk.
+        path: the file, in a folder that exists.
+        content: its new content; text is written in UTF-8.
+        survives_power_cut: whether the same is true of a crash of the machine; it costs a wait for the disk.
     """
     data = content.encode() if isinstance(content, str) else content
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=unfinished_prefix(path.name))
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)

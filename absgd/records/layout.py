@@ -1,15 +1,89 @@
-"""Names of the files and folders of a run: each stands here and nowhere else."""
+"""Names of the files and folders of a run and of a search: each is written here and nowhere else."""
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 TRIALS_FILE = "trials.parquet"
 EPOCHS_FILE = "epochs.parquet"
-CONFIG_FILE = "config.yaml"
-SPACE_FILE = "space.yaml"
 ENVIRONMENT_FILE = "environment.json"
 LABELS_FILE = "train_labels.parquet"
 REPORT_FILE = "report.html"
-SCENARIOS_FOLDER = "scenarios"
+
+CONFIG_FILE = "config.yaml"
+"""The RunConfig of a single run."""
 LAST_CHECKPOINT = "last.pt"
 PREVIOUS_CHECKPOINT = "previous.pt"
 BEST_CHECKPOINT = "best.pt"
+
+SPACE_FILE = "space.yaml"
+"""The space of a search."""
+WARM_START_FILE = "warm_start.yaml"
+"""Points of earlier searches that a search tries first."""
+ID_FILE = ".id"
+"""Identity of a search, which its actors are named after."""
+LOCK_FILE = ".lock"
+"""Held by the process that runs the search."""
+SCENARIOS_FOLDER = "scenarios"
+STUDY_FILE = "study.journal"
+"""Journal of the Optuna study of a scenario, in its folder."""
+EVENTS_FOLDER = "tensorboard"
+"""Event files of TensorBoard, one folder for each trial."""
+
+_UNFINISHED = re.compile(r"\..+\.(pt|parquet|yaml|json|journal|txt)\.[a-z0-9_]{8}")
+_SNAPSHOT = re.compile(r"epoch-(\d+)\.pt")
+
+
+def best_file(folder: Path, scenario: str) -> Path:
+    """File of the best configuration of a scenario, in the folder of its search."""
+    return folder / "best" / f"{scenario}.yaml"
+
+
+def error_file(folder: Path, trial_id: str) -> Path:
+    """File of the error of a trial that failed, in the folder of its search."""
+    return folder / "errors" / f"{trial_id}.txt"
+
+
+def scenario_folder(folder: Path, scenario: str) -> Path:
+    """Folder of what only one scenario of a search has."""
+    return folder / SCENARIOS_FOLDER / scenario
+
+
+def trunks_folder(folder: Path, scenario: str) -> Path:
+    """Folder of the trunk snapshots of a scenario, unless the space names one for several searches."""
+    return scenario_folder(folder, scenario) / "trunks"
+
+
+def checkpoints_folder(folder: Path, scenario: str, trial_id: str) -> Path:
+    """Folder of the snapshots from which a trial is continued."""
+    return scenario_folder(folder, scenario) / "checkpoints" / trial_id
+
+
+def snapshot_file(epoch: int) -> str:
+    """Name of the snapshot taken after `epoch` epochs.
+
+    >>> snapshot_file(160)
+    'epoch-0160.pt'
+    """
+    return f"epoch-{epoch:04d}.pt"
+
+
+def snapshot_epochs(folder: Path) -> list[int]:
+    """Epochs after which `folder` has a snapshot, intact or not, in rising order."""
+    names = (_SNAPSHOT.fullmatch(path.name) for path in folder.glob("epoch-*.pt"))
+    return sorted(int(name[1]) for name in names if name)
+
+
+def unfinished_prefix(name: str) -> str:
+    """Beginning of the name of the temporary file that becomes the file `name`."""
+    return f".{name}."
+
+
+def is_unfinished(name: str) -> bool:
+    """Whether `name` is that of a temporary file, left by a process that was killed while it wrote a file of a run.
+
+    >>> is_unfinished(unfinished_prefix(TRIALS_FILE) + "k2_w9x0a"), is_unfinished(TRIALS_FILE)
+    (True, False)
+    """
+    return _UNFINISHED.fullmatch(name) is not None

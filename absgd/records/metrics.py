@@ -1,20 +1,16 @@
-"""The metrics by which a run can be chosen, and what one epoch or a test gives."""
+"""The results of an epoch and of a test, and the metrics by which a run can be chosen."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_type_hints
 
-# Validation metrics a choice can be made by, with the direction that is better.
-METRICS: dict[str, Literal["max", "min"]] = {
-    "val_accuracy": "max",
-    "val_balanced_accuracy": "max",
-    "val_many_accuracy": "max",
-    "val_medium_accuracy": "max",
-    "val_few_accuracy": "max",
-    "val_loss": "min",
-}
+Direction = Literal["max", "min"]
+ShotGroup = Literal["many", "medium", "few"]
+"""A group of classes by their number of training images."""
+SHOT_METRICS: dict[str, ShotGroup] = {f"val_{group}_accuracy": group for group in get_args(ShotGroup)}
+"""Metric over a group of classes -> the group."""
 DEFAULT_METRIC = "val_balanced_accuracy"
 
 
@@ -27,9 +23,32 @@ def test_metric_of(metric: str) -> str:
     return metric.replace("val_", "test_") if metric in ("val_accuracy", "val_loss") else "test_balanced_accuracy"
 
 
+def shot_group(num_train: int) -> ShotGroup:
+    """The group of a class with `num_train` training images: more than 100, 20 to 100, or fewer than 20.
+
+    >>> [shot_group(count) for count in (101, 100, 20, 19)]
+    ['many', 'medium', 'medium', 'few']
+
+    Source: the many / medium / few groups of arXiv 1904.05160; another convention puts 100 into many and 20 into few.
+    """
+    return "many" if num_train > 100 else "medium" if num_train >= 20 else "few"
+
+
+class MetricColumn(NamedTuple):
+    """Annotation of a column by which a run can be chosen."""
+
+    better: Direction
+    """The direction that is better."""
+    title: str
+    """Its name in reports, without the split it was measured on."""
+
+
 @dataclasses.dataclass(frozen=True)
 class EpochRecord:
-    """What one epoch gave. Accuracies are fractions; a value that does not exist is None, never NaN."""
+    """The results of one epoch: each field is a column of epochs.parquet, declared here only.
+
+    Accuracies are fractions; a value that does not exist is None, never NaN.
+    """
 
     epoch: int
     """Counted from 0."""
@@ -38,17 +57,19 @@ class EpochRecord:
     lr: float
     train_loss: float
     """Mean base loss over the epoch's training samples, class weights inside, attention weights not."""
-    val_loss: float
+    val_loss: Annotated[float, MetricColumn("min", "loss")]
     """Mean plain cross entropy on validation, the same for every training loss."""
-    val_accuracy: float
-    val_balanced_accuracy: float
+    val_accuracy: Annotated[float, MetricColumn("max", "accuracy")]
+    val_balanced_accuracy: Annotated[float, MetricColumn("max", "balanced accuracy")]
     """Mean of the recalls of the classes present in validation."""
-    val_many_accuracy: float | None
-    """Mean recall of classes with more than 100 training images."""
-    val_medium_accuracy: float | None
-    """Mean recall of classes with 20 to 100 training images."""
-    val_few_accuracy: float | None
-    """Mean recall of classes with fewer than 20 training images."""
+    val_many_accuracy: Annotated[float | None, MetricColumn("max", "accuracy of classes with many images")]
+    """Mean recall of the classes of the group `many`, as `shot_group` tells them apart."""
+    val_medium_accuracy: Annotated[
+        float | None, MetricColumn("max", "accuracy of classes with a medium number of images")
+    ]
+    """The same of the group `medium`."""
+    val_few_accuracy: Annotated[float | None, MetricColumn("max", "accuracy of classes with few images")]
+    """The same of the group `few`."""
     val_recall: tuple[float | None, ...]
     """Recall of each class."""
     log_u: float | None
@@ -85,6 +106,21 @@ class TestMetrics:
     test_recall: tuple[float | None, ...]
 
 
+def _metric_columns() -> dict[str, MetricColumn]:
+    """The metrics that EpochRecord declares, those that are maximised first."""
+    hints = get_type_hints(EpochRecord, include_extras=True)
+    found = {
+        name: part for name, hint in hints.items() for part in get_args(hint)[1:] if isinstance(part, MetricColumn)
+    }
+    return dict(sorted(found.items(), key=lambda item: item[1].better == "min"))
+
+
+METRICS: dict[str, Direction] = {name: column.better for name, column in _metric_columns().items()}
+"""Validation metrics by which a run can be chosen -> the direction that is better; accuracies first."""
+METRIC_TITLES: dict[str, str] = {name: column.title for name, column in _metric_columns().items()}
+"""Title of each metric, without the split it was measured on."""
+TEST_SCALARS = tuple(field.name for field in dataclasses.fields(TestMetrics) if field.name != "test_recall")
+"""Columns of the test set with one number."""
 TEST_CHOSEN = "test_chosen_"
 """Beginning of the columns that are `test_*` after the chosen epoch instead of the last."""
 

@@ -11,9 +11,7 @@ from torch.nn import functional as F
 
 from absgd.datasets import Batch
 from absgd.losses import Prediction
-
-MANY_MORE_THAN = 100
-FEW_LESS_THAN = 20
+from absgd.records import SHOT_METRICS, ShotGroup, shot_group
 
 
 class ClassCounts(NamedTuple):
@@ -140,25 +138,18 @@ def absent_metrics(train_counts: Sequence[int]) -> list[str]:
         train_counts: training images of each class.
     """
     shots = shot_accuracy([0.0] * len(train_counts), train_counts)
-    return [f"val_{group}_accuracy" for group, value in shots._asdict().items() if value is None]
+    return [metric for metric, group in SHOT_METRICS.items() if getattr(shots, group) is None]
 
 
 def shot_accuracy(recall: Sequence[float | None], train_counts: Sequence[int]) -> ShotAccuracy:
-    """Mean recall of classes with more than 100, 20 to 100 and fewer than 20 training images.
+    """Mean recall of the classes in each group of `absgd.records.shot_group`."""
 
-    Source: the many / medium / few groups of arXiv 1904.05160; another convention puts 100 into many and 20 into few.
-    """
-
-    def mean_recall(lowest: float, highest: float) -> float | None:
-        group = [
+    def mean_recall(group: ShotGroup) -> float | None:
+        members = [
             value
             for value, count in zip(recall, train_counts, strict=True)
-            if value is not None and lowest <= count <= highest
+            if value is not None and shot_group(count) == group
         ]
-        return sum(group) / len(group) if group else None
+        return sum(members) / len(members) if members else None
 
-    return ShotAccuracy(
-        many=mean_recall(MANY_MORE_THAN + 1, float("inf")),
-        medium=mean_recall(FEW_LESS_THAN, MANY_MORE_THAN),
-        few=mean_recall(0, FEW_LESS_THAN - 1),
-    )
+    return ShotAccuracy(many=mean_recall("many"), medium=mean_recall("medium"), few=mean_recall("few"))

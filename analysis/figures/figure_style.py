@@ -11,10 +11,9 @@ from typing import Any
 import plotly.colors
 import plotly.graph_objects as go
 
-from absgd.records import METRICS
+from absgd.records import METRIC_TITLES, METRICS
 from absgd.terminal import printable
 from analysis.wording.number_text import is_fraction
-from analysis.wording.titles import METRIC_TITLES
 
 # The palette of Okabe and Ito without its yellow, which is too faint on white.
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"

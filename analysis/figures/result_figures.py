@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
+from absgd.records import METRIC_TITLES
 from analysis.figures.figure_style import (
     BLUE,
     GREY,
@@ -21,7 +22,7 @@ from analysis.figures.figure_style import (
 from analysis.questions.learning_curves import winner_curves
 from analysis.runs import Runs
 from analysis.wording.number_text import interval_text, p_text
-from analysis.wording.titles import METRIC_TITLES, PLAIN_CONTROLS, title_of_control
+from analysis.wording.titles import PLAIN_CONTROLS, title_of_control
 
 
 def differences_drawing(comparisons: pd.DataFrame) -> Drawing | None:

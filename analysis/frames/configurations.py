@@ -6,11 +6,11 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from absgd.records import BEST_PREFIX, FINISHED
 from analysis.frames.typed_frames import SCENARIO
 
 Basis = Literal["confirmed", "one seed"]
-CANDIDATE_PREFIX = "best-"
-ENDED = ("completed", "diverged", "failed")
+ENDED = tuple(status for status in FINISHED if status != "pruned")
 """Statuses of trials that ended without being stopped early."""
 
 
@@ -78,5 +78,5 @@ def _basis(frame: pd.DataFrame) -> pd.Series[Any]:
 
 
 def _is_control(frame: pd.DataFrame) -> pd.Series[bool]:
-    is_named = (frame.phase == "confirm") & ~frame.candidate.astype(str).str.startswith(CANDIDATE_PREFIX)
+    is_named = (frame.phase == "confirm") & ~frame.candidate.astype(str).str.startswith(BEST_PREFIX)
     return is_named | (frame.phase == "control")

@@ -16,8 +16,6 @@ from analysis.wording.number_text import plural
 
 ESSENTIAL_TRIAL = ("scenario", "trial_id", "phase", "status")
 ESSENTIAL_EPOCH = ("trial_id", "epoch")
-_STATUSES = ("running", "completed", "pruned", "diverged", "failed", "interrupted")
-_PHASES = ("search", "confirm", "control", "single")
 
 
 def read_trials(path: Path, complain: Complain) -> pd.DataFrame | None:
@@ -94,7 +92,7 @@ def _conform(
 def _intact_trials(frame: pd.DataFrame, file: str, complain: Complain) -> pd.DataFrame:
     frame["scenario"] = frame.scenario.fillna(frame.run)  # a run of absgd-train belongs to no search
     has_keys = frame[list(ESSENTIAL_TRIAL)].notna().all(axis=1)
-    is_known = frame.status.isin(_STATUSES) & frame.phase.isin(_PHASES)
+    is_known = frame.status.isin(records.STATUSES) & frame.phase.isin(records.PHASES)
     is_intact = has_keys & is_known
     if not is_intact.all():
         complain(f"{file}: {plural(int((~is_intact).sum()), 'damaged row')} left out")

@@ -11,6 +11,7 @@ import pandas as pd
 
 from absgd import records
 from absgd.errors import UserError, nearest, shown
+from absgd.records import SHOT_METRICS, ShotGroup, shot_group
 from analysis.frames.typed_frames import KEY
 
 RuleName = Literal["last", "mean_last_k", "chosen"]
@@ -118,8 +119,6 @@ _TEST_COLUMNS = {
     "val_accuracy": "accuracy",
     "val_balanced_accuracy": "balanced_accuracy",
 }
-_SHOTS = {"val_many_accuracy": (101, None), "val_medium_accuracy": (20, 100), "val_few_accuracy": (0, 19)}
-"""Metric -> fewest and most training images of the classes it covers."""
 
 
 def _test_values(trials: pd.DataFrame, at_chosen: bool) -> pd.Series[float]:
@@ -129,22 +128,20 @@ def _test_values(trials: pd.DataFrame, at_chosen: bool) -> pd.Series[float]:
     for metric, own in trials.groupby("metric"):
         if metric in _TEST_COLUMNS:
             values.loc[own.index] = own[prefix + _TEST_COLUMNS[str(metric)]].astype("float64")
-        elif metric in _SHOTS and not at_chosen:
+        elif metric in SHOT_METRICS and not at_chosen:
             found = [
-                _mean_recall(recall, counts, *_SHOTS[str(metric)])
+                _mean_recall(recall, counts, SHOT_METRICS[str(metric)])
                 for recall, counts in zip(own.test_recall, own.class_counts, strict=True)
             ]
             values.loc[own.index] = np.asarray(found, dtype=np.float64)
     return values
 
 
-def _mean_recall(recall: list[float] | None, counts: list[int] | None, fewest: int, most: int | None) -> float:
+def _mean_recall(recall: list[float] | None, counts: list[int] | None, group: ShotGroup) -> float:
     """Return the mean recall of the classes within a range of sizes; NaN if there are none, or sizes are unknown."""
     if not isinstance(recall, list) or not isinstance(counts, list):
         return float("nan")
     found = [
-        value
-        for value, size in zip(recall, counts, strict=False)
-        if value is not None and size >= fewest and (most is None or size <= most)
+        value for value, size in zip(recall, counts, strict=False) if value is not None and shot_group(size) == group
     ]
     return sum(found) / len(found) if found else float("nan")

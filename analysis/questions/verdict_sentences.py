@@ -7,9 +7,10 @@ from typing import Any
 
 import pandas as pd
 
+from absgd.records import METRIC_TITLES
 from analysis.questions.control_comparison import Finding
 from analysis.wording.number_text import difference_text, interval_text, p_text, plural, score_text, setting_text
-from analysis.wording.titles import METRIC_TITLES, title_of_control
+from analysis.wording.titles import title_of_control
 
 
 def subject_of(winner: pd.Series[Any]) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
+from absgd.records import METRIC_TITLES
 from analysis.frames.run_frames import RunFrames, of_scenario
 from analysis.frames.typed_frames import SCENARIO
 from analysis.questions.cautions import validation_images
@@ -23,7 +24,7 @@ from analysis.questions.verdict_sentences import (
 )
 from analysis.questions.winners import best_rows
 from analysis.wording.number_text import difference_text, is_fraction, plural, score_text
-from analysis.wording.titles import METRIC_TITLES, title_of_control
+from analysis.wording.titles import title_of_control
 
 VerdictOutcome = Literal[
     "better",

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from absgd.records import winning_order
 from analysis.frames.run_frames import RunFrames
 from analysis.frames.typed_frames import SCENARIO
 from analysis.wording.titles import control_titles
@@ -18,15 +19,17 @@ SEEDS = ["seed_data", "seed_train"]
 def best_rows(configurations: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     """Return the row of `configurations` with the best mean on validation in each group.
 
-    If a group has confirmed configurations, only they can win, as in `best/`
-    (`tune_runs.confirm.candidate_results.winner`): more completed seeds come first, then the better mean, then the
-    lower validation loss, then the older one.
+    If a group has confirmed configurations, only they can win, in the order of `absgd.records.winning_order`, as in
+    the best file of a scenario.
     """
     able = configurations[~configurations.is_control & (configurations.n > 0)]
-    ranked = able.assign(is_confirmed=able.basis == "confirmed", num_lost=able.num_seeds - able.n).sort_values(
-        ["is_confirmed", "num_lost", "rank_mean", "loss_mean"], ascending=[False, True, False, True], kind="stable"
-    )
-    return ranked.drop_duplicates(list(by)).sort_index().drop(columns=["is_confirmed", "num_lost"])
+    numbers = zip(able.basis, able.num_seeds - able.n, able.rank_mean, able.loss_mean, strict=True)
+    order = [
+        (basis != "confirmed", *winning_order(num_lost, gain, val_loss, place))
+        for place, (basis, num_lost, gain, val_loss) in enumerate(numbers)
+    ]
+    ranked = able.iloc[[row[-1] for row in sorted(order)]]
+    return ranked.drop_duplicates(list(by)).sort_index()
 
 
 def control_names(configurations: pd.DataFrame) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from absgd.records import METRIC_TITLES
 from analysis.frames.run_frames import of_scenario
 from analysis.frames.typed_frames import SCENARIO
 from analysis.questions.best_configurations import setting_columns
@@ -16,9 +17,8 @@ from analysis.questions.verdicts import Verdict
 from analysis.runs import Runs
 from analysis.wording.number_text import interval_text, is_fraction, p_text, score_text, setting_text, signed
 from analysis.wording.titles import (
-    control_titles,
-    METRIC_TITLES,
     PLAIN_CONTROLS,
+    control_titles,
     title_of_control,
     title_of_parameter,
 )

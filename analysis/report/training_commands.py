@@ -10,7 +10,7 @@ import pandas as pd
 
 from absgd.config import RunConfig
 from absgd.errors import UserError
-from absgd.records import CONFIG_COLUMNS, config_of
+from absgd.records import CONFIG_COLUMNS, best_file, config_of
 from analysis.frames.typed_frames import SCENARIO
 from analysis.questions.winners import SEEDS, best_rows, trials_of
 from analysis.runs import Runs
@@ -34,7 +34,7 @@ def commands(runs: Runs) -> list[str]:
         config = config_of({name: _plain(winner[name]) for name in CONFIG_COLUMNS})
     except UserError:
         return []
-    file = folder.path / "best" / f"{winner.scenario}.yaml"
+    file = best_file(folder.path, winner.scenario)
     found = []
     if not _is_same(file, config):
         file = Path(f"{winner.scenario}-{winner.configuration}.yaml".replace("/", "-"))

@@ -4,15 +4,6 @@ from __future__ import annotations
 
 from absgd.registry.losses import LOSSES
 
-METRIC_TITLES = {
-    "val_accuracy": "accuracy",
-    "val_balanced_accuracy": "balanced accuracy",
-    "val_many_accuracy": "accuracy of classes with many images",
-    "val_medium_accuracy": "accuracy of classes with a medium number of images",
-    "val_few_accuracy": "accuracy of classes with few images",
-    "val_loss": "loss",
-}
-"""Title of each metric, without the split it was measured on."""
 PARAMETER_TITLES = {
     "lam": "lambda",
     "gamma": "gamma",

@@ -19,10 +19,10 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from absgd import records
+from absgd.records import STUDY_FILE
 from absgd.yaml_text import dump_yaml
 from benchmarks.harness.command_line import CORES
 from benchmarks.harness.locations import SPACES
-from tune_runs.driver.study import STUDY_FILE
 from tune_runs.recording import recorder
 from tune_runs.request.space_files import load_space, with_options
 from tune_runs.space.model import SearchSpace

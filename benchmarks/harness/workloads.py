@@ -54,7 +54,7 @@ class EpochWorkload(NamedTuple):
 def made_up_splits(model: BenchmarkModel, num_images: int) -> Splits:
     """Make up uint8 images and labels of the shape of the model's data set."""
     generator = np.random.default_rng(0)
-    spec = DATASETS[model.dataset]  # type: ignore[index]
+    spec = DATASETS[model.dataset]
 
     def images(count: int) -> Images:
         pixels = generator.integers(256, size=(count, spec.channels, spec.side, spec.side), dtype=np.uint8)

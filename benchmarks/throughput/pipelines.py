@@ -164,7 +164,7 @@ def _transforms(dataset: str) -> tuple[Callable[[Image], Tensor], Callable[[Imag
     """Return torchvision's version 1 transforms for training and for evaluation."""
     from torchvision import transforms
 
-    spec = DATASETS[dataset]  # type: ignore[index]
+    spec = DATASETS[dataset]
     plain = [transforms.ToTensor(), transforms.Normalize(spec.mean, spec.std)]
     moves = [transforms.RandomCrop(spec.side, padding=spec.pad), transforms.RandomHorizontalFlip()]
     return transforms.Compose([*moves, *plain]), transforms.Compose(plain)

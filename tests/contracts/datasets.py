@@ -1,4 +1,4 @@
-"""The contract of data sets: one inherits DatasetContract or DiskDatasetContract and supplies the fixture `config`."""
+"""The contract of data sets: one inherits DatasetContract or DiskDatasetContract and supplies `entry` and `config`."""
 
 from __future__ import annotations
 
@@ -48,6 +48,9 @@ def contents(images: Images | ImageFiles) -> list[bytes]:
 class DatasetContract:
     """What every data set promises; see `absgd.datasets.DatasetSpec`."""
 
+    entry: str
+    """Name of the data set in the table."""
+
     @pytest.fixture
     def config(self) -> RunConfig:
         """A run on the data set, balanced and without noise, with at least 10 training images of every class."""
@@ -76,6 +79,10 @@ class DatasetContract:
     def evaluated(self, images: Any, _config: RunConfig) -> np.ndarray:
         """The values that evaluation shows of images, uint8, (N, C, H, W)."""
         return images.images_NCHW
+
+    def test_entry_is_the_data_set(self, config: RunConfig, spec: DatasetSpec, pool: Images | ImageFiles) -> None:
+        assert config.data.name == self.entry
+        assert isinstance(pool, Images) == spec.in_memory
 
     @pytest.mark.parametrize("part", ["train", "test"])
     def test_images_are_as_the_table_says(

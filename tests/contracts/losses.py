@@ -1,4 +1,4 @@
-"""The contract of base criteria: a loss inherits LossContract and supplies one fixture, `case`."""
+"""The contract of base criteria: a loss inherits LossContract, names its entry and supplies one fixture, `case`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from absgd.config.sections import LossConfig
 from absgd.losses import AttentionWeights, Criterion, Objective, Prediction, PruningCriterion
+from absgd.losses.build import build_criterion
+from absgd.registry.losses import LOSSES
 
 Float64s = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
@@ -59,6 +62,9 @@ BATCHES = {
 class LossContract:
     """What every base criterion promises; see `absgd.losses.Criterion`."""
 
+    entry: str
+    """Name of the loss in the table."""
+
     @pytest.fixture
     def case(self) -> LossCase:
         raise NotImplementedError("expected the fixture `case` in the class that inherits LossContract")
@@ -66,6 +72,11 @@ class LossContract:
     @pytest.fixture
     def criterion(self, case: LossCase) -> Criterion:
         return case.build(CLASS_COUNTS)
+
+    def test_entry_builds_the_criterion(self, criterion: Criterion) -> None:
+        spec = LOSSES[self.entry]
+        assert type(build_criterion(LossConfig(name=self.entry), CLASS_COUNTS)) is type(criterion)
+        assert spec.prunes == isinstance(criterion, PruningCriterion)
 
     @pytest.mark.parametrize("weighted", [False, True], ids=["unweighted", "weighted"])
     @pytest.mark.parametrize("name", BATCHES)

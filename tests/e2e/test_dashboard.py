@@ -19,8 +19,9 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from absgd.records import STUDY_FILE
 from tests.support.spaces import make
-from tune_runs.driver.study import STUDY_FILE, ScenarioStudy
+from tune_runs.driver.study import ScenarioStudy
 
 DASHBOARD = shutil.which("optuna-dashboard", path=str(Path(sys.executable).parent))
 TIMEOUT_S = 60

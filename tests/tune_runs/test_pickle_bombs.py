@@ -17,12 +17,12 @@ from typer.testing import CliRunner
 
 from absgd import records
 from absgd.errors import UserError
+from absgd.records import STUDY_FILE
 from tests.support.fake_tuner import FakeTuner, make_space, rising
 from tests.support.hostile import tree
 from tests.support.pickle_bombs import bombs, plant_spares
 from tests.support.ray_searches import small
 from tune_runs.cli import app
-from tune_runs.driver.study import STUDY_FILE
 from tune_runs.request.search_request import new_request, resume_request
 from tune_runs.run_search import run_search
 from tune_runs.trunks.snapshots import Snapshots, newest

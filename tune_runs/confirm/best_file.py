@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from absgd import records
@@ -38,7 +37,7 @@ class BestFiles:
         text = self._text(scenario)
         if text is None or text == self._written.get(scenario):
             return
-        path = best_file(self._recorder.folder, scenario)
+        path = records.best_file(self._recorder.folder, scenario)
         path.parent.mkdir(exist_ok=True)
         records.write_atomically(path, text)
         self._written[scenario] = text
@@ -53,11 +52,6 @@ class BestFiles:
                 return about + chosen.config.to_yaml()
         row = self._recorder.best(scenario)
         return None if row is None else _searched_words(row) + records.config_of(row).to_yaml()
-
-
-def best_file(folder: Path, scenario: str) -> Path:
-    """Where the best configuration of a scenario lies."""
-    return folder / "best" / f"{scenario}.yaml"
 
 
 def _searched_words(row: Mapping[str, Any]) -> str:

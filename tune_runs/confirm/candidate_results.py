@@ -6,11 +6,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from absgd.records import METRICS, test_metric_of
+from absgd.records import METRICS, is_best, test_metric_of, winning_order
 
 Row = Mapping[str, Any]
-BEST = "best-"
-"""Beginning of the names of configurations that may win; others are controls."""
 
 
 class MeanAndStd(NamedTuple):
@@ -73,20 +71,17 @@ def candidate_results(
 
 
 def winner(results: Sequence[CandidateResult], metric: str) -> CandidateResult | None:
-    """The configuration with the best mean on validation; test columns are not looked at.
+    """The candidate that wins by `absgd.records.winning_order`; controls cannot, and test columns are not looked at."""
+    able = [one for one in results if is_best(one.name) and one.validation is not None]
+    most = max((one.num_completed for one in able), default=0)
 
-    One that was not completed on every seed stands behind those that were completed on more. Of equal means the lower
-    mean validation loss wins, then the better place in the search.
-    """
-    sign = 1.0 if METRICS[metric] == "max" else -1.0
-    best = [one for one in results if one.name.startswith(BEST) and one.validation is not None]
-    return min(best, key=lambda one: _rank_key(one, sign), default=None)
+    def order(place: int) -> tuple[float, ...]:
+        one = able[place]
+        assert one.validation is not None
+        gain = one.validation.mean if METRICS[metric] == "max" else -one.validation.mean
+        return winning_order(most - one.num_completed, gain, one.val_loss, place)
 
-
-def _rank_key(result: CandidateResult, sign: float) -> tuple[float, ...]:
-    assert result.validation is not None
-    assert result.val_loss is not None, "a completed run has a validation loss"
-    return -result.num_completed, -sign * result.validation.mean, result.val_loss
+    return able[min(range(len(able)), key=order)] if able else None
 
 
 def _mean_and_std(rows: Sequence[Row], column: str) -> MeanAndStd | None:

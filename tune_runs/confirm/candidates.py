@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, get_args
 from absgd.config import RunConfig
 from absgd.config.sections import ClassBalanceConfig, SeedConfig
 from absgd.errors import UserError
+from absgd.records import best_name
 from absgd.registry.losses import LOSSES
 from tune_runs.space.model import ControlName
 
@@ -70,7 +71,7 @@ def best_candidates(ranked: Sequence[Mapping[str, Any]], configs: Sequence[RunCo
     """
     different: dict[str, Candidate] = {}
     for row, config in zip(ranked, configs, strict=True):
-        candidate = Candidate(f"best-{len(different) + 1}", row["trial_id"], config)
+        candidate = Candidate(best_name(len(different) + 1), row["trial_id"], config)
         different.setdefault(config.model_dump_json(), candidate)
     return list(different.values())[:top]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from absgd import records
-from tune_runs.confirm.candidate_results import BEST, CandidateResult, candidate_results, winner
+from tune_runs.confirm.candidate_results import CandidateResult, candidate_results, winner
 from tune_runs.confirm.candidates import (
     Candidate,
     CandidateSet,
@@ -16,7 +16,7 @@ from tune_runs.confirm.candidates import (
     seed_pairs,
     with_controls,
 )
-from tune_runs.recording.recorder import FINISHED, Recorder
+from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.scenario_images import ScenarioImages
 from tune_runs.space.model import ConfirmConfig
 from tune_runs.trial.plan import TrialPlan
@@ -192,7 +192,7 @@ class ScenarioConfirmation:
 
     def _is_open(self, run: ConfirmRun) -> bool:
         row = self._recorder.trials.get(run.trial_id)
-        return row is None or row["status"] not in FINISHED
+        return row is None or row["status"] not in records.FINISHED
 
     def _waits(self, run: ConfirmRun) -> bool:
         row = self._recorder.trials.get(run.trial_id)
@@ -227,4 +227,4 @@ class ScenarioConfirmation:
 
 
 def _is_best(run: ConfirmRun) -> bool:
-    return run.candidate.startswith(BEST)
+    return records.is_best(run.candidate)

@@ -83,7 +83,7 @@ def drive(
         images = ScenarioImages(image_store)
         for name, plan in plans.items():
             own = splits.pop(name)
-            _write_labels(folder / records.SCENARIOS_FOLDER / name, own)
+            _write_labels(records.scenario_folder(folder, name), own)
             images.adopt(name, plan.control, own)
         search = assemble_search(request, plans, images, num_concurrent, console)
         progress = search.callbacks[-1]
@@ -152,7 +152,7 @@ def assemble_search(
 def _search_of(
     request: SearchRequest, plan: ScenarioPlan, images: ScenarioImages, recorder: Recorder, num_concurrent: int
 ) -> ScenarioSearch:
-    folder = request.folder / records.SCENARIOS_FOLDER / plan.name
+    folder = records.scenario_folder(request.folder, plan.name)
     study = ScenarioStudy(request.space, plan.scenario, folder, request.warm_start.get(plan.name, ()))
     study.prepare(recorder)
 
@@ -175,7 +175,7 @@ def _confirmation_of(
 
 def _trunks_folder(request: SearchRequest, plan: ScenarioPlan) -> Path:
     shared = request.space.trunks
-    return Path(shared) if shared else request.folder / records.SCENARIOS_FOLDER / plan.name / "trunks"
+    return Path(shared) if shared else records.trunks_folder(request.folder, plan.name)
 
 
 def suspend_running(search: RunningSearch) -> None:

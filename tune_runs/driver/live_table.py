@@ -16,11 +16,10 @@ from rich.text import Text
 
 from absgd import records
 from absgd.terminal import shortened
-from tune_runs.confirm.best_file import best_file
 from tune_runs.confirm.confirmation_table import confirmation_lines, confirmation_table, plain_table
 from tune_runs.confirm.scenario_confirmation import ScenarioConfirmation
 from tune_runs.preview.confirm_cost import confirm_cost
-from tune_runs.recording.recorder import Recorder, error_file
+from tune_runs.recording.recorder import Recorder
 from tune_runs.space.model import SearchSpace
 from tune_runs.space.setting_names import setting_of
 from tune_runs.trial.reports import DIVERGED, INHERITED, NOTES
@@ -28,7 +27,7 @@ from tune_runs.trunks.scenario_plan import ScenarioPlan
 from tune_runs.trunks.stage_one_sharing import StageOneSharing
 
 REDRAW_EVERY_S = 0.5
-_STATES = ("running", "completed", "pruned", "diverged", "failed")
+_STATES = ("running", *records.FINISHED)
 
 
 @dataclass(frozen=True)
@@ -205,7 +204,7 @@ class LiveTableCallback(Callback):  # type: ignore[misc]
     def on_trial_error(self, *, trial: Any, **_: Any) -> None:
         """Say why a trial failed, on a terminal too, or that it goes on."""
         row = self._recorder.trials[trial.config["trial_id"]]
-        file = error_file(shortened(self._recorder.folder), row["trial_id"])
+        file = records.error_file(shortened(self._recorder.folder), row["trial_id"])
         if row["status"] == "running":
             message = f"note: {row['trial_id']}: its process was lost: it goes on in another one"
         else:
@@ -282,7 +281,7 @@ def print_summary(
         f"results: {folder / records.TRIALS_FILE}, {folder / records.EPOCHS_FILE}",
     ]
     found = [scenario.name for scenario in space.scenario_list if recorder.best(scenario.name)]
-    lines += [f"again:   absgd-train --config {best_file(folder, name)}" for name in found]
+    lines += [f"again:   absgd-train --config {records.best_file(folder, name)}" for name in found]
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 

@@ -24,8 +24,8 @@ from absgd.config import RunConfig
 from absgd.errors import UserError
 from absgd.paths import is_endless
 from absgd.randomness import derived_seed
-from absgd.records import Status
-from tune_runs.recording.recorder import FINISHED, Recorder
+from absgd.records import FINISHED, STUDY_FILE, Status
+from tune_runs.recording.recorder import Recorder
 from tune_runs.request.space_files import refuse_changes
 from tune_runs.space.model import Scenario, SearchSpace
 from tune_runs.space.parameters import Scalar
@@ -33,7 +33,6 @@ from tune_runs.space.run_configs import enqueued_points, optuna_params, suggeste
 from tune_runs.stopping.rungs import early_stopping
 from tune_runs.trial.plan import TrialPlan
 
-STUDY_FILE = "study.journal"
 STARTUP_TRIALS = 10
 """Random trials before TPE's model is used; fewer in a small search."""
 TRIAL_ID = "trial_id"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from absgd.config import RunConfig
+from absgd.records import best_name
 from tune_runs.confirm.candidates import Candidate, CandidateSet, confirm_runs, seed_pairs, with_controls
 from tune_runs.preview.search_cost import EpochTime
 from tune_runs.space.boundary import boundary_runs
@@ -46,7 +47,7 @@ def confirm_cost(space: SearchSpace, plan: ScenarioPlan) -> ConfirmCost:
     every = (_candidates_of(best, num_best, plan, config) for best in _possible_winners(space, plan))
     candidates = max(every, key=lambda one: len(one.members)).members
     runs = confirm_runs(candidates, seed_pairs(plan.control.seeds, config.seeds))
-    alone = {f"best-{place}" for place in range(2, num_best + 1)} if plan.sharing.expected_trunks != 1 else set()
+    alone = {best_name(place) for place in range(2, num_best + 1)} if plan.sharing.expected_trunks != 1 else set()
     trained = {run.trial_id: run.config.epochs - (0 if run.candidate in alone else run.fork_at) for run in runs}
     controls = tuple(one.name for one in candidates[num_best:])
     return ConfirmCost(
@@ -97,5 +98,5 @@ def _possible_winners(space: SearchSpace, plan: ScenarioPlan) -> list[RunConfig]
 
 
 def _candidates_of(best: RunConfig, count: int, plan: ScenarioPlan, config: ConfirmConfig) -> CandidateSet:
-    bests = [Candidate(f"best-{place}", f"{place}", best) for place in range(1, count + 1)]
+    bests = [Candidate(best_name(place), f"{place}", best) for place in range(1, count + 1)]
     return with_controls(bests, bests[0], plan.control, plan.name, config.controls)

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from absgd import records
-from tune_runs.recording.recorder import FINISHED, Recorder
+from tune_runs.recording.recorder import Recorder
 from tune_runs.space.model import SearchSpace
 from tune_runs.trial.disk_budget import GIB
 from tune_runs.trial.plan import CheckpointUse, TrialPlan
@@ -53,8 +53,8 @@ class Checkpoints:
         kept = {row["trial_id"] for row in self._recorder.ranked(scenario)[: self._space.keep_checkpoints]}
         for row in self._recorder.trials_of(scenario):
             is_tried_again = (row["phase"], row["status"]) == ("confirm", "failed")
-            if row["status"] in FINISHED and row["trial_id"] not in kept and not is_tried_again:
+            if row["status"] in records.FINISHED and row["trial_id"] not in kept and not is_tried_again:
                 shutil.rmtree(self._folder(scenario, row["trial_id"]), ignore_errors=True)
 
     def _folder(self, scenario: str, trial_id: str) -> Path:
-        return self._recorder.folder / records.SCENARIOS_FOLDER / scenario / "checkpoints" / trial_id
+        return records.checkpoints_folder(self._recorder.folder, scenario, trial_id)

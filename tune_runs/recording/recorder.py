@@ -19,7 +19,6 @@ from tune_runs.stopping.rules import Never
 from tune_runs.trial.plan import TrialPlan, control_id, images_key
 from tune_runs.trial.reports import DIVERGED, EARLIER, INHERITED, TEST
 
-FINISHED: tuple[Status, ...] = ("completed", "pruned", "diverged", "failed")
 FLUSH_EVERY_S = 2.0
 FLUSH_SHARE = 0.05
 """Largest share of the time that writing the tables between ends of trials may take."""
@@ -80,7 +79,7 @@ class Recorder:
         for trial_id, row in self.trials.items():
             is_whole = len(self.epochs[trial_id]) == (row["epochs_trained"] or 0) + (row["epochs_inherited"] or 0)
             is_tried_again = row["phase"] in retried and row["status"] == "failed"
-            if row["status"] not in FINISHED or is_tried_again or not is_whole:
+            if row["status"] not in records.FINISHED or is_tried_again or not is_whole:
                 row.update(status="interrupted", error=None)
 
     def _check_images(self, row: Mapping[str, Any]) -> None:
@@ -170,7 +169,7 @@ class Recorder:
         Raises:
             OSError: if it cannot be written.
         """
-        path = error_file(self.folder, trial_id)
+        path = records.error_file(self.folder, trial_id)
         path.parent.mkdir(exist_ok=True)
         records.write_atomically(path, traceback or error)
         self.finish(trial_id, "failed", error)
@@ -244,7 +243,7 @@ class Recorder:
 
     def finished(self, scenario: str) -> int:
         """Search trials of a scenario that need no further training."""
-        return sum(row["phase"] == "search" and row["status"] in FINISHED for row in self.trials_of(scenario))
+        return sum(row["phase"] == "search" and row["status"] in records.FINISHED for row in self.trials_of(scenario))
 
     def _epoch_row(self, trial_id: str, record: Mapping[str, Any]) -> dict[str, Any]:
         """The columns of a record, as an epoch of a trial."""
@@ -294,8 +293,3 @@ def _is_same(row: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     plain = {key: list(value) if isinstance(value, tuple) else value for key, value in row.items()}
     known = {key: list(value) if isinstance(value, tuple) else value for key, value in other.items()}
     return all(value == known.get(key) for key, value in plain.items() if key not in CLOCKS)
-
-
-def error_file(folder: Path, trial_id: str) -> Path:
-    """Where the whole traceback of a failed trial lies."""
-    return folder / "errors" / f"{trial_id}.txt"

@@ -17,8 +17,6 @@ from tune_runs.request.space_files import load_space, refuse_changes, with_optio
 from tune_runs.space.model import BUDGETS, SearchSpace
 from tune_runs.space.parameters import Scalar
 
-ID_FILE = ".id"
-WARM_START_FILE = "warm_start.yaml"
 Points = Mapping[str, Sequence[Mapping[str, Scalar]]]
 """Scenario -> points to try first."""
 
@@ -56,11 +54,11 @@ class SearchRequest:
         Raises:
             OSError: if it cannot be written.
         """
-        if not (self.folder / ID_FILE).exists():
-            records.write_atomically(self.folder / ID_FILE, uuid.uuid4().hex)
+        if not (self.folder / records.ID_FILE).exists():
+            records.write_atomically(self.folder / records.ID_FILE, uuid.uuid4().hex)
         if self.warm_start and not self.is_resume:
             points = {name: [dict(point) for point in points] for name, points in self.warm_start.items()}
-            records.write_atomically(self.folder / WARM_START_FILE, dump_yaml(points))
+            records.write_atomically(self.folder / records.WARM_START_FILE, dump_yaml(points))
         records.write_atomically(self.folder / records.SPACE_FILE, dump_yaml(self.space.to_dict()))
 
 
@@ -96,12 +94,12 @@ def is_unbegun(folder: Path) -> bool:
     """Whether a driver was killed before it wrote into its run folder what is asked."""
     if not folder.is_dir():
         return False
-    return all(path.name.startswith(".") or path.name == WARM_START_FILE for path in folder.iterdir())
+    return all(path.name.startswith(".") or path.name == records.WARM_START_FILE for path in folder.iterdir())
 
 
 def search_id(folder: Path) -> str:
     """Which search a run folder is of, wherever it is moved."""
-    return (folder / ID_FILE).read_text()
+    return (folder / records.ID_FILE).read_text()
 
 
 def resume_request(
@@ -140,5 +138,5 @@ def resume_request(
         changes["num_trials"] = space.num_trials + extend
     if changes:
         space = with_options(space, changes)
-    points = read_yaml(folder / WARM_START_FILE) if (folder / WARM_START_FILE).exists() else {}
+    points = read_yaml(folder / records.WARM_START_FILE) if (folder / records.WARM_START_FILE).exists() else {}
     return SearchRequest(space, folder.absolute(), address, is_resume=True, warm_start=points)

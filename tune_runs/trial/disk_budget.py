@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from absgd.records import is_unfinished
 from tune_runs.trial.plan import CheckpointUse
 
 GIB = 2**30
@@ -33,12 +33,8 @@ def folder_bytes(folder: Path) -> int:
 def remove_unfinished(folder: Path) -> None:
     """Delete what `write_atomically` had not finished below a folder when its process was killed."""
     for path in _files(folder):
-        if _UNFINISHED.fullmatch(path.name):
+        if is_unfinished(path.name):
             path.unlink(missing_ok=True)
-
-
-_UNFINISHED = re.compile(r"\..+\.(pt|parquet|yaml|json|journal|txt)\.[a-z0-9_]{8}")
-"""Name of a temporary file of `absgd.records.write_atomically`."""
 
 
 def _files(folder: Path) -> Iterator[Path]:

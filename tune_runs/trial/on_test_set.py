@@ -6,11 +6,9 @@ import dataclasses
 from typing import Any
 
 from absgd.datasets import load_test
-from absgd.records import TEST_CHOSEN
+from absgd.records import TEST_CHOSEN, TEST_SCALARS
 from absgd.training import Trainer
 from tune_runs.trial.trial_run import TrialRun
-
-_CHOSEN = ("loss", "accuracy", "balanced_accuracy")
 
 
 def measure_on_test_set(trainer: Trainer, run: TrialRun) -> dict[str, Any]:
@@ -28,5 +26,5 @@ def measure_on_test_set(trainer: Trainer, run: TrialRun) -> dict[str, Any]:
         trainer.model.load_state_dict(run.best)
         chosen = dataclasses.asdict(trainer.test(images))
         trainer.model.load_state_dict(last)
-        columns |= {f"{TEST_CHOSEN}{name}": chosen[f"test_{name}"] for name in _CHOSEN}
+        columns |= {TEST_CHOSEN + name.removeprefix("test_"): chosen[name] for name in TEST_SCALARS}
     return columns

@@ -7,7 +7,6 @@ and two processes may write the same snapshot at the same time.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 
 from absgd.errors import UserError
-from absgd.records import write_atomically
+from absgd.records import snapshot_epochs, snapshot_file, write_atomically
 from absgd.training.checkpoint import checkpoint_bytes, load_checkpoint
 
 FORMAT = "3"
@@ -24,7 +23,6 @@ FORMAT = "3"
 ORIGIN = "origin"
 """Key of a snapshot's rows: the run that trained the epoch."""
 
-_NAME = re.compile(r"epoch-(\d+)\.pt")
 _IDENTITY = {
     "format": "format",
     "run": "run",
@@ -136,18 +134,3 @@ def newest(
             yield epoch, source.load(epoch, device)
         except UserError as error:
             yield epoch, error
-
-
-def snapshot_file(epoch: int) -> str:
-    """Name of the snapshot after so many epochs.
-
-    >>> snapshot_file(160)
-    'epoch-0160.pt'
-    """
-    return f"epoch-{epoch:04d}.pt"
-
-
-def snapshot_epochs(folder: Path) -> list[int]:
-    """Epochs after which a folder has a snapshot, intact or not, rising."""
-    names = (_NAME.fullmatch(path.name) for path in folder.glob("epoch-*.pt"))
-    return sorted(int(name[1]) for name in names if name)

@@ -28,24 +28,32 @@ real_fashion_mnist = pytest.mark.skipif(
 
 
 class TestDigits(DatasetContract):
+    entry = "digits"
+
     @pytest.fixture
     def config(self) -> RunConfig:
         return dataset_config("digits")
 
 
 class TestFashionMnist(DatasetContract):
+    entry = "fashion_mnist"
+
     @pytest.fixture(params=[True, False], ids=["gz", "plain"])
     def config(self, request: pytest.FixtureRequest, tmp_path: Path) -> RunConfig:
         return dataset_config("fashion_mnist", write_fashion_mnist(tmp_path, per_class=10, gz=request.param))
 
 
 class TestCifar10(DatasetContract):
+    entry = "cifar10"
+
     @pytest.fixture
     def config(self, tmp_path: Path) -> RunConfig:
         return dataset_config("cifar10", write_cifar10(tmp_path, per_class=10))
 
 
 class TestCifar100(DatasetContract):
+    entry = "cifar100"
+
     @pytest.fixture
     def config(self, tmp_path: Path) -> RunConfig:
         return dataset_config("cifar100", write_cifar100(tmp_path, per_class=10))

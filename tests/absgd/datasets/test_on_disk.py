@@ -30,6 +30,8 @@ fewer_classes = pytest.mark.filterwarnings("ignore:.*names .* of the .* classes"
 
 
 class TestImagefolder(DiskDatasetContract):
+    entry = "imagefolder"
+
     @pytest.fixture
     def config(self, tmp_path: Path) -> RunConfig:
         return dataset_config("imagefolder", write_imagefolder(tmp_path / "own", 3, 10), **SMALL)
@@ -40,6 +42,8 @@ class TestImagefolder(DiskDatasetContract):
 
 
 class TestTinyImagenet(DiskDatasetContract):
+    entry = "tiny_imagenet"
+
     @pytest.fixture
     def config(self, tmp_path: Path) -> RunConfig:
         return dataset_config("tiny_imagenet", write_tiny_imagenet(tmp_path / "tiny", 4, 10), **{"data.workers": 0})
@@ -50,6 +54,8 @@ class TestTinyImagenet(DiskDatasetContract):
 
 
 class TestClothing1M(DiskDatasetContract):
+    entry = "clothing1m"
+
     @pytest.fixture(params=[False, True], ids=["kv", "published"])
     def config(self, request: pytest.FixtureRequest, tmp_path: Path) -> RunConfig:
         root = write_clothing1m(tmp_path / "clothing", 10, published=request.param)
@@ -63,25 +69,23 @@ class TestClothing1M(DiskDatasetContract):
 class _TestListed(DiskDatasetContract):
     @pytest.fixture
     def config(self, tmp_path: Path) -> RunConfig:
-        return dataset_config(self.name, write_listed(tmp_path / "listed", self.name, 3, 10), **SMALL)
+        return dataset_config(self.entry, write_listed(tmp_path / "listed", self.entry, 3, 10), **SMALL)
 
     @pytest.fixture
     def num_classes(self) -> int:
         return 3
 
-    name: str
-
 
 class TestImagenetLT(_TestListed):
-    name = "imagenet_lt"
+    entry = "imagenet_lt"
 
 
 class TestPlacesLT(_TestListed):
-    name = "places_lt"
+    entry = "places_lt"
 
 
 class TestINaturalist18(_TestListed):
-    name = "inaturalist18"
+    entry = "inaturalist18"
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ def _reference(
 
 
 class TestBalancedSoftmax(LossContract):
+    entry = "balanced_softmax"
+
     @pytest.fixture
     def case(self) -> LossCase:
         return LossCase(BalancedSoftmax, _reference)

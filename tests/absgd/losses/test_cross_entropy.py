@@ -23,6 +23,8 @@ def _reference(
 
 
 class TestCrossEntropy(LossContract):
+    entry = "ce"
+
     @pytest.fixture
     def case(self) -> LossCase:
         return LossCase(lambda _class_counts: CrossEntropy(), _reference)

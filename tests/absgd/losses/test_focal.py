@@ -24,6 +24,8 @@ def _reference(focal_gamma: float, logits_BC: Float64s, labels_B: Labels, class_
 
 @pytest.mark.parametrize("focal_gamma", [0.0, 0.5, 1.0, 2.0])
 class TestFocal(LossContract):
+    entry = "focal"
+
     @pytest.fixture
     def case(self, focal_gamma: float) -> LossCase:
         def reference(

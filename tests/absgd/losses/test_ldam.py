@@ -27,6 +27,8 @@ def _reference(
 
 
 class TestLDAM(LossContract):
+    entry = "ldam"
+
     @pytest.fixture
     def case(self) -> LossCase:
         return LossCase(lambda class_counts: Ldam(class_counts), _reference)

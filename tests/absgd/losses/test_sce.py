@@ -32,6 +32,8 @@ def _reference(
 
 @pytest.mark.parametrize(("alpha", "beta"), [(0.1, 1.0), (6.0, 2.0), (0.0, 1.0), (2.0, 0.0)])
 class TestSymmetricCrossEntropy(LossContract):
+    entry = "sce"
+
     @pytest.fixture
     def case(self, alpha: float, beta: float) -> LossCase:
         def reference(

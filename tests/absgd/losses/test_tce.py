@@ -30,6 +30,8 @@ def _reference(q: float, k: float, logits_BC: Float64s, labels_B: Labels, class_
 
 @pytest.mark.parametrize(("q", "k"), [(0.7, 0.5), (1.0, 0.3), (0.1, 0.9)])
 class TestTruncatedCrossEntropy(LossContract):
+    entry = "tce"
+
     @pytest.fixture
     def case(self, q: float, k: float) -> LossCase:
         def reference(

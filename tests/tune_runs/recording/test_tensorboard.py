@@ -16,9 +16,9 @@ from tensorboard.plugins.hparams.metadata import (
     parse_session_start_info_plugin_data,
 )
 
+from absgd.records import EVENTS_FOLDER
 from tests.support.fake_tuner import FakeTuner, make_space, rising
 from tune_runs.recording import tensorboard as event_files
-from tune_runs.recording.tensorboard import EVENTS_FOLDER
 
 
 def drawn(folder: Path, trial_id: str) -> EventAccumulator:

@@ -1,0 +1,95 @@
+"""The columns of a trial row that hold its RunConfig: one for each setting, named and typed after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from absgd.config import RunConfig, setting_keys
+from absgd.config.dotted_keys import find_setting
+from absgd.records.column_types import column_type
+from absgd.records.layout import TRIALS_FILE
+
+_NAMES = {
+    "data.name": "dataset",
+    "data.root": "data_root",
+    "data.download": "data_download",
+    "data.mean": "data_mean",
+    "data.std": "data_std",
+    "data.side": "data_side",
+    "data.workers": "data_workers",
+    "imbalance.type": "imbalance_type",
+    "imbalance.ratio": "imbalance_ratio",
+    "noise.type": "noise_type",
+    "noise.rate": "noise_rate",
+    "noise.validation": "noise_validation",
+    "augmentation.pad": "augmentation_pad",
+    "augmentation.flip": "augmentation_flip",
+    "augmentation.rotation_deg": "augmentation_rotation_deg",
+    "model.name": "model",
+    "loss.name": "loss",
+    "class_balance.type": "class_balance",
+    "class_balance.beta": "class_balance_beta",
+    "class_balance.from_epoch": "class_balance_from_epoch",
+    "schedule.type": "schedule",
+    "schedule.factor": "lr_factor",
+    "seeds.data": "seed_data",
+    "seeds.train": "seed_train",
+    "device.type": "device",
+}
+"""Setting -> its column, where that is not called by the last word of the dotted key."""
+
+
+def _config_columns() -> dict[str, tuple[str, pa.DataType]]:
+    columns: dict[str, tuple[str, pa.DataType]] = {}
+    for key in setting_keys():
+        section, leaf = find_setting(key)
+        name = _NAMES.get(key, leaf)
+        assert name not in columns, f"`{key}` and `{columns[name][0]}` have the same column `{name}`"
+        columns[name] = (key, column_type(section.model_fields[leaf].annotation))
+    return columns
+
+
+CONFIG_COLUMNS = _config_columns()
+"""Column of a trial row -> (setting of RunConfig, type)."""
+COLUMN_OF = {key: column for column, (key, _) in CONFIG_COLUMNS.items()}
+"""Setting of RunConfig -> its column."""
+
+
+def config_columns(config: RunConfig) -> dict[str, Any]:
+    """The columns of a trial row that come from its config."""
+    data = config.to_dict()
+    row: dict[str, Any] = {}
+    for column, (key, kind) in CONFIG_COLUMNS.items():
+        value: Any = data
+        for part in key.split("."):
+            value = None if value is None else value[part]
+        row[column] = str(value) if kind == pa.string() and value is not None else value
+    return row
+
+
+def config_of(row: Mapping[str, Any]) -> RunConfig:
+    """The whole config of a trial row: `config_columns` in reverse.
+
+    Raises:
+        UserError: if the row lacks settings, or has impossible ones.
+    """
+    data: dict[str, Any] = {}
+    for column, (key, _) in CONFIG_COLUMNS.items():
+        *parents, leaf = key.split(".")
+        node = data
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[leaf] = row[column]
+    if data["device"]["ranks"] is None:  # a row of a version that had no such setting
+        data["device"]["ranks"] = 1
+    if data["attention"]["lam"] is None:
+        data["attention"] = None
+    if data["device"]["fast"] is None:  # a row of a version that had no such setting
+        data["device"]["fast"] = False
+    from_epoch = data["class_balance"]["from_epoch"]
+    if str(from_epoch).isdecimal():
+        data["class_balance"]["from_epoch"] = int(from_epoch)
+    return RunConfig.from_dict(data, TRIALS_FILE)

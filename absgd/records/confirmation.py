@@ -1,0 +1,45 @@
+"""The candidates of a confirmation: the names of those that can win, and which of them wins."""
+
+from __future__ import annotations
+
+import math
+
+BEST_PREFIX = "best-"
+"""Beginning of the names of candidates that can win; all others are controls."""
+
+
+def best_name(place: int) -> str:
+    """Name of the candidate at a place, counted from 1, of the search's ranking; all others are controls.
+
+    >>> best_name(1)
+    'best-1'
+    """
+    return f"{BEST_PREFIX}{place}"
+
+
+def is_best(candidate: str) -> bool:
+    """Whether a candidate is a configuration of the search, which can win, and not a control.
+
+    >>> is_best("best-2"), is_best("ce")
+    (True, False)
+    """
+    return candidate.startswith(BEST_PREFIX)
+
+
+def winning_order(num_lost: int, gain: float, val_loss: float | None, place: int) -> tuple[float, ...]:
+    """Sort key of a candidate: the smallest wins.
+
+    Fewer lost runs win, then the better mean of the metric, then the lower validation loss, then the better place in
+    the search. The test set decides nothing.
+
+    >>> min(winning_order(0, 0.8, 0.5, 1), winning_order(0, 0.8, 0.4, 2), winning_order(1, 0.9, 0.4, 3))
+    (0, -0.8, 0.4, 2)
+
+    Args:
+        num_lost: runs on fresh seeds that others completed, or that were planned, and this candidate did not complete.
+        gain: mean of the metric on validation, with its sign set so that larger is better.
+        val_loss: mean validation loss at the last epoch; None or NaN where it is unknown: behind all known ones.
+        place: position before the comparison.
+    """
+    is_known = val_loss is not None and not math.isnan(val_loss)
+    return num_lost, -gain, val_loss if is_known and val_loss is not None else math.inf, place

@@ -1,0 +1,14 @@
+"""The statuses and phases of trials."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+Status = Literal["running", "completed", "pruned", "diverged", "failed", "interrupted"]
+STATUSES: tuple[Status, ...] = get_args(Status)
+FINISHED: tuple[Status, ...] = ("completed", "pruned", "diverged", "failed")
+"""Statuses of trials that a resumed search does not continue."""
+
+Phase = Literal["search", "confirm", "control", "single"]
+"""`control`: plain run of a search; `confirm`: run on fresh seeds; `single`: run of `absgd-train`."""
+PHASES: tuple[Phase, ...] = get_args(Phase)
