@@ -12,19 +12,18 @@ from absgd.datasets.images import Images
 from absgd.errors import UserError
 from absgd.registry.datasets import DATASETS, DatasetSpec
 
-DatasetPart = Literal["train", "val", "test"]
-"""`train`: all that validation is cut from; `val`: the data set's own validation images; `test`."""
-DatasetReader = Callable[[DataConfig, DatasetPart], Images | ImageFiles]
-"""Reads one part of a data set; `val` only where the table says that it has one."""
 
-
-def read_part(config: DataConfig, part: DatasetPart) -> Images | ImageFiles:
+def read_part(config: DataConfig, part: Literal["train", "val", "test"]) -> Images | ImageFiles:
     """Read one part of the data set that `config` names.
+
+    Args:
+        config: name, folder and options of the data set.
+        part: `train`, which validation is cut from; `val`, where the table says that the data set has its own; `test`.
 
     Raises:
         UserError: if its files are absent, cannot be downloaded, or are damaged.
     """
-    read: DatasetReader = resolve_name(DATASETS[config.name].reader)
+    read: Callable[..., Images | ImageFiles] = resolve_name(DATASETS[config.name].reader)
     return read(config, part)
 
 
