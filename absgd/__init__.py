@@ -1,6 +1,6 @@
 """ABSGD on imbalanced and mislabelled images: the method and one training run.
 
-Names are imported when first used, so that `import absgd.records` loads no torch.
+Names are imported on first use, so that `import absgd.records` does not load torch.
 """
 
 from __future__ import annotations

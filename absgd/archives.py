@@ -1,4 +1,4 @@
-"""The zip archives that torch.save writes."""
+"""Checks of the zip archives that torch.save writes."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 
 
 def check_archive(path: Path) -> None:
-    """Refuse an archive with a damaged byte: torch.load verifies no checksum, the archive's own finds a flipped bit.
+    """Refuse a damaged archive by its own checksums, which torch.load does not verify.
 
     Raises:
         OSError: if the file cannot be read.
-        zipfile.BadZipFile: if it is no archive or a checksum is wrong.
+        zipfile.BadZipFile: if it is not an archive or a checksum is wrong.
     """
     with zipfile.ZipFile(path) as archive:
         damaged = archive.testzip()

@@ -1,4 +1,4 @@
-"""Class weights by the effective number of samples, and the check of all that class counts decide.
+"""Class weights by the effective number of samples, and the check of class counts that losses and weights share.
 
 Suffix: C classes.
 """
@@ -38,18 +38,18 @@ def effective_number_weights(class_counts: Sequence[int], beta: float) -> Tensor
     check_no_class_is_empty(class_counts, "class weights", "class_balance.type")
     counts_C = torch.tensor(class_counts, dtype=torch.float64)
     # 1 - beta^n as -expm1(n log beta): the plain difference loses its digits where beta^n is near 1.
-    # The factor 1 - beta is common to all classes and leaves with the scaling.
+    # The factor 1 - beta is common to all classes and cancels in the scaling.
     weights_C = -1 / torch.expm1(counts_C * torch.log(torch.tensor(beta, dtype=torch.float64)))
     return weights_C * (len(class_counts) / weights_C.sum())
 
 
 def check_no_class_is_empty(class_counts: Sequence[int], purpose: str, key: str) -> None:
-    """Refuse class counts with a zero among them.
+    """Refuse class counts that contain a zero.
 
     Args:
         class_counts: training images n_c of each class.
-        purpose: what needs them, for the message.
-        key: the setting that asks for it.
+        purpose: what needs the counts, for the message.
+        key: the setting that asks for it, for the message.
 
     Raises:
         UserError: naming the empty classes.

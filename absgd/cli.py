@@ -57,7 +57,7 @@ def train(
     """Train one configuration and record it.
 
     The folder holds config.yaml, environment.json, epochs.parquet (one row per epoch), trials.parquet (one row),
-    last.pt and best.pt. A run that was stopped goes on with --resume and gives the numbers of one that was not.
+    last.pt and best.pt. --resume continues a run that was stopped; its numbers are those of an uninterrupted run.
     --set device.ranks=4 trains on four GPUs, in four processes that share each batch.
 
     Exit status: 0 the run is complete; 1 it diverged; 2 something asked for cannot be done; 130 Ctrl-C.
@@ -82,7 +82,7 @@ def train(
 
 @contextmanager
 def _lost_ranks_named() -> Iterator[None]:
-    """One line for a run of several processes that has lost one."""
+    """Print one line if a run of several processes loses one of them."""
     try:
         yield
     except RuntimeError as error:
@@ -102,7 +102,7 @@ def main() -> None:
 def _configured(
     path: Path | None, recipe: str | None, set_: list[str] | None, device: str | None
 ) -> tuple[RunConfig, str]:
-    """The run that the options ask for, and the name it is recorded under."""
+    """Return the run that the options ask for, and its name."""
     if path is not None and recipe is not None:
         raise UserError("expected `--config FILE` or `--recipe NAME`, got both")
     if path is not None:
@@ -145,7 +145,7 @@ def _started(ranks: ExitStack, config: RunConfig, path: Path, metric: str) -> tu
 
 
 def _say_speed(config: RunConfig) -> None:
-    """Say what the options of `device` come to here, on standard error, where any is on."""
+    """Print how the options of `device` resolve on this machine, to standard error, if any is set."""
     plain = DeviceConfig(type=config.device.type, threads=config.device.threads, ranks=config.device.ranks)
     if config.device == plain:
         return
@@ -158,7 +158,7 @@ def _say_speed(config: RunConfig) -> None:
 
 
 def _check_group(metric: str, splits: Splits) -> None:
-    """Refuse a metric over a group of classes that the data does not have."""
+    """Refuse a metric over a group of classes that is empty in the data."""
     from absgd.training.evaluation import absent_metrics
 
     if metric in absent_metrics(splits.class_counts):
@@ -191,7 +191,7 @@ def _continued(
 
 
 def _settings(assignments: list[str]) -> dict[str, Any]:
-    """Dotted keys and their values, read as YAML, from `key=value` words."""
+    """Read `key=value` words into dotted keys and values, which are YAML."""
     settings: dict[str, Any] = {}
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
@@ -241,7 +241,7 @@ def _run(folder: RunFolder, trainer: Trainer, read_test: bool) -> None:
 
 @contextmanager
 def _progress(trainer: Trainer, metric: str) -> Iterator[Any]:
-    """A bar on a terminal, one line per epoch elsewhere; gives the function that shows a record."""
+    """Yield the function that shows a record: on a bar if this is a terminal, else as one line per epoch."""
     epochs, console = trainer.config.epochs, Console(stderr=True)
     if not console.is_terminal:
         yield lambda record: print(f"epoch {record.epoch + 1}/{epochs}  {_scores(record, metric)}", flush=True)

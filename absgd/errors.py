@@ -1,4 +1,4 @@
-"""Errors a person can act on: one message with the rule, the value, the file and the key."""
+"""Errors that a user can act on: one message with the rule, the value, the file and the key."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 MAX_KEY_LENGTH = 200
-"""Of a key in YAML; the longest setting has 25 characters."""
+"""Longest key of a YAML file in characters; the longest setting has 25."""
 MAX_PROBLEMS = 10
-"""Broken rules told in one message; a hostile file may break as many as it has lines."""
+"""Most broken rules in one message; a hostile file may break as many as it has lines."""
 _MAX_SHOWN = 80
 
 
 class UserError(ValueError):
-    """Something the user asked for cannot be done; the message is shown as it is, with exit status 2."""
+    """Raised if a request of the user cannot be met; the message is shown as it is, with exit status 2."""
 
 
 def nearest(word: object, valid: Iterable[str]) -> str:
-    """`` ; did you mean `epochs`?`` for a misspelt word, an empty string when nothing is near.
+    """Return ``; did you mean `epochs`?`` for a misspelt word, or an empty string when no valid word is near.
 
     >>> nearest("epoch", ["epochs", "loss"])
     '; did you mean `epochs`?'
@@ -35,18 +35,18 @@ def nearest(word: object, valid: Iterable[str]) -> str:
 
 
 def broken_rule(key: str, message: str) -> PydanticCustomError:
-    """A cross-field rule that a validator raises; `key` is the dotted key below it that the message is about."""
+    """Return the error that a validator raises for a rule between fields; `key` is the dotted key at fault."""
     return PydanticCustomError("broken_rule", "{message}", {"message": message, "key": key})
 
 
 def validated(model: type[ModelT], data: object, source: str, prefix: str = "") -> ModelT:
-    """`data` as an instance of `model`.
+    """Validate `data` as an instance of `model`.
 
     Args:
         model: a pydantic model.
         data: plain mappings, lists and scalars, as YAML gives them.
-        source: what to name in the message, usually the file.
-        prefix: dotted key under which `data` stands in that file.
+        source: name of the source in messages, usually the file.
+        prefix: dotted key of `data` in that file.
 
     Raises:
         UserError: with one line for each rule that `data` breaks.
@@ -60,7 +60,7 @@ def validated(model: type[ModelT], data: object, source: str, prefix: str = "") 
 
 
 def describe_errors(error: ValidationError, model: type[BaseModel], source: str, prefix: str = "") -> Iterator[str]:
-    """One line for each error: ``expected <rule>, got <value> (<source>: <key>)``."""
+    """Yield one line for each error: ``expected <rule>, got <value> (<source>: <key>)``."""
     for key, message in broken_rules(error, model):
         full_key = ".".join(part for part in (prefix, key) if part)
         where = f" ({source}: {full_key})" if full_key else f" ({source})"
@@ -68,7 +68,7 @@ def describe_errors(error: ValidationError, model: type[BaseModel], source: str,
 
 
 def broken_rules(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[str, str]]:
-    """Dotted key and message of each error: ``expected <rule>, got <value>``."""
+    """Yield the dotted key and message of each error: ``expected <rule>, got <value>``."""
     for detail in error.errors(include_url=False):
         under = detail.get("ctx", {}).get("key")
         key = ".".join([*map(str, detail["loc"]), *([under] if under else [])])
@@ -120,7 +120,7 @@ _KINDS = {
 
 
 def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """Names of the keys that may stand at `location` inside `model`."""
+    """Return the keys that are valid at `location` inside `model`."""
     current: type[BaseModel] | None = model
     for part in location:
         if current is not None and part in current.model_fields:
@@ -140,7 +140,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as the user would recognise it, shortened."""
+    """Return a value as the user would recognise it, shortened."""
     text = "nothing" if value is None else repr(value)
     if isinstance(value, bool):
         text = "true" if value else "false"

@@ -1,4 +1,4 @@
-"""The optimisers of the published package `absgd` 0.0.1, for code that imports them from there.
+"""The optimisers of the published package `absgd` 0.0.1, for code written for it.
 
 ABSGD's weights are part of the loss, so these are torch's own optimisers under the authors' names.
 """
@@ -10,7 +10,7 @@ from torch.optim.optimizer import ParamsT
 
 
 def ABSGD(params: ParamsT, lr: float, weight_decay: float = 0.0) -> torch.optim.SGD:  # noqa: N802 - the published name
-    """torch's SGD with momentum 0.9, to step on a loss with ABSGD's weights.
+    """Return torch's SGD with momentum 0.9, for a loss that carries ABSGD's weights.
 
     >>> ABSGD(torch.nn.Linear(2, 1).parameters(), lr=0.1).defaults["momentum"]
     0.9
@@ -29,7 +29,7 @@ def ABSGD(params: ParamsT, lr: float, weight_decay: float = 0.0) -> torch.optim.
 
 
 def ABAdam(params: ParamsT, lr: float, weight_decay: float = 0.0) -> torch.optim.Adam:  # noqa: N802
-    """torch's Adam, to step on a loss with ABSGD's weights.
+    """Return torch's Adam, for a loss that carries ABSGD's weights.
 
     >>> ABAdam(torch.nn.Linear(2, 1).parameters(), lr=1e-3).defaults["betas"]
     (0.9, 0.999)

@@ -1,4 +1,4 @@
-"""Paths that a user gives: `~` resolved, and those refused that no file system can hold or no reader should open.
+"""Paths given by the user: `~` is resolved; paths that no file system can hold or no reader should open are refused.
 
 Nothing here imports torch.
 """
@@ -13,23 +13,23 @@ from pathlib import Path
 from absgd.errors import UserError, shown
 
 _UNFIT = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-"""Control characters, which steer a terminal or end a line, and bytes that are no text: no column can hold them."""
+"""Control characters, which steer a terminal or end a line, and bytes that are not text, which no column can hold."""
 
 
 def path_problem(path: str) -> str | None:
-    """What is wrong with a path, before any file system is asked; None when nothing is."""
+    """Return why a path is refused, judged by its text alone; None when it is not."""
     return f"expected a path without control characters, got {shown(path)}" if _UNFIT.search(path) else None
 
 
 def expanded(path: str | Path, key: str) -> Path:
-    """The path with a leading `~` resolved.
+    """Resolve a leading `~` of a path.
 
     Args:
         path: as the user wrote it.
         key: setting or option to name in the message.
 
     Raises:
-        UserError: if it begins with `~` and there is no such user, or no home, or if it has control characters.
+        UserError: if it begins with `~` and no such home folder is known, or if it has control characters.
     """
     _check_text(path, key)
     try:
@@ -42,10 +42,10 @@ def expanded(path: str | Path, key: str) -> Path:
 
 
 def checked_folder(path: Path, option: str) -> Path:
-    """`path`, at which a folder is or can be made, as far as its text and what exists can tell.
+    """Return `path` if a folder exists there or, as far as can be told without creating it, can be created there.
 
     Raises:
-        UserError: if none can be there: a name is too long, a part of the path is a file, or it has control characters.
+        UserError: if it cannot: a name is too long, a part of the path is a file, or it has control characters.
     """
     _check_text(path, option)
     reason = "the folder that it is in does not exist" if path.name == ".." else None
@@ -63,22 +63,22 @@ def checked_folder(path: Path, option: str) -> Path:
 
 
 def is_endless(path: Path) -> bool:
-    """Whether a reader of `path` may wait, or read, for ever: it is a pipe or a device."""
+    """Whether a reader of `path` might wait or read for ever, because it is a pipe or a device."""
     return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def read_regular(path: Path, max_bytes: int) -> bytes:
-    """The content of a regular file; a device, a pipe or a folder is refused without waiting for it.
+    """Read a regular file; a device, a pipe or a folder is refused without waiting for it.
 
     Raises:
-        UserError: if it is none, cannot be read, or is larger than `max_bytes`.
+        UserError: if it is not a regular file, cannot be read, or is larger than `max_bytes`.
     """
     _check_text(path, "a file to read")
     try:
         with open(path, "rb", opener=_open_at_once) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise UserError(f"expected a regular file, got a device or a pipe ({path})")
-            content = file.read(max_bytes + 1)  # what the file says of its size may be wrong, as in /proc
+            content = file.read(max_bytes + 1)  # the size that the file system reports may be wrong, as in /proc
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from None
     if len(content) > max_bytes:
@@ -87,7 +87,7 @@ def read_regular(path: Path, max_bytes: int) -> bytes:
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    """Open without waiting for the other end of a pipe."""
+    """Open a path without waiting for the other end of a pipe."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 

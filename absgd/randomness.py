@@ -1,4 +1,4 @@
-"""Generators from (seed, purpose, epoch): every random draw can be repeated from these three alone."""
+"""Random generators derived from (seed, purpose, epoch): these three alone repeat every random draw."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Purpose = Literal["split", "imbalance", "noise", "init", "order", "augmentation"
 
 
 def derived_seed(seed: int, purpose: str, epoch: int = 0) -> int:
-    """A 63-bit seed, unrelated for any two different (seed, purpose, epoch).
+    """Return a 63-bit seed; those of two different (seed, purpose, epoch) are unrelated.
 
     >>> derived_seed(0, "order", 1) == derived_seed(0, "order", 1) != derived_seed(0, "order", 2)
     True
@@ -24,20 +24,20 @@ def derived_seed(seed: int, purpose: str, epoch: int = 0) -> int:
 
 
 def numpy_generator(seed: int, purpose: Purpose, epoch: int = 0) -> np.random.Generator:
-    """A numpy generator for one purpose."""
+    """Return a numpy generator for one purpose."""
     return np.random.default_rng(derived_seed(seed, purpose, epoch))
 
 
 def torch_generator(seed: int, purpose: Purpose, epoch: int = 0, device: torch.device | str = "cpu") -> torch.Generator:
-    """A torch generator on `device` for one purpose."""
+    """Return a torch generator on `device` for one purpose."""
     return torch.Generator(device).manual_seed(derived_seed(seed, purpose, epoch))
 
 
 @contextmanager
 def seeded_globally(seed: int, purpose: Purpose) -> Iterator[None]:
-    """torch's global CPU generator seeded inside the block and as before after it.
+    """Seed torch's global CPU generator inside the block and restore its state after it.
 
-    For library code that takes no generator, such as the initialisation in module constructors.
+    Meant for library code that takes no generator, such as the initialisation in module constructors.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derived_seed(seed, purpose))

@@ -1,4 +1,4 @@
-"""What both commands say to a person: errors as one message, warnings as one line, exit statuses."""
+"""Messages of the commands on a terminal: an error as one message, a warning as one line; and their exit statuses."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ EXIT_FAILED = 1
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 MAX_LINE = 2000
-"""Characters of one line of a message."""
+"""Longest line of a message in characters."""
 
 
 @contextmanager
 def plain_messages(command: str) -> Iterator[None]:
     """Inside the block, a UserError becomes one message and exit status 2, and Ctrl-C exit status 130.
 
-    A disk that fails is told in one line too, with exit status 1; warnings are one line each.
+    An OSError, such as a full disk, becomes one line and exit status 1; each warning is one line.
     """
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_args, **_more: warn(str(message))
@@ -43,7 +43,7 @@ def plain_messages(command: str) -> Iterator[None]:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Inside the block SIGINT and SIGTERM raise KeyboardInterrupt, also where the shell had SIGINT ignored."""
+    """Inside the block, SIGINT and SIGTERM raise KeyboardInterrupt, even in a process started with SIGINT ignored."""
     numbers = (signal.SIGINT, signal.SIGTERM)
     earlier = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
     try:
@@ -59,7 +59,7 @@ def warn(message: str) -> None:
 
 
 def printable(message: str) -> str:
-    """A message that a terminal shows and does not obey: control characters as escapes, long lines cut in the middle.
+    """A message that a terminal displays but does not obey: control characters escaped, long lines cut in the middle.
 
     >>> printable("got \\x1b[31m")
     'got \\\\x1b[31m'
@@ -74,5 +74,5 @@ def _printable_line(line: str) -> str:
 
 
 def shortened(folder: Path) -> Path:
-    """A folder as the user would type it from here."""
+    """A folder relative to the current one, where it is inside it."""
     return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder

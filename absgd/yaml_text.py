@@ -1,7 +1,7 @@
-"""YAML in and out: plain data by the YAML 1.2 core schema, from regular files of a bounded size.
+"""Read and write YAML: plain data by the YAML 1.2 core schema, from regular files of a bounded size.
 
-Python's YAML library reads YAML 1.1, in which `1:30` is 90, `010` is 8 and `off` is false, silently. By YAML 1.2 they
-are text, 10 and text. A key given twice, an alias (`*name`, which can make a small file huge) and a tag that asks for
+Python's YAML library reads YAML 1.1, in which `1:30` is 90, `010` is 8 and `off` is false, silently. In YAML 1.2 they
+are text, 10 and text. A duplicate key, an alias (`*name`, which can make a small file huge) and a tag that asks for
 anything but plain data are errors.
 """
 
@@ -17,11 +17,11 @@ from absgd.errors import MAX_KEY_LENGTH, UserError, shown
 from absgd.paths import read_regular
 
 MAX_BYTES = 256 * 1024
-"""Of a YAML file: a hundred times the longest space that is shipped, read in seconds."""
+"""Largest YAML file: a hundred times the longest shipped space, and still read in seconds."""
 MAX_DEPTH = 32
-"""Mappings and lists inside one another; a space needs six."""
+"""Deepest nesting of mappings and lists; a space needs six."""
 MAX_NUMBER_LENGTH = 300
-"""Characters of a number; a float of any size needs fewer."""
+"""Longest number in characters; a float of any size needs fewer."""
 
 _TAG = "tag:yaml.org,2002:"
 _SCALARS = {
@@ -33,11 +33,11 @@ _SCALARS = {
         list("-+0123456789."),
     ),
 }
-"""Type -> how it is written and with what it can begin. Source: YAML 1.2.2, section 10.3.2, core schema."""
+"""Type -> pattern of its text, and the characters it begins with. Source: YAML 1.2.2, section 10.3.2, core schema."""
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain data only: null, booleans, numbers, text, lists, and mappings with text as keys, each given once."""
+    """Loads plain data only: null, booleans, numbers, text, lists, and mappings with unique text keys."""
 
     _depth = 0
 
@@ -126,7 +126,7 @@ _Loader.yaml_constructors = {
 
 
 class _Dumper(yaml.SafeDumper):
-    """SafeDumper that quotes text which `_Loader` would read as something else; other readers' YAML 1.1 it knows."""
+    """SafeDumper that also quotes text which `_Loader`, a reader of YAML 1.2, would take for another type."""
 
 
 for _kind, (_pattern, _first) in _SCALARS.items():
@@ -135,7 +135,7 @@ for _kind, (_pattern, _first) in _SCALARS.items():
 
 
 def parse_yaml(text: str, source: str) -> Any:
-    """Plain Python data from YAML text.
+    """Parse YAML text into plain Python data.
 
     >>> parse_yaml("{lr: 1e-4, download: off}", "example")
     {'lr': 0.0001, 'download': 'off'}
@@ -157,10 +157,10 @@ def parse_yaml(text: str, source: str) -> Any:
 
 
 def read_yaml(path: Path) -> Any:
-    """Plain Python data from a YAML file.
+    """Read a YAML file into plain Python data.
 
     Raises:
-        UserError: if it is no regular file of at most MAX_BYTES, cannot be read, is not UTF-8 text or not valid YAML.
+        UserError: if it is not a readable regular file of at most MAX_BYTES, not UTF-8 text, or not valid YAML.
     """
     content = read_regular(path, MAX_BYTES)
     try:
@@ -171,6 +171,6 @@ def read_yaml(path: Path) -> Any:
 
 
 def dump_yaml(data: Any) -> str:
-    """YAML text that `parse_yaml` reads back to equal data; keys keep their order."""
+    """Write data as YAML text that `parse_yaml` reads back to equal data; keys keep their order."""
     text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=None, allow_unicode=True, width=100)
     return text

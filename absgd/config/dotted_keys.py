@@ -1,4 +1,4 @@
-"""The settings of a RunConfig by dotted key: which there are, and values at them in plain mappings."""
+"""Settings of a RunConfig by dotted key: their names, and their values in plain mappings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from absgd.errors import UserError, nearest
 
 @cache
 def setting_keys() -> tuple[str, ...]:
-    """Dotted keys of every single setting of RunConfig, in order."""
+    """Return the dotted key of every single setting of RunConfig, in order."""
     return tuple(_setting_keys(RunSections))
 
 
@@ -28,7 +28,7 @@ def _setting_keys(model: type[BaseModel]) -> Iterator[str]:
 
 
 def merge_dotted(data: Mapping[str, Any], values: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """`data` (a RunConfig or a part of one as plain mappings) with the values at dotted keys replaced.
+    """Return `data` (a RunConfig, whole or partial, as plain mappings) with the values at dotted keys replaced.
 
     Raises:
         UserError: if a key names no setting of RunConfig.
@@ -59,18 +59,18 @@ def check_key(key: str, source: str) -> None:
 
 @cache
 def find_setting(key: str) -> tuple[type[BaseModel], str]:
-    """The section of RunConfig that holds the setting `key`, and its name there."""
+    """Return the section of RunConfig that holds the setting `key`, and its name in that section."""
     model: type[BaseModel] = RunSections
     *parents, leaf = key.split(".")
     for parent in parents:
         inner = section_model(model.model_fields[parent].annotation)
-        assert inner is not None, f"{parent} is no section"
+        assert inner is not None, f"{parent} is not a section"
         model = inner
     return model, leaf
 
 
 def section_model(annotation: Any) -> type[BaseModel] | None:
-    """The section that a field holds, also where it may be null; None for a single setting."""
+    """Return the section that a field holds, which may be null; None for a single setting."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((model for model in map(section_model, get_args(annotation)) if model is not None), None)
@@ -87,7 +87,7 @@ def is_given(settings: Mapping[str, Any], key: str) -> bool:
 
 
 def setting_value(settings: Mapping[str, Any], key: str) -> Any:
-    """The value at a dotted key of a partial RunConfig, else its default; None where it has none."""
+    """Return the value at a dotted key of a partial RunConfig, else its default; None if it has neither."""
     if not is_given(settings, key):
         model, leaf = find_setting(key)
         default = model.model_fields[leaf].get_default(call_default_factory=True)
@@ -96,7 +96,7 @@ def setting_value(settings: Mapping[str, Any], key: str) -> Any:
 
 
 def is_whole(key: str) -> bool:
-    """Whether the setting takes whole numbers only, if it takes numbers."""
+    """Whether the setting takes whole numbers and no fractions."""
     model, leaf = find_setting(key)
     kinds = list(_types_in(model.model_fields[leaf].annotation))
     return int in kinds and float not in kinds

@@ -11,7 +11,7 @@ from absgd.registry.models import MODELS
 
 
 def broken_run_rules(run: RunSections) -> Iterator[tuple[str, str]]:
-    """Dotted key and message of every rule between settings that a run breaks."""
+    """Yield the dotted key and message of every rule between settings that a run breaks."""
     yield from _broken_attention_rules(run)
     yield from _broken_data_rules(run)
     yield from _broken_loss_rules(run)
@@ -118,7 +118,7 @@ def _broken_device_rules(device: DeviceConfig, model: ModelConfig) -> Iterator[t
 
 
 def unused_run_settings(run: RunSections) -> Iterator[str]:
-    """Sentences about settings that differ from their defaults but do not act in the run."""
+    """Yield a sentence for each setting that differs from its default but does not act in the run."""
     yield from _unused_loss_settings(run)
     if DATASETS[run.data.name].in_memory:
         for name in ("side", "workers", "on_bad_image"):
@@ -148,11 +148,11 @@ def _unused_loss_settings(run: RunSections) -> Iterator[str]:
 
 
 def _changed(section: Section) -> list[str]:
-    """Names of the fields that differ from their defaults."""
+    """Return the names of the fields that differ from their defaults."""
     fields = type(section).model_fields
     return [name for name, field in fields.items() if getattr(section, name) != field.default]
 
 
 def _quoted(names: Iterable[str]) -> str:
-    """Names in a message: `` `a` `` or `` `a` or `b` ``."""
+    """Join names for a message: `` `a` `` or `` `a` or `b` ``."""
     return " or ".join(f"`{name}`" for name in names)

@@ -1,4 +1,4 @@
-"""RunConfig: everything that decides one training run, as frozen data, in YAML and out.
+"""RunConfig: everything that decides one training run, as frozen data that is read from and written to YAML.
 
 Epochs are counted from 0 everywhere. Nothing here imports torch.
 """
@@ -31,7 +31,7 @@ class RunConfig(RunSections):
 
     @classmethod
     def from_dict(cls, data: object, source: str = "configuration") -> RunConfig:
-        """A config from plain mappings and scalars.
+        """Build a config from plain mappings and scalars.
 
         Raises:
             UserError: naming `source`, the key, the rule and the value.
@@ -40,7 +40,7 @@ class RunConfig(RunSections):
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> RunConfig:
-        """A config from a YAML file.
+        """Read a config from a YAML file.
 
         Raises:
             UserError: if the file cannot be read or a rule is broken.
@@ -48,15 +48,15 @@ class RunConfig(RunSections):
         return cls.from_dict(read_yaml(Path(path)), str(path))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain mappings, lists and scalars, every field present."""
+        """Return plain mappings, lists and scalars, with every field present."""
         return self.model_dump(mode="json")
 
     def to_yaml(self) -> str:
-        """YAML text that `from_yaml` reads back to an equal config."""
+        """Return YAML text that `from_yaml` reads back to an equal config."""
         return dump_yaml(self.to_dict())
 
     def with_values(self, values: Mapping[str, Any], source: str = "configuration") -> RunConfig:
-        """A copy with the values at dotted keys replaced, checked as a whole.
+        """Return a copy with the values at dotted keys replaced, checked as a whole.
 
         >>> RunConfig(data=DataConfig(name="digits"), loss=LossConfig(name="ce")).with_values({"epochs": 3}).epochs
         3
@@ -67,21 +67,21 @@ class RunConfig(RunSections):
         return self.from_dict(merge_dotted(self.to_dict(), values, source), source)
 
     def unused_settings(self) -> list[str]:
-        """Sentences about settings that are given but do not act in this run."""
+        """Return a sentence for each setting that is given but does not act in this run."""
         return list(unused_run_settings(self))
 
     @property
     def class_balance_epoch(self) -> int:
-        """First epoch at which class balance acts, `switch` resolved."""
+        """First epoch at which class balance acts, with `switch` resolved."""
         if self.class_balance.from_epoch != "switch":
             return self.class_balance.from_epoch
         assert self.attention is not None, "a rule refuses `switch` without attention"
         return self.attention.switch_epoch
 
     def stage_one(self) -> RunConfig:
-        """The part that decides stage one: what lam, gamma, ab_alpha and switch_epoch cannot change.
+        """Return the settings that decide stage one, which lam, gamma, ab_alpha and switch_epoch cannot change.
 
-        It is itself a run: plain training on the base criterion to the last epoch, the plain control.
+        They are a run too: plain training on the base criterion to the last epoch, the plain control.
         Source: arXiv 2012.06951, the two-stage schedule.
         """
         plain: dict[str, Any] = {"loss": {**self.to_dict()["loss"], "name": self.loss.base}, "attention": None}
@@ -90,13 +90,13 @@ class RunConfig(RunSections):
         return RunConfig.from_dict({**self.to_dict(), **plain})
 
     def decisive(self) -> dict[str, Any]:
-        """What decides the numbers of the run: not where the data lies, or who reads it."""
+        """Return the settings that decide the numbers of the run: not where the data is stored or how it is read."""
         settings = self.to_dict()
         for place in ("root", "download", "workers"):
             del settings["data"][place]
         return settings
 
     def stage_one_key(self) -> str:
-        """Hash (16 hex digits) of what is decisive in `stage_one`."""
+        """Return a hash (16 hex digits) of the decisive settings of `stage_one`."""
         text = json.dumps(self.stage_one().decisive(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
