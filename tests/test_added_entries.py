@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from absgd.models.classifier import HeadName, build_classifier
 from torch import Tensor, nn
 
 from absgd import records
@@ -19,6 +18,7 @@ from absgd.config.sections import DataConfig, LossConfig, ModelConfig
 from absgd.datasets import Images, load_splits, load_test
 from absgd.errors import UserError
 from absgd.losses import Criterion, cross_entropy
+from absgd.models.classifier import HeadName, build_classifier
 from absgd.registry.datasets import DATASETS, DatasetSpec
 from absgd.registry.losses import LOSSES, LossSpec
 from absgd.registry.models import MODELS, ModelSpec
