@@ -1,18 +1,33 @@
-"""Fixtures shared by the whole suite."""
+"""What holds for every test, quick or of tests/system."""
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
+
+# Before torch is imported, here or in a process that a test starts: two xdist workers with a thread for each core
+# would wait for each other. Tests of several threads set their number themselves.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
-from tune_runs.ray_cluster.session import ray_session, set_environment
+from tune_runs.ray_cluster.session import set_environment
 
 set_environment(is_local=True)  # before any test module imports Ray
 
+# A shell starts its background jobs with SIGINT ignored, and what they start inherits that: no process would notice the
+# Ctrl-C that a test sends it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
-@pytest.fixture(scope="session")
-def ray() -> Iterator[None]:
-    """One local Ray for all tests that need one; `ray_session` inside a test uses it."""
-    with ray_session():
+
+@pytest.fixture(autouse=True, scope="session")
+def no_fsync() -> Iterator[None]:
+    """Records survive the power cuts that no test makes: a search on curves would flush the disk hundreds of times.
+
+    Processes that tests start keep `os.fsync`, and so does a test that replaces it itself.
+    """
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "fsync", lambda _: None)
         yield

@@ -142,7 +142,7 @@ def test_slurm_job_goes_back_into_the_queue_where_that_helps(
 ) -> None:
     stand = slurm(tmp_path, f"exit {status}")
     script = ROOT / "docs/examples/slurm.sbatch"
-    assert stand.start(script, **SLURM, SLURM_RESTART_COUNT=str(restarts)).wait(timeout=60) == status
+    assert stand.start(script, **SLURM, SLURM_RESTART_COUNT=str(restarts)).wait(timeout=300) == status
     assert bool(stand.calls("scontrol")) == requeued
     assert stand.calls("absgd-tune") == ["absgd-tune --space cifar100 --name cifar100 --address 10.0.0.7:20123"]
     assert not list(tmp_path.glob(".ray-token*"))
@@ -159,7 +159,7 @@ def test_slurm_job_that_is_told_to_end_passes_it_on_and_resumes(tmp_path: Path) 
         assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=60) in {130, 143}
+    assert process.wait(timeout=300) in {130, 143}
     assert (tmp_path / "saved").exists()
     assert stand.calls("absgd-tune") == ["absgd-tune --resume runs/cifar100 --address 10.0.0.7:20123"]
     assert stand.calls("scontrol") == ["scontrol requeue 123"]

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
 import itertools
-import json
 import math
-import os
 import pkgutil
-import subprocess
-import sys
-import tracemalloc
 import weakref
 from collections import Counter
 from collections.abc import Callable
@@ -54,17 +48,7 @@ def make(**values: Any) -> RunConfig:
     return RunConfig.from_dict(BASE).with_values(values)
 
 
-def stage_two_loss(lam: float = 2.0) -> Losses:
-    objective = Objective(CrossEntropy(), attention=AttentionWeights(lam, 0.5, 0.5))
-
-    def loss(logits_BC: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:
-        total: torch.Tensor = objective(logits_BC, labels_B, labels_B, 0).loss
-        return total
-
-    return loss
-
-
-# u keeps its autograd history: memory grows with every stage-two step.
+# u keeps its autograd history: memory grows with every stage-two step (measured in tests/system/absgd/test_defects.py).
 
 
 def test_defect_u_keeps_its_autograd_history() -> None:
@@ -77,83 +61,6 @@ def test_defect_u_keeps_its_autograd_history() -> None:
     assert objective.attention.log_u.grad_fn is None
     del logits_BC
     assert alive() is None
-
-
-def test_defect_memory_grows_with_every_stage_two_step() -> None:
-    """In a process of its own, where no memory freed by other tests hides what grows."""
-    code = "from tests.test_defects import measured_growth; measured_growth()"
-    words = [sys.executable, "-c", code]
-    printed = subprocess.run(words, cwd=Path(__file__).parent.parent, capture_output=True, text=True, check=True).stdout
-    ours, defective = json.loads(printed)
-    assert ours["objects"] <= 20
-    assert ours["traced_kib"] < 64
-    assert ours["resident_mib"] < 16
-    assert defective["resident_mib"] > 60  # the measurement sees the defect
-
-
-def measured_growth() -> None:
-    """Print the growth over 2,000 steps of our loss and of one with the defect, as JSON."""
-    _growth_of(stage_two_loss(), 200)  # what the first steps and the first measurement allocate stays
-    growths = (_growth_of(stage_two_loss(), 2000), _growth_of(_loss_that_keeps_history(), 2000))
-    print(json.dumps([vars(growth) for growth in growths]))
-
-
-def _loss_that_keeps_history() -> Losses:
-    """The moving average kept as a part of the graph."""
-    u = torch.zeros(())
-
-    def loss(logits_BC: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:
-        nonlocal u
-        losses_B = nn.functional.cross_entropy(logits_BC, labels_B, reduction="none")
-        exponentials_B = torch.exp(losses_B / 2.0)
-        u = 0.5 * u + 0.25 * exponentials_B.mean()
-        return ((exponentials_B / u).detach() * losses_B).mean()
-
-    return loss
-
-
-class _Growth:
-    """What stays after some steps: Python objects, memory Python traces, memory of the process."""
-
-    def __init__(self) -> None:
-        gc.collect()
-        self.objects = float(len(gc.get_objects()))
-        self.traced_kib = tracemalloc.get_traced_memory()[0] / 1024
-        self.resident_mib = _resident_mib()
-
-    def since(self, start: _Growth) -> _Growth:
-        for name in vars(self):
-            setattr(self, name, getattr(self, name) - getattr(start, name))
-        return self
-
-
-def _growth_of(loss: Losses, num_steps: int) -> _Growth:
-    tracemalloc.start()
-    try:
-        start = _Growth()
-        _steps(loss, num_steps)
-        return _Growth().since(start)
-    finally:
-        tracemalloc.stop()
-
-
-def _steps(loss: Losses, num_steps: int) -> None:
-    """Steps of a linear model on one batch; a kept history holds 32 KiB of each."""
-    generator = torch.Generator().manual_seed(0)
-    model = nn.Linear(4, 3)
-    images_BF, labels_B = torch.randn(8192, 4, generator=generator), torch.arange(8192) % 3
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
-    for _ in range(num_steps):
-        optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss(model(images_BF), labels_B))
-        optimizer.step()
-
-
-def _resident_mib() -> float:
-    path = Path("/proc/self/statm")
-    if not path.is_file():
-        pytest.skip("needs /proc to read the memory of the process")
-    return int(path.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 # exp(l / lam) with no max subtraction: inf or nan for small |lam| or LDAM's s = 30.

@@ -1,32 +1,7 @@
-"""Run folders shared by the tests of analysis; tests that change one copy it."""
+"""Run folders shared by the tests of analysis."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from tests.support.run_folder_fixtures import full, full_folder, search_folder, searched
 
-import pytest
-
-from analysis import Runs, load
-from tests.support import run_folders
-
-
-@pytest.fixture(scope="package")
-def full_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Search, control and confirmation."""
-    return run_folders.confirmed(tmp_path_factory.mktemp("full") / "full")
-
-
-@pytest.fixture(scope="package")
-def search_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Search and control."""
-    return run_folders.searched(tmp_path_factory.mktemp("searched") / "searched")
-
-
-@pytest.fixture(scope="package")
-def full(full_folder: Path) -> Runs:
-    return load(full_folder)
-
-
-@pytest.fixture(scope="package")
-def searched(search_folder: Path) -> Runs:
-    return load(search_folder)
+__all__ = ["full", "full_folder", "search_folder", "searched"]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import pytest
 import torch
@@ -266,23 +264,6 @@ TINY = (
     "--device",
     "cpu",
 )
-
-
-def test_command_prints_and_keeps_a_row_for_each_way_and_number(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    asked(monkeypatch, *TINY, "--fast", "--json", str(tmp_path / "x.json"))
-    assert main() == 0
-    printed = capsys.readouterr().out
-    report = json.loads((tmp_path / "x.json").read_text())
-    assert list(report["rows"]) == ["1", "2"]
-    for named in report["rows"].values():
-        assert list(named) == ["in turn", "stacked", "fused", "processes"]
-        assert all(row["images_per_s"][1] > 0 and row["peak_bytes"] == 0 for row in named.values())
-    assert report["rows"]["1"]["in turn"]["of_one"] == [1.0, 1.0, 1.0]
-    assert report["memory_format"] == "channels_last"
-    assert len([line for line in printed.splitlines() if line.lstrip().startswith(("1 ", "2 "))]) == 8
-    assert printed.splitlines()[-1] == "not measured: cuda, resnet32: together at least 4 times one at a time"
 
 
 def test_status_is_one_where_the_target_is_missed(

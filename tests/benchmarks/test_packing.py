@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.harness.workloads import EpochWorkload
 from benchmarks.packing import (
     COHORT,
     ONE,
     PROCESSES,
     Packed,
-    both_ways,
     packed_speeds,
     packing_lines,
     packing_verdict,
-    time_packed,
 )
 from tune_runs.preview.probe_processes import TimedPass
 
@@ -50,16 +47,3 @@ def test_target_applies_to_the_best_way_and_number_of_runs_on_a_gpu() -> None:
         "cuda, resnet32: together at least 4 times one at a time, "
         "got 2.000 (quartiles 2.000 to 2.000) with 2 runs, cohort",
     )
-
-
-def test_processes_train_at_the_same_time_and_a_cohort_in_one() -> None:
-    work = EpochWorkload("resnet8", num_batches=4, batch=64, device="cpu", exact=True)
-    with both_ways(work, most=2, threads=2) as ways:
-        found = time_packed(ways, [ONE, TWO, TURNS], rounds=2)
-    assert {packed: [len(passes) for passes in rounds] for packed, rounds in found.items()} == {
-        ONE: [1, 1],
-        TWO: [2, 2],
-        TURNS: [1, 1],
-    }
-    for one, other in found[TWO]:
-        assert max(one.started, other.started) < min(one.ended, other.ended), "they overlap"

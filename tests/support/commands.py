@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import pandas as pd
 
 from tests.support.waiting import TIMEOUT_S
 
@@ -45,3 +48,13 @@ def started(folder: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
     finally:
         process.kill()
         process.wait()
+
+
+def replaced_table(path: Path) -> pd.DataFrame:
+    """A Parquet file that a running search replaces: pandas opens it twice, and would mix two versions."""
+    return pd.read_parquet(io.BytesIO(path.read_bytes()))
+
+
+def has_completed(trials: Path) -> bool:
+    """Whether a trial of a search that may still run is recorded as completed."""
+    return trials.exists() and "completed" in set(replaced_table(trials).status)

@@ -38,7 +38,7 @@ class Processes:
 
     def end(self) -> None:
         for process in self.all:
-            process.join(20)
+            process.join(120)
             process.kill()
             process.join()
 

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import psutil
 
+from tests.support.commands import replaced_table
 from tests.support.ray_searches import search
 from tests.support.waiting import wait_until
 
@@ -37,7 +38,7 @@ def restarts_after_a_kill(space: Any, folder: Path, name: str) -> int:
 
 
 def has_epochs(path: Path, number: int) -> bool:
-    return path.exists() and len(pd.read_parquet(path)) >= number
+    return path.exists() and len(replaced_table(path)) >= number
 
 
 def tasks_of(name: str) -> list[psutil.Process]:

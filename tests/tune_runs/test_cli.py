@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import signal
-import subprocess
-import sys
-import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-import tune_runs
 from tests.support.fake_tuner import SPACE
 from tune_runs.cli import app
-from tune_runs.preview.packing_probe import probe_packings
 
 
 def call(*arguments: object) -> Result:
@@ -60,21 +50,6 @@ def test_options_replace_what_the_space_says(here: Path) -> None:
     assert "90 s" in result.output
 
 
-@pytest.mark.parametrize("options", [["--measure"], ["--preview", "--measure"]])
-def test_measure_prints_a_preview_with_an_estimate_and_proposes_resources(
-    here: Path, options: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tune_runs.preview.packing_probe.probe_packings", partial(probe_packings, kind_s=0.1))
-    write(here / "s.yaml", base={**SPACE["base"], "data": {"name": "digits", "n_max": 20}})
-    result = call("--space", "s.yaml", *options)
-    assert result.exit_code == 0, result.output
-    assert "absgd-tune: measuring digits-exp-0.1 (1 of 2)" in result.stderr
-    assert "absgd-tune: probing digits-exp-0.1: 1" in result.stderr
-    assert "s an epoch on this machine" in result.stdout
-    assert re.search(r"proposed +resources: \{cpu: \d+, gpu: [\d.]+", result.stdout)
-    assert [path.name for path in here.iterdir()] == ["s.yaml"]
-
-
 def test_measure_of_trials_with_several_processes_probes_none(here: Path) -> None:
     several = {"cpu": 1, "gpu": 0, "ranks_per_trial": 2}
     write(here / "s.yaml", base={**SPACE["base"], "data": {"name": "digits", "n_max": 20}}, resources=several)
@@ -82,28 +57,6 @@ def test_measure_of_trials_with_several_processes_probes_none(here: Path) -> Non
     assert result.exit_code == 0, result.output
     assert "trials at once are not probed: each has several processes (ranks_per_trial)" in result.stderr
     assert "proposed" not in result.stdout
-
-
-def test_interrupted_probe_ends_its_processes(here: Path) -> None:
-    write(here / "s.yaml", base={**SPACE["base"], "data": {"name": "digits", "n_max": 20}})
-    words = [sys.executable, "-c", "from tune_runs.cli import main; main()", "--space", "s.yaml", "--measure"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(tune_runs.__file__).parents[1])}
-    with subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
-    ) as command:
-        assert command.stderr is not None
-        while "probing" not in (line := command.stderr.readline()):
-            assert line, "ended before"
-        time.sleep(1)
-        children = psutil.Process(command.pid).children(recursive=True)
-        os.killpg(command.pid, signal.SIGINT)  # as a terminal does: to all of them
-        output, errors = command.communicate(timeout=60)
-    assert command.returncode == 130
-    assert errors.splitlines()[-1] == "absgd-tune: interrupted"
-    assert "Traceback" not in errors
-    assert "s an epoch on this machine" in output, "what was known before is there"
-    assert children
-    assert not psutil.wait_procs(children, timeout=10)[1]
 
 
 def test_measure_without_the_data_exits_2_with_one_message(here: Path) -> None:

@@ -89,6 +89,6 @@ def test_noisy_scenario_has_the_same_hash_in_another_process(type: str, roots: d
     )
     config = scenario(roots, type)
     done = subprocess.run(
-        [sys.executable, "-c", program, config.to_yaml()], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", program, config.to_yaml()], capture_output=True, text=True, check=True, timeout=300
     )
     assert done.stdout.strip() == load_splits(config).hash

@@ -120,7 +120,7 @@ def test_same_config_gives_the_same_hash_in_another_process() -> None:
     )
     config = config_of(**values)
     done = subprocess.run(
-        [sys.executable, "-c", program, config.to_yaml()], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", program, config.to_yaml()], capture_output=True, text=True, check=True, timeout=300
     )
     assert done.stdout.strip() == load_splits(config).hash
 

@@ -37,7 +37,7 @@ def test_a_pipe_is_written_into(search_folder: Path, tmp_path: Path, kind: str) 
     assert status == 0
     assert stat.S_ISFIFO(pipe.lstat().st_mode)
     assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
-    reader.join(timeout=30)
+    reader.join(timeout=120)
     assert found[0].startswith(b"folder,scenario" if kind == "csv" else b"<!DOCTYPE html>")
 
 

@@ -6,26 +6,16 @@ import itertools
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, cast
 
-import pandas as pd
 import pytest
 from rich.console import Console
 
-from absgd import records
-from absgd.datasets import load_splits
-from absgd.training import Trainer
-from tests.support.ray_searches import SMALL, search, small
-from tests.support.ray_tasks import restarts_after_a_kill, tasks_of
 from tests.support.spaces import make, preview_of, refusal
-from tests.support.waiting import wait_until
 from tune_runs.preview.search_preview import draw_preview
 from tune_runs.space.resources import ResourcesConfig
 from tune_runs.space.run_configs import control_config
 from tune_runs.trial.failures import cause_of
-
-TWO = {"cpu": 2, "gpu": 0, "cohort": 2}
 
 
 @pytest.mark.parametrize(
@@ -93,7 +83,7 @@ def test_trial_of_a_cohort_imports_no_torch() -> None:
     """Nor does what Ray imports for the handles that it has."""
     modules = "tune_runs.cohorts.member, tune_runs.cohorts.directory, tune_runs.ray_cluster.image_store"
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=300).returncode == 0
 
 
 class FakeHost:
@@ -108,7 +98,7 @@ class FakeHost:
 
 
 @pytest.fixture
-def directory(ray: None, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+def directory(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """Gives a trial a seat in a host of two, and tells which."""
     from tune_runs.cohorts import directory as cohorts
     from tune_runs.cohorts.member import CohortAccess, HostPlacement, SeatRequest, host_id
@@ -147,35 +137,3 @@ def test_hosts_of_other_places_and_such_that_are_full_or_lost_are_left_out(direc
     assert directory("t3", 3) == "host 0"
     assert directory("t4", 4, lost=["host 0", "host 2"]) == "host 3"
     assert directory("t5", 5) == "host 3"
-
-
-def space_of_cohorts(**changes: Any) -> Any:
-    base = {**SMALL["base"], "epochs": changes.pop("epochs", 6), "optimizer": {"lr": 0.02}}
-    return small(**{"scenarios": SMALL["scenarios"][:1], "base": base, "resources": TWO, **changes})
-
-
-def test_search_in_cohorts_gives_the_bits_of_trials_alone_and_leaves_nothing(ray: None, tmp_path: Path) -> None:
-    stopping = {"rule": "epoch", "grace_period": 3, "reduction_factor": 2}
-    confirm = {"top": 1, "seeds": 2}
-    space = space_of_cohorts(num_trials=5, early_stopping=stopping, confirm=confirm)
-    found, printed = search(space, tmp_path / "two")
-    assert found, printed
-    trials = pd.read_parquet(tmp_path / "two/trials.parquet")
-    assert set(trials.status) == {"completed", "pruned"}, trials.error.tolist()
-    assert trials.restarts.eq(0).all()
-    assert set(trials.phase) == {"control", "search", "confirm"}
-    wait_until(lambda: not tasks_of("HostProcess"))
-    epochs = pd.read_parquet(tmp_path / "two/epochs.parquet")
-    for row in records.read_rows(tmp_path / "two/trials.parquet", records.TRIAL_SCHEMA):
-        config = records.config_of(row)
-        own = epochs[epochs.trial_id == row["trial_id"]]
-        assert row["status"] == "pruned" or len(own) == config.epochs
-        for record, there in zip(Trainer(config, load_splits(config)).epochs(), own.itertuples(), strict=False):
-            assert there.train_loss == record.train_loss
-            assert there.val_balanced_accuracy == record.val_balanced_accuracy
-            assert there.val_loss == record.val_loss
-
-
-def test_trials_whose_host_is_killed_go_on_from_their_checkpoints(ray: None, tmp_path: Path) -> None:
-    space = space_of_cohorts(num_trials=1, epochs=60, early_stopping=None)
-    assert restarts_after_a_kill(space, tmp_path, "HostProcess") >= 1

@@ -19,7 +19,7 @@ from tune_runs.cohorts import host as cohort_host
 from tune_runs.cohorts.host import CohortHost, NoMember, is_alive
 from tune_runs.trial.reports import HostAnswer
 
-SOON_S = 20.0
+SOON_S = 120.0
 HERE = os.getpid()
 
 
@@ -80,6 +80,7 @@ def test_reports_come_one_by_one_and_then_the_end(host: CohortHost, runs: Runs) 
 def test_trial_rests_until_it_is_asked_for_more(host: CohortHost, runs: Runs) -> None:
     host.join("a1", trial("a"), HERE)
     host.next_report("a1", SOON_S)
+    runs.until("a 0.1")
     time.sleep(0.3)
     assert runs.log == ["a 0.0", "a 0.1"]
     assert host.next_report("a1", wait_s=0.0) == HostAnswer()

@@ -26,44 +26,37 @@ from tests.support.fake_searches import (
 )
 from tests.support.fake_tuner import SPACE, FakeTrainer, FakeTuner, make_space, rising
 from tests.support.kills import Killed, killed_at
+from tests.support.whole_searches import (
+    WholeSearch,
+    assert_killed_confirmation_ends_as,
+    assert_killed_search_ends_as,
+    whole_confirmation,
+    whole_search,
+    with_confirmation,
+)
 from tune_runs.driver.study import ScenarioStudy
 from tune_runs.request.search_request import new_request, resume_request
 from tune_runs.request.warm_start import warm_start_points
-from tune_runs.space.model import SearchSpace
 from tune_runs.trunks import snapshots
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
-    """A search that nobody interrupts, and how often it writes."""
-    folder = tmp_path_factory.mktemp("runs") / "whole"
-    with killed_at(0, pytest.MonkeyPatch()) as count:
-        FakeTuner(space_of(), folder, some_diverge, concurrent=1).run()
-    states = {trial.state for trial in study_trials(folder, EXP)}
-    assert states == {TrialState.COMPLETE, TrialState.PRUNED}
-    assert set(trials(folder).status) == {"completed", "pruned", "diverged"}
-    return folder, count[0]
+def whole(tmp_path_factory: pytest.TempPathFactory) -> WholeSearch:
+    return whole_search(tmp_path_factory.mktemp("runs") / "whole")
 
 
-@pytest.mark.parametrize("part", range(40))
+@pytest.mark.parametrize("part", range(8))
 def test_search_killed_at_any_write_ends_as_one_never_interrupted(
-    whole: tuple[Path, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
+    whole: WholeSearch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
 ) -> None:
-    folder, num_writes = whole
-    moment = 1 + part * (num_writes - 1) // 39
-    trained = FakeTrainer.epochs_trained.total()
-    with pytest.raises(Killed), killed_at(moment, monkeypatch):
-        FakeTuner(space_of(), tmp_path / "whole", some_diverge, concurrent=1).run()
-    FakeTuner(space_of(), tmp_path / "whole", some_diverge, concurrent=1).run()
-    assert_same(folder, tmp_path / "whole")
-    recorded = trials(folder).epochs_trained.sum()
-    assert FakeTrainer.epochs_trained.total() - trained - recorded in (0, 1), "at most the running epoch is lost"
+    moment = 1 + part * (whole.writes - 1) // 7
+    assert_killed_search_ends_as(whole, tmp_path / "whole", monkeypatch, moment)
 
 
 def test_search_killed_again_and_again_ends_as_one_never_interrupted(
-    whole: tuple[Path, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    whole: WholeSearch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, _ = whole
+    folder = whole.folder
     deaths, trained = 0, FakeTrainer.epochs_trained.total()
     while True:
         try:
@@ -77,54 +70,24 @@ def test_search_killed_again_and_again_ends_as_one_never_interrupted(
     assert FakeTrainer.epochs_trained.total() - trained <= trials(folder).epochs_trained.sum() + deaths
 
 
-CONFIRM = {"top": 2, "seeds": 2, "controls": ["ce", "ce-lr", "cb-ce-drw"]}
-
-
-def with_confirmation() -> SearchSpace:
-    return make_space(
-        scenarios=SPACE["scenarios"][:1], num_trials=3, early_stopping=None, seed=10, confirm=CONFIRM, epoch_budget=500
-    )
-
-
 @pytest.fixture(scope="module")
-def confirmed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, int]:
-    """A search and its confirmation, not interrupted; how often it writes until the search is done, and in all."""
-    folder = tmp_path_factory.mktemp("runs") / "whole"
-    with killed_at(0, pytest.MonkeyPatch()) as count:
-        tuner = FakeTuner(with_confirmation(), folder, some_diverge, concurrent=1)
-        results = tuner.results({})
-        while not tuner.searcher.searches[EXP].is_done:
-            next(results)
-        num_before = count[0]
-        for _ in results:
-            pass
-    assert trials(folder).query("phase == 'confirm'").groupby("candidate").size().eq(2).all()
-    assert set(trials(folder).status) == {"completed", "diverged"}
-    return folder, num_before, count[0]
+def confirmed(tmp_path_factory: pytest.TempPathFactory) -> WholeSearch:
+    return whole_confirmation(tmp_path_factory.mktemp("runs") / "whole")
 
 
-@pytest.mark.parametrize("part", range(30))
+@pytest.mark.parametrize("part", range(6))
 def test_confirmation_killed_at_any_write_ends_as_one_never_interrupted(
-    confirmed: tuple[Path, int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
+    confirmed: WholeSearch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
 ) -> None:
-    folder, num_before, num_writes = confirmed
-    moment = num_before - 5 + part * (num_writes - num_before + 5) // 29
-    with pytest.raises(Killed), killed_at(moment, monkeypatch):
-        FakeTuner(with_confirmation(), tmp_path / "whole", some_diverge, concurrent=1).run()
-    complete = set(trials(tmp_path / "whole").query("phase == 'confirm' and status == 'completed'").trial_id)
-    resumed = FakeTuner(with_confirmation(), tmp_path / "whole", some_diverge, concurrent=1)
-    resumed.run()
-    assert_same(folder, tmp_path / "whole")
-    assert not complete & set(resumed.tested), "the test set is not read again"
-    best = [(one / "best" / f"{EXP}.yaml").read_text() for one in (folder, tmp_path / "whole")]
-    assert best[0] == best[1]
+    moment = confirmed.writes_before - 5 + part * (confirmed.writes - confirmed.writes_before + 5) // 5
+    assert_killed_confirmation_ends_as(confirmed, tmp_path / "whole", monkeypatch, moment)
 
 
 @pytest.mark.parametrize("part", range(4))
 def test_several_confirmations_at_once_lose_and_repeat_nothing(
-    confirmed: tuple[Path, int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
+    confirmed: WholeSearch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
 ) -> None:
-    _, num_before, num_writes = confirmed
+    num_before, num_writes = confirmed.writes_before, confirmed.writes
     folder, moment = tmp_path / "fake", num_before + (1 + 2 * part) * (num_writes - num_before) // 9
     with pytest.raises(Killed), killed_at(moment, monkeypatch):
         FakeTuner(with_confirmation(), folder, some_diverge, concurrent=3).run()
@@ -236,24 +199,22 @@ def test_journal_that_lost_whole_lines_is_refused(tmp_path: Path) -> None:
         FakeTuner(space_of(), folder, rising)
 
 
-def test_run_folder_may_be_moved_and_renamed(whole: tuple[Path, int], tmp_path: Path) -> None:
+def test_run_folder_may_be_moved_and_renamed(whole: WholeSearch, tmp_path: Path) -> None:
     FakeTuner(space_of(), tmp_path / "old", some_diverge, concurrent=1).run(stop_after_results=20)
     (tmp_path / "old").rename(tmp_path / "whole")
     FakeTuner(space_of(), tmp_path / "whole", some_diverge, concurrent=1).run()
-    assert_same(whole[0], tmp_path / "whole")
+    assert_same(whole.folder, tmp_path / "whole")
     assert set(trials(tmp_path / "whole").run) == set(epochs(tmp_path / "whole").run) == {"whole"}
 
 
-def test_damaged_environment_file_changes_nothing(whole: tuple[Path, int], tmp_path: Path) -> None:
+def test_damaged_environment_file_changes_nothing(whole: WholeSearch, tmp_path: Path) -> None:
     FakeTuner(space_of(), tmp_path / "whole", some_diverge, concurrent=1).run(stop_after_results=20)
     (tmp_path / "whole" / "environment.json").write_text("{")
     FakeTuner(space_of(), tmp_path / "whole", some_diverge, concurrent=1).run()
-    assert_same(whole[0], tmp_path / "whole")
+    assert_same(whole.folder, tmp_path / "whole")
 
 
-def test_damaged_checkpoint_of_a_trial_is_named_and_the_one_before_used(
-    whole: tuple[Path, int], tmp_path: Path
-) -> None:
+def test_damaged_checkpoint_of_a_trial_is_named_and_the_one_before_used(whole: WholeSearch, tmp_path: Path) -> None:
     folder = tmp_path / "whole"
     tuner = FakeTuner(space_of(), folder, some_diverge, concurrent=1)
     for trial_id in tuner.results({}):
@@ -269,7 +230,7 @@ def test_damaged_checkpoint_of_a_trial_is_named_and_the_one_before_used(
     resumed = FakeTuner(space_of(), folder, some_diverge, concurrent=1)
     resumed.run()
     assert any(str(newest) in note and note.endswith("trained again") for note in resumed.notes)
-    assert_same(whole[0], folder)
+    assert_same(whole.folder, folder)
     again = FakeTrainer.epochs_trained.total() - trained
     assert again == trials(folder).epochs_trained.sum() - done + 1, "the epoch of the damaged one alone"
 

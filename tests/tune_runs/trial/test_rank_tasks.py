@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 
-from absgd import records
-from absgd.datasets import load_splits
 from absgd.errors import UserError
-from absgd.training import Trainer
-from tests.support.ray_searches import SMALL, search, small
-from tests.support.ray_tasks import restarts_after_a_kill, tasks_of
 from tests.support.spaces import make, preview_of, refusal
-from tests.support.waiting import wait_until
 from tune_runs.preview.search_preview import draw_preview
 from tune_runs.ray_cluster.session import NodeSize
 from tune_runs.run_search import _num_concurrent
@@ -106,7 +98,7 @@ def test_preview_says_what_all_ranks_take() -> None:
     assert "2 (16 CPUs, 8 GPUs)" in text
 
 
-def test_placement_has_a_bundle_for_each_rank_on_one_node(ray: None) -> None:
+def test_placement_has_a_bundle_for_each_rank_on_one_node() -> None:
     from tune_runs.trial.rank_tasks import placement
 
     several = placement(ResourcesConfig(cpu=4, gpus_per_trial=3).on(8))
@@ -119,42 +111,3 @@ def test_lost_rank_is_a_lost_process() -> None:
     module = "Traceback (most recent call last):\n  ...\nabsgd.training.ranks.rank_failures"
     assert cause_of(f"{module}.RanksLost: rank 1: WorkerCrashedError").is_lost
     assert not cause_of(f"{module}.RankFailed: rank 1: KeyError: 'x'").is_lost
-
-
-def space_of_two(**changes: Any) -> Any:
-    base = {**SMALL["base"], "epochs": changes.pop("epochs", 6), "optimizer": {"lr": 0.02}}
-    return small(**{"scenarios": SMALL["scenarios"][:1], "base": base, "resources": TWO_ON_CPU, **changes})
-
-
-def test_search_with_early_stopping_leaves_nothing_and_its_trials_are_those_of_one_process(
-    ray: None, tmp_path: Path
-) -> None:
-    import ray as core
-    from ray.util import placement_group_table
-
-    before, groups = core.available_resources()["CPU"], set(placement_group_table())
-    stopping = {"rule": "epoch", "grace_period": 3, "reduction_factor": 2}
-    found, printed = search(space_of_two(num_trials=4, early_stopping=stopping), tmp_path / "two")
-    assert found, printed
-    trials = pd.read_parquet(tmp_path / "two/trials.parquet")
-    assert set(trials.status) == {"completed", "pruned"}, trials.error.tolist()
-    assert trials.ranks.eq(2).all()
-    assert trials.restarts.eq(0).all()
-    wait_until(lambda: core.available_resources().get("CPU") == before)
-    new = {name: one["state"] for name, one in placement_group_table().items() if name not in groups}
-    assert new
-    assert set(new.values()) == {"REMOVED"}
-    assert not tasks_of("rank 1")
-    rows = records.read_rows(tmp_path / "two/trials.parquet", records.TRIAL_SCHEMA)
-    epochs = pd.read_parquet(tmp_path / "two/epochs.parquet")
-    for row in rows:
-        config = records.config_of(row)
-        own = epochs[epochs.trial_id == row["trial_id"]]
-        for record, there in zip(Trainer(config, load_splits(config)).epochs(), own.itertuples(), strict=False):
-            assert there.train_loss == pytest.approx(record.train_loss, rel=2e-3)
-            if record.log_u is not None:
-                assert there.log_u == pytest.approx(record.log_u, rel=2e-3)
-
-
-def test_trial_whose_rank_is_killed_goes_on_from_its_checkpoint(ray: None, tmp_path: Path) -> None:
-    assert restarts_after_a_kill(space_of_two(num_trials=1, epochs=60, early_stopping=None), tmp_path, "rank 1") == 1

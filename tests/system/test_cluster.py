@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from benchmarks.faults.loopback_cluster import LoopbackCluster, listening_addresses, loopback_cluster
-from tests.support.commands import command
+from tests.support.commands import command, has_completed
 from tests.support.waiting import TIMEOUT_S, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="keeps all of Ray on loopback and finds its processes")
@@ -139,13 +139,13 @@ def test_driver_whose_head_is_lost_says_so_and_resumes_on_a_new_cluster(
 ) -> None:
     trials = tmp_path / "runs/moved/trials.parquet"
     with loopback_cluster(num_nodes=1, **SOON) as doomed, search_on(doomed, tmp_path) as process:
-        wait_until(lambda: trials.exists() and "completed" in set(pd.read_parquet(trials).status), process)
+        wait_until(lambda: has_completed(trials), process)
         doomed.tell(blow)
         struck_at = time.monotonic()
         _, errors = process.communicate(timeout=TIMEOUT_S)
         after_s = time.monotonic() - struck_at
     assert process.returncode == 1, errors
-    assert after_s < LOST_AFTER_S + 10  # Ray itself ends the driver after 60 s, or never
+    assert after_s < LOST_AFTER_S + 40  # Ray itself ends the driver after 60 s, or never
     line = errors.strip().splitlines()[-1]
     assert line.startswith(f"absgd-tune: error: lost the Ray cluster at {doomed.address}: ")
     assert line.endswith(f"go on with: absgd-tune --resume runs/moved --address {doomed.address}")

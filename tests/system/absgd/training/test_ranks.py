@@ -159,7 +159,7 @@ def test_run_that_is_left_between_epochs_ends_every_rank_in_peace() -> None:
         next(epochs)
         left_at = time.monotonic()
     assert [one.exitcode for one in started[0].all] == [0]
-    assert time.monotonic() - left_at < 15
+    assert time.monotonic() - left_at < 60
 
 
 @pytest.mark.parametrize("ends", ["killed", "raises", "refuses"])

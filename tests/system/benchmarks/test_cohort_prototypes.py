@@ -1,0 +1,61 @@
+"""The command of `benchmarks.cohort_prototypes` with its processes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.cohort_prototypes.__main__ import main
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Use one thread: two that wait for each other are slow where other processes work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def asked(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["cohort_prototypes.py", *arguments])
+
+
+TINY = (
+    "--threads",
+    "1",
+    "--model",
+    "resnet8",
+    "--members",
+    "2",
+    "--rounds",
+    "2",
+    "--batches",
+    "1",
+    "--batch",
+    "4",
+    "--device",
+    "cpu",
+)
+
+
+def test_command_prints_and_keeps_a_row_for_each_way_and_number(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    asked(monkeypatch, *TINY, "--fast", "--json", str(tmp_path / "x.json"))
+    assert main() == 0
+    printed = capsys.readouterr().out
+    report = json.loads((tmp_path / "x.json").read_text())
+    assert list(report["rows"]) == ["1", "2"]
+    for named in report["rows"].values():
+        assert list(named) == ["in turn", "stacked", "fused", "processes"]
+        assert all(row["images_per_s"][1] > 0 and row["peak_bytes"] == 0 for row in named.values())
+    assert report["rows"]["1"]["in turn"]["of_one"] == [1.0, 1.0, 1.0]
+    assert report["memory_format"] == "channels_last"
+    assert len([line for line in printed.splitlines() if line.lstrip().startswith(("1 ", "2 "))]) == 8
+    assert printed.splitlines()[-1] == "not measured: cuda, resnet32: together at least 4 times one at a time"

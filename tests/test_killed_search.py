@@ -1,0 +1,86 @@
+"""One real search of the installed command: killed, resumed, compared with training from scratch, read in pandas."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import pytest
+import yaml
+
+from absgd import records
+from tests.support.commands import has_completed, run, started
+from tests.support.ray_searches import SMALL, comparable, rows_of, trained_alone
+from tests.support.waiting import wait_until
+
+EPOCHS = 60
+"""Enough that a kill finds a trial that trains."""
+SPACE: dict[str, Any] = {
+    **SMALL,
+    "base": {**SMALL["base"], "epochs": EPOCHS},
+    "scenarios": SMALL["scenarios"][:1],
+    "num_trials": 3,
+    "confirm": None,
+}
+
+
+class Resumed(NamedTuple):
+    """A search that was killed and resumed."""
+
+    folder: Path
+    before: pd.DataFrame
+    """The trials when it was killed."""
+    printed: str
+
+
+@pytest.fixture(scope="module")
+def resumed(tmp_path_factory: pytest.TempPathFactory) -> Resumed:
+    here = tmp_path_factory.mktemp("user")
+    (here / "small.yaml").write_text(yaml.safe_dump(SPACE))
+    folder = here / "runs/small"
+    trials = folder / records.TRIALS_FILE
+    with started(here, "absgd-tune", "--space", "small.yaml") as process:
+        wait_until(lambda: has_completed(trials), process)
+        process.kill()
+        process.wait()
+    before = pd.read_parquet(trials)
+    done = run(here, "absgd-tune", "--resume", "runs/small")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return Resumed(folder, before, done.stdout)
+
+
+def test_search_killed_with_sigkill_resumes_to_whole_records(resumed: Resumed) -> None:
+    assert "running" in set(resumed.before.status)
+    ended = resumed.before.query("status == 'completed'").set_index("trial_id")
+    after = pd.read_parquet(resumed.folder / records.TRIALS_FILE).set_index("trial_id")
+    assert after.phase.value_counts().to_dict() == {"search": 3, "control": 1}
+    assert set(after.status) == {"completed"}
+    assert after.loc[ended.index, ["metric_last", "started_at"]].equals(ended[["metric_last", "started_at"]])
+    epochs = pd.read_parquet(resumed.folder / records.EPOCHS_FILE)
+    assert {name: own.epoch.tolist() for name, own in epochs.groupby("trial_id")} == {
+        name: list(range(EPOCHS)) for name in after.index
+    }
+    best = after.metric_last[after.phase == "search"].max()
+    assert f"{best:.4f}" in resumed.printed
+
+
+def test_every_trial_equals_training_from_scratch_to_the_bit(resumed: Resumed) -> None:
+    for row in records.read_rows(resumed.folder / records.TRIALS_FILE, records.TRIAL_SCHEMA):
+        rows = rows_of(resumed.folder, row["trial_id"])
+        inherited = row["switch_epoch"] if row["phase"] == "search" else 0
+        assert sum(one["inherited"] for one in rows) == inherited
+        assert comparable(rows) == trained_alone(row), row["trial_id"]
+
+
+def test_results_are_read_in_pandas_without_this_project(resumed: Resumed) -> None:
+    code = (
+        "import sys, pandas; frame = pandas.read_parquet('trials.parquet');"
+        "print(len(frame), [name for name in ('absgd', 'tune_runs', 'ray', 'torch') if name in sys.modules])"
+    )
+    words = [sys.executable, "-c", code]
+    printed = subprocess.run(words, cwd=resumed.folder, capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == "4 []"
+    assert "<h1>small</h1>" in (resumed.folder / "report.html").read_text()
