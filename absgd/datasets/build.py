@@ -28,7 +28,7 @@ def read_part(config: DataConfig, part: Literal["train", "val", "test"]) -> Imag
 
 
 def augmentation_of(config: AugmentationConfig, spec: DatasetSpec) -> tuple[int, bool]:
-    """Padding in pixels and whether to flip: what `config` gives, else the data set's standard.
+    """Return the padding in pixels and whether to flip: from `config`, else the standard of the data set.
 
     Raises:
         UserError: if the padding exceeds the side, so that a crop could hold nothing of the image.
@@ -40,7 +40,7 @@ def augmentation_of(config: AugmentationConfig, spec: DatasetSpec) -> tuple[int,
 
 
 def normalisation_of(config: DataConfig, spec: DatasetSpec) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel: what `config` gives, else the data set's own.
+    """Return the mean and standard deviation of each channel: from `config`, else those of the data set.
 
     Raises:
         UserError: if `config` gives another number of values than there are channels.

@@ -1,4 +1,4 @@
-"""The loss of the published package `absgd` 0.0.1, for its users: the same interface and the same values."""
+"""The loss of the published package `absgd` 0.0.1, with the same interface and the same values for its users."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from absgd.losses.attention import attention_weights
 class ABLoss(nn.Module):
     """Attention weights over any unreduced criterion, switched on by counting epochs.
 
-    Call `updateLambda` once per epoch. The weights act once it was called `milestone` times, at least once; before
-    that the loss is the plain mean. The published package gives the same values where its own are finite; here log u
-    is float64, free of overflow and of autograd history, and is saved with the module, as is the count of epochs.
+    Call `updateLambda` once per epoch. The weights act after `milestone` calls, but not before the first; until then
+    the loss is the plain mean. Values equal those of the published package where those are finite; here log u is
+    float64, cannot overflow, has no autograd history, and is saved with the module, like the count of epochs.
 
     >>> criterion = ABLoss(5.0, milestone=1, abgamma=1.0)
     >>> criterion.updateLambda()
@@ -37,12 +37,12 @@ class ABLoss(nn.Module):
         abgamma: float = 0.9,
         abalpha: float = 1,
     ) -> None:
-        """A loss at the start of its run.
+        """Create the loss at the start of its run.
 
         Args:
             mylambda: lambda, non-zero: positive weighs hard samples more, negative less.
-            milestone: calls of `updateLambda` after which the weights act; 0 and 1 both mean the first.
-            criterion: losses of each sample from (output, target), not reduced; by default the cross entropy.
+            milestone: number of calls of `updateLambda` after which the weights act; 0 and 1 both mean one.
+            criterion: unreduced losses from (output, target), at least one per sample; by default the cross entropy.
             abgamma: gamma, weight of the newest batch in the moving average, in (0, 1].
             abalpha: abAlpha, in (0, 1].
 
@@ -68,8 +68,8 @@ class ABLoss(nn.Module):
         """sum_i p_i l_i, 0-d, with gradient; once the weights act, the batch enters log u.
 
         Args:
-            output: what the criterion takes first, usually class scores of shape (B, C).
-            target: what it takes second, usually class ids of shape (B,).
+            output: first argument of the criterion, usually class scores of shape (B, C).
+            target: second argument of the criterion, usually class ids of shape (B,).
 
         Raises:
             ValueError: if the criterion reduces its losses to one number.
@@ -82,7 +82,7 @@ class ABLoss(nn.Module):
         state = self.log_u.to(losses.device, torch.float64)
         weights, log_u = attention_weights(losses.flatten(), state, self.ablambda, self.abgamma, self.abalpha)
         self.log_u = log_u
-        # A criterion with several losses for each sample: g is a mean over all of them, the sum one over samples.
+        # If the criterion gives several losses per sample, g is a mean over all of them, the sum is one over samples.
         return (weights * losses.flatten()).sum() * (losses.numel() / len(losses))
 
     @property
@@ -95,9 +95,9 @@ class ABLoss(nn.Module):
         self.step += 1
 
     def get_extra_state(self) -> dict[str, int]:
-        """What `state_dict` saves beside log u."""
+        """Return the state that `state_dict` saves in addition to log u."""
         return {"step": self.step}
 
     def set_extra_state(self, state: dict[str, int]) -> None:
-        """What `load_state_dict` restores beside log u."""
+        """Restore the state that `get_extra_state` returned."""
         self.step = state["step"]

@@ -1,4 +1,4 @@
-"""The ABSGD attention weights: a pure function in the log domain, then the module that keeps its state.
+"""The ABSGD attention weights: a pure function in the log domain, and the module that keeps its state.
 
 Suffixes: B samples of a batch.
 """
@@ -15,12 +15,12 @@ from torch import Tensor, nn
 def attention_weights(
     loss_B: Tensor, state: Tensor, lam: float, gamma: float, ab_alpha: float
 ) -> tuple[Tensor, Tensor]:
-    """Weights of a batch's samples and the moving average behind them, without overflow.
+    """Return the weights of a batch's samples and the updated moving average, without overflow.
 
     With g = mean_i exp(l_i / lam) and u = (1 - gamma) u_old + gamma ab_alpha g, the weight of sample i is
-    p_i = exp(l_i / lam) / (u B). Only logarithms of g and u are formed, in float64, so every weight lies in
+    p_i = exp(l_i / lam) / (u B). Only the logarithms of g and u are computed, in float64, so every weight lies in
     [0, 1 / (gamma ab_alpha)] for any finite loss. The first batch's weights sum to 1 / (gamma ab_alpha), later
-    sums settle near 1 / ab_alpha.
+    sums approach 1 / ab_alpha.
 
     >>> start = torch.tensor(-torch.inf, dtype=torch.float64)
     >>> attention_weights(torch.tensor([0.0, 1e4]), start, lam=1e-3, gamma=1.0, ab_alpha=1.0)[0]
@@ -65,7 +65,7 @@ class AttentionWeights(nn.Module):
     log_u: Tensor
 
     def __init__(self, lam: float, gamma: float, ab_alpha: float, *, add_uniform: bool = False) -> None:
-        """Weights that have seen no batch yet.
+        """Create weights that have seen no batch yet.
 
         Raises:
             ValueError: if a setting is out of the range that `attention_weights` states.
@@ -79,9 +79,9 @@ class AttentionWeights(nn.Module):
         self.register_buffer("log_u", torch.tensor(-math.inf, dtype=torch.float64))
 
     def forward(self, loss_B: Tensor) -> Tensor:
-        """weights_B of one batch, in the dtype of `loss_B`; the batch enters log u."""
+        """Return weights_B of one batch, in the dtype of `loss_B`, and add the batch to log u."""
         weights_B, log_u = attention_weights(loss_B, self.log_u, self.lam, self.gamma, self.ab_alpha)
-        # In place, as batch normalisation keeps its statistics: a captured CUDA graph needs the same storage.
+        # In place, like the statistics of batch normalisation: a captured CUDA graph needs the same storage.
         self.log_u.copy_(log_u)
         return weights_B + 1 / weights_B.numel() if self.add_uniform else weights_B
 

@@ -19,7 +19,7 @@ from absgd.losses.cross_entropy import cross_entropy
 def balanced_softmax_loss(
     logits_BC: Tensor, labels_B: Tensor, log_counts_C: Tensor, class_weights_C: Tensor | None = None
 ) -> Tensor:
-    """w_y CE(z + log n) for each sample; predictions use z alone.
+    """Return CE(z + log n), weighted by w_y, for each sample; predictions use z alone.
 
     >>> counts_C = torch.tensor([3.0, 1.0])
     >>> balanced_softmax_loss(torch.zeros(1, 2), torch.tensor([1]), counts_C.log())  # log(4)
@@ -36,7 +36,7 @@ def balanced_softmax_loss(
 
     Source: arXiv 2007.10740, Balanced Softmax.
     """
-    # Moved to a maximum of 0, which the cross entropy does not see, so that large logits keep the digits of log n.
+    # Shifting the maximum to 0 leaves the cross entropy unchanged, and large logits keep the digits of log n.
     moved_BC = logits_BC - logits_BC.detach().amax(dim=1, keepdim=True)
     return cross_entropy(moved_BC + log_counts_C.to(logits_BC.dtype), labels_B, class_weights_C)
 
@@ -47,7 +47,7 @@ class BalancedSoftmax(Criterion):
     log_counts_C: Tensor
 
     def __init__(self, class_counts: Sequence[int]) -> None:
-        """A criterion for classes with these numbers of training images.
+        """Create a criterion for classes with these numbers of training images.
 
         Raises:
             UserError: if a class is empty.

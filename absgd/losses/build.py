@@ -21,14 +21,14 @@ CriterionBuilder = Callable[[LossConfig, Sequence[int]], Criterion]
 
 
 def build_objective(config: RunConfig, class_counts: Sequence[int]) -> Objective:
-    """The training loss that `config` asks for, on the CPU, at the start of a run.
+    """Build the training loss that `config` asks for, on the CPU, at the start of a run.
 
     Args:
         config: the run; `loss`, `attention` and `class_balance` decide.
         class_counts: training images of each class, after imbalance and noise.
 
     Raises:
-        UserError: if class weights or a loss set by the class counts are asked for and a class is empty.
+        UserError: if a class is empty, and class weights or a loss that depends on class counts is asked for.
     """
     attention = config.attention if config.loss.is_attentive else None
     return Objective(
@@ -43,7 +43,7 @@ def build_objective(config: RunConfig, class_counts: Sequence[int]) -> Objective
 
 
 def build_criterion(config: LossConfig, class_counts: Sequence[int]) -> Criterion:
-    """The base criterion that `config` names, without class weights and attention weights.
+    """Build the base criterion that `config` names, without class weights and attention weights.
 
     Raises:
         UserError: if the criterion needs class counts and a class is empty.

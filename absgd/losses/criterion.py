@@ -1,4 +1,4 @@
-"""What every base criterion is: per-sample losses from logits, labels and class weights."""
+"""The interface of base criteria: per-sample losses from logits, labels and class weights."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from torch import Tensor, nn
 
 
 class Criterion(nn.Module, ABC):
-    """A base criterion: one loss per sample, never reduced, so that any weights can stand over it.
+    """A base criterion: one loss per sample, never reduced, so that any weights can be applied to it.
 
-    Settings and class counts belong to the constructor, per-sample memory to registered buffers.
+    Settings and class counts are arguments of the constructor; memory of samples is kept in registered buffers.
     """
 
     @abstractmethod
     def forward(self, logits_BC: Tensor, labels_B: Tensor, class_weights_C: Tensor | None = None) -> Tensor:
-        """loss_B, shape (B,), differentiable in the logits.
+        """Return loss_B, shape (B,), differentiable in the logits.
 
         Args:
             logits_BC: class scores, floating, shape (B, C).
@@ -26,7 +26,7 @@ class Criterion(nn.Module, ABC):
 
 
 class PruningCriterion(Criterion):
-    """A base criterion that can tell which training samples are worth keeping, and remembers it.
+    """A base criterion that decides which training samples are worth keeping, and remembers it.
 
     The flags `keep_N` (bool, one for each sample of the training set) are saved with the model. All samples are kept
     until the first `refresh`.

@@ -14,7 +14,7 @@ from absgd.losses.criterion import Criterion
 
 
 def cross_entropy(logits_BC: Tensor, labels_B: Tensor, class_weights_C: Tensor | None = None) -> Tensor:
-    """w_y (logsumexp(z) - z_y) for each sample, not divided by the sum of the weights.
+    """Return w_y (logsumexp(z) - z_y) for each sample, not divided by the sum of the weights.
 
     >>> import torch
     >>> cross_entropy(torch.tensor([[0.0, 0.0]]), torch.tensor([1]), torch.tensor([1.0, 2.0]))
@@ -38,7 +38,7 @@ def cross_entropy(logits_BC: Tensor, labels_B: Tensor, class_weights_C: Tensor |
 
 
 class CrossEntropy(Criterion):
-    """`cross_entropy` as a base criterion; it has no settings and no state."""
+    """`cross_entropy` as a base criterion, without settings or state."""
 
     def forward(self, logits_BC: Tensor, labels_B: Tensor, class_weights_C: Tensor | None = None) -> Tensor:
         """loss_B, as `cross_entropy` gives it."""

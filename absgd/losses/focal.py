@@ -20,10 +20,10 @@ from absgd.losses.cross_entropy import cross_entropy
 def focal_loss(
     logits_BC: Tensor, labels_B: Tensor, focal_gamma: float, class_weights_C: Tensor | None = None
 ) -> Tensor:
-    """(1 - p_y)^focal_gamma * l for each sample, with l = w_y CE and p_y = exp(-l).
+    """Return (1 - p_y)^focal_gamma * l for each sample, with l = w_y CE and p_y = exp(-l).
 
-    Without class weights p_y is the probability of the label. With them it is not, as in the code the ABSGD authors
-    build on: a heavy class counts as harder.
+    Without class weights, p_y is the probability of the label. With them it is not, as in the code that the ABSGD
+    authors build on: samples of a class with a large weight count as harder.
 
     >>> focal_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([1]), focal_gamma=1.0)  # log(2) / 2
     tensor([0.3466])
@@ -53,7 +53,7 @@ class Focal(Criterion):
     """`focal_loss` as a base criterion, without state."""
 
     def __init__(self, focal_gamma: float = 1.0) -> None:
-        """A criterion with that exponent.
+        """Create a criterion with this exponent.
 
         Raises:
             UserError: if `focal_gamma` is negative or not finite.

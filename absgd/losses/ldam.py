@@ -19,7 +19,7 @@ from absgd.losses.cross_entropy import cross_entropy
 
 
 def ldam_margins(class_counts: Sequence[int], max_margin: float) -> Tensor:
-    """Margins m_c = n_c^(-1/4), scaled so that the rarest class has `max_margin`.
+    """Return the margins m_c = n_c^(-1/4), scaled so that the rarest class has `max_margin`.
 
     >>> ldam_margins([625, 16], max_margin=0.5)
     tensor([0.2000, 0.5000], dtype=torch.float64)
@@ -45,7 +45,7 @@ def ldam_margins(class_counts: Sequence[int], max_margin: float) -> Tensor:
 def ldam_loss(
     logits_BC: Tensor, labels_B: Tensor, margins_C: Tensor, scale: float, class_weights_C: Tensor | None = None
 ) -> Tensor:
-    """w_y CE(s z') for each sample, where z' is z with the margin m_y subtracted from the label's own logit.
+    """Return w_y CE(s z') for each sample, where z' is z with the margin m_y subtracted from the label's own logit.
 
     >>> ldam_loss(torch.tensor([[0.1, 0.0]]), torch.tensor([0]), torch.tensor([0.1, 0.5]), scale=30.0)  # log(2)
     tensor([0.6931])
@@ -63,14 +63,14 @@ def ldam_loss(
     Source: arXiv 1906.07413, the LDAM loss; scale and class weights: LDAM loss of its repository, losses.py.
     """
     margin_B1 = margins_C.to(logits_BC.dtype)[labels_B].unsqueeze(1)
-    # The cross entropy does not change when all logits of a sample move together: moved to a maximum of 0, large
-    # logits keep the digits of their margins.
+    # Shifting all logits of a sample leaves the cross entropy unchanged; with a maximum of 0, large logits keep the
+    # digits of their margins.
     moved_BC = logits_BC - logits_BC.detach().amax(dim=1, keepdim=True)
     return cross_entropy(scale * moved_BC.scatter_add(1, labels_B.unsqueeze(1), -margin_B1), labels_B, class_weights_C)
 
 
 class Ldam(Criterion):
-    """`ldam_loss` as a base criterion, its margins set by the class counts.
+    """`ldam_loss` as a base criterion, with margins set by the class counts.
 
     The model must end in a cosine classifier. Margins are settings, not state: they are not saved.
     """
@@ -78,7 +78,7 @@ class Ldam(Criterion):
     margins_C: Tensor
 
     def __init__(self, class_counts: Sequence[int], max_margin: float = 0.5, scale: float = 30.0) -> None:
-        """A criterion for classes with these numbers of training images.
+        """Create a criterion for classes with these numbers of training images.
 
         Raises:
             UserError: if a class is empty, or `max_margin` or `scale` is not positive.

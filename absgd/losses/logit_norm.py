@@ -10,9 +10,9 @@ from torch import Tensor
 
 
 def divide_by_norm(logits_BC: Tensor, tau: float) -> Tensor:
-    """z / ||z||_2^tau for each sample; gradient flows through the norm.
+    """Return z / ||z||_2^tau for each sample; gradient flows through the norm.
 
-    A sample whose logits are all zero has no direction and is left as it is.
+    A sample whose logits are all zero is returned unchanged.
 
     >>> divide_by_norm(torch.tensor([[3.0, 4.0], [0.0, 0.0]]), tau=1.0)
     tensor([[0.6000, 0.8000],

@@ -21,7 +21,7 @@ LOG_U = "attention.log_u"
 
 
 class StepLoss(NamedTuple):
-    """The loss of one step and what it was made of."""
+    """The loss of one step and its parts."""
 
     loss: Tensor
     """sum_i p_i l_i, 0-d, with gradient."""
@@ -32,7 +32,7 @@ class StepLoss(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """What a model in evaluation mode says of some training samples."""
+    """Predictions of a model in evaluation mode for some training samples."""
 
     logits_BC: Tensor
     labels_B: Tensor
@@ -66,16 +66,16 @@ class Objective(nn.Module):
         class_tau: float = 0.0,
         prune_from: int | None = None,
     ) -> None:
-        """A loss at the start of its run.
+        """Create the loss at the start of its run.
 
         Args:
             criterion: the base criterion.
-            class_weights_C: weight of each class, shape (C,); None for none.
+            class_weights_C: weight of each class, shape (C,); None weighs all classes by one.
             class_weights_from: 0-based first epoch at which class weights act.
-            attention: weights over the base losses; None keeps the plain mean throughout.
+            attention: attention weights of the base losses; None keeps the plain mean throughout.
             switch_epoch: 0-based first epoch of stage two, where there are attention weights.
             class_tau: logits are divided by their norm to this power before the criterion sees them.
-            prune_from: 0-based first epoch before which a pruning criterion looks again at what it keeps; None: never.
+            prune_from: 0-based epoch from which a pruning criterion chooses its samples anew each epoch; None: never.
         """
         super().__init__()
         assert prune_from is None or isinstance(criterion, PruningCriterion), "only a pruning criterion can prune"
@@ -88,13 +88,13 @@ class Objective(nn.Module):
         self.register_buffer("class_weights_C", class_weights_C, persistent=False)
 
     def start_epoch(self, epoch: int, predict: Callable[[], Iterable[Prediction]]) -> None:
-        """To be called before the first step of `epoch`: decides which samples it keeps, where the loss prunes.
+        """Renew the choice of kept samples, if the loss prunes; call it before the first step of `epoch`.
 
         The logits are the model's own, not divided by `class_tau`: with a norm of 1 no p_y would reach tce's threshold.
 
         Args:
             epoch: 0-based epoch about to be trained.
-            predict: gives the predictions for every training sample, unaugmented; called only where they are needed.
+            predict: returns the predictions for every training sample, unaugmented; called only if they are needed.
         """
         if self.prune_from is None or epoch < self.prune_from:
             return
@@ -103,7 +103,7 @@ class Objective(nn.Module):
             self.criterion.refresh(*prediction)
 
     def forward(self, logits_BC: Tensor, labels_B: Tensor, index_B: Tensor, epoch: int) -> StepLoss:
-        """The loss of one training step; in stage two the batch enters log u, so never call it to evaluate.
+        """Compute the loss of one training step; in stage two the batch is added to log u, so never evaluate with it.
 
         Args:
             logits_BC: class scores, floating, shape (B, C).
@@ -119,7 +119,7 @@ class Objective(nn.Module):
         else:
             weights_B = self.attention(base_loss_B)
             loss = (weights_B * base_loss_B).sum()
-        # A sample left out has no loss whatever its weight: none is what it had.
+        # A pruned sample has no loss whatever its weight, so its weight counts as 0.
         return StepLoss(loss, base_loss_B.detach(), weights_B if kept_B is None else weights_B * kept_B)
 
     def stage(self, epoch: int) -> Literal[1, 2]:
@@ -127,7 +127,7 @@ class Objective(nn.Module):
         return 1 if self.attention is None or epoch < self.switch_epoch else 2
 
     def phase(self, epoch: int) -> tuple[int, bool]:
-        """What a 0-based epoch has of stage and class weights: epochs of one phase run the same operations."""
+        """Return the stage of a 0-based epoch and whether class weights act; equal phases run the same operations."""
         return self.stage(epoch), epoch >= self.class_weights_from
 
     @property
@@ -146,7 +146,7 @@ class Objective(nn.Module):
         return int(self.criterion.keep_N.sum()) / self.criterion.keep_N.numel()
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """Continue from a `state_dict`, or from one of the same loss without attention weights at the end of stage one.
+        """Load a `state_dict` of this loss, or of the same loss without attention weights at the end of stage one.
 
         Raises:
             RuntimeError: by torch, if the state is another loss's.

@@ -18,18 +18,18 @@ from absgd.losses.criterion import Criterion
 from absgd.losses.cross_entropy import cross_entropy
 
 SMALLEST_PREDICTION = 1e-7
-"""Predicted probabilities are not let below this in the reverse cross entropy."""
+"""Lower bound of the predicted probabilities in the reverse cross entropy."""
 SMALLEST_TARGET = 1e-4
-"""One-hot targets are not let below this, so that their logarithm exists."""
+"""Lower bound of the one-hot targets, so that their logarithm exists."""
 
 
 def symmetric_cross_entropy(
     logits_BC: Tensor, labels_B: Tensor, alpha: float, beta: float, class_weights_C: Tensor | None = None
 ) -> Tensor:
-    """w_y (alpha CE + beta RCE) for each sample, with the reverse cross entropy RCE = -sum_c p_c log(q_c).
+    """Return w_y (alpha CE + beta RCE) for each sample, with the reverse cross entropy RCE = -sum_c p_c log(q_c).
 
     p is the softmax clamped to [1e-7, 1], q the one-hot label clamped to [1e-4, 1], so that RCE is at most 9.22 plus
-    what the clamps add.
+    the contribution of the clamps.
 
     >>> import torch
     >>> symmetric_cross_entropy(torch.tensor([[0.0, 0.0]]), torch.tensor([1]), alpha=0.0, beta=1.0)
@@ -53,7 +53,7 @@ def symmetric_cross_entropy(
     _check_weights(alpha, beta)
     entropy_B = cross_entropy(logits_BC, labels_B)
     predicted_BC = F.softmax(logits_BC, dim=1).clamp(SMALLEST_PREDICTION, 1.0)
-    is_label_BC = torch.zeros_like(logits_BC).scatter_(1, labels_B[:, None], 1.0)  # `one_hot` waits for the device
+    is_label_BC = torch.zeros_like(logits_BC).scatter_(1, labels_B[:, None], 1.0)  # `one_hot` would wait for the device
     reverse_B = -math.log(SMALLEST_TARGET) * (predicted_BC * (1 - is_label_BC)).sum(dim=1)
     loss_B = alpha * entropy_B + beta * reverse_B
     return loss_B if class_weights_C is None else class_weights_C.to(loss_B.dtype)[labels_B] * loss_B
@@ -63,7 +63,7 @@ class SymmetricCrossEntropy(Criterion):
     """`symmetric_cross_entropy` as a base criterion, without state."""
 
     def __init__(self, alpha: float = 0.1, beta: float = 1.0) -> None:
-        """A criterion with these weights of its two parts.
+        """Create a criterion with these weights of its two parts.
 
         Raises:
             UserError: if one is negative or not finite.

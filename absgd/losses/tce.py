@@ -1,4 +1,4 @@
-"""Truncated generalised cross entropy of each sample, and which samples it keeps.
+"""Truncated generalised cross entropy of each sample, and the choice of the samples it keeps.
 
 Suffixes: B samples of a batch, C classes, N samples of the training set.
 """
@@ -20,9 +20,9 @@ from absgd.losses.cross_entropy import cross_entropy
 def truncated_cross_entropy(
     logits_BC: Tensor, labels_B: Tensor, q: float, k: float, class_weights_C: Tensor | None = None
 ) -> Tensor:
-    """w_y ((1 - p_y^q) / q - (1 - k^q) / q) for each sample kept; a sample that is not kept has loss 0.
+    """Return w_y ((1 - p_y^q) / q - (1 - k^q) / q) for each sample, whether it is kept or not.
 
-    Negative where p_y > k. It lies in [(k^q - 1) / q, k^q / q] for any logits.
+    The loss is negative where p_y > k, and without class weights in [(k^q - 1) / q, k^q / q] for any logits.
 
     >>> truncated_cross_entropy(torch.tensor([[0.0, 0.0]]), torch.tensor([1]), q=0.7, k=0.5)
     tensor([0.])
@@ -30,7 +30,7 @@ def truncated_cross_entropy(
     Args:
         logits_BC: class scores, floating, shape (B, C).
         labels_B: class ids y in [0, C), int64, shape (B,).
-        q: exponent in (0, 1]; towards 0 it is the cross entropy less -log(k).
+        q: exponent in (0, 1]; as q approaches 0 the loss approaches the cross entropy plus log(k).
         k: threshold of p_y in (0, 1).
         class_weights_C: weight w of each class, shape (C,), over the whole loss; None weighs all classes by one.
 
@@ -48,7 +48,7 @@ def truncated_cross_entropy(
 
 
 def is_kept(logits_BC: Tensor, labels_B: Tensor, q: float, k: float) -> Tensor:
-    """v_i: whether (1 - p_y^q) / q < (1 - k^q) / q, so whether p_y > k, for each sample.
+    """Return whether (1 - p_y^q) / q < (1 - k^q) / q, which is p_y > k, for each sample: v_i of the paper.
 
     >>> is_kept(torch.tensor([[2.0, 0.0], [0.0, 0.0]]), torch.tensor([0, 0]), q=0.7, k=0.5)
     tensor([ True, False])
@@ -75,7 +75,7 @@ class TruncatedCrossEntropy(PruningCriterion):
     """`truncated_cross_entropy` as a base criterion, with `is_kept` deciding which training samples take part."""
 
     def __init__(self, num_samples: int, q: float = 0.7, k: float = 0.5) -> None:
-        """A criterion that keeps all of its training samples.
+        """Create a criterion that keeps all of its training samples.
 
         Raises:
             UserError: if `q` is not in (0, 1] or `k` not in (0, 1).
@@ -86,7 +86,7 @@ class TruncatedCrossEntropy(PruningCriterion):
         self.k = k
 
     def forward(self, logits_BC: Tensor, labels_B: Tensor, class_weights_C: Tensor | None = None) -> Tensor:
-        """loss_B, as `truncated_cross_entropy` gives it; `keep_N` is the caller's to apply."""
+        """loss_B, as `truncated_cross_entropy` gives it; the caller applies `keep_N`."""
         return truncated_cross_entropy(logits_BC, labels_B, self.q, self.k, class_weights_C)
 
     def is_kept(self, logits_BC: Tensor, labels_B: Tensor) -> Tensor:
@@ -104,7 +104,7 @@ def build(config: LossConfig, class_counts: Sequence[int]) -> TruncatedCrossEntr
 
 
 def _generalised(entropy_B: Tensor, q: float) -> Tensor:
-    """(1 - p^q) / q from -log p, exact also for p near 1 and for small q."""
+    """Return (1 - p^q) / q from -log p, accurate for p near 1 and for small q too."""
     return -torch.expm1(-q * entropy_B) / q
 
 

@@ -11,7 +11,7 @@ from absgd.registry.models import MODELS
 
 
 def build_model(config: ModelConfig, in_channels: int, num_classes: int) -> nn.Module:
-    """The model that `config` asks for, on the CPU, in training mode: images_NCHW to logits_NK.
+    """Build the model that `config` asks for, on the CPU, in training mode: images_NCHW to logits_NK.
 
     With `head` `cosine` the logits are cosines in [-1, 1]. Initial weights come from torch's global generator (build
     inside `randomness.seeded_globally(seed, "init")`) or, as far as it holds them, from the file `config.weights`.

@@ -59,7 +59,7 @@ COLUMN_OF = {key: column for column, (key, _) in CONFIG_COLUMNS.items()}
 
 
 def config_columns(config: RunConfig) -> dict[str, Any]:
-    """The columns of a trial row that come from its config."""
+    """Return the columns of a trial row that hold its config."""
     data = config.to_dict()
     row: dict[str, Any] = {}
     for column, (key, kind) in CONFIG_COLUMNS.items():
@@ -71,10 +71,10 @@ def config_columns(config: RunConfig) -> dict[str, Any]:
 
 
 def config_of(row: Mapping[str, Any]) -> RunConfig:
-    """The whole config of a trial row: `config_columns` in reverse.
+    """Return the whole config of a trial row: the inverse of `config_columns`.
 
     Raises:
-        UserError: if the row lacks settings, or has impossible ones.
+        UserError: if settings are missing or invalid.
     """
     data: dict[str, Any] = {}
     for column, (key, _) in CONFIG_COLUMNS.items():

@@ -1,4 +1,4 @@
-"""What a result was produced with: versions, git commit, hardware, command line; imports no torch."""
+"""The environment of a result: versions, git commit, hardware and command line; imports no torch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PACKAGES = ("absgd-tune", "torch", "torchvision", "ray", "optuna", "numpy", "pa
 
 
 def add_session(path: Path, gpus: list[str]) -> None:
-    """Append what this process runs with to the JSON file at `path`: one entry for a start and for each resume."""
+    """Append the environment of this process to the JSON file at `path`: one entry for a start and for each resume."""
     try:
         text = "" if is_endless(path) else path.read_text()
         sessions = [session for session in json.loads(text)["sessions"] if _is_session(session)]
@@ -30,7 +30,7 @@ def add_session(path: Path, gpus: list[str]) -> None:
         TypeError,
         LookupError,
         RecursionError,
-    ):  # absent, or damaged: a log stops nobody
+    ):  # an absent or damaged log must not stop a run
         sessions = []
     sessions.append(describe_environment(gpus))
     write_atomically(path, json.dumps({"sessions": sessions}, indent=2) + "\n")
@@ -41,10 +41,10 @@ def _is_session(entry: object) -> bool:
 
 
 def describe_environment(gpus: list[str]) -> dict[str, Any]:
-    """Versions, git commit, hardware and command line as plain data.
+    """Return versions, git commit, hardware and command line as plain data.
 
     Args:
-        gpus: names of the GPUs, which only torch can tell.
+        gpus: names of the GPUs, which only torch knows.
     """
     return {
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -60,7 +60,7 @@ def describe_environment(gpus: list[str]) -> dict[str, Any]:
 
 
 def _cpu_name() -> str:
-    """Model of the processor; Python knows it on some systems only."""
+    """Return the model of the processor, which Python itself knows on some systems only."""
     information = Path("/proc/cpuinfo")
     lines = information.read_text().splitlines() if information.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -68,7 +68,7 @@ def _cpu_name() -> str:
 
 
 def version_of(package: str) -> str | None:
-    """Version of an installed package; None where it is not installed."""
+    """Return the version of a package; None if it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -76,7 +76,7 @@ def version_of(package: str) -> str | None:
 
 
 def _git_sha() -> str | None:
-    """Commit of the checkout this code runs from, with `+dirty` for local changes; None outside a checkout."""
+    """Return the commit of the checkout this code runs from, with `+dirty` for local changes; None outside one."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None

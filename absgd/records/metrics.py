@@ -15,7 +15,7 @@ DEFAULT_METRIC = "val_balanced_accuracy"
 
 
 def test_metric_of(metric: str) -> str:
-    """The test column that stands beside a validation metric; groups of classes are not told apart on the test set.
+    """Return the test column for a validation metric; the test columns have no groups of classes.
 
     >>> test_metric_of("val_accuracy"), test_metric_of("val_few_accuracy")
     ('test_accuracy', 'test_balanced_accuracy')
@@ -24,7 +24,7 @@ def test_metric_of(metric: str) -> str:
 
 
 def shot_group(num_train: int) -> ShotGroup:
-    """The group of a class with `num_train` training images: more than 100, 20 to 100, or fewer than 20.
+    """Return the group of a class with `num_train` training images: more than 100, 20 to 100, or fewer than 20.
 
     >>> [shot_group(count) for count in (101, 100, 20, 19)]
     ['many', 'medium', 'medium', 'few']
@@ -63,23 +63,23 @@ class EpochRecord:
     val_balanced_accuracy: Annotated[float, MetricColumn("max", "balanced accuracy")]
     """Mean of the recalls of the classes present in validation."""
     val_many_accuracy: Annotated[float | None, MetricColumn("max", "accuracy of classes with many images")]
-    """Mean recall of the classes of the group `many`, as `shot_group` tells them apart."""
+    """Mean recall of the classes in the group `many` of `shot_group`."""
     val_medium_accuracy: Annotated[
         float | None, MetricColumn("max", "accuracy of classes with a medium number of images")
     ]
-    """The same of the group `medium`."""
+    """Mean recall of the classes in the group `medium`."""
     val_few_accuracy: Annotated[float | None, MetricColumn("max", "accuracy of classes with few images")]
-    """The same of the group `few`."""
+    """Mean recall of the classes in the group `few`."""
     val_recall: tuple[float | None, ...]
     """Recall of each class."""
     log_u: float | None
     """log of the moving average u after the epoch; None before stage two."""
     mean_weight: tuple[float | None, ...]
-    """Mean of B * p_i over the epoch's samples of each class: 1 in stage one; samples that tce leaves out are 0."""
+    """Mean of B * p_i over the epoch's samples of each class, 1 in stage one; samples left out by tce count as 0."""
     mean_weight_clean: float | None
     """Mean of B * p_i over the epoch's samples whose labels noise left as they were; None where there are none.
 
-    Samples that tce leaves out count as 0, so that its mean tells how much they still take part.
+    Samples that tce leaves out count as 0, so that the mean shows how much they still take part.
     """
     mean_weight_changed: float | None
     """Mean of B * p_i over the epoch's samples whose labels noise changed; None where there are none.
@@ -122,11 +122,11 @@ METRIC_TITLES: dict[str, str] = {name: column.title for name, column in _metric_
 TEST_SCALARS = tuple(field.name for field in dataclasses.fields(TestMetrics) if field.name != "test_recall")
 """Columns of the test set with one number."""
 TEST_CHOSEN = "test_chosen_"
-"""Beginning of the columns that are `test_*` after the chosen epoch instead of the last."""
+"""Prefix of the test columns measured after the chosen epoch instead of the last."""
 
 
 def chosen_epoch(records: Iterable[Mapping[str, Any]], metric: str) -> Mapping[str, Any] | None:
-    """The first epoch row with the best value of `metric`; None when no row has one."""
+    """Return the first epoch row with the best value of `metric`; None when no row has a value."""
     rows = [row for row in records if row[metric] is not None]
     if not rows:
         return None
@@ -136,7 +136,7 @@ def chosen_epoch(records: Iterable[Mapping[str, Any]], metric: str) -> Mapping[s
 
 
 def summary_columns(records: list[Mapping[str, Any]], metric: str) -> dict[str, Any]:
-    """The columns of a trial row that come from its epoch rows, which stand in order."""
+    """Return the columns of a trial row that summarise its epoch rows, which are in order."""
     best = chosen_epoch(records, metric)
     inherited = sum(bool(row["inherited"]) for row in records)
     return {

@@ -20,7 +20,7 @@ from absgd.records.schema import LABEL_SCHEMA
 def label_table(
     index_N: npt.NDArray[np.int64], labels_N: npt.NDArray[np.int64], changed_N: npt.NDArray[np.bool_]
 ) -> pa.Table:
-    """Which images a run trains on, with which labels, and which of these noise has changed.
+    """Return the table of the training images of a run, their labels, and whether noise changed them.
 
     Args:
         index_N, labels_N, changed_N: arrays of equal length, as in `datasets.Splits`.
@@ -29,7 +29,7 @@ def label_table(
 
 
 def as_table(schema: pa.Schema, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
-    """Rows as a typed table; a missing key is null, a key that is no column of `schema` is an error."""
+    """Return rows as a typed table; a missing key is null, a key that is not a column of `schema` is an error."""
     rows = [dict(row) for row in rows]
     unknown = {key for row in rows for key in row} - set(schema.names)
     assert not unknown, f"no such columns: {sorted(unknown)}"
@@ -44,7 +44,7 @@ def write_table(path: Path, table: pa.Table) -> None:
 
 
 def read_rows(path: Path, schema: pa.Schema) -> list[dict[str, Any]]:
-    """The rows of a parquet file of ours, the columns of `schema` alone; none when it does not exist.
+    """Read the rows of a parquet file of a run, with the columns of `schema` only; none if it does not exist.
 
     Raises:
         UserError: if the file is damaged, or lacks columns of `schema`, or has them with other types.
