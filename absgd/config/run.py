@@ -58,7 +58,7 @@ class RunConfig(RunSections):
     def with_values(self, values: Mapping[str, Any], source: str = "configuration") -> RunConfig:
         """Return a copy with the values at dotted keys replaced, checked as a whole.
 
-        >>> RunConfig(data=DataConfig(name="digits"), loss=LossConfig(name="ce")).with_values({"epochs": 3}).epochs
+        >>> RunConfig.from_dict({"data": {"name": "digits"}, "loss": {"name": "ce"}}).with_values({"epochs": 3}).epochs
         3
 
         Raises:

@@ -20,7 +20,7 @@ def attention_weights(
     With g = mean_i exp(l_i / lam) and u = (1 - gamma) u_old + gamma ab_alpha g, the weight of sample i is
     p_i = exp(l_i / lam) / (u B). Only the logarithms of g and u are computed, in float64, so every weight lies in
     [0, 1 / (gamma ab_alpha)] for any finite loss. The first batch's weights sum to 1 / (gamma ab_alpha), later
-    sums approach 1 / ab_alpha.
+    sums settle near 1 / ab_alpha.
 
     >>> start = torch.tensor(-torch.inf, dtype=torch.float64)
     >>> attention_weights(torch.tensor([0.0, 1e4]), start, lam=1e-3, gamma=1.0, ab_alpha=1.0)[0]

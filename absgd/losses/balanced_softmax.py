@@ -58,7 +58,7 @@ class BalancedSoftmax(Criterion):
         self.register_buffer("log_counts_C", log_counts_C, persistent=False)
 
     def forward(self, logits_BC: Tensor, labels_B: Tensor, class_weights_C: Tensor | None = None) -> Tensor:
-        """loss_B, as `balanced_softmax_loss` gives it."""
+        """Return loss_B, as in `balanced_softmax_loss`."""
         return balanced_softmax_loss(logits_BC, labels_B, self.log_counts_C, class_weights_C)
 
 

@@ -41,7 +41,7 @@ class CrossEntropy(Criterion):
     """`cross_entropy` as a base criterion, without settings or state."""
 
     def forward(self, logits_BC: Tensor, labels_B: Tensor, class_weights_C: Tensor | None = None) -> Tensor:
-        """loss_B, as `cross_entropy` gives it."""
+        """Return loss_B, as in `cross_entropy`."""
         return cross_entropy(logits_BC, labels_B, class_weights_C)
 
 

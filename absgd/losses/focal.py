@@ -63,7 +63,7 @@ class Focal(Criterion):
         self.focal_gamma = focal_gamma
 
     def forward(self, logits_BC: Tensor, labels_B: Tensor, class_weights_C: Tensor | None = None) -> Tensor:
-        """loss_B, as `focal_loss` gives it."""
+        """Return loss_B, as in `focal_loss`."""
         return focal_loss(logits_BC, labels_B, self.focal_gamma, class_weights_C)
 
     def extra_repr(self) -> str:

@@ -90,7 +90,7 @@ class Ldam(Criterion):
         self.register_buffer("margins_C", ldam_margins(class_counts, max_margin), persistent=False)
 
     def forward(self, logits_BC: Tensor, labels_B: Tensor, class_weights_C: Tensor | None = None) -> Tensor:
-        """loss_B, as `ldam_loss` gives it."""
+        """Return loss_B, as in `ldam_loss`."""
         return ldam_loss(logits_BC, labels_B, self.margins_C, self.scale, class_weights_C)
 
     def extra_repr(self) -> str:

@@ -74,7 +74,7 @@ class SymmetricCrossEntropy(Criterion):
         self.beta = beta
 
     def forward(self, logits_BC: Tensor, labels_B: Tensor, class_weights_C: Tensor | None = None) -> Tensor:
-        """loss_B, as `symmetric_cross_entropy` gives it."""
+        """Return loss_B, as in `symmetric_cross_entropy`."""
         return symmetric_cross_entropy(logits_BC, labels_B, self.alpha, self.beta, class_weights_C)
 
     def extra_repr(self) -> str:

@@ -86,11 +86,11 @@ class TruncatedCrossEntropy(PruningCriterion):
         self.k = k
 
     def forward(self, logits_BC: Tensor, labels_B: Tensor, class_weights_C: Tensor | None = None) -> Tensor:
-        """loss_B, as `truncated_cross_entropy` gives it; the caller applies `keep_N`."""
+        """Return loss_B, as in `truncated_cross_entropy`; the caller applies `keep_N`."""
         return truncated_cross_entropy(logits_BC, labels_B, self.q, self.k, class_weights_C)
 
     def is_kept(self, logits_BC: Tensor, labels_B: Tensor) -> Tensor:
-        """keep_B, as the function `is_kept` gives it."""
+        """Return keep_B, as in the function `is_kept`."""
         return is_kept(logits_BC, labels_B, self.q, self.k)
 
     def extra_repr(self) -> str:
