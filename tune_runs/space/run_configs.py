@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from absgd.config import RunConfig, merge_dotted
 from absgd.config.dotted_keys import is_given, setting_value
-from absgd.config.sections import LossConfig
 from absgd.paths import expanded
+from absgd.registry.losses import is_attentive
 from tune_runs.space.model import Scenario, SearchSpace
 from tune_runs.space.parameters import Scalar
 from tune_runs.space.setting_names import setting_of
@@ -116,7 +116,7 @@ def run_settings(space: SearchSpace, scenario: Scenario, values: Mapping[str, Sc
     settings = merge_dotted(space.base, {**scenario.settings, **drawn, **on_device}, "space")
     _make_absolute(settings, "data", "root")
     _make_absolute(settings, "model", "weights")
-    if not LossConfig.model_construct(name=cast(Any, str(setting_value(settings, "loss.name")))).is_attentive:
+    if not is_attentive(str(setting_value(settings, "loss.name"))):
         settings["attention"] = None
     return settings
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from absgd.config import RunConfig, merge_dotted, setting_keys
+from absgd.config import RunConfig, setting_keys
 from absgd.errors import UserError
 from absgd.yaml_text import parse_yaml
 
@@ -109,10 +109,6 @@ def test_with_values_does_not_change_the_original() -> None:
     config = make()
     config.with_values({"attention.lam": 1.0})
     assert config == make()
-
-
-def test_merge_dotted_makes_missing_sections() -> None:
-    assert merge_dotted({}, {"attention.lam": 3.0}, "f") == {"attention": {"lam": 3.0}}
 
 
 def test_unused_settings_are_named_once() -> None:
@@ -231,13 +227,3 @@ def test_stage_one_is_plain_training_on_the_base_criterion() -> None:
     plain = make(class_balance={"type": "reweight", "from_epoch": 2}).stage_one()
     assert (plain.loss.name, plain.attention, plain.class_balance.from_epoch) == ("ce", None, 2)
     assert plain.stage_one() == plain
-
-
-def test_setting_keys_cover_every_leaf_of_a_whole_config() -> None:
-    def leaves(node: dict[str, Any], prefix: str = "") -> list[str]:
-        found: list[str] = []
-        for key, value in node.items():
-            found += leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else [f"{prefix}{key}"]
-        return found
-
-    assert leaves(make().to_dict()) == list(setting_keys())
