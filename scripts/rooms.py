@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Print the table of rooms: what each package holds, its modules and its lines. `--write` puts it into CONTRIBUTING.md."""
+"""Print the table of rooms: what each package holds, its modules and lines. `--write` puts it into CONTRIBUTING.md."""
 
 from __future__ import annotations
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+import tomllib
 from collections.abc import Collection
 from pathlib import Path
 from typing import get_args
@@ -113,3 +116,38 @@ def test_class_balance_examples_are_configurations() -> None:
     for example in re.findall(r"`((?:class_balance|schedule): \{[^`]+\})`", text):
         base = {"data": {"name": "digits"}, "loss": {"name": "ce"}}
         RunConfig.from_dict({**base, **yaml.safe_load(example)})
+
+
+ROOT = DOCS.parent
+
+
+def room_rows(table: str) -> list[list[str]]:
+    """Room, sentence and number of modules of each row; lines change with every commit."""
+    return [[cell.strip() for cell in line.split("|")[1:4]] for line in table.splitlines() if line.startswith("| `")]
+
+
+def test_table_of_rooms_is_up_to_date() -> None:
+    printed = subprocess.run([sys.executable, ROOT / "scripts/rooms.py"], capture_output=True, text=True, check=True)
+    written = (ROOT / "CONTRIBUTING.md").read_text().split("<!-- rooms -->")[1].split("<!-- /rooms -->")[0]
+    assert room_rows(written) == room_rows(printed.stdout), "run scripts/rooms.py --write"
+
+
+@pytest.mark.parametrize("page", ["README.md", "SECURITY.md"])
+def test_links_of_the_front_pages_lead_somewhere(page: str) -> None:
+    links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / page).read_text())
+    assert links
+    assert all((ROOT / link).exists() for link in links)
+
+
+def test_modules_that_the_guide_names_exist() -> None:
+    places = re.findall(
+        r"`((?:absgd|tune_runs|analysis|tests|benchmarks)/[\w/.]+)`", (ROOT / "CONTRIBUTING.md").read_text()
+    )
+    assert places
+    assert [place for place in places if not (ROOT / place).exists()] == []
+
+
+def test_citation_has_the_version_of_the_package() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert (citation["version"], citation["license"]) == (project["version"], project["license"])

@@ -29,7 +29,7 @@ def test_notebook_runs_on_a_run_folder(tmp_path: Path, monkeypatch: pytest.Monke
 def test_stored_outputs_are_whole_and_small() -> None:
     text = NOTEBOOK.read_text()
     assert len(text) < MAX_BYTES
-    assert not re.search(r'(?<![\w.:/])/(home|root|tmp|work|Users)/', text)
+    assert not re.search(r"(?<![\w.:/])/(home|root|tmp|work|Users)/", text)
     code = [cell for cell in nbformat.reads(text, as_version=4).cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
     outputs = [output for cell in code for output in cell.outputs]
