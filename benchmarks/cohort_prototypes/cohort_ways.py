@@ -53,7 +53,7 @@ class WarmStep(NamedTuple):
 def build_ways(
     setup: LockstepSetup, counts: Sequence[int], processes: ProbeProcesses
 ) -> dict[int, dict[str, LockstepWay]]:
-    """Return number of members -> name -> way; members in turn and processes are shared by all numbers.
+    """Return number of members -> name -> way; every number uses the first of the same members and processes.
 
     Args:
         setup: common to all members.
