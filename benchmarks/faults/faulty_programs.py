@@ -13,6 +13,7 @@ from unittest import mock
 
 import torch
 
+from tune_runs.trial.plan import task_of
 from tune_runs.trial.trainable import train_trial
 
 IMPOSSIBLE_BYTES = 2**60
@@ -21,16 +22,16 @@ OUT_OF_MEMORY = ("-0002", "-0005")
 AN_HOUR_S = 3600.0
 
 
-def some_run_out_of_memory(trial: dict[str, Any], image_store: Any) -> None:
+def some_run_out_of_memory(ray_config: dict[str, Any], image_store: Any) -> None:
     """Allocate more memory than there is in two trials; train the others."""
-    if trial["trial_id"].endswith(OUT_OF_MEMORY):
+    if task_of(ray_config).trial_id.endswith(OUT_OF_MEMORY):
         torch.empty(IMPOSSIBLE_BYTES, dtype=torch.uint8)
-    train_trial(trial, image_store)
+    train_trial(ray_config, image_store)
 
 
-def always_fails(trial: dict[str, Any], image_store: Any) -> None:
+def always_fails(ray_config: dict[str, Any], image_store: Any) -> None:
     """Raise as code with a mistake does."""
-    del trial, image_store
+    del ray_config, image_store
     raise KeyError("a mistake in the model")
 
 

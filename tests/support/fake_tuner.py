@@ -17,7 +17,7 @@ from ray.tune.search import Searcher
 from rich.console import Console
 
 from absgd.config import RunConfig
-from absgd.records import EpochRecord
+from absgd.records import EpochRecord, TestMetrics
 from absgd.training import Diverged
 from tune_runs.driver.drive import assemble_search, suspend_running
 from tune_runs.recording.scenario_images import ScenarioImages
@@ -25,9 +25,9 @@ from tune_runs.request.search_request import SearchRequest
 from tune_runs.request.space_files import space_from_dict
 from tune_runs.space.model import SearchSpace
 from tune_runs.space.parameters import Scalar
-from tune_runs.trial.plan import checkpoint_use, tested_metric, trunk_use
-from tune_runs.trial.reports import DIVERGED, NOTES
-from tune_runs.trial.trainable import reports
+from tune_runs.trial.plan import task_of
+from tune_runs.trial.reports import FinalMetrics, TrialReport
+from tune_runs.trial.trainable import trial_reports
 from tune_runs.trial.trial_run import TrialRun
 from tune_runs.trunks.scenario_plan import plan_scenarios
 
@@ -101,12 +101,12 @@ class FakeModel:
         return {"epochs": torch.tensor(self._trainer.next_epoch)}
 
 
-def fake_test(trainer: Any, run: TrialRun) -> dict[str, Any]:
-    """What the fake test set gives: the epochs behind the states that are tested."""
+def fake_test(trainer: Any, run: TrialRun) -> FinalMetrics:
+    """Accuracies on a fake test set: the epochs behind the states that are tested."""
     assert trainer.next_epoch == trainer.config.epochs
     assert run.best is not None
     last, chosen = trainer.config.epochs, int(run.best["epochs"])
-    return {"test_accuracy": float(last), "test_recall": (0.5,) * 10, "test_chosen_accuracy": float(chosen)}
+    return FinalMetrics(*(TestMetrics(1.0, float(epochs), 0.5, (0.5,) * 10) for epochs in (last, chosen)))
 
 
 class FakeImageStore:
@@ -203,7 +203,7 @@ class FakeTuner:
             if not live:
                 return
             for trial in list(live):
-                trial_id = trial.config["trial_id"]
+                trial_id = task_of(trial.config).trial_id
                 if trial.results == fails.get(trial_id):
                     has_ended = self._fail(trial, 'Traceback (most recent call last):\n  File "x"\nBoom')
                 elif lost.get(trial_id, [])[:1] == [trial.results]:
@@ -224,7 +224,7 @@ class FakeTuner:
         self.read.append(config)
         return SimpleNamespace(class_counts=(5,) * 10, hash=f"{config.imbalance.type} {config.seeds.data}")
 
-    def _test(self, trial_id: str, trainer: Any, run: TrialRun) -> dict[str, Any]:
+    def _test(self, trial_id: str, trainer: Any, run: TrialRun) -> FinalMetrics:
         self.tested.append(trial_id)
         return fake_test(trainer, run)
 
@@ -234,17 +234,18 @@ class FakeTuner:
 
     def _next(self, ray_id: str) -> SimpleNamespace | None:
         suggestion = self.searcher.suggest(ray_id)
-        if suggestion is None or suggestion == Searcher.FINISHED:
+        if suggestion is None or isinstance(suggestion, str):
+            assert suggestion in (None, Searcher.FINISHED)
             return None
-        trainer: Any = FakeTrainer(RunConfig.from_dict(suggestion["run_config"]), self.curve)
-        uses = (trunk_use(suggestion), checkpoint_use(suggestion))
-        run = TrialRun(trainer, *uses, suggestion["origin"], tested_metric(suggestion))
-        read_test = functools.partial(self._test, suggestion["trial_id"]) if suggestion["reads_test"] else None
+        task = task_of(suggestion)
+        trainer: Any = FakeTrainer(task.config, self.curve)
+        run = TrialRun(trainer, task.trunk, task.checkpoints, task.origin, task.tested_metric)
+        read_test = functools.partial(self._test, task.trial_id) if task.reads_test else None
         trial = SimpleNamespace(
             trial_id=ray_id,
             config=suggestion,
             epochs=trainer.config.epochs,
-            reports=reports(trainer, run, read_test),
+            reports=trial_reports(trainer, run, read_test),
             results=0,
             last_result=None,
             error_file=self.recorder.folder / "boom",
@@ -261,15 +262,16 @@ class FakeTuner:
 
     def _advance(self, trial: SimpleNamespace) -> bool:
         """One result of a trial; whether the trial has ended."""
-        result = {**next(trial.reports), "training_iteration": 1, "pid": 1}
-        self.notes += result[NOTES]
+        report: TrialReport = next(trial.reports)
+        result = {**report.to_result(), "training_iteration": 1, "pid": 1}
+        self.notes += report.notes
         decision = self.scheduler.on_trial_result(None, trial, result)
         if decision == TrialScheduler.CONTINUE:
             self.searcher.on_trial_result(trial.trial_id, result)
         for callback in self.callbacks:
             callback.on_trial_result(trial=trial, result=result)
         trial.last_result = result
-        ended = DIVERGED in result or result["epoch"] == trial.epochs - 1
+        ended = report.epoch is None or report.epoch.record.epoch == trial.epochs - 1
         if not ended and decision == TrialScheduler.CONTINUE:
             return False
         self.searcher.on_trial_complete(trial.trial_id, result)

@@ -1,7 +1,8 @@
-"""The host processes of a search's cohorts: who starts them and where they are; import inside `ray_session` alone.
+"""The hosts of a search's cohorts: which process starts them and where they run; import inside `ray_session` only.
 
-A host belongs to a node and the GPU that its trials have a part of; their parts are what Ray has set aside for it, so
-it asks for nothing itself. The directory that starts them owns them: they end with it, and it with the driver.
+A host belongs to a node and to the GPU of which its trials have a part. Ray reserves the parts for the trials, so the
+host itself requests no resources. The directory starts the hosts and owns them: they end with it, and it ends with
+the driver.
 """
 
 from __future__ import annotations
@@ -11,23 +12,23 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
 
 import ray
 from ray.actor import ActorHandle
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from tune_runs.cohorts.member import CohortAccess, HostPlacement, SeatRequest, host_id
-from tune_runs.trial.reports import HostAnswer
+from tune_runs.cohorts.member import host_id
+from tune_runs.cohorts.messages import CohortAccess, HostAnswer, HostPlacement, SeatRequest, TrialProcess
+from tune_runs.trial.plan import TrialTask
 
 
 class HostProcess:
-    """A `CohortHost` as a Ray actor, which alone imports torch: whoever has a handle of it imports this module."""
+    """A `CohortHost` as a Ray actor; torch is imported only in it: every holder of a handle imports this module."""
 
-    def __init__(self, size: int, image_store: ActorHandle, place: HostPlacement) -> None:
-        if place.gpus is not None:  # before CUDA is touched: Ray hides it from actors that ask for none
-            os.environ["CUDA_VISIBLE_DEVICES"] = place.gpus
+    def __init__(self, size: int, image_store: ActorHandle, placement: HostPlacement) -> None:
+        if placement.gpus is not None:  # before CUDA is touched: Ray hides the GPUs from actors that request none
+            os.environ["CUDA_VISIBLE_DEVICES"] = placement.gpus
         from absgd.training.cohort import prepare_cohort_process
         from tune_runs.cohorts.cohort_runs import CohortRuns
         from tune_runs.cohorts.host import CohortHost
@@ -35,9 +36,9 @@ class HostProcess:
         prepare_cohort_process()
         self._host = CohortHost(size, CohortRuns(image_store))
 
-    def join(self, name: str, trial: dict[str, Any], process: int) -> bool:
+    def join(self, name: str, task: TrialTask, process: int) -> bool:
         """As `CohortHost.join`."""
-        return self._host.join(name, trial, process)
+        return self._host.join(name, task, process)
 
     def next_report(self, name: str, wait_s: float) -> HostAnswer:
         """As `CohortHost.next_report`."""
@@ -49,65 +50,67 @@ class HostProcess:
 
 
 class HostDirectory:
-    """Which trial has a place in which host. An actor beside the driver.
+    """Assigns each trial a seat on a host. An actor on the driver's node.
 
-    Seats are counted here, so that trials which come together need not ask one host after another, and their hosts
-    start together. A host has the last word: it knows who is still there.
+    Seats are counted here, so that trials that start together need not ask one host after another, and their hosts
+    start together. The host itself decides: it knows which of its trials still run.
     """
 
     def __init__(self) -> None:
         self._hosts: dict[HostPlacement, list[_HostSeats]] = defaultdict(list)
 
-    def seat(self, ask: SeatRequest, use: CohortAccess) -> ActorHandle:
-        """A host that has room for a trial; another one where none has.
+    def seat(self, request: SeatRequest, access: CohortAccess) -> ActorHandle:
+        """Return a host with room for a trial; start one where none has.
 
         Args:
-            ask: who it is for; a seat that the same trial, or its process, had before is free.
-            use: of the search.
+            request: of the trial; a seat that the same trial or the same process had before becomes free.
+            access: to the cohorts of the search.
         """
-        self.leave(ask.trial_id, ask.process)
-        here = self._hosts[ask.place] = [one for one in self._hosts[ask.place] if one.id not in ask.lost]
-        found = next((one for one in here if len(one.taken) < use.size and one.id not in ask.full), None)
+        self.leave(request.trial_id, request.process)
+        here = [host for host in self._hosts[request.placement] if host.id not in request.lost]
+        self._hosts[request.placement] = here
+        found = next((host for host in here if len(host.taken) < access.size and host.id not in request.full), None)
         if found is None:
-            found = _HostSeats(_started(ask.place, use.size, use.image_store), {})
+            found = _HostSeats(_started_host(request.placement, access), {})
             here.append(found)
-        found.taken[ask.trial_id] = ask.process
-        return found.host
+        found.taken[request.trial_id] = request.process
+        return found.actor
 
-    def leave(self, trial_id: str, process: tuple[str, int]) -> None:
-        """Free the seat of a trial, and that of a process."""
+    def leave(self, trial_id: str, process: TrialProcess) -> None:
+        """Free the seat of a trial, and the seat of a process."""
         for hosts in self._hosts.values():
-            for one in hosts:
-                for taker in [key for key, value in one.taken.items() if trial_id == key or process == value]:
-                    del one.taken[taker]
+            for host in hosts:
+                for occupant in [key for key, value in host.taken.items() if trial_id == key or process == value]:
+                    del host.taken[occupant]
 
 
 @dataclass
 class _HostSeats:
-    host: ActorHandle
-    taken: dict[str, tuple[str, int]]
-    """Trial id -> node and number of its process."""
+    actor: ActorHandle
+    taken: dict[str, TrialProcess]
+    """Trial id -> the trial's own process."""
 
     @property
     def id(self) -> str:
-        return host_id(self.host)
+        return host_id(self.actor)
 
 
-def _started(place: HostPlacement, size: int, image_store: ActorHandle) -> ActorHandle:
-    there = NodeAffinitySchedulingStrategy(place.node, soft=False)
-    options = {"num_cpus": 0, "num_gpus": 0, "scheduling_strategy": there, "max_concurrency": size + 4}
-    started: ActorHandle = ray.remote(HostProcess).options(**options).remote(size, image_store, place)
+def _started_host(placement: HostPlacement, access: CohortAccess) -> ActorHandle:
+    there = NodeAffinitySchedulingStrategy(placement.node, soft=False)
+    options = {"num_cpus": 0, "num_gpus": 0, "scheduling_strategy": there, "max_concurrency": access.size + 4}
+    remote = ray.remote(HostProcess).options(**options)
+    started: ActorHandle = remote.remote(access.size, access.image_store, placement)
     return started
 
 
 @contextmanager
 def running_cohorts(size: int, image_store: ActorHandle) -> Iterator[CohortAccess]:
-    """What trials need to be trained in cohorts; the hosts end with the block.
+    """Give trials access to cohorts; the hosts end with the block.
 
-    The directory comes up again, empty, where its process is lost, and the hosts with it.
+    Where the process of the directory is lost, Ray starts it again, empty; the hosts are lost with it.
 
     Args:
-        size: trials of a host at most.
+        size: most trials of a host.
         image_store: has the images.
     """
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)

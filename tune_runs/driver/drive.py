@@ -36,6 +36,7 @@ from tune_runs.recording.tensorboard import TensorBoardCallback
 from tune_runs.request.search_request import SearchFailed, SearchInterrupted, SearchRequest, search_id
 from tune_runs.space.model import ConfirmConfig, SearchSpace
 from tune_runs.trial.failures import FailureCounter
+from tune_runs.trial.plan import task_of
 from tune_runs.trial.rank_tasks import placement
 from tune_runs.trial.trainable import train_trial
 from tune_runs.trunks.scenario_plan import ScenarioPlan
@@ -250,9 +251,9 @@ def _trainable(space: SearchSpace, image_store: ImageStore) -> Iterator[Any]:
     if space.resources.cohort == 1:
         yield tune.with_resources(tune.with_parameters(train_trial, image_store=image_store.actor), occupied)
         return
-    with running_cohorts(space.resources.cohort, image_store.actor) as use:
-        yield tune.with_resources(tune.with_parameters(train_in_cohort, use=use), occupied)
+    with running_cohorts(space.resources.cohort, image_store.actor) as access:
+        yield tune.with_resources(tune.with_parameters(train_in_cohort, access=access), occupied)
 
 
 def _trial_folder(trial: Any) -> str:
-    return str(trial.config["trial_id"])
+    return task_of(trial.config).trial_id

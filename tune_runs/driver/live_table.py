@@ -22,7 +22,8 @@ from tune_runs.preview.confirm_cost import confirm_cost
 from tune_runs.recording.recorder import Recorder
 from tune_runs.space.model import SearchSpace
 from tune_runs.space.setting_names import setting_of
-from tune_runs.trial.reports import DIVERGED, INHERITED, NOTES
+from tune_runs.trial.plan import task_of
+from tune_runs.trial.reports import report_of
 from tune_runs.trunks.scenario_plan import ScenarioPlan
 from tune_runs.trunks.stage_one_sharing import StageOneSharing
 
@@ -187,9 +188,12 @@ class LiveTableCallback(Callback):  # type: ignore[misc]
 
     def on_trial_result(self, *, trial: Any, result: dict[str, Any], **_: Any) -> None:
         """Count the epoch, and say what a trial has to say: a snapshot that it could not use or leave."""
-        self._new_epochs += DIVERGED not in result and not result.get(INHERITED)
-        for note in result.get(NOTES, ()):
-            text = f"note: {trial.config['trial_id']}: {note}"
+        report = report_of(result)
+        if report is None:
+            return
+        self._new_epochs += report.epoch is not None and not report.epoch.is_inherited
+        for note in report.notes:
+            text = f"note: {task_of(trial.config).trial_id}: {note}"
             self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def on_step_end(self, **_: Any) -> None:
@@ -199,11 +203,11 @@ class LiveTableCallback(Callback):  # type: ignore[misc]
 
     def on_trial_complete(self, *, trial: Any, **_: Any) -> None:
         """Say how a trial ended."""
-        self._say(trial.config["trial_id"])
+        self._say(task_of(trial.config).trial_id)
 
     def on_trial_error(self, *, trial: Any, **_: Any) -> None:
         """Say why a trial failed, on a terminal too, or that it goes on."""
-        row = self._recorder.trials[trial.config["trial_id"]]
+        row = self._recorder.trials[task_of(trial.config).trial_id]
         file = records.error_file(shortened(self._recorder.folder), row["trial_id"])
         if row["status"] == "running":
             message = f"note: {row['trial_id']}: its process was lost: it goes on in another one"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from tune_runs.recording.budgets import DISK_BUDGET_USED
 from tune_runs.recording.recorder import Recorder
 from tune_runs.trial.failures import FailureCounter, cause_of
 from tune_runs.trial.plan import TrialPlan
-from tune_runs.trial.reports import DIVERGED, EARLIER, INHERITED, OVER_BUDGET, end_status
+from tune_runs.trial.reports import TrialReport, end_status, report_of
 
 
 class RecordingCallback(Callback):  # type: ignore[misc]
@@ -43,20 +43,21 @@ class RecordingCallback(Callback):  # type: ignore[misc]
 
     def on_trial_result(self, *, trial: Any, result: dict[str, Any], **_: Any) -> None:
         """An epoch, or that the trial diverged in it."""
+        if (report := report_of(result)) is None:
+            return
         with self._telling():
-            if "epoch" in result:
-                plan = self._plan(trial)
-                self._recorder.add(plan.trial_id, result)
-                self._report(plan, result)
-        if result.get(OVER_BUDGET):
+            plan = self._plan(trial)
+            self._recorder.add(plan.trial_id, report)
+            self._report(plan, report)
+        if report.is_over_budget:
             self._stop.end_on_budget(DISK_BUDGET_USED)
 
     def on_trial_complete(self, *, trial: Any, **_: Any) -> None:
         """A trial ended, by itself or stopped by the scheduler."""
-        plan, last = self._plan(trial), trial.last_result or {}
+        plan, last = self._plan(trial), report_of(trial.last_result)
         with self._telling():
             status = end_status(last, plan.config.epochs)
-            self._recorder.finish(plan.trial_id, status, last.get(DIVERGED))
+            self._recorder.finish(plan.trial_id, status, last.divergence if last else None)
             self._end(plan)
         self._failures.passed(plan.scenario)
 
@@ -82,14 +83,14 @@ class RecordingCallback(Callback):  # type: ignore[misc]
         for tell in self._on_end:
             tell(plan.trial_id)
 
-    def _report(self, plan: TrialPlan, result: Mapping[str, Any]) -> None:
+    def _report(self, plan: TrialPlan, report: TrialReport) -> None:
         """Tell the study the values of the epochs that the trial trained itself."""
         if plan.phase != "search":
             return
         study, metric = self._searcher.searches[plan.scenario].study, self._recorder.metric
-        for row in (*result.get(EARLIER, ()), result):
-            if not row.get(INHERITED) and row.get(metric) is not None:
-                study.report(plan.trial_id, row["epoch"], row[metric])
+        for epoch in report.epochs:
+            if not epoch.is_inherited and (value := epoch.value(metric)) is not None:
+                study.report(plan.trial_id, epoch.record.epoch, value)
 
     def _plan(self, trial: Any) -> TrialPlan:
         return self._searcher.plans[trial.trial_id]

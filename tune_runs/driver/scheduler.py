@@ -18,7 +18,7 @@ from tune_runs.space.model import SearchSpace
 from tune_runs.stopping.rules import ScenarioStopping
 from tune_runs.stopping.rungs import early_stopping
 from tune_runs.trial.plan import TrialPlan
-from tune_runs.trial.reports import DIVERGED, EARLIER, INHERITED
+from tune_runs.trial.reports import report_of
 
 
 class SchedulerByScenario(FIFOScheduler):  # type: ignore[misc]
@@ -39,7 +39,7 @@ class SchedulerByScenario(FIFOScheduler):  # type: ignore[misc]
 
     def __init__(self, space: SearchSpace, plans: Mapping[str, TrialPlan], recorder: Recorder) -> None:
         super().__init__()
-        self._metric, self._plans = space.metric, plans
+        self._column, self._plans = space.metric, plans  # Ray demands what `_metric` names as a key of every result
         stopping = early_stopping(space)
         self.scenarios = {
             scenario.name: ScenarioStopping(
@@ -60,26 +60,27 @@ class SchedulerByScenario(FIFOScheduler):  # type: ignore[misc]
         for epoch in recorder.earlier_epochs:
             row = recorder.trials[epoch["trial_id"]]
             if row["phase"] == "search" and row["scenario"] in self.scenarios and not epoch["inherited"]:
-                self._falls_behind(row["trial_id"], row["scenario"], row["switch_epoch"], epoch)
+                value = epoch[self._column]
+                self._falls_behind(row["trial_id"], row["scenario"], row["switch_epoch"], epoch["epoch"], value)
 
     def on_trial_result(self, _tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Stop or continue; of a trial that goes on, the epochs that it reports again are judged first."""
-        plan = self._plans[trial.trial_id]
-        if plan.phase != "search" or DIVERGED in result:
+        plan, report = self._plans[trial.trial_id], report_of(result)
+        if plan.phase != "search" or report is None or report.divergence:
             return str(TrialScheduler.CONTINUE)
         switch = plan.config.attention.switch_epoch if plan.config.attention else None
         is_behind = False
-        for epoch in (*result.get(EARLIER, ()), result):
-            if not epoch.get(INHERITED):
-                is_behind = self._falls_behind(plan.trial_id, plan.scenario, switch, epoch)
+        for epoch in report.epochs:
+            if not epoch.is_inherited:
+                value = epoch.value(self._column)
+                is_behind = self._falls_behind(plan.trial_id, plan.scenario, switch, epoch.record.epoch, value)
         return str(TrialScheduler.STOP if is_behind else TrialScheduler.CONTINUE)
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray pickles its scheduler into a file that is never read back."""
         return {}
 
-    def _falls_behind(self, trial_id: str, scenario: str, switch: int | None, epoch: Mapping[str, Any]) -> bool:
-        value = epoch.get(self._metric)
+    def _falls_behind(self, trial_id: str, scenario: str, switch: int | None, epoch: int, value: float | None) -> bool:
         if value is None:
             return False
-        return self.scenarios[scenario].falls_behind(trial_id, switch, epoch["epoch"], value)
+        return self.scenarios[scenario].falls_behind(trial_id, switch, epoch, value)

@@ -15,7 +15,7 @@ from tune_runs.driver.study import ScenarioStudy
 from tune_runs.driver.trunk_planner import TrunkPlanner
 from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.scenario_images import ScenarioImages
-from tune_runs.trial.plan import TrialPlan, trial_config
+from tune_runs.trial.plan import TrialPlan
 from tune_runs.trunks.use import fork_epoch
 
 
@@ -186,7 +186,7 @@ class SearchByScenario(Searcher):  # type: ignore[misc]
             self._stop.fail(str(error))
             return str(Searcher.FINISHED)
         self.plans[trial_id] = self._with_checkpoints(plan)
-        return trial_config(self.plans[trial_id])
+        return self.plans[trial_id].task.to_ray_config()
 
     def _next(self) -> TrialPlan | None:
         return next((plan for plan in self._can_start() if plan), None)

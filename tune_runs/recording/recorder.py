@@ -17,7 +17,7 @@ from absgd.records import Phase, Status
 from tune_runs.recording.scenario_images import ScenarioImages
 from tune_runs.stopping.rules import Never
 from tune_runs.trial.plan import TrialPlan, control_id, images_key
-from tune_runs.trial.reports import DIVERGED, EARLIER, INHERITED, TEST
+from tune_runs.trial.reports import INHERITED, ReportedEpoch, TrialReport
 
 FLUSH_EVERY_S = 2.0
 FLUSH_SHARE = 0.05
@@ -127,28 +127,29 @@ class Recorder:
         self.trials[trial_id]["restarts"] += 1
         self.epochs_reached[trial_id] = 0
 
-    def add(self, trial_id: str, report: Mapping[str, Any]) -> None:
+    def add(self, trial_id: str, report: TrialReport) -> None:
         """A trial reported: epochs before its first, and one that it trained, unless it diverged there.
 
         An epoch that is known already, since a trial that went on reports it again, counts once.
 
         Args:
             trial_id: of the trial.
-            report: with the keys of `tune_runs.trial.reports`; others that are no columns (Ray's own) are left out.
+            report: of the trial.
 
         Raises:
             OSError: if the tables cannot be written.
         """
         known = self.epochs[trial_id]
-        for record in (*report.get(EARLIER, ()), *(() if DIVERGED in report else (report,))):
-            row = self._epoch_row(trial_id, record)
+        for epoch in report.epochs:
+            row = self._epoch_row(trial_id, epoch)
             if row["epoch"] < len(known) and not _is_same(row, known[row["epoch"]]):
                 self._forget_from(trial_id, row["epoch"])
             if row["epoch"] >= len(known):
                 assert row["epoch"] == len(known), f"{trial_id} reports its epochs in order"
                 self._keep(row)
             self.epochs_reached[trial_id] = row["epoch"] + 1
-        self.trials[trial_id].update(report.get(TEST, {}))
+        if report.test is not None:
+            self.trials[trial_id].update(report.test.columns)
         self._refresh(trial_id)
         self._flush_if_due()
 
@@ -245,14 +246,13 @@ class Recorder:
         """Search trials of a scenario that need no further training."""
         return sum(row["phase"] == "search" and row["status"] in records.FINISHED for row in self.trials_of(scenario))
 
-    def _epoch_row(self, trial_id: str, record: Mapping[str, Any]) -> dict[str, Any]:
-        """The columns of a record, as an epoch of a trial."""
-        columns = {name: record[name] for name in records.EPOCH_SCHEMA.names if name in record}
-        is_inherited = columns.pop(INHERITED, False)
-        if is_inherited:
+    def _epoch_row(self, trial_id: str, epoch: ReportedEpoch) -> dict[str, Any]:
+        """The row of an epoch of a trial."""
+        columns = dict(vars(epoch.record))
+        if epoch.is_inherited:
             columns = self._control_columns(trial_id, columns)
         keys = {"run": self.folder.name, "scenario": self.trials[trial_id]["scenario"], "trial_id": trial_id}
-        return {**columns, **keys, INHERITED: is_inherited}
+        return {**columns, **keys, INHERITED: epoch.is_inherited}
 
     def _control_columns(self, trial_id: str, columns: dict[str, Any]) -> dict[str, Any]:
         """The control's own values where they are the same: lists over thousands of classes are held once."""

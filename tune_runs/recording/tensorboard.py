@@ -20,6 +20,7 @@ from absgd.terminal import warn
 from tune_runs.recording.recorder import FLUSH_EVERY_S, Recorder
 from tune_runs.space.model import SearchSpace
 from tune_runs.space.setting_names import setting_of
+from tune_runs.trial.plan import task_of
 from tune_runs.trial.reports import INHERITED
 
 SCALARS = tuple(
@@ -50,7 +51,7 @@ class TensorBoardCallback(Callback):  # type: ignore[misc]
 
     def on_trial_result(self, *, trial: Any, **_: Any) -> None:
         """An epoch is recorded."""
-        trial_id = trial.config["trial_id"]
+        trial_id = task_of(trial.config).trial_id
         rows = self._recorder.epochs.get(trial_id, [])
         new = [row for row in rows[self._written.get(trial_id, 0) :] if not row[INHERITED]]
         self._written[trial_id] = len(rows)
@@ -62,11 +63,11 @@ class TensorBoardCallback(Callback):  # type: ignore[misc]
 
     def on_trial_complete(self, *, trial: Any, **_: Any) -> None:
         """A trial has ended."""
-        self._close(trial.config["trial_id"])
+        self._close(task_of(trial.config).trial_id)
 
     def on_trial_error(self, *, trial: Any, **_: Any) -> None:
         """A trial has ended, or goes on in another process."""
-        self._close(trial.config["trial_id"])
+        self._close(task_of(trial.config).trial_id)
 
     def on_experiment_end(self, **_: Any) -> None:
         """Nothing trains any more."""

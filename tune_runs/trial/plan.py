@@ -1,8 +1,8 @@
-"""What a run of a search is, decided before it starts; pure data, no torch, no Ray."""
+"""What a run of a search is, decided before it starts, and the task that its worker gets; no torch, no Ray."""
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,17 +11,20 @@ from absgd.config import RunConfig
 from absgd.records import Phase
 from tune_runs.trunks.use import TrunkUse
 
+_TASK = "task"
+"""Key of a task in the configuration of a Ray trial."""
+
 
 @dataclass(frozen=True)
 class CheckpointUse:
-    """Where a run leaves what it needs to go on after its process or its driver died."""
+    """Where a run saves the snapshots from which it resumes after its process or its driver died."""
 
     folder: str
-    """Its own; absolute."""
+    """Folder of the run's own snapshots; absolute path."""
     metric: str
-    """Of the best epoch, whose checkpoint is kept beside the last ones."""
+    """Validation metric of the best epoch, whose snapshot is kept besides the last two."""
     run_folder: str
-    """Of the search, whose size `disk_budget` bounds; absolute."""
+    """Folder of the search, whose size `disk_budget` bounds; absolute path."""
     disk_budget: int | None = None
     """Bytes; None: no bound."""
     num_writers: int = 1
@@ -29,32 +32,80 @@ class CheckpointUse:
 
 
 @dataclass(frozen=True)
+class TrialTask:
+    """Everything that the process of a trial needs to know."""
+
+    trial_id: str
+    scenario: str
+    images_key: str
+    """Key of its images in the image store."""
+    config: RunConfig
+    trunk: TrunkUse | None = None
+    """How it uses a trunk; None: it shares its stage one with no other run."""
+    checkpoints: CheckpointUse | None = None
+    """Where it saves its own snapshots; None: nowhere, so once interrupted it starts again from its stage one."""
+    origin: str = ""
+    """Names the run and its search in the rows of its snapshots."""
+    reads_test: bool = False
+    """Whether it is measured on the test set after its last epoch."""
+
+    @property
+    def tested_metric(self) -> str | None:
+        """The metric that chooses the epoch that is tested besides the last one; None where none is tested."""
+        return self.checkpoints.metric if self.checkpoints and self.reads_test else None
+
+    def to_ray_config(self) -> dict[str, Any]:
+        """Return the configuration of the Ray trial that carries out the task."""
+        return {_TASK: self}
+
+
+def task_of(ray_config: Mapping[str, Any]) -> TrialTask:
+    """Return the task in the configuration of a Ray trial."""
+    task: TrialTask = ray_config[_TASK]
+    return task
+
+
+@dataclass(frozen=True)
 class TrialPlan:
-    """What a trial is."""
+    """A run of a search, as the driver knows it."""
 
     trial_id: str
     scenario: str
     phase: Phase
     number: int | None
-    """Of the trial in its scenario's study; None for runs outside it."""
+    """Number of the trial in its scenario's study; None for runs outside it."""
     config: RunConfig
     trunk: TrunkUse | None = None
-    """None: it shares its stage one with no other run."""
+    """How it uses a trunk; None: it shares its stage one with no other run."""
     checkpoints: CheckpointUse | None = None
-    """None: once interrupted it starts again from its stage one."""
+    """Where it saves its own snapshots; None: nowhere."""
     origin: str = ""
-    """Which run of which search it is, said in the rows of its snapshots."""
+    """Names the run and its search in the rows of its snapshots."""
     candidate: str | None = None
-    """Of a confirmation: what is confirmed, `best-1`, or what it is held against, `ce`."""
+    """In a confirmation: the candidate, such as `best-1`, or the control that it is compared with, such as `ce`."""
 
     @cached_property
     def stage_one_key(self) -> str:
-        """Runs with the same one share stage one."""
+        """Key that runs with the same stage one have in common."""
         return self.config.stage_one_key()
+
+    @property
+    def task(self) -> TrialTask:
+        """What its worker needs to know."""
+        return TrialTask(
+            trial_id=self.trial_id,
+            scenario=self.scenario,
+            images_key=images_key(self.scenario, self.config.seeds.data),
+            config=self.config,
+            trunk=self.trunk,
+            checkpoints=self.checkpoints,
+            origin=self.origin,
+            reads_test=self.phase == "confirm",
+        )
 
 
 def control_id(scenario: str, stage_one_key: str | None = None) -> str:
-    """Trial id of a scenario's plain control, or of the plain control of another stage one in its search.
+    """Return the trial id of a scenario's plain control, or of the plain control of another stage one in its search.
 
     >>> control_id("digits"), control_id("digits", "0123456789abcdef")
     ('digits-control', 'digits-control-01234567')
@@ -63,35 +114,5 @@ def control_id(scenario: str, stage_one_key: str | None = None) -> str:
 
 
 def images_key(scenario: str, seed_data: int) -> str:
-    """What the images of a scenario, split with a data seed, are handed to nodes by."""
+    """Return the key in the image store of a scenario's images, split with a data seed."""
     return f"{scenario}/{seed_data}"
-
-
-def trial_config(plan: TrialPlan) -> dict[str, Any]:
-    """A plan as the plain data that Ray hands to the trainable."""
-    return {
-        "scenario": plan.scenario,
-        "trial_id": plan.trial_id,
-        "images": images_key(plan.scenario, plan.config.seeds.data),
-        "run_config": plan.config.to_dict(),
-        "trunk": dataclasses.asdict(plan.trunk) if plan.trunk else None,
-        "checkpoints": dataclasses.asdict(plan.checkpoints) if plan.checkpoints else None,
-        "origin": plan.origin,
-        "reads_test": plan.phase == "confirm",
-    }
-
-
-def trunk_use(trial: dict[str, Any]) -> TrunkUse | None:
-    """What a trial does with a trunk, from its `trial_config`."""
-    return TrunkUse(**trial["trunk"]) if trial["trunk"] else None
-
-
-def tested_metric(trial: dict[str, Any]) -> str | None:
-    """Of a confirmation, the metric by which the epoch is chosen that is tested beside the last; None: no test."""
-    uses = checkpoint_use(trial)
-    return uses.metric if uses and trial["reads_test"] else None
-
-
-def checkpoint_use(trial: dict[str, Any]) -> CheckpointUse | None:
-    """Where a trial leaves its checkpoints, from its `trial_config`."""
-    return CheckpointUse(**trial["checkpoints"]) if trial["checkpoints"] else None

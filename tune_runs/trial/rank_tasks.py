@@ -1,6 +1,6 @@
-"""The processes of one trial: rank 0 is the trial's own, the others are Ray tasks beside it in its placement group.
+"""The processes of one trial: rank 0 is the trial's own, the others are Ray tasks in the same placement group.
 
-Not Ray Train's TorchTrainer: inside a trial it leaks its own placement group when the trial is stopped.
+Ray Train's TorchTrainer is not used: inside a trial it leaks its placement group when the trial is stopped.
 """
 
 from __future__ import annotations
@@ -22,78 +22,80 @@ from absgd.training.ranks.interface import ALONE, Ranks
 from absgd.training.ranks.process_group import Rendezvous, following, leading
 from tune_runs.ray_cluster.image_store import fetch_images
 from tune_runs.space.resources import ResourcesConfig
+from tune_runs.trial.plan import TrialTask
 
 LET_END_S = 1.0
-"""In which the other ranks end by themselves; Tune waits for a stopped trial 2 s before it starts a new process."""
+"""Time in which the other ranks may end by themselves; Tune gives a stopped trial 2 s, then starts a new process."""
 
 
 def placement(resources: ResourcesConfig) -> PlacementGroupFactory:
-    """What a trial occupies: a bundle for each of its processes, all on one node; of a cohort its part of the process.
+    """Return what Ray reserves for a trial: a bundle for each of its processes, or in a cohort its part of one process.
 
-    Not spread over nodes: batch norm and gradients talk at every step, and trials are counted by node.
+    All bundles are on one node: batch norm and gradients communicate at every step, and trials are counted by node.
     """
     return PlacementGroupFactory([resources.bundle] * resources.ranks, strategy="STRICT_PACK")
 
 
 @contextmanager
-def trial_ranks(trial: dict[str, Any], config: RunConfig, image_store: ActorHandle) -> Iterator[Ranks]:
-    """In the process of a trial: its rank 0, the others started; they end with the block, whatever ends it.
+def trial_ranks(task: TrialTask, image_store: ActorHandle) -> Iterator[Ranks]:
+    """In the process of a trial: start the other ranks and give rank 0; they end with the block, however it ends.
 
     Args:
-        trial: from `trial_config`.
-        config: of its run.
+        task: the trial.
         image_store: has the images.
 
     Raises:
         RanksLost, RankFailed, UserError: as `absgd.training.ranks.process_group.leading`.
     """
+    config = task.config
     if config.device.ranks == 1:
         yield ALONE
         return
     group = get_current_placement_group()
     assert group is not None, "a trial of several processes has a placement group"
 
-    def start(rendezvous: Rendezvous) -> _Tasks:
-        return _Tasks(trial, image_store, rendezvous, group)
+    def start(rendezvous: Rendezvous) -> _RankTasks:
+        return _RankTasks(task, image_store, rendezvous, group)
 
     with leading(config.device.ranks, ray.util.get_node_ip_address(), start, _backend(config)) as ranks:
         yield ranks
 
 
-class _Tasks:
-    """The other ranks of a trial; Ray ends them too when the trial's process or its placement group goes."""
+class _RankTasks:
+    """A trial's other ranks as Ray tasks; Ray ends them too when the trial's process or placement group ends."""
 
     def __init__(
-        self, trial: dict[str, Any], image_store: ActorHandle, rendezvous: Rendezvous, group: PlacementGroup
+        self, task: TrialTask, image_store: ActorHandle, rendezvous: Rendezvous, group: PlacementGroup
     ) -> None:
-        self._tasks = {
-            _task(group, rank).remote(trial, image_store, rendezvous, rank): rank for rank in range(1, rendezvous.size)
+        self._rank_of = {
+            _rank_task(group, rank).remote(task, image_store, rendezvous, rank): rank
+            for rank in range(1, rendezvous.size)
         }
 
     def lost(self) -> str | None:
-        """A task whose process or node is gone; one that raised has told rank 0 itself."""
-        ended, _ = ray.wait(list(self._tasks), num_returns=len(self._tasks), timeout=0)
+        """Describe a rank whose process or node is gone; one that raised has told rank 0 itself."""
+        ended, _ = ray.wait(list(self._rank_of), num_returns=len(self._rank_of), timeout=0)
         for task in ended:
             try:
                 ray.get(task)
             except RayTaskError:
                 continue
             except RayError as error:
-                return f"rank {self._tasks[task]}: {type(error).__name__}: {str(error).splitlines()[0]}"
+                return f"rank {self._rank_of[task]}: {type(error).__name__}: {str(error).splitlines()[0]}"
         return None
 
     def end(self) -> None:
-        """Let them end, then kill what has not."""
-        _, left = ray.wait(list(self._tasks), num_returns=len(self._tasks), timeout=LET_END_S)
+        """Wait for the ranks to end, then kill those that have not."""
+        _, left = ray.wait(list(self._rank_of), num_returns=len(self._rank_of), timeout=LET_END_S)
         for task in left:
             ray.cancel(task, force=True)
 
 
-def _task(group: PlacementGroup, rank: int) -> Any:
-    """A task in the bundle of a rank, with all that is in it.
+def _rank_task(group: PlacementGroup, rank: int) -> Any:
+    """Return the remote function of a rank, which has all resources of the rank's bundle.
 
-    On a GPU each has a new process: one that has used CUDA stays with its card, whatever card the next task is given.
-    Ray sees to that by itself only where the GPUs are said without `options`.
+    On a GPU each task has a new process: a process that has used CUDA stays on its GPU, whichever GPU the next task is
+    given. Ray takes care of that only where the number of GPUs is given without `options`.
     """
     bundle = group.bundle_specs[rank]
     remote = ray.remote(max_calls=1)(_follow_trial) if bundle.get("GPU") else ray.remote(_follow_trial)
@@ -106,10 +108,9 @@ def _task(group: PlacementGroup, rank: int) -> Any:
     )
 
 
-def _follow_trial(trial: dict[str, Any], image_store: ActorHandle, rendezvous: Rendezvous, rank: int) -> None:
-    config = RunConfig.from_dict(trial["run_config"])
-    with following(rendezvous, rank, _backend(config)) as ranks:
-        follow(config, fetch_images(image_store, trial["images"]), ranks)
+def _follow_trial(task: TrialTask, image_store: ActorHandle, rendezvous: Rendezvous, rank: int) -> None:
+    with following(rendezvous, rank, _backend(task.config)) as ranks:
+        follow(task.config, fetch_images(image_store, task.images_key), ranks)
 
 
 def _backend(config: RunConfig) -> str:

@@ -1,40 +1,91 @@
-"""What a trial's process reports to the driver: the record of each epoch, and beside it what these keys hold."""
+"""What a trial's process reports to the driver, and how a report travels through Ray; no torch, no Ray."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
-from absgd.records import Status
+from absgd.records import TEST_CHOSEN, TEST_SCALARS, EpochRecord, Status, TestMetrics
 
-DIVERGED = "diverged"
-"""Of the one report that is no epoch: why the loss was no longer finite."""
-EARLIER = "earlier"
-"""Of the first report: records of the epochs before it, from a snapshot, each with `inherited`."""
 INHERITED = "inherited"
-"""Of a record: whether another run than the one that reports it trained the epoch; absent: no."""
-OVER_BUDGET = "over_budget"
-"""Whether the disk budget left no room for a snapshot of the epoch; absent: no."""
-TEST = "test"
-"""Of the last epoch's report of a confirmation: columns of its row that were measured on the test set."""
-NOTES = "notes"
-"""What there is to say to the user, as sentences."""
+"""Column of an epoch: whether another run than the one that reports it trained the epoch."""
+_REPORT = "report"
+"""Key of a report among the results of Ray Tune."""
 
 
-class HostAnswer(NamedTuple):
-    """What the process of a cohort says of a trial when it is asked."""
+@dataclass(frozen=True)
+class ReportedEpoch:
+    """An epoch behind a trial."""
 
-    report: dict[str, Any] | None = None
-    """None: there is none yet, or no more."""
-    has_ended: bool = False
+    record: EpochRecord
+    is_inherited: bool = False
+    """Whether another run trained it."""
+
+    def value(self, metric: str) -> float | None:
+        """The value of a validation metric; None where the epoch has none."""
+        found: float | None = getattr(self.record, metric)
+        return found
 
 
-def end_status(last_report: Mapping[str, Any] | None, epochs: int) -> Status:
-    """Status of a trial that ended without an error; stopped before its last epoch, it was pruned.
+@dataclass(frozen=True)
+class FinalMetrics:
+    """Metrics on the test set of a run that was trained to its last epoch."""
 
-    >>> end_status({"epoch": 15}, epochs=16), end_status({"epoch": 12}, epochs=16)
-    ('completed', 'pruned')
+    last: TestMetrics
+    """After the last epoch."""
+    chosen: TestMetrics | None = None
+    """After the epoch with the best validation metric; None where its model was not kept."""
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The columns of the trial's row."""
+        columns = dataclasses.asdict(self.last)
+        if self.chosen:
+            columns |= {TEST_CHOSEN + name.removeprefix("test_"): getattr(self.chosen, name) for name in TEST_SCALARS}
+        return columns
+
+
+@dataclass(frozen=True)
+class TrialReport:
+    """One report of a trial: an epoch, or the news that the trial diverged."""
+
+    epoch: ReportedEpoch | None = None
+    """The epoch that ended; None where the trial diverged in it."""
+    divergence: str | None = None
+    """Why the loss was no longer finite; None unless the trial diverged."""
+    earlier: tuple[ReportedEpoch, ...] = ()
+    """Epochs before it, restored from a snapshot; in a trial's first report only."""
+    notes: tuple[str, ...] = ()
+    """Sentences for the user."""
+    is_over_budget: bool = False
+    """Whether the disk budget left no room for a snapshot of the epoch."""
+    test: FinalMetrics | None = None
+    """Metrics on the test set; in the last report of a confirmation only."""
+
+    @property
+    def epochs(self) -> tuple[ReportedEpoch, ...]:
+        """All epochs of the report, in order."""
+        return (*self.earlier, self.epoch) if self.epoch else self.earlier
+
+    def to_result(self) -> dict[str, Any]:
+        """Return the result that `tune.report` takes."""
+        return {_REPORT: self}
+
+
+def report_of(result: Mapping[str, Any] | None) -> TrialReport | None:
+    """Return the report in a result of Ray Tune; None where the trial has reported nothing."""
+    return result.get(_REPORT) if result else None
+
+
+def end_status(last_report: TrialReport | None, epochs: int) -> Status:
+    """Return the status of a trial that ended without an error; a trial stopped before its last epoch was pruned.
+
+    >>> end_status(TrialReport(divergence="the loss is nan"), epochs=16), end_status(None, epochs=16)
+    ('diverged', 'pruned')
     """
-    if last_report and DIVERGED in last_report:
+    if last_report and last_report.divergence:
         return "diverged"
-    return "completed" if last_report and last_report.get("epoch") == epochs - 1 else "pruned"
+    is_last = last_report and last_report.epoch and last_report.epoch.record.epoch == epochs - 1
+    return "completed" if is_last else "pruned"

@@ -1,12 +1,13 @@
-"""A run of a search in its own process: where it starts from, and the snapshots that it leaves as it trains.
+"""A run of a search in its own process: the snapshot that it starts from, and those that it writes as it trains.
 
-It starts from the newest snapshot that is usable: its own, left before its process or its driver died, or one of the
-trunk that holds its stage one. After every epoch it leaves one of its own; the control of a trunk also leaves those
-that trials fork from.
+It starts from the newest usable snapshot: its own, written before its process or its driver died, or one of the trunk
+that holds its stage one. After every epoch it writes one of its own; the control of a trunk also writes those that
+trials fork from.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import hashlib
 import json
@@ -14,45 +15,45 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from absgd.config import RunConfig
-from absgd.records import chosen_epoch
+from absgd.records import EpochRecord, chosen_epoch
 from absgd.records.environment import version_of
 from absgd.training import Trainer
 from tune_runs.trial.disk_budget import has_room
 from tune_runs.trial.plan import CheckpointUse
-from tune_runs.trial.reports import INHERITED
+from tune_runs.trial.reports import ReportedEpoch
 from tune_runs.trunks.identity import trunk_of
 from tune_runs.trunks.snapshots import FORMAT, ORIGIN, Snapshot, Snapshots, newest
 from tune_runs.trunks.use import TrunkUse
 
 
-class Begun(NamedTuple):
+class StartPoint(NamedTuple):
     """Where a run starts from."""
 
-    earlier: list[dict[str, Any]]
-    """Records of the epochs that it has behind it, each with `inherited`."""
-    notes: list[str]
+    earlier: tuple[ReportedEpoch, ...]
+    """Epochs restored from a snapshot."""
+    notes: tuple[str, ...]
     """A sentence for each snapshot that could not be used."""
 
 
-class Left(NamedTuple):
-    """What came of the snapshots of an epoch."""
+class SaveResult(NamedTuple):
+    """How writing the snapshots of an epoch ended."""
 
-    notes: list[str]
-    """A sentence for each that could not be written, the first time."""
-    is_over_budget: bool = False
-    """Whether the disk budget left no room for one."""
+    notes: tuple[str, ...]
+    """A sentence for the first snapshot of the run that could not be written."""
+    is_over_budget: bool
+    """Whether the disk budget left no room for a snapshot."""
 
 
 class TrialRun:
-    """What a run does with snapshots.
+    """The snapshots of one run: the one that it starts from, and those that it writes.
 
     Args:
-        trainer: new.
-        trunk: what it does with a trunk; None: it shares its stage one with no other run.
-        checkpoints: where it leaves its own; None: it leaves none.
-        origin: which run it is, said in the rows of its snapshots.
-        metric: of the best epoch, whose model a run that will be tested keeps, also where the epoch is another run's;
-            None: it keeps none.
+        trainer: a new one.
+        trunk: how the run uses a trunk; None: it shares its stage one with no other run.
+        checkpoints: where it saves its own snapshots; None: nowhere.
+        origin: names the run in the rows of its snapshots.
+        metric: chooses the best epoch, inherited ones included, whose model is kept for the test set; None: no model
+            is kept.
     """
 
     def __init__(
@@ -71,14 +72,14 @@ class TrialRun:
         self._metric = metric
         self._rows: list[dict[str, Any]] = []
         self.best: dict[str, Any] | None = None
-        """The model's state after the best epoch so far, where it is kept."""
+        """State of the model after the best epoch so far; None where it is not kept."""
         self._has_complained = False
 
-    def begin(self) -> Begun:
-        """Bring the trainer to the newest usable snapshot; a damaged or foreign one is named, never used.
+    def begin(self) -> StartPoint:
+        """Restore the trainer from the newest usable snapshot; a damaged or foreign one is named in a note, never used.
 
-        Any snapshot before the switch gives the same run: the epochs between are trained again. A control starts
-        before the first snapshot that it has to make, and after its last epoch where there is none to make.
+        Every snapshot before the switch gives the same run: the epochs between are trained again. A control starts
+        before the first snapshot that it has to write, and after its last epoch where all of them exist.
 
         Raises:
             UserError: if a snapshot that is whole does not fit the trainer.
@@ -97,19 +98,19 @@ class TrialRun:
         fork = self._trunk_use.start_at if self._trunk_use and not self._due else 0
         if len(self._rows) < fork:
             notes.append(f"starts from epoch {len(self._rows)} instead of {fork}")
-        return Begun([self._as_earlier(row) for row in self._rows], notes)
+        return StartPoint(tuple(map(self._restored, self._rows)), tuple(notes))
 
-    def leave(self, row: dict[str, Any]) -> Left:
+    def save(self, record: EpochRecord) -> SaveResult:
         """Take the record of an epoch just trained and write the snapshots that are due after it.
 
-        A full disk costs epochs that must be trained again after a failure, not the search: what cannot be written is
-        named, the first time. Older snapshots of the run go only once the new one is there.
+        A full disk costs epochs that must be trained again after a failure, not the search: the first snapshot that
+        cannot be written is named. Older snapshots of the run are deleted only once the new one is written.
         """
-        self._rows = [*self._rows, {**row, ORIGIN: self._origin}]
+        self._rows = [*self._rows, {**dataclasses.asdict(record), ORIGIN: self._origin}]
         epoch = self._trainer.next_epoch
         self._keep_best()
         snapshot = Snapshot(self._trainer.state_dict(), self._rows, self.best)
-        notes, is_over_budget = [], False
+        notes, is_over_budget = list[str](), False
         for target in (self._trunk if epoch in self._due else None, self._own):
             if target is None:
                 continue
@@ -118,23 +119,23 @@ class TrialRun:
             except OSError as error:
                 notes += self._complaint(f"cannot write {target.path(epoch)}: {error.strerror or error}")
                 is_over_budget |= error.errno == errno.EDQUOT
-        return Left(notes, is_over_budget)
+        return SaveResult(tuple(notes), is_over_budget)
 
     def _keep_best(self) -> None:
-        """Copy the model where the epoch just trained is the best so far, as `chosen_epoch` has it."""
+        """Copy the model where `chosen_epoch` chooses the epoch just trained."""
         best = chosen_epoch(self._rows, self._metric) if self._metric else None
         if best and best["epoch"] == self._rows[-1]["epoch"]:
             self.best = {name: value.clone() for name, value in self._trainer.model.state_dict().items()}
 
     def _sources(self, latest: int) -> list[tuple[Snapshots, int]]:
-        """The folders to start from, each with the latest epoch that may be used of it."""
+        """Return the folders to start from, each with the latest epoch whose snapshot may be used."""
         own = [(self._own, latest)] if self._own else []
         if self._trunk is None or self._trunk_use is None:
             return own
         return [*own, (self._trunk, latest if self._due else self._trunk_use.start_at)]
 
     def _write(self, target: Snapshots, epoch: int, snapshot: Snapshot) -> None:
-        """Write one; of the run's own, the last two and the best stay.
+        """Write a snapshot; of the run's own, keep the last two and the best.
 
         Raises:
             OSError: if it cannot be written; EDQUOT where the disk budget leaves no room.
@@ -152,18 +153,18 @@ class TrialRun:
         return said
 
     def _best_epoch(self, metric: str) -> int:
-        """Epochs done after its best own epoch."""
+        """Return the epochs done after the best epoch that the run trained itself; 0 where it has trained none."""
         best = chosen_epoch((row for row in self._rows if row[ORIGIN] == self._origin), metric)
         return int(best["epoch"]) + 1 if best else 0
 
-    def _as_earlier(self, row: dict[str, Any]) -> dict[str, Any]:
-        """A run trained those of its own origin itself, before it was interrupted."""
+    def _restored(self, row: dict[str, Any]) -> ReportedEpoch:
+        """Return an epoch of a snapshot; those of the run's own origin it trained itself, before it was interrupted."""
         columns = {key: value for key, value in row.items() if key != ORIGIN}
-        return {**columns, INHERITED: row[ORIGIN] != self._origin}
+        return ReportedEpoch(EpochRecord(**columns), is_inherited=row[ORIGIN] != self._origin)
 
 
 def own_checkpoints(config: RunConfig, folder: Path) -> Snapshots:
-    """The snapshots that a run leaves for itself; another processor may go on from them."""
+    """Return the snapshots that a run writes for itself, from which it may resume on another kind of processor."""
     text = json.dumps(config.decisive(), sort_keys=True)
     identity = {
         "format": FORMAT,

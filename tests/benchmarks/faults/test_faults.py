@@ -15,8 +15,10 @@ from benchmarks.faults.attacked_search import AttackedSearch, faults_space, sear
 from benchmarks.faults.disk_faults import damaged_content
 from benchmarks.faults.faulty_programs import OUT_OF_MEMORY, some_run_out_of_memory
 from tests.support.fake_searches import some_diverge, space_of
-from tests.support.fake_tuner import FakeTuner
+from tests.support.fake_tuner import FakeTuner, make_space
 from tune_runs.trial.failures import cause_of
+from tune_runs.trial.plan import TrialTask
+from tune_runs.trunks.scenario_plan import plan_scenarios
 
 
 def searched(folder: Path, **changes: object) -> AttackedSearch:
@@ -75,8 +77,10 @@ def test_damaged_content_differs(kind: str) -> None:
 
 
 def test_trial_asks_for_more_memory_than_there_is() -> None:
+    (control, *_) = (plan.control for plan in plan_scenarios(make_space()).values())
+    task = TrialTask(f"x{OUT_OF_MEMORY[0]}", "digits", "digits/0", control)
     with pytest.raises(RuntimeError) as error:
-        some_run_out_of_memory({"trial_id": f"x{OUT_OF_MEMORY[0]}"}, None)
+        some_run_out_of_memory(task.to_ray_config(), None)
     text = "".join(traceback.format_exception(error.value))
     assert cause_of(text).words.startswith("out of memory")
 

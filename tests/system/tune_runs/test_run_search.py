@@ -88,7 +88,7 @@ def test_existing_folder_is_refused(finished: tuple[Path, str]) -> None:
 
 
 def test_failing_trials_are_rows_with_their_error(ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(trial: dict[str, Any], image_store: Any) -> None:
+    def broken(ray_config: dict[str, Any], image_store: Any) -> None:
         raise RuntimeError("out of paper")
 
     monkeypatch.setattr("tune_runs.driver.drive.train_trial", broken)

@@ -101,14 +101,15 @@ class FakeHost:
 def directory(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """Gives a trial a seat in a host of two, and tells which."""
     from tune_runs.cohorts import directory as cohorts
-    from tune_runs.cohorts.member import CohortAccess, HostPlacement, SeatRequest, host_id
+    from tune_runs.cohorts.member import host_id
+    from tune_runs.cohorts.messages import CohortAccess, HostPlacement, SeatRequest, TrialProcess
 
     numbers = itertools.count()
-    monkeypatch.setattr(cohorts, "_started", lambda *_: FakeHost(next(numbers)))
+    monkeypatch.setattr(cohorts, "_started_host", lambda *_: FakeHost(next(numbers)))
     found, nobody = cohorts.HostDirectory(), cast(Any, None)
 
     def seat(trial: str, process: int, node: str = "n", full: Sequence[str] = (), lost: Sequence[str] = ()) -> str:
-        ask = SeatRequest(trial, (node, process), HostPlacement(node, None), list(full), list(lost))
+        ask = SeatRequest(trial, TrialProcess(node, process), HostPlacement(node, None), list(full), list(lost))
         return host_id(found.seat(ask, CohortAccess(nobody, 2, nobody)))
 
     seat.leave = found.leave  # type: ignore[attr-defined]

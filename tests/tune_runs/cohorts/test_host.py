@@ -9,22 +9,40 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from absgd.errors import UserError
+from tests.support.fake_tuner import epoch_record
 from tests.support.small_runs import make
 from tune_runs.cohorts import host as cohort_host
 from tune_runs.cohorts.host import CohortHost, NoMember, is_alive
-from tune_runs.trial.reports import HostAnswer
+from tune_runs.cohorts.messages import HostAnswer
+from tune_runs.trial.plan import TrialTask
+from tune_runs.trial.reports import ReportedEpoch, TrialReport
 
 SOON_S = 120.0
 HERE = os.getpid()
 
 
-def trial(name: str, **more: Any) -> dict[str, Any]:
-    return {"trial_id": name, "run_config": make().to_dict(), **more}
+@dataclass(frozen=True)
+class FakeTask(TrialTask):
+    epochs: int = 2
+    fails_after: int | None = None
+
+
+def trial(name: str, device: str = "cpu", **more: Any) -> FakeTask:
+    return FakeTask(name, "digits", "digits/0", make().with_values({"device.type": device}), **more)
+
+
+def report(epoch: int) -> TrialReport:
+    return TrialReport(ReportedEpoch(epoch_record(epoch, 0.5)))
+
+
+def answer(epoch: int) -> HostAnswer:
+    return HostAnswer(report(epoch))
 
 
 class Runs:
@@ -33,16 +51,17 @@ class Runs:
     def __init__(self) -> None:
         self.log: list[str] = []
 
-    def __call__(self, given: dict[str, Any]) -> Iterator[dict[str, Any] | None]:
-        name = given["trial_id"]
+    def __call__(self, task: TrialTask) -> Iterator[TrialReport | None]:
+        assert isinstance(task, FakeTask)
+        name = task.trial_id
         try:
-            for epoch in range(given.get("epochs", 2)):
+            for epoch in range(task.epochs):
                 for step in range(2):
                     self.log.append(f"{name} {epoch}.{step}")
                     yield None
-                if epoch == given.get("fails_after"):
+                if epoch == task.fails_after:
                     raise ValueError(f"{name} is bad")
-                yield {"epoch": epoch}
+                yield report(epoch)
         finally:
             self.log.append(f"{name} closed")
 
@@ -69,8 +88,8 @@ def host(runs: Runs) -> CohortHost:
 
 def test_reports_come_one_by_one_and_then_the_end(host: CohortHost, runs: Runs) -> None:
     assert host.join("a1", trial("a"), HERE)
-    assert host.next_report("a1", SOON_S) == HostAnswer({"epoch": 0})
-    assert host.next_report("a1", SOON_S) == HostAnswer({"epoch": 1})
+    assert host.next_report("a1", SOON_S) == answer(0)
+    assert host.next_report("a1", SOON_S) == answer(1)
     assert host.next_report("a1", SOON_S) == HostAnswer(has_ended=True)
     assert runs.log[-1] == "a closed"
     with pytest.raises(NoMember, match="does not know a1"):
@@ -85,25 +104,25 @@ def test_trial_rests_until_it_is_asked_for_more(host: CohortHost, runs: Runs) ->
     assert runs.log == ["a 0.0", "a 0.1"]
     assert host.next_report("a1", wait_s=0.0) == HostAnswer()
     runs.until("a 1.1")
-    assert host.next_report("a1", SOON_S) == HostAnswer({"epoch": 1})
+    assert host.next_report("a1", SOON_S) == answer(1)
 
 
 def test_answer_without_a_report_asks_for_none_twice(host: CohortHost, runs: Runs) -> None:
     host.join("a1", trial("a"), HERE)
     answers = [host.next_report("a1", wait_s=0.0) for _ in range(20)]
     assert answers == [HostAnswer()] * 20
-    assert host.next_report("a1", SOON_S) == HostAnswer({"epoch": 0})
+    assert host.next_report("a1", SOON_S) == answer(0)
 
 
 def test_those_who_come_together_are_in_step(host: CohortHost, runs: Runs) -> None:
     host.join("a1", trial("a"), HERE)
     host.join("b1", trial("b"), os.getppid())
     for name in ("a1", "b1"):
-        assert host.next_report(name, SOON_S) == HostAnswer({"epoch": 0})
+        assert host.next_report(name, SOON_S) == answer(0)
     for name in ("a1", "b1"):  # each by a process of its own, so that none waits for the other
         assert host.next_report(name, wait_s=0.0) == HostAnswer()
     for name in ("a1", "b1"):
-        assert host.next_report(name, SOON_S) == HostAnswer({"epoch": 1})
+        assert host.next_report(name, SOON_S) == answer(1)
     assert runs.log[:8] == ["a 0.0", "b 0.0", "a 0.1", "b 0.1", "a 1.0", "b 1.0", "a 1.1", "b 1.1"]
 
 
@@ -122,21 +141,21 @@ def test_trial_that_leaves_is_ended_and_the_other_goes_on(host: CohortHost, runs
     host.leave("a1")
     host.leave("a1")
     runs.until("a closed")
-    assert host.next_report("b1", SOON_S) == HostAnswer({"epoch": 0})
-    assert host.next_report("b1", SOON_S) == HostAnswer({"epoch": 1})
+    assert host.next_report("b1", SOON_S) == answer(0)
+    assert host.next_report("b1", SOON_S) == answer(1)
 
 
 def test_error_of_a_trial_is_its_own(host: CohortHost) -> None:
     host.join("a1", trial("a", fails_after=1), HERE)
     host.join("b1", trial("b"), os.getppid())
-    assert host.next_report("a1", SOON_S) == HostAnswer({"epoch": 0})
+    assert host.next_report("a1", SOON_S) == answer(0)
     with pytest.raises(ValueError, match="a is bad"):
         host.next_report("a1", SOON_S)
     with pytest.raises(NoMember):
         host.next_report("a1", SOON_S)
     assert [host.next_report("b1", SOON_S) for _ in range(3)] == [
-        HostAnswer({"epoch": 0}),
-        HostAnswer({"epoch": 1}),
+        answer(0),
+        answer(1),
         HostAnswer(has_ended=True),
     ]
 
@@ -149,7 +168,7 @@ def test_error_holds_nothing_of_its_trial() -> None:
 
     models: list[weakref.ref[Model]] = []
 
-    def start(_: dict[str, Any]) -> Iterator[dict[str, Any] | None]:
+    def start(_: TrialTask) -> Iterator[TrialReport | None]:
         model = Model()
         models.append(weakref.ref(model))
         yield None
@@ -181,7 +200,7 @@ def test_next_start_of_a_trial_or_of_its_process_ends_the_one_before(
     runs.until("a closed")
     with pytest.raises(NoMember):
         host.next_report("a1", SOON_S)
-    assert host.next_report(name, SOON_S) == HostAnswer({"epoch": 0})
+    assert host.next_report(name, SOON_S) == answer(0)
 
 
 def test_one_who_waits_hears_that_its_trial_has_left(host: CohortHost) -> None:
@@ -207,7 +226,7 @@ def test_one_who_waits_hears_that_its_trial_has_left(host: CohortHost) -> None:
 
 
 def test_trial_leaves_when_its_process_is_gone(host: CohortHost, runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cohort_host, "LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(cohort_host, "CHECK_EVERY_S", 0.05)
     other = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(1000,))
     other.start()
     assert other.pid
@@ -223,8 +242,6 @@ def test_trial_leaves_when_its_process_is_gone(host: CohortHost, runs: Runs, mon
 
 def test_device_that_is_not_there_is_told_at_once(host: CohortHost, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    given = trial("a")
-    given["run_config"]["device"]["type"] = "cuda"
     with pytest.raises(UserError, match="expected a CUDA device, found none"):
-        host.join("a1", given, HERE)
+        host.join("a1", trial("a", device="cuda"), HERE)
     assert host.join("b1", trial("b"), HERE)

@@ -8,12 +8,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from absgd import records
 from absgd.config import RunConfig
 from tests.support.fake_searches import EXP, STEP, study_trials, trials
 from tests.support.fake_tuner import FakeTuner, make_space, rising
 from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.scenario_images import ScenarioImages
 from tune_runs.space.model import SearchSpace
+from tune_runs.trial.reports import FinalMetrics
 
 CONFIRM = {"top": 2, "seeds": 2, "controls": ["ce", "ce-lr", "cb-ce-drw"]}
 NAMES = ["best-1", "best-2", "ce", "ce-lr", "cb-ce-drw"]
@@ -154,7 +156,7 @@ def test_test_columns_decide_nothing(tmp_path: Path, done: FakeTuner, monkeypatc
     """Whatever the test set says, the same is chosen, in the same words but for its own numbers."""
     from tests.support import fake_tuner
 
-    worse, better = {"test_accuracy": 0.0}, {"test_accuracy": 9.0}
+    worse, better = (FinalMetrics(records.TestMetrics(0.0, value, value, (value,) * 10)) for value in (0.0, 9.0))
     monkeypatch.setattr(fake_tuner, "fake_test", lambda trainer, _: worse if trainer.config.attention else better)
     FakeTuner(confirmed_space(), tmp_path / "fake", by_seed).run()
     for scenario in (EXP, STEP):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tests.support.fake_tuner import SPACE, FakeTuner, make_space, rising
+from tests.support.fake_tuner import SPACE, FakeTuner, epoch_record, make_space, rising
 from tune_runs.driver.live_table import (
     LiveTableCallback,
     ScenarioProgress,
@@ -22,7 +23,9 @@ from tune_runs.driver.live_table import (
 )
 from tune_runs.preview.confirm_cost import confirm_cost
 from tune_runs.space.model import SearchSpace
-from tune_runs.trial.reports import DIVERGED, EARLIER, INHERITED
+from tune_runs.space.run_configs import control_config
+from tune_runs.trial.plan import TrialTask
+from tune_runs.trial.reports import ReportedEpoch, TrialReport
 
 EXP, STEP = "digits-exp-0.1", "digits-step-0.1"
 
@@ -153,7 +156,7 @@ def test_live_table_fits_80_columns_and_names_states_that_occur(halfway: FakeTun
     console = terminal()
     progress = LiveTableCallback(halfway.space, halfway.plans, halfway.recorder, console)
     progress.start()
-    report(progress, {"epoch": 4})
+    report(progress, TrialReport(epoch_at(4)))
     progress.on_step_end()
     progress.stop()
     shown = text(console)
@@ -174,12 +177,12 @@ def test_time_left_counts_no_epochs_that_this_session_has_not_trained(
     monkeypatch.setattr("tune_runs.driver.live_table.time", SimpleNamespace(monotonic=lambda: next(seconds, 60.0)))
     console = terminal()
     progress = LiveTableCallback(halfway.space, halfway.plans, halfway.recorder, console)
-    report(progress, {"epoch": 9, INHERITED: True})
-    report(progress, {"epoch": 9, DIVERGED: "no finite loss"})
+    report(progress, TrialReport(dataclasses.replace(epoch_at(9), is_inherited=True)))
+    report(progress, TrialReport(divergence="no finite loss"))
     progress.start()
     progress.stop()
     assert "1:00 gone\n" in text(console)
-    report(progress, {"epoch": 9, EARLIER: [{"epoch": epoch} for epoch in range(9)]})
+    report(progress, TrialReport(epoch_at(9), earlier=tuple(map(epoch_at, range(9)))))
     progress.start()
     progress.stop()
     left = sum(progress_of(halfway, name).epochs_left for name in (EXP, STEP))
@@ -195,7 +198,7 @@ def test_off_a_terminal_every_end_of_a_trial_is_a_line_that_counts_search_trials
     told: set[str] = set()
     for trial_id in tuner.results({}):
         if tuner.recorder.trials[trial_id]["status"] == "completed":
-            progress.on_trial_complete(trial=SimpleNamespace(config={"trial_id": trial_id}))
+            progress.on_trial_complete(trial=ray_trial(trial_id))
             told.add(trial_id)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(told) == 8 + 2
@@ -204,8 +207,18 @@ def test_off_a_terminal_every_end_of_a_trial_is_a_line_that_counts_search_trials
     assert ends == [f"[{number}/8]" for number in range(1, 9)]
 
 
-def report(progress: LiveTableCallback, result: dict[str, Any]) -> None:
-    progress.on_trial_result(trial=SimpleNamespace(config={"trial_id": f"{EXP}-0000"}), result=result)
+def epoch_at(epoch: int) -> ReportedEpoch:
+    return ReportedEpoch(epoch_record(epoch, 0.5))
+
+
+def ray_trial(trial_id: str) -> SimpleNamespace:
+    (scenario, *_) = make_space().scenario_list
+    task = TrialTask(trial_id, EXP, "images", control_config(make_space(), scenario))
+    return SimpleNamespace(config=task.to_ray_config())
+
+
+def report(progress: LiveTableCallback, content: TrialReport) -> None:
+    progress.on_trial_result(trial=ray_trial(f"{EXP}-0000"), result=content.to_result())
 
 
 def test_unfinished_control_shows_its_status_not_a_score(halfway: FakeTuner) -> None:
@@ -257,7 +270,7 @@ def test_confirmation_has_a_column_and_its_epochs_count(tmp_path: Path, capsys: 
     assert one.confirmed == (6, 6)
     assert "6/6" in text
     last = list(tuner.recorder.trials)[-1]
-    lines.on_trial_complete(trial=SimpleNamespace(config={"trial_id": last}))
+    lines.on_trial_complete(trial=ray_trial(last))
     assert capsys.readouterr().out.startswith(
         f"[confirmed 6/6] {last} (cb-ce-drw) completed after 7 epochs on 3 of stage one"
     )

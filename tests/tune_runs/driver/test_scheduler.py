@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,12 +11,12 @@ import pytest
 from ray.tune.schedulers import TrialScheduler
 
 from absgd.config import RunConfig
-from tests.support.fake_tuner import SPACE, FakeTuner, make_space, rising
+from tests.support.fake_tuner import SPACE, FakeTuner, epoch_record, make_space, rising
 from tune_runs.driver.scheduler import SchedulerByScenario
 from tune_runs.space.model import SearchSpace
 from tune_runs.stopping.rules import Never
 from tune_runs.trial.plan import TrialPlan
-from tune_runs.trial.reports import DIVERGED
+from tune_runs.trial.reports import ReportedEpoch, TrialReport
 
 EXP, STEP = "digits-exp-0.1", "digits-step-0.1"
 CONTROL = f"{EXP}-control"
@@ -32,7 +33,7 @@ class FakeRecorder:
         self.known = 10
 
     @property
-    def history(self) -> list[dict[str, Any]]:
+    def earlier_epochs(self) -> list[dict[str, Any]]:
         return [row for rows in self.epochs.values() for row in rows]
 
     def control_value(self, _scenario: str, epoch: int) -> float | None:
@@ -77,9 +78,13 @@ class Search:
     def add(self, name: str, switch: int | None = 3, scenario: str = EXP, phase: Any = "search", **values: Any) -> None:
         self.plans[f"ray-{name}"] = TrialPlan(name, scenario, phase, 0, config_of(switch, **values))
 
-    def report(self, name: str, epoch: int, value: float | None, **more: Any) -> str:
-        result = {"epoch": epoch, "val_accuracy": value, **more}
-        return self.scheduler.on_trial_result(None, SimpleNamespace(trial_id=f"ray-{name}"), result)
+    def report(self, name: str, epoch: int, value: float | None) -> str:
+        record = dataclasses.replace(epoch_record(epoch, value or 0.0), val_accuracy=value)
+        return self.decision(name, TrialReport(ReportedEpoch(record)))
+
+    def decision(self, name: str, report: TrialReport) -> str:
+        trial = SimpleNamespace(trial_id=f"ray-{name}")
+        return self.scheduler.on_trial_result(None, trial, report.to_result())
 
 
 def test_a_trial_behind_those_of_its_scenario_is_stopped() -> None:
@@ -124,7 +129,7 @@ def test_reports_without_a_value_decide_nothing() -> None:
     for name in ("good", "diverged", "empty", "poor"):
         search.add(name)
     search.report("good", 3, 0.7)
-    assert search.report("diverged", 3, 0.1, **{DIVERGED: "non-finite"}) == CONTINUE
+    assert search.decision("diverged", TrialReport(divergence="non-finite")) == CONTINUE
     assert search.report("empty", 3, None) == CONTINUE
     assert search.report("poor", 3, 0.6) == STOP
 

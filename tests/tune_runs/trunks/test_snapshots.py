@@ -7,7 +7,6 @@ import errno
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -18,8 +17,8 @@ from absgd.errors import UserError
 from absgd.training import Trainer
 from absgd.training.device_options import Machine
 from tests.support.small_runs import values
-from tune_runs.trial.reports import DIVERGED, EARLIER, NOTES, OVER_BUDGET
-from tune_runs.trial.trainable import reports
+from tune_runs.trial.reports import TrialReport
+from tune_runs.trial.trainable import trial_reports
 from tune_runs.trial.trial_run import TrialRun
 from tune_runs.trunks.identity import trunk_identity, trunk_of
 from tune_runs.trunks.snapshots import Snapshot, Snapshots
@@ -61,10 +60,10 @@ def trunk(trained: Snapshots, tmp_path: Path) -> Snapshots:
     return copy
 
 
-def reported(config: RunConfig, splits: Splits, use: TrunkUse, origin: str = "here") -> Iterator[dict[str, Any]]:
-    """What a run on a trunk reports."""
+def reported(config: RunConfig, splits: Splits, use: TrunkUse, origin: str = "here") -> Iterator[TrialReport]:
+    """The reports of a run on a trunk."""
     trainer = Trainer(config, splits)
-    return reports(trainer, TrialRun(trainer, use, origin=origin))
+    return trial_reports(trainer, TrialRun(trainer, use, origin=origin))
 
 
 def use_in(folder: Path, start_at: int = 0, save_at: tuple[int, ...] = ()) -> TrunkUse:
@@ -86,11 +85,11 @@ def test_run_from_any_snapshot_before_the_switch_equals_one_from_scratch(
 ) -> None:
     scratch = values(Trainer(CONFIG, splits).epochs())
     forked = Trainer(CONFIG, splits)
-    rows, notes = TrialRun(forked, use_of(trained, start_at)).begin()
-    assert all(row["inherited"] for row in rows)
-    assert len(rows) == {0: 0, 1: 0, 2: 2, 3: 3}[start_at]
-    assert notes == (["starts from epoch 0 instead of 1"] if start_at == 1 else [])
-    assert values([*rows, *forked.epochs()]) == scratch
+    earlier, notes = TrialRun(forked, use_of(trained, start_at)).begin()
+    assert all(epoch.is_inherited for epoch in earlier)
+    assert len(earlier) == {0: 0, 1: 0, 2: 2, 3: 3}[start_at]
+    assert notes == (("starts from epoch 0 instead of 1",) if start_at == 1 else ())
+    assert values([*(epoch.record for epoch in earlier), *forked.epochs()]) == scratch
 
 
 def test_damaged_snapshot_is_named_and_an_earlier_one_used(trunk: Snapshots, splits: Splits) -> None:
@@ -98,12 +97,13 @@ def test_damaged_snapshot_is_named_and_an_earlier_one_used(trunk: Snapshots, spl
     content[len(content) // 2] ^= 1
     trunk.path(3).write_bytes(content)
     trainer = Trainer(CONFIG, splits)
-    rows, notes = TrialRun(trainer, use_of(trunk, 3)).begin()
-    assert (len(rows), trainer.next_epoch) == (2, 2)
+    earlier, notes = TrialRun(trainer, use_of(trunk, 3)).begin()
+    assert (len(earlier), trainer.next_epoch) == (2, 2)
     assert "epoch-0003.pt is damaged" in notes[0]
     assert notes[0].endswith(": trained again")
     assert notes[1] == "starts from epoch 2 instead of 3"
-    assert values([*rows, *trainer.epochs()]) == values(Trainer(CONFIG, splits).epochs())
+    records = [*(epoch.record for epoch in earlier), *trainer.epochs()]
+    assert values(records) == values(Trainer(CONFIG, splits).epochs())
 
 
 @pytest.mark.parametrize(
@@ -124,8 +124,8 @@ def test_foreign_snapshot_is_named_and_never_used(trunk: Snapshots, splits: Spli
     with pytest.raises(UserError, match=f"epoch-0003.pt is {message}: expected .*, got other"):
         trunk.load(3)
     trainer = Trainer(CONFIG, splits)
-    rows, notes = TrialRun(trainer, use_of(trunk, 3)).begin()
-    assert (rows, trainer.next_epoch, len(notes)) == ([], 0, 3)
+    earlier, notes = TrialRun(trainer, use_of(trunk, 3)).begin()
+    assert (earlier, trainer.next_epoch, len(notes)) == ((), 0, 3)
 
 
 def test_trunks_of_different_identity_lie_apart(tmp_path: Path) -> None:
@@ -157,8 +157,8 @@ def test_other_files_in_the_folder_are_left_alone(trunk: Snapshots) -> None:
 
 
 def test_missing_folder_means_from_scratch(splits: Splits, tmp_path: Path) -> None:
-    rows, notes = TrialRun(Trainer(CONFIG, splits), use_in(tmp_path / "none", start_at=3)).begin()
-    assert (rows, notes) == ([], ["starts from epoch 0 instead of 3"])
+    earlier, notes = TrialRun(Trainer(CONFIG, splits), use_in(tmp_path / "none", start_at=3)).begin()
+    assert (earlier, notes) == ((), ("starts from epoch 0 instead of 3",))
 
 
 def test_full_disk_is_said_and_training_goes_on(
@@ -169,8 +169,8 @@ def test_full_disk_is_said_and_training_goes_on(
 
     monkeypatch.setattr("tune_runs.trunks.snapshots.write_atomically", full)
     use = use_in(tmp_path, save_at=(1, 2, 3, 4))
-    said = [report[NOTES] for report in reported(CONFIG.stage_one(), splits, use)]
-    assert said[1:] == [[], [], [], []], "once"
+    said = [report.notes for report in reported(CONFIG.stage_one(), splits, use)]
+    assert said[1:] == [(), (), (), ()], "once"
     assert "epoch-0001.pt: No space left on device: what finds no snapshot is trained again" in said[0][0]
     assert trunk_of(use, CPU).epochs() == []
 
@@ -179,35 +179,35 @@ def test_control_goes_on_from_before_the_first_snapshot_it_has_to_make(trunk: Sn
     whole = values(Trainer(CONFIG.stage_one(), splits).epochs())
     trunk.path(2).unlink()
     first, *others = reported(CONFIG.stage_one(), splits, use_of(trunk, save_at=(2, 3)))
-    assert (first[EARLIER], first["epoch"]) == ([], 0)
-    assert [one["epoch"] for one in others] == [1, 2, 3, 4]
+    assert epochs_of(first) == [0]
+    assert [epochs_of(one) for one in others] == [[1], [2], [3], [4]]
     assert trunk.epochs() == [2, 3]
     first, *others = reported(CONFIG.stage_one(), splits, use_of(trunk, save_at=(2, 3, 5)))
-    assert [row["epoch"] for row in (*first[EARLIER], first)] == [0, 1, 2], "its own last epoch is reported again"
-    assert values([*first[EARLIER], *(without_keys(one) for one in (first, *others))]) == whole
+    assert epochs_of(first) == [0, 1, 2]
+    assert first.epoch is not None, "its own last epoch is reported again"
+    assert values([epoch.record for report in (first, *others) for epoch in report.epochs]) == whole
 
 
 def test_control_that_has_all_reports_it_at_once(trunk: Snapshots, splits: Splits) -> None:
     use = use_of(trunk, save_at=(2, 3, 5))
-    assert [one["epoch"] for one in reported(CONFIG.stage_one(), splits, use)] == [2, 3, 4]
+    assert [epochs_of(one)[-1] for one in reported(CONFIG.stage_one(), splits, use)] == [2, 3, 4]
     for origin, is_inherited in (("here", False), ("elsewhere", True)):
         (only,) = reported(CONFIG.stage_one(), splits, use, origin)
-        rows = [*only[EARLIER], without_keys(only)]
-        assert [row["epoch"] for row in rows] == [0, 1, 2, 3, 4]
-        assert {row["inherited"] for row in rows} == {is_inherited}
+        assert epochs_of(only) == [0, 1, 2, 3, 4]
+        assert {epoch.is_inherited for epoch in only.epochs} == {is_inherited}
 
 
 def test_fork_that_diverges_at_once_reports_what_came_before(trained: Snapshots, splits: Splits) -> None:
     config = CONFIG.with_values({"optimizer.lr": 1e30})
     use = dataclasses.replace(use_of(trained, 3), stage_one=CONFIG.stage_one_key())
     (report,) = reported(config, splits, use, "a fork")
-    assert [row["epoch"] for row in report[EARLIER]] == [0, 1, 2]
-    assert DIVERGED in report
+    assert epochs_of(report) == [0, 1, 2]
+    assert report.epoch is None
+    assert report.divergence
 
 
-def without_keys(report: dict[str, Any]) -> dict[str, Any]:
-    """The record of a report."""
-    return {key: value for key, value in report.items() if key not in (EARLIER, NOTES, OVER_BUDGET)}
+def epochs_of(report: TrialReport) -> list[int]:
+    return [epoch.record.epoch for epoch in report.epochs]
 
 
 def test_snapshot_keeps_the_state_of_its_epoch(trained: Snapshots) -> None:

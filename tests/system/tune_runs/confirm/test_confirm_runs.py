@@ -43,12 +43,13 @@ def confirmed(ray: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
         read = in_memory.read_digits
         return lambda data, part: (say(who, part), read(data, part))[1]
 
-    def logged_trial(trial: dict[str, Any], image_store: Any) -> None:
+    def logged_trial(ray_config: dict[str, Any], image_store: Any) -> None:
+        from tune_runs.trial.plan import task_of
         from tune_runs.trial.trainable import train_trial
 
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr("absgd.datasets.in_memory.read_digits", logged(trial["trial_id"]))
-            train_trial(trial, image_store)
+            patched.setattr("absgd.datasets.in_memory.read_digits", logged(task_of(ray_config).trial_id))
+            train_trial(ray_config, image_store)
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("tune_runs.driver.drive.train_trial", logged_trial)

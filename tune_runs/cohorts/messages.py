@@ -1,0 +1,60 @@
+"""What trials, the directory and the hosts of cohorts send each other; imports no torch."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ray.actor import ActorHandle
+
+from tune_runs.trial.reports import TrialReport
+
+
+class HostPlacement(NamedTuple):
+    """Where a host runs."""
+
+    node: str
+    """Id of the node."""
+    gpus: str | None
+    """`CUDA_VISIBLE_DEVICES` of its trials; None on CPU."""
+
+
+class TrialProcess(NamedTuple):
+    """The own process of a trial of a cohort."""
+
+    node: str
+    """Id of its node."""
+    pid: int
+    """Its process id there."""
+
+
+class CohortAccess(NamedTuple):
+    """What a trial needs in order to be trained in a cohort."""
+
+    directory: ActorHandle
+    """The directory that knows the hosts and starts them."""
+    size: int
+    """Most trials of a host."""
+    image_store: ActorHandle
+    """Has the images."""
+
+
+class SeatRequest(NamedTuple):
+    """A trial's request to the directory for a host."""
+
+    trial_id: str
+    process: TrialProcess
+    placement: HostPlacement
+    """Where the host must run."""
+    full: list[str]
+    """Ids of hosts that had no room for the trial."""
+    lost: list[str]
+    """Ids of hosts that are gone."""
+
+
+class HostAnswer(NamedTuple):
+    """A host's answer to the request for a trial's next report."""
+
+    report: TrialReport | None = None
+    """None: there is none yet, or no more."""
+    has_ended: bool = False
+    """Whether the trial has ended."""
