@@ -7,15 +7,8 @@ from pathlib import Path
 
 from absgd import records
 from tune_runs.confirm.candidate_results import CandidateResult, candidate_results, winner
-from tune_runs.confirm.candidates import (
-    Candidate,
-    CandidateSet,
-    ConfirmRun,
-    best_candidates,
-    confirm_runs,
-    seed_pairs,
-    with_controls,
-)
+from tune_runs.confirm.candidates import Candidate, CandidateSet, ConfirmRun, best_candidates, seed_pairs
+from tune_runs.confirm.confirmation_plan import NOTHING_TO_CONFIRM, ConfirmationPlan, final_plan, provisional_plan
 from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.scenario_images import ScenarioImages
 from tune_runs.space.model import ConfirmConfig
@@ -23,21 +16,21 @@ from tune_runs.trial.plan import TrialPlan
 from tune_runs.trunks.scenario_plan import ScenarioPlan
 from tune_runs.trunks.use import TrunkUse
 
-_NONE = CandidateSet((), ())
+_NO_CANDIDATES = CandidateSet((), ())
 
 
 class ScenarioConfirmation:
-    """What one scenario trains on fresh seeds, once its search is done.
+    """The runs of one scenario on fresh seeds, once its search is done.
 
-    The plan is made from the records each time: the best trials by validation, with the plain runs that they fork from,
-    and once these have ended the controls of the winner among them. Where the search was extended since an earlier
-    confirmation, what is new among them is trained in addition, and rows of controls that belonged to another winner
-    lose their `candidate`.
+    `update_plan` makes the plan from the records: first the best trials by validation with the plain runs that they
+    fork from and, once these have ended, the controls of the winner among them. Where the search was extended after an
+    earlier confirmation, candidates that are new are trained in addition, and rows of controls that belonged to another
+    winner lose their `candidate`. Everything else only reads the plan.
 
     Args:
-        scenario: plan of the scenario.
-        config: how many configurations, seeds and which controls.
-        recorder: knows the trials, and how runs have ended.
+        scenario: plan of the scenario's search.
+        config: how many configurations and seeds, and which controls.
+        recorder: has the rows of all runs.
         images: gives the splits of each data seed.
         trunks: folder of the snapshots that runs fork from.
         search_is_done: whether the scenario's search has ended.
@@ -56,44 +49,50 @@ class ScenarioConfirmation:
         self._name, self._trunks, self._search_is_done = scenario.name, trunks, search_is_done
         self._plain = scenario.control
         self._pairs = seed_pairs(self._plain.seeds, config.seeds)
-        self._candidates: CandidateSet | None = None
-        self._all: tuple[ConfirmRun, ...] = ()
-        """Those of the controls too; before the winner is known they are those of `best-1`."""
-        self._runs: tuple[ConfirmRun, ...] = ()
-        self._is_final = False
-        """Whether nothing that may win is still trained, so that the plan stays as it is."""
+        self._plan: ConfirmationPlan | None = None
+        """None before the search is done."""
         self._lost: list[TrialPlan] = []
+
+    def update_plan(self) -> None:
+        """Make the plan once the search is done, and the final one once every run that may win has ended.
+
+        Call it when a session starts and whenever a run has ended. It gives the rows of the plan's runs their
+        `candidate`; rows are written with the next flush of the recorder.
+        """
+        plan = self._plan
+        is_due = plan is None or not (plan.is_final or any(map(self._is_open, plan.best_runs)))
+        if is_due and self._search_is_done():
+            self._plan = self._make_plan()
+            if self._plan.runs:
+                self._name_rows(self._plan)
 
     @property
     def candidates(self) -> CandidateSet:
-        """What is confirmed; none before the search is done, or where no trial was completed.
+        """The candidates; none before the search is done, or where no trial was completed.
 
-        Before the winner is known the controls are those of `best-1`, of which its trunk alone is trained.
+        Before the winner is known the controls are those of `best-1`; only the plain run that it forks from is trained.
         """
-        is_old = not self._is_final and not any(map(self._is_open, self._best_runs()))
-        if (self._candidates is None or is_old) and self._search_is_done():
-            self._make_plan()
-        return self._candidates or _NONE
+        return self._plan.candidates if self._plan else _NO_CANDIDATES
 
     @property
     def runs(self) -> tuple[ConfirmRun, ...]:
-        """Runs of the plan that can be started, in their order, or were; none before the search is done."""
-        return self._runs if self.candidates.members else ()
+        """Runs of the plan that may start or have started, in their order; none before the search is done."""
+        return self._plan.runs if self._plan else ()
 
     @property
-    def _planned(self) -> tuple[ConfirmRun, ...]:
-        """All runs of the plan, those of the controls too, which may still be of `best-1`."""
-        return self._all if self.candidates.members else ()
+    def _all_runs(self) -> tuple[ConfirmRun, ...]:
+        return self._plan.all_runs if self._plan else ()
 
     @property
     def num_runs(self) -> int:
-        """Runs of the whole plan; those of the winner's controls may still become other ones."""
-        return len(self._planned)
+        """Runs of the whole plan; those of the winner's controls may still be replaced by others."""
+        return len(self._all_runs)
 
     @property
     def is_done(self) -> bool:
         """Whether the search is done and every run of the plan has ended."""
-        return self._search_is_done() and not self._lost and not any(map(self._is_open, self.runs))
+        is_planned = self._plan is not None and self._search_is_done()
+        return is_planned and not self._lost and not any(map(self._is_open, self.runs))
 
     @property
     def has_result(self) -> bool:
@@ -107,14 +106,14 @@ class ScenarioConfirmation:
 
     @property
     def epochs_left(self) -> int:
-        """Epochs of the plan that are not trained yet, where no snapshot is missing."""
-        return sum(run.config.epochs - self._epochs_done(run) for run in self._planned if self._is_open(run))
+        """Epochs of the plan still to train, unless a snapshot is missing."""
+        return sum(run.config.epochs - self._epochs_done(run) for run in self._all_runs if self._is_open(run))
 
     def _epochs_done(self, run: ConfirmRun) -> int:
         return max(run.fork_at, len(self._recorder.epochs.get(run.trial_id, ())))
 
     def results(self) -> list[CandidateResult]:
-        """What each candidate has come to so far."""
+        """Return the result of each candidate so far."""
         return self._results_of([one.name for one in self.candidates.members])
 
     def _results_of(self, names: Sequence[str]) -> list[CandidateResult]:
@@ -124,11 +123,11 @@ class ScenarioConfirmation:
         return candidate_results(rows, last, names, self._recorder.metric)
 
     def requeue(self, plan: TrialPlan) -> None:
-        """A run that lost its process goes on in another one."""
+        """Start a run again whose process was lost."""
         self._lost.append(plan)
 
     def next_run(self) -> TrialPlan | None:
-        """A run that can start now; None when there is none.
+        """Return a run that can start now, recorded as started; None when there is none.
 
         Raises:
             UserError: if the data cannot be read.
@@ -138,54 +137,42 @@ class ScenarioConfirmation:
         run = next((run for run in self.runs if self._waits(run) and self._has_stage_one(run)), None)
         if run is None:
             return None
-        plan = self._plan(run)
+        plan = self._trial_plan(run)
         self._recorder.start(plan)
         return plan
 
     def run_ended(self, trial_id: str) -> None:
-        """Release the images of data seeds that no run is left of."""
+        """Release the images of data seeds that no open run needs."""
         if not any(run.trial_id == trial_id for run in self.runs):
             return
-        needed = {run.config.seeds.data for run in self._all if self._is_open(run)}
+        needed = {run.config.seeds.data for run in self._all_runs if self._is_open(run)}
         for pair in self._pairs:
             if pair.data not in needed:
                 self._images.release(self._name, pair.data)
 
-    def _make_plan(self) -> None:
+    def _make_plan(self) -> ConfirmationPlan:
         ranked = self._recorder.ranked(self._name)
         every = best_candidates(ranked, [records.config_of(row) for row in ranked], top=len(ranked))
         best = [one for place, one in enumerate(every) if place < self._config.top or self._was_confirmed(one)]
         if not best:
-            self._candidates, self._is_final = _NONE, True
-            return
-        self._plan_controls(best, best[0])
-        self._is_final = not any(map(self._is_open, self._best_runs()))
-        if self._is_final:
-            self._plan_controls(best, self._winner(best))
-            self._runs = self._all
-        else:
-            forked = {run.trunk for run in self._best_runs()}
-            self._runs = tuple(run for run in self._all if _is_best(run) or run.trial_id in forked)
-        self._name_rows()
-
-    def _plan_controls(self, best: Sequence[Candidate], winner: Candidate) -> None:
-        self._candidates = with_controls(best, winner, self._plain, self._name, self._config.controls)
-        self._all = confirm_runs(self._candidates.members, self._pairs)
+            return NOTHING_TO_CONFIRM
+        scenario = self._plain, self._name, self._config.controls, self._pairs
+        plan = provisional_plan(best, *scenario)
+        if any(map(self._is_open, plan.best_runs)):
+            return plan
+        return final_plan(best, self._winner(best), *scenario)
 
     def _winner(self, best: Sequence[Candidate]) -> Candidate:
-        """That with the best mean on validation; the best of the search, where no run was completed."""
+        """Return the one with the best mean on validation; where no run was completed, the best of the search."""
         found = winner(self._results_of([one.name for one in best]), self._recorder.metric)
         return next((one for one in best if found and one.name == found.name), best[0])
 
-    def _name_rows(self) -> None:
-        """Tell the rows of the plan from those of an earlier one, once the plan is whole."""
-        names = {run.trial_id: run.candidate for run in self._all}
+    def _name_rows(self, plan: ConfirmationPlan) -> None:
+        """Give the rows of the plan their `candidate`; once the plan is final, rows of an earlier plan lose theirs."""
+        names = {run.trial_id: run.candidate for run in plan.all_runs}
         for row in self._recorder.trials_of(self._name):
             if row["phase"] == "confirm":
-                row["candidate"] = names.get(row["trial_id"], None if self._is_final else row["candidate"])
-
-    def _best_runs(self) -> list[ConfirmRun]:
-        return [run for run in self._all if _is_best(run)]
+                row["candidate"] = names.get(row["trial_id"], None if plan.is_final else row["candidate"])
 
     def _was_confirmed(self, candidate: Candidate) -> bool:
         return any(f"{candidate.run}-seed{pair.number}" in self._recorder.trials for pair in self._pairs)
@@ -199,7 +186,7 @@ class ScenarioConfirmation:
         return row is None or row["status"] == "interrupted"
 
     def _has_stage_one(self, run: ConfirmRun) -> bool:
-        """Whether a run need not wait: its trunk has passed the fork, or will not come to it."""
+        """Whether a run need not wait: its trunk has passed the fork, or never will."""
         if run.trunk is None:
             return True
         row = self._recorder.trials.get(run.trunk)
@@ -207,7 +194,7 @@ class ScenarioConfirmation:
             return False
         return row["status"] != "running" or self._recorder.epochs_reached[run.trunk] >= run.fork_at
 
-    def _plan(self, run: ConfirmRun) -> TrialPlan:
+    def _trial_plan(self, run: ConfirmRun) -> TrialPlan:
         return TrialPlan(
             trial_id=run.trial_id,
             scenario=self._name,
@@ -221,10 +208,6 @@ class ScenarioConfirmation:
     def _trunk_use(self, run: ConfirmRun) -> TrunkUse | None:
         if run.trunk is None and not run.save_at:
             return None
-        trunk = next(one for one in self._all if one.trial_id == (run.trunk or run.trial_id)).config
+        trunk = next(one for one in self._all_runs if one.trial_id == (run.trunk or run.trial_id)).config
         data = self._images.fingerprint(self._name, trunk, trunk.model.weights)
         return TrunkUse(str(self._trunks), trunk.stage_one_key(), data, run.fork_at, run.save_at)
-
-
-def _is_best(run: ConfirmRun) -> bool:
-    return records.is_best(run.candidate)

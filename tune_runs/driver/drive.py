@@ -97,6 +97,7 @@ def drive(
             finally:
                 progress.stop()
     _end_session(search)
+    update_plans(search.confirmations)
     print_summary(space, search.recorder, console, search.confirmations)
     if search.stop.used_budget:
         resume = f"{request.resume_command} {RAISED_BY[search.stop.used_budget]}".rstrip()
@@ -138,12 +139,17 @@ def assemble_search(
     }
     to_run = confirmations if request.has_confirmation else {}
     searcher = SearchByScenario(searches, to_run, images, checkpoints.with_folder, stop, request.searches)
+    update_plans(confirmations)
     bests = BestFiles(recorder, confirmations)
     bests.update_all()
     scheduler = SchedulerByScenario(space, searcher.plans, recorder)
     scheduler.replay(recorder)
     failures = FailureCounter(space.max_failures, space.max_equal_errors)
-    on_end = (checkpoints.run_ended, searcher.run_ended, bests.run_ended)
+
+    def confirmations_planned(_trial_id: str) -> None:
+        update_plans(confirmations)
+
+    on_end = (checkpoints.run_ended, confirmations_planned, searcher.run_ended, bests.run_ended)
     recording = RecordingCallback(recorder, searcher, failures, stop, on_end)
     progress = LiveTableCallback(space, plans, recorder, console, to_run, request.searches)
     callbacks = (recording, TensorBoardCallback(space, recorder), progress)
@@ -172,6 +178,12 @@ def _confirmation_of(
 
     config, trunks = request.space.confirm or ConfirmConfig(), _trunks_folder(request, plan)
     return ScenarioConfirmation(plan, config, recorder, images, trunks, search_is_done)
+
+
+def update_plans(confirmations: Mapping[str, ScenarioConfirmation]) -> None:
+    """Bring the plan of every confirmation to what is recorded: when a session starts or ends, and after each run."""
+    for confirmation in confirmations.values():
+        confirmation.update_plan()
 
 
 def _trunks_folder(request: SearchRequest, plan: ScenarioPlan) -> Path:
