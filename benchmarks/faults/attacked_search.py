@@ -23,7 +23,7 @@ from absgd.records import STUDY_FILE
 from absgd.yaml_text import dump_yaml
 from benchmarks.harness.command_line import CORES
 from benchmarks.harness.locations import SPACES
-from tune_runs.recording import recorder
+from tune_runs.recording import epoch_log
 from tune_runs.request.space_files import load_space, with_options
 from tune_runs.space.model import SearchSpace
 
@@ -33,7 +33,7 @@ LIMIT_S = 900
 CLOCKS = ["run", "started_at", "wall_s", "restarts"]
 INHERITANCE = ["epochs_trained", "epochs_inherited", "inherited"]
 """Columns of trials and epochs that depend on which process trained stage one."""
-EPOCH_CLOCKS = ["run", *recorder.CLOCKS]
+EPOCH_CLOCKS = ["run", *epoch_log.CLOCKS]
 
 
 def faults_space(**changes: Any) -> SearchSpace:

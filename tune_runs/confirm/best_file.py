@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from absgd import records
 from absgd.records import test_metric_of
 from tune_runs.confirm.candidate_results import CandidateResult, winner
 from tune_runs.confirm.scenario_confirmation import ScenarioConfirmation
 from tune_runs.recording.recorder import Recorder
+from tune_runs.recording.trial_record import TrialRecord
 
 
 class BestFiles:
@@ -26,12 +26,12 @@ class BestFiles:
 
     def update_all(self) -> None:
         """Write those of all scenarios; a kill may have lost some."""
-        for scenario in {row["scenario"] for row in self._recorder.trials.values()}:
+        for scenario in {trial.scenario for trial in self._recorder.trials.values()}:
             self._update(scenario)
 
     def run_ended(self, trial_id: str) -> None:
         """Write that of a run's scenario, where it has changed."""
-        self._update(self._recorder.trials[trial_id]["scenario"])
+        self._update(self._recorder.trials[trial_id].scenario)
 
     def _update(self, scenario: str) -> None:
         text = self._text(scenario)
@@ -50,25 +50,25 @@ class BestFiles:
                 (chosen,) = (one for one in confirmation.candidates.members if one.name == best.name)
                 about = _confirmed_words(self._recorder, scenario, chosen.run, best, results)
                 return about + chosen.config.to_yaml()
-        row = self._recorder.best(scenario)
-        return None if row is None else _searched_words(row) + records.config_of(row).to_yaml()
+        trial = self._recorder.best(scenario)
+        return None if trial is None else _searched_words(trial) + trial.config.to_yaml()
 
 
-def _searched_words(row: Mapping[str, Any]) -> str:
+def _searched_words(trial: TrialRecord) -> str:
     return (
-        f"# Best trial so far of run {row['run']}, scenario {row['scenario']}: {row['trial_id']},\n"
-        f"# {row['metric']} {row['metric_last']!r} at the last epoch, on validation.\n"
+        f"# Best trial so far of run {trial.run}, scenario {trial.scenario}: {trial.trial_id},\n"
+        f"# {trial.summary.metric} {trial.summary.metric_last!r} at the last epoch, on validation.\n"
     )
 
 
 def _confirmed_words(
     recorder: Recorder, scenario: str, trial_id: str, best: CandidateResult, results: Sequence[CandidateResult]
 ) -> str:
-    metric, row = recorder.metric, recorder.trials[trial_id]
+    metric, trial = recorder.metric, recorder.trials[trial_id]
     lines = [
-        f"Best configuration of run {row['run']}, scenario {scenario}, confirmed on fresh seeds: {best.name}, "
+        f"Best configuration of run {trial.run}, scenario {scenario}, confirmed on fresh seeds: {best.name}, "
         f"trial {trial_id}.",
-        f"{metric} {row['metric_last']!r} at the last epoch with the seeds below, those of the search.",
+        f"{metric} {trial.summary.metric_last!r} at the last epoch with the seeds below, those of the search.",
         f"On fresh seeds, at the last epoch: mean ± standard deviation over n runs of {metric}; then "
         f"{test_metric_of(metric)}.",
         *map(_line, results),

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
-from absgd.records import METRICS, is_best, test_metric_of, winning_order
-
-Row = Mapping[str, Any]
+from absgd.records import METRICS, TEST_CHOSEN, is_best, test_metric_of, winning_order
+from tune_runs.recording.trial_record import TrialRecord
 
 
 class MeanAndStd(NamedTuple):
@@ -40,31 +39,32 @@ class CandidateResult(NamedTuple):
 
 
 def candidate_results(
-    rows: Sequence[Row], last_epochs: Mapping[str, Row], names: Sequence[str], metric: str
+    trials: Sequence[TrialRecord], last_losses: Mapping[str, float], names: Sequence[str], metric: str
 ) -> list[CandidateResult]:
-    """The result of each candidate.
+    """Return the result of each candidate.
 
     Args:
-        rows: of the scenario's confirmation.
-        last_epochs: trial -> its last epoch.
-        names: of the candidates, in the order that is wanted.
-        metric: of the search.
+        trials: records of the scenario's confirmation.
+        last_losses: trial id -> validation loss at its last epoch.
+        names: names of the candidates, in the order of the results.
+        metric: the metric of the search.
     """
     test = test_metric_of(metric)
+    test_chosen = test.replace("test_", TEST_CHOSEN)
     found = []
     for name in names:
-        own = [row for row in rows if row["candidate"] == name]
-        done = [row for row in own if row["status"] == "completed"]
-        losses = [last_epochs[row["trial_id"]]["val_loss"] for row in done]
+        own = [trial for trial in trials if trial.candidate == name]
+        done = [trial for trial in own if trial.status == "completed"]
+        losses = [last_losses[trial.trial_id] for trial in done]
         found.append(
             CandidateResult(
                 name=name,
                 num_completed=len(done),
                 num_runs=len(own),
-                validation=_mean_and_std(done, "metric_last"),
+                validation=_mean_and_std(trial.summary.metric_last for trial in done),
                 val_loss=statistics.fmean(losses) if losses else None,
-                test=_mean_and_std(done, test),
-                test_chosen=_mean_and_std(done, test.replace("test_", "test_chosen_")),
+                test=_mean_and_std(trial.test.get(test) for trial in done),
+                test_chosen=_mean_and_std(trial.test.get(test_chosen) for trial in done),
             )
         )
     return found
@@ -84,8 +84,8 @@ def winner(results: Sequence[CandidateResult], metric: str) -> CandidateResult |
     return able[min(range(len(able)), key=order)] if able else None
 
 
-def _mean_and_std(rows: Sequence[Row], column: str) -> MeanAndStd | None:
-    values = [row[column] for row in rows if row.get(column) is not None]
+def _mean_and_std(found: Iterable[float | None]) -> MeanAndStd | None:
+    values = [value for value in found if value is not None]
     if not values:
         return None
     return MeanAndStd(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)

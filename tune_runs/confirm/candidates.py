@@ -61,17 +61,16 @@ class ConfirmRun(NamedTuple):
     """Epochs done at which it leaves snapshots for runs that fork from it."""
 
 
-def best_candidates(ranked: Sequence[Mapping[str, Any]], configs: Sequence[RunConfig], top: int) -> list[Candidate]:
-    """The first `top` different configurations of completed trials, the best first.
+def best_candidates(ranked: Sequence[tuple[str, RunConfig]], top: int) -> list[Candidate]:
+    """Return the first `top` different configurations of completed trials, the best first.
 
     Args:
-        ranked: rows of trials, the best first.
-        configs: the config of each.
-        top: how many are taken.
+        ranked: trial id and config of each trial, the best first.
+        top: number of configurations.
     """
     different: dict[str, Candidate] = {}
-    for row, config in zip(ranked, configs, strict=True):
-        candidate = Candidate(best_name(len(different) + 1), row["trial_id"], config)
+    for trial_id, config in ranked:
+        candidate = Candidate(best_name(len(different) + 1), trial_id, config)
         different.setdefault(config.model_dump_json(), candidate)
     return list(different.values())[:top]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from absgd import records
 from tune_runs.confirm.candidate_results import CandidateResult, candidate_results, winner
 from tune_runs.confirm.candidates import Candidate, CandidateSet, ConfirmRun, best_candidates, seed_pairs
 from tune_runs.confirm.confirmation_plan import NOTHING_TO_CONFIRM, ConfirmationPlan, final_plan, provisional_plan
@@ -117,10 +116,10 @@ class ScenarioConfirmation:
         return self._results_of([one.name for one in self.candidates.members])
 
     def _results_of(self, names: Sequence[str]) -> list[CandidateResult]:
-        rows = [row for row in self._recorder.trials_of(self._name) if row["phase"] == "confirm"]
-        epochs = self._recorder.epochs
-        last = {row["trial_id"]: epochs[row["trial_id"]][-1] for row in rows if epochs[row["trial_id"]]}
-        return candidate_results(rows, last, names, self._recorder.metric)
+        trials = [trial for trial in self._recorder.trials_of(self._name) if trial.phase == "confirm"]
+        epochs = {trial.trial_id: self._recorder.epochs[trial.trial_id] for trial in trials}
+        last_losses = {trial_id: rows[-1]["val_loss"] for trial_id, rows in epochs.items() if rows}
+        return candidate_results(trials, last_losses, names, self._recorder.metric)
 
     def requeue(self, plan: TrialPlan) -> None:
         """Start a run again whose process was lost."""
@@ -151,8 +150,8 @@ class ScenarioConfirmation:
                 self._images.release(self._name, pair.data)
 
     def _make_plan(self) -> ConfirmationPlan:
-        ranked = self._recorder.ranked(self._name)
-        every = best_candidates(ranked, [records.config_of(row) for row in ranked], top=len(ranked))
+        ranked = [(trial.trial_id, trial.config) for trial in self._recorder.ranked(self._name)]
+        every = best_candidates(ranked, top=len(ranked))
         best = [one for place, one in enumerate(every) if place < self._config.top or self._was_confirmed(one)]
         if not best:
             return NOTHING_TO_CONFIRM
@@ -170,29 +169,29 @@ class ScenarioConfirmation:
     def _name_rows(self, plan: ConfirmationPlan) -> None:
         """Give the rows of the plan their `candidate`; once the plan is final, rows of an earlier plan lose theirs."""
         names = {run.trial_id: run.candidate for run in plan.all_runs}
-        for row in self._recorder.trials_of(self._name):
-            if row["phase"] == "confirm":
-                row["candidate"] = names.get(row["trial_id"], None if plan.is_final else row["candidate"])
+        for trial in self._recorder.trials_of(self._name):
+            if trial.phase == "confirm":
+                trial.candidate = names.get(trial.trial_id, None if plan.is_final else trial.candidate)
 
     def _was_confirmed(self, candidate: Candidate) -> bool:
         return any(f"{candidate.run}-seed{pair.number}" in self._recorder.trials for pair in self._pairs)
 
     def _is_open(self, run: ConfirmRun) -> bool:
-        row = self._recorder.trials.get(run.trial_id)
-        return row is None or row["status"] not in records.FINISHED
+        trial = self._recorder.trials.get(run.trial_id)
+        return trial is None or not trial.is_finished
 
     def _waits(self, run: ConfirmRun) -> bool:
-        row = self._recorder.trials.get(run.trial_id)
-        return row is None or row["status"] == "interrupted"
+        trial = self._recorder.trials.get(run.trial_id)
+        return trial is None or trial.status == "interrupted"
 
     def _has_stage_one(self, run: ConfirmRun) -> bool:
         """Whether a run need not wait: its trunk has passed the fork, or never will."""
         if run.trunk is None:
             return True
-        row = self._recorder.trials.get(run.trunk)
-        if row is None or row["status"] == "interrupted":
+        trunk = self._recorder.trials.get(run.trunk)
+        if trunk is None or trunk.status == "interrupted":
             return False
-        return row["status"] != "running" or self._recorder.epochs_reached[run.trunk] >= run.fork_at
+        return trunk.status != "running" or self._recorder.epochs_reached[run.trunk] >= run.fork_at
 
     def _trial_plan(self, run: ConfirmRun) -> TrialPlan:
         return TrialPlan(

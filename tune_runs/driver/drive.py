@@ -19,9 +19,10 @@ from tune_runs.cohorts.directory import running_cohorts
 from tune_runs.cohorts.member import train_in_cohort
 from tune_runs.confirm.best_file import BestFiles
 from tune_runs.confirm.scenario_confirmation import ScenarioConfirmation
-from tune_runs.driver.live_table import LiveTableCallback, print_summary
+from tune_runs.driver.live_table import LiveTableCallback
 from tune_runs.driver.recording_callback import RecordingCallback
 from tune_runs.driver.scheduler import SchedulerByScenario
+from tune_runs.driver.search_summary import print_summary
 from tune_runs.driver.searcher import ScenarioSearch, SearchByScenario
 from tune_runs.driver.stop_request import StopRequest, signals_to
 from tune_runs.driver.study import ScenarioStudy

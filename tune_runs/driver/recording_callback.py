@@ -66,20 +66,22 @@ class RecordingCallback(Callback):  # type: ignore[misc]
         plan, text = self._plan(trial), _error_text(trial)
         cause = cause_of(text)
         with self._telling():
-            trained = self._recorder.trials[plan.trial_id]["epochs_trained"] or 0
+            trained = self._recorder.trials[plan.trial_id].summary.epochs_trained
             if cause.is_lost and self._failures.may_restart(plan.trial_id, trained):
                 self._recorder.restart(plan.trial_id)
                 self._searcher.requeue(plan)
                 return
             self._recorder.fail(plan.trial_id, text, cause.words)
             self._end(plan)
-        if reason := self._failures.failed(self._recorder.trials[plan.trial_id]):
+        trial = self._recorder.trials[plan.trial_id]
+        if reason := self._failures.failed(plan.scenario, trial.summary.epochs_trained, trial.error or ""):
             self._stop.fail(reason)
 
     def _end(self, plan: TrialPlan) -> None:
-        row = self._recorder.trials[plan.trial_id]
+        trial = self._recorder.trials[plan.trial_id]
         if plan.phase == "search":
-            self._searcher.searches[plan.scenario].study.tell(plan.trial_id, row["status"], row["metric_last"])
+            study = self._searcher.searches[plan.scenario].study
+            study.tell(plan.trial_id, trial.status, trial.summary.metric_last)
         for tell in self._on_end:
             tell(plan.trial_id)
 

@@ -58,10 +58,10 @@ class SchedulerByScenario(FIFOScheduler):  # type: ignore[misc]
     def replay(self, recorder: Recorder) -> None:
         """Take over what earlier sessions recorded, in the order in which it arrived: rungs are as they were."""
         for epoch in recorder.earlier_epochs:
-            row = recorder.trials[epoch["trial_id"]]
-            if row["phase"] == "search" and row["scenario"] in self.scenarios and not epoch["inherited"]:
-                value = epoch[self._column]
-                self._falls_behind(row["trial_id"], row["scenario"], row["switch_epoch"], epoch["epoch"], value)
+            trial = recorder.trials[epoch["trial_id"]]
+            if trial.phase == "search" and trial.scenario in self.scenarios and not epoch["inherited"]:
+                switch, value = trial.settings["switch_epoch"], epoch[self._column]
+                self._falls_behind(trial.trial_id, trial.scenario, switch, epoch["epoch"], value)
 
     def on_trial_result(self, _tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Stop or continue; of a trial that goes on, the epochs that it reports again are judged first."""

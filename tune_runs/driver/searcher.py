@@ -7,7 +7,6 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from absgd import records
 from absgd.errors import UserError
 from tune_runs.confirm.scenario_confirmation import ScenarioConfirmation
 from tune_runs.driver.stop_request import StopRequest
@@ -15,6 +14,7 @@ from tune_runs.driver.study import ScenarioStudy
 from tune_runs.driver.trunk_planner import TrunkPlanner
 from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.scenario_images import ScenarioImages
+from tune_runs.recording.trial_record import TrialRecord
 from tune_runs.trial.plan import TrialPlan
 from tune_runs.trunks.use import fork_epoch
 
@@ -49,8 +49,8 @@ class ScenarioSearch:
     @property
     def is_done(self) -> bool:
         """Whether nothing is left to train, and nothing trains that may have to begin again."""
-        rows = (row for row in self._recorder.trials_of(self._name) if row["phase"] != "confirm")
-        is_idle = not self._lost and not any(row["status"] == "running" for row in rows)
+        trials = (trial for trial in self._recorder.trials_of(self._name) if trial.phase != "confirm")
+        is_idle = not self._lost and not any(trial.status == "running" for trial in trials)
         return is_idle and not self.num_left and not self._interrupted_control() and self._has_control
 
     def requeue(self, plan: TrialPlan) -> None:
@@ -62,8 +62,8 @@ class ScenarioSearch:
         if plan := next((plan for plan in self._lost if plan.phase == "control"), None):
             self._lost.remove(plan)
             return plan
-        if row := self._interrupted_control():
-            return self._start(self._planner.control_from(records.config_of(row)))
+        if control := self._interrupted_control():
+            return self._start(self._planner.control_from(control.config))
         return None if self._has_control else self._start(self._planner.own_control())
 
     def next_trial(self) -> TrialPlan | None:
@@ -86,10 +86,10 @@ class ScenarioSearch:
         """Whether a trial need not wait: its control has passed the switch, or will not come to it."""
         if not self._planner.forks(plan):
             return True
-        row = self._recorder.control(self._name, plan.stage_one_key)
-        if row is None or plan.stage_one_key in self._to_remake:
+        control = self._recorder.control(self._name, plan.stage_one_key)
+        if control is None or plan.stage_one_key in self._to_remake:
             return False
-        return row["status"] != "running" or self._recorder.epochs_reached[row["trial_id"]] >= fork_epoch(plan.config)
+        return control.status != "running" or self._recorder.epochs_reached[control.trial_id] >= fork_epoch(plan.config)
 
     def _lacks_control(self, plan: TrialPlan) -> bool:
         """Whether nothing trains, or has trained, the stage one that a trial waits for."""
@@ -102,15 +102,15 @@ class ScenarioSearch:
     def _has_control(self) -> bool:
         return self._recorder.control(self._name) is not None
 
-    def _interrupted_control(self) -> dict[str, Any] | None:
+    def _interrupted_control(self) -> TrialRecord | None:
         controls = self._recorder.controls(self._name)
-        return next((row for row in controls if row["status"] == "interrupted"), None)
+        return next((control for control in controls if control.status == "interrupted"), None)
 
     def _without_snapshots(self) -> set[str]:
         """Stage ones whose control has ended, in an earlier session, but whose snapshots are gone."""
-        ended = [row for row in self._recorder.controls(self._name) if row["status"] == "completed"]
+        ended = [control for control in self._recorder.controls(self._name) if control.status == "completed"]
         needed = ended if self._to_ask else []
-        return {row["stage_one_key"] for row in needed if self._planner.has_lost(records.config_of(row))}
+        return {control.stage_one_key for control in needed if self._planner.has_lost(control.config)}
 
     def release_images(self, images: ScenarioImages) -> None:
         """Release its images once the search is done: confirmations have data seeds of their own."""

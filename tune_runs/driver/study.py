@@ -24,8 +24,9 @@ from absgd.config import RunConfig
 from absgd.errors import UserError
 from absgd.paths import is_endless
 from absgd.randomness import derived_seed
-from absgd.records import FINISHED, STUDY_FILE, Status
+from absgd.records import STUDY_FILE, Status
 from tune_runs.recording.recorder import Recorder
+from tune_runs.recording.trial_record import TrialRecord
 from tune_runs.request.space_files import refuse_changes
 from tune_runs.space.model import Scenario, SearchSpace
 from tune_runs.space.parameters import Scalar
@@ -86,17 +87,18 @@ class ScenarioStudy:
             OSError: if the journal cannot be written.
         """
         trials = self.study.get_trials(deepcopy=False)
-        recorded = {row["number"]: row for row in recorder.trials_of(self.scenario.name) if row["phase"] == "search"}
+        searched = [one for one in recorder.trials_of(self.scenario.name) if one.phase == "search"]
+        recorded = {one.number: one for one in searched if one.number is not None}
         asked = [trial.number for trial in trials if trial.state != TrialState.WAITING or TRIAL_ID in trial.user_attrs]
         if max(recorded, default=-1) > max(asked, default=-1):
             raise UserError(
                 f"the study of `{self.scenario.name}` is gone, or a part of it, but its trials are recorded (--resume)"
             )
         for trial in trials:
-            row = recorded.get(trial.number)
-            has_ended = row is not None and row["status"] in FINISHED
-            if row is not None and has_ended and not trial.state.is_finished():
-                self._tell_recorded(trial, row, recorder)
+            record = recorded.get(trial.number)
+            has_ended = record is not None and record.is_finished
+            if record is not None and has_ended and not trial.state.is_finished():
+                self._tell_recorded(trial, record, recorder)
             elif trial.state == TrialState.RUNNING:
                 self._complete_draws(trial, trials)
                 self._let_wait(trial)
@@ -191,16 +193,16 @@ class ScenarioStudy:
         self._first_epochs[plan.trial_id] = first
         self._reported[plan.trial_id] = max(steps, default=-1) + first
 
-    def _tell_recorded(self, trial: FrozenTrial, row: Mapping[str, Any], recorder: Recorder) -> None:
+    def _tell_recorded(self, trial: FrozenTrial, record: TrialRecord, recorder: Recorder) -> None:
         """The driver died between the record of a trial's end and telling the study."""
         if trial.state == TrialState.WAITING:
             self._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
         live = optuna.trial.Trial(self.study, trial._trial_id)
-        self._follow(self._planned(trial.number, records.config_of(row)), live)
-        for epoch in recorder.epochs[row["trial_id"]]:
+        self._follow(self._planned(trial.number, record.config), live)
+        for epoch in recorder.epochs[record.trial_id]:
             if not epoch["inherited"] and epoch[recorder.metric] is not None:
-                self.report(row["trial_id"], epoch["epoch"], epoch[recorder.metric])
-        self.tell(row["trial_id"], row["status"], row["metric_last"])
+                self.report(record.trial_id, epoch["epoch"], epoch[recorder.metric])
+        self.tell(record.trial_id, record.status, record.summary.metric_last)
 
     def _complete_draws(self, trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> None:
         """Draw what a trial lacks whose driver died between two of its parameters, as it would have been drawn.

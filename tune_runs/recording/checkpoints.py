@@ -1,4 +1,4 @@
-"""The checkpoints of a search's runs: where they lie, and which of them stay once their run has ended."""
+"""The checkpoints of a search's runs: where they are stored, and which are kept once their run has ended."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ from tune_runs.trial.plan import CheckpointUse, TrialPlan
 
 
 class Checkpoints:
-    """While a run trains, its last two checkpoints and its best one stay; afterwards those of the best trials.
+    """Places the checkpoints of runs and deletes those no longer needed.
 
-    Those of a confirmation that failed stay as well: it is tried again when the search is gone on with.
+    While a run trains, its last two checkpoints and its best one are kept; afterwards only those of the best trials.
+    Checkpoints of a failed confirmation are kept too: it is tried again when the search resumes.
 
     Args:
-        space: says how many runs keep theirs, and what the disk budget is.
-        recorder: knows how runs ended.
+        space: gives the number of runs that keep their checkpoints, and the disk budget.
+        recorder: has the records of all trials.
         num_writers: runs that may write at the same time.
-        origin: which search this is.
+        origin: id of the search.
     """
 
     def __init__(self, space: SearchSpace, recorder: Recorder, num_writers: int, origin: str) -> None:
         self._space, self._recorder, self._num_writers, self._origin = space, recorder, num_writers, origin
 
     def with_folder(self, plan: TrialPlan) -> TrialPlan:
-        """The plan with the place of its checkpoints."""
+        """Return the plan with the folder of its checkpoints."""
         budget = self._space.disk_budget
         use = CheckpointUse(
             folder=str(self._folder(plan.scenario, plan.trial_id)),
@@ -42,19 +43,19 @@ class Checkpoints:
 
     def run_ended(self, trial_id: str) -> None:
         """Delete what is no longer needed in the scenario of a run that has ended."""
-        self._tidy(self._recorder.trials[trial_id]["scenario"])
+        self._tidy(self._recorder.trials[trial_id].scenario)
 
     def tidy_all(self) -> None:
-        """Delete what a driver that was killed had not deleted yet."""
+        """Delete what a killed driver had not deleted yet."""
         for scenario in self._space.scenario_list:
             self._tidy(scenario.name)
 
     def _tidy(self, scenario: str) -> None:
-        kept = {row["trial_id"] for row in self._recorder.ranked(scenario)[: self._space.keep_checkpoints]}
-        for row in self._recorder.trials_of(scenario):
-            is_tried_again = (row["phase"], row["status"]) == ("confirm", "failed")
-            if row["status"] in records.FINISHED and row["trial_id"] not in kept and not is_tried_again:
-                shutil.rmtree(self._folder(scenario, row["trial_id"]), ignore_errors=True)
+        kept = {trial.trial_id for trial in self._recorder.ranked(scenario)[: self._space.keep_checkpoints]}
+        for trial in self._recorder.trials_of(scenario):
+            is_tried_again = (trial.phase, trial.status) == ("confirm", "failed")
+            if trial.is_finished and trial.trial_id not in kept and not is_tried_again:
+                shutil.rmtree(self._folder(scenario, trial.trial_id), ignore_errors=True)
 
     def _folder(self, scenario: str, trial_id: str) -> Path:
         return records.checkpoints_folder(self._recorder.folder, scenario, trial_id)

@@ -76,7 +76,7 @@ class TensorBoardCallback(Callback):  # type: ignore[misc]
 
     def _of(self, trial_id: str) -> _TrialEventFile:
         if trial_id not in self._open:
-            row = self._recorder.trials[trial_id]
+            row = self._recorder.trials[trial_id].to_row()
             settings = {name: row[name] for name in self._settings}
             self._open[trial_id] = _TrialEventFile(self._folder / trial_id, settings, self._metric)
         return self._open[trial_id]

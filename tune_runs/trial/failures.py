@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 _LOST_INSIDE = (
     "ObjectLostError",
@@ -125,24 +124,25 @@ class FailureCounter:
         """A run of a scenario ended without an error: not everything fails."""
         self._equal[scenario] = 0
 
-    def failed(self, row: Mapping[str, Any]) -> str | None:
+    def failed(self, scenario: str, epochs_trained: int, error_line: str) -> str | None:
         """A run failed; why the search ends, where it is one too many.
 
         Args:
-            row: of the run, as recorded.
+            scenario: of the run.
+            epochs_trained: by it.
+            error_line: its error, as recorded.
         """
-        scenario = row["scenario"]
-        if row["epochs_trained"]:
+        if epochs_trained:
             self.passed(scenario)
             return None
-        error = _DIGITS.sub("0", row["error"])  # sizes, addresses and process ids differ from run to run
+        error = _DIGITS.sub("0", error_line)  # sizes, addresses and process ids differ from run to run
         self._equal[scenario] = self._equal[scenario] + 1 if error == self._errors.get(scenario) else 1
         self._errors[scenario] = error
         if self._equal[scenario] < self._max_equal_errors:
             return None
         return (
             f"{self._equal[scenario]} runs of {scenario} in a row failed before their first epoch "
-            f"with the same error: {row['error']}"
+            f"with the same error: {error_line}"
         )
 
 

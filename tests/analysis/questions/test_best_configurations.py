@@ -17,6 +17,7 @@ from analysis import Runs, SelectionRule, load
 from tests.support import run_folders
 from tests.support.run_folders import config
 from tune_runs.confirm.candidate_results import candidate_results, winner
+from tune_runs.recording.trial_record import TrialRecord
 
 
 def confirmed_values(runs: Runs, candidate: str, column: str) -> list[float]:
@@ -95,10 +96,11 @@ def test_the_best_is_that_of_the_search(runs_of: list[list[tuple[float, records.
                 run = config(seeds__data=k, seeds__train=k, attention__lam=float(number))
                 name = f"best-{number}"
                 folder.add(f"{name}-{k}", run, value, phase="confirm", candidate=name, status=status, test=value)
-        last = {row["trial_id"]: row for row in folder.epochs}
-        rows = folder.trials
+        last_losses = {row["trial_id"]: row["val_loss"] for row in folder.epochs}
+        empty = dict.fromkeys(records.TRIAL_SCHEMA.names)
+        trials = [TrialRecord.from_row({**empty, **row}, "r") for row in folder.trials]
         names = [f"best-{number}" for number in range(1, len(runs_of) + 1)]
-        chosen = winner(candidate_results(rows, last, names, run_folders.METRIC), run_folders.METRIC)
+        chosen = winner(candidate_results(trials, last_losses, names, run_folders.METRIC), run_folders.METRIC)
         table = load(folder.write()).best()
     assert table.configuration.tolist() == ([chosen.name] if chosen else [])
 
@@ -196,6 +198,8 @@ def test_best_is_what_the_recorder_of_the_search_calls_best(tmp_path: Path, metr
     recorder.load()
     table = load(folder.path).best(by="scenario").set_index("scenario")
     wanted = {name: recorder.best(name) for name in ("a", "b", "c")}
-    assert table.trial_id.to_dict() == {name: row["trial_id"] for name, row in wanted.items() if row is not None}
-    assert table.val_mean.to_dict() == {name: row["metric_last"] for name, row in wanted.items() if row is not None}
+    assert table.trial_id.to_dict() == {name: one.trial_id for name, one in wanted.items() if one is not None}
+    assert table.val_mean.to_dict() == {
+        name: one.summary.metric_last for name, one in wanted.items() if one is not None
+    }
     assert len(table) == 3

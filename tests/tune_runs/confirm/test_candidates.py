@@ -125,11 +125,10 @@ def test_control_that_breaks_a_rule_is_left_out_and_named() -> None:
 
 
 def test_best_candidates_are_different_configurations() -> None:
-    rows = [{"trial_id": f"s-{number}"} for number in range(4)]
-    configs = [config_of(**{"attention.lam": lam}) for lam in (1.0, 1.0, 2.0, 3.0)]
-    found = best_candidates(rows, configs, top=2)
+    ranked = [(f"s-{n}", config_of(**{"attention.lam": lam})) for n, lam in enumerate((1.0, 1.0, 2.0, 3.0))]
+    found = best_candidates(ranked, top=2)
     assert [(one.name, one.run) for one in found] == [("best-1", "s-0"), ("best-2", "s-2")]
-    assert len(best_candidates(rows, configs, top=9)) == 3
+    assert len(best_candidates(ranked, top=9)) == 3
 
 
 def test_seeds_differ_from_those_of_the_search_and_from_each_other() -> None:

@@ -59,20 +59,20 @@ def test_best_candidates_are_the_best_trials_and_controls_are_of_the_confirmed_w
     frame = confirm_rows(done.recorder.folder).query("scenario == @EXP and seed_data == 1").set_index("candidate")
     ranked = done.recorder.ranked(EXP)
     for place in (0, 1):
-        assert frame.loc[f"best-{place + 1}", "lam"] == ranked[place]["lam"]
-        assert frame.loc[f"best-{place + 1}", "trial_id"] == f"{ranked[place]['trial_id']}-seed1"
-    assert frame.loc["ce-lr", "lr"] == 0.1 / ranked[1]["ab_alpha"]
-    assert frame.loc["cb-ce-drw", "class_balance_from_epoch"] == str(ranked[1]["switch_epoch"])
+        assert frame.loc[f"best-{place + 1}", "lam"] == ranked[place].settings["lam"]
+        assert frame.loc[f"best-{place + 1}", "trial_id"] == f"{ranked[place].trial_id}-seed1"
+    assert frame.loc["ce-lr", "lr"] == 0.1 / ranked[1].settings["ab_alpha"]
+    assert frame.loc["cb-ce-drw", "class_balance_from_epoch"] == str(ranked[1].settings["switch_epoch"])
 
 
 def test_controls_are_trained_once_the_winner_is_known_but_for_the_trunks(tmp_path: Path) -> None:
     tuner = FakeTuner(confirmed_space(), tmp_path / "fake", by_seed)
     plan = tuner.confirmations[EXP]
     for _ in tuner.results({}):
-        rows = [row for row in tuner.recorder.trials_of(EXP) if row["phase"] == "confirm"]
-        best = [row for row in rows if row["candidate"].startswith("best-")]
-        if rows and (len(best) < 4 or any(row["status"] == "running" for row in best)):
-            assert {row["candidate"] for row in rows} <= {"best-1", "best-2", "ce"}
+        runs = [trial for trial in tuner.recorder.trials_of(EXP) if trial.phase == "confirm"]
+        best = [trial for trial in runs if str(trial.candidate).startswith("best-")]
+        if runs and (len(best) < 4 or any(trial.status == "running" for trial in best)):
+            assert {trial.candidate for trial in runs} <= {"best-1", "best-2", "ce"}
             assert plan.num_runs == 10
             assert not plan.has_result
     assert plan.num_ended == plan.num_runs == 10
@@ -87,7 +87,7 @@ def test_controls_are_of_the_best_of_the_search_where_no_best_run_was_completed(
     tuner.run()
     frame = confirm_rows(tmp_path / "fake").query("scenario == @EXP and seed_data == 1").set_index("candidate")
     assert frame.status["best-1"] == frame.status["best-2"] == "diverged"
-    assert frame.loc["ce-lr", "lr"] == 0.1 / tuner.recorder.ranked(EXP)[0]["ab_alpha"]
+    assert frame.loc["ce-lr", "lr"] == 0.1 / tuner.recorder.ranked(EXP)[0].settings["ab_alpha"]
 
 
 @pytest.mark.parametrize("stop_after", [70, 90, 110, 130, 150])
@@ -143,12 +143,12 @@ def test_winner_is_the_best_mean_on_validation_and_its_file_says_so(done: FakeTu
     assert means["best-2"] > means["best-1"]
     text = (folder / "best" / f"{EXP}.yaml").read_text()
     second = done.recorder.ranked(EXP)[1]
-    assert f"confirmed on fresh seeds: best-2, trial {second['trial_id']}." in text
+    assert f"confirmed on fresh seeds: best-2, trial {second.trial_id}." in text
     assert f"{means['best-2']:.4f} ± " in text
     assert "ce-lr             n 2" in text
     written = RunConfig.from_yaml(folder / "best" / f"{EXP}.yaml")
     assert written.attention is not None
-    assert written.attention.lam == second["lam"]
+    assert written.attention.lam == second.settings["lam"]
     assert (written.seeds.data, written.seeds.train) == (0, 0), "it reproduces the trial"
 
 
@@ -168,7 +168,7 @@ def test_test_columns_decide_nothing(tmp_path: Path, done: FakeTuner, monkeypatc
 def test_confirmation_begins_when_its_own_search_is_done_and_fills_what_others_leave(tmp_path: Path) -> None:
     tuner = FakeTuner(confirmed_space(), tmp_path / "fake", rising, concurrent=8)
     tuner.run()
-    order = [row["phase"] for row in tuner.recorder.trials.values()]
+    order = [trial.phase for trial in tuner.recorder.trials.values()]
     assert order.index("confirm") < len(order) - 20 + 1
     assert tuner.most_live == 8
 
@@ -214,15 +214,15 @@ def test_extended_search_confirms_what_is_new_and_keeps_what_was(tmp_path: Path)
     first.run()
     before = confirm_rows(folder).set_index("trial_id")
     again = FakeTuner(confirmed_space(num_trials=16), folder, rising, concurrent=1)
-    best_before = first.recorder.ranked(EXP)[0]["trial_id"]
+    best_before = first.recorder.ranked(EXP)[0].trial_id
     again.run()
     after = confirm_rows(folder).set_index("trial_id")
-    assert again.recorder.ranked(EXP)[0]["trial_id"] != best_before, "the seed finds a better one"
+    assert again.recorder.ranked(EXP)[0].trial_id != best_before, "the seed finds a better one"
     same = ["lam", "lr", "metric_last", "test_accuracy", "seed_data"]
     pd.testing.assert_frame_equal(after.loc[before.index, same], before[same])
     assert set(again.tested) == set(after.index) - set(before.index)
     own = after[after.scenario == EXP]
-    ranks = {row["trial_id"]: f"best-{place}" for place, row in enumerate(again.recorder.ranked(EXP), start=1)}
+    ranks = {trial.trial_id: f"best-{place}" for place, trial in enumerate(again.recorder.ranked(EXP), start=1)}
     for trial_id, row in own.iterrows():
         source = str(trial_id).rpartition("-seed")[0]
         if source in ranks:
@@ -254,8 +254,8 @@ def test_failed_and_diverged_confirmations_are_rows_and_means_are_of_the_others(
     assert frame[frame.status != "completed"].test_accuracy.isna().all()
     idle = Recorder(folder, "val_accuracy", ScenarioImages())
     idle.load(retried=("control",))
-    failed = [row for row in idle.trials.values() if row["status"] == "failed"]
-    assert [row["error"] for row in failed] == ["Boom", "Boom"], "a session that does not confirm leaves them so"
+    failed = [trial for trial in idle.trials.values() if trial.status == "failed"]
+    assert [trial.error for trial in failed] == ["Boom", "Boom"], "a session that does not confirm leaves them so"
     again = FakeTuner(confirmed_space(scenarios=[{"imbalance": {"type": "exp", "ratio": 0.1}}]), folder, breaks)
     again.run()
     assert sorted(set(again.tested)) == sorted(frame[frame.status == "failed"].trial_id), "failed ones are tried again"
@@ -305,4 +305,4 @@ def test_epoch_budget_that_ends_in_a_confirmation_ends_it_and_more_goes_on(tmp_p
 
 def test_checkpoints_of_confirmations_go_when_they_end(done: FakeTuner) -> None:
     left = [path.parent.name for path in done.recorder.folder.glob("scenarios/*/checkpoints/*/*.pt")]
-    assert set(left) == {done.recorder.ranked(scenario)[0]["trial_id"] for scenario in (EXP, STEP)}
+    assert set(left) == {done.recorder.ranked(scenario)[0].trial_id for scenario in (EXP, STEP)}

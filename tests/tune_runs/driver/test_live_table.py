@@ -13,14 +13,9 @@ import pytest
 from rich.console import Console
 
 from tests.support.fake_tuner import SPACE, FakeTuner, epoch_record, make_space, rising
-from tune_runs.driver.live_table import (
-    LiveTableCallback,
-    ScenarioProgress,
-    live_table,
-    print_summary,
-    scenario_progress,
-    seconds_left,
-)
+from tune_runs.driver.live_table import LiveTableCallback, live_table
+from tune_runs.driver.scenario_progress import ScenarioProgress, scenario_progress, seconds_left
+from tune_runs.driver.search_summary import print_summary
 from tune_runs.preview.confirm_cost import confirm_cost
 from tune_runs.space.model import SearchSpace
 from tune_runs.space.run_configs import control_config
@@ -69,11 +64,10 @@ def test_states_and_epochs_add_up(halfway: FakeTuner) -> None:
     for scenario in (EXP, STEP):
         one = progress_of(halfway, scenario)
         assert sum(one.states.values()) == halfway.space.num_trials
-        rows = [row for row in halfway.recorder.trials.values() if row["scenario"] == scenario]
-        assert one.epochs_done == sum(row["epochs_trained"] for row in rows)
-        running = [row for row in rows if row["status"] == "running"]
-        done = ("epochs_trained", "epochs_inherited")
-        left = sum(10 - sum(row[name] for name in done) for row in running) + 7 * one.states["waiting"]
+        trials = halfway.recorder.trials_of(scenario)
+        assert one.epochs_done == sum(trial.summary.epochs_trained for trial in trials)
+        running = [trial for trial in trials if trial.status == "running"]
+        left = sum(10 - trial.epochs_done for trial in running) + 7 * one.states["waiting"]
         assert one.epochs_left == left
         assert one.control is not None
 
@@ -166,7 +160,7 @@ def test_live_table_fits_80_columns_and_names_states_that_occur(halfway: FakeTun
     (line, *_) = [line for line in shown.splitlines() if line.strip().startswith(EXP)]
     control = halfway.recorder.control(EXP)
     assert control is not None
-    assert f"{control['metric_last']:.4f}" in line
+    assert f"{control.summary.metric_last:.4f}" in line
 
 
 def test_time_left_counts_no_epochs_that_this_session_has_not_trained(
@@ -197,7 +191,7 @@ def test_off_a_terminal_every_end_of_a_trial_is_a_line_that_counts_search_trials
     progress = LiveTableCallback(tuner.space, tuner.plans, tuner.recorder, Console(file=io.StringIO()))
     told: set[str] = set()
     for trial_id in tuner.results({}):
-        if tuner.recorder.trials[trial_id]["status"] == "completed":
+        if tuner.recorder.trials[trial_id].status == "completed":
             progress.on_trial_complete(trial=ray_trial(trial_id))
             told.add(trial_id)
     lines = capsys.readouterr().out.splitlines()
@@ -222,7 +216,7 @@ def report(progress: LiveTableCallback, content: TrialReport) -> None:
 
 
 def test_unfinished_control_shows_its_status_not_a_score(halfway: FakeTuner) -> None:
-    halfway.recorder.trials[f"{EXP}-control"]["status"] = "interrupted"
+    halfway.recorder.trials[f"{EXP}-control"].status = "interrupted"
     console = terminal(120)
     print_summary(halfway.space, halfway.recorder, console)
     (line,) = [line for line in text(console).splitlines() if line.strip().startswith(EXP)]

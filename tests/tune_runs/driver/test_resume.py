@@ -143,7 +143,7 @@ def test_trial_recorded_but_not_told_is_told_by_a_resume(tmp_path: Path, monkeyp
     with monkeypatch.context() as patched:
         patched.setattr(ScenarioStudy, "tell", lambda *_: None)
         for _ in tuner.results({}):
-            if any(row["phase"] == "search" and row["status"] == "completed" for row in tuner.recorder.trials.values()):
+            if any(one.phase == "search" and one.status == "completed" for one in tuner.recorder.trials.values()):
                 break
     tuner.end_early()
     before = {trial.number: trial.state for trial in study_trials(folder, EXP)}
@@ -225,7 +225,7 @@ def test_damaged_checkpoint_of_a_trial_is_named_and_the_one_before_used(whole: W
     newest.write_bytes(newest.read_bytes()[:-1])
     trained = FakeTrainer.epochs_trained.total()
     done = sum(len(rows) for rows in tuner.recorder.epochs.values()) - sum(
-        row["epochs_inherited"] for row in tuner.recorder.trials.values()
+        trial.summary.epochs_inherited for trial in tuner.recorder.trials.values()
     )
     resumed = FakeTuner(space_of(), folder, some_diverge, concurrent=1)
     resumed.run()

@@ -28,7 +28,7 @@ class FakeRecorder:
     """Controls at 0.5 in every epoch, and the recorded trials of an earlier session."""
 
     def __init__(self) -> None:
-        self.trials: dict[str, dict[str, Any]] = {}
+        self.trials: dict[str, SimpleNamespace] = {}
         self.epochs: dict[str, list[dict[str, Any]]] = {}
         self.known = 10
 
@@ -42,7 +42,8 @@ class FakeRecorder:
     def add(
         self, trial_id: str, scenario: str, phase: str, switch: int | None, values: dict[int, float | None]
     ) -> None:
-        self.trials[trial_id] = {"trial_id": trial_id, "scenario": scenario, "phase": phase, "switch_epoch": switch}
+        settings = {"switch_epoch": switch}
+        self.trials[trial_id] = SimpleNamespace(trial_id=trial_id, scenario=scenario, phase=phase, settings=settings)
         self.epochs[trial_id] = [
             {
                 "trial_id": trial_id,
@@ -178,11 +179,11 @@ def test_every_rule_searches_to_the_end_and_is_rebuilt_by_a_resume(tmp_path: Pat
     space = make_space(early_stopping={"rule": rule}, num_trials=8, scenarios=[scenario])
     tuner = FakeTuner(space, tmp_path / "fake", rising, concurrent=3)
     tuner.run()
-    rows = [row for row in tuner.recorder.trials.values() if row["phase"] == "search"]
-    assert {row["status"] for row in rows} == {"completed", "pruned"}
+    searched = [trial for trial in tuner.recorder.trials.values() if trial.phase == "search"]
+    assert {trial.status for trial in searched} == {"completed", "pruned"}
     best = tuner.recorder.best(EXP)
     assert best is not None
-    assert best["gamma"] == max(row["gamma"] for row in rows)
+    assert best.settings["gamma"] == max(trial.settings["gamma"] for trial in searched)
     resumed = FakeTuner(space, tmp_path / "fake", rising)
     assert tuner.scheduler.scenarios[EXP].scores
     assert resumed.scheduler.scenarios[EXP].scores == tuner.scheduler.scenarios[EXP].scores
@@ -200,7 +201,7 @@ def test_value_of_a_control_that_ended_never_comes(tmp_path: Path, how: str) -> 
         if number < 6:
             assert [value(EXP, number), value(EXP, number + 1)] == [0.25, None]
         else:
-            assert tuner.recorder.trials[CONTROL]["status"] == how
+            assert tuner.recorder.trials[CONTROL].status == how
             assert [value(EXP, 5), value(EXP, 6), value(EXP, 9)] == [0.25, Never.COMES, Never.COMES]
 
 
@@ -208,15 +209,15 @@ def test_value_of_a_control_that_ended_never_comes(tmp_path: Path, how: str) -> 
 def test_after_the_end_of_a_control_that_failed_only_rungs_by_epoch_compare(tmp_path: Path, rule: str) -> None:
     tuner = FakeTuner(gain_space(rule), tmp_path / "fake", rising, concurrent=1)
     tuner.run(fails={CONTROL: 5})
-    rows = tuner.recorder.trials
-    assert rows[CONTROL]["status"] == "failed"
+    recorded = tuner.recorder.trials
+    assert recorded[CONTROL].status == "failed"
     judge = tuner.scheduler.scenarios[EXP]
     for rung, scores in judge.scores.items():
         if rung.unit != "epochs":
-            assert all(rows[trial_id]["switch_epoch"] + rung.at <= 5 for trial_id in scores)
+            assert all(recorded[trial_id].settings["switch_epoch"] + rung.at <= 5 for trial_id in scores)
     by_epoch = [rung.at for rung in judge.scores if rung.unit == "epochs"]
     assert by_epoch == ([6, 7, 9] if rule == "age_then_epoch" else [])
-    ends = {row["epochs_trained"] + row["epochs_inherited"] for row in rows.values() if row["status"] == "pruned"}
+    ends = {trial.epochs_done for trial in recorded.values() if trial.status == "pruned"}
     assert (max(ends) > 5) == (rule == "age_then_epoch")
 
 
@@ -238,13 +239,13 @@ def test_rungs_are_as_they_were_when_the_control_was_killed_beside_its_first_tri
     killed = FakeTuner(gain_space(rule), tmp_path / "parts", some_diverge, concurrent=2)
     killed.run(stop_after_results=10)
     killed.recorder.flush()
-    assert killed.recorder.trials[CONTROL]["status"] == "running"
-    assert killed.recorder.trials[f"{EXP}-0000"]["status"] == "diverged", "and so is recorded"
+    assert killed.recorder.trials[CONTROL].status == "running"
+    assert killed.recorder.trials[f"{EXP}-0000"].status == "diverged", "and so is recorded"
     assert killed.scheduler.scenarios[EXP].scores
     resumed = FakeTuner(gain_space(rule), tmp_path / "parts", some_diverge, concurrent=2)
     assert resumed.scheduler.scenarios[EXP].scores == killed.scheduler.scenarios[EXP].scores
     resumed.run()
-    assert {row["status"] for row in resumed.recorder.trials.values()} == {"completed", "pruned", "diverged"}
+    assert {trial.status for trial in resumed.recorder.trials.values()} == {"completed", "pruned", "diverged"}
 
 
 def gain_space(rule: str) -> SearchSpace:
@@ -260,9 +261,15 @@ def some_diverge(config: RunConfig, epoch: int) -> float | None:
 
 def ends_and_scores(tuner: FakeTuner) -> tuple[Any, Any]:
     """How each trial ended, and what was compared of it."""
-    rows = {trial_id: row for trial_id, row in tuner.recorder.trials.items() if row["phase"] == "search"}
+    searched = [trial for trial in tuner.recorder.trials.values() if trial.phase == "search"]
     ends = {
-        name: (row["gamma"], row["switch_epoch"], row["status"], row["epochs_trained"]) for name, row in rows.items()
+        one.trial_id: (
+            one.settings["gamma"],
+            one.settings["switch_epoch"],
+            one.status,
+            one.summary.epochs_trained,
+        )
+        for one in searched
     }
     assert len({status for _, _, status, _ in ends.values()}) == 3
     return ends, dict(tuner.scheduler.scenarios[EXP].scores)

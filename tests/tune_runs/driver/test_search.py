@@ -102,7 +102,11 @@ def test_a_trial_that_was_better_once_does_not_win(tmp_path: Path) -> None:
     tuner.run()
     best = tuner.recorder.best(EXP)
     assert best is not None
-    assert best["metric_last"] == best["gamma"] == trials(tmp_path / "fake").query("scenario == @EXP").gamma.max()
+    assert (
+        best.summary.metric_last
+        == best.settings["gamma"]
+        == trials(tmp_path / "fake").query("scenario == @EXP").gamma.max()
+    )
 
 
 def test_metric_that_is_better_when_smaller(tmp_path: Path) -> None:
@@ -111,7 +115,7 @@ def test_metric_that_is_better_when_smaller(tmp_path: Path) -> None:
     best = tuner.recorder.best(EXP)
     done = trials(tmp_path / "fake").query("scenario == @EXP and phase == 'search' and status == 'completed'")
     assert best is not None
-    assert best["metric_last"] == done.metric_last.min()
+    assert best.summary.metric_last == done.metric_last.min()
 
 
 def test_without_early_stopping_every_trial_trains_to_the_end(tmp_path: Path) -> None:

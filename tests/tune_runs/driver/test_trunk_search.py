@@ -77,7 +77,7 @@ def test_gains_count_from_the_scenarios_own_control_whatever_the_stage_one(tmp_p
     space = make_space(**{**ONE, "early_stopping": stopping}, search=search)
     tuner = FakeTuner(space, tmp_path / "fake", by_lr)
     tuner.run()
-    own_lr = tuner.recorder.trials[f"{EXP}-control"]["lr"]
+    own_lr = tuner.recorder.trials[f"{EXP}-control"].settings["lr"]
     lrs = trials(tmp_path / "fake").set_index("trial_id").lr
     scores = {one for at_rung in tuner.scheduler.scenarios[EXP].scores.values() for one in at_rung.items()}
     assert {lrs[trial_id] for trial_id, _ in scores} == {0.1, 0.2}

@@ -131,8 +131,8 @@ def test_errors_after_an_epoch_or_among_good_runs_end_nothing(tmp_path: Path) ->
 
 def test_different_errors_are_not_equal() -> None:
     failures = FailureCounter(max_failures=0, max_equal_errors=2)
-    rows = [{"scenario": "s", "epochs_trained": 0, "error": error} for error in ("a", "b", "a", "b", "b")]
-    assert [failures.failed(row) is not None for row in rows] == [False, False, False, False, True]
+    said = [failures.failed("s", 0, error) for error in ("a", "b", "a", "b", "b")]
+    assert [one is not None for one in said] == [False, False, False, False, True]
     assert not failures.may_restart("x", 0)
 
 
@@ -148,6 +148,6 @@ def test_errors_that_differ_in_numbers_are_equal_and_healthy_scenarios_do_not_ex
     said = []
     for number in range(3):
         error = f"CUDA out of memory. Tried {2.5 * number} GiB, process {1000 + number} has the rest"
-        said.append(failures.failed({"scenario": "sick", "epochs_trained": 0, "error": error}))
+        said.append(failures.failed("sick", 0, error))
         failures.passed("healthy")
     assert [one is not None for one in said] == [False, False, True]

@@ -1,0 +1,108 @@
+"""Progress of the scenarios of a running search in numbers; `live_table` draws them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from tune_runs.confirm.scenario_confirmation import ScenarioConfirmation
+from tune_runs.recording.recorder import Recorder
+from tune_runs.recording.trial_record import TrialRecord
+from tune_runs.space.model import SearchSpace
+from tune_runs.trunks.stage_one_sharing import StageOneSharing
+
+
+@dataclass(frozen=True)
+class ScenarioProgress:
+    """Counts of one scenario of a running search."""
+
+    scenario: str
+    states: dict[str, int]
+    """Search trials by status, and those that wait as `waiting`."""
+    best: TrialRecord | None
+    """The best completed trial."""
+    control: TrialRecord | None
+    """The scenario's own plain control."""
+    epochs_done: int
+    epochs_left: int
+    """Largest number of epochs to train, unless a snapshot is missing; early stopping saves some of them."""
+    confirmed: tuple[int, int] | None = None
+    """Ended runs and all runs of the confirmation; None before it is planned."""
+
+
+def scenario_progress(
+    space: SearchSpace,
+    recorder: Recorder,
+    scenario: str,
+    shared: StageOneSharing,
+    confirmation: ScenarioConfirmation | None = None,
+    confirm_epochs: int = 0,
+    is_searching: bool = True,
+) -> ScenarioProgress:
+    """Count the recorded trials and epochs of a scenario.
+
+    Args:
+        space: the search space.
+        recorder: records of the search.
+        scenario: name of the scenario.
+        shared: how its trials share stage one.
+        confirmation: confirmation of the scenario, if this session runs it.
+        confirm_epochs: epochs that the confirmation is expected to train, before its plan is made.
+        is_searching: whether this session trains search trials.
+    """
+    trials = recorder.trials_of(scenario)
+    states = Counter[str](trial.status for trial in trials if trial.phase == "search")
+    states["waiting"] = max(0, space.num_trials - sum(states.values()) + states.pop("interrupted", 0))
+    trial_epochs = _trial_epochs(space, recorder, scenario, shared)
+    left = _controls_to_begin(recorder, scenario, shared, states["waiting"]) * space.epochs if is_searching else 0
+    left += states["waiting"] * trial_epochs if is_searching else 0
+    confirmed = None
+    if confirmation is not None:
+        confirmed = (confirmation.num_ended, confirmation.num_runs) if confirmation.runs else None
+        left += confirmation.epochs_left if confirmed else confirm_epochs
+    for trial in trials:
+        if trial.status == "running" and trial.phase != "confirm":
+            done = len(recorder.epochs[trial.trial_id])
+            left += space.epochs - done if done or trial.phase == "control" else trial_epochs
+    return ScenarioProgress(
+        scenario=scenario,
+        states=dict(states),
+        best=recorder.best(scenario),
+        control=recorder.control(scenario),
+        epochs_done=sum(trial.summary.epochs_trained for trial in trials),
+        epochs_left=left,
+        confirmed=confirmed,
+    )
+
+
+def _trial_epochs(space: SearchSpace, recorder: Recorder, scenario: str, shared: StageOneSharing) -> int:
+    """Return the most epochs that a trial trains: those from the earliest switch on, where stage one is shared.
+
+    Where a control ended before the latest switch it is all epochs: there may be no snapshot to start from.
+    """
+    if not shared.shares:
+        return space.epochs
+    ended = [recorder.epochs[one.trial_id] for one in recorder.controls(scenario) if one.status != "running"]
+    if any(len(epochs) < max(shared.fork_epochs) for epochs in ended):
+        return space.epochs
+    return space.epochs - min((*shared.fork_epochs, *shared.switch_epochs))
+
+
+def _controls_to_begin(recorder: Recorder, scenario: str, shared: StageOneSharing, num_waiting: int) -> int:
+    """Return the most controls that may still begin: the scenario's own, and one per trial with a new stage one."""
+    own = recorder.control(scenario)
+    to_begin = 0 if own else 1
+    if not shared.shares or shared.num_stage_ones is None or shared.expected_trunks == 1:
+        return to_begin
+    searched = {trial.stage_one_key for trial in recorder.trials_of(scenario) if trial.phase == "search"}
+    begun = sum(one is not own or one.stage_one_key in searched for one in recorder.controls(scenario))
+    return to_begin + min(num_waiting, shared.num_stage_ones - begun)
+
+
+def seconds_left(epochs_done: int, epochs_left: int, elapsed_s: float) -> float | None:
+    """Return the most seconds left at the speed so far; None before any epoch was trained.
+
+    >>> seconds_left(epochs_done=10, epochs_left=30, elapsed_s=5.0)
+    15.0
+    """
+    return elapsed_s * epochs_left / epochs_done if epochs_done else None
