@@ -1,0 +1,174 @@
+"""The options of absgd-tune with their help texts, and what was given of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+HELP = """Search the settings of ABSGD for every scenario of a search space.
+
+A scenario is a combination of data set, imbalance and label noise. Each has an Optuna study of its own; all scenarios
+share one queue of trials. The search first trains a control for each scenario: the same run on the plain base
+criterion. Up to its switch epoch every trial equals this control, so stage one is trained only once: the control saves
+snapshots, and trials fork from them. A trial that falls behind others is stopped early; trials are compared only after
+their own switch. All choices are made on validation images.
+
+When the search of a scenario is done, its best configurations and their controls are trained again on fresh seeds
+(`confirm` in a space; skip it with --no-confirm, run it later with --confirm OUT/NAME). Only these runs read the test
+set, each once, after its last epoch. The winner is the configuration with the best mean on validation.
+
+Results are written to OUT/NAME and kept up to date while the search runs: trials.parquet (one row per trial),
+epochs.parquet (one row per trial and epoch), best/SCENARIO.yaml (a complete configuration, which absgd-train --config
+reproduces exactly), space.yaml, environment.json, scenarios/SCENARIO/study.journal (for Optuna).
+
+After Ctrl-C, a kill, a crash or the end of a budget, absgd-tune --resume OUT/NAME continues the search: finished trials
+are kept, unfinished ones continue from their last epoch. --extend adds trials and confirms any new best configurations.
+
+Exit status: 0 the search is complete or a budget is used up; 1 the search failed, or every trial did; 2 a request is
+invalid; 130 Ctrl-C.
+
+\b
+Examples:
+  absgd-tune --space quickstart
+  absgd-tune --space search_spaces/cifar100.yaml --preview
+  absgd-tune --space quickstart --measure
+  absgd-tune --space my_space.yaml --name second --num-trials 64 --address auto
+  absgd-tune --resume runs/second --extend 32
+  absgd-tune --space my_space.yaml --name third --warm-start runs/second
+  absgd-tune --confirm runs/third
+"""
+
+SpaceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--space", metavar="FILE|NAME", help="YAML file of a search space, or the name of a shipped one (quickstart)."
+    ),
+]
+NameOption = Annotated[
+    str | None, typer.Option("--name", metavar="NAME", help="Name of the run; default: name of the space.")
+]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="Folder that holds run folders; default: runs.")
+]
+NumTrialsOption = Annotated[
+    int | None,
+    typer.Option("--num-trials", metavar="N", help="Number of trials of each scenario; replaces `num_trials`."),
+]
+TimeBudgetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--time-budget", metavar="TIME", help="Wall time of this session: 90s, 30m or 12h; replaces `time_budget`."
+    ),
+]
+EpochBudgetOption = Annotated[
+    int | None,
+    typer.Option("--epoch-budget", metavar="N", help="Epochs of all runs together; replaces `epoch_budget`."),
+]
+DiskBudgetOption = Annotated[
+    float | None,
+    typer.Option("--disk-budget", metavar="GIB", help="Largest size of the run folder; replaces `disk_budget`."),
+]
+MaxFailuresOption = Annotated[
+    int | None,
+    typer.Option(
+        "--max-failures",
+        metavar="N",
+        help="Times that a run whose process was lost continues in another one; replaces `max_failures`.",
+    ),
+]
+SeedOption = Annotated[
+    int | None,
+    typer.Option(
+        "--seed", metavar="N", help="Seed of the sampler; replaces `seed`. The seeds of the runs are `base.seeds`."
+    ),
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="ADDRESS",
+        help="Existing Ray cluster (auto, or HOST:PORT); default: start Ray on this machine.",
+    ),
+]
+TrunksOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--trunks", metavar="DIR", help="Folder of stage-one snapshots, shared between searches; replaces `trunks`."
+    ),
+]
+ResumeOption = Annotated[
+    Path | None, typer.Option("--resume", metavar="DIR", help="Continue the search recorded in this folder.")
+]
+ExtendOption = Annotated[
+    int | None,
+    typer.Option("--extend", metavar="N", min=1, help="With --resume: number of trials to add to each scenario."),
+]
+WarmStartOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--warm-start", metavar="DIR", help="First try the best configurations of the search recorded in this folder."
+    ),
+]
+ConfirmOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--confirm",
+        metavar="DIR",
+        help="Confirm what the search in this folder has found so far on fresh seeds, without searching further.",
+    ),
+]
+NoConfirmOption = Annotated[
+    bool, typer.Option("--no-confirm", help="End with the search: confirm nothing and read no test set.")
+]
+PreviewOption = Annotated[
+    bool, typer.Option("--preview", help="Print the plan of the search and its cost; train nothing.")
+]
+MeasureOption = Annotated[
+    bool,
+    typer.Option(
+        "--measure",
+        help="Like --preview, but train for some seconds to estimate the wall time and to propose `resources`.",
+    ),
+]
+SchemaOption = Annotated[bool, typer.Option("--schema", help="Print the JSON schema of a search space.")]
+
+
+@dataclasses.dataclass(frozen=True)
+class TuneOptions:
+    """The options given on a command line; None and False: not given."""
+
+    space: str | None
+    name: str | None
+    out: Path | None
+    num_trials: int | None
+    time_budget: str | None
+    epoch_budget: int | None
+    disk_budget: float | None
+    max_failures: int | None
+    seed: int | None
+    address: str | None
+    trunks: Path | None
+    resume: Path | None
+    extend: int | None
+    warm_start: Path | None
+    confirm: Path | None
+    no_confirm: bool
+    preview: bool
+    measure: bool
+    schema: bool
+
+    @property
+    def budgets(self) -> dict[str, object]:
+        """Keys of a space that may change at any time, with the values given."""
+        return self._given("time_budget", "epoch_budget", "disk_budget", "max_failures")
+
+    @property
+    def decisive(self) -> dict[str, object]:
+        """Keys of a space that a search keeps once it has begun, with the values given, but for `trunks`."""
+        return self._given("num_trials", "seed", "name")
+
+    def _given(self, *names: str) -> dict[str, object]:
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
