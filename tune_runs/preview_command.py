@@ -12,8 +12,9 @@ import sys
 from rich.console import Console
 
 from absgd.terminal import interruptible
+from tune_runs.preview.preview_drawing import draw_preview
 from tune_runs.preview.search_cost import EpochTime
-from tune_runs.preview.search_preview import draw_preview, preview
+from tune_runs.preview.search_preview import preview_search
 from tune_runs.space.model import SearchSpace
 from tune_runs.trunks.scenario_plan import ScenarioPlan, plan_scenarios
 
@@ -37,7 +38,7 @@ def print_preview(space: SearchSpace, address: str | None, measure: bool, consol
         from tune_runs.preview.epoch_times import measure_epoch_times
 
         times = measure_epoch_times(space, plans, _say)
-    console.print(draw_preview(preview(space, plans, nodes, times)))
+    console.print(draw_preview(preview_search(space, plans, nodes, times)))
     if times:
         first = next(iter(plans.values()))
         _print_probe(space, first, times[first.name], console)

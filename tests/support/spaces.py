@@ -10,7 +10,7 @@ import pytest
 
 from absgd.errors import UserError
 from tune_runs.preview.search_cost import EpochTime
-from tune_runs.preview.search_preview import Preview, preview
+from tune_runs.preview.search_preview import SearchPreview, preview_search
 from tune_runs.request.space_files import space_from_dict
 from tune_runs.space.model import SearchSpace
 from tune_runs.trunks.scenario_plan import ScenarioPlan, plan_scenarios
@@ -52,9 +52,9 @@ def first_plan(space: SearchSpace) -> ScenarioPlan:
 
 def preview_of(
     space: SearchSpace, nodes: Sequence[tuple[float, float]], times: Mapping[str, EpochTime] | None = None
-) -> Preview:
+) -> SearchPreview:
     """The preview of a space whose scenarios are planned for it alone."""
-    return preview(space, plan_scenarios(space), nodes, times)
+    return preview_search(space, plan_scenarios(space), nodes, times)
 
 
 def refusal(changes: dict[str, Any]) -> str:

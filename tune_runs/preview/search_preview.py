@@ -1,6 +1,6 @@
-"""What a search would do and cost, before anything is trained.
+"""What a search would train and cost, in numbers, before anything is trained; `preview_drawing` draws them.
 
-The numbers are computed by `preview`, drawn by `draw_preview`. Nothing here imports torch, Ray or Optuna.
+Nothing here imports torch, Ray or Optuna.
 """
 
 from __future__ import annotations
@@ -8,76 +8,69 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from rich import box
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
-
 from tune_runs.preview.confirm_cost import ConfirmCost, confirm_cost, confirm_wall_s
 from tune_runs.preview.search_cost import EpochTime, ScenarioCost, scenario_cost, wall_time_s
 from tune_runs.space.model import SearchSpace
 from tune_runs.space.parameters import Scalar, shown
-from tune_runs.space.resources import ResourcesConfig
 from tune_runs.space.run_configs import EnqueuedPoints, enqueued_points
 from tune_runs.stopping.rungs import EarlyStopping, early_stopping
 from tune_runs.trunks.scenario_plan import ScenarioPlan
 from tune_runs.trunks.stage_one_sharing import StageOneSharing
 
-_MIB = 2**20
-_NOTABLE = 0.25  # difference between the stages; measured for seconds, a smaller one is noise
-
 
 @dataclasses.dataclass(frozen=True)
-class ParameterLine:
+class ParameterRange:
+    """A searched parameter in words."""
+
     name: str
     range: str
     condition: str
-    """When it is drawn; empty: always."""
+    """When the parameter is drawn; empty: always."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Preview:
-    """The numbers of a search."""
+class SearchPreview:
+    """What a search would train, and what it would cost."""
 
     space: SearchSpace
     scenarios: tuple[ScenarioCost, ...]
-    parameters: tuple[ParameterLine, ...]
+    parameters: tuple[ParameterRange, ...]
     stopping: EarlyStopping
     survivors: tuple[float, ...]
-    """Trials of a scenario expected to go on after each rung of `stopping.ladder`; none where that is not modelled."""
+    """Trials of a scenario expected to pass each rung of `stopping.ladder`; none where that is not modelled."""
     points: EnqueuedPoints
     num_cpus: float
-    """CPUs here, of all nodes."""
+    """CPUs of all nodes."""
     num_gpus: float
-    """GPUs here, of all nodes."""
+    """GPUs of all nodes."""
     concurrent: int
-    """Runs that train at the same time here."""
+    """Runs that train at the same time on these nodes."""
     wall_s: float | None
-    """At least, of the epochs expected; None where epochs were not measured or nothing fits."""
+    """Least wall time of the expected epochs; None where epochs were not measured or nothing fits."""
     confirmation: tuple[ConfirmCost, ...]
-    """Of each scenario; none where nothing is confirmed."""
+    """Cost of confirming each scenario; none where nothing is confirmed."""
     confirm_s: float | None
-    """Of the confirmation, on top of `wall_s`."""
+    """Wall time of the confirmation, on top of `wall_s`."""
 
     @property
     def rungs(self) -> tuple[int, ...]:
-        """When trials are compared, in `stopping.unit`."""
+        """Rungs at which trials are compared, in `stopping.unit`."""
         return self.stopping.rungs
 
 
-def preview(
+def preview_search(
     space: SearchSpace,
     plans: Mapping[str, ScenarioPlan],
     nodes: Sequence[tuple[float, float]],
     times: Mapping[str, EpochTime] | None = None,
-) -> Preview:
-    """The numbers of a search on machines with so many CPUs and GPUs each.
+) -> SearchPreview:
+    """Return what a search would train and cost on the given machines.
 
     Args:
         space: the search space.
-        plans: of its scenarios.
+        plans: the plan of each of its scenarios.
         nodes: CPUs and GPUs of each machine.
-        times: scenario -> what an epoch takes, where it was measured.
+        times: scenario -> times of its epochs, where they were measured.
     """
     num_cpus, num_gpus = (sum(amounts) for amounts in zip(*nodes, strict=True))
     resources = space.resources.on(num_gpus)
@@ -88,10 +81,10 @@ def preview(
     confirmation = [confirm_cost(space, plan) for plan in plans.values()] if space.confirm else []
     num_runs = sum(one.num_runs for one in confirmation)
     confirm_s = confirm_wall_s(space.epochs, confirmation, [cost.time for cost in costs], min(fitting, num_runs))
-    return Preview(
+    return SearchPreview(
         space=space,
         scenarios=tuple(costs),
-        parameters=tuple(_parameter_line(space, name) for name in space.search),
+        parameters=tuple(_parameter_range(space, name) for name in space.search),
         stopping=stopping,
         survivors=_survivors(space, stopping, costs[0].sharing),
         points=enqueued_points(space),
@@ -105,223 +98,20 @@ def preview(
 
 
 def _survivors(space: SearchSpace, stopping: EarlyStopping, shared: StageOneSharing) -> tuple[float, ...]:
-    """Those of a scenario, and so of any: scenarios do not differ in what is searched."""
+    """Return the survivors of one scenario, which are those of any: all search the same parameters."""
     return stopping.survivors(space.num_trials, shared.switch_epochs or (stopping.start_of(None),))
 
 
-def draw_preview(numbers: Preview) -> RenderableType:
-    """The preview as tables and lines for a terminal."""
-    parameters = Table("parameter", "range", "when", title=f"{numbers.space.name}: searched", title_justify="left")
-    for line in numbers.parameters:
-        parameters.add_row(Text(line.name), Text(line.range), Text(line.condition or "always"))
-    facts = Table.grid(padding=(0, 2))
-    for name, fact in _facts(numbers):
-        facts.add_row(Text(name), Text(fact))
-    return Group(parameters, _epochs_table(numbers), facts)
-
-
-def _parameter_line(space: SearchSpace, name: str) -> ParameterLine:
+def _parameter_range(space: SearchSpace, name: str) -> ParameterRange:
     parameter = space.search[name]
     conditions = (f"{parent} is {_either(allowed)}" for parent, allowed in parameter.when.items())
-    return ParameterLine(name, parameter.describe(), " and ".join(conditions))
+    return ParameterRange(name, parameter.describe(), " and ".join(conditions))
 
 
 def _either(values: tuple[Scalar, ...]) -> str:
-    return " or ".join(map(_written, values))
+    return " or ".join(map(written, values))
 
 
-def _written(value: Scalar) -> str:
+def written(value: Scalar) -> str:
+    """Return the value of a parameter as a user writes it in YAML."""
     return shown(value) if isinstance(value, float) else "null" if value is None else str(value)
-
-
-def _epochs_table(numbers: Preview) -> Table:
-    """Trunks and epochs of each scenario, said once where all are alike, and of all together."""
-    costs = numbers.scenarios
-    alike = len(costs) > 1 and len({dataclasses.replace(cost, name="") for cost in costs}) == 1
-    table = Table("epochs of", box=box.SIMPLE, pad_edge=False, collapse_padding=True)
-    for column in _cells(numbers, costs):
-        table.add_column(column, justify="right")
-    for cost in costs[:1] if alike else costs:
-        table.add_row(f"each of {len(costs)}" if alike else cost.name, *_cells(numbers, [cost]).values())
-    if len(costs) > 1:
-        table.add_section()
-        table.add_row(f"all {len(costs)}", *_cells(numbers, costs).values())
-    return table
-
-
-def _cells(numbers: Preview, costs: Sequence[ScenarioCost]) -> dict[str, str]:
-    """Column of the table -> what some scenarios cost together."""
-    trunks = sum(cost.sharing.expected_trunks for cost in costs if cost.sharing.shares)
-    shared = sum(cost.from_scratch if cost.shared is None else cost.shared for cost in costs)
-    cells = {
-        "trunks": f"{trunks:.0f}" if trunks else "none",
-        "snapshots": f"{sum(cost.num_snapshots for cost in costs):,}" if trunks else "none",
-        "from scratch": f"{sum(cost.from_scratch for cost in costs):,}",
-        "shared": f"{shared:,}" if trunks else "none",
-    }
-    if numbers.rungs:
-        expected = f"{sum(cost.expected for cost in costs):,}"
-        cells["with stopping"] = expected if numbers.stopping.is_modelled else "not estimated"
-    if times := [cost.time.stage_one_s for cost in costs if cost.time]:
-        cells["s an epoch"] = _spread(times)
-    return cells
-
-
-def _facts(numbers: Preview) -> list[tuple[str, str]]:
-    space, count = numbers.space, len(numbers.scenarios)
-    used = (", ".join(f"{name} {_written(value)}" for name, value in point.items()) for point in numbers.points.inside)
-    return [
-        (f"{count} scenario{'s' if count > 1 else ''}", ", ".join(cost.name for cost in numbers.scenarios)),
-        ("runs of each", f"{space.num_trials} trials and 1 control, {space.epochs} epochs"),
-        ("chosen by", space.metric),
-        *_sharing_facts(numbers),
-        *_stopping_facts(numbers),
-        *_confirm_facts(numbers),
-        ("time budget", "none" if space.time_budget is None else f"{shown(space.time_budget)} s"),
-        (
-            "one run takes",
-            _occupied(space.resources.on(numbers.num_gpus)),
-        ),
-        ("at once here", _concurrency(numbers)),
-        *_time_facts(numbers),
-        *(("tried first", point) for point in used),
-        *(("note", note) for note in numbers.points.notes),
-    ]
-
-
-def _sharing_facts(numbers: Preview) -> list[tuple[str, str]]:
-    """How stage one is shared, said once where all scenarios are alike."""
-    costs, folder = numbers.scenarios, numbers.space.trunks
-    said = {cost.name: _sharing_words(numbers.space, cost.sharing) for cost in costs}
-    if len(set(said.values())) == 1:
-        facts = [("stage one", said[costs[0].name])]
-    else:
-        facts = [("stage one", f"of {name}: {words}") for name, words in said.items()]
-    if folder is not None and any(cost.sharing.shares for cost in costs):
-        facts.append(("trunks", f"kept in {folder}"))
-    return facts
-
-
-def _sharing_words(space: SearchSpace, shared: StageOneSharing) -> str:
-    if not shared.shares:
-        more = round(space.num_trials * shared.mean_fork_epoch)
-        cost = f": {more:,} epochs more than with the same one for all" if more else ""
-        return f"not shared: {shared.reason}. Every trial trains its own{cost}"
-    forks = f"trials fork from it after {_listed_epochs(shared.fork_epochs)} epochs"
-    if shared.expected_trunks == 1:
-        return f"trained once, by the control; {forks}"
-    kinds = f"by {_joined(shared.deciding)}" if shared.deciding else "and the control's apart"
-    return f"{shared.num_stage_ones:,} possible, {kinds}; each is trained once, and its {forks}"
-
-
-def _joined(names: Sequence[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
-def _listed_epochs(epochs: Sequence[int]) -> str:
-    """A rising list of epochs, short: all of them, or the first and the last."""
-    if len(epochs) <= 6 and epochs[-1] - epochs[0] >= len(epochs):
-        return _listed(epochs)
-    return f"{epochs[0]} to {epochs[-1]}" if len(epochs) > 1 else str(epochs[0])
-
-
-def _stopping_facts(numbers: Preview) -> list[tuple[str, str]]:
-    space, stopping = numbers.space, numbers.stopping
-    if stopping.rule is None:
-        return [("early stopping", stopping.words)]
-    if not stopping.rungs:
-        return [("early stopping", f"no rung below the last epoch ({space.epochs}): every trial trains to it")]
-    if stopping.rule == "median":
-        rungs = f"from {stopping.rungs[0]} {stopping.unit} on, at every epoch"
-    else:
-        left = ", ".join(f"{trials:.0f}" for trials in numbers.survivors)
-        rungs = f"after {_listed(stopping.rungs)} {stopping.unit}"
-        if stopping.final_rungs:
-            rungs += f", then after {_listed(stopping.final_rungs)} epochs"
-        rungs += f"; about {left} of {space.num_trials} trials go on"
-    return [("early stopping", stopping.words), ("rungs", rungs)]
-
-
-def _confirm_facts(numbers: Preview) -> list[tuple[str, str]]:
-    """What is confirmed, for each scenario where they differ."""
-    if not numbers.confirmation:
-        return [("confirmation", "none: the test set is not read")]
-    said = {cost.name: _confirm_words(one) for cost, one in zip(numbers.scenarios, numbers.confirmation, strict=True)}
-    if len(set(said.values())) == 1:
-        facts = [("confirmation", said[numbers.scenarios[0].name])]
-    else:
-        facts = [("confirmation", f"of {name}: {words}") for name, words in said.items()]
-    if len(numbers.confirmation) == 1:
-        return facts
-    num_runs, epochs = (sum(getattr(one, name) for one in numbers.confirmation) for name in ("num_runs", "epochs"))
-    return [*facts, ("", f"{num_runs:,} runs in all scenarios, {epochs:,} epochs at most")]
-
-
-def _confirm_words(cost: ConfirmCost) -> str:
-    best = "the best configuration" if cost.num_best == 1 else f"the best {cost.num_best} configurations"
-    controls = f" and {_joined(cost.controls)}" if cost.controls else ""
-    seeds = f"{cost.num_seeds} fresh pair{'s' if cost.num_seeds > 1 else ''} of seeds"
-    trunks = f", {cost.num_trunks} trunks" if cost.num_trunks else ""
-    return f"{best}{controls}, on {seeds}: {cost.num_runs} runs{trunks}, {cost.epochs:,} epochs at most"
-
-
-def _occupied(resources: ResourcesConfig) -> str:
-    each = f"{shown(resources.cpu)} CPU, {shown(resources.gpu or 0)} GPU"
-    if resources.cohort > 1:
-        return f"a part of a process of {resources.cohort}, which has {each}"
-    return each if resources.ranks == 1 else f"{resources.ranks} processes on one node, each {each}"
-
-
-def _listed(epochs: Sequence[int]) -> str:
-    return ", ".join(map(str, epochs))
-
-
-def _concurrency(numbers: Preview) -> str:
-    have = f"{shown(numbers.num_cpus)} CPUs, {shown(numbers.num_gpus)} GPUs"
-    return f"{numbers.concurrent} ({have})" if numbers.concurrent else f"none: only {have} here"
-
-
-def _time_facts(numbers: Preview) -> list[tuple[str, str]]:
-    times = [cost.time for cost in numbers.scenarios if cost.time]
-    if not times:
-        return []
-    seconds = f"{_spread([time.stage_one_s for time in times])} s an epoch on this machine"
-    if any(abs(time.stage_two_s / time.stage_one_s - 1) > _NOTABLE for time in times):
-        seconds += f", {_spread([time.stage_two_s for time in times])} s in stage two"
-    part = min(time.trained_share for time in times)
-    alone = "one run at a time: runs beside it and other load change it; starting Ray and each trial comes on top"
-    measured = alone if part == 1 else f"{part:.0%} of an epoch, {alone}"
-    size = sum(cost.num_snapshots * cost.time.snapshot_bytes for cost in numbers.scenarios if cost.time)
-    facts = [("snapshots", f"{size / _MIB:,.1f} MiB in all")] if size else []
-    if numbers.wall_s is not None:
-        about = spoken(numbers.wall_s) + ("" if numbers.stopping.is_modelled else " if no trial is stopped")
-        facts.append(("wall time", f"about {about} ({seconds}, {numbers.concurrent} at once)"))
-    if numbers.confirm_s is not None:
-        facts.append(("", f"and about {spoken(numbers.confirm_s)} for the confirmation"))
-    if numbers.space.resources.ranks > 1:
-        measured += f"; with one process, where a run has {numbers.space.resources.ranks}"
-    if numbers.space.resources.cohort > 1:
-        measured += "; trials of a cohort take turns, which the wall time does not know"
-    return [*facts, ("measured", measured)]
-
-
-def _spread(seconds: Sequence[float]) -> str:
-    """Seconds, or the least and the most of them.
-
-    >>> _spread([0.123, 0.124]), _spread([0.9, 12.34])
-    ('0.12', '0.9 to 12')
-    """
-    texts = [f"{round(value) if value >= 10 else float(f'{value:.2g}'):g}" for value in (min(seconds), max(seconds))]
-    return texts[0] if texts[0] == texts[1] else " to ".join(texts)
-
-
-def spoken(seconds: float) -> str:
-    """A time in the unit that suits it.
-
-    >>> spoken(42.3), spoken(700), spoken(20000), spoken(300000)
-    ('42 s', '12 min', '5.6 h', '3.5 days')
-    """
-    for limit, size, unit in ((90, 1, "s"), (5400, 60, "min")):
-        if seconds < limit:
-            return f"{max(1, round(seconds / size))} {unit}"
-    return f"{seconds / 3600:.1f} h" if seconds < 172800 else f"{seconds / 86400:.1f} days"

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from tests.support.spaces import make, preview_of, refusal
-from tune_runs.preview.search_preview import draw_preview
+from tune_runs.preview.preview_drawing import draw_preview
 from tune_runs.space.resources import ResourcesConfig
 from tune_runs.space.run_configs import control_config
 from tune_runs.trial.failures import cause_of

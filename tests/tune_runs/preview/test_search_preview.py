@@ -8,8 +8,9 @@ import pytest
 from rich.console import Console
 
 from tests.support.spaces import make, preview_of
+from tune_runs.preview.preview_drawing import draw_preview, duration_words
 from tune_runs.preview.search_cost import EpochTime
-from tune_runs.preview.search_preview import ParameterLine, draw_preview, spoken
+from tune_runs.preview.search_preview import ParameterRange
 
 TWO = {"scenarios": [{}, {"imbalance": {"type": "exp", "ratio": 0.05}}]}
 EPOCH_RULE = {"early_stopping": {"rule": "epoch", "reduction_factor": 3}}
@@ -33,12 +34,12 @@ def test_preview_numbers() -> None:
     )
     assert [cost.name for cost in numbers.scenarios] == ["digits", "digits-exp-0.05"]
     assert numbers.parameters == (
-        ParameterLine("lam", "0.5 to 50, log", ""),
-        ParameterLine("gamma", "0.1 to 1", ""),
-        ParameterLine("ab_alpha", "0.1 to 1", ""),
-        ParameterLine("switch_epoch", "8 to 12, whole", ""),
-        ParameterLine("loss.name", "abce", ""),
-        ParameterLine("optimizer.lr", "0.01 to 0.1, log", "loss.name is abce"),
+        ParameterRange("lam", "0.5 to 50, log", ""),
+        ParameterRange("gamma", "0.1 to 1", ""),
+        ParameterRange("ab_alpha", "0.1 to 1", ""),
+        ParameterRange("switch_epoch", "8 to 12, whole", ""),
+        ParameterRange("loss.name", "abce", ""),
+        ParameterRange("optimizer.lr", "0.01 to 0.1, log", "loss.name is abce"),
     )
     assert (numbers.stopping.rungs, len(numbers.survivors), numbers.concurrent) == ((13, 15), 2, 2)
     assert 1 <= numbers.survivors[1] <= numbers.survivors[0] < 4
@@ -198,8 +199,8 @@ def test_draw_preview_fits_80_columns() -> None:
         (172800, "2.0 days"),
     ],
 )
-def test_spoken(seconds: float, words: str) -> None:
-    assert spoken(seconds) == words
+def test_duration_words(seconds: float, words: str) -> None:
+    assert duration_words(seconds) == words
 
 
 CONFIRM = {"confirm": {"top": 2, "seeds": 3, "controls": ["ce", "ce-lr", "cb-ce-drw"]}}

@@ -80,11 +80,12 @@ def test_load_space_refuses_a_folder(tmp_path: Path) -> None:
 
 def test_space_and_preview_import_no_heavy_library() -> None:
     code = (
-        "import sys; import tune_runs.preview.search_preview as p\n"
+        "import sys; import tune_runs.preview.preview_drawing as p\n"
+        "from tune_runs.preview.search_preview import preview_search\n"
         "from tune_runs.request.space_files import load_space, space_schema\n"
         "from tune_runs.trunks.scenario_plan import plan_scenarios\n"
         "space = load_space('quickstart')\n"
-        "p.draw_preview(p.preview(space, plan_scenarios(space), [(2, 0)])); space_schema()\n"
+        "p.draw_preview(preview_search(space, plan_scenarios(space), [(2, 0)])); space_schema()\n"
         "print([name for name in ('torch', 'ray', 'optuna', 'sklearn', 'pandas') if name in sys.modules])"
     )
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

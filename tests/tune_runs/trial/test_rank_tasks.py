@@ -8,7 +8,7 @@ import pytest
 
 from absgd.errors import UserError
 from tests.support.spaces import make, preview_of, refusal
-from tune_runs.preview.search_preview import draw_preview
+from tune_runs.preview.preview_drawing import draw_preview
 from tune_runs.ray_cluster.session import NodeSize
 from tune_runs.run_search import _num_concurrent
 from tune_runs.space.resources import ResourcesConfig
