@@ -233,7 +233,7 @@ def _run(folder: RunFolder, trainer: Trainer, read_test: bool) -> None:
         raise
     except KeyboardInterrupt:
         folder.write_status("interrupted", trainer)
-        print(f"absgd-train: interrupted; go on with: absgd-train --resume {folder.path}", file=sys.stderr)
+        print(f"absgd-train: interrupted; continue with: absgd-train --resume {folder.path}", file=sys.stderr)
         raise typer.Exit(EXIT_INTERRUPTED) from None
     folder.write_status("completed", trainer, test=test)
     _print_summary(folder, test)

@@ -170,14 +170,14 @@ def _begin_search(options: TuneOptions, decisive: dict[str, object], console: Co
 def _run(request: SearchRequest, console: Console) -> None:
     from tune_runs.run_search import run_search
 
-    go_on = f"go on with: {request.resume_command}"
+    resume_words = f"continue with: {request.resume_command}"
     try:
         found = run_search(request, console)
     except SearchInterrupted:
-        print(f"absgd-tune: interrupted; {go_on}", file=sys.stderr)
+        print(f"absgd-tune: interrupted; {resume_words}", file=sys.stderr)
         raise typer.Exit(EXIT_INTERRUPTED) from None
     except SearchFailed as error:
-        print(f"absgd-tune: error: {error}; {go_on}", file=sys.stderr)
+        print(f"absgd-tune: error: {error}; {resume_words}", file=sys.stderr)
         raise typer.Exit(EXIT_FAILED) from None
     _write_report(request.folder)
     if not found:

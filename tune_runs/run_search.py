@@ -1,6 +1,6 @@
-"""A whole search: its data, Ray, and its folder, which is held while `tune_runs.driver.drive` runs it.
+"""A whole search: load its data, start Ray, lock its folder, and run `tune_runs.driver.drive`.
 
-Ray reads its environment when it is imported, so it is imported inside its session alone.
+Ray reads its environment when it is imported, so it is imported inside its session only.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from tune_runs.trunks.scenario_plan import plan_scenarios
 
 
 def run_search(request: SearchRequest, console: Console) -> bool:
-    """Search every scenario of the space, recording as it goes, and print what was found.
+    """Search every scenario of the space, record the search, and print its results.
 
     Returns:
-        Whether any search trial was completed, or a budget was used up before.
+        Whether any search trial was completed, or a budget was used up before that.
 
     Raises:
         UserError: before anything is created, if data, resources or the folder are not as the space needs them.
@@ -73,7 +73,7 @@ def _make_trunks_folder(space: SearchSpace) -> None:
 
 
 def _check_metric(space: SearchSpace, splits: dict[str, Splits]) -> None:
-    """Refuse a metric over a group of classes that a scenario does not have."""
+    """Refuse a metric over a group of classes that a scenario lacks."""
     for name, split in splits.items():
         if space.metric in absent_metrics(split.class_counts):
             raise UserError(
@@ -83,7 +83,7 @@ def _check_metric(space: SearchSpace, splits: dict[str, Splits]) -> None:
 
 
 def _check_runs(space: SearchSpace, scenario: Scenario, splits: Splits) -> None:
-    """Build every kind of run at the corners of the space once, so that what cannot be built is refused here."""
+    """Build every kind of run at the boundary of the space once, to refuse here what cannot be built."""
     built = set()
     for _, settings in boundary_runs(space, scenario):
         config = RunConfig.from_dict(settings)
@@ -95,7 +95,7 @@ def _check_runs(space: SearchSpace, scenario: Scenario, splits: Splits) -> None:
 
 
 def _num_concurrent(space: SearchSpace, nodes: list[NodeSize]) -> int:
-    """Trials that run at once: each needs one node that has all of its resources."""
+    """Return the number of simultaneous trials; each needs one node that has all of its resources."""
     trials = sum(space.resources.concurrent(node.cpus, node.gpus) for node in nodes)
     if trials == 0:
         largest = ", ".join(f"{node.cpus:g} CPUs and {node.gpus:g} GPUs" for node in nodes)
@@ -108,7 +108,7 @@ def _num_concurrent(space: SearchSpace, nodes: list[NodeSize]) -> int:
 
 @contextmanager
 def _locked_folder(request: SearchRequest) -> Iterator[None]:
-    """The run folder with its space and environment, held by this process alone."""
+    """Lock the run folder for this process, and write its space and environment."""
     folder = request.folder
     lock = FileLock(folder / records.LOCK_FILE, timeout=0)
     try:

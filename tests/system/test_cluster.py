@@ -148,7 +148,7 @@ def test_driver_whose_head_is_lost_says_so_and_resumes_on_a_new_cluster(
     assert after_s < LOST_AFTER_S + 40  # Ray itself ends the driver after 60 s, or never
     line = errors.strip().splitlines()[-1]
     assert line.startswith(f"absgd-tune: error: lost the Ray cluster at {doomed.address}: ")
-    assert line.endswith(f"go on with: absgd-tune --resume runs/moved --address {doomed.address}")
+    assert line.endswith(f"continue with: absgd-tune --resume runs/moved --address {doomed.address}")
     before = pd.read_parquet(trials).query("status == 'completed'").set_index("trial_id")
     with search_on(cluster, tmp_path, "--resume", "runs/moved") as process:
         assert_complete(tmp_path, process)
@@ -171,7 +171,7 @@ def test_driver_whose_own_ray_is_lost_says_so_and_leaves_no_process(
     assert process.returncode == 1, errors
     line = errors.strip().splitlines()[-1]
     assert line.startswith("absgd-tune: error: lost the Ray of this process: ")
-    assert line.endswith("go on with: absgd-tune --resume runs/moved")
+    assert line.endswith("continue with: absgd-tune --resume runs/moved")
     assert addresses
     assert addresses <= LOOPBACK
     # Ray's agents end by themselves too, but take up to a minute where the GCS is gone.

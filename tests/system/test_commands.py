@@ -136,7 +136,7 @@ def test_interrupted_search_says_how_to_go_on_and_does(tmp_path: Path) -> None:
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every process of the group
         _, errors = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 130, errors
-    assert errors.strip().splitlines()[-1] == "absgd-tune: interrupted; go on with: absgd-tune --resume runs/cut"
+    assert errors.strip().splitlines()[-1] == "absgd-tune: interrupted; continue with: absgd-tune --resume runs/cut"
     before = pd.read_parquet(trials).query("status in ('completed', 'pruned')").set_index("trial_id")
     assert "running" not in set(pd.read_parquet(trials).status)
     resumed = run(tmp_path, "absgd-tune", "--resume", "runs/cut")
@@ -246,7 +246,7 @@ def test_search_is_confirmed_later_and_a_confirmation_interrupted_goes_on(tmp_pa
         os.killpg(process.pid, signal.SIGINT)
         _, errors = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 130, errors
-    assert errors.strip().splitlines()[-1] == "absgd-tune: interrupted; go on with: absgd-tune --confirm runs/small"
+    assert errors.strip().splitlines()[-1] == "absgd-tune: interrupted; continue with: absgd-tune --confirm runs/small"
     before = pd.read_parquet(trials).query("phase == 'confirm' and status == 'completed'").set_index("trial_id")
     assert 0 < len(before) < 8
     resumed = run(tmp_path, "absgd-tune", "--resume", "runs/small")

@@ -1,4 +1,4 @@
-"""best/SCENARIO.yaml: the configuration that a scenario's search, or its confirmation, has chosen."""
+"""The file best/SCENARIO.yaml: the configuration chosen by a scenario's search or its confirmation."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tune_runs.recording.trial_record import TrialRecord
 
 
 class BestFiles:
-    """Keeps the best configuration of each scenario true: that of the search, until all runs of a confirmation ended.
+    """Keeps the best configuration of each scenario on file: that of the search, until a confirmation has ended.
 
     Args:
-        recorder: has the rows of all trials.
-        confirmations: of scenarios that have one.
+        recorder: has the records of all trials.
+        confirmations: confirmation of each scenario that has one.
     """
 
     def __init__(self, recorder: Recorder, confirmations: Mapping[str, ScenarioConfirmation]) -> None:
@@ -25,12 +25,12 @@ class BestFiles:
         self._written: dict[str, str] = {}
 
     def update_all(self) -> None:
-        """Write those of all scenarios; a kill may have lost some."""
+        """Write the files of all scenarios; a kill may have lost some."""
         for scenario in {trial.scenario for trial in self._recorder.trials.values()}:
             self._update(scenario)
 
     def run_ended(self, trial_id: str) -> None:
-        """Write that of a run's scenario, where it has changed."""
+        """Write the file of the run's scenario if it has changed."""
         self._update(self._recorder.trials[trial_id].scenario)
 
     def _update(self, scenario: str) -> None:

@@ -1,4 +1,4 @@
-"""What a confirmation came to: mean and spread over seeds of each candidate, and the winner; numbers, not drawn."""
+"""Results of a confirmation in numbers: mean and deviation of each candidate over its seeds, and the winner."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from tune_runs.recording.trial_record import TrialRecord
 
 
 class MeanAndStd(NamedTuple):
-    """Over the seeds of a candidate."""
+    """Mean and standard deviation over the seeds of a candidate."""
 
     mean: float
     std: float | None
-    """Of the sample (n - 1); None for one value."""
+    """Standard deviation of the sample (n - 1); None for one value."""
 
     def __str__(self) -> str:
         return f"{self.mean:.4f}" + (f" ± {self.std:.4f}" if self.std is not None else "")
 
 
 class CandidateResult(NamedTuple):
-    """A candidate over its seeds; numbers are of the runs that were completed."""
+    """The result of a candidate over its seeds; all numbers come from completed runs."""
 
     name: str
     num_completed: int
     num_runs: int
-    """Those that failed or diverged among them."""
+    """Number of runs, with those that failed or diverged."""
     validation: MeanAndStd | None
     """The metric of the search at the last epoch; None: no run has one."""
     val_loss: float | None
-    """Mean at the last epoch."""
+    """Mean validation loss at the last epoch."""
     test: MeanAndStd | None
-    """On the test set after the last epoch, by the metric that stands beside that of the search."""
+    """The test metric that corresponds to the metric of the search, after the last epoch."""
     test_chosen: MeanAndStd | None
-    """The same after the epoch best on validation."""
+    """The same test metric after the epoch best on validation."""
 
 
 def candidate_results(
@@ -71,7 +71,7 @@ def candidate_results(
 
 
 def winner(results: Sequence[CandidateResult], metric: str) -> CandidateResult | None:
-    """The candidate that wins by `absgd.records.winning_order`; controls cannot, and test columns are not looked at."""
+    """Return the winner by `absgd.records.winning_order`; controls cannot win, and test columns are not read."""
     able = [one for one in results if is_best(one.name) and one.validation is not None]
     most = max((one.num_completed for one in able), default=0)
 

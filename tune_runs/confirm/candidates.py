@@ -1,7 +1,7 @@
-"""What a confirmation trains: the best configurations of a search and their controls, on fresh seeds.
+"""The runs of a confirmation: the best configurations of a search and their controls, on fresh seeds.
 
-Pure plans, made from what is recorded: a resumed search plans the same. The test set is read by the runs planned here,
-and by no others. Nothing here imports torch, Ray or Optuna.
+Pure plans, made from the records: a resumed search plans the same. Only the runs planned here read the test set.
+Nothing here imports torch, Ray or Optuna.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ class Candidate(NamedTuple):
     """A configuration that is trained on every fresh pair of seeds."""
 
     name: str
-    """Its column `candidate`: `best-1`, or the control it is."""
+    """Value of the column `candidate`: `best-1`, or the name of the control."""
     run: str
-    """What its trial ids begin with, after which comes the pair of seeds: changes with the configuration."""
+    """Beginning of its trial ids, before the seed pair; it changes with the configuration."""
     config: RunConfig
-    """With the seeds of the search."""
+    """Its config, with the seeds of the search."""
 
 
 class CandidateSet(NamedTuple):
-    """What is confirmed in a scenario, or held against it."""
+    """The configurations confirmed in a scenario, and the controls they are compared with."""
 
     members: tuple[Candidate, ...]
     notes: tuple[str, ...]
@@ -39,10 +39,10 @@ class CandidateSet(NamedTuple):
 
 
 class SeedPair(NamedTuple):
-    """Seeds of a run that is no run of the search."""
+    """Seeds of a run outside the search."""
 
     number: int
-    """From 1 on."""
+    """Counted from 1."""
     data: int
     train: int
 
@@ -54,11 +54,11 @@ class ConfirmRun(NamedTuple):
     candidate: str
     config: RunConfig
     trunk: str | None
-    """Trial id of the plain run of the same pair that it forks from; None: it trains from its first epoch."""
+    """Trial id of the plain run on the same pair that it forks from; None: it trains from its first epoch."""
     fork_at: int
-    """Epochs that it has in common with that run."""
+    """Epochs that it shares with that run."""
     save_at: tuple[int, ...]
-    """Epochs done at which it leaves snapshots for runs that fork from it."""
+    """Numbers of epochs after which it writes snapshots for runs that fork from it."""
 
 
 def best_candidates(ranked: Sequence[tuple[str, RunConfig]], top: int) -> list[Candidate]:
@@ -78,13 +78,13 @@ def best_candidates(ranked: Sequence[tuple[str, RunConfig]], top: int) -> list[C
 def with_controls(
     best: Sequence[Candidate], winner: Candidate, plain: RunConfig, scenario: str, names: Sequence[ControlName]
 ) -> CandidateSet:
-    """The best configurations and the controls of one of them.
+    """Return the best configurations and the controls of one of them.
 
     Args:
-        best: those that are confirmed.
-        winner: that among them which the controls belong to.
-        plain: the plain control of the scenario's search; decides `class_tau` of controls that are not about it.
-        scenario: its name.
+        best: configurations that are confirmed.
+        winner: the one among them that the controls belong to.
+        plain: plain control of the scenario's search; gives `class_tau` to controls that do not vary it.
+        scenario: name of the scenario.
         names: controls asked for.
     """
     runs, notes = list(best), []
@@ -108,7 +108,7 @@ def with_controls(
 
 
 def seed_pairs(search: SeedConfig, count: int) -> tuple[SeedPair, ...]:
-    """Pairs of seeds that differ from those of the search and from each other in both.
+    """Return seed pairs that differ from the pair of the search and from each other in both seeds.
 
     >>> seed_pairs(SeedConfig(data=0, train=7), 2)
     (SeedPair(number=1, data=1, train=8), SeedPair(number=2, data=2, train=9))
@@ -121,17 +121,17 @@ def seed_pairs(search: SeedConfig, count: int) -> tuple[SeedPair, ...]:
 
 
 def confirm_runs(candidates: Sequence[Candidate], pairs: Sequence[SeedPair]) -> tuple[ConfirmRun, ...]:
-    """Every candidate on every pair, pair after pair, in the order in which they are started.
+    """Return every candidate on every pair, pair after pair, in the order in which they start.
 
-    Of a pair, runs that others fork from come first, those that fork last: while stage one is trained the others are.
+    Within a pair, runs that others fork from come first and forks last, so that the rest trains along with stage one.
     """
     return tuple(run for pair in pairs for run in sorted(_runs_on(candidates, pair), key=_start_priority))
 
 
 def plain_prefix(config: RunConfig) -> tuple[RunConfig, int]:
-    """The plain run that a run equals at first, and for how many epochs.
+    """Return the plain run that a run equals at first, and the number of epochs for which it does.
 
-    With attention weights that is its stage one; without, the same run without class balance, where that is deferred.
+    With attention weights this is its stage one; without, the same run without class balance, where that is deferred.
     """
     if config.attention is not None:
         return config.stage_one(), config.attention.switch_epoch
@@ -170,16 +170,16 @@ def _digest(config: RunConfig) -> str:
 
 
 def _shown_name(name: ControlName, winner: RunConfig) -> str:
-    """Controls on the base criterion have its name."""
+    """Return the name of a control; one on the base criterion bears the name of the criterion."""
     return name.replace("base", winner.loss.base)
 
 
 ControlRecipe = Callable[[RunConfig, RunConfig], RunConfig | str]
-"""A control's config from the winner's and the plain control's; else why there is none, empty: nothing to say."""
+"""Makes a control's config from the winner's and the plain control's; else gives the reason why not, empty: none."""
 
 
 def _on_criterion(criterion: str, winner: RunConfig, class_tau: float, **values: Any) -> RunConfig:
-    """The winner on another criterion, without attention weights."""
+    """Return the winner on another criterion, without attention weights."""
     settings = {
         "loss.name": criterion,
         "loss.class_tau": class_tau,
@@ -206,7 +206,7 @@ def _ce_lr(winner: RunConfig, _plain: RunConfig) -> RunConfig | str:
 
 
 def _at_raised_lr(criterion: str, winner: RunConfig) -> RunConfig | str:
-    """At the rate that attention weights, which sum to about 1 / ab_alpha, amount to."""
+    """Raise the learning rate to the effective one of attention weights, which sum to about 1 / ab_alpha."""
     if winner.attention is None:
         return "the winner has no `ab_alpha`"
     lr = winner.optimizer.lr / winner.attention.ab_alpha
@@ -227,7 +227,7 @@ def _ldam_drw(winner: RunConfig, plain: RunConfig) -> RunConfig | str:
 
 
 def _deferred(criterion: str, winner: RunConfig, plain: RunConfig) -> RunConfig | str:
-    """Reweighted from the winner's switch on."""
+    """Reweight classes from the winner's switch epoch on."""
     if winner.attention is None:
         return "the winner has no switch epoch to defer to"
     switch, beta = winner.attention.switch_epoch, winner.class_balance.beta
@@ -240,7 +240,7 @@ def _focal(winner: RunConfig, plain: RunConfig) -> RunConfig | str:
 
 
 def _balanced_softmax(winner: RunConfig, plain: RunConfig) -> RunConfig | str:
-    """It corrects for the class counts itself: no class weights beside it."""
+    """Take no class weights: balanced softmax itself corrects for the class counts."""
     none = ClassBalanceConfig().model_dump()
     return _on_criterion("balanced_softmax", winner, plain.loss.class_tau, class_balance=none)
 

@@ -1,4 +1,4 @@
-"""What a confirmation came to, as a table and lines for a terminal."""
+"""The results of a confirmation as a table and lines for a terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tune_runs.space.model import SearchSpace
 
 
 def confirmation_table(space: SearchSpace, confirmations: Mapping[str, ScenarioConfirmation]) -> Table | None:
-    """Mean and spread of each candidate of each scenario; None where no run has ended. A star marks the winner."""
+    """Draw the mean and standard deviation of each candidate; a star marks the winner. None where no run has ended."""
     found = _results(confirmations)
     if not found:
         return None
@@ -34,7 +34,7 @@ def confirmation_table(space: SearchSpace, confirmations: Mapping[str, ScenarioC
 
 
 def confirmation_lines(confirmations: Mapping[str, ScenarioConfirmation]) -> list[str]:
-    """What there is to say to the table: what the star means, and what is missing."""
+    """Return the lines below the table: the meaning of the star, left-out controls and incomplete runs."""
     lines = [
         "*: the best mean on validation of `best-1`, ...; the test set was read once by each run, to choose nothing"
     ]
@@ -46,7 +46,7 @@ def confirmation_lines(confirmations: Mapping[str, ScenarioConfirmation]) -> lis
 
 
 def plain_table(title: str, first: str, *others: str) -> Table:
-    """A table that six columns of numbers fit into on 80 characters."""
+    """Return a table in which six columns of numbers fit into 80 characters."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE, pad_edge=False, collapse_padding=True)
     table.add_column(first, no_wrap=True)
     for name in others:
@@ -55,7 +55,7 @@ def plain_table(title: str, first: str, *others: str) -> Table:
 
 
 def _results(confirmations: Mapping[str, ScenarioConfirmation]) -> dict[str, list[CandidateResult]]:
-    """Scenario -> its results, where there is one."""
+    """Return the results of each scenario that has any."""
     found = {name: one.results() for name, one in confirmations.items()}
     return {name: results for name, results in found.items() if any(one.num_runs for one in results)}
 

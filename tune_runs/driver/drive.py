@@ -1,4 +1,4 @@
-"""The driver of a search: its parts, brought to what is recorded; Ray's Tuner over them; its end."""
+"""The driver of a search: it assembles the parts from the records, lets Ray train, and ends the session."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class RunningSearch(NamedTuple):
     searcher: SearchByScenario
     scheduler: SchedulerByScenario
     confirmations: dict[str, ScenarioConfirmation]
-    """Of all scenarios, also where this session runs none: what earlier ones confirmed stays so."""
+    """Confirmations of all scenarios, also where this session runs none: earlier ones keep their results."""
     callbacks: tuple[RecordingCallback, TensorBoardCallback, LiveTableCallback]
 
 
@@ -63,20 +63,20 @@ def drive(
     num_concurrent: int,
     console: Console,
 ) -> bool:
-    """Run a search whose folder is held, recording as it goes, and print what was found.
+    """Run a search whose folder this process has locked, record it, and print the results.
 
     Args:
-        request: its space says the GPUs of a trial.
-        plans: of all scenarios.
-        splits: images of each scenario; taken out, since they go where workers find them.
-        num_concurrent: trials that fit at once.
-        console: for the table and the summary.
+        request: the request; its space gives the GPUs of a trial.
+        plans: plans of all scenarios.
+        splits: images of each scenario; emptied, since the images move to the store that workers read.
+        num_concurrent: trials that fit at the same time.
+        console: prints the live table and the summary.
 
     Returns:
-        Whether any search trial was completed, or a budget was used up before.
+        Whether any search trial was completed, or a budget was used up before that.
 
     Raises:
-        UserError: if what is recorded is damaged, or of another space.
+        UserError: if the records are damaged, or of another space.
         SearchInterrupted: after Ctrl-C or SIGTERM.
         SearchFailed: if the records cannot be written, Ray gives up, or every further trial would fail.
     """
@@ -102,7 +102,7 @@ def drive(
     print_summary(space, search.recorder, console, search.confirmations)
     if search.stop.used_budget:
         resume = f"{request.resume_command} {RAISED_BY[search.stop.used_budget]}".rstrip()
-        words = f"ended:   {search.stop.used_budget}; go on with: {resume}"
+        words = f"ended:   {search.stop.used_budget}; continue with: {resume}"
         console.print(words, markup=False, highlight=False, soft_wrap=True)
     return search.stop.used_budget is not None or any(search.recorder.best(one.name) for one in space.scenario_list)
 
@@ -114,17 +114,17 @@ def assemble_search(
     num_concurrent: int,
     console: Console,
 ) -> RunningSearch:
-    """Everything of a search, brought to what is recorded of it.
+    """Build all parts of a search and bring them to the state that is recorded.
 
     Args:
-        request: its folder is held by this process; its space says the GPUs of a trial.
-        plans: of all scenarios.
-        images: of all scenarios, those of their searches adopted.
-        num_concurrent: trials that fit at once.
-        console: for the table.
+        request: the request; its space gives the GPUs of a trial, and this process has locked its folder.
+        plans: plans of all scenarios.
+        images: images of all scenarios, those of their searches adopted.
+        num_concurrent: trials that fit at the same time.
+        console: prints the live table.
 
     Raises:
-        UserError: if what is recorded is damaged, or of another space or other images.
+        UserError: if the records are damaged, or of another space or other images.
         OSError: if the folder cannot be written.
     """
     space, folder = request.space, request.folder
@@ -193,7 +193,7 @@ def _trunks_folder(request: SearchRequest, plan: ScenarioPlan) -> Path:
 
 
 def suspend_running(search: RunningSearch) -> None:
-    """What still runs waits for a resume.
+    """Mark the runs that still train as interrupted, so that a resume continues them.
 
     Raises:
         OSError: if it cannot be written.
@@ -206,7 +206,7 @@ def suspend_running(search: RunningSearch) -> None:
 
 
 def _end_session(search: RunningSearch) -> None:
-    """End in peace where that can be written; a resume mends the rest.
+    """End the session; what cannot be written, a resume mends.
 
     Raises:
         SearchFailed: if the records cannot be written, or every further trial would fail.
@@ -231,7 +231,7 @@ def _write_labels(folder: Path, splits: Splits) -> None:
 
 
 def _train_with_ray(space: SearchSpace, image_store: ImageStore, num_concurrent: int, search: RunningSearch) -> None:
-    """Let Ray train; its own files lie in a temporary folder, since nothing is read back from them."""
+    """Let Ray train; its own files go to a temporary folder, since nothing reads them back."""
     if search.searcher.is_done:
         return
     scratch_folder = tempfile.TemporaryDirectory(prefix="absgd-tune-", ignore_cleanup_errors=True)
@@ -253,13 +253,13 @@ def _train_with_ray(space: SearchSpace, image_store: ImageStore, num_concurrent:
         try:
             tuner.fit()
         except (TuneError, RayError, OSError) as error:
-            lines = [line for line in str(error).splitlines() if line.strip()]  # the last of a traceback says why
+            lines = [line for line in str(error).splitlines() if line.strip()]  # the last one gives the reason
             search.stop.fail(f"Ray gave up: {lines[-1] if lines else type(error).__name__}")
 
 
 @contextmanager
 def _trainable(space: SearchSpace, image_store: ImageStore) -> Iterator[Any]:
-    """What Ray runs for a trial, with what it occupies."""
+    """Give the function that Ray runs for a trial, with the resources it occupies."""
     occupied = placement(space.resources)
     if space.resources.cohort == 1:
         yield tune.with_resources(tune.with_parameters(train_trial, image_store=image_store.actor), occupied)

@@ -107,13 +107,13 @@ class LiveTableCallback(Callback):  # type: ignore[misc]
         record = self._recorder.trials[task_of(trial.config).trial_id]
         file = records.error_file(shortened(self._recorder.folder), record.trial_id)
         if record.status == "running":
-            message = f"note: {record.trial_id}: its process was lost: it goes on in another one"
+            message = f"note: {record.trial_id}: its process was lost: it continues in another one"
         else:
             message = f"trial {record.trial_id} failed: {record.error}\n  see {file}"
         self._console.print(message, markup=False, highlight=False, soft_wrap=True)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Ray pickles its callbacks into a file that is never read back; a live screen cannot be pickled."""
+        """Return nothing: Ray pickles its callbacks into a file never read back; a live screen cannot be pickled."""
         return {}
 
     def _print_end(self, trial_id: str) -> None:

@@ -1,4 +1,4 @@
-"""What Ray tells about trials: recorded first, then told to their study, so that a killed driver repeats neither."""
+"""The callback that records reports before it tells the studies, so that a killed driver repeats neither."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from tune_runs.trial.reports import TrialReport, end_status, report_of
 
 
 class RecordingCallback(Callback):  # type: ignore[misc]
-    """Keeps records and studies true while trials run.
+    """Keeps records and studies up to date while trials run.
 
     Args:
-        recorder: has the rows of trials and epochs.
+        recorder: has the records of trials and epochs.
         searcher: has the plans and the studies.
         failures: knows which errors are worth another start, and when there were too many.
-        stop: ends the search; Ray would bury an error that is raised here in one of its own.
-        on_end: each is told of every trial that has ended, and is recorded.
+        stop: ends the search; Ray would hide an error raised here behind one of its own.
+        on_end: each is called with the id of every trial that has ended, once that is recorded.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class RecordingCallback(Callback):  # type: ignore[misc]
         self._on_end = on_end
 
     def on_trial_result(self, *, trial: Any, result: dict[str, Any], **_: Any) -> None:
-        """An epoch, or that the trial diverged in it."""
+        """Record an epoch, or that the trial diverged in it."""
         if (report := report_of(result)) is None:
             return
         with self._telling():
@@ -53,7 +53,7 @@ class RecordingCallback(Callback):  # type: ignore[misc]
             self._stop.end_on_budget(DISK_BUDGET_USED)
 
     def on_trial_complete(self, *, trial: Any, **_: Any) -> None:
-        """A trial ended, by itself or stopped by the scheduler."""
+        """Record that a trial ended, by itself or stopped by the scheduler."""
         plan, last = self._plan(trial), report_of(trial.last_result)
         with self._telling():
             status = end_status(last, plan.config.epochs)
@@ -62,7 +62,7 @@ class RecordingCallback(Callback):  # type: ignore[misc]
         self._failures.passed(plan.scenario)
 
     def on_trial_error(self, *, trial: Any, **_: Any) -> None:
-        """A trial raised, or its process was lost: then it goes on in another one, unless that came too often."""
+        """Record an error; a trial that lost its process continues in another, unless that happened too often."""
         plan, text = self._plan(trial), _error_text(trial)
         cause = cause_of(text)
         with self._telling():
@@ -86,7 +86,7 @@ class RecordingCallback(Callback):  # type: ignore[misc]
             tell(plan.trial_id)
 
     def _report(self, plan: TrialPlan, report: TrialReport) -> None:
-        """Tell the study the values of the epochs that the trial trained itself."""
+        """Report the values of epochs that the trial trained itself to the study."""
         if plan.phase != "search":
             return
         study, metric = self._searcher.searches[plan.scenario].study, self._recorder.metric
@@ -105,7 +105,7 @@ class RecordingCallback(Callback):  # type: ignore[misc]
             self._stop.record_error(error)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Ray pickles its callbacks into a file that is never read back."""
+        """Return nothing: Ray pickles its callbacks into a file that is never read back."""
         return {}
 
 

@@ -1,4 +1,4 @@
-"""Which trial starts and which is stopped: a state of `tune_runs.stopping.rules` for each scenario, behind Ray.
+"""The scheduler that Ray asks which trial starts and which is stopped; `tune_runs.stopping.rules` decides.
 
 Ray's own ASHA is not used: it compares the metric alone, on one clock, as soon as it is reported, while most of the
 rules need the plain control's value, which may come later.
@@ -22,19 +22,19 @@ from tune_runs.trial.reports import report_of
 
 
 class SchedulerByScenario(FIFOScheduler):  # type: ignore[misc]
-    """Stops search trials that fall behind those of their scenario; controls are never stopped.
+    """Stops search trials that fall behind others of their scenario; controls are never stopped.
 
-    Of the trials that wait for a worker process, the newest gets one that has become free. Ray would give it to the
-    oldest, which has one of its own starting, and end that one: where trials are shorter than such a start, about six
-    seconds, no second process would ever come up.
+    A worker process that becomes free goes to the newest of the waiting trials. Ray would give it to the oldest, whose
+    own process is already starting, and end that one: where trials are shorter than such a start, about six seconds, no
+    second process would ever come up.
 
-    Every trial is held against the scenario's own control, also where the search varies stage one and other trunks
-    have controls of their own: what a trial gains over a poor stage one is no reason to keep it.
+    Every trial is compared with the scenario's own control, also where the search varies stage one and other trunks
+    have their own controls: a gain over a poor stage one is no reason to keep a trial.
 
     Args:
         space: the search space; without early stopping no trial is stopped.
-        plans: of each trial by Ray's trial id, kept by the searcher.
-        recorder: knows the controls' values.
+        plans: plan of each trial by Ray's trial id, kept by the searcher.
+        recorder: has the values of the controls.
     """
 
     def __init__(self, space: SearchSpace, plans: Mapping[str, TrialPlan], recorder: Recorder) -> None:
@@ -49,14 +49,14 @@ class SchedulerByScenario(FIFOScheduler):  # type: ignore[misc]
             )
             for scenario in space.scenario_list
         }
-        """Scenario -> what its trials have come to."""
+        """Scenario -> state of its stopping rule."""
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
-        """The newest of the trials that wait; None when none does."""
+        """Return the newest of the waiting trials; None when none waits."""
         return next((trial for trial in reversed(tune_controller.get_trials()) if trial.status == "PENDING"), None)
 
     def replay(self, recorder: Recorder) -> None:
-        """Take over what earlier sessions recorded, in the order in which it arrived: rungs are as they were."""
+        """Replay the epochs of earlier sessions in the order in which they arrived, so that rungs are as they were."""
         for epoch in recorder.earlier_epochs:
             trial = recorder.trials[epoch["trial_id"]]
             if trial.phase == "search" and trial.scenario in self.scenarios and not epoch["inherited"]:
@@ -64,7 +64,7 @@ class SchedulerByScenario(FIFOScheduler):  # type: ignore[misc]
                 self._falls_behind(trial.trial_id, trial.scenario, switch, epoch["epoch"], value)
 
     def on_trial_result(self, _tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Stop or continue; of a trial that goes on, the epochs that it reports again are judged first."""
+        """Decide whether a trial stops; epochs that a continued trial reports again are judged first."""
         plan, report = self._plans[trial.trial_id], report_of(result)
         if plan.phase != "search" or report is None or report.divergence:
             return str(TrialScheduler.CONTINUE)
@@ -77,7 +77,7 @@ class SchedulerByScenario(FIFOScheduler):  # type: ignore[misc]
         return str(TrialScheduler.STOP if is_behind else TrialScheduler.CONTINUE)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Ray pickles its scheduler into a file that is never read back."""
+        """Return nothing: Ray pickles its scheduler into a file that is never read back."""
         return {}
 
     def _falls_behind(self, trial_id: str, scenario: str, switch: int | None, epoch: int, value: float | None) -> bool:

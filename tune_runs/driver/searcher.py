@@ -1,4 +1,4 @@
-"""What is trained next, in all scenarios: trials, each once its stage one is there, then confirmations."""
+"""The searcher that Ray asks for the next run: controls, trials whose stage one is ready, then confirmations."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from tune_runs.trunks.use import fork_epoch
 
 
 class ScenarioSearch:
-    """What one scenario trains next: its control, then trials, each once its stage one is there.
+    """Chooses the next run of one scenario: its control, then trials, each once its stage one is ready.
 
-    Trials are asked for ahead of their stage one, as many as can train at once: the trunk reaches the switch of some
-    before that of others.
+    As many trials as can train at the same time are drawn before their stage one is ready, because the trunk reaches
+    the switch of some before that of others.
 
     Args:
-        study: asked for trials.
-        planner: of the scenario's trunks.
-        recorder: knows how far each control is.
-        num_ahead: trials that may wait for their stage one.
+        study: proposes trials.
+        planner: plans the scenario's controls and forks.
+        recorder: has the progress of each control.
+        num_ahead: most trials that wait for their stage one.
     """
 
     def __init__(self, study: ScenarioStudy, planner: TrunkPlanner, recorder: Recorder, num_ahead: int) -> None:
@@ -39,11 +39,11 @@ class ScenarioSearch:
         self._waiting: list[TrialPlan] = []
         self._lost: list[TrialPlan] = []
         self._to_remake = self._without_snapshots()
-        """Stage ones whose control must train again for its snapshots."""
+        """Keys of stage ones whose control must train again for its snapshots."""
 
     @property
     def num_left(self) -> int:
-        """Search trials that have not begun, or must begin again."""
+        """Number of search trials that have not begun, or must begin again."""
         return self._to_ask + len(self._waiting) + sum(plan.phase == "search" for plan in self._lost)
 
     @property
@@ -54,11 +54,11 @@ class ScenarioSearch:
         return is_idle and not self.num_left and not self._interrupted_control() and self._has_control
 
     def requeue(self, plan: TrialPlan) -> None:
-        """A run that lost its process goes on in another one."""
+        """Start a run again whose process was lost."""
         self._lost.append(plan)
 
     def next_control(self) -> TrialPlan | None:
-        """A control that must go on, or the scenario's own, if it is still to be trained."""
+        """Return a control that must continue, or the scenario's own if it has not begun; else None."""
         if plan := next((plan for plan in self._lost if plan.phase == "control"), None):
             self._lost.remove(plan)
             return plan
@@ -67,7 +67,7 @@ class ScenarioSearch:
         return None if self._has_control else self._start(self._planner.own_control())
 
     def next_trial(self) -> TrialPlan | None:
-        """A trial that can start now, or a control that one waits for; None when there is none."""
+        """Return a trial that can start now, or a control that one waits for; None when there is none."""
         if self._lost:
             return self._lost.pop(0)
         while True:
@@ -83,7 +83,7 @@ class ScenarioSearch:
                 return None
 
     def _has_stage_one(self, plan: TrialPlan) -> bool:
-        """Whether a trial need not wait: its control has passed the switch, or will not come to it."""
+        """Whether a trial need not wait: its control has passed the switch, or never will."""
         if not self._planner.forks(plan):
             return True
         control = self._recorder.control(self._name, plan.stage_one_key)
@@ -107,13 +107,13 @@ class ScenarioSearch:
         return next((control for control in controls if control.status == "interrupted"), None)
 
     def _without_snapshots(self) -> set[str]:
-        """Stage ones whose control has ended, in an earlier session, but whose snapshots are gone."""
+        """Return the keys of stage ones whose control ended in an earlier session and whose snapshots are gone."""
         ended = [control for control in self._recorder.controls(self._name) if control.status == "completed"]
         needed = ended if self._to_ask else []
         return {control.stage_one_key for control in needed if self._planner.has_lost(control.config)}
 
     def release_images(self, images: ScenarioImages) -> None:
-        """Release its images once the search is done: confirmations have data seeds of their own."""
+        """Release the images of the search once it is done: confirmations have their own data seeds."""
         if self.is_done:
             images.release(self._name, self._planner.own_config.seeds.data)
 
@@ -125,17 +125,17 @@ class ScenarioSearch:
 class SearchByScenario(Searcher):  # type: ignore[misc]
     """All scenarios behind one Ray searcher; the scenario with the most trials left comes first.
 
-    The plain controls of all scenarios go before everything else, and trials before runs of confirmations, which a
-    scenario begins once its own search is done: they fill what searches leave idle. What trials come to is told to the
-    studies by `tune_runs.driver.recording_callback`, after it is recorded.
+    The plain controls of all scenarios come before everything else, and trials before runs of confirmations. A scenario
+    begins its confirmation once its own search is done; these runs fill the resources that searches leave idle.
+    `tune_runs.driver.recording_callback` tells the results of trials to the studies, once they are recorded.
 
     Args:
-        searches: of each scenario by its name.
-        confirmations: of each scenario that is confirmed.
-        images: of all scenarios; those of a run are handed to workers before it starts.
-        with_checkpoints: gives a plan the place of its checkpoints.
+        searches: search of each scenario by its name.
+        confirmations: confirmation of each scenario that this session confirms.
+        images: images of all scenarios; those of a run are handed to workers before it starts.
+        with_checkpoints: gives a plan the folder of its checkpoints.
         stop: ends the search when a study, the records or images cannot be written or read.
-        is_searching: whether trials are asked for; else what was found is confirmed as it is.
+        is_searching: whether trials are drawn; else the results so far are confirmed.
     """
 
     def __init__(
@@ -161,7 +161,7 @@ class SearchByScenario(Searcher):  # type: ignore[misc]
         return all(one.is_done for one in (*searches, *self.confirmations.values()))
 
     def requeue(self, plan: TrialPlan) -> None:
-        """A run that lost its process goes on in another one."""
+        """Start a run again whose process was lost."""
         ours = self.confirmations if plan.phase == "confirm" else self.searches
         ours[plan.scenario].requeue(plan)
 
@@ -173,7 +173,7 @@ class SearchByScenario(Searcher):  # type: ignore[misc]
             confirmation.run_ended(trial_id)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The next trial as Ray's configuration; None when there may be one later, FINISHED at the end."""
+        """Return the next run as Ray's configuration; None when there may be one later, FINISHED at the end."""
         try:
             plan = self._next()
             if plan is None:
@@ -192,7 +192,7 @@ class SearchByScenario(Searcher):  # type: ignore[misc]
         return next((plan for plan in self._can_start() if plan), None)
 
     def _can_start(self) -> Iterator[TrialPlan | None]:
-        """What may start next, the most urgent first; each is asked for only where nothing before it can start."""
+        """Yield what may start next, the most urgent first; each is asked only where nothing before it can start."""
         if self._is_searching:
             yield from (search.next_control() for search in self.searches.values())
             searches = sorted(self.searches.values(), key=lambda search: -search.num_left)
@@ -200,15 +200,15 @@ class SearchByScenario(Searcher):  # type: ignore[misc]
         yield from (confirmation.next_run() for confirmation in self.confirmations.values())
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Nothing: the bookkeeper is told too, and records first."""
+        """Do nothing: the recording callback gets the same event and records it first."""
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
-        """Nothing: the journal has it all."""
+        """Do nothing: the journal has everything."""
 
     def set_search_properties(self, *_args: object, **_spec: object) -> bool:
-        """The space has said everything."""
+        """Change nothing: the space decides everything."""
         return True
 
     def __getstate__(self) -> dict[str, Any]:
-        """Ray pickles its searcher into a file that is never read back."""
+        """Return nothing: Ray pickles its searcher into a file that is never read back."""
         return {}

@@ -12,25 +12,25 @@ from ray.tune import Stopper
 
 
 class StopRequest(Stopper):  # type: ignore[misc]
-    """Tells Tune to stop all trials, between two of its steps, once there is a reason.
+    """Tells Tune to stop all trials once there is a reason; Tune asks between two of its steps.
 
     Args:
-        budget_used: asked between steps: which budget is used up, in words.
+        budget_used: gives the budget that is used up, in words; None: no budget is.
     """
 
     def __init__(self, budget_used: Callable[[], str | None] = lambda: None) -> None:
         self._budget_used = budget_used
         self.is_interrupted = False
-        """By a signal."""
+        """Whether a signal asked to stop."""
         self.used_budget: str | None = None
-        """Which budget was used up: an end as good as any other."""
+        """The budget that was used up; the search then ends without an error."""
         self.failure: str | None = None
-        """Why the rest is not worth trying."""
+        """Why further trials are not worth trying."""
         self.error: OSError | None = None
-        """With which the records could not be written."""
+        """The error with which the records could not be written."""
 
     def __call__(self, _trial_id: str, _result: dict[str, Any]) -> bool:
-        """No trial is stopped for itself."""
+        """Stop no single trial."""
         return False
 
     def stop_all(self) -> bool:
@@ -58,13 +58,13 @@ class StopRequest(Stopper):  # type: ignore[misc]
         self.is_interrupted = True
 
     def __getstate__(self) -> dict[str, Any]:
-        """Ray pickles its stopper into a file that is never read back."""
+        """Return nothing: Ray pickles its stopper into a file that is never read back."""
         return {}
 
 
 @contextmanager
 def signals_to(stop: StopRequest) -> Iterator[None]:
-    """Inside the block SIGINT and SIGTERM ask to stop."""
+    """Let SIGINT and SIGTERM ask to stop inside the block."""
     earlier = {number: signal.signal(number, stop.on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield

@@ -1,7 +1,7 @@
-"""The Optuna study of a scenario: which point is tried next, and what trials came to.
+"""The Optuna study of a scenario: it proposes points and keeps the results of trials.
 
-The studies are the truth of the search. Ray's own OptunaSearch is not used: it tells trials that were stopped early as
-COMPLETE and lives in a pickle; asking and telling Optuna directly is shorter and can be rebuilt from the journal alone.
+The studies are the truth of the search. Ray's own OptunaSearch is not used: it reports trials stopped early as COMPLETE
+and keeps its state in a pickle; asking and telling Optuna directly is shorter, and the journal rebuilds everything.
 """
 
 from __future__ import annotations
@@ -39,24 +39,24 @@ STARTUP_TRIALS = 10
 TRIAL_ID = "trial_id"
 """User attribute of a trial, written once all of its parameters are drawn."""
 SPACE = "space"
-"""User attribute of a study: what decides its trials."""
+"""User attribute of a study: the settings of the space that decide its trials."""
 POINTS = "points"
-"""User attribute of a study: what it tries before it draws."""
+"""User attribute of a study: the points that it tries before it draws."""
 FIXED_PARAMS = "fixed_params"
-"""System attribute by which Optuna holds the parameters of a queued trial; a contract test pins it."""
+"""System attribute in which Optuna holds the parameters of a queued trial; a contract test pins it."""
 
 
 class ScenarioStudy:
     """The Optuna study of one scenario, in a journal inside the run folder.
 
-    A trial keeps its number until it ends: one that was interrupted is WAITING in the study, and is asked for again
-    before any new one. So no trial stands in the study twice, and none is left RUNNING by a driver that died.
+    A trial keeps its number until it ends: an interrupted one is WAITING in the study, and is asked for again before
+    any new one. So no trial is in the study twice, and a driver that died leaves none RUNNING.
 
     Args:
         space: the search space.
-        scenario: the scenario it is for.
-        folder: where `study.journal` lies; created when absent.
-        warm_start: points of another search that a new study tries after those of `space.enqueue`.
+        scenario: the scenario that is searched.
+        folder: folder of `study.journal`; created when absent.
+        warm_start: points of another search, which a new study tries after those of `space.enqueue`.
 
     Raises:
         UserError: if the journal is damaged, or was made for a space that asks for something else.
@@ -72,15 +72,15 @@ class ScenarioStudy:
         self._stopping = early_stopping(space)
         self._live: dict[str, optuna.trial.Trial] = {}
         self._again: list[FrozenTrial] = []
-        """Trials that the study has as finished, but whose records are lost: trained again, told no more."""
+        """Trials that are finished in the study but whose records are lost: trained again, not told again."""
         self._first_epochs: dict[str, int] = {}
-        """Epoch of each trial from which its steps count."""
+        """Trial -> epoch from which its steps count."""
         self._reported: dict[str, int] = {}
         self._check_space()
         self._queue_points(warm_start)
 
     def prepare(self, recorder: Recorder) -> None:
-        """Bring the study to what is recorded: trials that ended are told, those that did not wait to go on.
+        """Bring the study to what is recorded: tell it trials that ended, and let the others wait to continue.
 
         Raises:
             UserError: if the study lacks trials that are recorded.
@@ -106,9 +106,9 @@ class ScenarioStudy:
                 self._again.append(trial)
 
     def ask(self) -> TrialPlan:
-        """A trial that was interrupted, else the next one.
+        """Return a trial that was interrupted, else the next one.
 
-        The sampler is seeded by the trial's number, so that a resumed search asks what one never interrupted asks.
+        The sampler is seeded with the trial's number, so that a resumed search draws what an uninterrupted one draws.
 
         Raises:
             OSError: if the journal cannot be written.
@@ -125,7 +125,7 @@ class ScenarioStudy:
         return plan
 
     def report(self, trial_id: str, epoch: int, value: float) -> None:
-        """An intermediate value, for dashboards and for TPE's use of pruned trials; the same epoch counts once.
+        """Report an intermediate value, for dashboards and for TPE's use of pruned trials; an epoch counts once.
 
         TPE ranks pruned trials by how far they came first, so where rungs count from a trial's own switch, steps do
         too; epochs of stage one, which a trial trains where it finds no snapshot, are not its own.
@@ -141,7 +141,7 @@ class ScenarioStudy:
             self._reported[trial_id] = epoch
 
     def tell(self, trial_id: str, status: Status, value: float | None) -> None:
-        """How a trial ended: a stopped or diverged one is PRUNED, never COMPLETE.
+        """Tell how a trial ended: a stopped or diverged one is PRUNED, never COMPLETE.
 
         Raises:
             OSError: if the journal cannot be written.
@@ -155,7 +155,7 @@ class ScenarioStudy:
             self.study.tell(trial, state=TrialState.FAIL if status == "failed" else TrialState.PRUNED)
 
     def release(self) -> None:
-        """The search ends early: what still runs waits for a resume.
+        """Let the trials that still run wait for a resume, since the session ends early.
 
         Raises:
             OSError: if the journal cannot be written.
@@ -165,14 +165,14 @@ class ScenarioStudy:
         self._live.clear()
 
     def _check_space(self) -> None:
-        """A study goes on with the space that it was made for."""
+        """Refuse a space that differs from the one that the study was made for."""
         decisive = self.space.decisive()
         if SPACE not in self.study.user_attrs:
             self.study.set_user_attr(SPACE, decisive)
         refuse_changes(self.study.user_attrs[SPACE], decisive, f"{records.SPACE_FILE} and the study")
 
     def _queue_points(self, warm_start: Sequence[Mapping[str, Scalar]]) -> None:
-        """Queue known-good points in a new study; which ones is written first, so that a kill between two is mended."""
+        """Queue known-good points in a new study; written first as a list, so a resume mends a kill between two."""
         if POINTS not in self.study.user_attrs:
             inside: list[Mapping[str, Scalar]] = list(enqueued_points(self.space).inside)
             inside += [point for point in warm_start if point not in inside]
@@ -185,7 +185,7 @@ class ScenarioStudy:
         return TrialPlan(_trial_id(self.scenario, number), self.scenario.name, "search", number, config)
 
     def _follow(self, plan: TrialPlan, trial: optuna.trial.Trial) -> None:
-        """Take a trial for one that reports."""
+        """Let a trial report from now on."""
         switch_epoch = plan.config.attention.switch_epoch if plan.config.attention else None
         first = self._stopping.start_of(switch_epoch) if self._stopping.unit != "epochs" else 0
         steps = self.study.get_trials(deepcopy=False)[trial.number].intermediate_values
@@ -194,7 +194,7 @@ class ScenarioStudy:
         self._reported[plan.trial_id] = max(steps, default=-1) + first
 
     def _tell_recorded(self, trial: FrozenTrial, record: TrialRecord, recorder: Recorder) -> None:
-        """The driver died between the record of a trial's end and telling the study."""
+        """Tell a trial whose end was recorded before the driver died."""
         if trial.state == TrialState.WAITING:
             self._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
         live = optuna.trial.Trial(self.study, trial._trial_id)
@@ -205,9 +205,9 @@ class ScenarioStudy:
         self.tell(record.trial_id, record.status, record.summary.metric_last)
 
     def _complete_draws(self, trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> None:
-        """Draw what a trial lacks whose driver died between two of its parameters, as it would have been drawn.
+        """Draw the missing parameters of a trial whose driver died while drawing, as they would have been drawn.
 
-        All of them are drawn again from the same seed, in a study in memory of what came before.
+        All parameters are drawn again from the same seed, in a study in memory that holds the trials before it.
         """
         if TRIAL_ID in trial.user_attrs:
             return
@@ -228,10 +228,10 @@ class ScenarioStudy:
 
 
 class _WholeLines(JournalFileBackend):
-    """A journal that holds no part of a line that could not be written whole, as on a full disk."""
+    """A journal without partial lines, also where one could not be written whole, as on a full disk."""
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Append lines, or none of them.
+        """Append all lines, or none of them.
 
         Raises:
             OSError: if they cannot be written.
@@ -245,7 +245,7 @@ class _WholeLines(JournalFileBackend):
 
 
 def _open_study(path: Path, name: str, better: Literal["max", "min"]) -> tuple[optuna.Study, JournalStorage]:
-    """The study in a journal, made when absent; who calls holds the run folder's lock, so a lock beside it is stale."""
+    """Open the study of a journal, made when absent; the caller holds the run folder's lock, so its own is stale."""
     path.with_name(path.name + LOCK_FILE_SUFFIX).unlink(missing_ok=True)
     if is_endless(path):
         raise UserError(f"cannot read the study {path}: a device or a pipe (--resume)")
@@ -264,7 +264,7 @@ def _open_study(path: Path, name: str, better: Literal["max", "min"]) -> tuple[o
 
 
 def _drop_unfinished_line(journal: Path) -> None:
-    """Cut off what a kill or a full disk left of a last line, before anything is appended to it."""
+    """Cut off a last line that a kill or a full disk left unfinished, before anything is appended to it."""
     content = journal.read_bytes() if journal.exists() else b""
     if content and not content.endswith(b"\n"):
         records.write_atomically(journal, content[: content.rfind(b"\n") + 1])

@@ -1,4 +1,4 @@
-"""Which trunks a scenario's search has: who trains each, and who forks from it."""
+"""Plans of the trunks of a scenario's search: the controls that train them, and the trials that fork from them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class TrunkPlanner:
 
     Args:
         scenario: plan of the scenario.
-        folder: where its trunks lie.
-        fingerprint: of what runs with a file of initial weights, or None, learn from; asked at most once for each.
+        folder: folder of its trunks.
+        fingerprint: gives the fingerprint of the images and a file of initial weights, or None; asked once for each.
     """
 
     def __init__(self, scenario: ScenarioPlan, folder: Path, fingerprint: Callable[[str | None], str]) -> None:
@@ -32,32 +32,32 @@ class TrunkPlanner:
 
     @property
     def own_config(self) -> RunConfig:
-        """Of the scenario's plain control."""
+        """Config of the scenario's plain control."""
         return self._control
 
     def own_control(self) -> TrialPlan:
-        """The scenario's plain control."""
+        """Return the plan of the scenario's plain control."""
         return self.control_from(self._control)
 
     def control_from(self, config: RunConfig) -> TrialPlan:
-        """The plain control with this stage one, which is also its whole config."""
+        """Return the plan of the plain control with this stage one, which is also its whole config."""
         is_own = config.stage_one_key() == self._control.stage_one_key()
         trial_id = control_id(self._scenario.name, None if is_own else config.stage_one_key())
         use = self._use(config, save_at=self._due) if self._sharing.shares else None
         return TrialPlan(trial_id, self._scenario.name, "control", None, self._control if is_own else config, use)
 
     def forks(self, plan: TrialPlan) -> bool:
-        """Whether a trial starts from a snapshot."""
+        """Whether a trial forks from a snapshot."""
         return self._sharing.shares and fork_epoch(plan.config) > 0
 
     def forked(self, plan: TrialPlan) -> TrialPlan:
-        """A trial that starts at its switch epoch."""
+        """Return the plan of a trial that starts at its switch epoch."""
         return replace(plan, trunk=self._use(plan.config, start_at=fork_epoch(plan.config)))
 
     def has_lost(self, control: RunConfig) -> bool:
-        """Whether snapshots that a finished control left are gone, so that trials could not fork.
+        """Whether snapshots of a finished control are gone, so that trials could not fork.
 
-        What is in them is not looked at. Snapshots of another version of torch, or another kind of processor than the
+        Their contents are not checked. Snapshots of another version of torch, or of another kind of processor than the
         driver's, count as gone: a control that is trained again finds those that its own process can use.
         """
         if not self._sharing.shares:

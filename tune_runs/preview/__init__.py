@@ -1,4 +1,4 @@
-"""What a search would do and cost, before anything is trained: epochs, wall time, trials at once.
+"""The plan and cost of a search before anything is trained: epochs, wall time, simultaneous trials.
 
-`driver` and `cli` may import it; it imports neither Ray nor Optuna.
+`driver`, `preview_command` and `cli` may import it; it imports neither Ray nor Optuna.
 """

@@ -1,4 +1,7 @@
-"""What a confirmation will cost, before anything is known of the best trials; no torch, Ray or Optuna."""
+"""The cost of a confirmation, before the best trials are known.
+
+Nothing here imports torch, Ray or Optuna.
+"""
 
 from __future__ import annotations
 
@@ -14,33 +17,33 @@ from tune_runs.space.boundary import boundary_runs
 from tune_runs.space.model import ConfirmConfig, SearchSpace
 from tune_runs.trunks.scenario_plan import ScenarioPlan
 
-_MAX_CORNERS = 32  # of a space, that are taken for its best trial
+_MAX_BOUNDARY_RUNS = 32  # runs at the boundary of a space considered as its best trial
 
 
 class ConfirmCost(NamedTuple):
-    """What is trained on fresh seeds in one scenario, at most."""
+    """The most that one scenario trains on fresh seeds."""
 
     num_best: int
-    """Best configurations."""
+    """Number of best configurations."""
     controls: tuple[str, ...]
     num_seeds: int
     num_runs: int
     num_trunks: int
     epochs: int
-    """Those inherited not counted."""
+    """Epochs trained, those inherited not counted."""
     epochs_plain: int
-    """Those of `epochs` that are of controls."""
+    """Those of `epochs` that controls train."""
 
 
 def confirm_cost(space: SearchSpace, plan: ScenarioPlan) -> ConfirmCost:
-    """The cost of confirming a scenario whose best trials are like one at a corner of the space.
+    """Return the cost of confirming a scenario whose best trials lie at the boundary of the space.
 
-    Its switch is the mean one; of the corners that with most controls is taken. Where the search varies stage one, only
-    the best configuration shares it with a control.
+    They switch at the mean switch epoch; of the runs at the boundary, the one with most controls is taken. Where the
+    search varies stage one, only the best configuration shares it with a control.
 
     Args:
         space: its `confirm`, or the default where it has none, says what is trained.
-        plan: of the scenario.
+        plan: plan of the scenario.
     """
     config = space.confirm or ConfirmConfig()
     num_best = min(config.top, space.num_trials)
@@ -64,14 +67,15 @@ def confirm_cost(space: SearchSpace, plan: ScenarioPlan) -> ConfirmCost:
 def confirm_wall_s(
     epochs: int, costs: Sequence[ConfirmCost], times: Sequence[EpochTime | None], concurrent: int
 ) -> float | None:
-    """Wall time of a confirmation after the search, at least; None where epochs were not measured or nothing is run.
+    """Return the least wall time of a confirmation; None where epochs were not measured or nothing is run.
 
-    Either the longest run, or all epochs, spread over the runs at once; the test set comes on top.
+    It is the longest run, or all epochs spread over the simultaneous runs, whichever is longer; reading the test set
+    comes on top.
 
     Args:
-        epochs: of every run.
-        costs: of each scenario.
-        times: what an epoch of each takes.
+        epochs: epochs of every run.
+        costs: cost of each scenario.
+        times: epoch times of each scenario.
         concurrent: runs that train at the same time.
     """
     timed = [(cost, time) for cost, time in zip(costs, times, strict=False) if time is not None]
@@ -86,10 +90,10 @@ def confirm_wall_s(
 
 
 def _possible_winners(space: SearchSpace, plan: ScenarioPlan) -> list[RunConfig]:
-    """Some trials, those with attention weights where there are such."""
+    """Return configurations that could be the best: those with attention weights, if there are any."""
     found = []
     switches = plan.sharing.switch_epochs
-    for _, settings in itertools.islice(boundary_runs(space, plan.scenario), _MAX_CORNERS):
+    for _, settings in itertools.islice(boundary_runs(space, plan.scenario), _MAX_BOUNDARY_RUNS):
         config = RunConfig.from_dict(settings, f"scenario {plan.name}")
         if config.attention is not None and switches:
             config = config.with_values({"attention.switch_epoch": round(sum(switches) / len(switches))})

@@ -137,7 +137,7 @@ def _stopping_facts(numbers: SearchPreview) -> list[tuple[str, str]]:
         rungs = f"after {_listed(stopping.rungs)} {stopping.unit}"
         if stopping.final_rungs:
             rungs += f", then after {_listed(stopping.final_rungs)} epochs"
-        rungs += f"; about {left} of {space.num_trials} trials go on"
+        rungs += f"; about {left} of {space.num_trials} trials continue"
     return [("early stopping", stopping.words), ("rungs", rungs)]
 
 

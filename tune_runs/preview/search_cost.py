@@ -1,4 +1,4 @@
-"""What the scenarios of a search cost: epochs, snapshots, and wall time where an epoch was measured.
+"""The cost of a search: epochs and snapshots of each scenario, and wall time where an epoch was measured.
 
 Nothing here imports torch, Ray or Optuna.
 """
@@ -16,21 +16,21 @@ from tune_runs.trunks.stage_one_sharing import StageOneSharing
 
 @dataclasses.dataclass(frozen=True)
 class EpochTime:
-    """What one epoch of a scenario took when it was measured."""
+    """Measured times of one epoch of a scenario."""
 
     stage_one_s: float
-    """Of the control."""
+    """Seconds of an epoch of the control."""
     stage_two_s: float
-    """Of a trial after its switch; as `stage_one_s` where no trial has a stage two."""
+    """Seconds of an epoch of a trial after its switch; equal to `stage_one_s` where no trial has a stage two."""
     snapshot_bytes: int
-    """Of the state of training."""
+    """Size of the training state."""
     trained_share: float = 1.0
-    """Share of an epoch that was trained, where a whole one would have taken too long."""
+    """Share of an epoch that was trained; less than 1 where a whole one would have taken too long."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ScenarioCost:
-    """What one scenario costs, its control included."""
+    """The cost of one scenario, its control included."""
 
     name: str
     sharing: StageOneSharing
@@ -41,9 +41,9 @@ class ScenarioCost:
     expected: int
     """Epochs as the search trains them, early stopping included where that is modelled."""
     stage_one: float
-    """Those of `expected` on the base criterion alone."""
+    """Epochs of `expected` that train the base criterion alone."""
     num_snapshots: int
-    """Of all trunks expected; 0 where stage one is not shared."""
+    """Snapshots of all expected trunks; 0 where stage one is not shared."""
     time: EpochTime | None
     """None: not measured."""
 
@@ -51,10 +51,10 @@ class ScenarioCost:
 def scenario_cost(
     space: SearchSpace, plan: ScenarioPlan, stopping: EarlyStopping, time: EpochTime | None = None
 ) -> ScenarioCost:
-    """The cost of a scenario of `space`, without measurement or with `time`.
+    """Return the cost of a scenario, with `time` where epochs were measured.
 
-    Each trial switches at the mean of its range. A trial without a stage two is its control over again and trains its
-    last epoch alone where stage one is shared.
+    Each trial is assumed to switch at the mean of its range. A trial without a stage two equals its control, and trains
+    only its last epoch where stage one is shared.
     """
     shared = plan.sharing
     epochs, num_trials = space.epochs, space.num_trials
@@ -80,14 +80,14 @@ def _epochs_after_fork(num_trials: int, shared: StageOneSharing, stopping: Early
 
 
 def wall_time_s(epochs: int, costs: Sequence[ScenarioCost], concurrent: int) -> float | None:
-    """Wall time of a search whose epochs take what was measured, at least; None where they were not measured.
+    """Return the least wall time of a search whose epochs take the measured times; None where they were not measured.
 
-    Either the longest chain: a control, or stage one to the latest switch and a stage two after it. Or all epochs,
-    spread over the runs at once; until the first fork only trunks are there.
+    It is the longer of two: the longest chain, which is a control, or stage one up to the latest switch with a stage
+    two after it; and all epochs spread over the simultaneous runs, where only trunks train until the first fork.
 
     Args:
-        epochs: of every run.
-        costs: of all scenarios.
+        epochs: epochs of every run.
+        costs: costs of all scenarios.
         concurrent: runs that train at the same time.
     """
     timed = [(cost, cost.time) for cost in costs if cost.time is not None]
@@ -110,5 +110,5 @@ def _work_s(cost: ScenarioCost, time: EpochTime) -> float:
 
 
 def _alone_s(cost: ScenarioCost, time: EpochTime) -> float:
-    """Until the first fork of a scenario: its trunks train alone."""
+    """Return the seconds until the first fork of a scenario, while its trunks train alone."""
     return min(cost.sharing.fork_epochs, default=0) * time.stage_one_s if cost.sharing.shares else 0.0

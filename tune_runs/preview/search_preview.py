@@ -1,4 +1,4 @@
-"""What a search would train and cost, in numbers, before anything is trained; `preview_drawing` draws them.
+"""The plan and cost of a search in numbers, before anything is trained; `preview_drawing` draws them.
 
 Nothing here imports torch, Ray or Optuna.
 """
@@ -30,7 +30,7 @@ class ParameterRange:
 
 @dataclasses.dataclass(frozen=True)
 class SearchPreview:
-    """What a search would train, and what it would cost."""
+    """The numbers of a search before anything is trained."""
 
     space: SearchSpace
     scenarios: tuple[ScenarioCost, ...]

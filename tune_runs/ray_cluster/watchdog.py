@@ -204,7 +204,7 @@ def _is_closed_within(seconds: float, connection: socket.socket) -> bool:
 def lost_message(lost: str, address: str | None, go_on: str) -> str:
     """What was lost, what was not, and how to go on."""
     where = f"the Ray cluster at {address}" if address else "the Ray of this process"
-    return f"absgd-tune: error: lost {where}: {lost}. Everything recorded is on disk; go on with: {go_on}"
+    return f"absgd-tune: error: lost {where}: {lost}. Everything recorded is on disk; continue with: {go_on}"
 
 
 def _check_alive(node_id: str) -> None:

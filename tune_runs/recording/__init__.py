@@ -1,4 +1,4 @@
-"""What is kept of a search while it runs: tables, checkpoints, images in use, budgets spent, TensorBoard files.
+"""Everything kept while a search runs: its tables, checkpoints, images, budgets and TensorBoard files.
 
 `confirm`, `driver` and the rooms above may import it.
 """

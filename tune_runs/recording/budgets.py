@@ -1,4 +1,4 @@
-"""Whether a search has used up its budget of time or epochs; `tune_runs.trial.disk_budget` holds that of the disk."""
+"""The time and epoch budgets of a search; `tune_runs.trial.disk_budget` keeps that of the disk."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ TIME_BUDGET_USED = "the time budget was used up"
 EPOCH_BUDGET_USED = "the epoch budget was used up"
 DISK_BUDGET_USED = "the disk budget was used up"
 RAISED_BY = {TIME_BUDGET_USED: "", EPOCH_BUDGET_USED: "--epoch-budget MORE", DISK_BUDGET_USED: "--disk-budget MORE"}
-"""Which budget was used up -> what a resume needs besides; each session has its own time."""
+"""Used-up budget -> options that a resume needs in addition; each session has its own time."""
 
 
 class Budgets:
-    """Wall time of a session, and epochs of the whole search.
+    """The wall time of a session and the epochs of the whole search.
 
     Args:
-        space: has `time_budget` and `epoch_budget`.
-        recorder: knows the epochs trained.
+        space: gives `time_budget` and `epoch_budget`.
+        recorder: counts the epochs trained.
     """
 
     def __init__(self, space: SearchSpace, recorder: Recorder) -> None:
         self._space, self._recorder = space, recorder
-        self._started = time.monotonic()  # never goes back, whatever is done to the time of day
+        self._started = time.monotonic()  # never goes back, even if the time of day is changed
 
     def used(self) -> str | None:
-        """Which budget is used up, in words; None while there is something left of each."""
+        """Return the budget that is used up, in words; None while something is left of each."""
         space = self._space
         if space.time_budget is not None and time.monotonic() - self._started >= space.time_budget:
             return TIME_BUDGET_USED

@@ -1,4 +1,4 @@
-"""The images of every scenario and data seed that runs learn from: read once by the driver, released when done with."""
+"""The images of every scenario and data seed: read once by the driver, released when no run needs them any more."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class SplitsStore(Protocol):
 
 
 class ScenarioImages:
-    """What the runs of a scenario learn from, one set of splits for each data seed.
+    """The images of all scenarios, one set of splits for each scenario and data seed.
 
     Args:
-        store: where workers find them; None: nowhere, for tests of the driver alone.
+        store: store from which workers read them; None: no store, for tests of the driver alone.
         read: makes the splits of a run.
-        fingerprint_of: of splits and a file of initial weights.
+        fingerprint_of: gives the fingerprint of splits and a file of initial weights.
     """
 
     def __init__(
@@ -43,12 +43,12 @@ class ScenarioImages:
         self._fingerprints: dict[tuple[str, str | None], str] = {}
 
     def adopt(self, scenario: str, config: RunConfig, splits: Splits) -> None:
-        """Take over splits that were read before."""
+        """Take over splits that were read earlier."""
         key = images_key(scenario, config.seeds.data)
         self._splits[key] = self._store.put(key, splits) if self._store else splits
 
     def splits_of(self, scenario: str, config: RunConfig) -> Splits:
-        """The splits of a run, which workers will find when this returns; read where they are not there yet.
+        """Return the splits of a run, read if necessary; from then on workers find them in the store.
 
         Raises:
             UserError: if the data cannot be read.
@@ -61,14 +61,14 @@ class ScenarioImages:
         return self._splits[key]
 
     def fingerprint(self, scenario: str, config: RunConfig, weights: str | None) -> str:
-        """Of what a run learns from, with a file of initial weights or without; made once for each."""
+        """Return the fingerprint of the images of a run and a file of initial weights, or None; computed once."""
         key = (images_key(scenario, config.seeds.data), weights)
         if key not in self._fingerprints:
             self._fingerprints[key] = self._fingerprint_of(self.splits_of(scenario, config), weights)
         return self._fingerprints[key]
 
     def release(self, scenario: str, seed_data: int) -> None:
-        """Forget images that no further run learns from."""
+        """Drop images that no further run needs."""
         key = images_key(scenario, seed_data)
         if self._splits.pop(key, None) is not None and self._store:
             self._store.drop(key)

@@ -1,4 +1,4 @@
-"""Curves of a running search for TensorBoard: one folder of event files for each trial, beside the tables."""
+"""Curves of a running search for TensorBoard: one folder of event files per trial in the run folder."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from tune_runs.trial.reports import INHERITED
 SCALARS = tuple(
     field.name for field in dataclasses.fields(EpochRecord) if EPOCH_SCHEMA.field(field.name).type == pa.float64()
 )
-"""Columns of an epoch that are drawn, where they have a value."""
+"""Columns of an epoch that become curves, where they have a value."""
 _SETTINGS = ("scenario", "phase", "candidate", "loss", "lam", "gamma", "ab_alpha", "switch_epoch", "lr")
-"""Columns of a trial in the table of settings, beside those that are searched."""
+"""Columns of a trial in the table of settings, in addition to those that are searched."""
 
 
 class TensorBoardCallback(Callback):  # type: ignore[misc]
-    """Writes what the recorder has of each epoch that a trial trained itself; a fork's curve begins at its switch.
+    """Writes the recorded epochs that each trial trained itself; the curve of a fork begins at its switch.
 
-    Stands behind the callback that records. A disk that takes no more events costs the drawing, not the search: the
-    first time is said, and no more are written.
+    It comes after the callback that records. A full disk ends the curves, not the search: a warning is printed once,
+    and no more events are written.
 
     Source: TensorBoard's event files, as written by tensorboardX; the table of settings is its HParams plugin.
     """
@@ -45,12 +45,12 @@ class TensorBoardCallback(Callback):  # type: ignore[misc]
         self._folder = recorder.folder / EVENTS_FOLDER
         self._settings = dict.fromkeys((*_SETTINGS, *(COLUMN_OF[setting_of(name)] for name in space.search)))
         self._written = {trial_id: len(rows) for trial_id, rows in recorder.epochs.items()}
-        """Trial -> epochs that are drawn, or were before this session."""
+        """Trial -> number of epochs that are written, or were before this session."""
         self._open: dict[str, _TrialEventFile] = {}
         self._has_failed = False
 
     def on_trial_result(self, *, trial: Any, **_: Any) -> None:
-        """An epoch is recorded."""
+        """Write an epoch that is recorded."""
         trial_id = task_of(trial.config).trial_id
         rows = self._recorder.epochs.get(trial_id, [])
         new = [row for row in rows[self._written.get(trial_id, 0) :] if not row[INHERITED]]
@@ -62,15 +62,15 @@ class TensorBoardCallback(Callback):  # type: ignore[misc]
                 self._give_up(error)
 
     def on_trial_complete(self, *, trial: Any, **_: Any) -> None:
-        """A trial has ended."""
+        """Close the file of a trial that has ended."""
         self._close(task_of(trial.config).trial_id)
 
     def on_trial_error(self, *, trial: Any, **_: Any) -> None:
-        """A trial has ended, or goes on in another process."""
+        """Close the file of a trial that has ended, or continues in another process."""
         self._close(task_of(trial.config).trial_id)
 
     def on_experiment_end(self, **_: Any) -> None:
-        """Nothing trains any more."""
+        """Close all files: nothing trains any more."""
         for trial_id in list(self._open):
             self._close(trial_id)
 
@@ -97,21 +97,21 @@ class TensorBoardCallback(Callback):  # type: ignore[misc]
         self._has_failed = True
 
     def __getstate__(self) -> dict[str, Any]:
-        """Ray pickles its callbacks into a file that is never read back."""
+        """Return nothing: Ray pickles its callbacks into a file that is never read back."""
         return {}
 
 
 class _TrialEventFile:
-    """The event file of a trial in this session; its settings stand at its beginning.
+    """The event file of a trial in this session; it begins with the settings.
 
     Raises:
-        OSError: here and below, if it cannot be written.
+        OSError: if it cannot be written; so do all methods.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any], metric: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._writer = EventsWriter(str(folder / "events"), filename_suffix=f".{os.getpid()}.{time.time_ns()}")
-        # TensorBoard takes the columns of its table from any one file: they are the same in all.
+        # TensorBoard takes the columns of its table from any one of the files, so they are the same in all.
         columns, _, _ = hparams({name: _example(name) for name in settings}, {metric: None})
         _, values, _ = hparams(dict(settings), {})
         for summary in (columns, values):
@@ -119,7 +119,7 @@ class _TrialEventFile:
         self._flushed_at = 0.0
 
     def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Epochs, which a reader sees within FLUSH_EVERY_S of the next one."""
+        """Write epochs; a reader sees them within FLUSH_EVERY_S of the next one."""
         for row in rows:
             for name in SCALARS:
                 if row[name] is not None:
@@ -130,12 +130,12 @@ class _TrialEventFile:
             self._flushed_at = time.monotonic()
 
     def close(self) -> None:
-        """Everything is on disk."""
+        """Write what is buffered and close the file."""
         self._writer.close()
 
 
 def _example(column: str) -> str | float | bool:
-    """A value of the kind that a column has."""
+    """Return a value of the type of a column."""
     kind = TRIAL_SCHEMA.field(column).type
     if pa.types.is_boolean(kind):
         return False

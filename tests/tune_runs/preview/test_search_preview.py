@@ -84,7 +84,7 @@ def test_draw_preview_says_every_number() -> None:
         "kept in /t",
         "trials are compared at the same epoch, by the metric",
         "after 13, 15 epochs; about ",
-        " of 4 trials go on",
+        " of 4 trials continue",
         "1800 s",
         "1 CPU, 0 GPU",
         "2 (2 CPUs, 0 GPUs)",
@@ -98,7 +98,7 @@ def test_draw_preview_says_every_number() -> None:
 
 def test_draw_preview_says_rungs_by_age_and_then_by_epoch() -> None:
     text = " ".join(drawn({"early_stopping": {}, "num_trials": 32}).split())
-    assert "after 2 epochs since the switch, then after 14 epochs; about 17, 7 of 32 trials go on" in text
+    assert "after 2 epochs since the switch, then after 14 epochs; about 17, 7 of 32 trials continue" in text
 
 
 def test_draw_preview_of_scenarios_that_differ_has_a_line_for_each() -> None:

@@ -163,7 +163,7 @@ def test_server_that_ends_is_lost_at_once(server: socket.socket) -> None:
 def test_message_has_what_was_lost_and_the_line_that_goes_on() -> None:
     said = lost_message("its head fell", "10.0.0.1:6379", GO_ON)
     assert said.startswith("absgd-tune: error: lost the Ray cluster at 10.0.0.1:6379: its head fell. ")
-    assert said.endswith(f"go on with: {GO_ON}")
+    assert said.endswith(f"continue with: {GO_ON}")
     assert "lost the Ray of this process: x" in lost_message("x", None, GO_ON)
 
 
