@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A Ray cluster that is already there: run this on one of its nodes, in a folder that every node sees under the same
-# path. TOKEN_FILE holds the cluster's token; who gave you the address has it.
+# An existing Ray cluster: run this on one of its nodes, in a folder that every node sees under the same path.
+# TOKEN_FILE holds the cluster's token; ask the person who gave you the address.
 set -euo pipefail
 
 address=${1:?usage: existing-cluster.sh HOST:PORT TOKEN_FILE [SPACE [RUN]]}

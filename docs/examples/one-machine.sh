@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# One machine with several GPUs: no cluster to start. The command starts a Ray of its own, which listens on loopback
-# only and ends with it. How many trials share a GPU is `resources` in the space: `gpu: 0.25` puts four on each.
+# One machine with several GPUs: there is no cluster to start. The command starts its own Ray, which listens on
+# loopback only and ends with the command. `resources` in the space sets how many trials share a GPU: `gpu: 0.25` puts
+# four on each.
 set -euo pipefail
 
 space=${1:-cifar100}
 run=${2:-cifar100}
 
-# CUDA_VISIBLE_DEVICES=0,1 in front of this script leaves the other GPUs alone.
+# To leave the other GPUs unused, prefix this script with CUDA_VISIBLE_DEVICES=0,1.
 if [ -e "runs/$run/space.yaml" ]; then
     exec absgd-tune --resume "runs/$run"
 fi
