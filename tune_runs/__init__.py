@@ -1,1 +1,1 @@
-"""The search: a space of settings, what is asked of Optuna, and the runs it leads to."""
+"""The search: a space of settings, the trials that Optuna proposes, their training, confirmation and records."""
