@@ -1,4 +1,4 @@
-"""The live table of a running search on a terminal, and the lines that stand for it elsewhere."""
+"""The live table of a running search on a terminal; elsewhere one line for each trial that ends."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class StopRequest(Stopper):  # type: ignore[misc]
         self.error = error
 
     def on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        """The first signal asks to stop; a second one does not wait."""
+        """Ask to stop on the first signal; raise KeyboardInterrupt on the second."""
         if self.is_interrupted:
             raise KeyboardInterrupt
         self.is_interrupted = True

@@ -179,7 +179,7 @@ def _rounds(
     order, longest_s = random.Random(0), 0.0
     warm_up = packings[-1:] if begins_anew else []
     while packings and len(rounds) < NUM_ROUNDS and (not rounds or longest_s <= left_s):
-        found: dict[Packing, list[TimedPass]] = {}  # the second pass of one that is trained twice
+        found: dict[Packing, list[TimedPass]] = {}  # a packing trained twice keeps its second pass
         for packing in [
             *([] if rounds else warm_up),
             *order.sample(packings, len(packings)),

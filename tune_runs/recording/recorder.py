@@ -128,9 +128,9 @@ class Recorder:
         self.epochs_reached[trial_id] = 0
 
     def add(self, trial_id: str, report: TrialReport) -> None:
-        """Record a report: the epoch that the trial trained, unless it diverged, and in a first report those before it.
+        """Record the epochs of a report: the one that the trial trained, and in a first report those before it.
 
-        An epoch that is known already, since a trial that continues reports it again, counts once.
+        An epoch that is known already, because a continued trial reports it again, counts once.
 
         Args:
             trial_id: id of the trial.

@@ -11,16 +11,16 @@ from tune_runs.trial.plan import images_key
 
 
 class SplitsStore(Protocol):
-    """Where workers find images."""
+    """The store from which workers read images."""
 
     def put(self, key: str, splits: Splits) -> Splits:
-        """Put them there; returns the same, perhaps in other memory."""
+        """Store splits, and return the same splits, perhaps in other memory."""
 
     def ensure_available(self, key: str) -> None:
-        """See that they are still found."""
+        """Make sure that workers still find the splits of a key."""
 
     def drop(self, key: str) -> None:
-        """Take them away."""
+        """Remove the splits of a key."""
 
 
 class ScenarioImages:
