@@ -26,7 +26,7 @@ from tune_runs.trial.reports import TrialReport
 StartRun = Callable[[TrialTask], Iterator[TrialReport | None]]
 """Starts the run of a trial, which yields None after each training step, and each report."""
 TurnOutcome = TrialReport | RunEnded | RunFailed
-"""What a turn of a trial may give."""
+"""A report of a trial, or its end."""
 
 CHECK_EVERY_S = 1.0
 """How often the host checks whether the processes of its trials still exist."""
@@ -48,7 +48,7 @@ class _HostedTrial:
     process: int
     """Id of the trial's own process, on this machine."""
     outcome: TurnOutcome | None = None
-    """What waits to be collected."""
+    """Outcome that waits to be collected."""
     is_requested: bool = False
     """Whether its next report was requested."""
 

@@ -1,4 +1,4 @@
-"""What trials, the directory and the hosts of cohorts send each other; imports no torch."""
+"""The messages between trials, the directory and the hosts of cohorts; imports no torch."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class TrialProcess(NamedTuple):
 
 
 class CohortAccess(NamedTuple):
-    """What a trial needs in order to be trained in a cohort."""
+    """Handles with which a trial is trained in a cohort."""
 
     directory: ActorHandle
     """The directory that knows the hosts and starts them."""

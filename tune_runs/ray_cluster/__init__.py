@@ -1,4 +1,4 @@
 """The Ray cluster that a search runs on: its session, the watchdog over it, and the images that its nodes share.
 
-Every room above may import it; it imports nothing of `tune_runs`.
+Every room above may import it; it imports no other room of `tune_runs`.
 """

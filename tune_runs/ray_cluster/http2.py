@@ -1,4 +1,4 @@
-"""A sign of life from a gRPC server: what it says to an HTTP/2 greeting. Nothing here imports Ray or gRPC."""
+"""A sign of life from a gRPC server: its answer to an HTTP/2 greeting. Nothing here imports Ray or gRPC."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import socket
 _GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\x04\0\0\0\0\0"
 """Preface and empty SETTINGS frame, RFC 9113 section 3.4."""
 _SETTINGS = 4
-"""Type of the frame that each side begins with; it stands after the three bytes of the frame's length."""
+"""Type of the frame that each side sends first; it follows the three bytes of the frame's length."""
 _MANY = 4096
 
 
 def greets(connection: socket.socket) -> bytes | None:
-    """What the other side says to a greeting; None if it closes the connection, as one does that expects TLS.
+    """Greet the other side and return its answer; None if it closes the connection, as a server that expects TLS does.
 
     Raises:
         TimeoutError: if it does neither within the connection's timeout.
-        OSError: if the connection breaks otherwise.
+        OSError: if the connection breaks in another way.
     """
     try:
         connection.sendall(_GREETING)
@@ -25,6 +25,6 @@ def greets(connection: socket.socket) -> bytes | None:
         return None
 
 
-def is_http2(said: bytes) -> bool:
+def is_http2(answer: bytes) -> bool:
     """Whether an answer to a greeting begins as HTTP/2 does."""
-    return len(said) > 3 and said[3] == _SETTINGS
+    return len(answer) > 3 and answer[3] == _SETTINGS

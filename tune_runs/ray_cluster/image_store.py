@@ -14,35 +14,35 @@ from ray.actor import ActorHandle
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-if TYPE_CHECKING:  # whoever has a handle of the actor imports this module: no torch for them
+if TYPE_CHECKING:  # every process with a handle of the actor imports this module; most need no torch
     from absgd.datasets import Splits
 
 TIMEOUT_S = 60.0
-"""In which the actor answers, a start of its process included; a cluster that takes longer is lost."""
+"""Time in which the actor answers, a start of its process included; a cluster that takes longer counts as lost."""
 
 
 class ImagesLost(RuntimeError):  # noqa: N818 - names an event; `tune_runs.trial.failures` knows it
-    """Nobody knows where images lie."""
+    """The actor has no reference to the images."""
 
 
 class _ImageReferences:
-    """Key -> reference to images, each in a list: Ray would fetch what stands in an argument by itself."""
+    """Key -> reference to images, each in a list: Ray would fetch the object of a bare reference passed as argument."""
 
     def __init__(self) -> None:
-        self._of: dict[str, list[ray.ObjectRef[Splits]]] = {}
+        self._reference_of: dict[str, list[ray.ObjectRef[Splits]]] = {}
 
     def put(self, key: str, reference: list[ray.ObjectRef[Splits]]) -> None:
-        self._of[key] = reference
+        self._reference_of[key] = reference
 
     def get(self, key: str) -> list[ray.ObjectRef[Splits]]:
-        return self._of.get(key, [])
+        return self._reference_of.get(key, [])
 
     def drop(self, key: str) -> None:
-        self._of.pop(key, None)
+        self._reference_of.pop(key, None)
 
 
 class ImageStore:
-    """The driver's side. The actor lives beside the driver, and comes up again, empty, where its process is lost."""
+    """The driver's side of the store. The actor is on the driver's node; if its process is lost it restarts, empty."""
 
     def __init__(self) -> None:
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
@@ -51,33 +51,33 @@ class ImageStore:
         self._references: dict[str, ray.ObjectRef[Splits]] = {}
 
     def put(self, key: str, splits: Splits) -> Splits:
-        """Put images into the object store; returns the same in its memory, so that the given ones may go."""
+        """Put images into the object store; return them in the store's memory, so that the given copy can be freed."""
         self._references[key] = ray.put(splits)
         self.ensure_available(key)
         stored: Splits = ray.get(self._references[key])
         return stored
 
     def ensure_available(self, key: str) -> None:
-        """See that the images of a run that is about to start are found, also where the actor was lost."""
+        """Make sure that a run about to start finds its images, even where the actor was lost."""
         ray.get(self.actor.put.remote(key, [self._references[key]]), timeout=TIMEOUT_S)
 
     def drop(self, key: str) -> None:
-        """Take images off; the store frees them when no run holds them any more."""
+        """Drop images; the object store frees them once no run uses them."""
         if self._references.pop(key, None) is not None:
             ray.get(self.actor.drop.remote(key), timeout=TIMEOUT_S)
 
     def close(self) -> None:
-        """End the actor; what is in the store goes with the references."""
+        """End the actor and drop all images."""
         self._references.clear()
         with suppress(RayError):
             ray.kill(self.actor)
 
 
 def fetch_images(image_store: ActorHandle, key: str) -> Splits:
-    """In a worker: the images under a key, in the memory that all runs of the node share; never to be written to.
+    """In a worker: return the images under a key, in the memory that all runs of the node share; never write to them.
 
     Raises:
-        ImagesLost: if the actor was lost since they were offered; the run then starts again.
+        ImagesLost: if the actor has restarted since the driver made them available; the run then starts again.
     """
     found = ray.get(image_store.get.remote(key))
     if not found:

@@ -1,7 +1,7 @@
-"""Ray, started or joined quietly.
+"""A Ray session: a local Ray, or one of a cluster, that prints nothing.
 
-A Ray that this process starts listens on loopback only and asks for no token; a cluster that is joined keeps its own
-rules. Import Ray only inside `ray_session`, or after it: its environment is read at import.
+A Ray that this process starts listens on loopback only and requires no token; a cluster that is joined keeps its own
+rules. Import Ray only inside `ray_session`, or after it: Ray reads its environment at import.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from absgd.errors import UserError
 from tune_runs.ray_cluster.http2 import greets, is_http2
 
 ANSWERS_WITHIN_S = 10.0
-"""Of a cluster that is joined: its first sign of life."""
+"""Time in which a cluster that is joined must give its first sign of life."""
 _QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -36,13 +36,13 @@ _LOCAL = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "disabled"}
 
 
 def set_environment(is_local: bool) -> None:
-    """Set what Ray reads when it is imported; later it has no effect."""
+    """Set the environment variables that Ray reads when it is imported; later they have no effect."""
     os.environ.update(_QUIET | (_LOCAL if is_local else {}))
 
 
 @contextmanager
 def ray_session(address: str | None = None) -> Iterator[None]:
-    """A Ray for the block: the one already running in this process, the cluster at `address`, or a local one.
+    """Connect to a Ray for the block: the one of this process, the cluster at `address`, or a new local one.
 
     Raises:
         UserError: if no cluster answers at `address`.
@@ -82,7 +82,7 @@ def ray_session(address: str | None = None) -> Iterator[None]:
 
 
 def _is_about_token(error: BaseException | None) -> bool:
-    """Whether a token that lacks or is wrong was the reason, at whatever depth Ray tells it."""
+    """Whether a missing or wrong token is the reason, at any depth of the chain of exceptions."""
     while error is not None:
         if type(error).__name__ == "AuthenticationError" or "authentication token" in str(error).lower():
             return True
@@ -91,7 +91,7 @@ def _is_about_token(error: BaseException | None) -> bool:
 
 
 def _check_answers(address: str) -> None:
-    """Refuse an address at which nothing listens: Ray would wait for it, deaf to signals."""
+    """Refuse an address at which nothing listens: Ray would wait for it and ignore signals."""
     host, colon, port = address.rpartition(":")
     if address == "auto" or "://" in address:
         return
@@ -99,26 +99,26 @@ def _check_answers(address: str) -> None:
         raise UserError(f"expected `auto` or HOST:PORT, got {address!r} (--address)")
     try:
         with socket.create_connection((host, int(port)), timeout=ANSWERS_WITHIN_S) as connection:
-            said = greets(connection)
+            answer = greets(connection)
     except TimeoutError:
         raise UserError(
             f"expected a Ray cluster at {address!r}, got no answer within {ANSWERS_WITHIN_S:g} s (--address)"
         ) from None
     except (OSError, UnicodeError) as error:
         raise UserError(f"expected a Ray cluster at {address!r}, got: {error} (--address)") from None
-    if said is not None and not is_http2(said):
+    if answer is not None and not is_http2(answer):
         raise UserError(f"expected a Ray cluster at {address!r}, got another kind of server (--address)")
 
 
 class NodeSize(NamedTuple):
-    """What one node offers to trials."""
+    """CPUs and GPUs of one node."""
 
     cpus: float
     gpus: float
 
 
 def node_sizes() -> list[NodeSize]:
-    """The nodes of the connected cluster that are alive."""
+    """Return the sizes of the connected cluster's live nodes."""
     import ray
 
     resources = (node["Resources"] for node in ray.nodes() if node["Alive"])

@@ -1,8 +1,8 @@
-"""The end of a driver whose Ray is lost: left to itself it would hang for good, or be ended by Ray without a word.
+"""Ends a driver that has lost its Ray, which would otherwise hang, or be ended by Ray without a message.
 
-When the head's GCS is gone, Ray's C++ ends the driver after a minute, with no exception; when the raylet that the
-driver is attached to is gone, the driver waits for ever. So one thread asks both regularly, and another ends the
-process once one is gone for certain, or a whole limit has passed without an answer.
+When the head's GCS is gone, Ray's C++ code ends the driver after a minute, with no exception; when the raylet of the
+driver's node is gone, the driver waits forever. So threads query both regularly, and another thread ends the process
+once one is certainly gone, or has not answered within a time limit.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from absgd.terminal import EXIT_FAILED
 from tune_runs.ray_cluster.http2 import greets
 
 LIMIT_S = 30.0
-"""Below the 60 s after which Ray ends a driver whose GCS does not answer (RAY_gcs_rpc_server_reconnect_timeout_s)."""
+"""Time without an answer; less than the 60 s after which Ray ends a driver whose GCS does not answer
+(RAY_gcs_rpc_server_reconnect_timeout_s)."""
 LIMIT_VARIABLE = "ABSGD_TUNE_LOST_AFTER_S"
 LEAST_LIMIT_S = 5.0
-ASK_EVERY_S = LOOK_EVERY_S = LISTEN_S = 1.0
+ASK_EVERY_S = CHECK_SILENCE_EVERY_S = LISTEN_S = 1.0
 PROBE_TIMEOUT_S = 5.0
 _MANY = 4096
 _STOP_WITHIN_S = 5.0
@@ -34,23 +35,24 @@ _SHOW_CURSOR = b"\x1b[?25h"
 
 
 class Lost(Exception):  # noqa: N818 - names an event, not a fault
-    """A part of the cluster is gone for certain; the text says which."""
+    """A part of the cluster is certainly gone; the message names it."""
 
 
 class Question(NamedTuple):
-    """Something asked of one part of a cluster, again and again."""
+    """A query that is sent to one part of a cluster repeatedly."""
 
     part: str
     ask: Callable[[], object]
-    """Returns when all is well, raises `Lost`, or gives no answer: blocks, or raises OSError or Ray's own errors."""
+    """Returns when the part answers, and raises `Lost` when it is gone; without an answer it blocks, or raises OSError
+    or an error of Ray."""
     pause_s: float = ASK_EVERY_S
-    """Between an answer and the next time it is asked."""
+    """Pause after an answer, before the next query."""
     is_awaited: bool = True
-    """Whether one under way must come back before the cluster is left."""
+    """Whether a pending query must return before the cluster is left."""
 
 
 class _Asker:
-    """Asks one question from a thread of its own, and counts how often it was answered."""
+    """Asks one question from its own thread, and counts the answers."""
 
     def __init__(self, question: Question, stopped: threading.Event, lose: Callable[[str], None]) -> None:
         self.question, self.silent_s = question, 0.0
@@ -59,7 +61,7 @@ class _Asker:
         self.thread = threading.Thread(target=self._run, daemon=True)
 
     def add_silence(self, seconds: float) -> None:
-        """Count a time as silence, unless an answer has come meanwhile."""
+        """Add a time to the silence; an answer in the meantime ends the silence."""
         num_answers = self._num_answers
         self.silent_s = self.silent_s + seconds if num_answers == self._num_seen else 0.0
         self._num_seen = num_answers
@@ -78,16 +80,16 @@ class _Asker:
 
 
 class Watchdog:
-    """Calls `on_lost` once, from a thread of its own: at once where a part is gone for certain, else after a silence.
+    """Calls `on_lost` once, from its own thread: at once when a part is certainly gone, else after a silence.
 
-    Time in which this process itself did not run (stopped by Ctrl-Z, or a thread that kept Python's lock) is no
-    silence: nobody was listening.
+    Time in which this process itself did not run (stopped by Ctrl-Z, or while one thread held Python's lock) does not
+    count as silence.
 
     Args:
-        questions: each asked from a thread of its own.
-        on_lost: given what was lost.
-        limit_s: seconds without an answer to one of them that are borne.
-        look_every_s: how often the silences are looked at.
+        questions: each is asked from its own thread.
+        on_lost: called with a description of the lost part.
+        limit_s: seconds without an answer after which a part counts as lost.
+        check_every_s: seconds between two checks of the silences.
     """
 
     def __init__(
@@ -95,22 +97,22 @@ class Watchdog:
         questions: Sequence[Question],
         on_lost: Callable[[str], None],
         limit_s: float = LIMIT_S,
-        look_every_s: float = LOOK_EVERY_S,
+        check_every_s: float = CHECK_SILENCE_EVERY_S,
     ) -> None:
-        self._on_lost, self._limit_s, self._every_s = on_lost, limit_s, look_every_s
+        self._on_lost, self._limit_s, self._every_s = on_lost, limit_s, check_every_s
         self._stopped = threading.Event()
         self._told = threading.Lock()
         self._askers = [_Asker(one, self._stopped, self._lose) for one in questions]
         self._watching = threading.Thread(target=self._watch, daemon=True)
 
     def start(self) -> None:
-        """Begin to ask."""
+        """Start asking."""
         for asker in self._askers:
             asker.thread.start()
         self._watching.start()
 
     def stop(self) -> None:
-        """Ask no more; a question to Ray under way is waited for, since Ray must not be shut down beneath it."""
+        """Stop asking; wait for a pending query to Ray, since Ray must not be shut down during it."""
         self._stopped.set()
         self._watching.join()
         for asker in self._askers:
@@ -118,12 +120,12 @@ class Watchdog:
                 asker.thread.join(_STOP_WITHIN_S)
 
     def _watch(self) -> None:
-        looked_at = time.monotonic()
+        checked_at = time.monotonic()
         while not self._stopped.wait(self._every_s):
             now = time.monotonic()
             for asker in self._askers:
-                asker.add_silence(min(now - looked_at, 2 * self._every_s))
-            looked_at = now
+                asker.add_silence(min(now - checked_at, 2 * self._every_s))
+            checked_at = now
             silent = [asker.question.part for asker in self._askers if asker.silent_s >= self._limit_s]
             if silent:
                 self._lose(f"no answer for {self._limit_s:g} s from {' and '.join(silent)}")
@@ -135,17 +137,21 @@ class Watchdog:
 
 
 @contextmanager
-def watchdog(address: str | None, go_on: str) -> Iterator[None]:
+def watchdog(address: str | None, resume_command: str) -> Iterator[None]:
     """End this process with a message and status 1 if its Ray is lost while the block runs.
 
     Args:
-        address: of the cluster that was joined; None for a Ray of this process.
-        go_on: the command that goes on with the search, for the message.
+        address: address of the cluster that was joined; None for a Ray that this process started.
+        resume_command: command that resumes the search, for the message.
 
     Raises:
         UserError: if ABSGD_TUNE_LOST_AFTER_S is not a number of seconds, at least 5.
     """
-    watching = Watchdog(questions_to_ray(), lambda lost: _end(lost_message(lost, address, go_on)), limit_s=_limit_s())
+
+    def end(lost: str) -> None:
+        _end(lost_message(lost, address, resume_command))
+
+    watching = Watchdog(questions_to_ray(), end, limit_s=_limit_s())
     watching.start()
     try:
         yield
@@ -154,10 +160,10 @@ def watchdog(address: str | None, go_on: str) -> Iterator[None]:
 
 
 def questions_to_ray() -> list[Question]:
-    """What is asked of the Ray that this process is attached to: its head, and the raylet of the driver's own node.
+    """Return the questions to the Ray of this process: to its head, and to the raylet of the driver's node.
 
-    The head calls a node dead that hangs, but after a minute only; and once a raylet is gone, Ray ends the driver
-    within a second, in which it fails the trials of that node. So the raylet is asked for itself.
+    The head declares a node that hangs dead, but only after a minute; and once a raylet is gone, Ray ends the driver
+    within a second, after it has failed the trials of that node. So the raylet is queried directly.
     """
     own_id = ray.get_runtime_context().get_node_id()
     own = next(node for node in ray.nodes() if node["NodeID"] == own_id)
@@ -169,14 +175,14 @@ def questions_to_ray() -> list[Question]:
 
 
 def check_answers(host: str, port: int, listen_s: float = LISTEN_S) -> None:
-    """Ask a gRPC server for a sign of life, then listen for its end, which the kernel tells at once.
+    """Ask a gRPC server for a sign of life, then listen for its end, which the kernel reports at once.
 
-    A process that hangs has its connections accepted, by the kernel. A server that closes a connection is alive if it
-    accepts another, as one does that expects TLS.
+    The kernel accepts connections for a process that hangs, so an accepted connection proves nothing. A server that
+    closes the connection, because it expects TLS, is alive if it accepts another one.
 
     Raises:
         Lost: if nothing listens there.
-        OSError: if it is silent for some seconds.
+        OSError: if it does not answer within a few seconds.
     """
     try:
         with socket.create_connection((host, port), PROBE_TIMEOUT_S) as connection:
@@ -201,10 +207,10 @@ def _is_closed_within(seconds: float, connection: socket.socket) -> bool:
     return False
 
 
-def lost_message(lost: str, address: str | None, go_on: str) -> str:
-    """What was lost, what was not, and how to go on."""
+def lost_message(lost: str, address: str | None, resume_command: str) -> str:
+    """Return the message that says what was lost, what was not, and how to continue."""
     where = f"the Ray cluster at {address}" if address else "the Ray of this process"
-    return f"absgd-tune: error: lost {where}: {lost}. Everything recorded is on disk; continue with: {go_on}"
+    return f"absgd-tune: error: lost {where}: {lost}. Everything recorded is on disk; continue with: {resume_command}"
 
 
 def _check_alive(node_id: str) -> None:
@@ -224,7 +230,8 @@ def _limit_s() -> float:
 
 
 def _end(message: str) -> None:
-    """Write to the descriptors themselves: the main thread may hold the locks of Python's files, and of rich."""
+    """End the process with a message, written to the file descriptors: the main thread may hold the locks of Python's
+    files and of rich."""
     last = threading.Timer(_WRITE_WITHIN_S, os._exit, [EXIT_FAILED])  # for a pipe that nobody reads
     last.daemon = True
     last.start()

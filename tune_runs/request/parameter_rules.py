@@ -1,4 +1,4 @@
-"""The rules of `search`: which names it may hold, and what is wrong with a range or a condition.
+"""The rules of `search`: which names it may contain, and which ranges and conditions are valid.
 
 Nothing here imports torch, Ray or Optuna.
 """
@@ -17,7 +17,7 @@ _MAX_WHOLE = 2**53  # beyond it a float no longer tells neighbouring whole numbe
 
 
 def broken_search_rules(search: Mapping[str, Parameter]) -> Iterator[tuple[str, str]]:
-    """Key and message of every rule that `search` breaks; a later rule may rely on the earlier ones."""
+    """Yield key and message of every rule that `search` breaks; a later rule may rely on the earlier ones."""
     if not search:
         yield "search", "expected at least one parameter in `search`, got an empty mapping"
     earlier: list[str] = []
@@ -53,7 +53,7 @@ def _broken_condition_rules(
 
 
 def _broken_range_rules(name: str, parameter: Parameter) -> Iterator[str]:
-    """Messages about the range alone, whose type `SearchSpace` has completed; the first is the one to show."""
+    """Yield messages about the range alone, whose type `SearchSpace` has filled in; the first is the one to show."""
     if parameter.sign is not None and name != "lam":
         yield f"expected `sign` for `lam` only, got it for `{name}`"
     if parameter.choices is not None or parameter.type == "categorical":

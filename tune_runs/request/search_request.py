@@ -1,4 +1,4 @@
-"""What a search is asked to do, and where: a new run folder, or one that is gone on with."""
+"""The request for a search: what to search, and the run folder, a new one or one that is resumed."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ Points = Mapping[str, Sequence[Mapping[str, Scalar]]]
 
 @dataclasses.dataclass(frozen=True)
 class SearchRequest:
-    """What is to be searched and where it is recorded."""
+    """What to search and where to record it."""
 
     space: SearchSpace
     folder: Path
     address: str | None = None
-    """Of an existing Ray cluster; None starts a local Ray."""
+    """Address of an existing Ray cluster; None starts a local Ray."""
     is_resume: bool = False
     warm_start: Points = dataclasses.field(default_factory=dict)
-    """Of another search."""
+    """Points of another search to try first."""
     searches: bool = True
-    """Whether trials are asked for; else what was found so far is confirmed."""
+    """Whether new trials are trained; otherwise the best trials so far are confirmed."""
     confirms: bool = True
-    """Whether a scenario is confirmed when its search is done, if the space says so."""
+    """Whether a scenario is confirmed when its search is done, if the space has `confirm`."""
 
     @property
     def has_confirmation(self) -> bool:
-        """Whether this session confirms: where it does nothing else, it does so whatever the space says."""
+        """Whether this session confirms: a session that does nothing else does, even if the space has no `confirm`."""
         return not self.searches or (self.confirms and self.space.confirm is not None)
 
     @property
     def resume_command(self) -> str:
-        """What the user types to go on with it."""
+        """The command that resumes the search."""
         words = ["absgd-tune", "--resume" if self.searches else "--confirm", str(shortened(self.folder))]
         return shlex.join([*words, *(["--address", self.address] if self.address else [])])
 
     def begin(self) -> None:
-        """Write what is asked into the run folder, `space.yaml` last: with it the search has begun.
+        """Write the request into the run folder, `space.yaml` last: once it exists, the search has begun.
 
         Raises:
             OSError: if it cannot be written.
@@ -67,13 +67,13 @@ class SearchInterrupted(Exception):  # noqa: N818 - names an event, not a fault
 
 
 class SearchFailed(Exception):  # noqa: N818 - as above
-    """The search ended before its end, and why; what is recorded can be gone on with."""
+    """The search ended early, and why; it can be resumed from what is recorded."""
 
 
 def new_request(
     space: SearchSpace, folder: Path, address: str | None = None, warm_start: Points | None = None
 ) -> SearchRequest:
-    """A search into a new folder.
+    """Return the request for a search into a new folder.
 
     Raises:
         UserError: if the folder exists or its parent cannot be written.
@@ -91,14 +91,14 @@ def new_request(
 
 
 def is_unbegun(folder: Path) -> bool:
-    """Whether a driver was killed before it wrote into its run folder what is asked."""
+    """Whether a driver was killed before it had written its request into the run folder."""
     if not folder.is_dir():
         return False
     return all(path.name.startswith(".") or path.name == records.WARM_START_FILE for path in folder.iterdir())
 
 
 def search_id(folder: Path) -> str:
-    """Which search a run folder is of, wherever it is moved."""
+    """Return the id of the search in a run folder, which stays the same when the folder is moved."""
     return (folder / records.ID_FILE).read_text()
 
 
@@ -110,19 +110,19 @@ def resume_request(
     given: SearchSpace | None = None,
     option: str = "--resume",
 ) -> SearchRequest:
-    """The search recorded in a folder, to go on with.
+    """Return the request to resume the search recorded in a folder.
 
     Args:
-        folder: of the run.
-        address: of a Ray cluster.
-        extend: trials of each scenario on top of those it was made for.
+        folder: the run folder.
+        address: address of a Ray cluster.
+        extend: further trials of each scenario.
         budgets: keys of a space that bound the search, replaced from now on.
-        given: the space that the user believes it is; must be the recorded one, but for budgets and
-            `confirm`, which are taken.
-        option: that asked for it.
+        given: the space that the user gave; must equal the recorded one except for budgets and `confirm`, which
+            replace the recorded ones.
+        option: the command-line option that asked for the resume.
 
     Raises:
-        UserError: if there is none, or `given` is another.
+        UserError: if the folder has no search, or `given` is another space.
     """
     space_file = folder / records.SPACE_FILE
     if not space_file.is_file():

@@ -1,4 +1,4 @@
-"""Where search spaces come from: YAML files, plain mappings and options, checked as a whole; and their JSON schema.
+"""Search spaces from YAML files, plain mappings and options, checked as a whole; and their JSON schema.
 
 Nothing here imports torch, Ray or Optuna.
 """
@@ -21,7 +21,7 @@ from tune_runs.space.setting_names import searchable_names, setting_of
 
 
 def space_from_dict(data: object, source: str = "space") -> SearchSpace:
-    """A checked space from plain mappings and scalars.
+    """Return a checked space from plain mappings and scalars.
 
     Raises:
         UserError: naming `source`, the key, the rule and the value.
@@ -35,7 +35,7 @@ def space_from_dict(data: object, source: str = "space") -> SearchSpace:
 
 
 def with_options(space: SearchSpace, options: Mapping[str, object], source: str = "command line") -> SearchSpace:
-    """A copy with top-level keys such as `num_trials` replaced, checked as a whole.
+    """Return a copy with top-level keys such as `num_trials` replaced, checked as a whole.
 
     Raises:
         UserError: if a rule is broken.
@@ -44,7 +44,7 @@ def with_options(space: SearchSpace, options: Mapping[str, object], source: str 
 
 
 def load_space(path_or_name: str) -> SearchSpace:
-    """The space in a YAML file, or a shipped one by its name, such as `quickstart`.
+    """Return the space in a YAML file, or a shipped one by its name, such as `quickstart`.
 
     Raises:
         UserError: if there is no such file or name, it cannot be read, or a rule is broken.
@@ -54,7 +54,7 @@ def load_space(path_or_name: str) -> SearchSpace:
 
 
 def find_space(path_or_name: str) -> Path:
-    """The file of a space; an existing file wins over a shipped name.
+    """Return the file of a space; an existing file takes precedence over a shipped name.
 
     Raises:
         UserError: listing the shipped names.
@@ -70,13 +70,13 @@ def find_space(path_or_name: str) -> Path:
 
 
 def shipped_spaces() -> dict[str, Path]:
-    """Name -> file of the spaces that come with the package."""
+    """Return name -> file of the spaces that come with the package."""
     files = (Path(str(entry)) for entry in resources.files("search_spaces").iterdir())
     return {path.stem: path for path in sorted(files) if path.suffix == ".yaml"}
 
 
 def space_schema() -> dict[str, Any]:
-    """The JSON schema of a space file, which editors check and complete against."""
+    """Return the JSON schema of a space file, for checks and completion in editors."""
     schema = SearchSpace.model_json_schema()
     search = schema["properties"]["search"]
     parameter = search.pop("additionalProperties")
@@ -91,14 +91,14 @@ def _sentence(name: str) -> str:
 
 
 def refuse_changes(recorded: Mapping[str, Any], now: Mapping[str, Any], place: str) -> None:
-    """Refuse to go on with a search that would no longer be the same one.
+    """Refuse to resume a search that would no longer be the same one.
 
     Args:
-        recorded, now: what `SearchSpace.decisive` gives.
-        place: where the two stand.
+        recorded, now: results of `SearchSpace.decisive`.
+        place: names the sources of the two.
 
     Raises:
-        UserError: with each difference.
+        UserError: listing every difference.
     """
     if differences := list(_differences("", recorded, now)):
         raise UserError(

@@ -23,7 +23,7 @@ from tune_runs.stopping.rungs import early_stopping
 
 
 def broken_space_rules(space: SearchSpace) -> Iterator[tuple[str, str]]:
-    """Key and message of every rule that `space` breaks; a later rule may rely on the earlier ones."""
+    """Yield key and message of every rule that `space` breaks; a later rule may rely on the earlier ones."""
     yield from broken_search_rules(space.search)
     for key in ("type", "threads", "ranks"):
         if is_given(space.base, f"device.{key}"):
@@ -42,7 +42,7 @@ def broken_space_rules(space: SearchSpace) -> Iterator[tuple[str, str]]:
 
 
 def _broken_run_rules(space: SearchSpace) -> Iterator[tuple[str, str]]:
-    """What is wrong with the runs at the corners of the space, at the key that the user wrote."""
+    """Yield the rules that the boundary runs break, each at the key that the user wrote."""
     drawn: set[str] = set()
     attentive = False
     for scenario in space.scenario_list:
@@ -82,7 +82,7 @@ def _written_at(scenario: Scenario, values: Mapping[str, Scalar], key: str) -> s
 
 
 def _broken_name_rules(space: SearchSpace) -> Iterator[tuple[str, str]]:
-    """Names are folders, and some file systems do not tell capitals apart."""
+    """Yield names that equal an earlier one, case ignored: names are folders, and some file systems ignore case."""
     seen: set[str] = set()
     for scenario in space.scenario_list:
         if scenario.name.lower() in seen:
@@ -127,12 +127,12 @@ def _broken_point_rules(space: SearchSpace, key: str, point: Mapping[str, Scalar
         refusal = space.search[name].refusal(value)
         if refusal is not None:
             yield f"{key}.{name}", refusal
-    for name in set(point) - _drawn_with(space, point):
+    for name in set(point) - _active_with(space, point):
         yield f"{key}.{name}", f"expected `{name}` only in points where its `when` holds"
 
 
-def _drawn_with(space: SearchSpace, point: Mapping[str, Scalar]) -> set[str]:
-    """Parameters that are drawn in some scenario when those of `point` have its values."""
+def _active_with(space: SearchSpace, point: Mapping[str, Scalar]) -> set[str]:
+    """Return the parameters that are active in some scenario where those of `point` have its values."""
 
     def ask(name: str) -> Scalar:
         return point.get(name, space.search[name].branches[0][0])

@@ -1,4 +1,4 @@
-"""The best configurations of another run as points to try first; reads its tables alone."""
+"""The best configurations of another run as points to try first, read from its tables alone."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from tune_runs.space.parameters import Parameter, Scalar
 from tune_runs.space.run_configs import parameter_values_of
 
 NUM_POINTS = 5
-"""Taken of each scenario."""
+"""Most points of each scenario."""
 
 
 def warm_start_points(space: SearchSpace, folder: Path) -> Points:
-    """For each scenario the best configurations that the run in `folder` found for the one of the same name.
+    """Return for each scenario the best configurations that the run in `folder` found in the scenario of the same name.
 
-    Taken are completed search trials, by the metric of `space` at the last epoch, as far as `space` can draw them.
+    They are completed search trials that `space` can draw, ranked by the metric of `space` at the last epoch.
 
     Raises:
-        UserError: if there is no such run, or it has nothing that this space could try.
+        UserError: if there is no such run, or it has no configuration that this space can draw.
     """
     path = folder / records.TRIALS_FILE
     if not path.is_file():
@@ -46,7 +46,7 @@ def warm_start_points(space: SearchSpace, folder: Path) -> Points:
 
 
 def _last_values(folder: Path, metric: str) -> dict[str, float]:
-    """Trial -> the metric at its last epoch."""
+    """Return trial -> the metric at its last epoch."""
     rows = records.read_rows(folder / records.EPOCHS_FILE, records.EPOCH_SCHEMA)
     return {row["trial_id"]: row[metric] for row in rows if row[metric] is not None}
 

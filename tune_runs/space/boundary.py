@@ -1,6 +1,6 @@
-"""The corners of a search space: the runs at the ends of every range, with every choice.
+"""The boundary of a search space: the runs at the ends of every range, with every choice.
 
-Rules between settings are checked there, and the latest switch epoch is found there.
+Rules between settings are checked on these runs, and the latest switch epoch is found among them.
 Nothing here imports torch, Ray or Optuna.
 """
 
@@ -18,11 +18,11 @@ from tune_runs.space.model import Scenario, SearchSpace
 from tune_runs.space.parameters import Parameter, Scalar
 from tune_runs.space.run_configs import active_values, run_settings
 
-_MAX_COMBINATIONS = 256  # of choices, beyond which a fixed random sample of them is checked
+_MAX_COMBINATIONS = 256  # of choices; beyond this, a fixed random sample of them is used
 
 
 def boundary_runs(space: SearchSpace, scenario: Scenario) -> Iterator[tuple[dict[str, Scalar], dict[str, Any]]]:
-    """Parameter values at the ends of every range, with every choice, and the settings of each such run."""
+    """Yield the parameter values and the settings of each run at the ends of every range, with every choice."""
     for branches in _combinations(space.search):
         for end in (0, 1):
             values = active_values(space, scenario, partial(_value_at_end, branches, end))
@@ -30,7 +30,7 @@ def boundary_runs(space: SearchSpace, scenario: Scenario) -> Iterator[tuple[dict
 
 
 def unused_settings(space: SearchSpace) -> list[str]:
-    """Sentences about settings of the space that are given but act in no run at a corner of it."""
+    """Return a sentence for each setting that the space gives but that has no effect in any boundary run."""
     said = [
         set(RunConfig.from_dict(settings).unused_settings())
         for scenario in space.scenario_list
@@ -40,7 +40,7 @@ def unused_settings(space: SearchSpace) -> list[str]:
 
 
 def _combinations(search: Mapping[str, Parameter]) -> Iterator[dict[str, tuple[Scalar, Scalar]]]:
-    """A branch for each parameter: every combination, or where they are many, each branch and a sample of them."""
+    """Yield a branch for each parameter: every combination, or where there are too many, each branch and a sample."""
     options = [parameter.branches for parameter in search.values()]
     rows: Iterable[Iterable[tuple[Scalar, Scalar]]] = itertools.product(*options)
     if not covers_every_combination(search):

@@ -1,4 +1,4 @@
-"""The field types of a search space, each checked by itself: names, metric, durations and parts of a RunConfig.
+"""The field types of a search space, each with its own check: names, metric, durations and parts of a RunConfig.
 
 Nothing here imports torch, Ray or Optuna.
 """
@@ -26,7 +26,7 @@ from absgd.records import METRICS
 
 
 def _partial_model(model: type[BaseModel]) -> type[Section]:
-    """`model` with every field optional: what a space says of a RunConfig."""
+    """Return `model` with every field optional: the part of a RunConfig that a space gives."""
     fields: dict[str, Any] = {}
     for name, field in model.model_fields.items():
         described, section = Field(description=field.description), section_model(field.annotation)
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 else:
 
     def _partial_settings(model: type[BaseModel]) -> Any:
-        """A field checked as a part of `model` and kept as a plain mapping of what was given."""
+        """Return a field type that is checked as a part of `model` and keeps the given settings as a plain mapping."""
         as_given = AfterValidator(lambda part: part.model_dump(mode="json", exclude_unset=True))
         return Annotated[_partial_model(model), as_given, PlainSerializer(lambda settings: settings)]
 
@@ -74,7 +74,7 @@ def _known_metric(value: str) -> str:
 
 
 def duration_s(value: object) -> float | None:
-    """Seconds of a time budget: a number of them, or text such as `90s`, `30m`, `12h` or `2d`.
+    """Return the seconds of a time budget, given as a number or as text such as `90s`, `30m`, `12h` or `2d`.
 
     >>> duration_s("1.5h")
     5400.0

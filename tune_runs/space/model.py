@@ -25,7 +25,7 @@ from tune_runs.space.setting_names import searchable_names, setting_of
 
 
 class ScenarioSettings(Section):
-    """What one scenario changes in `base`: one data set, imbalance and noise, searched on its own."""
+    """The settings that one scenario changes in `base`: a data set, imbalance and noise, searched on its own."""
 
     name: Slug | None = None
     """Name in tables and files; null: from its settings, such as `cifar10-step-0.01`."""
@@ -44,7 +44,7 @@ class EarlyStoppingConfig(Section):
     rule: StoppingRule = "age_then_epoch"
     """What is compared at a rung, and when; docs/early-stopping.md has the numbers behind the default."""
     reduction_factor: Annotated[int, Field(ge=2, le=2**31 - 1)] | None = None
-    """About one trial in this many goes on at each rung; null: 3. `median` has none."""
+    """About one trial in this many continues at each rung; null: 3. `median` has none."""
     grace_period: Count | None = None
     """First rung. `epoch`: in epochs done, after the latest `switch_epoch`, null: one more than it. The other rules: in
     epochs since the trial's own switch, null: a twentieth of the longest stage two, at least two."""
@@ -59,7 +59,7 @@ class ConfirmConfig(Section):
     seeds: Count = 3
     """Fresh pairs of data seed and training seed; each of these configurations and each control is trained on all."""
     controls: Annotated[tuple[ControlName, ...], Field(strict=False)] = get_args(ControlName)
-    """Methods beside them, with the settings of the best configuration: docs/confirmation.md says what each is."""
+    """Methods to compare with, given the settings of the best configuration; docs/confirmation.md explains each."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,9 +68,9 @@ class Scenario:
 
     name: str
     index: int
-    """Place in `scenarios`."""
+    """Position in `scenarios`."""
     settings: Mapping[str, Any]
-    """Dotted settings of RunConfig that it gives on top of `base`."""
+    """Dotted settings of RunConfig that it sets on top of `base`."""
 
 
 def _with_kinds(search: dict[str, Parameter]) -> dict[str, Parameter]:
@@ -78,7 +78,7 @@ def _with_kinds(search: dict[str, Parameter]) -> dict[str, Parameter]:
 
 
 def _with_kind(name: str, parameter: Parameter) -> Parameter:
-    """A copy whose type is said: int where bounds stand for a setting that is a whole number."""
+    """Return a copy with its type filled in: int where the range is that of a whole-number setting."""
     if (
         parameter.type is None
         and parameter.choices is None
@@ -110,27 +110,27 @@ class SearchSpace(Section):
     early_stopping: EarlyStoppingConfig | None = EarlyStoppingConfig()
     """When trials that fall behind are stopped; null: every trial trains to the last epoch."""
     confirm: ConfirmConfig | None = ConfirmConfig()
-    """What is trained on fresh seeds when the search is done, and tested; null: nothing."""
+    """What is trained on fresh seeds, and tested, when the search is done; null: nothing."""
     resources: ResourcesConfig = ResourcesConfig()
-    """What one trial occupies."""
+    """Resources of one trial."""
     time_budget: Duration = None
     """Wall time of a session after which no trial is started or continued; null: none."""
     epoch_budget: Count | None = None
     """Epochs of all runs together, those of earlier sessions too, after which the search ends; null: none."""
     disk_budget: Annotated[float, Field(gt=0)] | None = None
-    """GiB that the run folder may hold: at it no checkpoint is written, and the search ends; null: none."""
+    """Most GiB of the run folder: once it is full, no checkpoint is written, and the search ends; null: none."""
     keep_checkpoints: Annotated[int, Field(ge=0)] = 1
     """Best trials of each scenario whose checkpoints stay when they have ended: the last two and the best epoch."""
     max_failures: Annotated[int, Field(ge=0)] = 3
-    """Times that a run whose process or node was lost goes on from its last checkpoint."""
+    """Times that a run whose process or node was lost resumes from its last checkpoint."""
     max_equal_errors: Count = 5
     """Runs in a row that fail with the same error before their first epoch, after which the search ends."""
     seed: Seed = 0
     """Decides what the searcher draws."""
     trunks: PathText | None = None
-    """Folder in which stage one is kept and looked for, shared by several runs; null: in the run folder."""
+    """Folder in which stage one is kept and found, shared by several runs; null: in the run folder."""
     enqueue: Annotated[tuple[dict[str, ScalarField], ...], Field(strict=False, max_length=MAX_LISTED)] = ()
-    """Known good points, parameter -> value, tried first where they lie inside the space."""
+    """Known good points, parameter -> value, tried first where they are inside the space."""
 
     @model_validator(mode="before")
     @classmethod
@@ -141,13 +141,13 @@ class SearchSpace(Section):
         return data
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain mappings that `space_from_dict` reads back to an equal space, whatever the YAML looked like."""
+        """Return plain mappings from which `space_from_dict` builds an equal space, whatever the YAML looked like."""
         return self.model_dump(mode="json")
 
     def decisive(self) -> dict[str, Any]:
-        """What decides which trials there are and what they measure: a resumed search must not change it.
+        """Return the settings that decide which trials there are and what they measure: a resume must not change them.
 
-        Budgets may change, and so may the number of trials, which `--extend` raises, and what is confirmed.
+        Budgets, the number of trials, which `--extend` raises, and the confirmation may change.
         """
         settings = self.to_dict()
         for name in ("gpu", "cohort"):
@@ -160,7 +160,7 @@ class SearchSpace(Section):
         return tuple(_scenario(self, index, part) for index, part in enumerate(self.scenarios))
 
     def on(self, num_gpus: float) -> SearchSpace:
-        """A copy whose trials say the GPUs they take, on a machine or cluster with so many."""
+        """Return a copy whose resources give the GPUs of a trial, for a machine or cluster with `num_gpus`."""
         return self.model_copy(update={"resources": self.resources.on(num_gpus)})
 
     @property
@@ -181,7 +181,7 @@ def _scenario(space: SearchSpace, index: int, part: ScenarioSettings) -> Scenari
 
 
 def _default_name(settings: Mapping[str, Any]) -> str:
-    """Data set, then imbalance and noise where there are such: `cifar10-step-0.01-symmetric-0.4`."""
+    """Return data set, imbalance and noise, the last two where there are any: `cifar10-step-0.01-symmetric-0.4`."""
     words = [str(setting_value(settings, "data.name"))]
     for section, amount in (("imbalance", "ratio"), ("noise", "rate")):
         kind = setting_value(settings, f"{section}.type")

@@ -1,4 +1,4 @@
-"""The range of one searched setting: what it holds, how it is described and how it is asked of Optuna.
+"""The range of one searched setting: its values, its description, and how Optuna draws from it.
 
 Nothing here imports torch, Ray or Optuna.
 """
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 Scalar = bool | int | float | str | None
 MAX_LISTED = 1000
-"""Scenarios, choices of a parameter, or points to try first, in a space."""
-Kind = Literal["float", "int", "categorical"]
+"""Most scenarios, choices of a parameter, or enqueued points of a space."""
+ParameterKind = Literal["float", "int", "categorical"]
 
 
 def _scalar(value: object) -> object:
@@ -46,7 +46,7 @@ _Condition = Annotated[
 class Parameter(Section):
     """The range of one searched setting: `low` and `high`, or `choices`; `SearchSpace` checks its rules."""
 
-    type: Kind | None = None
+    type: ParameterKind | None = None
     """Kind of value; null: categorical with `choices`, else int or float as the setting is."""
     low: float | None = None
     """Smallest value."""
@@ -64,8 +64,8 @@ class Parameter(Section):
     """Parameter declared earlier, or setting of `base` -> value or values with which this one is drawn."""
 
     @property
-    def kind(self) -> Kind:
-        """The kind of value drawn."""
+    def kind(self) -> ParameterKind:
+        """Kind of the values."""
         return self.type or ("float" if self.choices is None else "categorical")
 
     @property
@@ -77,25 +77,25 @@ class Parameter(Section):
 
     @property
     def magnitudes(self) -> tuple[float, float]:
-        """Bounds as Optuna sees them: of the magnitude where that is what it draws."""
+        """Bounds as Optuna sees them: those of the magnitude where Optuna draws the magnitude."""
         low, high = self.bounds
         return (-high, -low) if self.draws_magnitude and high < 0 else (low, high)
 
     @property
     def draws_magnitude(self) -> bool:
-        """Whether Optuna draws the magnitude: its logarithms need positive numbers."""
+        """Whether Optuna draws the magnitude: a logarithmic range needs positive numbers."""
         return self.sign is not None or (self.log and self.kind != "categorical" and self.bounds[1] < 0)
 
     @property
     def branches(self) -> tuple[tuple[Scalar, Scalar], ...]:
-        """Value at the low and the high end, for each choice or sign that can be drawn."""
+        """Values at the low and the high end, for each choice or sign."""
         if self.choices is not None:
             return tuple((choice, choice) for choice in self.choices)
         low, high = self.bounds
         return tuple((sign * low, sign * high) for sign in self.sign or (1,))
 
     def suggest(self, name: str, trial: BaseTrial) -> Scalar:
-        """The value that Optuna draws, under the names that `optuna_params` gives."""
+        """Return the value that Optuna draws, under the names that `optuna_params` gives."""
         if self.choices is not None:
             chosen: Scalar = trial.suggest_categorical(name, list(self.choices))
             return chosen
@@ -109,7 +109,7 @@ class Parameter(Section):
         return sign * trial.suggest_float(drawn_name, low, high, step=self.step, log=self.log)
 
     def optuna_params(self, name: str, value: Scalar) -> dict[str, Scalar]:
-        """What Optuna must have drawn for `suggest` to return `value`.
+        """Return the Optuna parameters for which `suggest` returns `value`.
 
         >>> Parameter(low=-50, high=-0.5, log=True).optuna_params("lam", -5.0)
         {'lam_magnitude': 5.0}
@@ -121,7 +121,7 @@ class Parameter(Section):
         return {**sign, f"{name}_magnitude": abs(value)}
 
     def contains(self, value: Scalar) -> bool:
-        """Whether `value`, a well-formed one, can be drawn.
+        """Whether a well-formed `value` can be drawn.
 
         >>> Parameter(low=0.5, high=50, sign=(1, -1)).contains(-5.0)
         True
@@ -136,14 +136,14 @@ class Parameter(Section):
         return low <= size <= high and (self.step is None or is_multiple(size - low, self.step))
 
     def typed(self, value: Scalar) -> Scalar:
-        """A well-formed value as `suggest` would give it: 5 is 5.0 where the kind is float."""
+        """Return a well-formed value with the type that `suggest` gives it: 5 is 5.0 where the kind is float."""
         if self.kind == "categorical":
             return value
         assert isinstance(value, int | float)
         return int(value) if self.kind == "int" else float(value)
 
     def refusal(self, value: Scalar) -> str | None:
-        """What is wrong with the form of `value`, wherever it lies; None when nothing is."""
+        """Return what is wrong with the form of `value`, inside the range or not; None if nothing is."""
         if self.kind == "categorical":
             return None
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -153,7 +153,7 @@ class Parameter(Section):
         return None
 
     def describe(self) -> str:
-        """The range in words.
+        """Return the range in words.
 
         >>> Parameter(low=0.5, high=50, log=True, sign=(1, -1)).describe()
         '0.5 to 50, log, sign + or -'
@@ -170,11 +170,11 @@ class Parameter(Section):
 
 
 def shown(number: float) -> str:
-    """A number as a user writes it: `8`, not `8.0`."""
+    """Return a number as a user writes it: `8`, not `8.0`."""
     return str(int(number)) if number == int(number) and abs(number) < 1e15 else repr(number)
 
 
 def is_multiple(distance: float, step: float) -> bool:
-    """Whether `distance` is a whole number of `step`, up to rounding."""
+    """Whether `distance` is a multiple of `step`, up to rounding."""
     ratio = distance / step
     return math.isfinite(ratio) and abs(ratio - round(ratio)) < 1e-9 * max(1.0, abs(ratio))

@@ -1,4 +1,4 @@
-"""What one trial occupies: CPUs and GPUs, of one process, of several or of a part of one, and how many trials fit.
+"""The resources of one trial: CPUs and GPUs of one process, of several or of a part of one, and how many trials fit.
 
 Nothing here imports torch, Ray or Optuna.
 """
@@ -15,11 +15,11 @@ from absgd.config.sections import Section
 from absgd.errors import broken_rule
 
 AUTO_GPU = 0.25
-"""Share of a GPU that a trial takes when the space does not say: a small ResNet does not fill one."""
+"""Default share of a GPU for a trial: a small ResNet does not fill one."""
 LEAST_SHARE = 1e-4
-"""Of a CPU or GPU: Ray counts in such parts."""
+"""Smallest share of a CPU or GPU: Ray counts in multiples of it."""
 MAX_COHORT = 32
-"""As many as torch has streams for a GPU."""
+"""Most trials of a cohort: torch has as many streams for a GPU."""
 
 
 def _share(gpu: float) -> float:
@@ -83,7 +83,7 @@ class ResourcesConfig(Section):
         return "auto" if self.gpu is None else "cuda" if self.gpu else "cpu"
 
     def on(self, num_gpus: float) -> ResourcesConfig:
-        """A copy that says the GPUs of each process, on a machine or cluster with so many.
+        """Return a copy that gives the GPUs of each process, for a machine or cluster with `num_gpus`.
 
         >>> ResourcesConfig().on(num_gpus=2).gpu, ResourcesConfig().on(num_gpus=0).gpu
         (0.25, 0.0)
@@ -95,7 +95,7 @@ class ResourcesConfig(Section):
         return self.model_copy(update={"gpu": gpu})
 
     def concurrent(self, num_cpus: float, num_gpus: float) -> int:
-        """Trials that fit on one node at once; a fraction of a GPU is never put together from two.
+        """Return the trials that fit on one node at once; a fraction of a GPU is always part of one GPU.
 
         >>> ResourcesConfig(cpu=1, gpu=0.3).concurrent(num_cpus=16, num_gpus=2)
         6
@@ -112,9 +112,9 @@ class ResourcesConfig(Section):
 
     @property
     def bundle(self) -> dict[str, float]:
-        """What Ray sets aside for a process of a trial, or for a trial of a cohort: its part of the process.
+        """The amounts that Ray reserves for a process of a trial; in a cohort, for a trial's part of the process.
 
-        Rounded down to what Ray counts in, so that a whole cohort fits.
+        Rounded down to multiples of `LEAST_SHARE`, so that a whole cohort fits.
 
         >>> ResourcesConfig(cpu=2, gpu=1, cohort=7).bundle
         {'CPU': 0.2857, 'GPU': 0.1428}
@@ -126,7 +126,7 @@ class ResourcesConfig(Section):
         return {name: math.floor(whole / self.cohort * parts + 1e-9) / parts for name, whole in amounts.items()}
 
     def nearest_that_fit(self, nodes: Sequence[tuple[float, float]]) -> str:
-        """What would fit on one of some nodes, each with CPUs and GPUs, where this does not; in the words of a space.
+        """Return resources close to these that fit on one of `nodes`, each with CPUs and GPUs, as a space gives them.
 
         >>> ResourcesConfig(cpu=8, gpus_per_trial=4).nearest_that_fit([(16, 2)])
         'cpu 8, gpus_per_trial 2'
@@ -145,7 +145,7 @@ class ResourcesConfig(Section):
 
     @property
     def words(self) -> str:
-        """What a trial asks for, in the words of a space.
+        """The resources of a trial, as a space gives them.
 
         >>> ResourcesConfig(cpu=2, gpu=0, ranks_per_trial=2).words
         'cpu 2, gpu 0, ranks_per_trial 2'

@@ -1,4 +1,4 @@
-"""What is drawn from a search space: trials, their values, the plain control and the enqueued points.
+"""The run configs that a search space yields: those of trials, of the plain control and of the enqueued points.
 
 Nothing here imports torch, Ray or Optuna.
 """
@@ -22,31 +22,31 @@ if TYPE_CHECKING:
 
 
 def suggested_config(space: SearchSpace, scenario: Scenario, trial: BaseTrial) -> RunConfig:
-    """The complete config of a trial: what Optuna draws, on top of scenario and base.
+    """Return the complete config of a trial: the values that Optuna draws, on top of scenario and base.
 
-    It names device and threads, so that the same config trains the same run elsewhere.
+    It includes device and threads, so that the same config trains the same run elsewhere.
     """
     values = active_values(space, scenario, lambda name: space.search[name].suggest(name, trial))
     return RunConfig.from_dict(run_settings(space, scenario, values), f"scenario {scenario.name}")
 
 
 def parameter_values_of(space: SearchSpace, scenario: Scenario, config: RunConfig) -> dict[str, Scalar]:
-    """Parameter -> value of what was searched in a trial's config; `suggest` in reverse."""
+    """Return parameter -> value of a trial's config: the inverse of `suggested_config`."""
     settings = config.to_dict()
     return active_values(space, scenario, lambda name: setting_value(settings, setting_of(name)))
 
 
 def optuna_params(space: SearchSpace, values: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    """Names and values under which Optuna draws `values`: what `Study.enqueue_trial` takes."""
+    """Return the Optuna parameters that yield `values`, for `Study.enqueue_trial`."""
     drawn = (space.search[name].optuna_params(name, value) for name, value in values.items())
     return {name: value for params in drawn for name, value in params.items()}
 
 
 def control_config(space: SearchSpace, scenario: Scenario) -> RunConfig:
-    """The plain control: base and scenario on the base criterion alone.
+    """Return the config of the plain control: base and scenario on the base criterion alone.
 
-    What only `search` supplies is that of the first enqueued point inside the space, else the first choice or
-    the low end.
+    A setting that only `search` supplies has the value of the first enqueued point inside the space, else its first
+    choice or low end.
     """
     point = next(iter(enqueued_points(space).inside), {})
 
@@ -66,11 +66,11 @@ class EnqueuedPoints:
     inside: tuple[dict[str, Scalar], ...]
     """Parameter -> value of each point to try, in order; `optuna_params` translates it."""
     notes: tuple[str, ...]
-    """A sentence for each point that is left out."""
+    """A sentence for each point that is skipped."""
 
 
 def enqueued_points(space: SearchSpace) -> EnqueuedPoints:
-    """The enqueued points that the space can draw, and why the others are left out."""
+    """Return the enqueued points that the space can draw, and why the others are skipped."""
     inside: list[dict[str, Scalar]] = []
     notes: list[str] = []
     for index, given in enumerate(space.enqueue):
@@ -87,7 +87,7 @@ def enqueued_points(space: SearchSpace) -> EnqueuedPoints:
 
 
 def active_values(space: SearchSpace, scenario: Scenario, ask: Callable[[str], Scalar]) -> dict[str, Scalar]:
-    """The value that `ask` gives for every parameter, in order, whose `when` holds."""
+    """Return the value that `ask` gives for every parameter whose `when` holds, in order."""
     settings = merge_dotted(space.base, scenario.settings, "space")
     values: dict[str, Scalar] = {}
     for name, parameter in space.search.items():
@@ -109,7 +109,7 @@ def _holds(
 
 
 def run_settings(space: SearchSpace, scenario: Scenario, values: Mapping[str, Scalar]) -> dict[str, Any]:
-    """The settings of a run: base, then scenario, then what was drawn, on the device that the resources say."""
+    """Return the settings of a run: base, then scenario, then `values`, on the device that the resources give."""
     drawn = {setting_of(name): value for name, value in values.items()}
     device = {"type": space.resources.device, "threads": space.resources.threads, "ranks": space.resources.ranks}
     on_device = {f"device.{key}": value for key, value in device.items()}
@@ -122,7 +122,7 @@ def run_settings(space: SearchSpace, scenario: Scenario, values: Mapping[str, Sc
 
 
 def _make_absolute(settings: dict[str, Any], section: str, name: str) -> None:
-    """Say a path as the driver understands it: trials run in folders of their own, on other nodes too."""
+    """Make a path absolute as the driver resolves it: trials run in other folders, and on other nodes."""
     path = settings.get(section, {}).get(name)
     if isinstance(path, str):
         settings[section][name] = str(expanded(path, f"{section}.{name}").absolute())

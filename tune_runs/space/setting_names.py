@@ -12,7 +12,7 @@ from absgd.config.sections import AttentionConfig
 from absgd.errors import nearest
 
 SHORT_NAMES = {name: f"attention.{name}" for name in AttentionConfig.model_fields}
-"""Name in a space -> setting of RunConfig, for the settings that ABSGD is about."""
+"""Name in a space -> setting of RunConfig, for the settings of ABSGD."""
 
 _NOT_SEARCHED = {
     "epochs": "rungs and budgets count on it",
@@ -25,7 +25,7 @@ _NOT_SEARCHED = {
 
 
 def setting_of(name: str) -> str:
-    """The setting of RunConfig that a parameter's name stands for.
+    """Return the setting of RunConfig that a parameter's name stands for.
 
     >>> setting_of("lam"), setting_of("optimizer.lr")
     ('attention.lam', 'optimizer.lr')
@@ -35,13 +35,13 @@ def setting_of(name: str) -> str:
 
 @cache
 def searchable_names() -> tuple[str, ...]:
-    """Every name that `search` may hold."""
+    """Return every name that `search` may contain."""
     settings = [key for key in setting_keys() if key.split(".")[0] not in (*_NOT_SEARCHED, "attention")]
     return (*SHORT_NAMES, *settings)
 
 
 def refused_name(name: str) -> str | None:
-    """Why `search` may not hold `name`; None when it may."""
+    """Return why `search` may not contain `name`; None if it may."""
     if name in searchable_names():
         return None
     if name.removeprefix("attention.") in SHORT_NAMES:

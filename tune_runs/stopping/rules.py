@@ -1,7 +1,7 @@
-"""Which trials of a scenario fall behind: what is compared at a rung, and with whom.
+"""The stopping rules: what is compared at a rung, and which trials fall behind.
 
-At a rung a trial goes on when it is among the best of all trials that have met the rung so far, itself included: one in
-`reduction_factor`, rounded up; those with the same value count half. Nothing here imports torch, Ray or Optuna.
+A trial passes a rung when it is among the best of all trials that have met the rung so far, itself included: one in
+`reduction_factor`, rounded up; trials with the same value count half. Nothing here imports torch, Ray or Optuna.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from tune_runs.stopping.rungs import EarlyStopping, Rung, places
 
 
 class Never(enum.Enum):
-    """Stands for a value of the plain control that will not come, since the control ended before that epoch."""
+    """The value of the plain control at an epoch that it will not reach, since it ended before."""
 
     COMES = "never comes"
 
 
 ControlValue = Callable[[int], float | Never | None]
-"""The plain control's metric at an epoch, known for every epoch before one that it is known for; None: not yet."""
+"""The plain control's metric at an epoch; None: not known yet. Where one epoch is known, so are all before it."""
 
 MEDIAN_OF = 3
-"""Other trials without which the median stops nobody, as in Ray's rule."""
+"""Least number of other trials with which the median stops a trial, as in Ray's rule."""
 
 _GAIN_RULES: tuple[StoppingRule, ...] = ("advantage", "mean_advantage", "age_then_epoch", "median")
 
 
 class _Result(NamedTuple):
     number: int
-    """Among those of the scenario, in the order in which they came."""
+    """Position among the results of the scenario, in order of arrival."""
     trial_id: str
     switch_epoch: int | None
     epoch: int
@@ -43,17 +43,17 @@ class _Result(NamedTuple):
 
 
 class ScenarioStopping:
-    """The trials of one scenario, as far as they have come.
+    """Judges the trials of one scenario as their results arrive.
 
-    Where the metric is compared, a result is judged as it comes. Where a gain is, it waits until the control's value of
-    its epoch is known, and its trial goes on; where that value never comes, it is not compared. Results that waited are
-    judged in the order in which they came. Of the rungs at which a trial was judged, the latest decides. Every trial
-    that has met a rung counts there for good: so reporting recorded results again, whichever trial first, leaves the
-    same scores.
+    Where the metric is compared, a result is judged at once. Where a gain is compared, the result waits until the
+    control's value at its epoch is known, and its trial continues meanwhile; where that value never comes, the result
+    is not compared. Results that waited are judged in order of arrival. The latest rung at which a trial was judged
+    decides. Every trial that has met a rung counts there permanently, so reporting recorded results again gives the
+    same scores, in whatever order the trials come.
 
     Args:
         stopping: when trials are compared.
-        mode: whether the metric is better when larger or smaller.
+        mode: whether a larger or a smaller metric is better.
         control: the plain control's values.
     """
 
@@ -64,21 +64,21 @@ class ScenarioStopping:
         self._numbers = itertools.count()
         self._next_epoch: dict[str, int] = {}
         self._waiting: dict[int, list[_Result]] = defaultdict(list)
-        """Epoch -> results that wait for the control's value there."""
+        """Epoch -> results that wait for the control's value at it."""
         self._gains: dict[str, list[float]] = defaultdict(list)
         self.scores: dict[Rung, dict[str, float]] = defaultdict(dict)
-        """What was compared: rung -> trial -> value, larger is better."""
+        """The compared values: rung -> trial -> value, larger is better."""
         self._verdicts: dict[str, tuple[int, bool]] = {}
-        """Epoch of a trial's latest rung judged, and whether the trial fell behind there."""
+        """Trial -> epoch of the latest rung at which it was judged, and whether it fell behind there."""
 
     def falls_behind(self, trial_id: str, switch_epoch: int | None, epoch: int, metric: float) -> bool:
-        """Whether a trial is to be stopped, now that it has come so far.
+        """Take a result; return whether its trial is to be stopped.
 
         Args:
-            trial_id: of the trial.
-            switch_epoch: its first epoch of stage two; None without one.
-            epoch: the epoch it reports, 0-based; one before its switch, or reported before, does not count.
-            metric: its value there.
+            trial_id: the trial.
+            switch_epoch: its first epoch of stage two; None without a stage two.
+            epoch: the reported epoch, 0-based; one before the switch, or reported already, does not count.
+            metric: the metric at this epoch.
         """
         if epoch >= max(self._stopping.start_of(switch_epoch), self._next_epoch.get(trial_id, 0)):
             self._next_epoch[trial_id] = epoch + 1
@@ -93,7 +93,7 @@ class ScenarioStopping:
         return is_behind
 
     def _judge_waiting(self) -> None:
-        """Judge the results that waited for values of the control which are known by now."""
+        """Judge the waiting results for which the control's value is now known."""
         due: list[tuple[_Result, float]] = []
         while self._waiting and (control := self._control(epoch := min(self._waiting))) is not None:
             results = self._waiting.pop(epoch)
@@ -116,21 +116,21 @@ class ScenarioStopping:
         self._verdicts[result.trial_id] = max(verdict, self._verdicts.get(result.trial_id, verdict))
 
     def _compared(self, gains: Sequence[float]) -> float:
-        """What is compared at a rung, of a trial's gains since its switch."""
+        """Return the value that is compared at a rung, from a trial's gains since its switch."""
         if self._stopping.rule in ("mean_advantage", "median"):
             return statistics.fmean(gains)
         return max(gains) if self._stopping.rule == "age_then_epoch" else gains[-1]
 
 
 def _first_by_metric(stopping: EarlyStopping) -> int:
-    """The first epoch, 0-based, from which on the metric is compared and not the gain."""
+    """Return the first epoch, 0-based, from which the metric is compared instead of the gain."""
     if stopping.rule not in _GAIN_RULES:
         return 0
     return min(stopping.final_rungs, default=stopping.epochs + 1) - 1
 
 
 def _number(score: float) -> float:
-    """Equal where it is equal but for rounding; what is not a number loses against everything."""
+    """Round a score, so that scores that differ by rounding are equal; NaN loses against every number."""
     return -math.inf if math.isnan(score) else round(score, 9)
 
 

@@ -1,7 +1,7 @@
-"""When trials of a search space are compared, and how many are expected to be left.
+"""The rungs of a search space, at which trials are compared, and how many trials are expected to pass them.
 
-Before its switch a trial is the plain control, so comparing it there would rank noise: rungs lie after the latest
-switch, or are counted from each trial's own. Nothing here imports torch, Ray or Optuna.
+Before its switch a trial equals the plain control, so comparing it there would rank noise: rungs are after the latest
+switch, or count from each trial's own. Nothing here imports torch, Ray or Optuna.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ Unit = Literal["epochs", "epochs since the switch"]
 
 @dataclasses.dataclass(frozen=True)
 class Rung:
-    """A moment at which a trial is compared with those that were there before it."""
+    """A point at which a trial is compared with those that reached it earlier."""
 
     at: int
     unit: Unit
     reduction_factor: int
-    """About one trial in this many goes on."""
+    """About one trial in this many continues."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,21 +32,21 @@ class EarlyStopping:
     """When a search may stop trials."""
 
     epochs: int
-    """Of a trial that is not stopped."""
+    """Epochs of a trial that is not stopped."""
     earliest_switch: int | None
     """The earliest `switch_epoch` a trial may have; None when no trial has a stage two."""
     latest_switch: int | None
-    """The latest one."""
+    """The latest `switch_epoch`."""
     rule: StoppingRule | None = None
-    """None without early stopping."""
+    """The rule; None without early stopping."""
     grace_period: int | None = None
-    """The first rung, with rule `epoch` in epochs done, else in epochs since the switch; None without stopping."""
+    """The first rung: with rule `epoch` in epochs done, else in epochs since the switch; None without stopping."""
     ladder: tuple[Rung, ...] = ()
-    """In the order in which a trial meets them; `median` compares at every epoch from its one rung on."""
+    """All rungs in the order in which a trial meets them; `median` compares at every epoch from its one rung on."""
 
     @property
     def unit(self) -> Unit:
-        """Of `rungs`."""
+        """Unit of `rungs`."""
         return self.ladder[0].unit if self.ladder else "epochs"
 
     @property
@@ -61,21 +61,21 @@ class EarlyStopping:
 
     @property
     def longest_stage_two(self) -> int:
-        """Epochs after the earliest switch, all epochs in a space without one."""
+        """Epochs after the earliest switch; all epochs in a space without a stage two."""
         return self.epochs - (self.earliest_switch or 0)
 
     @property
     def is_modelled(self) -> bool:
-        """Whether it is known how many trials are expected to be stopped; not so of `median` with a rung."""
+        """Whether the expected number of stopped trials can be computed; it cannot for `median` with a rung."""
         return self.rule != "median" or not self.ladder
 
     @property
     def words(self) -> str:
-        """The rule, for people."""
+        """The rule in words."""
         return _WORDS[self.rule] + ("; then at the same epochs, by the metric" if self.final_rungs else "")
 
     def rung_at(self, switch_epoch: int | None, epoch: int) -> Rung | None:
-        """The rung that a trial meets with this epoch, 0-based.
+        """Return the rung that a trial meets with this epoch, 0-based; None if it meets none.
 
         >>> stopping = EarlyStopping(60, 36, 52, "age", 3, (Rung(3, "epochs since the switch", 3),))
         >>> stopping.rung_at(40, 42), stopping.rung_at(40, 43)
@@ -87,11 +87,11 @@ class EarlyStopping:
         return next((rung for rung in self.ladder if self._met_at(rung, switch) == epoch + 1), None)
 
     def start_of(self, switch_epoch: int | None) -> int:
-        """The epoch from which a trial's age counts: its switch, the latest of the space for one without stage two."""
+        """Return the epoch from which a trial's age counts: its switch; without a stage two, the latest switch."""
         return (self.latest_switch or 0) if switch_epoch is None else switch_epoch
 
     def survivors(self, num_trials: int, switch_epochs: Sequence[int]) -> tuple[float, ...]:
-        """Trials expected not to be stopped at each rung of `ladder` or before, in random order; none of `median`.
+        """Return the trials expected to pass each rung of `ladder`, if they come in random order; empty for `median`.
 
         >>> ages = (Rung(1, "epochs since the switch", 3), Rung(3, "epochs since the switch", 3))
         >>> [round(left, 1) for left in EarlyStopping(60, 36, 52, "age", 1, ages).survivors(32, [36, 52])]
@@ -101,9 +101,9 @@ class EarlyStopping:
         return tuple(left[:-1])
 
     def expected_epochs(self, num_trials: int, switch_epochs: Sequence[int]) -> float:
-        """Epochs of stage two expected of all trials, of which equal parts switch at each of `switch_epochs`.
+        """Return the expected epochs of stage two of all trials, which switch in equal parts at `switch_epochs`.
 
-        Where it is not modelled what is stopped, those without stopping.
+        Where stopping is not modelled, no trial is taken to be stopped.
 
         >>> EarlyStopping(60, 36, 52).expected_epochs(32, [36, 52])
         512.0
@@ -111,7 +111,7 @@ class EarlyStopping:
         return sum(flow.epochs for flow in self._flows(num_trials, switch_epochs))
 
     def _flows(self, num_trials: int, switch_epochs: Sequence[int]) -> Iterator[_Flow]:
-        """Trials through every rung, and to the last epoch."""
+        """Yield the flow of trials to each rung, and to the last epoch."""
         live = [num_trials / len(switch_epochs)] * len(switch_epochs)
         done = list(switch_epochs)
         for rung in self.ladder if self.is_modelled else ():
@@ -125,7 +125,7 @@ class EarlyStopping:
         yield _Flow(sum(live), sum(trials * (self.epochs - at) for trials, at in zip(live, done, strict=True)))
 
     def _met_at(self, rung: Rung, switch: int) -> int | None:
-        """Epochs done at which a trial meets a rung, which is before its last epoch; None where it does not."""
+        """Return the epochs done at which a trial meets a rung before its last epoch; None if it does not."""
         if rung.unit == "epochs":
             return rung.at if switch < rung.at < self.epochs else None
         at = switch + rung.at
@@ -135,13 +135,13 @@ class EarlyStopping:
 @dataclasses.dataclass(frozen=True)
 class _Flow:
     left: float
-    """Trials that are not stopped at a rung or before."""
+    """Trials not stopped at this rung or before."""
     epochs: float
-    """Trained by all since the rung before."""
+    """Epochs trained by all trials since the rung before."""
 
 
 def places(num_trials: int, reduction_factor: int) -> int:
-    """How many of the trials that have met a rung may go on: one in `reduction_factor`, rounded up.
+    """Return how many of the trials that have met a rung may continue: one in `reduction_factor`, rounded up.
 
     >>> [places(trials, 3) for trials in (1, 2, 3, 4, 7)]
     [1, 1, 1, 2, 3]
@@ -150,7 +150,7 @@ def places(num_trials: int, reduction_factor: int) -> int:
 
 
 def expected_passing(num_trials: float, reduction_factor: int) -> float:
-    """Trials expected to go on when so many, in random order, meet a rung: the n-th is among the best k with k / n.
+    """Return the trials expected to pass a rung if they meet it in random order: the n-th is in the best k with k / n.
 
     >>> round(expected_passing(4, 2), 2)  # 1 + 1/2 + 2/3 + 2/4
     2.67
@@ -166,14 +166,14 @@ _MAX_LISTED_TRIALS = 10_000
 
 
 def _mean_passing_beyond(first: int, last: int, reduction_factor: int) -> float:
-    """The sum of ceil(n / k) / n for first < n <= last, with the mean of what ceil adds: (k - 1) / (2 k) for each n."""
+    """Return the sum of ceil(n / k) / n for first < n <= last, each rounded up by the mean, (k - 1) / (2 k)."""
     if last <= first:
         return 0.0
     return (last - first) / reduction_factor + (1 - 1 / reduction_factor) / 2 * math.log(last / first)
 
 
 def early_stopping(space: SearchSpace) -> EarlyStopping:
-    """The switches, grace period and rungs of a space."""
+    """Return the switches, grace period and rungs of a space."""
     switches = _switches(space)
     none = EarlyStopping(space.epochs, min(switches, default=None), max(switches, default=None))
     config = space.early_stopping
@@ -185,8 +185,8 @@ def early_stopping(space: SearchSpace) -> EarlyStopping:
 
 DEFAULT_FACTOR = 3
 GRACE_SHARE, LEAST_GRACE = 20, 2
-"""Unless the space says, the first rung lies at this part of the longest stage two, but at this age at least: right
-after the switch the network has still to settle."""
+"""Default of the first rung: one in GRACE_SHARE of the longest stage two, at least LEAST_GRACE epochs after the switch:
+right after it the network has not settled."""
 
 
 def _default_grace_period(rule: StoppingRule, space: EarlyStopping) -> int:

@@ -1,4 +1,4 @@
-"""The size of a run folder, held against its disk budget; and what a driver that was killed left in it."""
+"""The size of a run folder compared with its disk budget, and the unfinished files of a driver that was killed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tune_runs.trial.plan import CheckpointUse
 
 GIB = 2**30
 RESERVED_BYTES = 2**16
-"""For the tables and journals while they are small."""
+"""Bytes kept free for tables and journals while they are small."""
 
 
 def has_room(use: CheckpointUse, num_bytes: int) -> bool:
-    """Whether a run may write so many bytes, every run beside it as many, and the driver its tables anew."""
+    """Whether the budget has room for `num_bytes` of every concurrent run, and for the driver to rewrite its tables."""
     if use.disk_budget is None:
         return True
     folder = Path(use.run_folder)
@@ -26,12 +26,12 @@ def has_room(use: CheckpointUse, num_bytes: int) -> bool:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Bytes of all files below a folder, as they are at one moment or another while others write."""
+    """Return the bytes of all files below a folder; while others write, the files are not all read at one moment."""
     return sum(_file_bytes(path) for path in _files(folder))
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Delete what `write_atomically` had not finished below a folder when its process was killed."""
+    """Delete the temporary files below a folder that `write_atomically` left when its process was killed."""
     for path in _files(folder):
         if is_unfinished(path.name):
             path.unlink(missing_ok=True)

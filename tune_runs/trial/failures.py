@@ -1,4 +1,4 @@
-"""Which errors are worth another start, what is to be said of them, and when there were too many; no Ray here."""
+"""The causes of failures: which are worth a restart, how the user reads them, and when they are too many; no Ray."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _LOST_INSIDE = (
     "CohortLost",
     "NoMember",
 )
-"""Names of exceptions that a run raises when what it reads was on a node, or in a process, that is gone."""
+"""Names of exceptions that a run raises when a node or process that it depends on is gone."""
 _FRAMES = ("Traceback (most recent call last)", '  File "', "ray::")
-"""Signs that an exception was raised in a run; of a process that is gone Ray says only what became of it."""
+"""Signs that an exception was raised in the run; for a lost process Ray only reports how it ended."""
 _MEMORY_MONITOR = ("ray.exceptions.OutOfMemoryError", "running low on memory")
 _GPU_MEMORY = (
     "torch.OutOfMemoryError",
@@ -32,16 +32,16 @@ _CPU_MEMORY = ("MemoryError", "DefaultCPUAllocator: can't allocate memory", "Def
 
 
 class FailureCause(NamedTuple):
-    """What an error comes from."""
+    """The cause of a failure."""
 
     is_lost: bool
-    """Whether the process ended without a word, so that the run may go on in another one."""
+    """Whether the process ended without an exception of the run, so that the run may resume in another one."""
     words: str
-    """One line for the trial's row."""
+    """The cause in one line, for the trial's row."""
 
 
 def cause_of(traceback: str) -> FailureCause:
-    """What the error text of a failed trial tells.
+    """Return the cause of a failure from the error text of the trial.
 
     >>> cause_of("Traceback (most recent call last):\\n  ...\\nMemoryError").words
     'out of memory (MemoryError): lower `batch_size`, or raise `resources.cpu` so that fewer runs train at once'
@@ -74,25 +74,25 @@ def is_gpu_memory(message: str) -> bool:
 
 
 def _message(traceback: str) -> list[str]:
-    """The lines of the exception, its type first: what follows the last indented line of code."""
+    """Return the lines of the exception, its type first: those after the last indented line of code."""
     lines = [line.rstrip() for line in _FAILURE.sub("", traceback).splitlines() if line.strip()]
     code = [place for place, line in enumerate(lines) if line.startswith("  ")]
     return [line.strip() for line in lines[code[-1] + 1 if code else 0 :]] or ["ended without an exception"]
 
 
 _FAILURE = re.compile(r"^Failure # \d+ \(occurred at [^)]*\)$", re.MULTILINE)
-"""What Ray writes above an error."""
+"""Line that Ray writes above an error."""
 _GPU_HINT = "lower `batch_size`, or let fewer trials share the GPU: raise `resources.gpu`, or lower `resources.cohort`"
 _CPU_HINT = "lower `batch_size`, or raise `resources.cpu` so that fewer runs train at once"
 
 
 class FailureCounter:
-    """Counts what went wrong in a session.
+    """Counts the failures of a session.
 
     Args:
-        max_failures: times that a run may lose its process and go on, without an epoch trained between.
-        max_equal_errors: runs of a scenario in a row that fail with the same error, before an epoch of their own, after
-            which the search ends: the next ones would fail as well.
+        max_failures: times that a run may lose its process and resume without training an epoch in between.
+        max_equal_errors: consecutive runs of a scenario that may fail with the same error before their first epoch;
+            at this number the search ends, since the next runs would fail as well.
     """
 
     def __init__(self, max_failures: int, max_equal_errors: int) -> None:
@@ -101,18 +101,19 @@ class FailureCounter:
         self._epochs: dict[str, int] = {}
         """Trial -> epochs that it had trained when it last lost its process."""
         self._errors: dict[str, str] = {}
-        """Scenario -> its last early error, without numbers."""
+        """Scenario -> its last error before a first epoch, with every number replaced by 0."""
         self._equal: Counter[str] = Counter()
-        """Scenario -> how often that came in a row."""
+        """Scenario -> how many consecutive runs had that error."""
 
     def may_restart(self, trial_id: str, epochs_trained: int) -> bool:
-        """Whether a run that lost its process goes on in another one; counts it.
+        """Count a lost process; return whether its run may resume in another one.
 
-        Anew after each epoch that it has trained since: whoever gets on is not what ends a process that several share.
+        The count starts anew once the run has trained an epoch: a run that makes progress is not the one that ends a
+        process shared by several runs.
 
         Args:
-            trial_id: of the run.
-            epochs_trained: by it so far.
+            trial_id: the run.
+            epochs_trained: epochs that the run has trained so far.
         """
         if epochs_trained > self._epochs.get(trial_id, 0):
             self._restarts[trial_id] = 0
@@ -121,28 +122,28 @@ class FailureCounter:
         return self._restarts[trial_id] <= self._max_failures
 
     def passed(self, scenario: str) -> None:
-        """A run of a scenario ended without an error: not everything fails."""
+        """Take note that a run of a scenario ended without an error: not every run fails."""
         self._equal[scenario] = 0
 
-    def failed(self, scenario: str, epochs_trained: int, error_line: str) -> str | None:
-        """A run failed; why the search ends, where it is one too many.
+    def failed(self, scenario: str, epochs_trained: int, error: str) -> str | None:
+        """Count a failed run; return why the search must end, None while it may continue.
 
         Args:
             scenario: of the run.
-            epochs_trained: by it.
-            error_line: its error, as recorded.
+            epochs_trained: epochs that the run trained before it failed.
+            error: one line, as recorded.
         """
         if epochs_trained:
             self.passed(scenario)
             return None
-        error = _DIGITS.sub("0", error_line)  # sizes, addresses and process ids differ from run to run
-        self._equal[scenario] = self._equal[scenario] + 1 if error == self._errors.get(scenario) else 1
-        self._errors[scenario] = error
+        alike = _DIGITS.sub("0", error)  # sizes, addresses and process ids differ from run to run
+        self._equal[scenario] = self._equal[scenario] + 1 if alike == self._errors.get(scenario) else 1
+        self._errors[scenario] = alike
         if self._equal[scenario] < self._max_equal_errors:
             return None
         return (
             f"{self._equal[scenario]} runs of {scenario} in a row failed before their first epoch "
-            f"with the same error: {error_line}"
+            f"with the same error: {error}"
         )
 
 

@@ -1,4 +1,4 @@
-"""What a run of a search is, decided before it starts, and the task that its worker gets; no torch, no Ray."""
+"""The plan of a run, made before it starts, and the task that its worker gets; no torch, no Ray."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class TrialPlan:
 
     @property
     def task(self) -> TrialTask:
-        """What its worker needs to know."""
+        """The task of its worker."""
         return TrialTask(
             trial_id=self.trial_id,
             scenario=self.scenario,

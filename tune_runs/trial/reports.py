@@ -1,4 +1,4 @@
-"""What a trial's process reports to the driver, and how a report travels through Ray; no torch, no Ray."""
+"""The reports of a trial's process to the driver, and how they travel through Ray; no torch, no Ray."""
 
 from __future__ import annotations
 

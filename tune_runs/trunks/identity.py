@@ -1,4 +1,4 @@
-"""Stage one, trained once: where the snapshots lie that the plain control leaves and trials fork from."""
+"""The identity of a trunk: everything that its snapshots must agree on, and the folder that follows from it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tune_runs.trunks.use import TrunkUse
 
 
 def trunk_identity(stage_one: str, data: str, device: torch.device) -> dict[str, str]:
-    """What the snapshots of a trunk must agree on.
+    """Return what the snapshots of a trunk must agree on.
 
     Args:
-        stage_one: `stage_one_key` of the runs.
+        stage_one: stage-one key of the runs.
         data: fingerprint of the images.
-        device: it trains on; of CPUs the instruction set counts, since it decides bits, and of all whether they
-            multiply bfloat16 in hardware, which decides the precision of `device.fast`.
+        device: device that trains the trunk. A CPU counts with its instruction set, which decides the bits; every
+            device counts with whether it multiplies bfloat16 in hardware, which decides the precision of `device.fast`.
     """
     return {
         "format": FORMAT,
@@ -38,7 +38,7 @@ def _hardware(device: torch.device) -> str:
 
 
 def trunk_of(use: TrunkUse, device: torch.device) -> Snapshots:
-    """The trunk of a run, in a folder that trunks of another identity do not share."""
+    """Return the snapshots of a run's trunk, in a folder that no trunk of another identity shares."""
     identity = trunk_identity(use.stage_one, use.data, device)
     digest = hashlib.sha256("\0".join(identity.values()).encode()).hexdigest()
     return Snapshots(Path(use.folder) / f"{use.stage_one}-{digest[:8]}", identity)

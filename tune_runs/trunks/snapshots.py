@@ -1,7 +1,7 @@
-"""Snapshots of a run on disk: what a trunk leaves for its forks, and what a trial leaves for its own next start.
+"""Snapshots of a run on disk: those of a trunk, from which trials fork, and those from which a run itself resumes.
 
-A folder of them holds `epoch-0160.pt` after 160 epochs. Each is complete in itself: the whole state of training, the
-records of the epochs up to it, what it was made with, and a checksum over all of it. So a reader needs no other file,
+The file `epoch-0160.pt` is the snapshot after 160 epochs. Each file is complete: the whole state of training, the
+records of all epochs so far, the identity of the run, and a checksum over everything. So a reader needs no other file,
 and two processes may write the same snapshot at the same time.
 """
 
@@ -19,9 +19,9 @@ from absgd.records import snapshot_epochs, snapshot_file, write_atomically
 from absgd.training.checkpoint import checkpoint_bytes, load_checkpoint
 
 FORMAT = "3"
-"""Of a snapshot. Another one where the file changes, or what the code computes in stage one between two releases."""
+"""Format of a snapshot. It changes with the file, and with what the code computes in stage one between two releases."""
 ORIGIN = "origin"
-"""Key of a snapshot's rows: the run that trained the epoch."""
+"""Key in a row of a snapshot: the run that trained the epoch."""
 
 _IDENTITY = {
     "format": "format",
@@ -35,14 +35,14 @@ _IDENTITY = {
 
 
 class Snapshot(NamedTuple):
-    """A run after some epochs."""
+    """The state of a run after an epoch."""
 
     state: dict[str, Any]
-    """What `Trainer.load_state_dict` takes."""
+    """State of training, for `Trainer.load_state_dict`."""
     rows: list[dict[str, Any]]
-    """The records of its epochs as columns, each with the `origin` that trained it."""
+    """The records of its epochs as columns, each with its `origin`."""
     best: dict[str, Any] | None = None
-    """Of a confirmation: the model after its best epoch so far, for the test set."""
+    """State of the model after the best epoch so far, kept in a confirmation for the test set."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,10 @@ class Snapshots:
     """The snapshots of one run, or of one stage one, on one data set.
 
     Args:
-        folder: where they lie.
-        identity: what each must have been made with.
-        survives_power_cut: whether a snapshot is on the disk itself once it is written. A process that dies loses none
-            either way; without, a machine that dies may lose the newest ones, which their checksums tell.
+        folder: folder of the files.
+        identity: what every snapshot must agree on.
+        survives_power_cut: whether a snapshot is flushed to the disk itself. A killed process loses none either way;
+            without flushing, a machine that loses power may lose the newest ones, which their checksums reveal.
     """
 
     folder: Path
@@ -61,15 +61,15 @@ class Snapshots:
     survives_power_cut: bool = True
 
     def path(self, epoch: int) -> Path:
-        """File of the snapshot after so many epochs."""
+        """Return the file of the snapshot after `epoch` epochs."""
         return self.folder / snapshot_file(epoch)
 
     def encoded(self, snapshot: Snapshot) -> memoryview:
-        """The bytes of a snapshot's file."""
+        """Return the bytes of a snapshot's file."""
         return checkpoint_bytes({"identity": dict(self.identity), **snapshot._asdict()})
 
     def write(self, epoch: int, content: memoryview) -> None:
-        """Write what `encoded` gave, whole or not at all.
+        """Write the bytes that `encoded` returned, whole or not at all.
 
         Raises:
             OSError: if it cannot be written.
@@ -78,10 +78,10 @@ class Snapshots:
         write_atomically(self.path(epoch), content, survives_power_cut=self.survives_power_cut)
 
     def load(self, epoch: int, device: torch.device | str = "cpu") -> Snapshot:
-        """The snapshot after so many epochs, tensors on `device`.
+        """Return the snapshot after `epoch` epochs, its tensors on `device`.
 
         Raises:
-            UserError: if it is missing, damaged, or was made from or with something else.
+            UserError: if it is missing, damaged, or has another identity.
         """
         path = self.path(epoch)
         content = load_checkpoint(path, device)
@@ -96,11 +96,11 @@ class Snapshots:
         return Snapshot(content["state"], content["rows"], content["best"])
 
     def epochs(self) -> list[int]:
-        """Epochs after which there is a snapshot, intact or not, rising."""
+        """Return the epochs after which there is a snapshot, intact or not, rising."""
         return snapshot_epochs(self.folder)
 
     def first_unusable(self, epochs: tuple[int, ...]) -> tuple[int, UserError] | None:
-        """The first of rising epochs whose snapshot is missing or cannot be used, and why; None if all can be."""
+        """Return the first of rising epochs whose snapshot is missing or unusable, and why; None if all are usable."""
         for epoch in epochs:
             try:
                 self.load(epoch)
@@ -109,7 +109,7 @@ class Snapshots:
         return None
 
     def keep_only(self, epochs: Collection[int]) -> None:
-        """Delete the others; one that another process deletes first is gone as well.
+        """Delete all other snapshots; another process may delete one first.
 
         Raises:
             OSError: if one cannot be deleted.
@@ -122,10 +122,12 @@ class Snapshots:
 def newest(
     sources: Collection[tuple[Snapshots, int]], device: torch.device | str
 ) -> Iterator[tuple[int, Snapshot | UserError]]:
-    """The snapshots of several folders, newest first, at equal epochs the first folder's; of one unusable, why.
+    """Yield the snapshots of several folders, newest first; instead of an unusable one, the reason.
+
+    At equal epochs the first folder comes first.
 
     Args:
-        sources: each folder with the latest epoch that is wanted of it.
+        sources: each folder with the latest epoch that is wanted from it.
         device: where tensors are loaded.
     """
     found = [(epoch, source) for source, latest in sources for epoch in source.epochs() if epoch <= latest]

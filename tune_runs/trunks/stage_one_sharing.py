@@ -1,6 +1,6 @@
-"""How the trials of a scenario share stage one: what decides it, how many there are, and whether sharing pays.
+"""How the trials of a scenario share stage one: which parameters decide it, how many there are, whether sharing pays.
 
-What decides stage one is found out by comparing runs that differ in one parameter alone, not read from a list of names.
+The deciding parameters are found by comparing runs that differ in one parameter alone, not read from a list of names.
 Nothing here imports torch, Ray or Optuna.
 """
 
@@ -22,9 +22,9 @@ from tune_runs.trunks.use import fork_epoch
 
 Values = Mapping[str, Scalar]
 
-_MAX_COMBINATIONS = 512  # of what decides stage one, beyond which each is taken for a stage one of its own
-_MAX_CONTEXTS = 8  # in which parameters are varied, where the corners have not every combination of choices
-_MAX_FORK_EPOCHS = 1000  # beyond which snapshots are left at some of them; trials train the epochs between
+_MAX_COMBINATIONS = 512  # of deciding values; beyond this, each combination counts as a stage one of its own
+_MAX_CONTEXTS = 8  # in which parameters are varied, where the boundary runs do not cover every combination of choices
+_MAX_FORK_EPOCHS = 1000  # beyond this, only some have snapshots; trials train the epochs between
 
 
 @dataclass(frozen=True)
@@ -34,17 +34,17 @@ class StageOneSharing:
     shares: bool
     """Whether trials fork from trunks; else each trains from scratch."""
     reason: str | None
-    """Why they do not, in one sentence; None when they do."""
+    """Why they do not share, in one sentence; None when they do."""
     deciding: tuple[str, ...]
     """Searched parameters that decide stage one."""
     continuous: tuple[str, ...]
-    """Those of them with values without end, which make sharing impossible."""
+    """Deciding parameters with unlimited values, which make sharing impossible."""
     num_stage_ones: int | None
-    """Distinct stage ones among all trials that can be drawn; None: without end."""
+    """Number of distinct stage ones among all possible trials; None: unlimited."""
     expected_trunks: float
-    """Distinct ones expected in a search, the control's among them."""
+    """Expected number of distinct stage ones in a search, that of the control included."""
     fork_epochs: tuple[int, ...]
-    """Epochs done after which trials may fork, rising: their switch epochs; without stage two, all but the last."""
+    """Epochs done after which trials may fork, rising: their switch epochs; without a stage two, all but the last."""
     mean_fork_epoch: float
     """Epochs that a trial has in common with its plain control, on average."""
     switch_epochs: tuple[int, ...]
@@ -54,11 +54,11 @@ class StageOneSharing:
 
 
 def stage_one_sharing(space: SearchSpace, scenario: Scenario) -> StageOneSharing:
-    """Whether and how trials share stage one.
+    """Return whether and how the trials of a scenario share stage one.
 
-    Of K stage ones, drawn with probabilities p_k, T uniform draws are expected to have sum_k 1 - (1 - p_k)^T, which is
-    K (1 - (1 - 1 / K)^T) where all are as likely; the control's and those of enqueued points are certain. Sharing pays
-    when
+    T independent trials, with probabilities p_k of K stage ones, are expected to have sum_k 1 - (1 - p_k)^T distinct
+    ones, which is K (1 - (1 - 1 / K)^T) where all are equally likely; those of the control and of enqueued points are
+    certain. Sharing pays when
 
         E[trunks] * epochs + T * (epochs - mean_fork_epoch) < (T + 1) * epochs,
 
@@ -86,7 +86,7 @@ def stage_one_sharing(space: SearchSpace, scenario: Scenario) -> StageOneSharing
 
 
 def num_values(parameter: Parameter) -> int | None:
-    """How many values can be drawn; None: without end.
+    """Return how many values a parameter can have; None: unlimited.
 
     >>> num_values(Parameter(low=0.1, high=0.5, step=0.1)), num_values(Parameter(low=0.1, high=0.5))
     (5, None)
@@ -100,7 +100,7 @@ def num_values(parameter: Parameter) -> int | None:
 
 
 def value_at(parameter: Parameter, index: int) -> Scalar:
-    """The value at a position among the `num_values` that can be drawn.
+    """Return the value at a position among the `num_values` of a parameter.
 
     >>> value_at(Parameter(type="int", low=10, high=20, step=5), 2)
     20
@@ -119,7 +119,7 @@ class _BoundaryRun(NamedTuple):
 
 
 class _KeyedRuns:
-    """The runs of a scenario and the keys of their stage ones, those at the corners of the space at hand."""
+    """The stage-one keys of a scenario's runs; those at the boundary of the space are computed at once."""
 
     def __init__(self, space: SearchSpace, scenario: Scenario) -> None:
         self.space, self.scenario = space, scenario
@@ -132,26 +132,26 @@ class _KeyedRuns:
 
     @property
     def parents(self) -> set[str]:
-        """Parameters that decide which others are drawn."""
+        """Parameters that decide which others are active."""
         search = self.space.search
         return {parent for parameter in search.values() for parent in parameter.when if parent in search}
 
-    def drawn(self, values: Values) -> dict[str, Scalar]:
-        """What is drawn of given values; of a parameter without one, its first choice or low end."""
+    def completed(self, values: Values) -> dict[str, Scalar]:
+        """Return the values of all active parameters: the given ones, else the first choice or the low end."""
         search = self.space.search
         return active_values(self.space, self.scenario, lambda name: values.get(name, search[name].branches[0][0]))
 
-    def key(self, drawn: Values) -> str:
-        """The key of the stage one of a run with these values drawn."""
-        given = tuple(drawn.items())
+    def key(self, values: Values) -> str:
+        """Return the stage-one key of a run with these values."""
+        given = tuple(values.items())
         if given not in self._keys:
-            settings = run_settings(self.space, self.scenario, drawn)
+            settings = run_settings(self.space, self.scenario, values)
             self._keys[given] = RunConfig.from_dict(settings, f"scenario {self.scenario.name}").stage_one_key()
         return self._keys[given]
 
 
 def _deciding(runs: _KeyedRuns) -> set[str]:
-    """Parameters on which no other depends and in which alone two runs with different stage ones differ."""
+    """Return the parameters that, varied alone, change stage one; those on which others depend are left out."""
     found: set[str] = set()
     pairs = zip(runs.at_boundary[::2], runs.at_boundary[1::2], strict=True)
     for low, high in pairs if covers_every_combination(runs.space.search) else itertools.islice(pairs, _MAX_CONTEXTS):
@@ -168,14 +168,14 @@ def _deciding(runs: _KeyedRuns) -> set[str]:
 class _StageOnes(NamedTuple):
     num_keys: int
     probability: dict[str, float]
-    """Key -> how likely a uniform draw has this stage one; empty where there are too many to list."""
+    """Key -> probability that a uniformly drawn trial has it; empty where there are too many to list."""
     names: tuple[str, ...]
-    """Parameters that a run must give for its stage one to be known."""
+    """Parameters whose values determine the stage one of a run."""
     deciding: tuple[str, ...]
 
 
 def _stage_ones(runs: _KeyedRuns, found: set[str]) -> _StageOnes:
-    """The stage ones of all values of the parameters `found` and of those on which others depend."""
+    """Return the stage ones over all values of the parameters `found` and of those on which others depend."""
     search = runs.space.search
     names = tuple(name for name in search if name in found | runs.parents)
     sizes = [num_values(search[name]) or 0 for name in names]
@@ -193,7 +193,7 @@ def _stage_ones(runs: _KeyedRuns, found: set[str]) -> _StageOnes:
 def _key_of_row(runs: _KeyedRuns, names: Sequence[str], row: Sequence[int]) -> str:
     search = runs.space.search
     values = {name: value_at(search[name], index) for name, index in zip(names, row, strict=True)}
-    return runs.key(runs.drawn(values))
+    return runs.key(runs.completed(values))
 
 
 def _changes(rows: Mapping[tuple[int, ...], str], place: int) -> bool:
@@ -218,9 +218,9 @@ def _drawn_at_least_once(probability: float, draws: int) -> float:
 
 
 def _known_keys(runs: _KeyedRuns, names: Sequence[str]) -> Iterator[str]:
-    """The key of each enqueued point that will be tried and leaves nothing open that decides stage one."""
+    """Yield the key of each enqueued point that will be tried and gives every parameter that decides stage one."""
     for point in enqueued_points(runs.space).inside[: runs.space.num_trials]:
-        drawn = runs.drawn(point)
+        drawn = runs.completed(point)
         if all(name in point for name in names if name in drawn):
             yield runs.key(drawn)
 
@@ -255,7 +255,7 @@ def _switch_epochs(runs: _KeyedRuns) -> tuple[int, ...]:
 
 
 def _thinned(switch_epoch: Parameter) -> Iterator[int]:
-    """The values of the parameter, the lowest first, or evenly spaced ones where they are many."""
+    """Yield the values of the parameter, the lowest first; evenly spaced ones where there are too many."""
     count = num_values(switch_epoch)
     assert count is not None, "a switch epoch is a whole number"
     for index in range(0, count, -(-count // _MAX_FORK_EPOCHS)):

@@ -1,6 +1,6 @@
-"""What a run does with a trunk: where its snapshots lie, where the run forks, and which snapshots it leaves.
+"""How a run uses a trunk: where the snapshots are, where the run forks, and which snapshots it writes.
 
-Pure data: nothing here imports torch, Ray or Optuna.
+Nothing here imports torch, Ray or Optuna.
 """
 
 from __future__ import annotations
@@ -12,23 +12,24 @@ from absgd.config import RunConfig
 
 @dataclass(frozen=True)
 class TrunkUse:
-    """What a run does with the snapshots of a trunk."""
+    """How a run uses the snapshots of a trunk."""
 
     folder: str
-    """Where the trunks of its scenario lie; absolute."""
+    """Folder of the trunks of its scenario; absolute path."""
     stage_one: str
-    """`stage_one_key` of the run."""
+    """Stage-one key of the run."""
     data: str
-    """Fingerprint of what it learns from."""
+    """Fingerprint of the images and initial weights that it learns from."""
     start_at: int = 0
-    """A fork goes on from the newest snapshot at or before so many epochs."""
+    """Epochs after which a fork starts: from the newest snapshot at or before them."""
     save_at: tuple[int, ...] = ()
-    """Epochs done, rising, at which a trunk's control leaves snapshots; a fork leaves none."""
+    """Epochs done, rising, after which a trunk's control writes snapshots; none for a fork."""
 
 
 def fork_epoch(config: RunConfig) -> int:
-    """Epochs that a run has in common with its plain control: all but the last where it is the control over again.
+    """Return the epochs that a run has in common with its plain control.
 
-    At least one epoch is left, so that every trial trains and reports something.
+    For a run without a stage two, which equals its control, all epochs but the last: so every trial trains and reports
+    at least one epoch.
     """
     return config.attention.switch_epoch if config.attention else config.epochs - 1

@@ -185,7 +185,7 @@ from tune_runs.ray_cluster.watchdog import Question, Watchdog, _end
 
 live = Live("a table", console=Console(), auto_refresh=False)
 live.start()
-watching = Watchdog([Question("its head", threading.Event().wait)], _end, limit_s=0.5, look_every_s=0.05)
+watching = Watchdog([Question("its head", threading.Event().wait)], _end, limit_s=0.5, check_every_s=0.05)
 watching.start()
 with live._lock, live.console._lock:
     threading.Event().wait()
