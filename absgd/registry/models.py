@@ -14,7 +14,7 @@ class ModelSpec:
     """`module:function` that builds the model from a ModelConfig, the channels of the images and the number of classes,
     with `arguments` as keywords."""
     arguments: Mapping[str, int | str] = field(default_factory=dict)
-    """Keyword arguments of the builder that tell this model from others that it builds."""
+    """Keyword arguments of the builder that distinguish this model from others that it builds."""
     has_published_weights: bool = False
     """Whether `model.weights` can name a file of weights that torchvision publishes for it."""
     settings: tuple[str, ...] = ()

@@ -193,7 +193,7 @@ def test_show_prints_the_whole_configuration_and_trains_nothing(config_file: Pat
     assert result.exit_code == 0, result.output
     shown = RunConfig.from_dict(yaml.safe_load(result.stdout))
     assert shown == RunConfig.from_dict(CONFIG).with_values({"epochs": 2})
-    assert yaml.safe_load(result.stdout) == shown.to_dict(), "every field stands there"
+    assert yaml.safe_load(result.stdout) == shown.to_dict(), "every field is shown"
     assert sorted(path.name for path in Path().iterdir()) == ["small.yaml"]
 
 

@@ -38,7 +38,7 @@ def dataset_config(name: str, root: object = None, **values: Any) -> RunConfig:
 
 
 def contents(images: Images | ImageFiles) -> list[bytes]:
-    """What each image holds: its values, or its file."""
+    """Return the content of each image: its values, or its file."""
     if isinstance(images, Images):
         return [image.tobytes() for image in images.images_NCHW]
     return [images.path(position).read_bytes() for position in range(len(images))]
@@ -46,7 +46,7 @@ def contents(images: Images | ImageFiles) -> list[bytes]:
 
 @pytest.mark.filterwarnings("ignore:.*does not hold the published", "ignore:.*names .* of the .* classes")
 class DatasetContract:
-    """What every data set promises; see `absgd.datasets.DatasetSpec`."""
+    """Tests that every data set passes; see `absgd.datasets.DatasetSpec`."""
 
     entry: str
     """Name of the data set in the table."""
@@ -184,7 +184,7 @@ class DatasetContract:
 
 
 class DiskDatasetContract(DatasetContract):
-    """What data sets on disk promise; a second fixture, `num_classes`, says how many classes the files have."""
+    """Tests that every data set on disk passes; its second fixture, `num_classes`, counts the classes in the files."""
 
     @pytest.fixture
     def num_classes(self) -> int:

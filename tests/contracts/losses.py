@@ -60,7 +60,7 @@ BATCHES = {
 
 
 class LossContract:
-    """What every base criterion promises; see `absgd.losses.Criterion`."""
+    """Tests that every base criterion passes; see `absgd.losses.Criterion`."""
 
     entry: str
     """Name of the loss in the table."""

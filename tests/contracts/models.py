@@ -34,7 +34,7 @@ def state(model: nn.Module) -> Tensor:
 
 
 class ModelContract:
-    """What every model promises; see `absgd.models.build_model`."""
+    """Tests that every model passes; see `absgd.models.build_model`."""
 
     @pytest.fixture
     def config(self) -> ModelConfig:
@@ -43,7 +43,7 @@ class ModelContract:
 
     @pytest.fixture
     def _global_generator(self) -> Iterator[None]:
-        """Fails where the test draws from torch's global generator."""
+        """Fail if the test draws from torch's global generator."""
         before = torch.get_rng_state()
         yield
         assert torch.equal(torch.get_rng_state(), before), "torch's global generator was used"
