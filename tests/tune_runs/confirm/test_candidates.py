@@ -1,4 +1,4 @@
-"""What is confirmed, as pure plans: candidates, controls, seeds, and which runs fork from which."""
+"""Pure plans of a confirmation: candidates, controls, seeds, and the runs that fork from others."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def by_name(candidates: CandidateSet) -> dict[str, RunConfig]:
 
 
 def changed(config: RunConfig, other: RunConfig) -> dict[str, Any]:
-    """Settings of `config` that differ from those of `other`."""
+    """Return the settings of `config` that differ from those of `other`."""
 
     def flat(data: Any, key: str = "") -> dict[str, Any]:
         if not isinstance(data, dict):

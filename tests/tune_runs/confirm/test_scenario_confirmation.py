@@ -1,4 +1,4 @@
-"""Confirmation on curves: what is trained when, what is chosen by what, and that a killed one goes on."""
+"""Confirmation on curves: the order of its runs, the choice of the winner, and a resume after a kill."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def confirmed_space(**changes: Any) -> SearchSpace:
 
 
 def by_seed(config: RunConfig, epoch: int) -> float:
-    """On fresh seeds the second best of the search is the better one."""
+    """Return a curve by which the second best of the search is better on fresh seeds."""
     value = rising(config, epoch)
     return 0.5 - value if config.seeds.data else value
 
@@ -153,7 +153,7 @@ def test_winner_is_the_best_mean_on_validation_and_its_file_says_so(done: FakeTu
 
 
 def test_test_columns_decide_nothing(tmp_path: Path, done: FakeTuner, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the test set says, the same is chosen, in the same words but for its own numbers."""
+    """Test metrics change neither the choice nor its description, but for the test numbers in it."""
     from tests.support import fake_tuner
 
     worse, better = (FinalMetrics(records.TestMetrics(0.0, value, value, (value,) * 10)) for value in (0.0, 9.0))

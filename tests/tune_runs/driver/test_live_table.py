@@ -1,4 +1,4 @@
-"""The live table and the summary: numbers, then what a terminal shows."""
+"""The live table and the summary: their numbers, then what a terminal shows."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def progress_of(tuner: FakeTuner, name: str = EXP) -> ScenarioProgress:
 
 
 def totals_along(tuner: FakeTuner, fails: Mapping[str, int] | None = None) -> tuple[list[int], int]:
-    """Epochs done and left together, before and after each result of a whole search; and those done in the end."""
+    """Return the sum of epochs done and left before and after each result of a search, and those done in the end."""
     shared = tuner.plans[EXP].sharing
     along = [scenario_progress(tuner.space, tuner.recorder, EXP, shared)]
     along += (scenario_progress(tuner.space, tuner.recorder, EXP, shared) for _ in tuner.results(fails or {}))
@@ -55,7 +55,7 @@ def totals_along(tuner: FakeTuner, fails: Mapping[str, int] | None = None) -> tu
 
 
 def one_scenario(search: Mapping[str, Any], **changes: Any) -> SearchSpace:
-    """Without early stopping; the control's learning rate is 0.1."""
+    """Return a space without early stopping; the learning rate of its control is 0.1."""
     parts = {"base": {**SPACE["base"], "optimizer": {"lr": 0.1}}, "search": {**SPACE["search"], **search}}
     return make_space(**{**parts, "scenarios": SPACE["scenarios"][:1], "early_stopping": None, **changes})
 
@@ -108,8 +108,8 @@ def test_stage_ones_that_no_trial_has_drawn_count_no_more_in_the_end(tmp_path: P
     "search",
     [
         {},
-        {**SWITCH_AT_3, "optimizer.lr": {"choices": [0.1, 0.2]}},  # the control's own among them
-        {**SWITCH_AT_3, "optimizer.lr": {"choices": [0.05, 0.2, 0.3]}},  # and apart
+        {**SWITCH_AT_3, "optimizer.lr": {"choices": [0.1, 0.2]}},  # that of the control among them
+        {**SWITCH_AT_3, "optimizer.lr": {"choices": [0.05, 0.2, 0.3]}},  # that of the control not among them
         {**SWITCH_AT_3, "optimizer.lr": {"choices": [0.05]}},
         {"optimizer.lr": {"low": 0.05, "high": 0.2}},
         {"switch_epoch": {"choices": [0, 5]}},
@@ -186,7 +186,7 @@ def test_time_left_counts_no_epochs_that_this_session_has_not_trained(
 def test_off_a_terminal_every_end_of_a_trial_is_a_line_that_counts_search_trials(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of several stage ones each has a control, of which nobody knows before: they do not move the total."""
+    """Each of several stage ones has a control, unknown beforehand: controls do not change the total."""
     tuner = FakeTuner(one_scenario({"optimizer.lr": {"choices": [0.1, 0.2]}}), tmp_path / "fake", rising)
     progress = LiveTableCallback(tuner.space, tuner.plans, tuner.recorder, Console(file=io.StringIO()))
     told: set[str] = set()

@@ -137,7 +137,7 @@ def test_search_that_ends_in_peace_leaves_its_trials_waiting(tmp_path: Path) -> 
 
 
 def test_trial_recorded_but_not_told_is_told_by_a_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error, or a second Ctrl-C, between the two: the trial then waits in the study, though it has ended."""
+    """After an error or a second Ctrl-C between the two, a trial that has ended waits in the study."""
     folder = tmp_path / "fake"
     tuner = FakeTuner(space_of(), folder, some_diverge, concurrent=1)
     with monkeypatch.context() as patched:
@@ -314,7 +314,7 @@ def test_trial_without_its_record_is_trained_again_and_told_once(tmp_path: Path)
 
 
 def test_more_trials_are_those_of_a_longer_search(tmp_path: Path) -> None:
-    """As long as the random trials at the start are as many in both."""
+    """This holds while both searches begin with equally many random trials."""
     FakeTuner(make_space(num_trials=8, early_stopping=None), tmp_path / "whole", rising, concurrent=1).run()
     parts = tmp_path / "parts" / "whole"
     parts.parent.mkdir()
@@ -350,7 +350,7 @@ def test_resume_takes_budgets_and_more_trials_and_the_same_space(tmp_path: Path)
 
 
 def test_what_optuna_is_relied_on_for_beside_its_documentation(tmp_path: Path) -> None:
-    """RUNNING goes back to WAITING, is asked again first with its parameters, and queued ones lie in `fixed_params`."""
+    """A RUNNING trial set to WAITING is asked first, with its parameters; queued ones are in `fixed_params`."""
     storage = optuna.storages.JournalStorage(JournalFileBackend(str(tmp_path / "j")))
     study = optuna.create_study(storage=storage)
     first = study.ask()

@@ -1,4 +1,4 @@
-"""The rules behind Ray's scheduler: which results reach which scenario's state, and what a resume rebuilds."""
+"""The scheduler: the results that reach the stopping rule of each scenario, and its state after a resume."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ RULES = ("epoch", "age", "advantage", "mean_advantage", "age_then_epoch", "media
 CONTINUE, STOP = str(TrialScheduler.CONTINUE), str(TrialScheduler.STOP)
 
 
-class FakeRecorder:
-    """Controls at 0.5 in every epoch, and the recorded trials of an earlier session."""
+class RecordedCurves:
+    """A recorder whose controls have 0.5 in every epoch, with trials recorded by an earlier session."""
 
     def __init__(self) -> None:
         self.trials: dict[str, SimpleNamespace] = {}
@@ -67,12 +67,12 @@ def config_of(switch: int | None, **values: Any) -> RunConfig:
     return RunConfig.from_dict(settings).with_values(values)
 
 
-class Search:
-    """A scheduler and what it is told."""
+class SchedulerBench:
+    """A scheduler with the plans and records that it reads."""
 
-    def __init__(self, rule: str = "advantage", recorder: FakeRecorder | None = None) -> None:
+    def __init__(self, rule: str = "advantage", recorder: RecordedCurves | None = None) -> None:
         self.plans: dict[str, TrialPlan] = {}
-        self.recorder: Any = recorder or FakeRecorder()
+        self.recorder: Any = recorder or RecordedCurves()
         space = make_space(early_stopping={"rule": rule, "grace_period": 1})
         self.scheduler = SchedulerByScenario(space, self.plans, self.recorder)  # type: ignore[arg-type]
 
@@ -89,7 +89,7 @@ class Search:
 
 
 def test_a_trial_behind_those_of_its_scenario_is_stopped() -> None:
-    search = Search()
+    search = SchedulerBench()
     for name in ("good", "poor", "best"):
         search.add(name)
     search.add("poor elsewhere", scenario=STEP)
@@ -100,7 +100,7 @@ def test_a_trial_behind_those_of_its_scenario_is_stopped() -> None:
 
 
 def test_controls_are_never_stopped_and_stop_nobody() -> None:
-    search = Search("age")
+    search = SchedulerBench("age")
     search.add("control", switch=None, phase="control")
     search.add("first")
     for epoch in range(10):
@@ -109,15 +109,15 @@ def test_controls_are_never_stopped_and_stop_nobody() -> None:
 
 
 def test_a_free_process_goes_to_the_newest_waiting_trial() -> None:
-    """The older ones have a process starting, which Ray would end."""
+    """The processes of older trials are already starting; Ray would end them."""
     trials = [SimpleNamespace(number=n, status=status) for n, status in enumerate(("RUNNING", "PENDING", "PENDING"))]
-    scheduler = Search().scheduler
+    scheduler = SchedulerBench().scheduler
     assert scheduler.choose_trial_to_run(SimpleNamespace(get_trials=lambda: trials)).number == 2
     assert scheduler.choose_trial_to_run(SimpleNamespace(get_trials=lambda: trials[:1])) is None
 
 
 def test_without_early_stopping_nobody_is_stopped() -> None:
-    scheduler = SchedulerByScenario(make_space(early_stopping=None), (plans := {}), FakeRecorder())  # type: ignore[arg-type]
+    scheduler = SchedulerByScenario(make_space(early_stopping=None), (plans := {}), RecordedCurves())  # type: ignore[arg-type]
     for name, value in (("good", 0.9), ("poor", 0.1), ("poorer", 0.0)):
         plans[name] = TrialPlan(name, EXP, "search", 0, config_of(3))
         for epoch in range(3, 10):
@@ -126,7 +126,7 @@ def test_without_early_stopping_nobody_is_stopped() -> None:
 
 
 def test_reports_without_a_value_decide_nothing() -> None:
-    search = Search("age")
+    search = SchedulerBench("age")
     for name in ("good", "diverged", "empty", "poor"):
         search.add(name)
     search.report("good", 3, 0.7)
@@ -136,7 +136,7 @@ def test_reports_without_a_value_decide_nothing() -> None:
 
 
 def test_results_wait_for_the_control() -> None:
-    search = Search("advantage")
+    search = SchedulerBench("advantage")
     search.recorder.known = 0
     for name, value in (("good", 0.9), ("poor", 0.6)):
         search.add(name)
@@ -147,13 +147,13 @@ def test_results_wait_for_the_control() -> None:
 
 
 def test_replay_counts_what_search_trials_trained_themselves() -> None:
-    recorder = FakeRecorder()
+    recorder = RecordedCurves()
     inherited: dict[int, float | None] = dict.fromkeys(range(3), 0.9)
     recorder.add("good", EXP, "search", 3, {**inherited, 3: 0.7, 4: 0.7})
     recorder.add("diverged at once", EXP, "search", 3, inherited)
     recorder.add("control", EXP, "control", None, dict.fromkeys(range(10), 0.5))
     recorder.add("of a scenario that is gone", "digits", "search", 3, {3: 0.9})
-    search = Search("mean_advantage", recorder)
+    search = SchedulerBench("mean_advantage", recorder)
     search.scheduler.replay(search.recorder)
     search.add("poor")
     search.add("better")
@@ -163,11 +163,11 @@ def test_replay_counts_what_search_trials_trained_themselves() -> None:
 
 def test_replayed_plain_trials_count_only_what_they_trained() -> None:
     """A trial without stage two forks at its last epoch; the epochs after the latest switch are its control's."""
-    recorder = FakeRecorder()
+    recorder = RecordedCurves()
     recorder.add("plain", EXP, "search", None, dict.fromkeys(range(10), 0.9))
     for row in recorder.epochs["plain"][:-1]:
         row["inherited"] = True
-    search = Search("advantage", recorder)
+    search = SchedulerBench("advantage", recorder)
     search.scheduler.replay(search.recorder)
     search.add("first", switch=5)
     assert search.report("first", 5, 0.1) == CONTINUE
@@ -249,7 +249,7 @@ def test_rungs_are_as_they_were_when_the_control_was_killed_beside_its_first_tri
 
 
 def gain_space(rule: str) -> SearchSpace:
-    """Of one scenario, with seed 10: the first trial diverges after one epoch of stage two, at epoch 5."""
+    """Return a space of one scenario with seed 10: the first diverges after one epoch of stage two, at epoch 5."""
     stopping = {"rule": rule, "grace_period": 1, "reduction_factor": 2}
     return make_space(scenarios=SPACE["scenarios"][:1], early_stopping=stopping, seed=10)
 
@@ -260,7 +260,7 @@ def some_diverge(config: RunConfig, epoch: int) -> float | None:
 
 
 def ends_and_scores(tuner: FakeTuner) -> tuple[Any, Any]:
-    """How each trial ended, and what was compared of it."""
+    """Return how each trial ended, and the scores that were compared."""
     searched = [trial for trial in tuner.recorder.trials.values() if trial.phase == "search"]
     ends = {
         one.trial_id: (

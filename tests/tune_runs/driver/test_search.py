@@ -62,7 +62,7 @@ def test_nobody_is_stopped_before_the_latest_switch(searched: FakeTuner) -> None
 
 
 def test_each_scenario_has_rungs_of_its_own(tmp_path: Path) -> None:
-    """Trials of the scenario with low values would all be stopped if they were compared with the other's."""
+    """Trials of the scenario with low values would all be stopped if compared with those of the other scenario."""
 
     def far_apart(config: RunConfig, epoch: int) -> float:
         return rising(config, epoch) + (0.8 if config.imbalance.type == "exp" else 0.0)
@@ -78,7 +78,7 @@ def test_tables_hold_every_epoch_and_only_columns(searched: FakeTuner) -> None:
     assert (frame.epochs_trained + frame.epochs_inherited).sum() == len(rows)
     assert rows.groupby("trial_id").epoch.apply(lambda column: list(column) == list(range(len(column)))).all()
     switch = rows.trial_id.map(frame.set_index("trial_id").switch_epoch)
-    assert (rows.inherited == (rows.epoch < switch)).all()  # never where there is no switch
+    assert (rows.inherited == (rows.epoch < switch)).all()  # no epoch where there is no switch
     assert "pid" not in rows.columns
     assert rows.val_recall.map(len).eq(10).all()
 
@@ -235,14 +235,14 @@ def test_rungs_are_rebuilt_from_the_records(tmp_path: Path) -> None:
     resumed.run()
     after = trials(folder)
     poor = after[~after.trial_id.isin(already) & (after.phase == "search")]
-    poor = poor.groupby("scenario").head(1)  # later ones are compared with as poor ones
+    poor = poor.groupby("scenario").head(1)  # later ones are compared with equally poor trials
     assert len(poor) == 2
     assert set(poor.status) == {"pruned"}
     assert set(poor.epochs_trained + poor.epochs_inherited) == {resumed_first_rung}
 
 
 def test_interrupted_search_draws_what_an_uninterrupted_one_draws(tmp_path: Path) -> None:
-    """One trial at a time, nothing stopped: every parameter that is drawn at all is the same."""
+    """One trial at a time, none stopped: every parameter that is drawn is the same."""
     space = make_space(early_stopping=None, num_trials=7)
     FakeTuner(space, tmp_path / "whole", rising, concurrent=1).run()
     first = FakeTuner(space, tmp_path / "parts", rising, concurrent=1)

@@ -1,4 +1,4 @@
-"""What ends a search early."""
+"""Requests that end a search early."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a search shares stage one: who trains trunks, who waits for them, what a resume finds; on curves."""
+"""Shared stage one on curves: runs that train trunks, trials that wait for them, and a resume."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_each_stage_one_has_a_control_of_its_own(tmp_path: Path) -> None:
 
 
 def test_gains_count_from_the_scenarios_own_control_whatever_the_stage_one(tmp_path: Path) -> None:
-    """What a trial gains over a poor stage one is no reason to keep it."""
+    """A gain over a poor stage one is no reason to keep a trial."""
 
     def by_lr(config: RunConfig, epoch: int) -> float:
         return config.optimizer.lr + (0.01 if config.attention else 0.0)
@@ -111,7 +111,7 @@ def test_control_cut_in_the_middle_goes_on_from_its_last_epoch(tmp_path: Path, s
 
     def spy(trial_id: str, report: Any) -> None:
         if trial_id.endswith("control"):
-            reported.append(report["epoch"])
+            reported.append(report.epoch.record.epoch)
         add(trial_id, report)
 
     second.recorder.add = spy  # type: ignore[method-assign]
@@ -222,7 +222,7 @@ def test_unusable_snapshot_is_named_and_made_again(tmp_path: Path, kind: str) ->
 
 
 def test_trials_may_fork_behind_the_end_of_a_control_that_failed(tmp_path: Path) -> None:
-    """Snapshots of another search: the failed control itself has three epochs, its trials' records all ten."""
+    """With snapshots of another search the failed control itself has three epochs, its trials' records all ten."""
     trunks = tmp_path / "trunks"
     FakeTuner(make_space(**ONE), tmp_path / "first", rising, trunks=trunks).run()
     snapshot(tmp_path, 3).unlink()
@@ -275,7 +275,7 @@ def test_images_are_fingerprinted_once_for_a_scenario(tmp_path: Path) -> None:
 
 
 def snapshot(folder: Path, epoch: int) -> Path:
-    """The file of the one trunk below a folder."""
+    """Return the file of the only trunk below a folder."""
     (trunk,) = folder.rglob("trunks/*/")
     return trunk / f"epoch-{epoch:04d}.pt"
 

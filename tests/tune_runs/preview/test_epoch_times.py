@@ -1,4 +1,4 @@
-"""What an epoch takes, from as much of one as the time allows."""
+"""Seconds of an epoch, estimated from as much of one as the time allows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SMALL: dict[str, Any] = {"base/data": {"name": "digits", "val_per_class": 5, "n_
 
 
 class FakeRun:
-    """Takes a time for each batch and remembers what it was asked; the first call warms up."""
+    """Takes a fixed time for each batch and remembers the batches asked for; the first call warms up."""
 
     def __init__(self, batch_s: float, warm_up_s: float = 0.0) -> None:
         self.batch_s, self.warm_up_s = batch_s, warm_up_s

@@ -1,4 +1,4 @@
-"""How many trials at once are worth it: the rounds with made-up clocks, and real trials on CPU."""
+"""The packing probe: its rounds on made-up clocks, and real trials on CPU."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ FULL = ProbeProcessLost("out of GPU memory (torch.OutOfMemoryError: CUDA out of 
 
 
 class FakeMachine:
-    """Trains each packing in a time of its own, and loses one at a call of its own."""
+    """Takes given seconds for each packing, and loses a process at a given call."""
 
     def __init__(self, seconds: dict[int, float], lost: dict[int, tuple[int, ProbeProcessLost]] | None = None) -> None:
         self.seconds, self.lost = seconds, lost or {}

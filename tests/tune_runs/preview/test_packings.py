@@ -1,4 +1,4 @@
-"""Which numbers of trials at once are tried on which machine, and which one is proposed."""
+"""Packings tried on each kind of machine, and the one that is proposed."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ EVEN = EpochTime(1.0, 1.0, 1000)
 
 
 def cost(changes: dict[str, Any], time: EpochTime | None = None) -> ScenarioCost:
-    """Of 4 trials of 16 epochs that switch in 8..12, changed."""
+    """Return a space of 4 trials of 16 epochs that switch in 8..12, with changes."""
     space = make(changes)
     return scenario_cost(space, first_plan(space), early_stopping(space), time)
 
@@ -48,7 +48,7 @@ def test_cost_with_stopping_lies_between_trunk_and_no_stopping() -> None:
 
 
 def test_cost_of_the_median_rule_is_that_without_stopping() -> None:
-    """What it stops is not modelled."""
+    """The trials that it stops are not modelled."""
     found = cost({"early_stopping": {"rule": "median", "grace_period": 1}, "num_trials": 32})
     assert found.expected == found.shared == 16 + 32 * 6
 
@@ -70,7 +70,7 @@ def test_wall_time_is_unknown_until_all_scenarios_are_measured() -> None:
     ("concurrent", "seconds"),
     [
         (1, 40),
-        (2, 8 + 32 / 2),  # until the first fork one core of two has nothing to do
+        (2, 8 + 32 / 2),  # one core of two is idle until the first fork
         (4, 8 + 32 / 4),
         (64, 16),  # the control from its first epoch to its last
     ],

@@ -1,4 +1,4 @@
-"""The numbers of a preview, and that they are drawn."""
+"""The numbers of a preview, and their drawing."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def drawn(
 
 
 def rows(text: str) -> list[list[str]]:
-    """The words of each line."""
+    """Return the words of each line."""
     return [line.split() for line in text.splitlines()]
 
 

@@ -1,4 +1,4 @@
-"""Epochs, wall time and disk: a search ends at each with complete records, and a resume goes on."""
+"""Budgets of epochs, wall time and disk: a search ends at each with complete records, and a resume continues it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_time_budget_does_not_follow_a_clock_that_is_set_back(monkeypatch: pytes
 
 
 def test_disk_budget_is_held_and_ends_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Here tables are larger than checkpoints, and twice their size is kept free for them."""
+    """Tables are larger than checkpoints here, and twice their size is kept free for them."""
     monkeypatch.setattr("tune_runs.trial.disk_budget.RESERVED_BYTES", 0)
     FakeTuner(space_of(keep_checkpoints=8), tmp_path / "free", rising).run()
     tables = sum(path.stat().st_size for path in (tmp_path / "free").glob("*.parquet"))

@@ -22,7 +22,7 @@ from tune_runs.recording import tensorboard as event_files
 
 
 def drawn(folder: Path, trial_id: str) -> EventAccumulator:
-    """What TensorBoard itself reads of a trial."""
+    """Return what TensorBoard itself reads of a trial."""
     found = EventAccumulator(str(folder / EVENTS_FOLDER / trial_id))
     found.Reload()
     return found
