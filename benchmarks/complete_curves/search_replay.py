@@ -12,8 +12,8 @@ from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from absgd import records
 from benchmarks.complete_curves.curve_tables import SeedCurves, TrialCurve
 from benchmarks.complete_curves.plain_asha import AshaClock, asha_settings
-from tune_runs.stopping.rules import ScenarioStopping
 from tune_runs.stopping.rungs import EarlyStopping
+from tune_runs.stopping.stopping_rules import ScenarioStopping
 
 IsBehind = Callable[[TrialCurve, int], bool]
 """Decides whether a trial is stopped after an epoch."""

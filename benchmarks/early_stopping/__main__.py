@@ -3,9 +3,9 @@
     python -m benchmarks.early_stopping [--curves FOLDER] [--orders 30] [--out FOLDER] [--page FILE]
 
 The curves are those of `benchmarks.train_curves`. Trials arrive in random orders, one at a time or four that take turns
-epoch by epoch; `tune_runs.stopping.rules`, the code that decides in a search, stops them. The plain way is the stronger
-peer of `benchmarks.complete_curves.plain_asha`: the same trials from scratch, without a control, under Ray's ASHA that
-counts from the latest switch. Per rule:
+epoch by epoch; `tune_runs.stopping.stopping_rules`, the code that decides in a search, stops them. The plain way is the
+stronger peer of `benchmarks.complete_curves.plain_asha`: the same trials from scratch, without a control, under Ray's
+ASHA that counts from the latest switch. Per rule:
 
 - epochs: those of stage two of all trials, and of the trunk, which is the plain control to its last epoch;
 - fewer: epochs of the plain way over these;

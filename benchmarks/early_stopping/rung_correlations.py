@@ -12,8 +12,8 @@ from absgd import records
 from benchmarks.complete_curves.curve_tables import SeedCurves
 from benchmarks.early_stopping.rule_replays import BY_AGE, stopping_under
 from tune_runs.space.model import EarlyStoppingConfig, SearchSpace
-from tune_runs.stopping.rules import ScenarioStopping
 from tune_runs.stopping.rungs import EarlyStopping, early_stopping
+from tune_runs.stopping.stopping_rules import ScenarioStopping
 
 
 def rung_correlations(cell: SeedCurves) -> list[dict[str, Any]]:

@@ -4,9 +4,9 @@
 
 Complete curves of as many configurations as the largest search has are trained once for each seed, which data and
 training share, forked from one stage one; FOLDER keeps them, so that an interrupted run resumes. Then searches over
-random subsets of the configurations in random order are replayed: ours under `tune_runs.stopping.rules`, the code that
-decides in a search, with the default rule, two trials at a time; a plain one under Ray's own ASHA, once for each peer
-of `benchmarks.complete_curves.plain_asha`.
+random subsets of the configurations in random order are replayed: ours under `tune_runs.stopping.stopping_rules`, the
+code that decides in a search, with the default rule, two trials at a time; a plain one under Ray's own ASHA, once
+for each peer of `benchmarks.complete_curves.plain_asha`.
 
 - its epochs: epochs of every trial from scratch;
 - ours: epochs of the plain control, and of every trial from its switch on;

@@ -1,4 +1,4 @@
-"""A tabular fake of Ray's Tuner: calls searcher, scheduler and callbacks in Ray's order, trains nothing."""
+"""A tabular fake of Ray's Tuner: it calls searcher, scheduler and callbacks in Ray's order and trains nothing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tune_runs.trial.trial_run import TrialRun
 from tune_runs.trunks.scenario_plan import plan_scenarios
 
 LOST = "The actor died unexpectedly before finishing this task.\n\tclass_name: ImplicitFunc"
-"""What Ray says of a process that is gone."""
+"""Ray's error for a lost process."""
 Curve = Callable[[RunConfig, int], float | None]
 """Validation accuracy of a config at an epoch; None: it diverges there."""
 
@@ -58,16 +58,16 @@ def make_space(**changes: Any) -> SearchSpace:
 
 
 def rising(config: RunConfig, epoch: int) -> float:
-    """Better for a larger gamma, at every epoch; plain runs lie below all of them."""
+    """Rise with epoch and gamma; plain runs are below all others."""
     return (config.attention.gamma if config.attention else 0.0) * (epoch + 1) / 100
 
 
 class FakeTrainer:
-    """A training run that measures what a curve says, and trains nothing."""
+    """A training run whose metric follows a curve; it trains nothing."""
 
     device = torch.device("cpu")
     epochs_trained: ClassVar[Counter[str]] = Counter()
-    """Config as YAML -> epochs trained of it, by whichever trainer."""
+    """Config as YAML -> epochs trained with it, by all trainers."""
 
     def __init__(self, config: RunConfig, curve: Curve) -> None:
         self.config, self._curve = config, curve
@@ -92,7 +92,7 @@ class FakeTrainer:
 
 
 class FakeModel:
-    """A model whose state is the epochs that its trainer has behind it."""
+    """A model whose state is the number of epochs that its trainer has done."""
 
     def __init__(self, trainer: FakeTrainer) -> None:
         self._trainer = trainer
@@ -102,7 +102,7 @@ class FakeModel:
 
 
 def fake_test(trainer: Any, run: TrialRun) -> FinalMetrics:
-    """Accuracies on a fake test set: the epochs behind the states that are tested."""
+    """Return accuracies on a fake test set: the epochs done at the tested states."""
     assert trainer.next_epoch == trainer.config.epochs
     assert run.best is not None
     last, chosen = trainer.config.epochs, int(run.best["epochs"])
@@ -110,7 +110,7 @@ def fake_test(trainer: Any, run: TrialRun) -> FinalMetrics:
 
 
 class FakeImageStore:
-    """Where workers would find images: what lies there, and the most at once."""
+    """A store that counts the images in it, and the most at once."""
 
     def __init__(self) -> None:
         self.keys: set[str] = set()
@@ -129,7 +129,7 @@ class FakeImageStore:
 
 
 class FakeTuner:
-    """Runs a search over curves, from what its folder holds of an earlier one.
+    """Runs a search over curves, resuming what its folder has of an earlier one.
 
     Args:
         space: the space.
@@ -157,7 +157,7 @@ class FakeTuner:
         self.fingerprints = 0
         self.store = FakeImageStore()
         self.read: list[RunConfig] = []
-        """Whose images were read."""
+        """Configs whose images were read."""
         self.tested: list[str] = []
         """Trials that read the test set."""
         images = ScenarioImages(self.store, self._splits, self._fingerprint)
@@ -181,10 +181,10 @@ class FakeTuner:
         fails: Mapping[str, int] | None = None,
         loses: Mapping[str, Sequence[int]] | None = None,
     ) -> None:
-        """Run to the end, or leave everything where it is after so many results, as a kill would.
+        """Run to the end, or stop after some results and leave everything as a kill would.
 
         Args:
-            stop_after_results: leave after so many.
+            stop_after_results: number of results after which it stops.
             fails: trial -> results after which it raises.
             loses: trial -> results, since its last start, after which its process is lost, one for each start.
         """
@@ -217,7 +217,7 @@ class FakeTuner:
                 yield trial_id
 
     def end_early(self) -> None:
-        """What the driver does with trials that still run when it ends in peace."""
+        """End the session as a driver does that is asked to stop while trials run."""
         suspend_running(self.search)
 
     def _splits(self, config: RunConfig) -> Any:
@@ -261,7 +261,7 @@ class FakeTuner:
         return True
 
     def _advance(self, trial: SimpleNamespace) -> bool:
-        """One result of a trial; whether the trial has ended."""
+        """Take one result of a trial; return whether the trial has ended."""
         report: TrialReport = next(trial.reports)
         result = {**report.to_result(), "training_iteration": 1, "pid": 1}
         self.notes += report.notes

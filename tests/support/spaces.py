@@ -30,7 +30,7 @@ SPACE: dict[str, Any] = {
 
 
 def changed(changes: dict[str, Any]) -> dict[str, Any]:
-    """SPACE with the values at slash-separated paths replaced."""
+    """Return SPACE with the values at slash-separated paths replaced."""
     data = copy.deepcopy(SPACE)
     for path, value in changes.items():
         *parents, leaf = path.split("/")
@@ -46,19 +46,19 @@ def make(changes: dict[str, Any] | None = None) -> SearchSpace:
 
 
 def first_plan(space: SearchSpace) -> ScenarioPlan:
-    """The plan of the first scenario of a space."""
+    """Return the plan of the first scenario of a space."""
     return next(iter(plan_scenarios(space).values()))
 
 
 def preview_of(
     space: SearchSpace, nodes: Sequence[tuple[float, float]], times: Mapping[str, EpochTime] | None = None
 ) -> SearchPreview:
-    """The preview of a space whose scenarios are planned for it alone."""
+    """Return the preview of a space, with plans made for it alone."""
     return preview_search(space, plan_scenarios(space), nodes, times)
 
 
 def refusal(changes: dict[str, Any]) -> str:
-    """The message with which the changed space is refused."""
+    """Return the message with which the changed space is refused."""
     with pytest.raises(UserError) as error:
         make(changes)
     return str(error.value)

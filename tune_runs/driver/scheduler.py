@@ -1,4 +1,4 @@
-"""The scheduler that Ray asks which trial starts and which is stopped; `tune_runs.stopping.rules` decides.
+"""The scheduler that Ray asks which trial starts and which is stopped; `tune_runs.stopping.stopping_rules` decides.
 
 Ray's own ASHA is not used: it compares the metric alone, on one clock, as soon as it is reported, while most of the
 rules need the plain control's value, which may come later.
@@ -15,8 +15,8 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from absgd import records
 from tune_runs.recording.recorder import Recorder
 from tune_runs.space.model import SearchSpace
-from tune_runs.stopping.rules import ScenarioStopping
 from tune_runs.stopping.rungs import early_stopping
+from tune_runs.stopping.stopping_rules import ScenarioStopping
 from tune_runs.trial.plan import TrialPlan
 from tune_runs.trial.reports import report_of
 

@@ -13,7 +13,7 @@ from absgd.records import Phase, Status
 from tune_runs.recording.epoch_log import EpochLog, EpochRow, is_same_epoch
 from tune_runs.recording.scenario_images import ScenarioImages
 from tune_runs.recording.trial_record import EpochSummary, TrialRecord
-from tune_runs.stopping.rules import Never
+from tune_runs.stopping.stopping_rules import Never
 from tune_runs.trial.plan import TrialPlan, control_id, images_key
 from tune_runs.trial.reports import INHERITED, ReportedEpoch, TrialReport
 

@@ -11,7 +11,7 @@ import math
 import random
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from absgd.config import RunConfig
 from tune_runs.space.model import Scenario, SearchSpace
@@ -21,12 +21,21 @@ from tune_runs.space.run_configs import active_values, run_settings
 _MAX_COMBINATIONS = 256  # of choices; beyond this, a fixed random sample of them is used
 
 
-def boundary_runs(space: SearchSpace, scenario: Scenario) -> Iterator[tuple[dict[str, Scalar], dict[str, Any]]]:
-    """Yield the parameter values and the settings of each run at the ends of every range, with every choice."""
+class BoundaryRun(NamedTuple):
+    """A run at the boundary of a search space."""
+
+    values: dict[str, Scalar]
+    """Parameter -> value of every active parameter."""
+    settings: dict[str, Any]
+    """Settings of its RunConfig, which may still break rules between settings."""
+
+
+def boundary_runs(space: SearchSpace, scenario: Scenario) -> Iterator[BoundaryRun]:
+    """Yield the runs at both ends of every range, with every choice: of each pair the low end first."""
     for branches in _combinations(space.search):
         for end in (0, 1):
             values = active_values(space, scenario, partial(_value_at_end, branches, end))
-            yield values, run_settings(space, scenario, values)
+            yield BoundaryRun(values, run_settings(space, scenario, values))
 
 
 def unused_settings(space: SearchSpace) -> list[str]:

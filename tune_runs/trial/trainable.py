@@ -59,9 +59,7 @@ def trial_reports(trainer: Trainer, run: TrialRun, read_test: ReadTest | None = 
 
 
 def reports_by_step(trainer: Trainer, run: TrialRun, read_test: ReadTest | None = None) -> Iterator[TrialReport | None]:
-    """Train a trial as its reports are asked for; yield None after each training step, and each report.
-
-    None gives other trials of the same process a turn.
+    """Train a trial as its reports are asked for; yield None after each training step, to let others have a turn.
 
     The first report has the epochs behind the trial. A trial that resumes from a snapshot of its own first reports the
     last epoch again, before it trains another: the driver may have died before it could stop the trial there, or

@@ -112,7 +112,7 @@ def value_at(parameter: Parameter, index: int) -> Scalar:
     return parameter.typed(signs[index % len(signs)] * (low + index // len(signs) * (parameter.step or 1)))
 
 
-class _BoundaryRun(NamedTuple):
+class _KeyedRun(NamedTuple):
     values: dict[str, Scalar]
     config: RunConfig
     key: str
@@ -124,10 +124,10 @@ class _KeyedRuns:
     def __init__(self, space: SearchSpace, scenario: Scenario) -> None:
         self.space, self.scenario = space, scenario
         self._keys: dict[tuple[tuple[str, Scalar], ...], str] = {}
-        self.at_boundary: list[_BoundaryRun] = []
+        self.at_boundary: list[_KeyedRun] = []
         for values, settings in boundary_runs(space, scenario):
             config = RunConfig.from_dict(settings, f"scenario {scenario.name}")
-            self.at_boundary.append(_BoundaryRun(values, config, config.stage_one_key()))
+            self.at_boundary.append(_KeyedRun(values, config, config.stage_one_key()))
             self._keys[tuple(values.items())] = self.at_boundary[-1].key
 
     @property

@@ -1,4 +1,4 @@
-"""Cohorts in a search: what a space may ask for, what their trials occupy, and real ones on CPU."""
+"""Cohorts in a search: the resources that a space may give and a trial occupies, and the seats of the directory."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_trial_of_a_cohort_takes_its_part(
 
 
 def test_runs_are_those_of_one_process_each() -> None:
-    """The numbers do not depend on it, and a search may go on in another way."""
+    """The numbers do not depend on it, and a search may be resumed without it."""
     alone, together = (make({"resources": {"cpu": 2, "gpu": 0, "cohort": cohort}}) for cohort in (1, 4))
     assert control_config(alone, alone.scenario_list[0]) == control_config(together, together.scenario_list[0])
     assert alone.decisive() == together.decisive()
@@ -80,14 +80,14 @@ def test_lost_host_is_a_lost_process(name: str) -> None:
 
 
 def test_trial_of_a_cohort_imports_no_torch() -> None:
-    """Nor does what Ray imports for the handles that it has."""
+    """Neither do the modules that Ray imports for its handles."""
     modules = "tune_runs.cohorts.member, tune_runs.cohorts.directory, tune_runs.ray_cluster.image_store"
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=300).returncode == 0
 
 
 class FakeHost:
-    """As much of a handle as the directory looks at."""
+    """The parts of a handle that the directory uses."""
 
     def __init__(self, number: int) -> None:
         self._actor_id = self
@@ -99,7 +99,7 @@ class FakeHost:
 
 @pytest.fixture
 def directory(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """Gives a trial a seat in a host of two, and tells which."""
+    """Give a trial a seat on a host of two, and return which host."""
     from tune_runs.cohorts import directory as cohorts
     from tune_runs.cohorts.member import host_id
     from tune_runs.cohorts.messages import CohortAccess, HostPlacement, SeatRequest, TrialProcess

@@ -1,4 +1,4 @@
-"""The process of a cohort: who is taken in, what is handed out, and who leaves; without Ray."""
+"""The host of a cohort: trials that join, report and leave; without Ray."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def answer(epoch: int) -> HostAnswer:
     return HostAnswer(report(epoch))
 
 
-class Runs:
-    """Makes runs of two epochs of two steps, and notes what becomes of them."""
+class LoggedRuns:
+    """Starts runs of two epochs of two steps, and logs their steps and ends."""
 
     def __init__(self) -> None:
         self.log: list[str] = []
@@ -77,16 +77,16 @@ def wait_until(holds: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-def runs() -> Runs:
-    return Runs()
+def runs() -> LoggedRuns:
+    return LoggedRuns()
 
 
 @pytest.fixture
-def host(runs: Runs) -> CohortHost:
+def host(runs: LoggedRuns) -> CohortHost:
     return CohortHost(2, runs)
 
 
-def test_reports_come_one_by_one_and_then_the_end(host: CohortHost, runs: Runs) -> None:
+def test_reports_come_one_by_one_and_then_the_end(host: CohortHost, runs: LoggedRuns) -> None:
     assert host.join("a1", trial("a"), HERE)
     assert host.next_report("a1", SOON_S) == answer(0)
     assert host.next_report("a1", SOON_S) == answer(1)
@@ -96,7 +96,7 @@ def test_reports_come_one_by_one_and_then_the_end(host: CohortHost, runs: Runs) 
         host.next_report("a1", SOON_S)
 
 
-def test_trial_rests_until_it_is_asked_for_more(host: CohortHost, runs: Runs) -> None:
+def test_trial_rests_until_it_is_asked_for_more(host: CohortHost, runs: LoggedRuns) -> None:
     host.join("a1", trial("a"), HERE)
     host.next_report("a1", SOON_S)
     runs.until("a 0.1")
@@ -107,14 +107,14 @@ def test_trial_rests_until_it_is_asked_for_more(host: CohortHost, runs: Runs) ->
     assert host.next_report("a1", SOON_S) == answer(1)
 
 
-def test_answer_without_a_report_asks_for_none_twice(host: CohortHost, runs: Runs) -> None:
+def test_answer_without_a_report_asks_for_none_twice(host: CohortHost, runs: LoggedRuns) -> None:
     host.join("a1", trial("a"), HERE)
     answers = [host.next_report("a1", wait_s=0.0) for _ in range(20)]
     assert answers == [HostAnswer()] * 20
     assert host.next_report("a1", SOON_S) == answer(0)
 
 
-def test_those_who_come_together_are_in_step(host: CohortHost, runs: Runs) -> None:
+def test_those_who_come_together_are_in_step(host: CohortHost, runs: LoggedRuns) -> None:
     host.join("a1", trial("a"), HERE)
     host.join("b1", trial("b"), os.getppid())
     for name in ("a1", "b1"):
@@ -134,7 +134,7 @@ def test_full_host_takes_nobody_in_until_one_leaves(host: CohortHost) -> None:
     assert host.join("c1", trial("c"), 1)
 
 
-def test_trial_that_leaves_is_ended_and_the_other_goes_on(host: CohortHost, runs: Runs) -> None:
+def test_trial_that_leaves_is_ended_and_the_other_goes_on(host: CohortHost, runs: LoggedRuns) -> None:
     host.join("a1", trial("a", epochs=10**6), HERE)
     host.join("b1", trial("b"), os.getppid())
     host.next_report("a1", SOON_S)
@@ -161,7 +161,7 @@ def test_error_of_a_trial_is_its_own(host: CohortHost) -> None:
 
 
 def test_error_holds_nothing_of_its_trial() -> None:
-    """The memory is needed by the others: it goes at once, not when Python next looks for cycles."""
+    """The other trials need the memory: it is freed at once, not when Python next collects cycles."""
 
     class Model:
         pass
@@ -191,7 +191,7 @@ def test_error_holds_nothing_of_its_trial() -> None:
 
 @pytest.mark.parametrize("again", [("a2", "a", os.getppid()), ("b1", "b", HERE)])
 def test_next_start_of_a_trial_or_of_its_process_ends_the_one_before(
-    host: CohortHost, runs: Runs, again: tuple[str, str, int]
+    host: CohortHost, runs: LoggedRuns, again: tuple[str, str, int]
 ) -> None:
     host.join("a1", trial("a", epochs=10**6), HERE)
     host.next_report("a1", SOON_S)
@@ -225,7 +225,9 @@ def test_one_who_waits_hears_that_its_trial_has_left(host: CohortHost) -> None:
     assert heard == ["gone"]
 
 
-def test_trial_leaves_when_its_process_is_gone(host: CohortHost, runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trial_leaves_when_its_process_is_gone(
+    host: CohortHost, runs: LoggedRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(cohort_host, "CHECK_EVERY_S", 0.05)
     other = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(1000,))
     other.start()

@@ -14,7 +14,7 @@ from absgd.config import RunConfig
 from tests.support.fake_tuner import SPACE, FakeTuner, epoch_record, make_space, rising
 from tune_runs.driver.scheduler import SchedulerByScenario
 from tune_runs.space.model import SearchSpace
-from tune_runs.stopping.rules import Never
+from tune_runs.stopping.stopping_rules import Never
 from tune_runs.trial.plan import TrialPlan
 from tune_runs.trial.reports import ReportedEpoch, TrialReport
 

@@ -1,4 +1,4 @@
-"""What starting and joining Ray must never do, and how a refusal reads."""
+"""Starting and joining Ray: what must never happen, and the messages of refusals."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tune_runs.ray_cluster.session import _check_answers, _is_about_token
 
 ROOT = Path(__file__).parents[3]
 RAY_STOP = re.compile(r"""\bray["',\s\]\[()]+stop\b|AutoscalingCluster""")
-"""The command in a shell or as a list of words, and a class of Ray's that runs it."""
+"""The command in a shell or as a list of words, and a class of Ray that runs it."""
 EXECUTED = [
     path
     for folder in ("absgd", "tune_runs", "analysis", "benchmarks", "scripts", "docs/examples", "tests")
@@ -31,7 +31,7 @@ def without_comments(text: str) -> str:
 
 
 def test_ray_stop_is_called_nowhere() -> None:
-    """It ends every Ray of the user on the machine, those of other jobs and of other people's tests too."""
+    """It ends every Ray of the user on the machine, those of other jobs and tests included."""
     assert len(EXECUTED) > 50
     assert [path for path in EXECUTED if RAY_STOP.search(without_comments(path.read_text()))] == []
 
@@ -51,7 +51,7 @@ def test_reason_is_found_at_the_depth_where_ray_tells_it() -> None:
 
 @contextmanager
 def server(treat: Callable[[socket.socket], None]) -> Iterator[str]:
-    """One that does something to the first connection, on loopback; its address."""
+    """Start a server that handles one connection on loopback; return its address."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.settimeout(120)
 

@@ -32,7 +32,7 @@ GO_ON = "absgd-tune --resume 'runs/my run' --address 10.0.0.1:6379"
 
 
 class Alarm:
-    """Notes what a watchdog says was lost, and when."""
+    """Notes what a watchdog reports as lost, and when."""
 
     def __init__(self) -> None:
         self.lost: list[str] = []

@@ -1,4 +1,4 @@
-"""What `search` may hold: names, ranges and conditions."""
+"""The names, ranges and conditions that `search` may contain."""
 
 from __future__ import annotations
 

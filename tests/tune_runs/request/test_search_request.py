@@ -1,4 +1,4 @@
-"""A request says what goes on with it."""
+"""The command that resumes a request."""
 
 from __future__ import annotations
 

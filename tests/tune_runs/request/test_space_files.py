@@ -1,4 +1,4 @@
-"""Where spaces come from: files, shipped names, plain data and options."""
+"""Spaces from files, shipped names, plain data and options."""
 
 from __future__ import annotations
 

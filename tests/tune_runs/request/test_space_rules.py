@@ -1,4 +1,4 @@
-"""What is refused about a space as a whole."""
+"""The rules between the fields of a space."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names, metric, durations and partial settings, each checked by itself."""
+"""Names, metric, durations and partial settings, each with its own check."""
 
 from __future__ import annotations
 

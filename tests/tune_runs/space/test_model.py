@@ -1,4 +1,4 @@
-"""A space as data: defaults, names of scenarios, what fits at once and the fields that are refused."""
+"""A space as data: defaults, names of scenarios, trials that fit at once, and refused fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a space asks of Optuna, and the configs that come of it."""
+"""The values that Optuna draws for a space, and the configs that follow."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LOSSES: dict[str, Any] = {
 
 
 def draws(space: SearchSpace, count: int = 40, scenario: int = 0) -> list[tuple[dict[str, Any], RunConfig]]:
-    """Optuna's parameters and the config of each of `count` trials, drawn at random."""
+    """Return Optuna's parameters and the config of each of `count` random trials."""
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     drawn = []
     for _ in range(count):

@@ -1,4 +1,4 @@
-"""Rungs never lie where trials are still equal, and what is expected to be left after each."""
+"""Rungs are never where trials are still equal, and the number of trials expected to pass each."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any, cast
 import pytest
 
 from tests.support.spaces import make
-from tune_runs.stopping.rules import ScenarioStopping
 from tune_runs.stopping.rungs import EarlyStopping, Rung, early_stopping, expected_passing, places
+from tune_runs.stopping.stopping_rules import ScenarioStopping
 
 PLAIN: dict[str, Any] = {"base/loss": {"name": "ce"}, "search": {"optimizer.lr": {"low": 0.01, "high": 0.1}}}
 
@@ -120,7 +120,7 @@ def test_switches_count_the_base_value_of_trials_that_do_not_draw_it() -> None:
 @pytest.mark.parametrize("rule", ["epoch", "age", "advantage"])
 @pytest.mark.parametrize("num_trials", [5, 32])
 def test_expected_survivors_and_epochs_are_those_of_trials_in_random_order(rule: str, num_trials: int) -> None:
-    """Against searches over noise, one trial at a time: what a trial was at one rung says nothing about the next."""
+    """Compared with searches over noise, one trial at a time: results at one rung say nothing about the next."""
     stopping = stopping_of({"base/epochs": 20}, rule=rule)
     switches, source, searches = range(8, 13), random.Random(0), 400
     epochs, stopped = 0, dict.fromkeys(stopping.ladder, 0)

@@ -104,7 +104,7 @@ def test_run_that_loses_its_process_too_often_fails_and_the_search_goes_on(tmp_p
 
 
 def test_trial_is_lost_while_its_control_still_trains(tmp_path: Path) -> None:
-    """And the control loses its process too: the trial waits for nobody, for its own checkpoint is there."""
+    """The control loses its process too: the trial need not wait for it, since it has its own checkpoint."""
     tuner = FakeTuner(space_of(), tmp_path / "fake", rising, concurrent=3)
     tuner.run(loses={CONTROL: [5, 1], f"{EXP}-0000": [1]})
     frame = trials(tmp_path / "fake")
@@ -137,7 +137,7 @@ def test_different_errors_are_not_equal() -> None:
 
 
 def test_run_that_gets_on_between_may_lose_its_process_again() -> None:
-    """It is not the one that ends a process which several share."""
+    """A run that makes progress is not the one that ends a shared process."""
     failures = FailureCounter(max_failures=2, max_equal_errors=5)
     assert [failures.may_restart("mate", trained) for trained in (1, 1, 2, 5, 5, 5)] == [True] * 5 + [False]
     assert [failures.may_restart("culprit", 3) for _ in range(3)] == [True, True, False]

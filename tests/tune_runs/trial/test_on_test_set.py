@@ -1,4 +1,4 @@
-"""The test set after the last epoch and after the chosen one, of runs that fork, go on and train from scratch."""
+"""The test set after the last epoch and after the chosen one, of runs that fork, resume and train from scratch."""
 
 from __future__ import annotations
 

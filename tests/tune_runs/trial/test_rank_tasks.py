@@ -1,4 +1,4 @@
-"""Trials of several processes: what a space may ask for, what they occupy, and real ones with two ranks on CPU."""
+"""Trials of several processes: the resources that a space may give, and those that they occupy."""
 
 from __future__ import annotations
 

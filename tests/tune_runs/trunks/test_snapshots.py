@@ -1,4 +1,4 @@
-"""Snapshots of stage one: what is saved is what is found, and nothing else is ever used."""
+"""Snapshots of stage one: they read back as saved, and damaged or foreign ones are never used."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def trunk(trained: Snapshots, tmp_path: Path) -> Snapshots:
 
 
 def reported(config: RunConfig, splits: Splits, use: TrunkUse, origin: str = "here") -> Iterator[TrialReport]:
-    """The reports of a run on a trunk."""
+    """Return the reports of a run on a trunk."""
     trainer = Trainer(config, splits)
     return trial_reports(trainer, TrialRun(trainer, use, origin=origin))
 
@@ -211,7 +211,7 @@ def epochs_of(report: TrialReport) -> list[int]:
 
 
 def test_snapshot_keeps_the_state_of_its_epoch(trained: Snapshots) -> None:
-    """The live tensors went on to epoch 5 after it was taken."""
+    """The live tensors were trained to epoch 5 after it was taken."""
     early, late = (trained.load(epoch).state["model"] for epoch in (2, 3))
     assert not all(torch.equal(early[name], late[name]) for name in early)
 

@@ -1,4 +1,4 @@
-"""What decides stage one, how many there are, where trials may fork, and whether sharing pays."""
+"""The parameters that decide stage one, how many stage ones there are, where trials fork, and whether sharing pays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Searches in cohorts on CPU: the bits of trials alone, and what a killed host costs."""
+"""Searches in cohorts on CPU: the same bits as trials alone, and trials whose host is killed."""
 
 from __future__ import annotations
 

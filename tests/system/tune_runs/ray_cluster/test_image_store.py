@@ -1,4 +1,4 @@
-"""Images in Ray's object store: found by workers, also after the actor was lost, and freed when they are taken off."""
+"""Images in Ray's object store: found by workers, even after the actor was lost, and freed when they are dropped."""
 
 from __future__ import annotations
 

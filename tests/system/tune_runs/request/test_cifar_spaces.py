@@ -24,7 +24,7 @@ WRITERS = {"cifar10": (write_cifar10, 60), "cifar100": (write_cifar100, 14)}
 
 
 def small(name: str, root: Path) -> SearchSpace:
-    """The shipped space with its recipe, cut in files, epochs and model, not in kind."""
+    """Return the shipped space with its recipe, with fewer files and epochs and a smaller model."""
     given: dict[str, Any] = read_yaml(find_space(name))
     base = given["base"]
     base["data"] |= {"root": str(root), "download": False, "val_per_class": 2}

@@ -29,16 +29,16 @@ SMALL_BASE: dict[str, dict[str, dict[str, Any]]] = {
     "noisy_cifar100": {"data": {"download": False, "val_per_class": 1}, "model": {"name": "resnet8"}},
     "clothing1m": {"data": {"side": 32, "workers": 0}, "model": {"name": "resnet18", "weights": None}},
 }
-"""What is cut of each space's base."""
+"""Changes that make each space's base small."""
 NOISES: dict[str, list[dict[str, Any]]] = {
     "noisy_cifar10": [{"type": "cifar10_pairs", "rate": RATE}],
     "noisy_cifar100": [{"type": "symmetric", "rate": RATE}, {"type": "cifar100_superclasses", "rate": RATE}],
 }
-"""Noise of the scenarios that are kept."""
+"""Noise of the scenarios that are searched."""
 
 
 def small(name: str, root: Path, num_trials: int = 1, weights: str | None = None) -> SearchSpace:
-    """The shipped space with its recipe and the authors' points, cut in files, epochs and model, not in kind."""
+    """Return the shipped space with its recipe and the authors' points, fewer files and epochs, a smaller model."""
     given: dict[str, Any] = read_yaml(find_space(name))
     for section, values in SMALL_BASE[name].items():
         given["base"][section] |= values
@@ -56,7 +56,7 @@ def small(name: str, root: Path, num_trials: int = 1, weights: str | None = None
 
 
 def searched(space: SearchSpace, folder: Path) -> pd.DataFrame:
-    """Rows of the trials of a search in which every trial is completed, controls too."""
+    """Search, check that every run was completed, and return the rows of the trials."""
     assert run_search(new_request(space, folder), Console(file=io.StringIO()))
     trials = pd.read_parquet(folder / "trials.parquet")
     assert set(trials.status) == {"completed"}
@@ -93,7 +93,7 @@ def test_shipped_noisy_cifar_space_searches_small_files(
 def test_shipped_clothing1m_space_searches_small_files_at_relative_paths(
     ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Trials run in folders of their own: both paths are those of the command."""
+    """Trials run in other folders: both paths are resolved in the folder of the command."""
     monkeypatch.chdir(tmp_path)
     write_clothing1m(tmp_path / "data", 3)
     torch.save(torchvision.models.resnet18(weights=None).state_dict(), "resnet18.pth")

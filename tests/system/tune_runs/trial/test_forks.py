@@ -49,7 +49,7 @@ def test_forked_trials_equal_training_from_scratch_to_the_bit(
 
 
 def test_plain_trials_train_the_last_epoch_only(ray: None, tmp_path: Path) -> None:
-    """A trial of the base criterion is the control over again."""
+    """A trial on the base criterion equals the control."""
     drawn = {name: {**range_, "when": {"loss.name": "abce"}} for name, range_ in SMALL["search"].items()}
     printed_by_search(forks(search={"loss.name": {"choices": ["ce", "abce"]}, **drawn}, num_trials=6), tmp_path / "run")
     trials = records.read_rows(tmp_path / "run" / records.TRIALS_FILE, records.TRIAL_SCHEMA)

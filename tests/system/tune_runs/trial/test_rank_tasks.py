@@ -1,4 +1,4 @@
-"""Searches whose trials are two ranks on CPU, and what a killed rank costs."""
+"""Searches whose trials have two ranks on CPU, and trials with a killed rank."""
 
 from __future__ import annotations
 

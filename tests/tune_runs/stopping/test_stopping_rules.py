@@ -1,4 +1,4 @@
-"""Which trials fall behind, on curves made by hand."""
+"""Trials that fall behind, on curves made by hand."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.support.spaces import make
-from tune_runs.stopping.rules import Never, ScenarioStopping
 from tune_runs.stopping.rungs import early_stopping
+from tune_runs.stopping.stopping_rules import Never, ScenarioStopping
 
 EPOCHS, RULES = 16, ("epoch", "age", "advantage", "mean_advantage", "age_then_epoch", "median")
 GAIN_RULES = RULES[2:]
@@ -19,7 +19,7 @@ CONTROL = [0.5 + 0.01 * epoch for epoch in range(EPOCHS)]
 
 
 class Control:
-    """The plain control, as far as it is known; it may have ended there."""
+    """The known values of the plain control, which may have ended after them."""
 
     def __init__(self, values: Sequence[float] = CONTROL, known: int = EPOCHS, ended: bool = False) -> None:
         self.values, self.known, self.ended = values, known, ended
@@ -33,7 +33,7 @@ class Control:
 
 
 def judge_of(rule: str, control: Control | None = None, mode: Any = "max", **config: Any) -> ScenarioStopping:
-    """Switch epochs 8 to 12 of 16; by age the rungs lie at 1, 2 and 4, and every second trial goes on."""
+    """Switch epochs 8 to 12 of 16; by age the rungs are at 1, 2 and 4, and every second trial continues."""
     early = {} if rule == "epoch" else {"grace_period": 1}
     gentle = {"reduction_factor": 2} if rule not in ("epoch", "median") else {}
     space = make({"early_stopping": {"rule": rule, **early, **gentle, **config}})
@@ -41,7 +41,7 @@ def judge_of(rule: str, control: Control | None = None, mode: Any = "max", **con
 
 
 def epochs_trained(judge: ScenarioStopping, trial_id: str, switch: int | None, values: Sequence[float]) -> int:
-    """Epochs of a trial whose values from its switch on are given."""
+    """Report the epochs of a trial, given its values from its switch on."""
     first = EPOCHS - len(values) if switch is None else switch
     for epoch, value in enumerate(values, start=first):
         if judge.falls_behind(trial_id, switch, epoch, value):
@@ -50,7 +50,7 @@ def epochs_trained(judge: ScenarioStopping, trial_id: str, switch: int | None, v
 
 
 def gains(switch: int, *amounts: float) -> list[float]:
-    """Values above the control; the last amount stays."""
+    """Return values above the control; the last gain stays."""
     padded = itertools.chain(amounts, itertools.repeat(amounts[-1]))
     return [control + gain for control, gain in zip(CONTROL[switch:], padded, strict=False)]
 
@@ -64,7 +64,7 @@ def test_by_epoch_nobody_is_stopped_before_the_first_epoch_after_the_latest_swit
 
 
 def test_by_age_the_later_switch_has_the_advantage_of_a_better_start() -> None:
-    """The control rises by 0.01 each epoch: the metric at the same age prefers whoever switched later."""
+    """The control rises by 0.01 each epoch: the metric at the same age prefers a trial that switched later."""
     by_metric = judge_of("age")
     assert epochs_trained(by_metric, "late", 12, gains(12, 0.0)) == 4
     assert epochs_trained(by_metric, "early and better", 8, gains(8, 0.02)) == 1
@@ -82,7 +82,7 @@ def test_the_mean_since_the_switch_forgives_one_bad_epoch() -> None:
 
 
 def judge_of_pair(rule: str, values: Sequence[float]) -> ScenarioStopping:
-    """With one trial through it, switched at epoch 9."""
+    """A scenario that one trial has passed, switched at epoch 9."""
     judge = judge_of(rule)
     epochs_trained(judge, "first", 9, values)
     return judge
@@ -141,7 +141,7 @@ def test_age_then_epoch_changes_over_after_the_latest_switch() -> None:
 
 @pytest.mark.parametrize("rule", RULES)
 def test_smaller_is_better_where_the_metric_says_so(rule: str) -> None:
-    """The same trials, with the sign of every value turned, are stopped at the same epochs."""
+    """The same trials, with the sign of every value reversed, are stopped at the same epochs."""
     curves = [gains(9, gain, gain / 2, gain) for gain in (0.1, 0.3, 0.2, 0.05, 0.4, 0.35)]
     up, down = judge_of(rule), judge_of(rule, Control([-value for value in CONTROL]), mode="min")
     larger = [epochs_trained(up, str(n), 9, values) for n, values in enumerate(curves)]
@@ -166,7 +166,7 @@ def test_results_wait_for_the_control_and_are_judged_against_their_own_epoch(rul
 
 
 def test_results_that_waited_are_judged_in_the_order_in_which_they_came() -> None:
-    """Not in that of their epochs: the first at a rung goes on, the second is compared with it."""
+    """Not in the order of their epochs: the first at a rung passes, the second is compared with it."""
     control = Control(known=8)
     judge = judge_of("advantage", control)
     assert not judge.falls_behind("good, later switch", 10, 10, CONTROL[10] + 0.3)
@@ -185,7 +185,7 @@ def test_results_of_ended_trials_are_judged_too() -> None:
 
 
 def test_rungs_by_epoch_do_not_wait_for_the_control() -> None:
-    """Those by age, which compare gains, do."""
+    """Rungs by age, which compare gains, do."""
     control = Control(known=0)
     judge = judge_of("age_then_epoch", control)
     assert epochs_trained(judge, "good", 8, gains(8, 0.3)) == 8
@@ -226,7 +226,7 @@ def test_rules_that_compare_the_metric_never_ask_the_control(rule: str) -> None:
 
 @pytest.mark.parametrize("rule", GAIN_RULES)
 def test_a_gain_over_a_control_that_ended_is_not_compared(rule: str) -> None:
-    """Its trial goes on there; rungs before the end, and those by epoch, compare as ever."""
+    """Its trial continues; rungs before the end of the control, and those by epoch, compare as before."""
     control = Control(known=10)
     judge = judge_of(rule, control)
     for n in range(4):
@@ -241,7 +241,7 @@ def test_a_gain_over_a_control_that_ended_is_not_compared(rule: str) -> None:
 @pytest.mark.parametrize("rule", GAIN_RULES)
 @pytest.mark.parametrize("at_end", [0, 8, 9, 11])
 def test_replayed_results_leave_the_same_scores_where_the_control_ended(rule: str, at_end: int) -> None:
-    """Whether they had waited for it or came after."""
+    """Whether they had waited for it or arrived later."""
     control = Control(known=0)
     judge = judge_of(rule, control)
     curves = {str(n): (8 + n % 5, gains(8 + n % 5, gain, gain / 2)) for n, gain in enumerate((0.1, 0.3, 0.2, 0.05))}
@@ -280,7 +280,7 @@ def test_waiting_results_cost_no_more_the_more_of_them_there_are() -> None:
 def test_what_is_judged_late_stops_no_trial_that_was_among_the_best_at_a_later_rung(
     rule: str, later_rung: tuple[str, int], last: int
 ) -> None:
-    """Else it might be stopped for the earlier rung, and all others for being behind it at the later one."""
+    """Otherwise it might be stopped at the earlier rung, and all others for being behind it at the later one."""
     control = Control(known=8)
     judge = judge_of(rule, control)
     for number, amounts in (("first", (0.3, 0.1)), ("at last", (0.1, 0.5))):
@@ -299,7 +299,7 @@ def by_rung(judge: ScenarioStopping) -> dict[tuple[str, int], dict[str, float]]:
 
 
 def test_a_mean_never_leaves_out_an_epoch_that_waits() -> None:
-    """The control's value of a later epoch may be there before that of an earlier one."""
+    """The control's value at a later epoch may be known before that at an earlier one."""
     values: dict[int, float] = {9: 0.0}
     judge = ScenarioStopping(
         early_stopping(make({"early_stopping": {"rule": "mean_advantage", "grace_period": 1, "reduction_factor": 2}})),
