@@ -22,7 +22,7 @@ from absgd.datasets import Splits, load_splits
 from absgd.training import gpu_names
 from tune_runs.preview.epoch_times import LEARNING_RATE, part_of, stage_two_config
 from tune_runs.preview.packings import Packing, PackingProbe, PackingResult, Speedup, own_packing, packings_to_try
-from tune_runs.preview.probe_processes import ProbeProcesses, ProbeProcessLost, TimedPass, span_s
+from tune_runs.preview.probe_processes import ProbeProcesses, ProbeProcessLost, TimedPass, TrainOnRequest, span_s
 from tune_runs.preview.probe_trials import OneTrial, PassRequest, TrialsInTurns
 from tune_runs.space.model import SearchSpace
 from tune_runs.trunks.scenario_plan import ScenarioPlan
@@ -81,28 +81,22 @@ def probe_packings(
     gpus = num_gpus if resources.gpu else 0
     own = own_packing(space.resources, num_cpus, gpus)
     most = space.num_trials * len(space.scenario_list)
-    kinds = packings_to_try(own, resources.cpu, num_cpus, gpus, most)
+    alone, shared = packings_to_try(own, resources.cpu, num_cpus, gpus, most)
     config = stage_two_config(space, plan.scenario) or plan.control
-    work = pass_workload(load_splits(config), config.batch_size, epoch_s, pass_s(kinds, kind_s))
+    work = pass_workload(load_splits(config), config.batch_size, epoch_s, pass_s((alone, shared), kind_s))
     settings = _settings(config, "cuda" if gpus else "cpu")
-    results: list[PackingResult] = []
-    for packings, is_cohort in zip(kinds, (False, True), strict=True):
-        if is_cohort and len(packings) == 1:
-            continue
+
+    def measured(make: Callable[[], TrainOnRequest], packings: Sequence[Packing], words: str) -> list[PackingResult]:
         counts = ", ".join(str(packing.trials) for packing in packings)
-        said = "trials taking turns in one process" if is_cohort else "trials at once, a process each"
-        say(f"probing {plan.name}: {counts} {said}, {kind_s:g} s of training, or a batch each")
-        size = max(packing.cohort for packing in packings)
-        make = (
-            partial(TrialsInTurns, settings, work.splits, size)
-            if is_cohort
-            else partial(OneTrial, settings, work.splits)
-        )
+        say(f"probing {plan.name}: {counts} {words}, {kind_s:g} s of training, or a batch each")
         with ProbeProcesses(make) as processes:
-            found = measured_packings(
-                partial(_train, processes, work.epochs), packings, work.num_images, _memory_of(bool(gpus)), kind_s
-            )
-        results += without_repeated(found, packings[0]) if is_cohort else found
+            train = partial(_train, processes, work.epochs)
+            return measured_packings(train, packings, work.num_images, _memory_of(bool(gpus)), kind_s)
+
+    results = measured(partial(OneTrial, settings, work.splits), alone, "trials at once, a process each")
+    if len(shared) > 1:
+        cohort = partial(TrialsInTurns, settings, work.splits, max(packing.cohort for packing in shared))
+        results += without_repeated(measured(cohort, shared, "trials taking turns in one process"), shared[0])
     device = gpu_names()[0] if gpus else f"{num_cpus} CPUs"
     return PackingProbe(plan.name, device, tuple(results), own, bool(gpus))
 
