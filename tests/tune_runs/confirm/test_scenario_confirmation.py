@@ -306,3 +306,15 @@ def test_epoch_budget_that_ends_in_a_confirmation_ends_it_and_more_goes_on(tmp_p
 def test_checkpoints_of_confirmations_go_when_they_end(done: FakeTuner) -> None:
     left = [path.parent.name for path in done.recorder.folder.glob("scenarios/*/checkpoints/*/*.pt")]
     assert set(left) == {done.recorder.ranked(scenario)[0].trial_id for scenario in (EXP, STEP)}
+
+
+def test_reading_a_confirmation_changes_no_record(tmp_path: Path) -> None:
+    folder = tmp_path / "fake"
+    FakeTuner(confirmed_space(), folder, by_seed).run()
+    extended = FakeTuner(confirmed_space(num_trials=6), folder, by_seed)
+    for _ in extended.results({}):
+        before = [trial.to_row() for trial in extended.recorder.trials.values()]
+        for one in extended.confirmations.values():
+            _ = one.candidates, one.runs, one.num_runs, one.num_ended, one.epochs_left, one.is_done, one.has_result
+            one.results()
+        assert [trial.to_row() for trial in extended.recorder.trials.values()] == before
