@@ -34,6 +34,8 @@ from absgd.records.layout import (
 )
 from absgd.records.metrics import (
     DEFAULT_METRIC,
+    FEW_BELOW,
+    MANY_ABOVE,
     METRIC_TITLES,
     METRICS,
     SHOT_METRICS,
@@ -62,12 +64,14 @@ __all__ = [
     "EPOCHS_FILE",
     "EPOCH_SCHEMA",
     "EVENTS_FOLDER",
+    "FEW_BELOW",
     "FINISHED",
     "ID_FILE",
     "LABELS_FILE",
     "LABEL_SCHEMA",
     "LAST_CHECKPOINT",
     "LOCK_FILE",
+    "MANY_ABOVE",
     "METRICS",
     "METRIC_TITLES",
     "PHASES",

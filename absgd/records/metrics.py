@@ -11,6 +11,8 @@ ShotGroup = Literal["many", "medium", "few"]
 """A group of classes by their number of training images."""
 SHOT_METRICS: dict[str, ShotGroup] = {f"val_{group}_accuracy": group for group in get_args(ShotGroup)}
 """Metric over a group of classes -> the group."""
+MANY_ABOVE, FEW_BELOW = 100, 20
+"""Training images above which a class belongs to the group `many`, and below which to `few`."""
 DEFAULT_METRIC = "val_balanced_accuracy"
 
 
@@ -23,7 +25,7 @@ def test_metric_of(metric: str) -> str:
     return metric.replace("val_", "test_") if metric in ("val_accuracy", "val_loss") else "test_balanced_accuracy"
 
 
-def shot_group(num_train: int) -> ShotGroup:
+def shot_group(num_train: float) -> ShotGroup:
     """Return the group of a class with `num_train` training images: more than 100, 20 to 100, or fewer than 20.
 
     >>> [shot_group(count) for count in (101, 100, 20, 19)]
@@ -31,7 +33,7 @@ def shot_group(num_train: int) -> ShotGroup:
 
     Source: the many / medium / few groups of arXiv 1904.05160; another convention puts 100 into many and 20 into few.
     """
-    return "many" if num_train > 100 else "medium" if num_train >= 20 else "few"
+    return "many" if num_train > MANY_ABOVE else "few" if num_train < FEW_BELOW else "medium"
 
 
 class MetricColumn(NamedTuple):

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from absgd.records import FEW_BELOW, MANY_ABOVE, ShotGroup, shot_group
 from analysis.figures.figure_style import (
     BLUE,
     GREY,
@@ -23,7 +24,11 @@ from analysis.wording.titles import PLAIN_CONTROLS, title_of_control
 
 MOST_CLASSES = 20
 """Number of classes above which recall is drawn over class size, and weights are averaged over groups of classes."""
-SHOTS = (("many (> 100 images)", 101, None), ("medium (20 to 100)", 20, 100), ("few (< 20)", 0, 19))
+SHOT_TITLES: dict[ShotGroup, str] = {
+    "many": f"many (> {MANY_ABOVE} images)",
+    "medium": f"medium ({FEW_BELOW} to {MANY_ABOVE})",
+    "few": f"few (< {FEW_BELOW})",
+}
 
 
 def recall_drawing(runs: Runs) -> Drawing | None:
@@ -92,7 +97,7 @@ def weights_drawing(runs: Runs) -> Drawing | None:
         own = frame[frame.group == group].sort_values("epoch")
         size = own.num_train.iloc[0]
         name = {"clean": "label left as it was", "changed": "label changed by noise"}.get(group, f"class {group}")
-        name = group if group in {title for title, _, _ in SHOTS} else name
+        name = group if group in SHOT_TITLES.values() else name
         label = f"{name} ({int(size)})" if size == size and name.startswith("class") else name
         figure.add_trace(
             go.Scatter(
@@ -112,9 +117,14 @@ def weights_drawing(runs: Runs) -> Drawing | None:
 
 
 def _by_shots(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return mean weights over the classes of each shot group; classes of unknown size are left out."""
+    groups = frame.num_train.map(shot_group, na_action="ignore")
     parts = []
-    for title, fewest, most in SHOTS:
-        own = frame[(frame.num_train >= fewest) & (frame.num_train <= (most or float("inf")))]
-        means = own.groupby("epoch").agg(weight=("weight", "mean"), switch_epoch=("switch_epoch", "first"))
+    for group, title in SHOT_TITLES.items():
+        means = (
+            frame[groups == group]
+            .groupby("epoch")
+            .agg(weight=("weight", "mean"), switch_epoch=("switch_epoch", "first"))
+        )
         parts.append(means.reset_index().assign(group=title, num_train=float("nan")))
     return pd.concat(parts, ignore_index=True)

@@ -19,7 +19,7 @@ PLAIN_CONTROLS = ("ce", "ce-lr")
 
 
 def control_titles() -> dict[str, str]:
-    """Titles of the controls of a confirmation, in the order in which tables and figures show them."""
+    """Return the titles of the controls of a confirmation, in the order in which tables and figures show them."""
     criteria = {name: spec.title for name, spec in LOSSES.items() if spec.takes_attention}
     others = {
         "ce-tau": f"{criteria['ce']} with class_tau",
