@@ -19,6 +19,7 @@ from typer.testing import CliRunner, Result
 
 import tune_runs
 from tests.support.fake_tuner import SPACE
+from tests.support.waiting import wait_until
 from tune_runs.cli import app
 from tune_runs.preview.packing_probe import probe_packings
 
@@ -62,6 +63,7 @@ def test_interrupted_probe_ends_its_processes(here: Path) -> None:
         assert command.stderr is not None
         while "probing" not in (line := command.stderr.readline()):
             assert line, "ended before"
+        wait_until(lambda: bool(psutil.Process(command.pid).children(recursive=True)), command)
         time.sleep(1)
         children = psutil.Process(command.pid).children(recursive=True)
         os.killpg(command.pid, signal.SIGINT)  # as a terminal does: to all of them
