@@ -29,9 +29,9 @@ def stage_two_loss(lam: float = 2.0) -> Losses:
 
 
 def measured_growth() -> None:
-    """Print the growth over 2,000 steps of our loss and of one with the defect, as JSON."""
+    """Print the growth over 1,000 steps of our loss and of one with the defect, as JSON."""
     _growth_of(stage_two_loss(), 200)  # what the first steps and the first measurement allocate stays
-    growths = (_growth_of(stage_two_loss(), 2000), _growth_of(_loss_that_keeps_history(), 2000))
+    growths = (_growth_of(stage_two_loss(), 1000), _growth_of(_loss_that_keeps_history(), 1000))
     print(json.dumps([vars(growth) for growth in growths]))
 
 
