@@ -1,4 +1,5 @@
-"""Data sets: reading, imbalance, noise, splits, and batches on the training device."""
+"""Data sets: readers, imbalance, noise, splits, and batches on the training device. For `absgd.training`, the search
+and users' own training loops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which images of a batch a process reads and trains on, where several train on one batch together."""
+"""The share of a batch that a process reads and trains on, where several processes train on one batch."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from typing import NamedTuple
 
 
 class Share(NamedTuple):
-    """The part of one process of every batch; by default there is one process, and it has all.
+    """One process's share of every batch; by default the whole of it, for a single process.
 
     >>> [Share(rank, size=3).rows(7) for rank in range(3)]
     [slice(0, 2, None), slice(2, 4, None), slice(4, 7, None)]
     """
 
     rank: int = 0
-    """Which process, counted from 0."""
+    """Number of the process, from 0."""
     size: int = 1
-    """Processes."""
+    """Number of processes."""
 
     def rows(self, num_images: int) -> slice:
-        """Its places in a batch of so many images: as many as the others have, or one less; none in a small batch."""
+        """The process's rows of a batch of `num_images`; shares differ by at most one image, and may be empty."""
         return slice(self.rank * num_images // self.size, (self.rank + 1) * num_images // self.size)
 
 

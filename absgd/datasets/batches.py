@@ -26,39 +26,39 @@ class Batch(NamedTuple):
     """Normalised images of one step, on the device."""
 
     images_BCHW: Tensor
-    """float32; where several processes train on one batch, this process's share of it, perhaps no image at all."""
+    """float32; where several processes train on one batch, this process's share of it, which may be empty."""
     labels_B: Tensor
-    """Of the whole batch, int64."""
+    """Labels of the whole batch, int64."""
     index_B: Tensor
-    """Of the whole batch: positions in the images it was drawn from, int64."""
+    """Positions of the whole batch in the images it was drawn from, int64."""
 
 
 class Draw(NamedTuple):
-    """Which images are shown, and how each is augmented; all is drawn, whichever is used."""
+    """Positions and augmentation of the images of a batch; all values are drawn, whether or not they are used."""
 
     index_B: Tensor
     """Positions in the images, int64."""
     shifts_B2: Tensor
     """Top row and left column of the crop in the padded image, int64."""
     flips_B: Tensor
-    """bool."""
+    """Whether each image is mirrored, bool."""
     angles_deg_B: Tensor
-    """Of rotation, float32."""
+    """Angles of rotation, float32."""
 
 
 class Batches:
     """Images kept as uint8 on a device, and the batches drawn from them.
 
     Args:
-        images: on the CPU their arrays are used as they are, without a copy, and never written to.
-        config: `data` gives the normalisation, `augmentation` what is done to training batches, `class_balance` whether
-            an epoch is a permutation or draws by class weight.
-        device: where the images lie and the batches are made.
-        share: which images of every batch are made here.
+        images: on the CPU their arrays are used without a copy, and never written to.
+        config: `data` gives the normalisation, `augmentation` the augmentation of training batches, and `class_balance`
+            decides whether an epoch is a permutation or draws by class weight.
+        device: holds the images and makes the batches.
+        share: the share of every batch that is made here.
 
     Raises:
-        UserError: if the padding exceeds the side of the images, or `data.mean` and `data.std` have not one value for
-            each channel.
+        UserError: if the padding exceeds the side of the images, or `data.mean` and `data.std` do not have one value
+            for each channel.
     """
 
     def __init__(self, images: Images, config: RunConfig, device: torch.device, share: Share = WHOLE) -> None:
@@ -84,7 +84,7 @@ class Batches:
         return map(self.batch_of, self.draws(seed, epoch, batch_size))
 
     def draws(self, seed: int, epoch: int, batch_size: int) -> Iterator[Draw]:
-        """What `training` draws for each of its batches; `batch_of` makes the batch."""
+        """The draws of `training` for its batches; `batch_of` makes a batch of each."""
         order_N = self._order.of(seed, epoch)
         whole = self._draw(order_N, torch_generator(seed, "augmentation", epoch, self._device))
         for start in range(0, len(order_N), batch_size):
@@ -104,7 +104,7 @@ class Batches:
             yield self._batch(self._images_NCHW[self._own(step, len(index_N))], index_N[step])
 
     def _own(self, step: slice, num_images: int) -> slice:
-        """The places of this process among those of a step."""
+        """The rows of this process among those of a step."""
         rows = self._share.rows(min(step.stop, num_images) - step.start)
         return slice(step.start + rows.start, step.start + rows.stop)
 
@@ -148,12 +148,12 @@ def crop_padded(images_BCHW: Tensor, pad: int, shifts_B2: Tensor) -> Tensor:
 
 
 def flip_some(images_BCHW: Tensor, flips_B: Tensor) -> Tensor:
-    """Images mirrored left to right where `flips_B` (bool) says so."""
+    """Images, mirrored left to right where `flips_B` (bool) is true."""
     return torch.where(flips_B[:, None, None, None], images_BCHW.flip(3), images_BCHW)
 
 
 def rotate(images_BCHW: Tensor, angles_deg_B: Tensor) -> Tensor:
-    """Images turned counter-clockwise about their centres, bilinear, with zeros where nothing was.
+    """Images turned counter-clockwise about their centres, bilinear, with zeros outside the original image.
 
     The pixel at offset (x, y) from the centre, y downwards, takes the value at
     (x cos a - y sin a, x sin a + y cos a).
@@ -163,7 +163,7 @@ def rotate(images_BCHW: Tensor, angles_deg_B: Tensor) -> Tensor:
         angles_deg_B: floating.
 
     Returns:
-        (B, C, H, W), float32, in the range of the values given.
+        (B, C, H, W), float32, in the range of the input values.
     """
     height, width = images_BCHW.shape[2:]
     angles_B = torch.deg2rad(angles_deg_B.to(torch.float32))
@@ -179,6 +179,6 @@ def _shared_tensor(array: Pixels | Labels) -> Tensor:
     """A tensor over the memory of `array`, which may be read-only: nothing here writes to it."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        # By way of one axis: an axis of size one keeps whatever stride numpy gave it, and torch picks its convolution
+        # Through one axis: an axis of size one keeps whatever stride numpy gave it, and torch chooses convolution
         # kernels, and with them the last bits of a result, by strides.
         return torch.from_numpy(array.reshape(-1)).view(array.shape)

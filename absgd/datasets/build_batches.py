@@ -1,4 +1,4 @@
-"""The batches of a run's images, wherever the images lie."""
+"""Batches of a run's images, whether in memory or on disk."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from absgd.datasets.images import Images
 
 
 class BatchSource(Protocol):
-    """Hands out images in batches on a device."""
+    """Makes batches of images on a device."""
 
     def draws(self, seed: int, epoch: int, batch_size: int) -> Iterator[Any]:
-        """What is drawn for each training batch of an epoch."""
+        """The draws of an epoch, one for each training batch."""
 
     def batch_of(self, draw: Any) -> Batch:
-        """The training batch of a draw, by operations on the device alone."""
+        """Make the training batch of a draw by operations on the device alone."""
 
     def evaluation(self, batch_size: int) -> Iterator[Batch]:
         """Every image once, in order, not augmented."""
 
 
 BatchesOf = Callable[[Images | ImageFiles, RunConfig, torch.device, Share], BatchSource]
-"""Makes the source of a run's batches of some images, as `build_batches` does."""
+"""Builds the source of a run's batches, as `build_batches` does."""
 
 
 def build_batches(
     images: Images | ImageFiles, config: RunConfig, device: torch.device, share: Share = WHOLE
 ) -> Batches | DiskBatches:
-    """What hands out `images` in batches on `device`: `training(seed, epoch, batch_size)` and `evaluation(batch_size)`.
+    """Return the source of batches of `images` on `device`, for training and for evaluation.
 
-    With a `share` they read and hand out the images of one process of several, beside the labels of all.
+    With a `share` it reads the images of one of several processes, but gives the labels of all.
 
     Raises:
-        UserError: if the padding exceeds the side, or `data.mean` and `data.std` have not one value for each channel.
+        UserError: if the padding exceeds the side, or `data.mean` and `data.std` do not have one value per channel.
     """
     if isinstance(images, ImageFiles):
         return DiskBatches(images, config, device, share)

@@ -36,7 +36,7 @@ class CifarBatch(NamedTuple):
     """Channel, row, column: P = 3 * 32 * 32."""
     labels_N: Labels
     md5: str
-    """Of the file, in hex digits."""
+    """Digest of the file, in hex digits."""
 
 
 def read_cifar(path: Path, label_key: str, num_values: int) -> CifarBatch:
@@ -57,12 +57,12 @@ def read_cifar(path: Path, label_key: str, num_values: int) -> CifarBatch:
         entries = _ArrayUnpickler(io.BytesIO(content), encoding="latin1").load()
         pixels_NP, labels = _pixels(entries["data"], num_values), _labels(entries[label_key])
     except _DAMAGED_PICKLE as error:
-        raise damaged(path, f"expected `data` and `{label_key}` in CIFAR's format: {_told(error)}") from None
+        raise damaged(path, f"expected `data` and `{label_key}` in CIFAR's format: {_message(error)}") from None
     return CifarBatch(pixels_NP, labels, hashlib.md5(content, usedforsecurity=False).hexdigest())
 
 
 class _StoredType:
-    """numpy's dtype as a pickle holds it."""
+    """numpy's dtype as stored in a pickle."""
 
     def __init__(self, code: str, *_flags: object) -> None:
         self.code = code
@@ -72,7 +72,7 @@ class _StoredType:
 
 
 class _StoredArray:
-    """numpy's array as a pickle holds it: plain data, so that a damaged file reaches none of numpy's own state."""
+    """numpy's array as stored in a pickle: plain data, so that a damaged file reaches none of numpy's own state."""
 
     def __init__(self, *_empty: object) -> None:
         self.shape: Any = ()
@@ -85,14 +85,14 @@ class _StoredArray:
 
     @classmethod
     def from_buffer(cls, content: Any, type: Any, shape: Any, order: Any) -> _StoredArray:
-        """The array from what protocol 5 keeps of it."""
+        """The array from its representation in protocol 5."""
         array = cls()
         array.__setstate__((1, shape, type, order == "F", bytes(content)))
         return array
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Unpickles arrays, as `_StoredArray`, lists, mappings, text and numbers; refuses to import anything else."""
+    """Unpickles arrays (as `_StoredArray`), lists, mappings, text and numbers; refuses to import anything else."""
 
     def find_class(self, module: str, name: str) -> Any:
         match module, name:
@@ -108,15 +108,15 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 
 def _latin1_bytes(text: str, _encoding: str = "latin1") -> bytes:
-    """The bytes that text read as latin1 stands for; Python 2's strings arrive as such text."""
+    """The bytes of text that was decoded as latin1; Python 2's strings arrive as such text."""
     return text.encode("latin1")
 
 
 def _pixels(stored: object, num_values: int) -> Pixels:
-    """The array (N, num_values) of a pickle.
+    """The array (N, num_values) from a pickle.
 
     Raises:
-        ValueError: if it is another one.
+        ValueError: if it has another type or shape.
     """
     if not isinstance(stored, _StoredArray):
         raise ValueError(f"expected an array of images, got {type(stored).__name__}")
@@ -128,7 +128,7 @@ def _pixels(stored: object, num_values: int) -> Pixels:
 
 
 def _labels(stored: object) -> Labels:
-    """The labels of a pickle.
+    """The labels from a pickle.
 
     Raises:
         ValueError: if they are not a list of whole numbers.
@@ -138,8 +138,8 @@ def _labels(stored: object) -> Labels:
     return np.array(stored, dtype=np.int64)
 
 
-def _told(error: BaseException) -> str:
-    """What an error says in one line."""
+def _message(error: BaseException) -> str:
+    """The message of an error in one line."""
     if isinstance(error, KeyError):
         return f"there is no entry {error}"
     return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,5 +1,5 @@
-"""Batches that runs in one process have in common: images lie on the device once, and a batch is made once for all
-runs that are at the same step.
+"""Batches shared by the runs of one process: the device holds the images once, and a batch is made once for all runs
+that are at the same step.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from absgd.datasets.images import Images
 
 
 class CommonImages:
-    """Hands each run of a process the batches of its images, from one copy of them while a run has them."""
+    """Gives each run of a process the batches of its images, from one copy that lives as long as a run uses it."""
 
     def __init__(self) -> None:
         self._batches: WeakValueDictionary[tuple[Any, ...], CommonBatches] = WeakValueDictionary()
@@ -29,14 +29,15 @@ class CommonImages:
     def batches(
         self, images: Images | ImageFiles, config: RunConfig, device: torch.device, share: Share = WHOLE
     ) -> CommonBatches:
-        """As `build_batches`, for a `Trainer`; the same `images` object with the same settings gives the same batches.
+        """Same as `build_batches`, for a `Trainer`; the same `images` object with the same settings shares its batches.
 
         Raises:
             UserError: as `build_batches`.
         """
         resampled = (config.class_balance, config.class_balance_epoch)
-        balance = resampled if config.class_balance.type == "resample" else None  # any other acts in the loss
-        key = (id(images), config.data, config.augmentation, balance, device, share)  # who has batches, has images
+        balance = resampled if config.class_balance.type == "resample" else None  # all others act in the loss
+        # The id stays valid: CommonBatches keeps its images.
+        key = (id(images), config.data, config.augmentation, balance, device, share)
         found = self._batches.get(key)
         if found is None:
             found = self._batches[key] = CommonBatches(images, build_batches(images, config, device, share), device)
@@ -46,28 +47,28 @@ class CommonImages:
 
 
 class CommonBatches:
-    """Batches of some images, for runs that take turns in one thread; each run gets what it would get alone.
+    """Batches of images for runs that take turns in one thread; each run gets the batches that it gets alone.
 
-    Runs that begin an epoch, or a validation, before any of them asks for its second batch share its batches. A batch
-    is kept until the last of them has taken it: none, where they take turns step by step.
+    Runs share the batches of an epoch or a validation if all of them begin it before any asks for its second batch.
+    A batch is kept until the last of them has taken it: where they take turns step by step, no longer than one turn.
 
-    Whoever makes a batch that cannot be made gets the error; the others try for themselves.
+    The run for which making a batch fails gets the error; the others try again.
 
     Args:
-        images: kept, so that no other images are taken for them.
-        source: makes their batches.
-        device: where; on a GPU by a stream of their own, which waits for no run.
+        images: kept, so that their id stays theirs.
+        source: makes the batches.
+        device: on a GPU, batches are made on a separate stream, which waits for no run.
     """
 
     def __init__(self, images: Images | ImageFiles, source: BatchSource, device: torch.device) -> None:
         self.images = images
         self._source = source
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
-        self._beginning: WeakValueDictionary[tuple[int, ...], _Link] = WeakValueDictionary()
-        """What was asked for -> its first batch, while nobody has asked for the second, nor all have left."""
+        self._beginning: WeakValueDictionary[tuple[int, ...], _BatchLink] = WeakValueDictionary()
+        """Request -> its first batch, until a run asks for the second or all have left."""
 
     def draws(self, seed: int, epoch: int, batch_size: int) -> Iterator[Batch]:
-        """The batches of an epoch themselves: drawn, augmented and ready, also for another stream of a GPU.
+        """The batches of an epoch: drawn, augmented and ready, also for another stream of a GPU.
 
         Raises:
             UserError: at an image that cannot be read.
@@ -76,24 +77,24 @@ class CommonBatches:
         def batches() -> Iterator[Batch]:
             return map(self._source.batch_of, self._source.draws(seed, epoch, batch_size))
 
-        return self._in_common((seed, epoch, batch_size), batches)
+        return self._shared_pass((seed, epoch, batch_size), batches)
 
     def batch_of(self, draw: Batch) -> Batch:
         """The batch itself."""
         return draw
 
     def evaluation(self, batch_size: int) -> Iterator[Batch]:
-        """As the source's; in common too.
+        """The evaluation batches of the source, shared too.
 
         Raises:
             UserError: at an image that cannot be read.
         """
-        return self._in_common((batch_size,), lambda: self._source.evaluation(batch_size))
+        return self._shared_pass((batch_size,), lambda: self._source.evaluation(batch_size))
 
-    def _in_common(self, asked: tuple[int, ...], batches: Callable[[], Iterator[Batch]]) -> Iterator[Batch]:
+    def _shared_pass(self, asked: tuple[int, ...], batches: Callable[[], Iterator[Batch]]) -> Iterator[Batch]:
         link = self._beginning.get(asked)
         if link is None:
-            link = self._beginning[asked] = _Link(_Making(batches, self._stream), 0)
+            link = self._beginning[asked] = _BatchLink(_BatchMaker(batches, self._stream), 0)
         while link.made is not None:
             yield link.made.here()
             if self._beginning.get(asked) is link:
@@ -101,14 +102,14 @@ class CommonBatches:
             link = link.following()
 
 
-class _Made(NamedTuple):
-    """A batch, made or still being made on a stream of a GPU."""
+class _MadeBatch(NamedTuple):
+    """A batch, ready or still in the making on a stream of a GPU."""
 
     batch: Batch
     ready: torch.cuda.Event | None
 
     def here(self) -> Batch:
-        """The batch, for what is queued from now on on the stream of this moment."""
+        """The batch, usable by work that is queued on the current stream from now on."""
         if self.ready is not None:
             stream = torch.cuda.current_stream()
             self.ready.wait(stream)
@@ -117,16 +118,16 @@ class _Made(NamedTuple):
         return self.batch
 
 
-class _Making:
-    """Makes the batches of a pass one after another; after an error it begins anew where it is asked to."""
+class _BatchMaker:
+    """Makes the batches of a pass one after another; after an error it restarts at the batch that is asked for."""
 
     def __init__(self, batches: Callable[[], Iterator[Batch]], stream: torch.cuda.Stream | None) -> None:
         self._batches, self._stream = batches, stream
         self._left: Iterator[Batch] | None = None
         self._next = 0
 
-    def batch(self, number: int) -> _Made | None:
-        """The batch of a step, counted from 0; None: the pass is over."""
+    def batch(self, number: int) -> _MadeBatch | None:
+        """The batch of a step, counted from 0; None after the last."""
         with nullcontext() if self._stream is None else torch.cuda.stream(self._stream):
             if self._left is None or number != self._next:
                 self._left = itertools.islice(self._batches(), number, None)
@@ -136,26 +137,26 @@ class _Making:
             if batch is None:
                 return None
             if self._stream is None:
-                return _Made(batch, None)
+                return _MadeBatch(batch, None)
             ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
             ready.record(self._stream)
-            return _Made(batch, ready)
+            return _MadeBatch(batch, ready)
 
 
-class _Link:
-    """A batch of a pass and the way to the next: there as long as a run is at it or before it.
+class _BatchLink:
+    """A batch of a pass, linked to the next: it exists as long as a run is at it or before it.
 
-    Not `itertools.tee`, which lets go of values by the dozen.
+    Not `itertools.tee`, which frees values by the dozen.
     """
 
-    def __init__(self, making: _Making, number: int) -> None:
+    def __init__(self, making: _BatchMaker, number: int) -> None:
         self._making, self._number = making, number
         self.made = making.batch(number)
-        """None: the pass is over."""
-        self._following: _Link | None = None
+        """The batch; None after the last."""
+        self._following: _BatchLink | None = None
 
-    def following(self) -> _Link:
-        """The next one, made for the first who asks, and for the next who asks where that failed."""
+    def following(self) -> _BatchLink:
+        """The next link, made when a run first asks for it, and again if that failed."""
         if self._following is None:
-            self._following = _Link(self._making, self._number + 1)
+            self._following = _BatchLink(self._making, self._number + 1)
         return self._following

@@ -1,4 +1,4 @@
-"""Finding, reading and checking data files, among them idx; a damaged file is a UserError that names it.
+"""Finding, reading and checking data files, idx files among them; a damaged file is a UserError that names it.
 
 Shape legend: N images.
 """
@@ -23,7 +23,7 @@ _IDX_UINT8 = 8
 
 
 def locate(folders: Iterable[Path], names: Sequence[str], suffixes: Sequence[str] = ("",)) -> list[Path] | None:
-    """The files of these names, each with one of the suffixes, in the first folder that has them all."""
+    """Find files by name, each with one of the suffixes, in the first folder that has all of them; None if none has."""
     for folder in folders:
         found = [_first_file(folder / f"{name}{suffix}" for suffix in suffixes) for name in names]
         if None not in found:
@@ -93,7 +93,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def damaged(path: Path, reason: str) -> UserError:
-    """The error about a file that does not hold what it should."""
+    """The error for a file with unexpected content."""
     return UserError(f"{path} is damaged: {reason} (data.root)")
 
 

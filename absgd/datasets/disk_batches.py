@@ -1,4 +1,4 @@
-"""Batches of images that stay on disk: decoded, cropped and turned by worker processes, normalised on the device.
+"""Batches of images on disk: decoded and augmented by worker processes, normalised on the device.
 
 Shape legend: N images, B images of a batch, C channels, H rows, W columns.
 """
@@ -37,22 +37,22 @@ _CPU = torch.device("cpu")
 
 
 class DiskBatches:
-    """Images in files, and the batches read from them by `data.workers` processes, which live for one pass.
+    """Images in files, and the batches that `data.workers` processes read from them; the processes live for one pass.
 
-    Training images are cropped as the data set's standard says, or, where `augmentation.pad` is given, resized and
-    cropped as for evaluation, padded with black and cropped to their side again; then flipped and rotated as
-    `augmentation` says. For evaluation the shorter side is resized to 256 / 224 of the side and the centre cropped;
-    data sets of small images (standard augmentation by padding) are resized to the side itself.
+    Training images are cropped by the data set's standard or, if `augmentation.pad` is given, resized and cropped as
+    for evaluation, padded with black and cropped to their side again; then flipped and rotated by `augmentation`.
+    For evaluation the shorter side is resized to 256 / 224 of the side and the centre cropped; data sets of small
+    images (standard augmentation by padding) are resized to the side itself.
 
     Args:
         images: paths and labels.
-        config: `data` gives side, workers and normalisation, `augmentation` what is done to training batches,
-            `class_balance` whether an epoch is a permutation or draws by class weight.
-        device: where the batches are normalised and handed out.
-        share: which images of every batch are read here.
+        config: `data` gives side, workers and normalisation, `augmentation` the augmentation of training batches, and
+            `class_balance` decides whether an epoch is a permutation or draws by class weight.
+        device: where the batches are normalised.
+        share: the share of every batch that is read here.
 
     Raises:
-        UserError: if the padding exceeds the side, or `data.mean` and `data.std` have not one value for each channel.
+        UserError: if the padding exceeds the side, or `data.mean` and `data.std` do not have one value per channel.
     """
 
     def __init__(self, images: ImageFiles, config: RunConfig, device: torch.device, share: Share = WHOLE) -> None:
@@ -84,7 +84,7 @@ class DiskBatches:
         return self._read(steps, self._training)
 
     def draws(self, seed: int, epoch: int, batch_size: int) -> Iterator[Batch]:
-        """The batches of `training` themselves: what worker processes read is drawn and augmented there."""
+        """The batches of `training` themselves: worker processes draw and augment what they read."""
         return self.training(seed, epoch, batch_size)
 
     def batch_of(self, draw: Batch) -> Batch:
@@ -92,9 +92,9 @@ class DiskBatches:
         return draw
 
     def evaluation(self, batch_size: int) -> Iterator[Batch]:
-        """Every image once, in order, not augmented, in batches of `batch_size` or what `EVALUATION_PIXELS` allows.
+        """Every image once, in order, not augmented, in batches of at most `batch_size` and `EVALUATION_PIXELS`.
 
-        Processes that share batches are allowed so many pixels each.
+        The limit applies to the share of each process.
 
         Raises:
             UserError: at an image that cannot be read, naming it and the line of its list.
@@ -106,7 +106,7 @@ class DiskBatches:
     def _read(self, steps: _Steps, transform: Transform) -> Iterator[Batch]:
         workers = min(self._workers, len(steps))
         loader: DataLoader[Any] = DataLoader(
-            _Reading(self._images, transform),
+            _ImageReader(self._images, transform),
             batch_sampler=steps,
             num_workers=workers,
             collate_fn=partial(_joined, side=self._side),
@@ -179,11 +179,11 @@ def _as_transform(steps: Sequence[Any]) -> Transform:
 class _Key(NamedTuple):
     position: int
     seed: int | None
-    """Of the image's augmentation; None where nothing is drawn."""
+    """Seed of the image's augmentation; None where nothing is drawn."""
 
 
 class _Steps:
-    """What is read for each step of an epoch: the images of a share; a batch sampler."""
+    """A batch sampler: the images of a share for each step of an epoch."""
 
     def __init__(self, order_N: Tensor, batch_size: int, share: Share, seed: int | None = None) -> None:
         self._order_N, self._batch_size, self._share, self._seed = order_N, batch_size, share, seed
@@ -205,22 +205,22 @@ class _Steps:
 
 
 class _Unreadable(NamedTuple):
-    """Takes the place of an image, then of its batch: an error raised in a worker would arrive as its traceback."""
+    """Stands for an image that cannot be read, then for its batch: an error raised in a worker would arrive as text."""
 
     position: int
     reason: str
 
 
-_Read = Tensor | _Unreadable
+_ReadResult = Tensor | _Unreadable
 
 
-class _Reading(Dataset[_Read]):
-    """Reads and transforms one image for each key; what a worker process gets."""
+class _ImageReader(Dataset[_ReadResult]):
+    """Reads and transforms one image for each key, in a worker process."""
 
     def __init__(self, images: ImageFiles, transform: Transform) -> None:
         self._images, self._transform = images, transform
 
-    def __getitem__(self, key: _Key) -> _Read:
+    def __getitem__(self, key: _Key) -> _ReadResult:
         try:
             image = read_rgb(self._images.path(key.position))
         except BrokenImage as error:
@@ -232,8 +232,8 @@ class _Reading(Dataset[_Read]):
             return self._transform(image)
 
 
-def _joined(read: list[_Read], side: int) -> Tensor | _Unreadable:
-    """pixels_BCHW uint8 of a step, of no image at all too, or its first unreadable image."""
+def _joined(read: list[_ReadResult], side: int) -> Tensor | _Unreadable:
+    """pixels_BCHW uint8 of a step, which may have no image, or its first unreadable image."""
     pixels: list[Tensor] = []
     for image in read:
         if isinstance(image, _Unreadable):
@@ -243,7 +243,7 @@ def _joined(read: list[_Read], side: int) -> Tensor | _Unreadable:
 
 
 def _worker_context() -> BaseContext:
-    """Workers are forked from a clean server process, never from this one, which may hold CUDA and threads."""
+    """Fork workers from a clean server process, never from this one, which may hold CUDA and threads."""
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
     context.set_forkserver_preload(["torch", "torchvision.transforms.v2", "PIL.Image", "pydantic"])

@@ -1,4 +1,4 @@
-"""In which order an epoch shows the training images: each once, or drawn by class weight.
+"""The order in which an epoch shows the training images: each once, or drawn by class weight.
 
 Shape legend: N images, K classes that have images.
 """
@@ -16,15 +16,15 @@ from absgd.randomness import torch_generator
 
 
 class EpochOrder:
-    """The order of each epoch: a permutation, or from its epoch on N draws with replacement under `resample`.
+    """The order of each epoch: a permutation or, under `resample` from its epoch on, N draws with replacement.
 
     A draw takes an image of class c with probability w_c / sum_i w_{y_i}, w the effective-number weights: with beta
     near 1 all classes are drawn alike, with beta = 0 in proportion to their sizes.
 
     Args:
         labels_N: training labels as trained on, after noise, int64.
-        config: `class_balance` decides, with `attention` where it acts from the switch on.
-        device: where orders are drawn; the same type of device gives the same order.
+        config: `class_balance` decides, and the switch epoch of `attention` if it acts from there on.
+        device: where orders are drawn; devices of one type give the same order.
 
     Source: arXiv 1906.07413's published code, train rule `Resample`; weights of arXiv 1901.05555, equation 4.
     """
@@ -38,7 +38,7 @@ class EpochOrder:
             self._cumulative_N = _cumulative_probability(labels_N, config.class_balance.beta).to(device)
 
     def of(self, seed: int, epoch: int) -> Tensor:
-        """order_N: positions in the training images, int64, shape (N,), on the device; (seed, epoch) decide."""
+        """order_N: positions in the training images, int64, shape (N,), on the device; a function of (seed, epoch)."""
         generator = torch_generator(seed, "order", epoch, self._device)
         if self._resample_from is None or epoch < self._resample_from:
             return torch.randperm(self._num_images, generator=generator, device=self._device)

@@ -1,4 +1,4 @@
-"""The fingerprint of what a run learns from, by which trained state is told to belong to the same data.
+"""The fingerprint of the data that a run learns from, which decides whether trained state belongs to the same data.
 
 Shape legend: N images of a split, M of a chunk of them.
 """
@@ -22,28 +22,28 @@ from absgd.errors import UserError
 from absgd.paths import expanded
 
 STAT_THREADS = 8
-"""They wait for the file system, not for a processor."""
+"""Threads that ask the file system; they wait for it, not for a processor."""
 CHUNK = 1000
-"""Files that a thread asks about before it takes others."""
+"""Files that a thread asks about at a time."""
 VERSION = b"absgd fingerprint 1"
-"""Changes with what is hashed, so that fingerprints made in another way differ."""
+"""Changes with the hashed content, so that fingerprints computed in another way differ."""
 
 NamedBytes = tuple[str, bytes | memoryview]
-"""Something that is hashed, behind its name."""
+"""A name and the bytes that are hashed after it."""
 
 
 def fingerprint(splits: Splits, weights: str | None = None) -> str:
-    """sha256 over what a run learns from: its training and validation images, their labels and its initial weights.
+    """sha256 of the data that a run learns from: training and validation images, their labels and initial weights.
 
     Images in memory count by their values. Images on disk count by relative path, size and modification time in
-    nanoseconds; their content is not read. A copy of them elsewhere therefore has another fingerprint, unless it keeps
-    the times: safe, since trained state is then not reused. A file rewritten with its size and time kept, however,
+    nanoseconds; their content is not read. A copy elsewhere therefore has another fingerprint, unless it keeps the
+    times: that is safe, since trained state is then not reused. A file rewritten with the same size and time, however,
     passes for unchanged. A file of initial weights counts by its content, whatever its path; `data.root` does not
     count.
 
     Args:
-        splits: what `load_splits` gave.
-        weights: `model.weights`, the file of initial weights; None: it has none.
+        splits: from `load_splits`.
+        weights: `model.weights`, the file of initial weights; None: there is none.
 
     Returns:
         64 hex digits, the same in every process and on every machine.
@@ -79,7 +79,7 @@ def _files(name: str, images: ImageFiles) -> Iterator[NamedBytes]:
 
 
 def _as_bytes(values: npt.NDArray[Any]) -> memoryview:
-    """The little-endian bytes of an array, row by row; not a copy where it lies so in memory."""
+    """The little-endian bytes of an array, row by row; without a copy if its memory has that layout."""
     return values.astype(values.dtype.newbyteorder("<"), order="C", copy=False).reshape(-1).view(np.uint8).data
 
 

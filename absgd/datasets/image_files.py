@@ -1,4 +1,4 @@
-"""ImageFiles: labelled images in files, and what is done about files that are missing or broken.
+"""ImageFiles: labelled images in files, and the checks for files that are missing or broken.
 
 Shape legend: N images, M of them taken.
 """
@@ -38,11 +38,11 @@ _BROKEN = (
     zlib.error,
     Image.DecompressionBombError,
 )
-"""What PIL raises for files that are not whole images."""
+"""Errors that PIL raises for files that are not whole images."""
 
 
 class BrokenImage(Exception):  # noqa: N818 - names a state of a file
-    """A file that cannot be read as an image; its text says why."""
+    """A file cannot be read as an image; the message says why."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,11 +77,11 @@ class ImageFiles:
         return ImageFiles(self.root, self.paths_N[index_M], labels_M, lines_M, self.source, self.num_classes)
 
     def path(self, position: int) -> Path:
-        """Where the image at a position lies."""
+        """Path of the image at a position."""
         return self.root / os.fsdecode(self.paths_N[position])
 
     def error_at(self, position: int, reason: str) -> UserError:
-        """The error about the image at a position, with the line that names it."""
+        """The error for the image at a position, with the line that names it."""
         line = int(self.lines_N[position])
         named = f" (named at {self.source}:{line})" if line else ""
         return UserError(
@@ -134,9 +134,9 @@ def check_decodes(path: Path) -> None:
 def checked(
     images: ImageFiles, bad_lines: Sequence[BadLine], on_bad_image: Literal["error", "skip"], workers: int
 ) -> ImageFiles:
-    """The images that can be trained on.
+    """Return the images that can be trained on.
 
-    `error` looks whether the files exist, by listing their folders, and decodes none: a broken image is found when it
+    `error` checks whether the files exist, by listing their folders, and decodes none: a broken image is found when it
     is read. `skip` decodes every image once, in `workers` threads, so that indices, hash and counts are fixed before
     training: a pass over all images each time the data set is read.
 
@@ -160,16 +160,17 @@ def checked(
         "missing image": int(missing_N.sum()),
         "broken image": int(broken_N.sum()),
     }
-    told = ", ".join(f"{count} {what}{'s' * (count > 1)}" for what, count in counts.items() if count)
+    left_out = ", ".join(f"{count} {what}{'s' * (count > 1)}" for what, count in counts.items() if count)
     if not len(kept):
-        raise UserError(f"expected images in {images.source}, got {told or 'none'} (data.root)")
-    if told:
-        warnings.warn(f"{images.source}: left out {told}; {len(kept)} images remain (data.on_bad_image)", stacklevel=1)
+        raise UserError(f"expected images in {images.source}, got {left_out or 'none'} (data.root)")
+    if left_out:
+        message = f"{images.source}: left out {left_out}; {len(kept)} images remain (data.on_bad_image)"
+        warnings.warn(message, stacklevel=1)
     return kept
 
 
 def _refuse(images: ImageFiles, bad_lines: Sequence[BadLine], missing_N: npt.NDArray[np.bool_]) -> None:
-    """Raise the error about the first line that is malformed or names no file; pass where there is none."""
+    """Raise the error for the first line that is malformed or names no file, if there is one."""
     first = int(missing_N.argmax()) if missing_N.any() else None
     if bad_lines and (first is None or bad_lines[0].line < images.lines_N[first]):
         line, reason = bad_lines[0]
@@ -183,7 +184,7 @@ def _refuse(images: ImageFiles, bad_lines: Sequence[BadLine], missing_N: npt.NDA
 
 
 def _missing(images: ImageFiles) -> npt.NDArray[np.bool_]:
-    """Where there is no file: each folder is listed once, which on a network is far quicker than asking per file."""
+    """Whether each file is missing. Each folder is listed once: on a network far quicker than asking per file."""
     names_in: dict[bytes, frozenset[bytes]] = {}
     root = os.fsencode(images.root)
     missing_N = np.zeros(len(images), dtype=np.bool_)
@@ -203,7 +204,7 @@ def _names(folder: bytes) -> frozenset[bytes]:
 
 
 def _broken(images: ImageFiles, present_N: npt.NDArray[np.bool_], workers: int) -> npt.NDArray[np.bool_]:
-    """Which of the files that are there cannot be decoded; PIL decodes outside Python's lock, so threads suffice."""
+    """Whether each present file cannot be decoded; PIL decodes outside Python's lock, so threads suffice."""
 
     def broken_among(positions: Indices) -> list[int]:
         return [position for position in positions.tolist() if _is_broken(images.path(position))]

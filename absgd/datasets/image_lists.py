@@ -1,6 +1,6 @@
 """Parsers of the text lists that name the images of a data set on disk; pure functions of text.
 
-A line that is not in the format is not an error here: it is told apart, with its number and the reason.
+A line that is not in the format is not an error here: it is returned apart, with its number and the reason.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ _MAX_DIGITS = 9
 
 
 class ListedImage(NamedTuple):
-    """An image as a list names it."""
+    """An entry of a list."""
 
     line: int
     """Number of the line, from 1."""
@@ -31,14 +31,14 @@ class BadLine(NamedTuple):
 
 
 class ImageList(NamedTuple):
-    """What a list names, and its lines that cannot be read, both in the order of the lines."""
+    """Entries of a list and its lines that cannot be read, both in the order of the lines."""
 
     images: list[ListedImage]
     bad_lines: list[BadLine]
 
 
 def parse_image_list(text: str) -> ImageList:
-    """The images of a list with `relative/path label` on each line; empty lines are passed over.
+    """The images of a list with `relative/path label` on each line; empty lines are skipped.
 
     >>> parse_image_list("train/a b.jpg 3\\n\\ntrain/c.jpg\\n")  # doctest: +NORMALIZE_WHITESPACE
     ImageList(images=[ListedImage(line=1, path='train/a b.jpg', label=3)],
@@ -52,7 +52,7 @@ def parse_image_list(text: str) -> ImageList:
 def parse_key_values(text: str) -> ImageList:
     """The images of a list with `relative/path label` or `"relative/path", label` on each line.
 
-    Between quotes, the label stands after the last comma; the two forms may be mixed.
+    With quotes, the label follows the last comma; the two forms may be mixed.
 
     >>> parse_key_values('"images/a, b.jpg", 3\\nimages/c.jpg 4\\n').images
     [ListedImage(line=1, path='images/a, b.jpg', label=3), ListedImage(line=2, path='images/c.jpg', label=4)]
@@ -64,7 +64,7 @@ def parse_key_values(text: str) -> ImageList:
 
 
 def parse_keys_with_labels(keys: str, labels: str) -> ImageList:
-    """The images of a list with a path on each line, whose labels stand in a second list.
+    """The images of a list with a path on each line, whose labels are in a second list.
 
     A path without a readable label is a bad line of the first list.
 
@@ -100,7 +100,7 @@ def parse_val_annotations(text: str, label_of: Mapping[str, int]) -> ImageList:
 
 
 def parse_names(text: str) -> list[str]:
-    """One name on each line, as in wnids.txt; empty lines are passed over.
+    """One name on each line, as in wnids.txt; empty lines are skipped.
 
     >>> parse_names("n01443537\\nn01629819\\n")
     ['n01443537', 'n01629819']
@@ -109,7 +109,7 @@ def parse_names(text: str) -> list[str]:
 
 
 def _paths_with_labels(text: str, split: Callable[[str], tuple[str, int | None]], rule: str) -> ImageList:
-    """Images from lines that hold path and label; a line without either, or with an absolute path, is bad."""
+    """Images from lines with path and label; a line that lacks one, or has an absolute path, is bad."""
     parsed = ImageList([], [])
     for line, content in _filled_lines(text):
         path, label = split(content)
@@ -141,13 +141,13 @@ def _filled_lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _split(content: str) -> tuple[str, int | None]:
-    """Path and label of a line; no label where the line has not the format."""
+    """Path and label of a line; no label if the line is not in the format."""
     parts = content.rsplit(maxsplit=1)
     return (parts[0], _label(parts[1])) if len(parts) == 2 else (content, None)
 
 
 def _split_quoted(content: str) -> tuple[str, int | None]:
-    """Path and label of a line with or without quotes; no label where the line has neither format."""
+    """Path and label of a line with or without quotes; no label if the line is in neither format."""
     if not content.startswith('"'):
         return _split(content)
     path, quote, rest = content[1:].partition('"')
@@ -156,7 +156,7 @@ def _split_quoted(content: str) -> tuple[str, int | None]:
 
 
 def _label(digits: str) -> int | None:
-    """A class id; None where there is none."""
+    """A class id; None if the text is none."""
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= _MAX_DIGITS else None
 
 

@@ -1,4 +1,4 @@
-"""Imbalance as pure functions of labels: how many images each class keeps, and which.
+"""Imbalance as pure functions of labels: how many images each class keeps, and which ones.
 
 Shape legend: N images in, M images kept, C classes.
 """
@@ -36,8 +36,8 @@ def class_counts(type: str, ratio: float, n_max: int, num_classes: int) -> tuple
     """Training images that each class keeps, classes in index order.
 
     With rho the ratio and c the class index: `exp` gives int(n_max * rho^(c / (C - 1))); `step` gives n_max to the
-    first C // 2 classes and int(n_max * rho) to the rest; `none` gives n_max to each. A product that is whole but
-    for float rounding counts as whole.
+    first C // 2 classes and int(n_max * rho) to the rest; `none` gives n_max to each. A product that is whole
+    except for float rounding counts as whole.
 
     >>> class_counts("exp", 0.01, 5000, 10)
     (5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50)
@@ -65,14 +65,14 @@ def class_counts(type: str, ratio: float, n_max: int, num_classes: int) -> tuple
 
 
 def subsample(labels_N: Labels, counts: Sequence[int], generator: np.random.Generator) -> Indices:
-    """Which images stay when each class keeps its count, drawn uniformly without replacement.
+    """Draw the images that stay, uniformly without replacement, `counts` of each class.
 
-    For one generator state the images of smaller counts are among those of larger counts.
+    For one generator state, the images of smaller counts are among the images of larger counts.
 
     Args:
         labels_N: int64 labels in [0, C).
         counts: images to keep of each class, C of them.
-        generator: decides which.
+        generator: source of the draws.
 
     Returns:
         index_M: int64 positions in `labels_N`, rising.
@@ -90,5 +90,5 @@ def subsample(labels_N: Labels, counts: Sequence[int], generator: np.random.Gene
 
 
 def _whole(value: float) -> int:
-    """`value` rounded down, except where it lies below a whole number by float rounding alone."""
+    """`value` rounded down, unless it is below a whole number by float rounding alone."""
     return math.floor(round(value, 9))

@@ -1,4 +1,4 @@
-"""Readers of the data sets that fit in memory. `train` and `test` are read apart: one never opens the other's files."""
+"""Readers of the data sets that fit in memory; `train` and `test` are read from separate files or images."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def read_digits(config: DataConfig, part: DatasetPart) -> Images:
 def read_fashion_mnist(config: DataConfig, part: DatasetPart) -> Images:
     """Fashion-MNIST from its idx files, gzipped or not.
 
-    `data.root` is the folder of the files or torchvision's root of them. Without it they are looked for where Debian's
-    package dataset-fashion-mnist puts them, then in `data`.
+    `data.root` is the folder of the files or torchvision's root of them. Without it they are searched where Debian's
+    package dataset-fashion-mnist installs them, then in `data`.
 
     Returns:
         images_NCHW (N, 1, 28, 28), grey.
@@ -93,7 +93,7 @@ def read_fashion_mnist(config: DataConfig, part: DatasetPart) -> Images:
 
 
 def read_cifar10(config: DataConfig, part: DatasetPart) -> Images:
-    """CIFAR-10; see `read_cifar100` for where its files are looked for and what is raised.
+    """CIFAR-10; see `read_cifar100` for where its files are searched and which errors are raised.
 
     Source: https://www.cs.toronto.edu/~kriz/cifar.html; torchvision `CIFAR10` for names and download.
     """
@@ -103,8 +103,8 @@ def read_cifar10(config: DataConfig, part: DatasetPart) -> Images:
 def read_cifar100(config: DataConfig, part: DatasetPart) -> Images:
     """CIFAR-100 with its 100 fine labels.
 
-    `data.root`, by default `data`, is torchvision's root or the folder of the files themselves. Files in the format
-    that are not the published ones are read, with a warning.
+    `data.root`, by default `data`, is torchvision's root or the folder of the files themselves. Other files than the
+    published ones are read with a warning if they are in the format.
 
     Returns:
         images_NCHW (N, 3, 32, 32), RGB.
@@ -143,7 +143,7 @@ def _read_cifar(class_name: str, label_key: str, num_classes: int, config: DataC
 
 
 def _download(class_name: str, root: Path) -> None:
-    """Let torchvision download into `root`; of processes that ask at once, one does it."""
+    """Let torchvision download into `root`; of several processes that ask at once, one downloads."""
     try:
         root.mkdir(parents=True, exist_ok=True)
         with FileLock(root / f".{class_name}.lock"):

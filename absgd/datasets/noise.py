@@ -1,4 +1,4 @@
-"""Label noise as pure functions of labels: the one table of its kinds, and how they are applied.
+"""Label noise as pure functions of labels: the one table of its kinds, and their application.
 
 Shape legend: N images, M of one class whose labels are drawn anew, C classes.
 """
@@ -15,7 +15,7 @@ from absgd.datasets.images import Labels, Mask
 from absgd.errors import UserError
 
 NewLabels = Callable[[int, int, int, np.random.Generator], Labels]
-"""New labels_M of images of one clean class, from that class, M, C and a generator."""
+"""Draws the new labels_M of images of one clean class, from that class, M, C and a generator."""
 
 CIFAR10_PAIRS: Mapping[int, int] = {9: 1, 2: 0, 3: 5, 5: 3, 4: 7}
 """CIFAR-10's classes that look alike: truck -> automobile, bird -> airplane, cat <-> dog, deer -> horse."""
@@ -48,12 +48,12 @@ CIFAR100_BLOCK = 5
 
 
 class NoisyLabels(NamedTuple):
-    """Labels after noise, and where they differ from the clean ones."""
+    """Labels after noise, and where they differ from the clean labels."""
 
     labels_N: Labels
-    """int64."""
+    """Labels after noise, int64."""
     changed_N: Mask
-    """bool."""
+    """Whether each differs from the clean label, bool."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +62,13 @@ class Noise:
 
     new_labels: NewLabels
     num_classes: int | None = None
-    """Classes of the only data set it is meant for; None: any number of at least 2."""
+    """Number of classes of the only data set it is meant for; None: any number of at least 2."""
 
 
 def add_noise(
     labels_N: Labels, type: str, rate: float, num_classes: int, generator: np.random.Generator
 ) -> NoisyLabels:
-    """Labels of which an exact fraction of every class, round(rate * n_c) images, is drawn anew.
+    """Redraw the labels of an exact fraction of every class, round(rate * n_c) images.
 
     Both the images and their class are read from the clean labels. With a class's flip target t(c):
 
@@ -89,7 +89,7 @@ def add_noise(
         type: a key of `NOISES`.
         rate: fraction in [0, 1).
         num_classes: C, at least 2.
-        generator: decides which images change and, for the symmetric kinds, into what.
+        generator: source of the draws: the images and, for the symmetric kinds, their new labels.
 
     Raises:
         UserError: if `rate` is out of its range or the noise needs another number of classes.
@@ -130,7 +130,7 @@ def _next_class(label: int, num_images: int, num_classes: int, _generator: np.ra
 
 
 def _flip_by(target: Mapping[int, int]) -> NewLabels:
-    """Every image goes to its class's target; classes without one stay."""
+    """Flip every image to its class's target; classes without a target stay."""
 
     def flipped(label: int, num_images: int, _num_classes: int, _generator: np.random.Generator) -> Labels:
         return np.full(num_images, target.get(label, label))
@@ -139,7 +139,7 @@ def _flip_by(target: Mapping[int, int]) -> NewLabels:
 
 
 def _rotation(labels: tuple[int, ...]) -> dict[int, int]:
-    """Each label to the one after it, the last to the first."""
+    """Map each label to the next one, and the last to the first."""
     return dict(zip(labels, labels[1:] + labels[:1], strict=True))
 
 
@@ -157,4 +157,4 @@ NOISES: Mapping[str, Noise] = {
     "cifar100_blocks": Noise(_flip_by(_rotations(_BLOCKS)), num_classes=100),
     "cifar100_superclasses": Noise(_flip_by(_rotations(list(CIFAR100_SUPERCLASSES.values()))), num_classes=100),
 }
-"""Noise by type; add_noise says what each does."""
+"""Kinds of noise by type; `add_noise` defines each."""

@@ -1,7 +1,7 @@
-"""Readers of the data sets whose images stay on disk; they give paths and labels, batches read the images.
+"""Readers of the data sets whose images stay on disk: they return paths and labels; `DiskBatches` reads the images.
 
-`train` and `test` are read apart: one never looks at the other's images. How many classes there are is what the
-training part says, so that labels mean the same in every part.
+`train` and `test` are read separately: neither looks at the other's images. The training part decides the number of
+classes, so that labels mean the same in every part.
 """
 
 from __future__ import annotations
@@ -36,23 +36,23 @@ from absgd.paths import expanded
 DiskPart = Literal["train", "val", "test"]
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-"""What the names of images in folders end with, in small or capital letters."""
+"""Suffixes of image files in folders, in lower or upper case."""
 TINY_IMAGENET_CLASSES = 200
 
 
 @dataclass(frozen=True)
 class ListLayout:
-    """Where a data set that comes as lists keeps them."""
+    """File names and folders of a data set that is published as lists."""
 
     name: str
     num_classes: int
     """Published number of classes."""
     lists: Mapping[DiskPart, Sequence[tuple[str, ...]]]
-    """For each part the lists that hold it, first found first: one list of `path label`, or paths and their labels."""
+    """Alternatives for each part; the first found is read: a list of `path label`, or paths and their labels."""
     folders: Sequence[str]
-    """Folders inside `data.root` where the lists may lie as well."""
+    """Folders inside `data.root` that may hold the lists as well."""
     parse: Callable[[str], ImageList] = parse_image_list
-    """Reads a list that holds paths and labels."""
+    """Parser of a list with paths and labels."""
 
 
 IMAGENET_LT = ListLayout(
@@ -102,11 +102,11 @@ CLOTHING1M = ListLayout(
 
 
 def read_listed(layout: ListLayout, config: DataConfig, part: DiskPart) -> ImageFiles:
-    """A part of a data set that comes as lists.
+    """Read a part of a data set that is published as lists.
 
-    Lists are looked for in `data.root` and in the layout's folders inside it. Paths in them are relative to
-    `data.root`, or to the folder of the list where only that holds their first folder. There are as many classes as
-    the training list names, its largest label + 1, so that a shortened data set works; fewer than published warn.
+    Lists are searched in `data.root` and in the layout's folders inside it. Paths in them are relative to
+    `data.root`, or to the folder of the list if only that holds their first folder. The number of classes is the
+    largest label of the training list + 1, so that a shortened data set works; fewer than published give a warning.
 
     Raises:
         UserError: if a list is absent, a label is not of the data set, or `data.on_bad_image: error` finds a line that
@@ -128,7 +128,7 @@ read_clothing1m = partial(read_listed, CLOTHING1M)
 
 
 def read_tiny_imagenet(config: DataConfig, part: Literal["train", "test"]) -> ImageFiles:
-    """Tiny-ImageNet in its published layout, in `data.root` or in tiny-imagenet-200 inside it.
+    """Read Tiny-ImageNet in its published layout, in `data.root` or in tiny-imagenet-200 inside it.
 
     A label is the position of its class in wnids.txt. The labels of its test images are not published: its
     validation images are the test set, and validation is cut from training.
@@ -157,14 +157,14 @@ def read_tiny_imagenet(config: DataConfig, part: Literal["train", "test"]) -> Im
 
 
 def read_imagefolder(config: DataConfig, part: DiskPart) -> ImageFiles:
-    """Anybody's own images: `data.root`/train/<class>/, and val and test likewise where they are needed.
+    """Read a user's own images: `data.root`/train/<class>/, and val and test likewise if they are needed.
 
-    Classes are the folders in train, in the order of their names; images lie in them at any depth. Names that begin
-    with a dot are passed over.
+    Classes are the folders in train, in the order of their names, with images at any depth. Names that begin with a dot
+    are skipped.
 
     Raises:
         UserError: if a folder is absent, train has fewer than two classes or one without images, val or test has a
-            class that train has not, or as `read_listed`.
+            class that train lacks, or as `read_listed`.
     """
     _warn_of_download(config, "imagefolder")
     root = _root(config)
@@ -186,7 +186,7 @@ def read_imagefolder(config: DataConfig, part: DiskPart) -> ImageFiles:
 
 
 def _parsed(layout: ListLayout, config: DataConfig, part: DiskPart) -> tuple[Path, ImageList]:
-    """The list of a part, and what it names."""
+    """Path and content of the list of a part."""
     paths = _located(_root(config), layout.folders, layout.lists[part], layout.name)
     texts = [_text(path) for path in paths]
     return paths[0], layout.parse(*texts) if len(texts) == 1 else parse_keys_with_labels(*texts)
@@ -208,7 +208,7 @@ def _located(
 
 
 def _num_classes(layout: ListLayout, source: Path, parsed: ImageList) -> int:
-    """Classes that a training list names."""
+    """Number of classes in a training list."""
     _check_labels(source, parsed.images, layout.num_classes, f"the classes of {layout.name}")
     num_classes = 1 + max((image.label for image in parsed.images), default=-1)
     if num_classes < 2:
@@ -232,7 +232,7 @@ def _check_labels(source: Path, images: Sequence[ListedImage], num_classes: int,
 
 
 def _image_root(root: Path, source: Path, parsed: ImageList) -> Path:
-    """The folder that the paths of a list are relative to: `root`, or the list's own where only that holds them."""
+    """Folder that the paths of a list are relative to: `root`, or the list's folder if only that holds them."""
     first_folder = parsed.images[0].path.partition("/")[0] if parsed.images else ""
     return source.parent if not (root / first_folder).exists() and (source.parent / first_folder).exists() else root
 

@@ -1,4 +1,4 @@
-"""Imbalanced CIFAR as the published package `absgd` 0.0.1 gives it to its users, for use with their own training loops.
+"""Imbalanced CIFAR with the interface of the published package `absgd` 0.0.1, for users' own training loops.
 
 Runs of this project read CIFAR through `load_splits`, which cuts validation first.
 
@@ -21,14 +21,14 @@ from absgd.errors import UserError
 
 
 class IMBALANCECIFAR10(CIFAR10):  # type: ignore[misc]
-    """CIFAR-10 of which each class keeps a share, falling with the class index; a torchvision data set otherwise.
+    """CIFAR-10 in which each class keeps a share that falls with the class index; otherwise torchvision's data set.
 
     With n = N / C and rho = `imb_factor`, class c keeps int(n rho^(c / (C - 1))) images under `exp`; under `step` the
     first C // 2 classes keep n and the others int(n rho); under any other type all are kept, with a warning unless it
     is None. Images come class by class. The same `rand_number` keeps the same images as the published package; numpy's
     global generator is left alone.
 
-    As there, `train=False` thins the test set in the same way. A balanced test set is torchvision's own
+    As in that package, `train=False` thins the test set too. A balanced test set is torchvision's own
     `CIFAR10(root, train=False)`.
 
     Args:
@@ -38,7 +38,7 @@ class IMBALANCECIFAR10(CIFAR10):  # type: ignore[misc]
         rand_number: seed of the choice of images.
         train: the training images, or the test images.
         transform, target_transform: as torchvision's.
-        download: download what is absent.
+        download: download missing files.
 
     Raises:
         UserError: if `imb_factor` is out of its range.
@@ -48,7 +48,7 @@ class IMBALANCECIFAR10(CIFAR10):  # type: ignore[misc]
 
     cls_num = 10
     data: npt.NDArray[np.uint8]
-    """Images kept, (M, 32, 32, 3)."""
+    """Kept images, (M, 32, 32, 3)."""
     targets: list[int]
     """Their classes."""
 
@@ -83,9 +83,9 @@ class IMBALANCECIFAR100(IMBALANCECIFAR10, CIFAR100):  # type: ignore[misc]
 
 
 def published_counts(num_images: int, num_classes: int, imb_type: str | None, imb_factor: float) -> list[int]:
-    """Images each class keeps, rounded down as they are in floating point.
+    """Number of images that each class keeps, floating-point products rounded down.
 
-    `absgd.datasets.class_counts` differs by one where float rounding alone puts a whole number just below itself.
+    `absgd.datasets.class_counts` differs by one where float rounding alone puts a product just below a whole number.
 
     >>> published_counts(50000, 10, "exp", 0.01)
     [5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50]
@@ -100,7 +100,7 @@ def published_counts(num_images: int, num_classes: int, imb_type: str | None, im
 
 
 def published_subsample(labels_N: Labels, counts: Sequence[int], rand_number: int) -> Indices:
-    """Positions that stay, class by class, each class in shuffled order.
+    """Positions of the kept images, class by class, each class in shuffled order.
 
     One stream of numpy's legacy generator shuffles the positions of class after class; the first n_c of each stay.
 

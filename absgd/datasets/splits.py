@@ -1,4 +1,4 @@
-"""What a run trains and validates on: validation apart first, then the cap and imbalance, then noise.
+"""Training and validation images of a run: validation is cut first, then the cap and imbalance, then noise apply.
 
 Shape legend: N images of the split the field belongs to, M of its own validation part.
 """
@@ -27,28 +27,28 @@ from absgd.registry.datasets import DATASETS, DatasetSpec
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """Training and validation images of a run. The test set is not here: `load_test` reads it."""
+    """Training and validation images of a run. The test set is not among them: `load_test` reads it."""
 
     train: Images | ImageFiles
     """After cap, imbalance and noise."""
     val: Images | ImageFiles
-    """Cut: the same number of images of each class, by their clean labels. Own: the data set's list, as it is."""
+    """Cut from training: equally many images of each clean class. Own: the whole validation list of the data set."""
     class_counts: tuple[int, ...]
     """Training images of each class, after noise."""
     num_classes: int
     train_index_N: Indices
     """Position of each training image in the training part of the data set, int64."""
     changed_N: Mask
-    """Training labels that noise changed, bool."""
+    """Whether noise changed each training label, bool."""
     hash: str
-    """sha256 over the data set's name and the indices and labels of training and validation, for images on disk their
-    relative paths too; 64 hex digits."""
+    """sha256 of the data set's name and the indices and labels of training and validation, for images on disk also of
+    their relative paths; 64 hex digits."""
 
 
 class SplitIndices(NamedTuple):
     """Positions in the training part of a data set, int64, rising; the two share none.
 
-    With `data.validation: own` those of `val` are positions in the data set's own validation part.
+    With `data.validation: own`, `val` holds positions in the data set's own validation part.
     """
 
     train: Indices
@@ -56,11 +56,11 @@ class SplitIndices(NamedTuple):
 
 
 def load_splits(config: RunConfig) -> Splits:
-    """Reads the training part of the data set, and its own validation part if asked for, and makes the splits.
+    """Read the training part of the data set, and its own validation part if asked for, and make the splits.
 
-    Everything drawn comes from `config.seeds.data`: the same config gives the same splits in any process.
-    The validation images do not depend on imbalance or noise, nor their noise on imbalance. Validation labels of the
-    data set's own get no noise: they are what its authors took care to have.
+    All draws come from `config.seeds.data`: the same config gives the same splits in any process.
+    The validation images do not depend on imbalance or noise, nor their noise on imbalance. Labels of a data set's
+    own validation part get no noise: its authors took care that they are right.
 
     Raises:
         UserError: if the data cannot be read, the data set has no validation part where its own is asked for,
@@ -94,7 +94,7 @@ def load_splits(config: RunConfig) -> Splits:
 
 
 def load_test(config: RunConfig) -> Images | ImageFiles:
-    """Reads the test set, with clean labels; nothing else does.
+    """Read the test set, with clean labels; no other function reads it.
 
     Raises:
         UserError: if the data cannot be read.
@@ -103,7 +103,7 @@ def load_test(config: RunConfig) -> Images | ImageFiles:
 
 
 def split_indices(labels_N: Labels, config: RunConfig, num_classes: int) -> SplitIndices:
-    """Which images of a training part train and which validate, where validation is cut from it.
+    """Choose the training and validation images of a training part from which validation is cut.
 
     Args:
         labels_N: clean int64 labels in [0, num_classes).
@@ -121,7 +121,7 @@ def split_indices(labels_N: Labels, config: RunConfig, num_classes: int) -> Spli
 
 
 def own_indices(labels_N: Labels, num_val: int, config: RunConfig, num_classes: int) -> SplitIndices:
-    """Which images of a training part train, where the data set has a validation part of its own, kept whole.
+    """Choose the training images of a data set with its own validation part, which is kept whole.
 
     Args:
         labels_N: clean int64 labels of the training part in [0, num_classes).
@@ -143,7 +143,7 @@ def own_indices(labels_N: Labels, num_val: int, config: RunConfig, num_classes: 
 def split_hash(
     dataset: str, index: SplitIndices, train_labels_N: Labels, val_labels_N: Labels, paths: Sequence[Paths] = ()
 ) -> str:
-    """sha256 over a data set's name and the indices, labels and relative paths used, the same on every machine."""
+    """sha256 of a data set's name and the indices, labels and relative paths used, the same on every machine."""
     digest = hashlib.sha256(dataset.encode())
     for values_N in (index.train, train_labels_N, index.val, val_labels_N):
         digest.update(f"/{len(values_N)}/".encode())
@@ -155,7 +155,7 @@ def split_hash(
 
 
 def _num_classes(pool: Images | ImageFiles, spec: DatasetSpec) -> int:
-    """Classes of a data set: those its files have where they are on disk, else the published number."""
+    """Number of classes of a data set: for images on disk the number in its files, else the published one."""
     if isinstance(pool, ImageFiles):
         return pool.num_classes
     assert spec.num_classes is not None, "a data set held in memory has a published number of classes"
@@ -171,7 +171,7 @@ def _own_validation(data: DataConfig) -> Images | ImageFiles:
 
 
 def _kept(labels_N: Labels, config: RunConfig, num_classes: int) -> Indices:
-    """Positions of the images that the cap and imbalance leave."""
+    """Positions of the images that remain after the cap and imbalance."""
     counts = _training_counts(labels_N, config.imbalance, config.data.n_max, num_classes)
     return subsample(labels_N, counts, numpy_generator(config.seeds.data, "imbalance"))
 
@@ -194,7 +194,7 @@ def _check_val_per_class(labels_N: Labels, val_per_class: int, num_classes: int)
 def _training_counts(
     labels_N: Labels, imbalance: ImbalanceConfig, n_max: int | None, num_classes: int
 ) -> tuple[int, ...]:
-    """Images each class keeps: `none` caps the classes as they are, the others start from the smallest class."""
+    """Number of images that each class keeps: `none` caps each class, the others start from the smallest class."""
     available = np.bincount(labels_N, minlength=num_classes).tolist()
     capped = tuple(count if n_max is None else min(count, n_max) for count in available)
     if imbalance.type == "none":

@@ -1,4 +1,4 @@
-"""Models: networks from images to logits, and dropout that can be replayed."""
+"""Models: networks from images to logits, and dropout that can be replayed. For `absgd.training`."""
 
 from absgd.models.build import build_model
 from absgd.models.classifier import CosineClassifier

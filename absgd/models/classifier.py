@@ -1,4 +1,4 @@
-"""The last layer of a model: linear, or the cosine of features and class vectors.
+"""The last layer of a model: linear, or cosines of features and class vectors.
 
 Suffixes: N images, F features, K classes.
 """
@@ -15,9 +15,9 @@ HeadName = Literal["linear", "cosine"]
 
 
 class CosineClassifier(nn.Module):
-    """cos(x, w_k) = <x, w_k> / (||x|| ||w_k||) of features x and one vector w_k for each class; no bias.
+    """cos(x, w_k) = <x, w_k> / (||x|| ||w_k||) of features x and one vector w_k per class; no bias.
 
-    The class vectors start at length 1 in directions drawn evenly from torch's global generator. A feature vector
+    The class vectors start with length 1 in directions drawn uniformly from torch's global generator. A feature vector
     of zeros has cosine 0 with every class.
 
     >>> classifier = CosineClassifier(num_features=2, num_classes=3)
@@ -35,7 +35,7 @@ class CosineClassifier(nn.Module):
     def forward(self, features_NF: Tensor) -> Tensor:
         """cosines_NK of floating features, in [-1, 1] up to rounding.
 
-        In the precision of the weights under autocast too: LDAM multiplies cosines by 30.
+        Computed in the precision of the weights under autocast too: LDAM multiplies cosines by 30.
         """
         with torch.autocast(features_NF.device.type, enabled=False):
             return linear(normalize(features_NF.to(self.weight.dtype), dim=1), normalize(self.weight, dim=1))
@@ -47,7 +47,7 @@ class CosineClassifier(nn.Module):
 
 
 def build_classifier(head: HeadName, num_features: int, num_classes: int) -> nn.Linear | CosineClassifier:
-    """The last layer that `model.head` names: features_NF to logits_NK, or to cosines_NK.
+    """Build the last layer that `model.head` names: features_NF to logits_NK, or to cosines_NK.
 
     >>> build_classifier("linear", 64, 10)
     Linear(in_features=64, out_features=10, bias=True)

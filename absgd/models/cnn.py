@@ -23,9 +23,9 @@ GRID_SIDE = 4
 class EightLayerCNN(nn.Module):
     """Six 3x3 convolutions in pairs of 64, 128 and 196 channels, each pair pooled, and two fully connected layers.
 
-    Batch norm and ReLU follow every layer but the last, so none of those has a bias. The first fully connected
-    layer, `fc1`, has 256 outputs and reads a 4x4 grid: what 32 pixels leave after three poolings; for other sides
-    the last maps are averaged or repeated into that grid. Dropout stands before the classifier. Weights come from
+    Batch norm and ReLU follow every layer except the last, so these layers have no bias. The first fully connected
+    layer, `fc1`, has 256 outputs and reads a 4x4 grid: the size of 32 pixels after three poolings; for other sides
+    the last maps are averaged or repeated into that grid. Dropout precedes the classifier. Weights come from
     torch's global generator, He-normal by fan-in, biases zero. For 3 channels and 10 classes: 1,638,762 parameters.
 
     >>> import torch

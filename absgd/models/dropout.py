@@ -9,8 +9,8 @@ from torch import Tensor, nn
 class SeededDropout(nn.Module):
     """Each value times m / (1 - p), m = 0 with probability p and else 1, drawn from `generator`.
 
-    Identity in evaluation mode and for p = 0. The generator is not part of the state: whoever trains sets it with
-    `seed_dropout`, for each epoch anew.
+    Identity in evaluation mode and for p = 0. The generator is not part of the state: the trainer sets it with
+    `seed_dropout` before each epoch.
 
     >>> dropout = SeededDropout(0.5)
     >>> seed_dropout(dropout, torch.Generator().manual_seed(0))
@@ -32,11 +32,11 @@ class SeededDropout(nn.Module):
         self.p = p
         self.generator: torch.Generator | None = None
         self.whole_batch: tuple[int, slice] | None = None
-        """Where a batch is spread over processes: its images, and which of them are given here; masks are drawn for
-        all of them, so that an image gets the mask that it has in one process."""
+        """For a batch that is spread over processes: its number of images and the rows given here. Masks are drawn for
+        all images, so that each gets the mask that it gets in one process."""
 
     def forward(self, values: Tensor) -> Tensor:
-        """`values`, floating and of any shape, with some of them dropped.
+        """`values`, floating and of any shape, with some dropped.
 
         Raises:
             RuntimeError: in training with p > 0, if no generator was set.
@@ -61,7 +61,7 @@ class SeededDropout(nn.Module):
 
 
 def seed_dropout(model: nn.Module, generator: torch.Generator) -> None:
-    """Make every SeededDropout inside `model` draw its masks from `generator`, which stands on the model's device."""
+    """Make every SeededDropout inside `model` draw its masks from `generator`, which is on the model's device."""
     for module in model.modules():
         if isinstance(module, SeededDropout):
             module.generator = generator

@@ -1,6 +1,6 @@
 """Batch norm over a batch whose images are spread over several processes.
 
-Its statistics are those of the whole batch, so the processes compute what one computes on all of it.
+Its statistics cover the whole batch, so the processes compute the same as one process on all of it.
 
 Suffix: C channels.
 """
@@ -20,10 +20,10 @@ from absgd.models.dropout import SeededDropout
 
 
 def over_ranks(model: nn.Module) -> nn.Module:
-    """`model` with every batch norm over the batches of all processes of the default process group.
+    """Replace every batch norm of `model` by one over the batches of all processes of the default process group.
 
-    Parameters, buffers and their names stay. On CUDA it is `torch.nn.SyncBatchNorm`, which has no way on a CPU.
-    Before each forward pass in training `set_whole_batch` must be told of the batch.
+    Parameters, buffers and their names stay. On CUDA it is `torch.nn.SyncBatchNorm`, which does not run on a CPU.
+    Call `set_whole_batch` before each forward pass in training.
     """
     if isinstance(model, _BatchNorm):
         return _replaced(model)
@@ -33,7 +33,7 @@ def over_ranks(model: nn.Module) -> nn.Module:
 
 
 def set_whole_batch(model: nn.Module, num_images: int, rows: slice) -> None:
-    """Tell the layers of `model` of the batch that comes next: its images, and which of them are given here."""
+    """Tell the layers of `model` the number of images of the next batch and the rows that are given here."""
     for module in model.modules():
         if isinstance(module, GlobalBatchNorm | FusedGlobalBatchNorm):
             module.num_images = num_images
@@ -42,15 +42,15 @@ def set_whole_batch(model: nn.Module, num_images: int, rows: slice) -> None:
 
 
 class GlobalBatchNorm(_BatchNorm):
-    """Batch norm over the values of all processes, on any device: two sums of each channel are reduced.
+    """Batch norm over the values of all processes, on any device: two sums per channel are reduced.
 
-    A batch with one value of a channel is normalised by the running statistics, as by `absgd.models.layers`.
+    A batch with one value per channel is normalised by the running statistics, as in `absgd.models.layers`.
 
     Source: arXiv 1502.03167, Algorithm 1.
     """
 
     num_images = 0
-    """Of the whole batch."""
+    """Images of the whole batch."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         """`inputs` (own images, C, ...), normalised; the whole batch enters the running statistics."""
@@ -80,16 +80,16 @@ class GlobalBatchNorm(_BatchNorm):
 
 
 class FusedGlobalBatchNorm(nn.SyncBatchNorm):
-    """torch's own, which also takes a batch with one value of a channel, as `absgd.models.layers` does."""
+    """`torch.nn.SyncBatchNorm` that also takes a batch with one value per channel, as `absgd.models.layers` does."""
 
     num_images = 0
-    """Of the whole batch."""
+    """Images of the whole batch."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         """`inputs` (own images, C, ...), normalised; the whole batch enters the running statistics."""
         if self.training and self.num_images * math.prod(inputs.shape[2:]) == 1:
             return _by_running_statistics(self, inputs)
-        if inputs.numel() == 0:  # torch would send zeros of this type where the others send float32
+        if inputs.numel() == 0:  # torch would send zeros of this dtype while the others send float32
             return super().forward(inputs.float()).to(inputs.dtype)
         return super().forward(inputs)
 
@@ -108,7 +108,7 @@ class _Summed(torch.autograd.Function):
 
     @staticmethod
     def backward(_ctx: Any, *gradients: Tensor) -> Tensor:
-        """Each process has used the sum: what they all want of it is added up."""
+        """Sum the gradients of all processes, each of which has used the sum."""
         total = gradients[0].clone()
         dist.all_reduce(total)
         return total

@@ -1,4 +1,4 @@
-"""Layers that several models share: batch norm that bears a batch of one, and He's initialisation.
+"""Layers that several models share: batch norm that accepts a batch of one, and He's initialisation.
 
 Suffixes: N images, C channels, H height, W width.
 """
@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn.functional import batch_norm
 
 
-class _BearsOneValue(nn.modules.batchnorm._BatchNorm):
-    """Batch norm that in training falls back on its running statistics where a channel has a single value.
+class _AcceptsOneValue(nn.modules.batchnorm._BatchNorm):
+    """Batch norm that in training falls back on its running statistics if a channel has a single value.
 
-    One value has no variance, and torch refuses it; the last batch of an epoch may hold one image.
+    One value has no variance, and torch refuses it; the last batch of an epoch may have one image.
     """
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -21,8 +21,8 @@ class _BearsOneValue(nn.modules.batchnorm._BatchNorm):
         return super().forward(inputs)
 
 
-class BatchNorm1d(_BearsOneValue, nn.BatchNorm1d):
-    """`torch.nn.BatchNorm1d` for features_NC whose training also takes a batch of one.
+class BatchNorm1d(_AcceptsOneValue, nn.BatchNorm1d):
+    """`torch.nn.BatchNorm1d` for features_NC that accepts a batch of one in training.
 
     That batch is normalised by the running statistics, as in evaluation, and does not enter them.
 
@@ -32,15 +32,15 @@ class BatchNorm1d(_BearsOneValue, nn.BatchNorm1d):
     """
 
 
-class BatchNorm2d(_BearsOneValue, nn.BatchNorm2d):
-    """`torch.nn.BatchNorm2d` for values_NCHW whose training also takes one pixel of one image.
+class BatchNorm2d(_AcceptsOneValue, nn.BatchNorm2d):
+    """`torch.nn.BatchNorm2d` for values_NCHW that accepts one pixel of one image in training.
 
     That pixel is normalised by the running statistics, as in evaluation, and does not enter them.
     """
 
 
 def initialise_he_normal(module: nn.Module) -> None:
-    """Weights of a convolution or linear layer He-normal by fan-in, biases zero; other modules stay as they are.
+    """Initialise a convolution or linear layer: weights He-normal by fan-in, biases zero; other modules stay unchanged.
 
     For `model.apply`; draws from torch's global generator.
 

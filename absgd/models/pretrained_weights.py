@@ -18,7 +18,7 @@ from absgd.paths import expanded, is_endless
 
 CLASSIFIER_PREFIX = "fc."
 COUNTER = "num_batches_tracked"
-"""A counter of batch norm that older files lack and nothing here reads."""
+"""Counter of batch norm that older files lack and nothing here reads."""
 
 
 def build_for_imagenet(
@@ -39,9 +39,9 @@ def build_for_imagenet(
 
 
 def load_weights(model: TorchvisionResNet, path: Path) -> None:
-    """Replace the initial weights of `model` by those in a file that torchvision publishes.
+    """Replace the initial weights of `model` by the weights in a file that torchvision publishes.
 
-    The classifier's are taken only where they fit: a linear one with the file's number of classes.
+    The classifier's weights are loaded only if they fit: into a linear classifier with the file's number of classes.
 
     Args:
         model: a network with the ImageNet stem and three channels.
@@ -63,7 +63,7 @@ def load_weights(model: TorchvisionResNet, path: Path) -> None:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Name -> tensor of a file of weights, on the CPU; never runs code from the file.
+    """Return the named tensors of a file of weights, on the CPU; never runs code from the file.
 
     Raises:
         UserError: if the file is missing, damaged, or holds anything but named tensors.
@@ -71,7 +71,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if is_endless(path):
         raise _refused("expected a file of weights, got a device or a pipe", path)
     try:
-        if zipfile.is_zipfile(path):  # files of older torch are no archives
+        if zipfile.is_zipfile(path):  # files of older torch versions are no archives
             check_archive(path)
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
@@ -84,7 +84,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def _differences(given: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> Iterator[str]:
-    """What tells the given weights from the expected ones, in words."""
+    """Differences between the given and the expected weights, in words."""
     for name, tensor in expected.items():
         if name not in given:
             if not name.endswith(COUNTER):

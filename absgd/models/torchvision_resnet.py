@@ -1,4 +1,4 @@
-"""torchvision's residual networks: for ImageNet as they are, for small images with another stem.
+"""torchvision's residual networks: unchanged for ImageNet, with another stem for small images.
 
 Suffixes: N images, C channels, H height, W width, F features, K classes.
 """
@@ -19,7 +19,7 @@ Stem = Literal["imagenet", "cifar"]
 
 
 class TorchvisionResNet(nn.Module):
-    """A residual network of torchvision: its features, then dropout and a classifier of ours.
+    """A residual network of torchvision: its features, followed by dropout and this project's classifier.
 
     The ImageNet stem is a 7x7 convolution of stride 2 and a max pooling, which together divide the side by 4; the
     CIFAR stem a 3x3 convolution of stride 1 and no pooling. Initial weights come from torch's global generator as
@@ -46,7 +46,7 @@ class TorchvisionResNet(nn.Module):
 
         Args:
             architecture: torchvision's name of the network.
-            stem: first layers, by the size of the images.
+            stem: kind of first layers, by the size of the images.
             in_channels: channels of the images.
             num_classes: number of logits K.
             dropout: probability of dropping a feature before the classifier, in [0, 1).
@@ -78,7 +78,7 @@ def build_with_cifar_stem(
 
 
 def _features(architecture: Architecture, stem: Stem, in_channels: int) -> nn.Module:
-    """torchvision's network, its own classifier still in place, with the stem and channels asked for."""
+    """torchvision's network with the given stem and channels, its own classifier still in place."""
     from torchvision.models import get_model  # takes a second to import, and most models do not need it
 
     network: nn.Module = get_model(architecture, weights=None, norm_layer=BatchNorm2d)

@@ -1,4 +1,4 @@
-"""One training run: epochs as a generator of records, schedules, evaluation, checkpoints."""
+"""One training run: steps, epochs, schedules, evaluation, checkpoints, ranks. For `absgd.cli` and `tune_runs`."""
 
 from absgd.training.checkpoint import load_checkpoint, save_checkpoint
 from absgd.training.device import gpu_names, prepare_device

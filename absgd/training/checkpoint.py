@@ -1,7 +1,7 @@
-"""Checkpoints: written whole or not at all, read only with their checksum, without executing anything.
+"""Checkpoints: written whole or not at all, read only if their checksum is right, without executing anything.
 
 A checkpoint is the zip archive that torch.save writes. Its comment, the last bytes of the file, is `sha256:` and the
-digest of every byte before it, so that torch.load and zipfile open the file as they do any other.
+digest of every byte before it; torch.load and zipfile open the file like any other.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CHECKSUM_BYTES = len(CHECKSUM_PREFIX) + 2 * hashlib.sha256().digest_size
 _LOCAL_HEADER = b"PK\x03\x04"
 _END_RECORD = b"PK\x05\x06"
 _END_RECORD_BYTES = 22
-"""Of the record that ends an archive; its last two bytes are the length of the comment after it."""
+"""Size of the record that ends an archive; its last two bytes are the length of the comment that follows."""
 
 _MALFORMED = (
     EOFError,
@@ -39,33 +39,33 @@ _MALFORMED = (
     zipfile.BadZipFile,
     pickle.UnpicklingError,
 )
-"""What torch.load raises for a pickle that is none, or asks for more than plain data and tensors."""
+"""Errors that torch.load raises for content that is no pickle or asks for more than plain data and tensors."""
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write `state` (tensors, numbers, text, mappings, lists and tuples of them) to `path` atomically, with a checksum.
 
-    Needs the memory of the file once, beside the state.
+    Needs memory for one copy of the file in addition to the state.
 
     Raises:
-        OSError: if it cannot be written, as on a full disk (`errno.ENOSPC`); a checkpoint that was at `path` is still
-            there, and nothing else is.
+        OSError: if it cannot be written, as on a full disk (`errno.ENOSPC`); an earlier checkpoint at `path`
+            remains, and no partial file does.
     """
     write_atomically(path, checkpoint_bytes(state))
 
 
 def checkpoint_bytes(state: dict[str, Any]) -> memoryview:
-    """What `save_checkpoint` writes."""
+    """The bytes that `save_checkpoint` writes."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
     _append_checksum(buffer)
-    return memoryview(buffer.getvalue())  # shares the buffer's bytes
+    return memoryview(buffer.getvalue())  # without a copy
 
 
 def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """The state saved at `path`, tensors on `device`; never runs code from the file.
+    """Return the state saved at `path`, tensors on `device`; never runs code from the file.
 
-    The file is read once: the bytes that the checksum is verified over are those that are loaded.
+    The file is read once: the bytes that are verified are the bytes that are loaded.
 
     Raises:
         UserError: if the file is missing, damaged, without a checksum, or holds anything but plain data and tensors.
@@ -86,7 +86,7 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
 
 
 def _append_checksum(archive: io.BytesIO) -> None:
-    """Give an archive without a comment the checksum of all before it as its comment."""
+    """Append the checksum of an archive without a comment as its comment."""
     archive.seek(-_END_RECORD_BYTES, io.SEEK_END)
     end_record = archive.read()
     assert end_record.startswith(_END_RECORD), "torch.save wrote no archive"
@@ -108,14 +108,14 @@ def _checksum(content: memoryview) -> bytes:
 
 
 def _loaded(path: Path, content: bytes, device: torch.device | str) -> object:
-    """What an archive with the right checksum holds, read from `path` before."""
+    """Content of an archive with the right checksum, which was read from `path`."""
     try:
         if _unpacks_to_more(content):
             raise _not_ours(path)
         loaded: object = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
     except (UserError, torch.OutOfMemoryError):
         raise
-    except RuntimeError as error:  # of the device or the memory: the bytes are as they were written
+    except RuntimeError as error:  # of the device or the memory: the bytes are intact
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(f"cannot load the checkpoint {path}: {reason}") from None
     except _MALFORMED:

@@ -1,4 +1,4 @@
-"""What a process does that another one started beside itself to train."""
+"""Set-up of a process that another one starts to train."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import threading
 
 
 def end_with_parent() -> None:
-    """From now on this process ends when the one that started it does, which alone decides what an interrupt does."""
+    """End this process when the one that started it ends, and leave interrupts to that one alone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_exit_after_parent, daemon=True).start()
 
 
-def _end_with_parent() -> None:
+def _exit_after_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

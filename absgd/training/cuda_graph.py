@@ -1,7 +1,7 @@
 """Whole training steps captured as one CUDA graph and replayed.
 
-A replay costs a few launches, whatever the model: small ones are bound by launches. The batch is gathered and augmented
-inside the graph, the learning rate is a tensor, and the moving average of the weights is a buffer that it updates.
+A replay costs a few launches, whatever the model, and small models are bound by launches. The graph gathers and
+augments the batch and updates the buffer of log u; the learning rate is a tensor.
 
 Source: torch's notes on CUDA graphs, whole-network capture.
 """
@@ -22,27 +22,27 @@ Replay = Callable[[], object]
 
 
 class GraphRecorder(Protocol):
-    """What captures a step; the tests have one without a GPU."""
+    """Captures a step; the tests have an implementation without a GPU."""
 
     def warm_up(self, body: Replay) -> None:
-        """Run `body` a few times, so that libraries have set themselves up."""
+        """Run `body` a few times, so that libraries set themselves up."""
 
     def capture(self, body: Replay) -> Replay:
-        """A function that repeats, on the tensors that `body` uses now, what `body` does; capturing does nothing."""
+        """Return a function that repeats `body` on the tensors that it uses now; capturing runs nothing."""
 
 
 class CudaGraphRecorder:
-    """Captures CUDA graphs on the stream that the run has to itself; where it has the default stream, on another.
+    """Captures CUDA graphs on the run's own stream, or on a new one where the run has the default stream.
 
-    Never on torch's one stream for captures: the workspace of matrix products belongs to a stream, so graphs that are
-    captured on the same one share it, while they replay and when one of them is destroyed (pytorch issue 193402).
+    Never on torch's one stream for captures: the workspace of matrix products belongs to a stream, so graphs captured
+    on the same one share it while they replay and when one of them is destroyed (pytorch issue 193402).
     """
 
     def __init__(self) -> None:
         self._stream: torch.cuda.Stream | None = None
 
     def warm_up(self, body: Replay) -> None:
-        """Run `body` on the stream of the capture, which torch asks for before it."""
+        """Run `body` on the stream of the capture, as torch requires."""
         here, stream = torch.cuda.current_stream(), self._own_stream()
         stream.wait_stream(here)
         with torch.cuda.stream(stream):
@@ -51,11 +51,11 @@ class CudaGraphRecorder:
         here.wait_stream(stream)
 
     def capture(self, body: Replay) -> Replay:
-        """A graph's `replay`."""
+        """Capture `body`; return the graph's `replay`."""
         graph = torch.cuda.CUDAGraph()
-        # What other threads do meanwhile, such as pinning what was read from disk, is no part of it.
+        # thread_local: other threads, such as one that pins batches read from disk, do not disturb the capture.
         graphing = torch.cuda.graph(graph, stream=self._own_stream(), capture_error_mode="thread_local")
-        # By itself torch would stay on the stream of a capture that fails.
+        # After a failed capture torch alone would leave its stream current.
         with torch.cuda.stream(torch.cuda.current_stream()), graphing:
             body()
         return graph.replay
@@ -69,17 +69,17 @@ class CudaGraphRecorder:
 
 
 class GraphStep:
-    """`DeferredStep` on whole batches by replay of a graph; a smaller last batch of an epoch runs as it is.
+    """`DeferredStep` by replay of a graph; a smaller last batch of an epoch runs without one.
 
-    The graph is captured at the first whole batch, and anew where the run enters another phase (stage two, class
-    weights). Capturing leaves weights, statistics, momentum and log u as they were.
+    The graph is captured at the first whole batch, and again where the run enters another phase (stage two, class
+    weights). Capturing leaves weights, statistics, momentum and log u unchanged.
 
     Args:
         learner: its optimiser must be fused: no other takes a learning rate that is a tensor.
-        sums: what the epoch counts.
-        batch_of: makes a batch of a draw by operations on the device alone.
-        batch_size: of a whole batch.
-        recorder: captures.
+        sums: sums of the epoch.
+        batch_of: makes a batch from a draw by operations on the device alone.
+        batch_size: images of a whole batch.
+        recorder: captures the step.
     """
 
     def __init__(
@@ -93,14 +93,14 @@ class GraphStep:
         self._inputs: tuple[Tensor, ...] = ()
 
     def begin(self, epoch: int) -> None:
-        """To be called before the first batch of an epoch, with the learning rate set."""
+        """Call before the first batch of an epoch, with the learning rate set."""
         self._eager.begin(epoch)
         phase = self._learner.objective.phase(epoch)
         if phase != self._phase:
             self._phase, self._replay = phase, None
 
     def __call__(self, draw: Any) -> None:
-        """Train on the batch of a draw, whatever its numbers."""
+        """Train on the batch of a draw, whether or not its numbers are finite."""
         if len(draw[0]) != self._batch_size:
             self._eager(draw)
             return
@@ -111,7 +111,7 @@ class GraphStep:
         self._replay()
 
     def totals(self) -> EpochTotals:
-        """What the epoch came to; see `DeferredStep.totals`."""
+        """Totals of the epoch; see `DeferredStep.totals`."""
         return self._eager.totals()
 
     def _captured(self, draw: Any) -> Replay:
@@ -129,7 +129,7 @@ class GraphStep:
         return self._recorder.capture(body)
 
     def _changed_by_training(self) -> Iterator[Tensor]:
-        """Every tensor that a step writes to."""
+        """All tensors that a step writes to."""
         yield from (value.detach() for value in self._learner.model.state_dict().values())
         yield from self._learner.objective.state_dict().values()
         for state in self._learner.optimizer.state.values():
@@ -138,9 +138,9 @@ class GraphStep:
 
 
 def make_capturable(optimizer: torch.optim.SGD) -> None:
-    """Learning rates as tensors, and momentum from zero instead of from nothing: a first step that is as any other.
+    """Make learning rates tensors and start momentum from zero instead of from nothing, so that all steps are alike.
 
-    With momentum m and gradient g the first buffer is m * 0 + g, which is g, as torch has it.
+    With momentum m and gradient g the first buffer is m * 0 + g = g, as in torch.
     """
     for group in optimizer.param_groups:
         for parameter in group["params"]:

@@ -8,7 +8,7 @@ from absgd.training.step import LOSS, NORM, BatchOf, Diverged, EpochSums, EpochT
 
 
 class DeferredStep:
-    """The operations of `ExactStep` in their order, but what is not finite is found when the epoch is over.
+    """The operations of `ExactStep` in the same order, with the checks for finite numbers at the end of the epoch.
 
     Nothing is read from the device before `totals`, so the host can queue steps ahead, and a CUDA graph can hold one.
     """
@@ -18,12 +18,12 @@ class DeferredStep:
         self._epoch = 0
 
     def begin(self, epoch: int) -> None:
-        """To be called before the first batch of an epoch."""
+        """Call before the first batch of an epoch."""
         self._epoch = epoch
         self._sums.reset()
 
     def __call__(self, draw: Any) -> None:
-        """Train on the batch of a draw, whatever its numbers."""
+        """Train on the batch of a draw, whether or not its numbers are finite."""
         batch = self._batch_of(draw)
         step = self._learner.loss(batch, self._epoch)
         self._sums.note(LOSS, step.loss.detach().isfinite())
@@ -34,7 +34,7 @@ class DeferredStep:
         self._sums.add(step, batch)
 
     def totals(self) -> EpochTotals:
-        """What the epoch came to, in one transfer from the device.
+        """Totals of the epoch, in one transfer from the device.
 
         Raises:
             Diverged: naming the first step whose loss, or norm of a gradient to be clipped, was not finite.

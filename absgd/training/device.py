@@ -13,10 +13,10 @@ from absgd.errors import UserError
 
 
 def prepare_device(config: DeviceConfig, device: torch.device | None = None) -> torch.device:
-    """The torch device `config` asks for, or the one given.
+    """Return the torch device that `config` asks for, or the given one, and prepare the process for it.
 
-    Sets for the whole process: torch's CPU threads when `threads` is given, and on CUDA the convolution algorithms
-    that give the same result each time.
+    Sets, for the whole process, the number of CPU threads if `threads` is given and, on CUDA, deterministic convolution
+    algorithms.
 
     Raises:
         UserError: if CUDA is asked for and there is none.
@@ -41,19 +41,19 @@ def chosen_device(config: DeviceConfig) -> torch.device:
 
 @contextmanager
 def out_of_memory_as_user_error(config: RunConfig) -> Iterator[None]:
-    """Inside the block, a GPU without memory left is a UserError that says what was asked and what to ask instead."""
+    """Turn the error of a full GPU inside the block into a UserError that says which settings need less memory."""
     try:
         yield
     except torch.OutOfMemoryError as error:
         smaller = max(config.batch_size // 2, 1)
-        said = ". ".join(str(error).split(". ")[:2])
+        message = ". ".join(str(error).split(". ")[:2])
         raise UserError(
             f"expected a run that fits into the memory of the GPU, got model `{config.model.name}` with `batch_size` "
-            f"{config.batch_size} ({said}): set batch_size={smaller} or less, or let fewer "
+            f"{config.batch_size} ({message}): set batch_size={smaller} or less, or let fewer "
             "runs share the GPU (batch_size)"
         ) from None
 
 
 def gpu_names() -> list[str]:
-    """Names of the CUDA devices torch sees."""
+    """Names of the CUDA devices that torch sees."""
     return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]

@@ -1,4 +1,4 @@
-"""Which of the faster ways a run takes on a device: decided from the settings in one place."""
+"""Options that make a run faster on its device, resolved from its settings in one place."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from absgd.config.sections import DeviceConfig
 from absgd.errors import UserError
 
 EXACT_EVALUATION_BATCH = 256
-"""Images; larger ones are slower on CPU: their activations leave the cache."""
+"""Images of a batch in exact evaluation; larger batches are slower on CPU: their activations leave the cache."""
 GPU_EVALUATION_BATCH = 2048
 Precision = Literal["float32", "bfloat16"]
 
 
 class Machine(NamedTuple):
-    """What matters of a device."""
+    """Properties of a device that decide the options."""
 
     type: Literal["cpu", "cuda"]
     native_bfloat16: bool
-    """Whether it multiplies bfloat16 in hardware, not by emulation."""
+    """Whether it multiplies bfloat16 in hardware rather than by emulation."""
 
 
 class DeviceOptions(NamedTuple):
-    """The ways a run takes; the defaults are the exact ones."""
+    """Resolved options of a run; the defaults give the exact numbers."""
 
     precision: Precision = "float32"
     """bfloat16: convolutions and products under autocast; weights, statistics, loss and log u keep their types."""
@@ -32,14 +32,14 @@ class DeviceOptions(NamedTuple):
     fused_optimizer: bool = False
     """All parameters updated by one kernel."""
     deferred_checks: bool = False
-    """Whether a loss or norm that is not finite is found at the end of its epoch: no step waits for the device."""
+    """Whether non-finite losses and norms are found at the end of the epoch, so that no step waits for the device."""
     cuda_graph: bool = False
-    """Whole training steps are captured once and replayed."""
+    """Whether whole training steps are captured once and replayed."""
     evaluation_batch: int = EXACT_EVALUATION_BATCH
     """Images of a batch in evaluation."""
 
     def describe(self) -> str:
-        """One line for people.
+        """The options in one line, for people.
 
         >>> DeviceOptions().describe()
         'float32, contiguous, evaluation by 256'
@@ -49,18 +49,18 @@ class DeviceOptions(NamedTuple):
 
 
 def resolve_device_options(config: DeviceConfig, dropout: float, machine: Machine) -> DeviceOptions:
-    """The ways that `config` means on a machine: `fast` chooses what is left null.
+    """Resolve the device options for a machine; `fast` decides the settings that are null.
 
     >>> resolve_device_options(DeviceConfig(), 0.0, Machine("cuda", native_bfloat16=True)) == DeviceOptions()
     True
 
     Args:
-        config: settings of the run.
-        dropout: of the model; its draws cannot be captured in a graph.
-        machine: the device at hand.
+        config: device settings of the run.
+        dropout: the model's probability of dropout, whose draws cannot be captured in a graph.
+        machine: properties of the device.
 
     Raises:
-        UserError: if a CUDA graph is asked for on a CPU, which a rule on settings alone cannot see under `auto`.
+        UserError: if a CUDA graph is asked for on a CPU; under `auto` the rules on settings alone cannot tell.
     """
     on_gpu = machine.type == "cuda"
     if config.cuda_graph and not on_gpu:
@@ -80,13 +80,13 @@ def resolve_device_options(config: DeviceConfig, dropout: float, machine: Machin
 
 
 def machine_of(device: torch.device) -> Machine:
-    """What a torch device is."""
+    """Properties of a torch device."""
     if device.type == "cuda":
         return Machine("cuda", torch.cuda.is_bf16_supported(including_emulation=False))
     return Machine("cpu", _cpu_has_bfloat16())
 
 
 def _cpu_has_bfloat16() -> bool:
-    # torch before 2.9 or so cannot say: then float32, which is never wrong.
+    # torch before about 2.9 cannot tell: then False, and float32 is never wrong.
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

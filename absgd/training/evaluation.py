@@ -15,12 +15,12 @@ from absgd.records import SHOT_METRICS, ShotGroup, shot_group
 
 
 class ClassCounts(NamedTuple):
-    """What one pass over labelled images counts."""
+    """Counts of one pass over labelled images."""
 
     loss_sum: float
     """Sum of the cross entropies of all images."""
     correct: list[int]
-    """Rightly classified images of each class."""
+    """Correctly classified images of each class."""
     total: list[int]
     """Images of each class."""
 
@@ -40,12 +40,12 @@ LogitsOf = Callable[[Batch], Tensor]
 
 @torch.no_grad()
 def predictions(model: nn.Module, batches: Iterable[Batch], logits_of: LogitsOf | None = None) -> Iterator[Prediction]:
-    """One pass of `model` in evaluation mode, without gradients; the model is left in the mode it was in.
+    """One pass of `model` in evaluation mode, without gradients; afterwards the model is in its earlier mode.
 
     Args:
         model: gives logits (B, C) for images (B, channels, H, W).
         batches: unaugmented batches on the model's device.
-        logits_of: calls the model, in another precision or on a batch that is spread over processes; None: as it is.
+        logits_of: calls the model in another precision or on a batch spread over processes; None: the model itself.
     """
     was_training = model.training
     model.eval()
@@ -82,13 +82,13 @@ def count_by_batch(
     device: torch.device,
     logits_of: LogitsOf | None = None,
 ) -> Generator[None, None, ClassCounts]:
-    """One pass of `model` in evaluation mode, which rests after each batch; then the model is in the mode it was in.
+    """One pass of `model` in evaluation mode that yields after each batch; afterwards the model is in its earlier mode.
 
     Args:
         model: gives logits (B, C) for images (B, channels, H, W).
         batches: unaugmented batches on `device`.
         num_classes: C.
-        device: of the model.
+        device: the model's.
         logits_of: as for `predictions`.
     """
     loss_sum = torch.zeros((), dtype=torch.float64, device=device)
@@ -129,7 +129,7 @@ class ShotAccuracy(NamedTuple):
 
 
 def absent_metrics(train_counts: Sequence[int]) -> list[str]:
-    """Validation metrics over a group of classes, of those of `shot_accuracy`, that has no class.
+    """Names of the validation metrics over those groups of `shot_accuracy` that contain no class.
 
     >>> absent_metrics([300, 120, 25])
     ['val_few_accuracy']

@@ -1,4 +1,4 @@
-"""The ranks of a run as processes of this machine, for `absgd-train`."""
+"""Ranks as processes of this machine, for `absgd-train`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PATIENCE_S = 10.0
 
 @contextmanager
 def local_ranks(config: RunConfig) -> Iterator[Ranks]:
-    """Rank 0 of `config.device.ranks`, the others in processes of their own; one on each GPU where there are GPUs.
+    """Rank 0 of `config.device.ranks`, with the others started as processes; where there are GPUs, one on each.
 
     Raises:
         UserError: if there are fewer GPUs than ranks, or as `absgd.training.ranks.process_group.leading`.
@@ -51,18 +51,18 @@ def local_ranks(config: RunConfig) -> Iterator[Ranks]:
 
 
 def follow(config: RunConfig, splits: Splits, ranks: Ranks) -> None:
-    """Train beside rank 0 until it has no further epoch; what is recorded, rank 0 records.
+    """Train as another rank until rank 0 announces no further epoch; rank 0 alone records.
 
     Raises:
-        UserError: where the GPU of this rank has no memory left.
+        UserError: if the GPU of this rank is out of memory.
     """
-    with suppress(Diverged), out_of_memory_as_user_error(config):  # so it did in rank 0
+    with suppress(Diverged), out_of_memory_as_user_error(config):  # rank 0 raises it too
         for _ in Trainer(config, splits, ranks=ranks).epochs():
             pass
 
 
 class _LocalFollowers:
-    """The other ranks; they end when this process does. Not daemons, which may have no processes that read images."""
+    """The other ranks; they end when this process does. Not daemons: those may start no processes that read images."""
 
     def __init__(self, config: RunConfig, rendezvous: Rendezvous, is_cuda: bool) -> None:
         context = multiprocessing.get_context("spawn")
@@ -75,14 +75,14 @@ class _LocalFollowers:
             process.start()
 
     def lost(self) -> str | None:
-        """A process that ended by a signal or with an error."""
+        """How a process ended by a signal or with an error; None: none did."""
         for rank, process in enumerate(self._processes, start=1):
             if process.exitcode:
                 return f"rank {rank} ended with exit status {process.exitcode}"
         return None
 
     def end(self) -> None:
-        """Wait a little, then kill."""
+        """Wait a moment, then kill."""
         for process in self._processes:
             process.join(_PATIENCE_S)
             process.kill()
@@ -96,13 +96,13 @@ def _follow_here(settings: dict[str, Any], rendezvous: Rendezvous, rank: int, is
     try:
         with following(rendezvous, rank, _backend(is_cuda), _device(is_cuda, rank)) as ranks:
             follow(config, load_splits(config), ranks)
-    except Exception:  # noqa: BLE001 - rank 0 was told, and says it
+    except Exception:  # noqa: BLE001 - reported to rank 0, which raises it
         os._exit(1)
-    os._exit(0)  # threads of gloo may still hold Python objects, which ends an interpreter that ends in an abort
+    os._exit(0)  # gloo's threads may still hold Python objects, and then a normal exit aborts
 
 
 def _share_cores(config: RunConfig) -> None:
-    """Where nothing else is said, the processes share the cores of the machine."""
+    """Divide the cores of the machine among the processes, unless `threads` is given."""
     if config.device.threads is None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         torch.set_num_threads(max(1, cores // config.device.ranks))

@@ -1,4 +1,4 @@
-"""Learning rate of each epoch."""
+"""The learning rate of each epoch."""
 
 from __future__ import annotations
 

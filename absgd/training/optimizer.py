@@ -1,4 +1,4 @@
-"""The optimiser of a run: SGD, with a weight decay of its own for the first fully connected layer where asked."""
+"""The optimiser of a run: SGD, with a separate weight decay for the first fully connected layer if asked for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from absgd.config.sections import OptimizerConfig
 from absgd.errors import UserError
 
 FIRST_FULLY_CONNECTED = "fc1"
-"""Name of the layer in the models that have one."""
+"""Name of the first fully connected layer in the models that have one."""
 
 
 def build_optimizer(model: nn.Module, config: OptimizerConfig, *, fused: bool = False) -> torch.optim.SGD:
@@ -20,7 +20,7 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig, *, fused: bool = 
     Args:
         model: on its device.
         config: learning rate, momentum and weight decay.
-        fused: all parameters in one kernel, which also takes a learning rate that is a tensor.
+        fused: update all parameters in one kernel, which also takes a learning rate that is a tensor.
 
     Raises:
         UserError: if `fc1_weight_decay` is given and the model has no layer `fc1`.
@@ -37,7 +37,7 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig, *, fused: bool = 
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Give all groups a learning rate; one that is a tensor, as in a captured graph, keeps its storage."""
+    """Set the learning rate of all groups; a tensor, as in a captured graph, keeps its storage."""
     for group in optimizer.param_groups:
         if isinstance(group["lr"], Tensor):
             group["lr"].fill_(lr)
@@ -53,7 +53,7 @@ def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
 
 
 def load_optimizer_state(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Take over an `optimizer_state`, but not which kernels wrote it: those are this optimiser's own.
+    """Load an `optimizer_state`, except the choice of kernels (fused, foreach), which stays this optimiser's.
 
     Raises:
         ValueError, KeyError: by torch, if it belongs to other parameters.
@@ -69,7 +69,7 @@ def clip_gradient(model: nn.Module, max_norm: float) -> Tensor:
 
     Returns whether the norm was finite, as a 0-d bool tensor on the model's device: nothing waits for the device.
 
-    A gradient without a finite norm is spoilt by the scaling: do not step on it.
+    Scaling spoils a gradient whose norm is not finite: do not step with it.
 
     Source: arXiv 1211.5063, Algorithm 1.
     """

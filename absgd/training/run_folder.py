@@ -23,9 +23,9 @@ from absgd.training.trainer import Trainer
 
 
 class RunFolder:
-    """Files of one `absgd-train` run; complete after every epoch, so that a killed run can go on.
+    """Files of one `absgd-train` run; complete after every epoch, so that a killed run can be resumed.
 
-    Its trials.parquet (one row, phase `single`) and epochs.parquet have the columns of a search's.
+    trials.parquet (one row, phase `single`) and epochs.parquet have the same columns as those of a search.
     """
 
     def __init__(self, path: Path, config: RunConfig, metric: str = records.DEFAULT_METRIC) -> None:
@@ -40,7 +40,7 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, trainer: Trainer, metric: str = records.DEFAULT_METRIC) -> RunFolder:
-        """A new folder at `path` for the run of `trainer`, which has not begun.
+        """Create a folder at `path` for the run of `trainer`, which has not begun.
 
         Raises:
             UserError: if it exists or cannot be written.
@@ -62,7 +62,7 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
-        """The folder of a run made before.
+        """Open the folder of an earlier run.
 
         Raises:
             UserError: if `path` holds no run.
@@ -77,7 +77,7 @@ class RunFolder:
         return folder
 
     def _take_over(self, row: Mapping[str, Any]) -> None:
-        """Go on with what the trial row of an earlier session says."""
+        """Continue from the trial row of an earlier session."""
         absent = [name for name in ("metric", "started_at", "wall_s") if row[name] is None]
         if absent or row["metric"] not in records.METRICS:
             wrong = absent[0] if absent else "metric"
@@ -87,11 +87,11 @@ class RunFolder:
 
     @property
     def can_continue(self) -> bool:
-        """Whether there is a checkpoint to go on from."""
+        """Whether there is a checkpoint to resume from."""
         return any((self.path / name).is_file() for name in (records.LAST_CHECKPOINT, records.PREVIOUS_CHECKPOINT))
 
     def restore(self, trainer: Trainer) -> None:
-        """Bring `trainer` to where the run stopped, or to the epoch before where the last checkpoint is damaged.
+        """Restore `trainer` to where the run stopped, or to the epoch before if the last checkpoint is damaged.
 
         Raises:
             UserError: if both checkpoints are damaged, or belong to another run.
@@ -135,7 +135,7 @@ class RunFolder:
     def write_status(
         self, status: Status, trainer: Trainer, error: str | None = None, test: TestMetrics | None = None
     ) -> None:
-        """Write the one row of trials.parquet; test metrics once read stay in it."""
+        """Write the one row of trials.parquet; test metrics, once measured, stay in it."""
         self._test = dataclasses.asdict(test) if test else self._test
         row = {
             **self._keys(),

@@ -1,6 +1,6 @@
-"""The exact training step, what an epoch counts on the device, and what it says when numbers run away.
+"""The exact training step, the sums of an epoch on the device, and the error of a run that diverges.
 
-Suffixes: B samples of a batch, C classes, N samples of the training set; a trailing 2: labels as they were (0), or
+Suffixes: B samples of a batch, C classes, N samples of the training set; a trailing 2: labels unchanged (0) or
 changed by noise (1).
 """
 
@@ -21,7 +21,7 @@ from absgd.training.optimizer import clip_gradient
 NEVER = float("inf")
 LOSS, NORM = "training loss", "gradient norm"
 BatchOf = Callable[[Any], Batch]
-"""Makes the batch of what was drawn for a step, by operations on the device alone."""
+"""Makes the batch of a step from its draw, by operations on the device alone."""
 
 
 class Diverged(RuntimeError):  # noqa: N818 - names a status, not a fault
@@ -41,32 +41,32 @@ class Diverged(RuntimeError):  # noqa: N818 - names a status, not a fault
 
 @dataclasses.dataclass(frozen=True)
 class Learner:
-    """What a step works on."""
+    """The objects that a step works on."""
 
     model: nn.Module
     logits_of: LogitsOf
-    """Calls the model, in the run's precision, on every rank's share."""
+    """Calls the model in the run's precision on the shares of all ranks."""
     objective: Objective
     optimizer: torch.optim.SGD
     grad_clip: float | None
 
     def loss(self, batch: Batch, epoch: int) -> StepLoss:
-        """The training loss of a batch; it enters log u."""
+        """Training loss of a batch; updates log u."""
         step: StepLoss = self.objective(self.logits_of(batch), batch.labels_B, batch.index_B, epoch)
         return step
 
     def backward(self, loss: Tensor) -> Tensor | None:
-        """New gradients, clipped; whether their norm was finite (0-d, bool), None where nothing is clipped."""
+        """Compute and clip gradients; return whether their norm was finite (0-d, bool), None without clipping."""
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         return None if self.grad_clip is None else clip_gradient(self.model, self.grad_clip)
 
 
 class EpochSums:
-    """What an epoch counts: float64 on the device, all in one tensor, read in one transfer."""
+    """Sums of an epoch: float64 in one tensor on the device, read in one transfer."""
 
     def __init__(self, num_classes: int, changed_N: Tensor) -> None:
-        """Zeros.
+        """Sums of zero.
 
         Args:
             num_classes: C.
@@ -74,19 +74,19 @@ class EpochSums:
         """
         self._changed_N = changed_N
         self.tensor = torch.zeros(4 + 4 * num_classes, dtype=torch.float64, device=changed_N.device)
-        """All of it: one storage for a captured graph to write to."""
+        """All sums: one storage for a captured graph to write to."""
         self._loss_sum, self._steps = self.tensor[0], self.tensor[1]
         self._first_bad = {LOSS: self.tensor[2], NORM: self.tensor[3]}
         self._weight_C2, self._count_C2 = self.tensor[4:].view(2, -1)
 
     def reset(self) -> None:
-        """Begin an epoch."""
+        """Set the sums to zero for a new epoch."""
         self.tensor.zero_()
         for first in self._first_bad.values():
             first.fill_(NEVER)
 
     def add(self, step: StepLoss, batch: Batch) -> None:
-        """Count a step that is done."""
+        """Add a finished step."""
         scaled_B = step.weights_B.double() * len(batch.labels_B)
         cell_B = 2 * batch.labels_B + self._changed_N[batch.index_B]
         self._loss_sum += step.base_loss_B.double().sum()
@@ -95,16 +95,16 @@ class EpochSums:
         self._steps += 1
 
     def note(self, what: str, is_finite: Tensor) -> None:
-        """Remember the step that is going on, where a number (`LOSS` or `NORM`) is the first that is not finite."""
+        """Remember the current step if it is the first whose number (`LOSS` or `NORM`) is not finite."""
         first = self._first_bad[what]
         first.copy_(torch.minimum(first, torch.where(is_finite, NEVER, self._steps)))
 
     def read(self) -> EpochTotals:
-        """Everything since `reset`, by one transfer from the device."""
+        """Totals since `reset`, in one transfer from the device."""
         values = self.tensor.cpu()
         loss_sum, steps, bad_loss, bad_norm = values[:4].tolist()
         weight_C2, count_C2 = values[4:].view(2, -1, 2)
-        bad = min((bad_loss, LOSS), (bad_norm, NORM), key=lambda pair: pair[0])  # of one step the loss, which is first
+        bad = min((bad_loss, LOSS), (bad_norm, NORM), key=lambda pair: pair[0])  # in the same step the loss comes first
         clean, changed = _means(weight_C2.sum(dim=0), count_C2.sum(dim=0))
         return EpochTotals(
             loss_sum=loss_sum,
@@ -118,36 +118,36 @@ class EpochSums:
 
 
 class EpochTotals(NamedTuple):
-    """What an epoch of training came to."""
+    """Totals of an epoch of training."""
 
     loss_sum: float
     images: int
     mean_weight: tuple[float | None, ...]
-    """Mean of B p_i over the samples of each class; None without any."""
+    """Mean of B p_i over the samples of each class; None for a class without samples."""
     mean_weight_clean: float | None
     mean_weight_changed: float | None
     steps: int
     first_bad: tuple[int, str] | None = None
-    """First step whose loss or norm was not finite, and which of them, where checks are deferred."""
+    """With deferred checks, the first step whose loss or norm was not finite, and which of the two."""
 
 
 class TrainingStep(Protocol):
-    """A way to train a step; all ways give the same totals."""
+    """Trains steps; all implementations give the same totals."""
 
     def begin(self, epoch: int) -> None:
-        """To be called before the first step of an epoch, with the learning rate set."""
+        """Call before the first step of an epoch, with the learning rate set."""
 
     def __call__(self, draw: Any) -> None:
         """Train on the batch of a draw."""
 
     def totals(self) -> EpochTotals:
-        """What the epoch came to."""
+        """Totals of the epoch."""
 
 
 class ExactStep:
     """Forward, loss, backward and update; loss and norm are checked before the optimiser sees them.
 
-    On a GPU each step waits for the device: `absgd.training.deferred_step` has the steps that do not.
+    On a GPU each step waits for the device; `DeferredStep` does not.
     """
 
     def __init__(self, learner: Learner, sums: EpochSums, batch_of: BatchOf) -> None:
@@ -155,7 +155,7 @@ class ExactStep:
         self._epoch = self._step = 0
 
     def begin(self, epoch: int) -> None:
-        """To be called before the first batch of an epoch."""
+        """Call before the first batch of an epoch."""
         self._epoch, self._step = epoch, 0
         self._sums.reset()
 
@@ -178,7 +178,7 @@ class ExactStep:
         self._step += 1
 
     def totals(self) -> EpochTotals:
-        """What the epoch came to."""
+        """Totals of the epoch."""
         return self._sums.read()
 
 

@@ -35,14 +35,14 @@ class Trainer:
 
     Every random draw comes from (seed, purpose, epoch), so a run stopped after any epoch and resumed by
     `load_state_dict` gives the same numbers; on CPU, with the same number of threads, bit for bit. `config.device` can
-    ask for faster ways, whose numbers are close to those of the exact one (docs/speed.md).
+    ask for faster options, whose numbers are close to the exact ones (docs/speed.md).
 
     Args:
         config: the run; `config.device.threads` is set for the whole process.
         splits: training and validation images, from `load_splits(config)`.
-        device: where to train; by default that of `ranks`, else what `config.device` asks for.
+        device: where to train; by default the device of `ranks`, else the one that `config.device` asks for.
         ranks: the processes that train this run together; by default this one alone.
-        batches_of: makes the run's batches; runs that take turns in one process can have them in common.
+        batches_of: makes the run's batches; runs that take turns in one process can share them.
 
     Raises:
         UserError: if CUDA is asked for, or needed by an option, and there is none.
@@ -67,7 +67,7 @@ class Trainer:
         with seeded_globally(config.seeds.train, "init"):
             model = build_model(config.model, DATASETS[config.data.name].channels, splits.num_classes)
         self.device_options = resolve_device_options(config.device, config.model.dropout, machine_of(self.device))
-        """The ways the run takes."""
+        """Resolved options of the device."""
         self.model = ranks.synchronised(model.to(self.device))
         self._logits_of = ranks.logits_of(self.model, self._network)
         self.objective = build_objective(config, splits.class_counts).to(self.device)
@@ -78,7 +78,7 @@ class Trainer:
         self._step = self._new_step()
 
     def epochs(self) -> Iterator[EpochRecord]:
-        """Trains epoch after epoch up to `config.epochs`, yielding the record of each.
+        """Train epoch after epoch up to `config.epochs`, yielding the record of each.
 
         `state_dict` may be taken after each record.
 
@@ -88,13 +88,13 @@ class Trainer:
         return (record for record in self.steps() if record is not None)
 
     def steps(self) -> Iterator[EpochRecord | None]:
-        """What `epochs` does, so that other runs can have a turn: None after each batch of training and of validation.
+        """Train like `epochs`, but yield None after each batch of training and validation, so that runs can take turns.
 
         Raises:
-            Diverged: at the first non-finite training or validation loss, or norm of a gradient to be clipped; of
-                several ranks in each at the same step.
+            Diverged: at the first non-finite training or validation loss, or norm of a gradient to be clipped; with
+                several ranks, in each at the same step.
         """
-        if not self.ranks.has_next_epoch():  # however long rank 0 does something else first, such as a test
+        if not self.ranks.has_next_epoch():  # waits while rank 0 does something else first, such as a test
             return
         self.ranks.broadcast_state(self)
         while self.next_epoch < self.config.epochs and self.ranks.has_next_epoch():
@@ -103,7 +103,7 @@ class Trainer:
             yield record
 
     def test(self, images: Images | ImageFiles) -> TestMetrics:
-        """Metrics of the model as it is on the test set, which `load_test` reads; of several ranks one measures it."""
+        """Metrics of the current model on the test set, which `load_test` reads; measured by one rank alone."""
         whole = ALONE.logits_of(self.model, self._network)
         batches = build_batches(images, self.config, self.device).evaluation(self.device_options.evaluation_batch)
         counts = count_correct(self.model, batches, self.splits.num_classes, self.device, whole)
@@ -134,7 +134,7 @@ class Trainer:
             self.model.load_state_dict(state["model"])
             self.objective.load_state_dict(state["objective"])
             load_optimizer_state(self.optimizer, state["optimizer"])
-            self._step = self._new_step()  # a captured graph would go on with the tensors of before
+            self._step = self._new_step()  # a captured graph would still use the earlier tensors
             self.next_epoch = int(state["next_epoch"])
         except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
             raise UserError(f"expected a checkpoint of this model and loss: {str(error).splitlines()[0]}") from None
@@ -182,7 +182,7 @@ class Trainer:
         )
 
     def _train_epoch(self, epoch: int) -> Generator[None, None, EpochTotals]:
-        """One pass over the training images; what is counted stays on the device until its end."""
+        """One pass over the training images; its sums stay on the device until its end."""
         self.objective.start_epoch(epoch, self._predict_training)
         self.model.train()
         seed = self.config.seeds.train
@@ -194,7 +194,7 @@ class Trainer:
         return self._step.totals()
 
     def _new_step(self) -> TrainingStep:
-        """The exact step, or the faster one that the run asks for."""
+        """The exact step, or the faster one that the options ask for."""
         learner = Learner(self.model, self._logits_of, self.objective, self.optimizer, self.config.optimizer.grad_clip)
         sums = EpochSums(self.splits.num_classes, self._changed_N)
         batch_of = self._train.batch_of

@@ -19,7 +19,7 @@ HOST = "127.0.0.1"
 Function = Callable[..., Any]
 
 
-class Processes:
+class FollowerProcesses:
     """The other ranks, each a process that runs the same function."""
 
     def __init__(self, function: Function, arguments: tuple[Any, ...], rendezvous: Rendezvous) -> None:
@@ -56,10 +56,10 @@ def follow(function: Function, arguments: tuple[Any, ...], rendezvous: Rendezvou
 
 def on_ranks(size: int, function: Function, *arguments: Any) -> list[Any]:
     """What `function(ranks, *arguments)` returns in each rank, by rank."""
-    started: list[Processes] = []
+    started: list[FollowerProcesses] = []
 
-    def start(rendezvous: Rendezvous) -> Processes:
-        started.append(Processes(function, arguments, rendezvous))
+    def start(rendezvous: Rendezvous) -> FollowerProcesses:
+        started.append(FollowerProcesses(function, arguments, rendezvous))
         return started[0]
 
     with leading(size, HOST, start, "gloo") as ranks:

@@ -179,7 +179,7 @@ def trained(members: list[tuple[int, RunConfig]], splits: Splits) -> dict[str, l
         for place, (after, config) in enumerate(members):
             if after == turns:
                 cohort.join(str(place), run_of(config, splits, common))
-        cohort._last_came = -SETTLE_S  # the clock stands still: nobody is waited for
+        cohort._last_joined = -SETTLE_S  # the clock stands still: nobody is waited for
         for name, word in cohort.turn():
             found[name].append(word)
             cohort.resume(name)
