@@ -191,3 +191,16 @@ def test_ray_started_here_listens_on_loopback_only(ray: None) -> None:
     addresses = set().union(*(listening(process) for process in (own, *own.children(recursive=True))))
     assert addresses
     assert addresses <= {"127.0.0.1", "::ffff:127.0.0.1", "::1"}
+
+
+def test_runs_that_diverge_at_once_are_rows_and_the_search_continues(ray: None, tmp_path: Path) -> None:
+    """Their only report has no metric, which Ray must not demand."""
+    learning_rate = {"optimizer.lr": {"choices": [0.02, 1e30]}}
+    point = {"optimizer.lr": 1e30, "lam": 5, "gamma": 0.5, "ab_alpha": 0.5, "switch_epoch": 1}
+    space = small(scenarios=[{}], search={**SMALL["search"], **learning_rate}, enqueue=[point], num_trials=3)
+    found, printed = search(space, tmp_path / "run")
+    trials = pd.read_parquet(tmp_path / "run/trials.parquet").query("phase == 'search'").set_index("number")
+    assert found, printed
+    assert trials.status[0] == "diverged"
+    assert (trials.status == "completed").any()
+    assert trials.error[0].startswith("non-finite")
