@@ -90,7 +90,7 @@ def _lost_ranks_named() -> Iterator[None]:
 
         if not isinstance(error, RankFailed | RanksLost):
             raise
-        print(f"absgd-train: error: {error}; --resume goes on from the last epoch recorded", file=sys.stderr)
+        print(f"absgd-train: error: {error}; --resume continues from the last recorded epoch", file=sys.stderr)
         raise typer.Exit(EXIT_FAILED) from None
 
 

@@ -104,7 +104,7 @@ class AugmentationConfig(Section):
     flip: bool | None = None
     """Random horizontal flip; null: the data set's own."""
     rotation_deg: Annotated[float, Field(ge=0, le=180)] = 0.0
-    """Random rotation by up to so many degrees to either side."""
+    """Largest angle of the random rotation, in degrees to either side."""
 
 
 class ModelConfig(Section):

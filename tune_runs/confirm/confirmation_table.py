@@ -35,9 +35,7 @@ def confirmation_table(space: SearchSpace, confirmations: Mapping[str, ScenarioC
 
 def confirmation_lines(confirmations: Mapping[str, ScenarioConfirmation]) -> list[str]:
     """Return the lines below the table: the meaning of the star, left-out controls and incomplete runs."""
-    lines = [
-        "*: the best mean on validation of `best-1`, ...; the test set was read once by each run, to choose nothing"
-    ]
+    lines = ["*: the best mean on validation of `best-1`, ...; each run read the test set once, and no choice used it"]
     for scenario, results in _results(confirmations).items():
         lines += [f"note: {scenario}: {note}" for note in confirmations[scenario].candidates.notes]
         if missing := sum(one.num_runs - one.num_completed for one in results):

@@ -41,7 +41,7 @@ def live_table(
         confirmed = ["{}/{}".format(*one.confirmed) if one.confirmed else "-"] if confirms else []
         table.add_row(one.scenario, *counts, score(one.best), score(one.control), *confirmed, epochs)
     left = seconds_left(new_epochs, sum(one.epochs_left for one in progress), elapsed_s)
-    clock = f"{_clock(elapsed_s)} gone" + (f", at most {_clock(left)} left" if left is not None else "")
+    clock = f"{_clock(elapsed_s)} elapsed" + (f", at most {_clock(left)} left" if left is not None else "")
     bests = (f"best of {one.scenario}: {searched_values(space, one.best)}" for one in progress if one.best)
     return Group(table, *(Text(line) for line in (*bests, clock)))
 

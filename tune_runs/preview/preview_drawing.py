@@ -188,7 +188,7 @@ def _time_facts(numbers: SearchPreview) -> list[tuple[str, str]]:
     if any(abs(time.stage_two_s / time.stage_one_s - 1) > _NOTABLE for time in times):
         seconds += f", {_range_words([time.stage_two_s for time in times])} s in stage two"
     part = min(time.trained_share for time in times)
-    alone = "one run at a time: runs beside it and other load change it; starting Ray and each trial comes on top"
+    alone = "one run at a time: parallel runs and other load change it; starting Ray and each trial comes on top"
     measured = alone if part == 1 else f"{part:.0%} of an epoch, {alone}"
     size = sum(cost.num_snapshots * cost.time.snapshot_bytes for cost in numbers.scenarios if cost.time)
     facts = [("snapshots", f"{size / _MIB:,.1f} MiB in all")] if size else []

@@ -1,4 +1,4 @@
-"""Early stopping: where the rungs lie, and which trials fall behind at one.
+"""Early stopping: the rungs, and the rule that stops the trials that fall behind at one.
 
 Every room above may import it; it imports `space` alone, and neither torch, Ray nor Optuna.
 """

@@ -90,7 +90,7 @@ class Snapshots:
             raise UserError(f"{path} is no snapshot of a run")
         for name, expected in self.identity.items():
             if (found := content["identity"].get(name)) != expected:
-                raise UserError(f"{path} is of another {_IDENTITY[name]}: expected {expected}, got {found}")
+                raise UserError(f"{path} does not match this run: expected {_IDENTITY[name]} {expected}, got {found}")
         if content["state"].get("next_epoch") != epoch or len(content["rows"]) != epoch:
             raise UserError(f"{path} is not what its name says: expected a run after {epoch} epochs")
         return Snapshot(content["state"], content["rows"], content["best"])

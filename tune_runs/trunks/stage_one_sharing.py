@@ -22,7 +22,7 @@ from tune_runs.trunks.use import fork_epoch
 
 Values = Mapping[str, Scalar]
 
-_MAX_COMBINATIONS = 512  # of deciding values; beyond this, each combination counts as a stage one of its own
+_MAX_COMBINATIONS = 512  # of deciding values; beyond this, each combination counts as its own stage one
 _MAX_CONTEXTS = 8  # in which parameters are varied, where the boundary runs do not cover every combination of choices
 _MAX_FORK_EPOCHS = 1000  # beyond this, only some have snapshots; trials train the epochs between
 
@@ -230,7 +230,7 @@ def _reason(space: SearchSpace, continuous: Sequence[str], expected: float, mean
     if continuous:
         listed = " and ".join(f"`{name}`" for name in continuous)
         ranges, it = ("are ranges", "them") if len(continuous) > 1 else ("is a range", "it")
-        return f"{listed} {ranges}, so each trial has a stage one of its own; give {it} as `choices` to share"
+        return f"{listed} {ranges}, so each trial has its own stage one; give {it} as `choices` to share"
     if not mean_fork_epoch:
         return "every trial switches at epoch 0, so there is no stage one to share"
     if expected * epochs + num_trials * (epochs - mean_fork_epoch) < (num_trials + 1) * epochs:

@@ -175,12 +175,12 @@ def test_time_left_counts_no_epochs_that_this_session_has_not_trained(
     report(progress, TrialReport(divergence="no finite loss"))
     progress.start()
     progress.stop()
-    assert "1:00 gone\n" in text(console)
+    assert "1:00 elapsed\n" in text(console)
     report(progress, TrialReport(epoch_at(9), earlier=tuple(map(epoch_at, range(9)))))
     progress.start()
     progress.stop()
     left = sum(progress_of(halfway, name).epochs_left for name in (EXP, STEP))
-    assert f"1:00 gone, at most {left // 60}:{left % 60:02d}:00 left" in text(console)
+    assert f"1:00 elapsed, at most {left // 60}:{left % 60:02d}:00 left" in text(console)
 
 
 def test_off_a_terminal_every_end_of_a_trial_is_a_line_that_counts_search_trials(

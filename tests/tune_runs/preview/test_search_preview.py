@@ -125,7 +125,7 @@ def test_draw_preview_without_rungs() -> None:
 def test_draw_preview_where_sharing_is_impossible() -> None:
     text = drawn({**LR_RANGE, "early_stopping": None})
     assert (
-        "not shared: `optimizer.lr` is a range, so each trial has a stage one of its own; give it as `choices` to "
+        "not shared: `optimizer.lr` is a range, so each trial has its own stage one; give it as `choices` to "
         "share. Every trial trains its own: 40 epochs more than with the same one for all"
     ) in " ".join(text.split())
     assert ["digits", "none", "none", "80", "none"] in rows(text)
@@ -167,9 +167,7 @@ def test_draw_preview_says_what_was_measured() -> None:
     text = drawn({"early_stopping": None}, times={"digits": EpochTime(0.9, 0.95, 2**20)})
     assert "about 22 s (0.9 s an epoch on this machine, 2 at once)" in text
     assert "6.0 MiB in all" in text
-    assert (
-        "one run at a time: runs beside it and other load change it; starting Ray and each trial comes on top" in text
-    )
+    assert "one run at a time: parallel runs and other load change it; starting Ray and each trial comes on top" in text
 
 
 def test_draw_preview_says_that_stage_two_is_slower_and_that_a_part_was_measured() -> None:

@@ -61,7 +61,7 @@ def test_sharing_is_impossible_with_a_range_that_decides_stage_one() -> None:
     assert (found.shares, found.num_stage_ones, found.expected_trunks) == (False, None, 5)
     assert found.continuous == found.deciding == ("optimizer.lr",)
     assert found.reason == (
-        "`optimizer.lr` is a range, so each trial has a stage one of its own; give it as `choices` to share"
+        "`optimizer.lr` is a range, so each trial has its own stage one; give it as `choices` to share"
     )
     assert found.fork_epochs == (8, 9, 10, 11, 12)
 
