@@ -6,7 +6,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from absgd.datasets.batches import Batch, Batches
-from absgd.datasets.build import read_part
 from absgd.datasets.build_batches import BatchesOf, BatchSource, build_batches
 from absgd.datasets.common_batches import CommonImages
 from absgd.datasets.disk_batches import DiskBatches
@@ -15,6 +14,7 @@ from absgd.datasets.image_files import ImageFiles
 from absgd.datasets.images import Images
 from absgd.datasets.imbalance import class_counts, subsample
 from absgd.datasets.noise import NoisyLabels, add_noise
+from absgd.datasets.registered_dataset import read_part
 from absgd.datasets.splits import SplitIndices, Splits, load_splits, load_test, split_indices
 from absgd.registry.datasets import DATASETS, DatasetSpec
 

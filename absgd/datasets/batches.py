@@ -15,9 +15,9 @@ from torch.nn import functional as F
 
 from absgd.config import RunConfig
 from absgd.datasets.batch_shares import WHOLE, Share
-from absgd.datasets.build import augmentation_of, normalisation_of
 from absgd.datasets.epoch_order import EpochOrder
 from absgd.datasets.images import Images, Labels, Pixels
+from absgd.datasets.registered_dataset import augmentation_of, normalisation_of
 from absgd.randomness import torch_generator
 from absgd.registry.datasets import DATASETS
 

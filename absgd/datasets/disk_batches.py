@@ -20,9 +20,9 @@ from torch.utils.data import DataLoader, Dataset
 from absgd.config import RunConfig
 from absgd.datasets.batch_shares import WHOLE, Share
 from absgd.datasets.batches import Batch
-from absgd.datasets.build import normalisation_of
 from absgd.datasets.epoch_order import EpochOrder
 from absgd.datasets.image_files import BrokenImage, ImageFiles, read_rgb
+from absgd.datasets.registered_dataset import normalisation_of
 from absgd.errors import UserError
 from absgd.randomness import derived_seed
 from absgd.registry.datasets import DATASETS, DatasetSpec

@@ -15,11 +15,11 @@ import numpy as np
 
 from absgd.config import RunConfig
 from absgd.config.sections import DataConfig, ImbalanceConfig, NoiseConfig
-from absgd.datasets.build import read_part
 from absgd.datasets.image_files import ImageFiles, Paths
 from absgd.datasets.images import Images, Indices, Labels, Mask
 from absgd.datasets.imbalance import class_counts, subsample
 from absgd.datasets.noise import NoisyLabels, add_noise
+from absgd.datasets.registered_dataset import read_part
 from absgd.errors import UserError
 from absgd.randomness import numpy_generator
 from absgd.registry.datasets import DATASETS, DatasetSpec

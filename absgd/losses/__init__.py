@@ -4,7 +4,7 @@ from absgd.class_weights import effective_number_weights
 from absgd.losses.ab_loss import ABLoss
 from absgd.losses.attention import AttentionWeights, attention_weights
 from absgd.losses.balanced_softmax import BalancedSoftmax, balanced_softmax_loss
-from absgd.losses.build import build_objective
+from absgd.losses.build_objective import build_objective
 from absgd.losses.criterion import Criterion, PruningCriterion
 from absgd.losses.cross_entropy import CrossEntropy, cross_entropy
 from absgd.losses.focal import Focal, focal_loss

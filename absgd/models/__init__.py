@@ -1,6 +1,6 @@
 """Models: networks from images to logits, and dropout that can be replayed. For `absgd.training`."""
 
-from absgd.models.build import build_model
+from absgd.models.build_model import build_model
 from absgd.models.classifier import CosineClassifier
 from absgd.models.cnn import EightLayerCNN
 from absgd.models.dropout import SeededDropout, seed_dropout

@@ -17,7 +17,7 @@ from tune_runs.preview.confirm_cost import ConfirmCost
 from tune_runs.preview.search_cost import ScenarioCost
 from tune_runs.preview.search_preview import SearchPreview, written
 from tune_runs.space.model import SearchSpace
-from tune_runs.space.parameters import shown
+from tune_runs.space.parameters import numeral
 from tune_runs.space.resources import ResourcesConfig
 from tune_runs.trunks.stage_one_sharing import StageOneSharing
 
@@ -79,7 +79,7 @@ def _facts(numbers: SearchPreview) -> list[tuple[str, str]]:
         *_sharing_facts(numbers),
         *_stopping_facts(numbers),
         *_confirm_facts(numbers),
-        ("time budget", "none" if space.time_budget is None else f"{shown(space.time_budget)} s"),
+        ("time budget", "none" if space.time_budget is None else f"{numeral(space.time_budget)} s"),
         ("one run takes", _occupied(space.resources.on(numbers.num_gpus))),
         ("at once here", _concurrency(numbers)),
         *_time_facts(numbers),
@@ -165,7 +165,7 @@ def _confirm_words(cost: ConfirmCost) -> str:
 
 
 def _occupied(resources: ResourcesConfig) -> str:
-    each = f"{shown(resources.cpu)} CPU, {shown(resources.gpu or 0)} GPU"
+    each = f"{numeral(resources.cpu)} CPU, {numeral(resources.gpu or 0)} GPU"
     if resources.cohort > 1:
         return f"a part of a process of {resources.cohort}, which has {each}"
     return each if resources.ranks == 1 else f"{resources.ranks} processes on one node, each {each}"
@@ -176,7 +176,7 @@ def _listed(epochs: Sequence[int]) -> str:
 
 
 def _concurrency(numbers: SearchPreview) -> str:
-    have = f"{shown(numbers.num_cpus)} CPUs, {shown(numbers.num_gpus)} GPUs"
+    have = f"{numeral(numbers.num_cpus)} CPUs, {numeral(numbers.num_gpus)} GPUs"
     return f"{numbers.concurrent} ({have})" if numbers.concurrent else f"none: only {have} here"
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from tune_runs.preview.confirm_cost import ConfirmCost, confirm_cost, confirm_wall_s
 from tune_runs.preview.search_cost import EpochTime, ScenarioCost, scenario_cost, wall_time_s
 from tune_runs.space.model import SearchSpace
-from tune_runs.space.parameters import Scalar, shown
+from tune_runs.space.parameters import Scalar, numeral
 from tune_runs.space.run_configs import EnqueuedPoints, enqueued_points
 from tune_runs.stopping.rungs import EarlyStopping, early_stopping
 from tune_runs.trunks.scenario_plan import ScenarioPlan
@@ -114,4 +114,4 @@ def _either(values: tuple[Scalar, ...]) -> str:
 
 def written(value: Scalar) -> str:
     """Return the value of a parameter as a user writes it in YAML."""
-    return shown(value) if isinstance(value, float) else "null" if value is None else str(value)
+    return numeral(value) if isinstance(value, float) else "null" if value is None else str(value)

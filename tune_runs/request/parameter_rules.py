@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from absgd.config import setting_keys
 from absgd.config.dotted_keys import is_whole
 from absgd.errors import nearest
-from tune_runs.space.parameters import Parameter, Scalar, is_multiple, shown
+from tune_runs.space.parameters import Parameter, Scalar, is_multiple, numeral
 from tune_runs.space.setting_names import refused_name, setting_of
 
 _MAX_WHOLE = 2**53  # beyond it a float no longer tells neighbouring whole numbers apart
@@ -66,7 +66,7 @@ def _broken_range_rules(name: str, parameter: Parameter) -> Iterator[str]:
         return
     low, high = parameter.low, parameter.high
     if low >= high:
-        yield f"expected `low` < `high`, got {shown(low)} and {shown(high)}; a fixed value belongs in `base`"
+        yield f"expected `low` < `high`, got {numeral(low)} and {numeral(high)}; a fixed value belongs in `base`"
     if parameter.type == "float" and is_whole(setting_of(name)):
         yield f"expected type `int`, since `{name}` is a whole number, got `float`"
     yield from _broken_grid_rules(parameter, low, high)
@@ -93,11 +93,12 @@ def _broken_grid_rules(parameter: Parameter, low: float, high: float) -> Iterato
     if parameter.type == "int":
         for key, value in (("low", low), ("high", high), ("step", step)):
             if value is not None and (value != int(value) or abs(value) > _MAX_WHOLE):
-                yield f"expected `{key}` to be a whole number up to 2^53 with type `int`, got {shown(value)}"
+                yield f"expected `{key}` to be a whole number up to 2^53 with type `int`, got {numeral(value)}"
     if parameter.log and step is not None:
-        yield f"expected `log` or `step`, not both, got `log` with `step` {shown(step)}"
+        yield f"expected `log` or `step`, not both, got `log` with `step` {numeral(step)}"
     if step is not None and not is_multiple(high - low, step):
-        yield f"expected `high` - `low` to be a multiple of `step` ({shown(step)}), got {shown(low)} and {shown(high)}"
+        bounds = f"{numeral(low)} and {numeral(high)}"
+        yield f"expected `high` - `low` to be a multiple of `step` ({numeral(step)}), got {bounds}"
 
 
 def _broken_sign_rules(name: str, parameter: Parameter, low: float, high: float) -> Iterator[str]:
@@ -105,12 +106,12 @@ def _broken_sign_rules(name: str, parameter: Parameter, low: float, high: float)
         if not parameter.sign or len(set(parameter.sign)) < len(parameter.sign):
             yield f"expected `sign` to be [1], [-1] or [1, -1], got {list(parameter.sign)}"
         if low <= 0:
-            yield f"expected `low` > 0 with `sign`, since the bounds are of the magnitude, got {shown(low)}"
+            yield f"expected `low` > 0 with `sign`, since the bounds are of the magnitude, got {numeral(low)}"
     elif name == "lam" and low < 0 < high:
         yield (
             f"expected `low` and `high` on one side of 0, since lambda is never 0 and its sign chooses the method, "
-            f"got {shown(low)} and {shown(high)}; for both signs bound the magnitude and add `sign: [1, -1]`"
+            f"got {numeral(low)} and {numeral(high)}; for both signs bound the magnitude and add `sign: [1, -1]`"
         )
     elif parameter.log and low <= 0 <= high:
         negative = " or `high` < 0" if name == "lam" else ""
-        yield f"expected `low` > 0{negative} with `log`, got {shown(low)} and {shown(high)}"
+        yield f"expected `low` > 0{negative} with `log`, got {numeral(low)} and {numeral(high)}"

@@ -16,7 +16,7 @@ from absgd.errors import broken_rules, nearest
 from tune_runs.request.parameter_rules import broken_search_rules
 from tune_runs.space.boundary import boundary_runs, covers_every_combination
 from tune_runs.space.model import Scenario, SearchSpace
-from tune_runs.space.parameters import Scalar, shown
+from tune_runs.space.parameters import Scalar, numeral
 from tune_runs.space.run_configs import active_values
 from tune_runs.space.setting_names import SHORT_NAMES, setting_of
 from tune_runs.stopping.rungs import early_stopping
@@ -35,7 +35,7 @@ def broken_space_rules(space: SearchSpace) -> Iterator[tuple[str, str]]:
     yield from _broken_name_rules(space)
     gpu = space.resources.gpu
     if gpu is not None and gpu > 1:
-        yield "resources.gpu", f"expected `gpu` <= 1, and `gpus_per_trial` for more, got {shown(gpu)}"
+        yield "resources.gpu", f"expected `gpu` <= 1, and `gpus_per_trial` for more, got {numeral(gpu)}"
     yield from _broken_stopping_rules(space)
     for index, point in enumerate(space.enqueue):
         yield from _broken_point_rules(space, f"enqueue.{index}", point)

@@ -161,15 +161,15 @@ class Parameter(Section):
         if self.choices is not None:
             return ", ".join("null" if choice is None else str(choice) for choice in self.choices)
         low, high = self.bounds
-        parts = [f"{shown(low)} to {shown(high)}"]
+        parts = [f"{numeral(low)} to {numeral(high)}"]
         parts += ["whole"] if self.kind == "int" else []
         parts += ["log"] if self.log else []
-        parts += [f"step {shown(self.step)}"] if self.step is not None else []
+        parts += [f"step {numeral(self.step)}"] if self.step is not None else []
         parts += ["sign " + " or ".join("+" if sign > 0 else "-" for sign in self.sign)] if self.sign else []
         return ", ".join(parts)
 
 
-def shown(number: float) -> str:
+def numeral(number: float) -> str:
     """Return a number as a user writes it: `8`, not `8.0`."""
     return str(int(number)) if number == int(number) and abs(number) < 1e15 else repr(number)
 

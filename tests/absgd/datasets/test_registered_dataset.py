@@ -7,8 +7,8 @@ import pytest
 
 from absgd.config.sections import AugmentationConfig, DataConfig
 from absgd.datasets import DATASETS, Images, read_part
-from absgd.datasets.build import augmentation_of
 from absgd.datasets.in_memory import DEBIAN_FASHION_MNIST
+from absgd.datasets.registered_dataset import augmentation_of
 from absgd.errors import UserError
 
 

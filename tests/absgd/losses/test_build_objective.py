@@ -9,7 +9,7 @@ from absgd.config import RunConfig
 from absgd.config.sections import LossConfig
 from absgd.errors import UserError
 from absgd.losses import CrossEntropy, TruncatedCrossEntropy, build_objective, effective_number_weights
-from absgd.losses.build import build_criterion
+from absgd.losses.build_objective import build_criterion
 from absgd.registry.losses import LOSSES, loss_names
 
 CLASS_COUNTS = [40, 10, 4]
