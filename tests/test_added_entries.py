@@ -132,7 +132,7 @@ def test_config_takes_the_added_names_and_lists_them() -> None:
         ({"noise.type": "cifar10_pairs", "noise.rate": 0.1}, "with data `cifar10` only, got `stripes`"),
     ],
 )
-def test_config_refuses_what_the_entries_do_not_have(values: dict[str, Any], message: str) -> None:
+def test_config_refuses_names_without_an_entry(values: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError) as caught:
         RunConfig.from_dict(RUN).with_values(values)
     assert message in str(caught.value)

@@ -151,7 +151,7 @@ def test_slurm_job_goes_back_into_the_queue_where_that_helps(
     assert "start --address 10.0.0.7:20123 --num-cpus 16 --num-gpus 4 " in node
 
 
-def test_slurm_job_that_is_told_to_end_passes_it_on_and_resumes(tmp_path: Path) -> None:
+def test_slurm_job_forwards_the_signal_to_end_and_resumes(tmp_path: Path) -> None:
     stand = slurm(tmp_path, 'trap "touch saved; exit 130" TERM\ntouch begun\nfor _ in $(seq 600); do sleep 0.1; done')
     begin_run(tmp_path)
     process = stand.start(ROOT / "docs/examples/slurm.sbatch", **SLURM)
@@ -202,12 +202,12 @@ def manifest() -> Any:
 
 
 @pytest.mark.parametrize("path", CRD)
-def test_manifest_has_fields_of_kuberay_alone(manifest: Any, path: str) -> None:
+def test_manifest_has_only_fields_of_kuberay(manifest: Any, path: str) -> None:
     for mapping in at(manifest, path):
         assert set(mapping) <= CRD[path]
 
 
-def test_manifest_is_what_the_page_says(manifest: Any) -> None:
+def test_manifest_equals_the_page(manifest: Any) -> None:
     spec = manifest["spec"]
     cluster = spec["rayClusterSpec"]
     assert (manifest["apiVersion"], manifest["kind"]) == ("ray.io/v1", "RayJob")
@@ -247,7 +247,7 @@ def test_every_variable_of_ray_that_the_page_names_is_one() -> None:
         assert [name for name in named_variables if library.find(name.encode()) < 0] == []
 
 
-def test_times_of_the_page_are_those_of_ray_and_of_the_watchdog() -> None:
+def test_times_of_the_page_equal_ray_and_the_watchdog() -> None:
     checks = ray._config
     pause_and_timeout_ms = checks.health_check_period_ms() + checks.health_check_timeout_ms()
     assert checks.health_check_failure_threshold() * pause_and_timeout_ms == 65_000

@@ -32,7 +32,7 @@ def test_no_module_imports_a_test_module() -> None:
 
 @pytest.mark.parametrize("floor", ["tests", "tests/system"])
 @pytest.mark.parametrize("package", PACKAGES)
-def test_folders_of_tests_are_those_of_the_packages(floor: str, package: str) -> None:
+def test_folders_of_tests_mirror_the_packages(floor: str, package: str) -> None:
     tests = ROOT / floor / package
     folders = {path.parent.relative_to(tests) for path in tests.rglob("test_*.py")}
     assert not [folder for folder in folders if not (ROOT / package / folder).is_dir()]

@@ -26,7 +26,7 @@ def test_notebook_runs_on_a_run_folder(tmp_path: Path, monkeypatch: pytest.Monke
     assert all(cell.outputs for cell in notebook.cells if cell.cell_type == "code")
 
 
-def test_stored_outputs_are_whole_and_small() -> None:
+def test_stored_outputs_are_complete_and_small() -> None:
     text = NOTEBOOK.read_text()
     assert len(text) < MAX_BYTES
     assert not re.search(r"(?<![\w.:/])/(home|root|tmp|work|Users)/", text)

@@ -23,7 +23,7 @@ FOLDER = Path(__file__).parents[1] / "search_spaces"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-def test_shipped_spaces_are_those_of_the_folder() -> None:
+def test_shipped_spaces_equal_the_folder() -> None:
     assert list(shipped_spaces()) == NAMES
     assert {"cifar10", "cifar100", "fashion_mnist", "fashion_mnist_small", "quickstart"} <= set(NAMES)
     assert {"noisy_cifar10", "noisy_cifar100", "clothing1m"} <= set(NAMES)
@@ -55,7 +55,7 @@ def test_shipped_space_is_valid_by_the_schema(name: str) -> None:
     jsonschema.Draft202012Validator(space_schema()).validate(read_yaml(FOLDER / f"{name}.yaml"))
 
 
-def test_schema_refuses_what_the_space_refuses() -> None:
+def test_schema_refuses_invalid_spaces_too() -> None:
     jsonschema = pytest.importorskip("jsonschema")
     jsonschema.Draft202012Validator.check_schema(space_schema())
     validator = jsonschema.Draft202012Validator(space_schema())
@@ -134,7 +134,7 @@ def test_noisy_spaces_draw_a_negative_lam_apart_from_its_sign(name: str) -> None
 
 
 @pytest.mark.parametrize("name", ["noisy_cifar10", "noisy_cifar100", "clothing1m"])
-def test_enqueued_points_of_noisy_spaces_are_whole_runs(name: str) -> None:
+def test_enqueued_points_of_noisy_spaces_are_complete_runs(name: str) -> None:
     space = load_space(name)
     for point in enqueued_points(space).inside:
         assert set(point) == set(space.search), "nothing is left for the sampler to fill in"

@@ -79,7 +79,7 @@ def assert_refused(config_file: Path, values: dict[str, Any], message: str, monk
     ],
     ids=["ldam", "balanced_softmax", "class_weights", "focal_gamma", "noise_rate", "cifar10_pairs"],
 )
-def test_run_that_cannot_be_exits_2_with_one_message_and_creates_nothing(
+def test_impossible_run_exits_2_with_one_message_and_creates_nothing(
     config_file: Path, values: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert_refused(config_file, values, message, monkeypatch)

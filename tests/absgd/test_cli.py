@@ -100,7 +100,7 @@ def test_without_test_option_no_test_metric_is_recorded(config_file: Path) -> No
 
 
 @pytest.mark.parametrize("fast", [False, True])
-def test_interrupted_run_goes_on_to_the_same_numbers(
+def test_interrupted_run_resumes_to_the_same_numbers(
     config_file: Path, monkeypatch: pytest.MonkeyPatch, fast: bool
 ) -> None:
     given = ("--config", config_file, "--set", f"device.fast={str(fast).lower()}")
@@ -127,7 +127,7 @@ def test_interrupted_run_goes_on_to_the_same_numbers(
     assert pd.read_parquet("parts/trials.parquet").fast[0] == fast
 
 
-def test_set_replaces_and_warns_of_what_is_unused(config_file: Path) -> None:
+def test_set_replaces_settings_and_warns_of_unused_ones(config_file: Path) -> None:
     result = call("--config", config_file, "--set", "loss.name=ce", "--set", "optimizer.lr=1e-3", "--set", "epochs=2")
     assert result.exit_code == 0, result.output
     assert "warning: loss `ce` has no attention weights: `attention` is not used" in result.output
@@ -197,7 +197,7 @@ def test_show_prints_the_whole_configuration_and_trains_nothing(config_file: Pat
     assert sorted(path.name for path in Path().iterdir()) == ["small.yaml"]
 
 
-def test_show_says_what_the_options_of_the_device_come_to(config_file: Path) -> None:
+def test_show_prints_the_resolved_options_of_the_device(config_file: Path) -> None:
     options = ("--set", "device.fast=true", "--set", "device.precision=float32")
     result = call("--config", config_file, *options, "--show")
     assert result.stderr == "on cpu: float32, channels_last, evaluation by 256\n"
@@ -215,7 +215,9 @@ def test_graph_without_gpu_is_refused_before_training(config_file: Path) -> None
         assert not Path("none").exists()
 
 
-def test_gpu_without_memory_is_told_with_what_would_fit(config_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpu_out_of_memory_is_reported_with_a_fitting_number(
+    config_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def no_room(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has")
 
@@ -262,7 +264,7 @@ def test_run_of_a_recipe_is_resumed_as_any_other(config_file: Path) -> None:
     assert len(pd.read_parquet("mine/epochs.parquet")) == 2
 
 
-def test_missing_weights_are_told_before_training(config_file: Path) -> None:
+def test_missing_weights_are_reported_before_training(config_file: Path) -> None:
     write_cifar10(Path("data"), per_class=3)
     settings = ["data.name=cifar10", "data.val_per_class=1", "model.name=resnet18", "model.weights=absent.pth"]
     result = call("--config", config_file, *(f"--set={setting}" for setting in settings))
@@ -304,7 +306,7 @@ def test_two_damaged_checkpoints_are_named_on_resume(config_file: Path) -> None:
     assert "checkpoint runs/small/previous.pt is damaged" in result.output
 
 
-def test_epochs_that_are_gone_are_named_on_resume(config_file: Path) -> None:
+def test_missing_epochs_are_named_on_resume(config_file: Path) -> None:
     assert call("--config", config_file).exit_code == 0
     before = pd.read_parquet("runs/small/trials.parquet")
     Path("runs/small/epochs.parquet").unlink()
@@ -315,7 +317,7 @@ def test_epochs_that_are_gone_are_named_on_resume(config_file: Path) -> None:
 
 
 @pytest.mark.parametrize("metric", ["", " ", "val_acc"])
-def test_metric_that_is_none_is_refused(config_file: Path, metric: str) -> None:
+def test_unknown_metric_name_is_refused(config_file: Path, metric: str) -> None:
     for more in ([], ["--show"]):
         result = call("--config", config_file, f"--metric={metric}", *more)
         assert result.exit_code == 2
@@ -347,7 +349,7 @@ def test_resume_with_an_empty_option_is_refused_like_any(config_file: Path) -> N
         assert "expected `--resume` without --config" in result.output
 
 
-def test_file_that_no_folder_can_be_called_after_needs_out(config_file: Path) -> None:
+def test_file_whose_name_cannot_name_a_folder_needs_out(config_file: Path) -> None:
     for name in ("..yaml", "...yaml"):
         Path(name).write_bytes(config_file.read_bytes())
         result = call("--config", name)
@@ -370,7 +372,7 @@ def test_damaged_trial_row_is_refused(config_file: Path, column: str, value: obj
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"sessions": 3}', '{"sessions": [3, {}]}', "[" * 100_000])
-def test_damaged_environment_file_stops_nobody(config_file: Path, content: str) -> None:
+def test_damaged_environment_file_does_not_prevent_loading(config_file: Path, content: str) -> None:
     assert call("--config", config_file).exit_code == 0
     Path("runs/small/environment.json").write_text(content)
     assert call("--resume", "runs/small").exit_code == 0

@@ -46,12 +46,12 @@ def test_config_refuses_control_characters_in_a_path(path: str, key: str) -> Non
         config.with_values({key: path})
 
 
-def test_checked_folder_takes_what_is_there_and_what_can_be_made(tmp_path: Path) -> None:
+def test_checked_folder_accepts_existing_and_creatable_folders(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "new", tmp_path / "new" / "日本 é #%20", Path(), Path("..")):
         assert checked_folder(path, "--out") == path
 
 
-def test_checked_folder_refuses_what_cannot_be_a_folder(tmp_path: Path) -> None:
+def test_checked_folder_refuses_an_impossible_path(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for path, reason in {
         tmp_path / ("x" * 300): "File name too long",

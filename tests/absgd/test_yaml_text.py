@@ -63,7 +63,7 @@ def test_bad_yaml_is_one_message(text: str, message: str) -> None:
         ("-.inf", float("-inf")),
     ],
 )
-def test_scalars_are_what_yaml_1_2_says(text: str, value: object) -> None:
+def test_scalars_follow_yaml_1_2(text: str, value: object) -> None:
     parsed = parse_yaml(f"x: {text}", "f.yaml")["x"]
     assert parsed == value
     assert type(parsed) is type(value)
@@ -72,7 +72,7 @@ def test_scalars_are_what_yaml_1_2_says(text: str, value: object) -> None:
 @pytest.mark.parametrize(
     "text", ["!!int 1:30", "!!int 1_0", "!!float x", "!!bool yes", "!!timestamp 2026-01-01", "!!set {a}"]
 )
-def test_tags_do_not_bring_yaml_1_1_back(text: str) -> None:
+def test_tags_do_not_restore_yaml_1_1(text: str) -> None:
     with pytest.raises(UserError, match="expected valid YAML"):
         parse_yaml(f"x: {text}", "f.yaml")
 

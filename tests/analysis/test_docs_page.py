@@ -18,7 +18,7 @@ def test_page_has_every_call(name: str) -> None:
     assert f"runs.{name}" in PAGE or name in ("rule", "folders")
 
 
-def test_page_says_what_best_and_compare_return(full: Runs) -> None:
+def test_page_shows_the_results_of_best_and_compare(full: Runs) -> None:
     columns = {*full.best().columns, *full.compare().columns}
     explained = {"folder", "run", "scenario", "trial_id", "noise_type", "noise_rate", "test_at", "loss", "num_diverged"}
     assert {name for name in columns - explained if name not in PAGE} <= {"num_unpaired", "std"}

@@ -31,7 +31,7 @@ def test_importing_and_reporting_loads_neither_torch_nor_ray_nor_tune_runs(full_
     assert done.stdout.strip() == "[]"
 
 
-def test_frames_are_what_pandas_reads(full: Runs, full_folder: Path) -> None:
+def test_frames_equal_the_files_in_pandas(full: Runs, full_folder: Path) -> None:
     trials = pd.read_parquet(full_folder / "trials.parquet")
     epochs = pd.read_parquet(full_folder / "epochs.parquet")
     assert list(full.trials.columns) == ["folder", *records.TRIAL_SCHEMA.names]
@@ -43,7 +43,7 @@ def test_frames_are_what_pandas_reads(full: Runs, full_folder: Path) -> None:
     assert full.problems == ()
 
 
-def test_types_do_not_depend_on_what_is_missing(full: Runs, searched: Runs) -> None:
+def test_types_do_not_depend_on_missing_columns(full: Runs, searched: Runs) -> None:
     for name in records.TRIAL_SCHEMA.names:
         kinds = {full.trials[name].dtype, searched.trials[name].dtype}
         assert len(kinds) == 1 or name in ("candidate", "error"), name
@@ -69,7 +69,7 @@ def test_paths_of_any_kind(tmp_path: Path, kind: str) -> None:
     assert set(runs.trials.folder) == {folder.name for folder in runs.folders}
 
 
-def test_a_single_run_is_a_scenario_of_its_own(tmp_path: Path) -> None:
+def test_single_run_is_its_own_scenario(tmp_path: Path) -> None:
     folder = run_folders.RunFolderBuilder(tmp_path / "plain", scenario=None)  # type: ignore[arg-type]
     folder.add("plain", run_folders.config(), 0.8, phase="single", test=0.7)
     runs = load(folder.write())
@@ -95,7 +95,7 @@ def test_absent_folder_is_one_message(path: str) -> None:
         load(path)
 
 
-def test_a_file_is_no_folder(tmp_path: Path) -> None:
+def test_file_in_place_of_a_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("")
     with pytest.raises(UserError, match="got the file"):
         load(tmp_path / "x")
@@ -107,7 +107,7 @@ def test_no_path_at_all() -> None:
 
 
 @pytest.mark.parametrize("odd", [5, None, [5], [None]])
-def test_what_is_no_path(odd: object) -> None:
+def test_value_that_is_not_a_path(odd: object) -> None:
     with pytest.raises(UserError, match=r"expected the path of a run folder, got (5|nothing)"):
         load(odd)  # type: ignore[arg-type]
 
@@ -139,5 +139,5 @@ def test_where_chooses_trials_with_their_epochs(full: Runs) -> None:
         full.where(dataset="mnist")
 
 
-def test_repr_says_counts_and_rule(full: Runs) -> None:
+def test_repr_shows_counts_and_rule(full: Runs) -> None:
     assert repr(full) == "<Runs: 47 trials, 443 epochs, 1 run folder; selection rule: last epoch>"

@@ -70,7 +70,7 @@ def distance(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
 @pytest.mark.parametrize("case", ["resnet8", "resnet32"])
 @pytest.mark.parametrize("kind", [VmapStack, FusedStack])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_members_of_a_stack_get_the_numbers_that_they_get_alone(
+def test_members_of_a_stack_get_the_numbers_of_runs_alone(
     kind: type[VmapStack | FusedStack], dtype: torch.dtype, case: str
 ) -> None:
     common = shared(case, dtype=dtype)
@@ -102,7 +102,7 @@ def test_statistics_of_batch_norm_move_in_every_member(kind: type[VmapStack | Fu
 
 
 @pytest.mark.parametrize(("kind", "tolerance"), [(VmapStack, 0.2), (FusedStack, 0.01)])
-def test_a_fast_step_of_a_stack_moves_weights_as_members_move_alone(
+def test_fast_step_of_a_stack_moves_weights_as_members_trained_alone(
     kind: type[VmapStack | FusedStack], tolerance: float
 ) -> None:
     """Differences are relative to the length of the step; `VmapStack` keeps convolutions in float32 on CPU."""
@@ -122,7 +122,7 @@ def weights(member: LockstepMember, state: dict[str, Tensor]) -> Tensor:
     return torch.cat([state[name].flatten() for name, _ in member.model.named_parameters()])
 
 
-def test_stacked_weights_are_those_of_each_member() -> None:
+def test_stacked_weights_equal_each_members() -> None:
     lam_K, gamma_K, ab_alpha_K = torch.tensor([[5.0, -0.5, 1e-3], [0.5, 1.0, 0.1], [1.0, 0.5, 0.3]]).double()
     log_u_K = torch.full((SIZE,), -torch.inf, dtype=torch.float64)
     alone = list(log_u_K)
@@ -164,7 +164,7 @@ def test_a_step_is_replayed_where_it_can_be_captured() -> None:
     assert (warm.how, recorder.done) == ("graph", ["warm up", "replay", "replay"])
 
 
-def test_a_step_that_cannot_be_captured_runs_as_it_is_and_says_so() -> None:
+def test_step_that_cannot_be_captured_runs_uncaptured_with_a_note() -> None:
     common = shared()
     stack = FusedStack(common, members(common))
     warm = warmed_up(stack, Recording("operation not permitted\nwhen stream is capturing"))
@@ -226,7 +226,7 @@ WAYS = {
 }
 
 
-def test_ratios_are_of_one_member_and_of_as_many_in_turn() -> None:
+def test_ratios_compare_with_one_member_and_with_members_in_turn() -> None:
     rows = lockstep_speeds(MADE_UP, WAYS, num_images=10)
     assert rows[1]["stacked"].of_one == rows[1]["stacked"].of_in_turn == (0.5, 0.5, 0.5)
     assert rows[2]["in turn"].images_per_s == pytest.approx((12.5, 12.5, 12.5))
@@ -236,7 +236,7 @@ def test_ratios_are_of_one_member_and_of_as_many_in_turn() -> None:
     assert rows[2]["stacked"].peak_bytes == 120
 
 
-def test_verdict_is_of_the_best_way_on_a_gpu_alone() -> None:
+def test_verdict_applies_to_the_best_way_on_a_gpu_only() -> None:
     rows = lockstep_speeds(MADE_UP, WAYS, num_images=10)
     assert lockstep_verdict(rows, "resnet32", "cpu").is_met is None
     verdict = lockstep_verdict(rows, "resnet32", "cuda")
@@ -266,7 +266,7 @@ TINY = (
 )
 
 
-def test_status_is_one_where_the_target_is_missed(
+def test_exit_status_is_1_where_the_target_is_missed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(cohort_prototypes, "ProbeProcesses", FakeProcesses)

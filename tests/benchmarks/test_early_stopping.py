@@ -46,7 +46,7 @@ def test_no_stopping_does_not_keep_a_diverged_trial() -> None:
     assert means["regret"] == 0
 
 
-def test_rank_correlations_are_those_of_what_is_compared() -> None:
+def test_rank_correlations_use_the_compared_values() -> None:
     """Values rise with the epoch, so that by age the later switch looks better than it is."""
     cell = cell_of(
         *(curve(n, 8 + n, *[0.5 + 0.01 * epoch for epoch in range(8 + n, 15)], 0.9 - 0.1 * n) for n in range(3))

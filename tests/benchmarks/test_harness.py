@@ -34,7 +34,7 @@ def test_every_contender_takes_part_once_per_round_next_to_its_group() -> None:
     assert set(orders) == {"abc", "bac", "cab", "cba"}
 
 
-def test_missed_targets_alone_set_the_exit_status() -> None:
+def test_only_missed_targets_set_the_exit_status() -> None:
     met, missed, elsewhere = (TargetVerdict(is_met, "fast", "busy") for is_met in (True, False, None))
     assert [str(one) for one in (met, missed, elsewhere)] == ["met: fast", "MISSED: fast: busy", "not measured: fast"]
     assert exit_status([met, elsewhere]) == exit_status([]) == 0

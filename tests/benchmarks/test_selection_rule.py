@@ -25,7 +25,7 @@ def curves() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def test_scores_are_of_complete_curves_without_the_control() -> None:
+def test_scores_come_from_complete_curves_without_the_control() -> None:
     frame = curves()
     short = frame[(frame.number != 2) | (frame.seed != 1) | (frame.epoch < EPOCHS - 1)]
     found = curve_scores(short, RULES[0])

@@ -31,7 +31,7 @@ MADE_UP = {
 }
 
 
-def test_ratios_are_of_the_faster_peer_and_of_the_runs_own_bound() -> None:
+def test_ratios_compare_with_the_faster_peer_and_the_runs_own_bound() -> None:
     rows = pipeline_speeds(MADE_UP, num_images=60)
     assert rows["ours, exact"].train_images_per_s == (30.0, 30.0, 30.0)
     assert rows["ours, exact"].epoch_images_per_s == (20.0, 20.0, 20.0)

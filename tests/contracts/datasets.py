@@ -135,7 +135,7 @@ class DatasetContract:
     def test_other_data_seed_gives_other_splits(self, config: RunConfig) -> None:
         assert load_splits(config).hash != load_splits(config.with_values({"seeds.data": 1})).hash
 
-    def test_test_set_is_read_by_load_test_alone(
+    def test_only_load_test_reads_the_test_set(
         self, config: RunConfig, spec: DatasetSpec, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         parts: list[str] = []
@@ -218,7 +218,7 @@ class DiskDatasetContract(DatasetContract):
         monkeypatch.setattr(spec.reader.replace(":", "."), renamed)
         assert load_splits(config).hash != before
 
-    def test_hash_does_not_follow_the_place(self, config: RunConfig, tmp_path: Path) -> None:
+    def test_hash_does_not_depend_on_the_folder(self, config: RunConfig, tmp_path: Path) -> None:
         assert config.data.root is not None
         moved = tmp_path / "elsewhere"
         moved.symlink_to(config.data.root)

@@ -57,7 +57,7 @@ class ModelContract:
         assert logits_NK.dtype == torch.float32
         assert logits_NK.isfinite().all()
 
-    def test_features_are_what_the_classifier_reads(self, config: ModelConfig) -> None:
+    def test_features_are_the_classifiers_input(self, config: ModelConfig) -> None:
         model, images_NCHW = built(config).eval(), random_images()
         features_NF = model.features(images_NCHW)
         assert features_NF.shape == (4, model.num_features)

@@ -119,7 +119,7 @@ def test_trials_of_a_node_that_is_lost_move_to_the_other(cluster: LoopbackCluste
 
 
 @pytest.mark.parametrize("changed", [{"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_TOKEN_PATH": "none"}])
-def test_driver_without_the_token_is_refused_and_told_where_it_belongs(
+def test_driver_without_the_token_is_refused_with_its_place(
     cluster: LoopbackCluster, tmp_path: Path, changed: dict[str, str]
 ) -> None:
     environment = cluster.environment | changed | {"HOME": str(tmp_path)}
@@ -134,7 +134,7 @@ BLOWS = ["kill gcs", "kill raylet 0", "hang node 0"]
 
 
 @pytest.mark.parametrize("blow", BLOWS)
-def test_driver_whose_head_is_lost_says_so_and_resumes_on_a_new_cluster(
+def test_driver_whose_head_is_lost_reports_it_and_resumes_on_a_new_cluster(
     cluster: LoopbackCluster, tmp_path: Path, blow: str
 ) -> None:
     trials = tmp_path / "runs/moved/trials.parquet"
@@ -157,7 +157,7 @@ def test_driver_whose_head_is_lost_says_so_and_resumes_on_a_new_cluster(
 
 
 @pytest.mark.parametrize(("name", "blow"), [("raylet", signal.SIGKILL), ("gcs_server", signal.SIGSTOP)])
-def test_driver_whose_own_ray_is_lost_says_so_and_leaves_no_process(
+def test_driver_whose_own_ray_is_lost_reports_it_and_leaves_no_process(
     tmp_path: Path, name: str, blow: signal.Signals
 ) -> None:
     with search(tmp_path, os.environ | SOON, "--space", "moved.yaml") as process:

@@ -28,7 +28,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess
     return folder, run(folder, "absgd-tune", "--space", "quickstart", "--num-trials", "4", "--no-confirm")
 
 
-def test_quickstart_prints_best_control_and_where_results_lie(
+def test_quickstart_prints_best_control_and_results_folder(
     searched: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
     folder, done = searched
@@ -78,7 +78,7 @@ def test_every_kind_of_forked_trial_is_its_config_trained_from_scratch_in_anothe
         pd.testing.assert_frame_equal(forked, scratch.head(len(forked)), check_exact=True)
 
 
-def test_two_ranks_train_the_run_of_one(tmp_path: Path) -> None:
+def test_two_ranks_equal_one_process(tmp_path: Path) -> None:
     small = ("data.n_max=30", "data.val_per_class=10", "epochs=3", "attention.switch_epoch=1", "optimizer.lr=0.02")
     words = [word for setting in small for word in ("--set", setting)]
     (tmp_path / "run.yaml").write_text(
@@ -94,7 +94,7 @@ def test_two_ranks_train_the_run_of_one(tmp_path: Path) -> None:
     assert two.log_u[1:].tolist() == pytest.approx(one.log_u[1:].tolist(), rel=1e-3)
 
 
-def test_results_need_nothing_of_ours(searched: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+def test_results_are_read_without_this_project(searched: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     code = (
         "import sys, pandas; frame = pandas.read_parquet('runs/quickstart/trials.parquet');"
         "print(len(frame), [name for name in ('absgd', 'tune_runs', 'ray', 'torch') if name in sys.modules])"
@@ -127,7 +127,7 @@ def write_long_space(folder: Path) -> None:
     (folder / "long.yaml").write_text(yaml.safe_dump(LONG_SPACE))
 
 
-def test_interrupted_search_says_how_to_go_on_and_does(tmp_path: Path) -> None:
+def test_interrupted_search_names_the_command_to_resume_which_works(tmp_path: Path) -> None:
     write_long_space(tmp_path)
     words = ("absgd-tune", "--space", "long.yaml")
     trials = tmp_path / "runs/cut/trials.parquet"
@@ -144,7 +144,7 @@ def test_interrupted_search_says_how_to_go_on_and_does(tmp_path: Path) -> None:
     assert_completed_around(before, trials)
 
 
-def test_search_interrupted_in_the_trunk_goes_on_from_its_snapshots(tmp_path: Path) -> None:
+def test_search_interrupted_in_the_trunk_resumes_from_its_snapshots(tmp_path: Path) -> None:
     write_long_space(tmp_path)
     words = ("absgd-tune", "--space", "long.yaml", "--num-trials", "1", "--name", "cut")
     trunk = tmp_path / "runs/cut/scenarios/digits-exp-0.1/trunks"
@@ -231,7 +231,7 @@ confirm: {top: 1, seeds: 2, controls: [ce, ce-lr, cb-ce-drw]}
 """
 
 
-def test_search_is_confirmed_later_and_a_confirmation_interrupted_goes_on(tmp_path: Path) -> None:
+def test_search_is_confirmed_later_and_an_interrupted_confirmation_resumes(tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text(SMALL_SPACE)
     searched = run(tmp_path, "absgd-tune", "--space", "small.yaml", "--no-confirm")
     assert searched.returncode == 0, searched.stderr
@@ -262,7 +262,7 @@ def test_search_is_confirmed_later_and_a_confirmation_interrupted_goes_on(tmp_pa
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_training_says_how_to_go_on(tmp_path: Path, number: signal.Signals) -> None:
+def test_interrupted_training_names_the_command_to_resume(tmp_path: Path, number: signal.Signals) -> None:
     (tmp_path / "long.yaml").write_text(
         "data: {name: digits}\nmodel: {name: resnet8}\nloss: {name: ce}\nepochs: 3000\n"
         "device: {type: cpu, threads: 1}\n"

@@ -69,7 +69,7 @@ def assert_refused(changes: dict[str, Any], message: str, monkeypatch: pytest.Mo
     ],
     ids=["ldam", "class_weights", "focal_gamma", "range", "noise_rate", "scenario_rate", "cifar10_pairs"],
 )
-def test_space_that_cannot_be_exits_2_with_one_message_and_creates_nothing(
+def test_impossible_space_exits_2_with_one_message_and_creates_nothing(
     changes: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     assert_refused(changes, message, monkeypatch, tmp_path)

@@ -42,7 +42,7 @@ def test_preview_counts_and_trains_nothing(here: Path) -> None:
     assert list(here.iterdir()) == []
 
 
-def test_options_replace_what_the_space_says(here: Path) -> None:
+def test_options_replace_settings_of_the_space(here: Path) -> None:
     write(here / "s.yaml")
     result = call("--space", "s.yaml", "--name", "other", "--time-budget", "90s", "--preview")
     assert result.exit_code == 0, result.output
@@ -205,7 +205,7 @@ def test_address_without_a_cluster_is_refused_at_once(here: Path, address: str) 
 
 
 @pytest.mark.parametrize("options", [("--resume", "."), ("--extend", 3), ("--no-confirm",)])
-def test_confirm_stands_alone(here: Path, options: tuple[object, ...]) -> None:
+def test_confirm_option_excludes_search_options(here: Path, options: tuple[object, ...]) -> None:
     result = call("--confirm", ".", *options)
     assert result.exit_code == 2
     assert "expected `--confirm DIR` without --resume, --extend and --no-confirm" in result.stderr

@@ -145,7 +145,7 @@ def test_any_word_that_names_no_space_or_run_is_refused(here: Path, word: str) -
         "x" * 70 + ":1",
     ],
 )
-def test_what_is_no_address_is_refused(here: Path, address: str) -> None:
+def test_invalid_address_is_refused(here: Path, address: str) -> None:
     (here / "s.yaml").write_bytes(as_yaml(SPACE))
     result = call(here, "--space=s.yaml", "--preview", f"--address={address}")
     assert result.exit_code == 2

@@ -37,7 +37,7 @@ def test_merge_dotted_makes_missing_sections() -> None:
         ({}, "data.name", None),
     ],
 )
-def test_setting_value_is_what_is_given_else_the_default(settings: dict[str, Any], key: str, value: object) -> None:
+def test_setting_value_is_the_given_one_or_the_default(settings: dict[str, Any], key: str, value: object) -> None:
     assert setting_value(settings, key) == value
 
 

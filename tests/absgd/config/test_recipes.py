@@ -27,7 +27,7 @@ def sections(name: str) -> dict[str, Any]:
     return load_recipe(name).to_dict()
 
 
-def test_recipes_are_those_of_the_readme() -> None:
+def test_recipes_equal_the_readme() -> None:
     assert set(shipped_recipes()) == set(NAMES) == {path.stem for path in FOLDER.iterdir()}
 
 

@@ -208,7 +208,7 @@ def test_every_setting_is_known_to_decide_stage_one_or_not() -> None:
     ],
     ids=str,
 )
-def test_stage_one_key_is_the_same_for_what_cannot_change_stage_one(values: dict[str, Any]) -> None:
+def test_stage_one_key_ignores_settings_that_cannot_change_stage_one(values: dict[str, Any]) -> None:
     assert make().with_values(values) != make()
     assert make().with_values(values).stage_one_key() == make().stage_one_key()
 

@@ -77,7 +77,7 @@ def test_runs_in_step_share_every_batch_and_nothing_is_kept(splits: Splits) -> N
     assert source.alive == 0
 
 
-def test_batches_are_those_of_a_run_alone(splits: Splits) -> None:
+def test_batches_equal_those_of_a_run_alone(splits: Splits) -> None:
     _, common = counted(splits)
     alone = build_batches(splits.train, make(), CPU)
     (one, other) = zip(*zip(common.draws(3, 2, 32), common.draws(3, 2, 32), strict=True), strict=True)
@@ -87,14 +87,14 @@ def test_batches_are_those_of_a_run_alone(splits: Splits) -> None:
     assert same(list(common.evaluation(50)), list(alone.evaluation(50)))
 
 
-def test_validation_is_in_common_too(splits: Splits) -> None:
+def test_validation_batches_are_shared_too(splits: Splits) -> None:
     source, common = counted(splits)
     pairs = list(zip(common.evaluation(50), common.evaluation(50), strict=True))
     assert all(one is other for one, other in pairs)
     assert source.made == len(pairs) > 2
 
 
-def test_run_that_comes_later_gets_its_own_from_the_first_on(splits: Splits) -> None:
+def test_run_that_joins_late_gets_its_own_batches(splits: Splits) -> None:
     source, common = counted(splits)
     first = common.draws(0, 0, 32)
     begun = list(itertools.islice(first, 2))
@@ -103,7 +103,7 @@ def test_run_that_comes_later_gets_its_own_from_the_first_on(splits: Splits) -> 
     assert source.made == 2 * len(late)
 
 
-def test_run_that_comes_before_the_second_batch_shares(splits: Splits) -> None:
+def test_run_that_joins_before_the_second_batch_shares(splits: Splits) -> None:
     source, common = counted(splits)
     first = common.draws(0, 0, 32)
     begun = [next(first)]
@@ -113,7 +113,7 @@ def test_run_that_comes_before_the_second_batch_shares(splits: Splits) -> None:
     assert source.made == len(list(build_batches(splits.train, make(), CPU).draws(0, 0, 32)))
 
 
-def test_run_that_leaves_keeps_nothing(splits: Splits) -> None:
+def test_run_that_leaves_keeps_no_batch(splits: Splits) -> None:
     source, common = counted(splits)
     leaves, stays = common.draws(0, 0, 32), common.draws(0, 0, 32)
     next(leaves), next(stays)
@@ -125,7 +125,7 @@ def test_run_that_leaves_keeps_nothing(splits: Splits) -> None:
 
 
 @pytest.mark.parametrize("at", [0, 1])
-def test_image_that_cannot_be_read_is_told_to_every_run(splits: Splits, at: int) -> None:
+def test_unreadable_image_is_an_error_in_every_run(splits: Splits, at: int) -> None:
     source, common = counted(splits)
     makes_until(source, at, [UserError("cannot read image 33")] * 3)
     runs = [common.draws(0, 0, 32) for _ in range(3)]
@@ -138,7 +138,7 @@ def test_image_that_cannot_be_read_is_told_to_every_run(splits: Splits, at: int)
 
 
 @pytest.mark.parametrize("at", [0, 1, 2])
-def test_error_of_a_moment_is_that_of_one_run(splits: Splits, at: int) -> None:
+def test_passing_error_reaches_one_run_only(splits: Splits, at: int) -> None:
     """Such as no memory left on a GPU: the others go on, and so does whoever comes later."""
     source, common = counted(splits)
     makes_until(source, at, [torch.OutOfMemoryError("CUDA out of memory")])
@@ -192,7 +192,7 @@ def test_epoch_of_one_batch_is_not_kept_for_the_next_time(splits: Splits) -> Non
     assert source.alive == 0
 
 
-def test_images_lie_there_once_for_runs_with_the_same_settings(splits: Splits) -> None:
+def test_images_are_stored_once_for_runs_with_the_same_settings(splits: Splits) -> None:
     images = CommonImages()
 
     def of(config: RunConfig, which: Any = splits.train) -> CommonBatches:
@@ -211,7 +211,7 @@ def test_images_lie_there_once_for_runs_with_the_same_settings(splits: Splits) -
     assert len({id(one) for one in [kept, *others]}) == 5
 
 
-def test_images_go_with_the_last_run(splits: Splits) -> None:
+def test_images_are_freed_with_the_last_run(splits: Splits) -> None:
     images = CommonImages()
     batches = images.batches(splits.train, make(), CPU)
     gone = weakref.ref(batches)

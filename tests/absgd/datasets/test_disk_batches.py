@@ -68,7 +68,7 @@ def assert_equal(first: list[Batch], second: list[Batch]) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_runs_in_one_process_read_images_once_and_get_what_they_get_alone(
+def test_runs_in_one_process_read_images_once_and_get_the_batches_of_runs_alone(
     root: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
     config, files = config_of(root, **{"data.workers": workers}), train_files(root)
@@ -106,7 +106,7 @@ def test_shares_of_a_batch_are_its_images_with_the_labels_of_all(root: Path, siz
         assert_equal(joined_steps, list(make(whole)))
 
 
-def test_share_reads_its_own_images_alone(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_share_reads_only_its_own_images(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Path] = []
     monkeypatch.setattr(
         "absgd.datasets.disk_batches.read_rgb", lambda path: (read.append(path), Image.new("RGB", (20, 20)))[1]
@@ -129,7 +129,7 @@ def test_workers_are_not_forked_from_the_training_process(root: Path, monkeypatc
     assert len(epoch_of(root, **{"data.workers": 1})) == 4
 
 
-def test_index_says_which_image_stands_where(root: Path) -> None:
+def test_index_maps_positions_to_images(root: Path) -> None:
     images, still = train_files(root), {"augmentation.pad": 0, "augmentation.flip": False}
     shown = joined(list(DiskBatches(images, config_of(root), CPU).evaluation(4)), "images_BCHW")
     batches = epoch_of(root, **still)
@@ -141,7 +141,7 @@ def test_index_says_which_image_stands_where(root: Path) -> None:
     np.testing.assert_array_equal(joined(batches, "labels_B"), images.labels_N[index_N])
 
 
-def test_labels_are_those_of_the_images_given(root: Path) -> None:
+def test_labels_match_the_given_images(root: Path) -> None:
     images = train_files(root)
     swapped = images.take(np.arange(len(images)), 2 - images.labels_N)
     batches = list(DiskBatches(swapped, config_of(root), CPU).evaluation(4))

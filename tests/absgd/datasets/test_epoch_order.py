@@ -62,7 +62,7 @@ def test_order_from_the_switch_on_is_resampled() -> None:
     assert [order_of(config, epoch).tolist() == plain_permutation(epoch) for epoch in (2, 3)] == [True, False]
 
 
-def test_order_of_stage_one_alone_is_that_of_the_whole_run_before_the_switch() -> None:
+def test_order_of_stage_one_alone_equals_the_whole_runs_before_the_switch() -> None:
     attention = {"lam": 5.0, "gamma": 0.9, "ab_alpha": 0.5, "switch_epoch": 3}
     config = resampled(**{"class_balance.from_epoch": "switch", "attention": attention, "loss.name": "abce"})
     assert torch.equal(order_of(config, 2), order_of(config.stage_one(), 2))
@@ -76,7 +76,7 @@ def test_resampled_order_holds_as_many_draws_as_images() -> None:
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.99, 0.9999])
-def test_resampled_classes_come_by_size_times_effective_number_weight(beta: float) -> None:
+def test_resampled_class_shares_follow_size_times_effective_number_weight(beta: float) -> None:
     weights = [(1 - beta) / (1 - beta**count) if count else 0 for count in COUNTS]
     expected = np.array([count * weight for count, weight in zip(COUNTS, weights, strict=True)])
     np.testing.assert_allclose(drawn_shares(resampled(beta)), expected / expected.sum(), atol=0.005)
@@ -86,7 +86,7 @@ def test_resampling_with_beta_near_one_draws_all_classes_alike() -> None:
     np.testing.assert_allclose(drawn_shares(resampled(1 - 1e-9)), [0.25, 0.25, 0.25, 0, 0.25], atol=0.005)
 
 
-def test_resampled_images_of_a_class_come_alike() -> None:
+def test_resampled_images_of_a_class_are_equally_frequent() -> None:
     order = EpochOrder(LABELS_N, resampled(), CPU)
     index = np.concatenate([order.of(0, epoch).numpy() for epoch in range(300)])
     members = np.flatnonzero(LABELS_N == 2)

@@ -58,7 +58,7 @@ def test_fingerprint_is_64_hex_digits_and_the_same_in_every_process(config: RunC
     assert result.stdout.strip() == first
 
 
-def test_fingerprint_does_not_follow_what_is_no_data(config: RunConfig, digits: Splits) -> None:
+def test_fingerprint_ignores_settings_that_do_not_change_data(config: RunConfig, digits: Splits) -> None:
     other = config.with_values({"seeds.train": 4, "optimizer.lr": 0.3, "epochs": 7, "data.workers": 1})
     assert fingerprint(load_splits(other)) == fingerprint(digits)
 
@@ -108,7 +108,7 @@ def test_fingerprint_follows_the_order(config: RunConfig, digits: Splits) -> Non
     assert fingerprint(other) != fingerprint(digits)
 
 
-def test_fingerprint_of_images_in_memory_does_not_follow_the_place(tmp_path: Path) -> None:
+def test_fingerprint_of_images_in_memory_does_not_depend_on_the_folder(tmp_path: Path) -> None:
     packed, plain = (
         dataset_config("fashion_mnist", write_fashion_mnist(tmp_path / name, per_class=5, gz=gz))
         for name, gz in (("packed", True), ("plain", False))
@@ -116,7 +116,7 @@ def test_fingerprint_of_images_in_memory_does_not_follow_the_place(tmp_path: Pat
     assert fingerprint(load_splits(packed)) == fingerprint(load_splits(plain))
 
 
-def test_fingerprint_takes_arrays_that_no_one_may_write(config: RunConfig, digits: Splits) -> None:
+def test_fingerprint_accepts_read_only_arrays(config: RunConfig, digits: Splits) -> None:
     images: Any = digits.train
     frozen = images.take(np.arange(len(images)))
     frozen.images_NCHW.flags.writeable = frozen.labels_N.flags.writeable = False
@@ -197,7 +197,7 @@ def test_fingerprint_follows_paths_and_order_of_files(on_disk: RunConfig) -> Non
     assert fingerprint(with_part(splits, "train", splits.val)) != first
 
 
-def test_fingerprint_does_not_follow_files_outside_the_splits(on_disk: RunConfig) -> None:
+def test_fingerprint_ignores_files_outside_the_splits(on_disk: RunConfig) -> None:
     config = on_disk.with_values({"data.n_max": 2})
     splits = load_splits(config)
     first = fingerprint(splits)
@@ -216,7 +216,7 @@ def test_fingerprint_asks_about_all_files_of_many_chunks(on_disk: RunConfig, mon
     assert fingerprint(splits) == whole
 
 
-def test_fingerprint_names_an_image_that_is_gone(on_disk: RunConfig) -> None:
+def test_fingerprint_names_a_missing_image(on_disk: RunConfig) -> None:
     splits = load_splits(on_disk)
     images: Any = splits.val
     images.path(2).unlink()

@@ -30,7 +30,7 @@ def test_take_keeps_the_order_asked_for_and_replaces_labels(tmp_path: Path) -> N
     assert images.take(np.array([1])).labels_N.tolist() == [1]
 
 
-def test_pickle_is_small_beside_one_object_for_each_path(tmp_path: Path) -> None:
+def test_pickle_is_smaller_than_one_object_for_each_path(tmp_path: Path) -> None:
     paths = [f"train/class_{number % 10}/image_{number:06d}.jpg" for number in range(10_000)]
     assert len(pickle.dumps(files(tmp_path, paths))) < 10_000 * (max(map(len, paths)) + 17) + 1000
 
@@ -94,7 +94,7 @@ def test_broken_image_says_why(tmp_path: Path, damage: Callable[[Path], str], re
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3])
-def test_skip_keeps_what_decodes_whatever_the_number_of_workers(tmp_path: Path, workers: int) -> None:
+def test_skip_keeps_decodable_images_for_any_number_of_workers(tmp_path: Path, workers: int) -> None:
     names = [f"{number}.jpg" for number in range(7)]
     for name in names:
         Image.fromarray(PIXELS_HWC).save(tmp_path / name)

@@ -87,7 +87,7 @@ def test_subsample_is_decided_by_its_generator() -> None:
     assert drawn[0] == drawn[1] != drawn[2]
 
 
-def test_subsample_of_smaller_counts_lies_inside_that_of_larger() -> None:
+def test_subsample_of_smaller_counts_is_a_subset_of_that_of_larger() -> None:
     labels_N = labels_of([50, 50])
     small, large = (set(subsample(labels_N, counts, np.random.default_rng(3))) for counts in ((20, 5), (40, 10)))
     assert small < large
@@ -100,6 +100,6 @@ def test_subsample_draws_uniformly() -> None:
     assert times_kept == pytest.approx(1000, abs=120)
 
 
-def test_subsample_of_more_than_there_are_is_refused() -> None:
+def test_subsample_larger_than_a_class_is_refused() -> None:
     with pytest.raises(UserError, match="expected at least 11 images of class 1, got 10"):
         subsample(labels_of([10, 10]), (10, 11), np.random.default_rng(0))

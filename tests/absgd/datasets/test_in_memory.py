@@ -97,7 +97,7 @@ def test_fashion_mnist_is_found_in_torchvisions_layout(tmp_path: Path, gz: bool)
     assert images.images_NCHW.shape == (20, 1, 28, 28)
 
 
-def test_root_may_begin_with_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_root_may_start_with_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     write_fashion_mnist(tmp_path / "images", per_class=2)
     assert len(read_fashion_mnist(DataConfig(name="fashion_mnist", root="~/images"), "train")) == 20
@@ -122,7 +122,7 @@ def test_fashion_mnist_without_root_prefers_debians_folder(tmp_path: Path, monke
     assert len(read_fashion_mnist(config.model_copy(update={"root": "data"}), "train")) == 20
 
 
-def test_fashion_mnist_absent_says_the_three_ways(tmp_path: Path) -> None:
+def test_missing_fashion_mnist_names_three_ways_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         read_fashion_mnist(DataConfig(name="fashion_mnist", root=str(tmp_path)), "train")
     message = str(caught.value)
@@ -131,7 +131,7 @@ def test_fashion_mnist_absent_says_the_three_ways(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100"])
-def test_cifar_absent_says_where_and_how(tmp_path: Path, name: str) -> None:
+def test_missing_cifar_names_the_folder_and_the_remedy(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match=rf"{tmp_path}.*`data\.root`.*`data\.download: true` \(data\.root\)"):
         read_part(DataConfig(name=name, root=str(tmp_path)), "train")
 

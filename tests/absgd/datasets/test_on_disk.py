@@ -137,7 +137,7 @@ def test_list_gives_paths_labels_and_lines_in_its_order(listed: Path) -> None:
 
 @fewer_classes
 @pytest.mark.parametrize("with_images", [False, True])
-def test_lists_may_lie_in_the_usual_folder_with_or_without_the_images(listed: Path, with_images: bool) -> None:
+def test_lists_may_be_in_the_usual_folder_with_or_without_the_images(listed: Path, with_images: bool) -> None:
     folder = listed / "ImageNet_LT"
     folder.mkdir()
     for name in LIST_NAMES["imagenet_lt"].values():
@@ -148,7 +148,7 @@ def test_lists_may_lie_in_the_usual_folder_with_or_without_the_images(listed: Pa
     assert splits.class_counts == (1, 1, 1)
 
 
-def test_fewer_classes_than_published_are_told(listed: Path) -> None:
+def test_fewer_classes_than_published_warn(listed: Path) -> None:
     with pytest.warns(UserWarning, match=r"names 3 of the 1000 classes of ImageNet-LT: the run has 3 classes"):
         assert read_imagenet_lt(data("imagenet_lt", listed), "train").num_classes == 3
 
@@ -220,7 +220,7 @@ def test_own_validation_is_refused_where_it_is_the_test_set(tmp_path: Path, name
 # Lists: what is wrong with them.
 
 
-def test_absent_list_says_where_it_was_looked_for(tmp_path: Path) -> None:
+def test_missing_list_names_the_places_searched(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=rf"ImageNet_LT_train\.txt in {tmp_path} or {tmp_path}/ImageNet_LT.*data\.root"):
         read_imagenet_lt(data("imagenet_lt", tmp_path), "train")
     with pytest.raises(
@@ -260,7 +260,7 @@ def test_missing_image_is_named_with_its_line(listed: Path) -> None:
 @fewer_classes
 @pytest.mark.parametrize("on_bad_image", ["error", "skip"])
 @pytest.mark.parametrize(("part", "allowed"), [("train", 999), ("val", 2), ("test", 2)])
-def test_label_out_of_range_is_named_whatever_bad_images_do(
+def test_label_out_of_range_is_named_for_every_bad_images_option(
     listed: Path, on_bad_image: Any, part: str, allowed: int
 ) -> None:
     path = listed / LIST_NAMES["imagenet_lt"][part]
@@ -314,14 +314,14 @@ def test_list_of_fewer_than_two_classes_is_refused(listed: Path, content: str) -
         read_imagenet_lt(data("imagenet_lt", listed), "train")
 
 
-def test_list_that_is_no_text_is_named(listed: Path) -> None:
+def test_list_that_is_not_text_is_named(listed: Path) -> None:
     (listed / "ImageNet_LT_train.txt").write_bytes(b"images/x.jpg 0\n\xff\xfe")
     with pytest.raises(UserError, match=r"ImageNet_LT_train\.txt is damaged: expected UTF-8 text, got byte 15"):
         read_imagenet_lt(data("imagenet_lt", listed), "train")
 
 
 @pytest.mark.parametrize("name", ["imagefolder", "tiny_imagenet", "clothing1m"])
-def test_download_is_told_not_to_be_used(tmp_path: Path, name: Any) -> None:
+def test_unused_download_setting_warns(tmp_path: Path, name: Any) -> None:
     with pytest.warns(UserWarning, match=r"`data\.download` is not used"), pytest.raises(UserError):
         read_part(data(name, tmp_path, download=True), "train")
 
@@ -395,7 +395,7 @@ def test_imagefolder_takes_images_at_any_depth_and_nothing_else(tmp_path: Path) 
     assert len(read_imagefolder(data("imagefolder", root), "train")) == 3
 
 
-def test_imagefolder_imbalance_is_as_it_is(tmp_path: Path) -> None:
+def test_imagefolder_keeps_its_own_imbalance(tmp_path: Path) -> None:
     root = write_imagefolder(tmp_path, 3, 8)
     for path in sorted((root / "train" / "class_2").iterdir())[:4]:
         path.unlink()
@@ -489,7 +489,7 @@ def test_reading_one_part_leaves_the_images_of_the_others_alone(listed: Path) ->
         read_imagenet_lt(config, "train")
 
 
-def test_good_files_warn_of_nothing(tmp_path: Path) -> None:
+def test_good_files_give_no_warning(tmp_path: Path) -> None:
     root = write_imagefolder(tmp_path, 2, 4)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -42,7 +42,7 @@ def test_table_gives_sizes_and_standard_augmentation(
         ),
     ],
 )
-def test_mean_and_std_are_those_of_the_training_images(name: str) -> None:
+def test_mean_and_std_equal_the_training_images(name: str) -> None:
     spec = DATASETS[name]
     images = read_part(DataConfig(name=name), "train")
     assert isinstance(images, Images)

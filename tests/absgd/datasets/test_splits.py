@@ -38,7 +38,7 @@ def counts_of(config: RunConfig, labels_N: np.ndarray = LABELS_N) -> tuple[list[
         ({"imbalance.type": "step", "imbalance.ratio": 0.5, "data.n_max": 8}, [8, 8, 4, 4]),
     ],
 )
-def test_training_counts_follow_from_what_validation_leaves(values: dict[str, Any], train: list[int]) -> None:
+def test_training_counts_follow_from_images_left_by_validation(values: dict[str, Any], train: list[int]) -> None:
     assert counts_of(config_of(**values)) == (train, [2, 2, 2, 2])
 
 
@@ -88,7 +88,7 @@ def test_noise_reaches_validation_unless_it_is_clean() -> None:
     np.testing.assert_array_equal(mixed.val.images_NCHW, clean.val.images_NCHW)
 
 
-def test_noise_comes_after_imbalance() -> None:
+def test_noise_is_applied_after_imbalance() -> None:
     imbalance = {"imbalance.type": "exp", "imbalance.ratio": 0.1, "data.n_max": 100}
     clean, noisy = load_splits(config_of(**imbalance)), load_splits(config_of(**imbalance, **NOISE))
     np.testing.assert_array_equal(noisy.train.images_NCHW, clean.train.images_NCHW)

@@ -131,7 +131,7 @@ def test_attention_weights_refuse_a_setting_out_of_range(lam: float, gamma: floa
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (2, 1)])
-def test_attention_weights_refuse_what_is_no_batch(shape: tuple[int, ...]) -> None:
+def test_attention_weights_refuse_a_tensor_that_is_not_a_batch(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="expected `loss_B`"):
         attention_weights(torch.zeros(shape), START, 1.0, 0.5, 0.5)
 

@@ -39,7 +39,7 @@ def test_ldam_margins_of_a_long_tail() -> None:
     assert margins_C.tolist() == pytest.approx([0.5 * (50 / 5000) ** 0.25, 0.5, 0.5 * (50 / 500) ** 0.25], rel=1e-14)
 
 
-def test_ldam_margin_is_taken_from_the_label_alone() -> None:
+def test_ldam_margin_applies_to_the_label_only() -> None:
     cosines_BC = torch.tensor([[0.3, 0.1, -0.2]], dtype=torch.float64)
     margins_C = torch.tensor([0.2, 0.3, 0.5], dtype=torch.float64)
     moved_BC = cosines_BC - torch.tensor([[0.0, 0.3, 0.0]], dtype=torch.float64)

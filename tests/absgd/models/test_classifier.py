@@ -10,7 +10,7 @@ from absgd.models.classifier import build_classifier
 from absgd.randomness import seeded_globally
 
 
-def test_cosine_is_that_of_a_plain_loop() -> None:
+def test_cosine_equals_a_plain_loop() -> None:
     classifier, features_NF = CosineClassifier(5, 3).double(), torch.randn(4, 5, dtype=torch.float64)
     vectors_KF = classifier.weight.detach().numpy()
     expected = [[x @ w / (np.linalg.norm(x) * np.linalg.norm(w)) for w in vectors_KF] for x in features_NF.numpy()]

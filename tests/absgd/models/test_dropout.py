@@ -31,7 +31,7 @@ def test_dropout_leaves_the_global_generator_alone() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_dropout_keeps_the_mean_and_scales_what_is_kept() -> None:
+def test_dropout_keeps_the_mean_and_scales_kept_values() -> None:
     dropped = _seeded(0.2)(torch.ones(20_000))
     assert set(dropped.unique().tolist()) == {0.0, 1.25}
     assert dropped.mean().item() == pytest.approx(1.0, abs=0.02)

@@ -48,7 +48,7 @@ def assert_features_are(model: TorchvisionResNet, published: State) -> None:
     assert all(torch.equal(tensor, published[name]) for name, tensor in state.items())
 
 
-def test_weights_of_the_same_classes_are_taken_whole(file: Path, published: State) -> None:
+def test_weights_of_the_same_classes_are_loaded_completely(file: Path, published: State) -> None:
     model = build(file)
     assert_features_are(model, published)
     assert torch.equal(model.classifier.weight, published["fc.weight"])

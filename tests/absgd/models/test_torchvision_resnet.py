@@ -46,7 +46,7 @@ def test_features_are_torchvisions_pooled_maps() -> None:
 
 
 @pytest.mark.parametrize(("stem", "kernel"), [("cifar", (3, 3)), ("imagenet", (7, 7))])
-def test_one_channel_gets_a_first_convolution_of_its_own(stem: Any, kernel: tuple[int, int]) -> None:
+def test_one_channel_gets_its_own_first_convolution(stem: Any, kernel: tuple[int, int]) -> None:
     with seeded_globally(0, "init"):
         model = TorchvisionResNet("resnet18", stem, in_channels=1, num_classes=10)
     weight = model.features.conv1.weight

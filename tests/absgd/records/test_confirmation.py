@@ -7,7 +7,7 @@ import math
 from absgd.records import best_name, is_best, winning_order
 
 
-def test_names_of_the_best_are_told_from_controls() -> None:
+def test_names_of_the_best_are_distinguished_from_controls() -> None:
     assert is_best(best_name(3))
     assert not any(is_best(name) for name in ("ce", "base-lr", "balanced-softmax"))
 

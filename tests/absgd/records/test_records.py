@@ -80,7 +80,7 @@ def test_an_empty_table_has_all_columns(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("metric", "chosen"), [("val_accuracy", 1), ("val_loss", 2), ("val_few_accuracy", 0)])
-def test_chosen_epoch_follows_the_metric_and_skips_what_is_missing(metric: str, chosen: int) -> None:
+def test_chosen_epoch_follows_the_metric_and_skips_missing_values(metric: str, chosen: int) -> None:
     rows: list[dict[str, Any]] = [
         {"epoch": 0, "val_accuracy": 0.5, "val_loss": 2.0, "val_few_accuracy": 0.1},
         {"epoch": 1, "val_accuracy": 0.9, "val_loss": 1.5, "val_few_accuracy": None},

@@ -42,7 +42,7 @@ def test_settings_of_models_and_noise_of_data_sets_exist() -> None:
     assert {noise for spec in DATASETS.values() for noise in spec.own_noise} <= set(get_args(NoiseType))
 
 
-def test_names_of_losses_are_told_apart() -> None:
+def test_names_of_losses_are_distinguished() -> None:
     assert len(set(loss_names())) == len(loss_names())
     for name in loss_names():
         assert base_criterion(name) in LOSSES

@@ -219,7 +219,7 @@ def test_malformed_pickle_with_a_checksum_is_refused(path: Path, code: bytes) ->
         load_checkpoint(path)
 
 
-def test_failure_that_is_no_damage_is_told_apart(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_failure_is_not_reported_as_damage(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(error: Exception) -> Callable[..., None]:
         def load(*_: object, **__: object) -> None:
             raise error

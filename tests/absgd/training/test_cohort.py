@@ -60,7 +60,7 @@ def test_runs_take_turns_from_the_moment_the_last_has_come() -> None:
     assert log == ["a0.0", "b0.0", "a0.1", "b0.1", "b0.2"]
 
 
-def test_full_cohort_waits_for_nobody() -> None:
+def test_full_cohort_does_not_wait() -> None:
     cohort, _ = new(size=2)
     log: list[str] = []
     cohort.join("a", counting("a", 1, log))
@@ -82,7 +82,7 @@ def after_first_epoch() -> tuple[Cohort[str], Clock, list[str]]:
     return cohort, clock, log
 
 
-def test_who_ended_an_epoch_together_begins_the_next_together() -> None:
+def test_runs_that_end_an_epoch_together_start_the_next_together() -> None:
     cohort, _, log = after_first_epoch()
     cohort.resume("a")
     cohort.turn()
@@ -92,7 +92,7 @@ def test_who_ended_an_epoch_together_begins_the_next_together() -> None:
     assert log == ["a1.0", "b1.0"]
 
 
-def test_nobody_waits_long_for_one_who_is_not_asked() -> None:
+def test_cohort_waits_briefly_for_a_run_that_takes_no_turn() -> None:
     cohort, clock, log = after_first_epoch()
     cohort.resume("a")
     clock.time += TOGETHER_S
@@ -100,7 +100,7 @@ def test_nobody_waits_long_for_one_who_is_not_asked() -> None:
     assert log == ["a1.0"]
 
 
-def test_nobody_waits_for_one_who_left() -> None:
+def test_cohort_does_not_wait_for_a_run_that_left() -> None:
     cohort, _, _ = after_first_epoch()
     cohort.resume("a")
     assert cohort.is_idle()
@@ -109,7 +109,7 @@ def test_nobody_waits_for_one_who_left() -> None:
     assert cohort.names == ("a",)
 
 
-def test_one_who_comes_later_begins_while_others_train() -> None:
+def test_run_that_joins_late_starts_while_others_train() -> None:
     cohort, clock = new()
     log: list[str] = []
     cohort.join("a", counting("a", 5, log))
@@ -215,7 +215,7 @@ def all_alone(splits: Splits) -> dict[str, list[Any]]:
 
 @settings(max_examples=12, deadline=None)
 @given(members=st.lists(st.tuples(st.integers(0, 9), st.sampled_from(sorted(FORKS))), min_size=1, max_size=4))
-def test_members_get_the_bits_that_they_get_alone(
+def test_members_get_the_bits_of_runs_alone(
     splits: Splits, all_alone: dict[str, list[Any]], members: list[tuple[int, str]]
 ) -> None:
     found = trained([(after, FORKS[name]) for after, name in members], splits)
@@ -225,7 +225,7 @@ def test_members_get_the_bits_that_they_get_alone(
         assert isinstance(last, RunEnded)
 
 
-def test_diverged_member_says_what_it_says_alone(splits: Splits, all_alone: dict[str, list[Any]]) -> None:
+def test_diverged_member_reports_the_error_of_a_run_alone(splits: Splits, all_alone: dict[str, list[Any]]) -> None:
     wild = make(**{"optimizer.lr": 1e18, "schedule.warmup_epochs": 0})
     with pytest.raises(Diverged) as expected:
         list(Trainer(wild, splits).epochs())
@@ -235,7 +235,7 @@ def test_diverged_member_says_what_it_says_alone(splits: Splits, all_alone: dict
     assert [numbers(record) for record in found["1"][:-1]] == all_alone["first"]
 
 
-def test_captured_steps_take_the_batches_in_common(splits: Splits) -> None:
+def test_captured_steps_take_shared_batches(splits: Splits) -> None:
     """What a graph reads is copied into its own tensors, so a batch is not changed under another member."""
     without = {"model.dropout": 0.0, "optimizer.lr": 0.02}
     configs = [make(**without), make(**without, **{"attention.lam": 5.0})]
@@ -256,7 +256,7 @@ def test_captured_steps_take_the_batches_in_common(splits: Splits) -> None:
 
 @needs_gpu
 @pytest.mark.parametrize("cuda_graph", [False, True])
-def test_members_on_a_gpu_get_the_numbers_that_they_get_alone(splits: Splits, cuda_graph: bool) -> None:
+def test_members_on_a_gpu_get_the_numbers_of_runs_alone(splits: Splits, cuda_graph: bool) -> None:
     device = {"type": "cuda", "fast": True, "precision": "float32", "cuda_graph": cuda_graph}
     common = {"device": device, "model.dropout": 0.0, "optimizer.lr": 0.02}
     configs = {str(lam): make(**common, **{"attention.lam": lam}) for lam in (2.0, 5.0, -3.0)}
@@ -279,7 +279,7 @@ def test_members_on_a_gpu_get_the_numbers_that_they_get_alone(splits: Splits, cu
 
 
 @needs_gpu
-def test_streams_are_given_on() -> None:
+def test_streams_are_reused() -> None:
     cohort: Cohort[str] = Cohort(torch.device("cuda"), 2, Clock())
     used = set()
     for number in range(40):

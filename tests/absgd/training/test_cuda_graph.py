@@ -74,7 +74,7 @@ def test_each_recorder_captures_where_it_warmed_up_and_no_other_does(cuda: Cuda)
     assert cuda.default.waited_for == [first, second]
 
 
-def test_a_run_with_a_stream_of_its_own_is_captured_there(cuda: Cuda) -> None:
+def test_run_with_its_own_stream_is_captured_on_it(cuda: Cuda) -> None:
     own = Stream()
     with cuda.stream(own):
         recorder = CudaGraphRecorder()
@@ -83,7 +83,7 @@ def test_a_run_with_a_stream_of_its_own_is_captured_there(cuda: Cuda) -> None:
     assert cuda.captured_on == [own]
 
 
-def test_a_capture_that_fails_leaves_the_stream_as_it_was(cuda: Cuda) -> None:
+def test_failed_capture_restores_the_stream(cuda: Cuda) -> None:
     def body() -> None:
         raise RuntimeError("operation not permitted when stream is capturing")
 

@@ -43,7 +43,7 @@ CPU = torch.device("cpu")
         ({"cuda_graph": True}, GPU, DeviceOptions(fused_optimizer=True, deferred_checks=True, cuda_graph=True)),
     ],
 )
-def test_options_come_to(values: dict[str, Any], machine: Machine, expected: DeviceOptions) -> None:
+def test_options_resolve_to(values: dict[str, Any], machine: Machine, expected: DeviceOptions) -> None:
     assert resolve_device_options(DeviceConfig(**values), 0.0, machine) == expected
 
 
@@ -88,7 +88,7 @@ def test_network_gives_float32_logits_near_the_models_own(precision: Any) -> Non
     assert torch.equal(fast_BC, exact_BC) is False or precision == "float32"
 
 
-def test_network_lays_convolutions_out_anew() -> None:
+def test_network_changes_the_memory_layout_of_convolutions() -> None:
     model = nn.Conv2d(4, 4, 3)
     Network(model, DeviceOptions(memory_format="channels_last"), CPU)
     assert model.weight.is_contiguous(memory_format=torch.channels_last)

@@ -40,7 +40,7 @@ def test_build_optimizer_decays_the_first_fully_connected_layer_by_its_own_rate(
         torch.testing.assert_close(parameter.detach(), before[name] * (1 - 0.1 * decay))
 
 
-def test_build_optimizer_refuses_a_decay_for_a_layer_that_is_not_there() -> None:
+def test_build_optimizer_refuses_a_decay_for_a_missing_layer() -> None:
     config = CONFIG.model_copy(update={"fc1_weight_decay": 0.5})
     with pytest.raises(UserError, match=r"expected `fc1_weight_decay` with a model that has a layer `fc1`"):
         build_optimizer(nn.Sequential(nn.Linear(2, 2)), config)
@@ -57,7 +57,7 @@ def test_clip_gradient_bounds_the_norm_of_all_parameters_together(max_norm: floa
 
 
 @pytest.mark.parametrize("bad", [float("inf"), float("nan")])
-def test_clip_gradient_tells_of_a_norm_that_is_not_finite(bad: float) -> None:
+def test_clip_gradient_reports_a_norm_that_is_not_finite(bad: float) -> None:
     model = nn.Linear(1, 1, bias=False)
     model.weight.grad = torch.tensor([[bad]])
     assert not clip_gradient(model, 1.0)

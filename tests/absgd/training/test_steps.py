@@ -97,7 +97,7 @@ def test_graph_step_gives_the_numbers_of_the_exact_one(
     assert recorder.captures == 3, "stage one, with class weights, stage two"
 
 
-def test_capture_leaves_the_state_as_it_was(splits: Splits) -> None:
+def test_capture_leaves_the_state_unchanged(splits: Splits) -> None:
     trainer = with_graph_step(Trainer(make(**{"attention.switch_epoch": 0}), splits), FakeRecorder())
     step = trainer._step
     assert isinstance(step, GraphStep)
@@ -113,7 +113,7 @@ def test_capture_leaves_the_state_as_it_was(splits: Splits) -> None:
     assert trainer.objective.log_u is None
 
 
-def test_graph_step_goes_on_from_a_checkpoint_with_plain_learning_rates(splits: Splits, tmp_path: Any) -> None:
+def test_graph_step_resumes_from_a_checkpoint_with_plain_learning_rates(splits: Splits, tmp_path: Any) -> None:
     config = make(**{"optimizer.lr": 0.02})
     whole = [numbers(one) for one in with_graph_step(Trainer(config, splits), FakeRecorder()).epochs()]
     first = with_graph_step(Trainer(config, splits), FakeRecorder())

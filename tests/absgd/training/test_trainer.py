@@ -36,7 +36,7 @@ def whole_run(splits: Splits) -> tuple[list[dict[str, Any]], dict[str, torch.Ten
     return records, copy.deepcopy(trainer.model.state_dict())
 
 
-def test_same_config_gives_the_same_bits_whatever_the_global_generators(
+def test_same_config_gives_the_same_bits_for_any_global_generators(
     splits: Splits, whole_run: tuple[list[dict[str, Any]], dict[str, torch.Tensor]]
 ) -> None:
     torch.manual_seed(123)
@@ -225,7 +225,7 @@ def test_run_forked_from_its_trunk_or_resumed_gives_the_same_bits(splits: Splits
     assert records[2]["log_u"] is not None
 
 
-def test_plain_training_after_the_switch_is_no_trunk(splits: Splits) -> None:
+def test_plain_training_after_the_switch_is_not_a_trunk(splits: Splits) -> None:
     trunk = Trainer(make().stage_one(), splits)
     list(itertools.islice(trunk.epochs(), 3))
     with pytest.raises(UserError, match="expected a checkpoint with log u after the switch"):
@@ -248,7 +248,7 @@ def test_record_tells_which_fraction_is_kept(splits: Splits, values: dict[str, A
     assert all(fraction is not None and fraction < 1 for fraction in kept[first:])
 
 
-def test_flags_are_those_of_the_model_at_the_start_of_the_epoch(splits: Splits) -> None:
+def test_flags_come_from_the_model_at_the_start_of_the_epoch(splits: Splits) -> None:
     trainer = Trainer(make(**{"loss.name": "abtce", "loss.tce_k": 0.2}), splits)
     records = trainer.epochs()
     list(itertools.islice(records, 2))
@@ -262,7 +262,7 @@ def test_flags_are_those_of_the_model_at_the_start_of_the_epoch(splits: Splits) 
     assert criterion.keep_N.tolist() == (p_B > 0.2).tolist()
 
 
-def test_looking_for_samples_to_prune_leaves_training_alone(splits: Splits) -> None:
+def test_pruning_pass_does_not_change_training(splits: Splits) -> None:
     """A threshold that every sample passes: the passes over the training images must not show."""
     plain = {"loss.name": "tce", "loss.tce_k": 1e-30, "class_balance.from_epoch": 0}
     looking, not_looking = (
@@ -333,7 +333,7 @@ def test_changed_samples_that_are_all_left_out_report_no_weight(name: str, monke
 
 
 @pytest.mark.parametrize("name", NOISY_TCE)
-def test_mean_weights_agree_on_what_is_left_out(name: str) -> None:
+def test_mean_weights_leave_out_the_same_samples(name: str) -> None:
     config = make_pruning(name).with_values({"loss.tce_k": 0.1})
     splits = load_splits(config)
     *_, last = Trainer(config, splits).epochs()
@@ -361,7 +361,7 @@ PLAIN_SGD = {
 
 
 @pytest.mark.parametrize("grad_clip", [1e-3, 1e-2])
-def test_clipped_step_is_no_longer_than_asked(splits: Splits, grad_clip: float) -> None:
+def test_clipped_step_is_not_longer_than_the_limit(splits: Splits, grad_clip: float) -> None:
     trainer = Trainer(make(**PLAIN_SGD, **{"optimizer.grad_clip": grad_clip, "optimizer.lr": 0.1}), splits)
     before = [parameter.detach().clone() for parameter in trainer.model.parameters()]
     next(trainer.epochs())

@@ -41,7 +41,7 @@ def test_empty_folder_is_named(tmp_path: Path) -> None:
         load(tmp_path / "empty")
 
 
-def test_empty_folder_beside_a_whole_one(tmp_path: Path, full_folder: Path) -> None:
+def test_empty_folder_next_to_a_complete_one(tmp_path: Path, full_folder: Path) -> None:
     (tmp_path / "empty").mkdir()
     runs = load([tmp_path / "empty", full_folder])
     assert len(runs.folders) == 1
@@ -143,7 +143,7 @@ def test_damaged_rows_are_left_out(folder: Path) -> None:
     assert set(runs.epochs.trial_id) <= set(runs.trials.trial_id)
 
 
-def test_controls_of_an_earlier_winner_are_no_damage(tmp_path: Path, full: Runs) -> None:
+def test_controls_of_an_earlier_winner_are_not_damage(tmp_path: Path, full: Runs) -> None:
     folder = run_folders.RunFolderBuilder(tmp_path / "full")
     run_folders.search_rows(folder)
     run_folders.confirm_rows(folder)
@@ -198,7 +198,7 @@ def test_report_of_a_version_without_a_column(folder: Path, lost: str) -> None:
 
 
 @pytest.mark.parametrize("rule", ["last", "chosen", "mean_last_k"])
-def test_infinite_values_are_no_scores(folder: Path, rule: str) -> None:
+def test_infinite_values_are_not_scores(folder: Path, rule: str) -> None:
     for column in ("metric_last", "metric_chosen"):
         set_values(
             folder,
@@ -220,7 +220,7 @@ def test_infinite_values_are_no_scores(folder: Path, rule: str) -> None:
     assert "one seed" in report_html(runs).lower()
 
 
-def test_frames_of_ones_own_with_an_infinite_value(full: Runs) -> None:
+def test_users_own_frames_with_an_infinite_value(full: Runs) -> None:
     infinite = full.trials.assign(metric_last=full.trials.metric_last.where(full.trials.candidate != "best-2", np.inf))
     assert Runs(infinite, full.epochs).best().configuration.tolist() == ["best-1"]
 
@@ -244,7 +244,7 @@ def test_epochs_twice_or_without_number(folder: Path) -> None:
     assert len(runs.epochs) == 443
 
 
-def test_running_search_is_told(tmp_path: Path) -> None:
+def test_running_search_is_reported(tmp_path: Path) -> None:
     folder = run_folders.RunFolderBuilder(tmp_path / "live")
     run_folders.search_rows(folder, num_trials=4)
     folder.add("now", run_folders.config(), 0.5, status="running", num_epochs=3)

@@ -57,13 +57,13 @@ def test_the_same_frames(tmp_path: Path) -> None:
     assert [one.outcome for one in runs.verdicts()] == ["no control"]
 
 
-def test_beside_our_own_folders(tmp_path: Path, full_folder: Path) -> None:
+def test_ray_folder_next_to_our_own_folders(tmp_path: Path, full_folder: Path) -> None:
     runs = load([experiment(tmp_path / "old"), full_folder])
     assert len(runs.trials) == 3 + 47
     assert str(runs.trials["params/width"].dtype) == "Int64"
 
 
-def test_names_of_theirs(tmp_path: Path) -> None:
+def test_names_are_mapped_to_ours(tmp_path: Path) -> None:
     path = experiment(tmp_path / "old", metric="top1", tau=0.5)
     with pytest.raises(UserError, match=r"no known metric is reported: say which.*'top1'"):
         load(path)
@@ -108,7 +108,7 @@ def test_restored_trials_report_an_epoch_twice(tmp_path: Path) -> None:
     assert own.val_accuracy.iloc[-1] == 0.77
 
 
-def test_numbers_too_large_are_lost_and_told(tmp_path: Path) -> None:
+def test_numbers_too_large_are_lost_and_reported(tmp_path: Path) -> None:
     path = experiment(tmp_path / "old", width2=10**30, batch_size=10**30, weight_decay=10**400, rate=float("inf"))
     line = {"val_accuracy": 10**400, "val_loss": float("inf"), "training_iteration": 10**30, "epoch": 10**30}
     with (path / "train_00002" / "result.json").open("a") as file:

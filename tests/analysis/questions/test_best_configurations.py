@@ -35,7 +35,7 @@ def test_mean_and_spread_over_fresh_seeds(full: Runs) -> None:
     assert (row["rule"], row.test_at) == ("last epoch", "last epoch")
 
 
-def test_a_better_test_score_chooses_nothing(tmp_path: Path) -> None:
+def test_better_test_score_does_not_change_the_choice(tmp_path: Path) -> None:
     folder = run_folders.RunFolderBuilder(tmp_path / "r")
     for k in range(3):
         seeds = {"seeds__data": k, "seeds__train": k}
@@ -69,7 +69,7 @@ def test_ties_go_to_the_lower_loss_as_in_a_search(tmp_path: Path) -> None:
     assert load(folder.write()).best().trial_id.tolist() == ["b"]
 
 
-def test_a_candidate_that_lost_a_seed_comes_after_whole_ones(tmp_path: Path) -> None:
+def test_candidate_that_lost_a_seed_ranks_below_complete_ones(tmp_path: Path) -> None:
     folder = run_folders.RunFolderBuilder(tmp_path / "r")
     for k in range(3):
         seeds = {"seeds__data": k, "seeds__train": k}
@@ -88,7 +88,7 @@ RUN = st.tuples(st.sampled_from([0.5, 0.625, 0.75]), st.sampled_from(["completed
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.lists(RUN, min_size=3, max_size=3), min_size=2, max_size=4))
-def test_the_best_is_that_of_the_search(runs_of: list[list[tuple[float, records.Status]]]) -> None:
+def test_best_equals_the_searchs(runs_of: list[list[tuple[float, records.Status]]]) -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = run_folders.RunFolderBuilder(Path(place) / "r")
         for number, own in enumerate(runs_of, start=1):
@@ -122,7 +122,7 @@ def test_confirmed_ones_win_over_luckier_trials(full: Runs) -> None:
     assert Runs(lucky, full.epochs).best().configuration.tolist() == ["best-1"]
 
 
-def test_groups_by_what_is_asked(tmp_path: Path, full_folder: Path, search_folder: Path) -> None:
+def test_groups_by_the_given_columns(tmp_path: Path, full_folder: Path, search_folder: Path) -> None:
     runs = load([full_folder, search_folder])
     assert runs.best(by=["dataset", "imbalance_type", "imbalance_ratio"]).run.tolist() == ["full"]
     assert runs.best(by=["run"]).run.tolist() == ["full", "searched"]
@@ -177,7 +177,7 @@ def test_metric_of_few_classes_on_test(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("metric", ["val_balanced_accuracy", "val_loss"])
-def test_best_is_what_the_recorder_of_the_search_calls_best(tmp_path: Path, metric: str) -> None:
+def test_best_equals_the_recorders_best(tmp_path: Path, metric: str) -> None:
     from tune_runs.recording.recorder import Recorder
     from tune_runs.recording.scenario_images import ScenarioImages
 

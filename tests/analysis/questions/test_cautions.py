@@ -76,13 +76,13 @@ def test_pairs_of_different_images(tmp_path: Path) -> None:
     assert "so they do not form pairs" in cautions(folder)["split"]
 
 
-def test_whole_confirmation_has_nothing_against_it(tmp_path: Path) -> None:
+def test_complete_confirmation_has_no_caution(tmp_path: Path) -> None:
     folder = run_folders.RunFolderBuilder(tmp_path / "r")
     run_folders.confirm_rows(folder)
     assert cautions(folder) == {}
 
 
-def test_a_control_that_is_ahead_on_both_sides_is_no_disagreement(tmp_path: Path) -> None:
+def test_control_ahead_on_both_sides_is_not_a_disagreement(tmp_path: Path) -> None:
     folder = run_folders.RunFolderBuilder(tmp_path / "r")
     run_folders.confirm_rows(folder)
     for row in folder.trials:

@@ -40,7 +40,7 @@ def test_paired_by_hand() -> None:
     assert found.std == pytest.approx(0.01)
 
 
-def test_one_pair_has_a_difference_alone() -> None:
+def test_one_pair_has_only_a_difference() -> None:
     found = paired([0.02])
     assert (found.n, found.difference) == (1, 0.02)
     assert all(math.isnan(value) for value in found[2:])
@@ -54,7 +54,7 @@ def test_equal_scores_are_equal() -> None:
     assert paired([0.0, 0.0, 0.0])[1:] == (0.0, 0.0, 0.0, 0.0, 1.0)
 
 
-def test_a_constant_difference_is_no_certainty() -> None:
+def test_constant_difference_is_not_certainty() -> None:
     found = paired([0.01, 0.01])
     assert found.difference == 0.01
     assert math.isnan(found.p_value)
@@ -75,7 +75,7 @@ def test_holm_is_the_naive_loop(p_values: list[float]) -> None:
     assert holm(p_values) == pytest.approx(naive_holm(p_values))
 
 
-def test_holm_leaves_out_what_has_no_p_value() -> None:
+def test_holm_leaves_out_missing_p_values() -> None:
     found = holm([0.01, math.nan, 0.02])
     assert found[0] == 0.02
     assert math.isnan(found[1])

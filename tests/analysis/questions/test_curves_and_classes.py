@@ -61,7 +61,7 @@ def test_recall_of_each_class_is_a_mean_over_seeds(full: Runs) -> None:
     assert (own.num_train, own.on, own.n) == (SIZES[3], "test", 5)
 
 
-def test_recall_before_confirmation_is_of_validation(searched: Runs) -> None:
+def test_recall_before_confirmation_is_on_validation(searched: Runs) -> None:
     frame = searched.recall_by_class()
     assert set(frame.on) == {"validation"}
     assert frame.configuration.unique().tolist() == [searched.best().trial_id.iloc[0], "ce"]

@@ -32,7 +32,7 @@ def search(tmp_path: Path, num_trials: int, pruned: bool = False) -> Runs:
     return load(folder.write())
 
 
-def test_ped_anova_uses_pruned_trials_and_says_so(tmp_path: Path) -> None:
+def test_ped_anova_uses_pruned_trials_with_a_note(tmp_path: Path) -> None:
     frame = search(tmp_path, 40, pruned=True).importance()
     first = frame.iloc[0]
     assert first.parameter == "ab_alpha"
@@ -43,7 +43,7 @@ def test_ped_anova_uses_pruned_trials_and_says_so(tmp_path: Path) -> None:
     assert first.num_pruned > 10
 
 
-def test_fanova_takes_finished_trials_alone_and_says_so(tmp_path: Path) -> None:
+def test_fanova_takes_finished_trials_only_with_a_note(tmp_path: Path) -> None:
     frame = search(tmp_path, 40).importance("fanova")
     assert frame.parameter.iloc[0] == "ab_alpha"
     assert not frame.uses_pruned.any()

@@ -109,7 +109,7 @@ def with_settings(tmp_path: Path, **settings: Any) -> run_folders.RunFolderBuild
     return folder
 
 
-def test_without_a_raised_learning_rate_plain_training_decides_alone(tmp_path: Path) -> None:
+def test_without_a_raised_learning_rate_only_plain_training_decides(tmp_path: Path) -> None:
     (found,) = load(with_settings(tmp_path, ab_alpha=1.0).write()).verdicts()
     assert found.outcome == "better"
     assert found.sentence == "ABSGD with lambda 5 (best-1) is better than plain cross entropy."
@@ -150,13 +150,13 @@ def test_confirmation_that_has_not_ended_has_no_finding(tmp_path: Path, ending: 
     )
 
 
-def test_numbers_stand_behind_the_sentence(full: Runs) -> None:
+def test_sentence_has_its_numbers(full: Runs) -> None:
     (found,) = full.verdicts()
     assert found.details[0].startswith("best-1: validation balanced accuracy 83.47 ± 0.63 %, test 82.47 ± 0.63 %")
     assert "+2.50 points on test (95 % interval +1.94 to +3.06, p < 0.001, n = 5)" in found.details[1]
 
 
-def test_one_seed_is_no_finding(searched: Runs) -> None:
+def test_one_seed_is_not_a_finding(searched: Runs) -> None:
     (found,) = searched.verdicts()
     assert found.outcome == "one seed"
     assert "not a finding until it is confirmed on fresh seeds" in found.sentence
@@ -170,7 +170,7 @@ def test_no_control(tmp_path: Path) -> None:
     assert found.outcome == "no control"
 
 
-def test_control_without_a_score_is_no_control(tmp_path: Path) -> None:
+def test_control_without_a_score_is_ignored(tmp_path: Path) -> None:
     folder = run_folders.RunFolderBuilder(tmp_path / "r")
     folder.add("a", config(), 0.7)
     folder.add("c", config(loss__name="ce").stage_one(), 0.7, phase="control", status="failed", num_epochs=3)
@@ -178,7 +178,7 @@ def test_control_without_a_score_is_no_control(tmp_path: Path) -> None:
     assert found.outcome == "no control"
 
 
-def test_two_seeds_and_a_constant_difference_prove_nothing(tmp_path: Path) -> None:
+def test_two_seeds_with_a_constant_difference_are_not_significant(tmp_path: Path) -> None:
     found = verdict(tmp_path, [0.02, 0.02], [0.02, 0.02])
     assert found.outcome == "not distinguishable"
     assert "2 pairs, no interval" in found.details[1]

@@ -77,7 +77,7 @@ def test_page_of_several_runs_has_an_overview(full_folder: Path, search_folder: 
     assert all(f'href="#s{k}"' in page and f'id="s{k}"' in page for k in range(2))
 
 
-def test_nothing_of_a_run_folder_is_code(tmp_path: Path) -> None:
+def test_no_file_of_a_run_folder_is_code(tmp_path: Path) -> None:
     runs = load(evil_folder(tmp_path / "evil"))
     text = report_html(runs)
     assert EVIL not in text
@@ -104,7 +104,7 @@ def test_a_terminal_is_not_steered_and_long_errors_are_cut(tmp_path: Path) -> No
     assert any("search trials failed: \x1b[2J" + 296 * "x" + "..." in text for text in runs.cautions().text)
 
 
-def test_a_test_set_that_was_read_is_not_denied(tmp_path: Path) -> None:
+def test_test_set_that_was_read_is_reported_as_read(tmp_path: Path) -> None:
     folder = run_folders.RunFolderBuilder(tmp_path / "r")
     folder.add("a", run_folders.config(), 0.7, metric="val_few_accuracy", test=0.6)
     runs = load(folder.write(), rule="chosen")
@@ -122,7 +122,7 @@ def test_json_in_a_script_is_read_back(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["a|b", "`x`", "[a](b)", "<i>", "*b*", "_c_", "# h", "a\nb", "\\"])
-def test_markdown_is_shown_as_it_is(text: str) -> None:
+def test_markdown_is_shown_verbatim(text: str) -> None:
     from markdown_it import MarkdownIt
 
     tree = MarkdownIt("commonmark").enable("table").parse(f"| x |\n|---|\n| {escape_markdown(text)} |")

@@ -90,7 +90,7 @@ def test_a_link_stays_a_link(search_folder: Path, tmp_path: Path) -> None:
     assert (tmp_path / "target.csv").read_text().startswith("folder,scenario")
 
 
-def test_a_file_that_cannot_be_made_is_named_as_it_was_given(search_folder: Path, tmp_path: Path) -> None:
+def test_file_that_cannot_be_created_is_named_as_given(search_folder: Path, tmp_path: Path) -> None:
     name = tmp_path / ("x" * 250)
     status, _, error = call(search_folder, "--format", "csv", "--out", name)
     assert status == 1

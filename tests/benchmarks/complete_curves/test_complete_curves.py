@@ -49,7 +49,7 @@ def test_cell_needs_neither_the_epochs_before_a_switch_nor_their_order(table: pd
     assert read_seed_curves(make(), "digits", 3, table) == read_seed_curves(make(), "digits", 3, TABLE)
 
 
-def test_cell_is_of_the_metric_that_decides() -> None:
+def test_cell_holds_the_deciding_metric() -> None:
     cell = read_seed_curves(make({"metric": "val_loss"}), "digits", 0, TABLE)
     assert (cell.sign, cell.curves[0].end(), cell.curves[0].end(2)) == (-1.0, 0.25, 0.375)
 

@@ -65,7 +65,7 @@ def test_peer_of_a_space_without_stage_two_is_refused() -> None:
         asha_settings(space, "epochs_done")
 
 
-def test_diverged_trials_train_what_they_have_and_complete_nothing() -> None:
+def test_diverged_trials_count_their_epochs_and_do_not_complete() -> None:
     good, diverged = curve(0, 8, 0.9), curve(1, 8, 0.95, end=11)
     cell = cell_of(good, diverged)
     ours = replay_ours(cell, [diverged, good], 1, early_stopping(make({"early_stopping": None})))

@@ -76,7 +76,7 @@ def test_damaged_content_differs(kind: str) -> None:
         assert (len(changed) < len(content)) if kind == "truncated" else flipped == 1
 
 
-def test_trial_asks_for_more_memory_than_there_is() -> None:
+def test_trial_requests_more_memory_than_the_machine_has() -> None:
     (control, *_) = (plan.control for plan in plan_scenarios(make_space()).values())
     task = TrialTask(f"x{OUT_OF_MEMORY[0]}", "digits", "digits/0", control)
     with pytest.raises(RuntimeError) as error:
@@ -85,7 +85,7 @@ def test_trial_asks_for_more_memory_than_there_is() -> None:
     assert cause_of(text).words.startswith("out of memory")
 
 
-def test_every_kind_can_be_asked_for_alone() -> None:
+def test_every_kind_can_be_selected_alone() -> None:
     assert faults_parser().parse_args(["--only", *KINDS]).only == list(KINDS)
     assert faults_parser().parse_args([]).only == KINDS
 

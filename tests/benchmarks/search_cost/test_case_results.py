@@ -84,7 +84,7 @@ def test_missing_value_is_a_difference() -> None:
     assert differing(plain, curves([(0.0, 0.5)])) == [(SCENARIO.name, 0)]
 
 
-def test_shorter_curve_is_no_difference() -> None:
+def test_shorter_curve_is_not_a_difference() -> None:
     long, short = curves(curve(0.1, 0.2, 0.3)), curves(curve(0.1, 0.2))
     assert differing(long, short) == differing(short, long) == []
 
@@ -157,7 +157,7 @@ def test_best_value_ignores_missing_values() -> None:
 
 
 @pytest.mark.parametrize(("metric", "points"), [("val_balanced_accuracy", [5, -2]), ("val_loss", [-5, 2])])
-def test_regret_is_what_stopping_costs_in_the_direction_of_the_metric(metric: str, points: list[float]) -> None:
+def test_regret_is_the_loss_by_stopping_in_the_direction_of_the_metric(metric: str, points: list[float]) -> None:
     repeats = [dataclasses.replace(REPEAT, best=best) for best in (0.85, 0.92)]
     without, stopping = measured(OFF, metric=metric), measured(ON, *repeats, metric=metric)
     assert regret(stopping, [without, stopping]) == pytest.approx(points)

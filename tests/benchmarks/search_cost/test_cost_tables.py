@@ -28,7 +28,7 @@ def test_epoch_table_has_a_row_for_each_peer() -> None:
     ]
 
 
-def test_epoch_table_says_what_is_not_exact_and_what_was_not_run() -> None:
+def test_epoch_table_marks_inexact_and_missing_runs() -> None:
     exact, other = (measured(OFF, exact_epochs=epochs) for epochs in (200, 199))
     rows = cells(epoch_table([exact, other], []))
     assert [(row["peer"], row["its epochs"], row["exact"]) for row in rows] == [

@@ -39,7 +39,7 @@ def test_counted_epochs_and_regret_are_judged() -> None:
     assert worse == f"MISSED: {kind}: mean regret 0.31 points, at most 0.3"
 
 
-def test_largest_search_has_a_target_of_its_own() -> None:
+def test_largest_search_has_its_own_target() -> None:
     found = lines([], [dataclasses.replace(COUNTED, num_trials=128)])
     assert [line.split(":")[0] for line in found] == ["MISSED", "MISSED", "met"]
     assert all(line.endswith("at least 10x") for line in found[:2])
@@ -48,7 +48,7 @@ def test_largest_search_has_a_target_of_its_own() -> None:
 @pytest.mark.parametrize(
     "counted", [dataclasses.replace(COUNTED, num_trials=8), dataclasses.replace(COUNTED, is_stopping=False)]
 )
-def test_what_has_no_target_is_not_judged(counted: ReplayedCost) -> None:
+def test_case_without_a_target_is_not_judged(counted: ReplayedCost) -> None:
     assert lines([], [counted]) == []
 
 
@@ -57,7 +57,7 @@ def test_epochs_without_stopping_must_be_exact() -> None:
     assert lines([measured(OFF, exact_epochs=199)], [])[0] == f"MISSED: {OFF}: 200 epochs, exactly 199"
 
 
-def test_missed_wall_time_says_where_it_goes() -> None:
+def test_missed_wall_time_names_its_parts() -> None:
     assert (
         lines([measured(OFF, exact_epochs=200)], [])[1] == f"met: {OFF}: 1.10 times the ideal wall time, at most 1.15"
     )

@@ -58,7 +58,7 @@ def run_with(found: CaseResult, report: Path, monkeypatch: pytest.MonkeyPatch) -
     search_cost.main()
 
 
-def test_report_has_what_was_measured_and_no_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_report_has_the_measurements_and_no_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     report = tmp_path / "x.json"
     run_with(measured(OFF, exact_epochs=200, plain=(against(),)), report, monkeypatch)
     assert str(tmp_path) not in report.read_text()

@@ -44,7 +44,7 @@ def test_chain_is_the_control_and_what_each_trial_inherits_and_trains() -> None:
     assert EpochChain(3, ((2, 1), (1, 2))).epochs == 6
 
 
-def test_first_trial_of_each_worker_is_left_out_of_seconds_besides_epochs() -> None:
+def test_first_trial_of_each_worker_is_left_out_of_overhead_seconds() -> None:
     epochs = [epoch(2, 0, inherited=True), epoch(2, 1, inherited=True), epoch(2, 2), epoch(1, 1), epoch(1, 2)]
     assert seconds_besides_epochs(TRIALS, epochs, num_workers=2) == [0.25]
     assert seconds_besides_epochs(TRIALS, epochs, num_workers=1) == [1.0, 0.25]

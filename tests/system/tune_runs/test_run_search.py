@@ -128,7 +128,7 @@ def test_time_budget_ends_the_search_with_whole_records(ray: None, tmp_path: Pat
         ({"trunks": "/proc/none"}, r"cannot write to /proc/none: .* \(trunks\)"),
     ],
 )
-def test_what_cannot_be_searched_is_refused_before_anything_is_created(
+def test_impossible_search_is_refused_before_anything_is_created(
     ray: None, tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
@@ -159,7 +159,7 @@ def test_damaged_journal_is_named_on_resume(ray: None, tmp_path: Path) -> None:
         run_search(resume_request(tmp_path / "run"), Console(file=io.StringIO()))
 
 
-def test_folder_of_a_driver_killed_before_it_wrote_what_is_asked_is_taken(ray: None, tmp_path: Path) -> None:
+def test_folder_of_a_driver_killed_before_it_wrote_the_request_is_reused(ray: None, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     for name in (".lock", ".space.yaml.abcd1234"):
         (tmp_path / "run" / name).touch()

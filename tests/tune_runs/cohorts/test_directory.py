@@ -54,19 +54,19 @@ def test_trial_of_a_cohort_takes_its_part(
     assert here.cohort * bundle["GPU"] <= (here.gpu or 0)
 
 
-def test_runs_are_those_of_one_process_each() -> None:
+def test_runs_equal_those_of_separate_processes() -> None:
     """The numbers do not depend on it, and a search may be resumed without it."""
     alone, together = (make({"resources": {"cpu": 2, "gpu": 0, "cohort": cohort}}) for cohort in (1, 4))
     assert control_config(alone, alone.scenario_list[0]) == control_config(together, together.scenario_list[0])
     assert alone.decisive() == together.decisive()
 
 
-def test_what_does_not_fit_is_said_with_what_would() -> None:
+def test_resources_that_do_not_fit_are_reported_with_a_remedy() -> None:
     big = ResourcesConfig(cpu=8, gpu=0, cohort=4)
     assert big.nearest_that_fit([(4, 0)]) == "cpu 4, gpu 0, cohort 4"
 
 
-def test_preview_says_what_a_cohort_takes() -> None:
+def test_preview_shows_the_resources_of_a_cohort() -> None:
     console = Console(width=120, record=True)
     console.print(draw_preview(preview_of(make({"resources": {"cpu": 4, "cohort": 8}, "num_trials": 20}), [(16, 2)])))
     text = console.export_text()
@@ -131,7 +131,7 @@ def test_seat_is_free_when_its_trial_or_process_is_elsewhere(directory: Any) -> 
     assert directory("t7", 7) == "host 2"
 
 
-def test_hosts_of_other_places_and_such_that_are_full_or_lost_are_left_out(directory: Any) -> None:
+def test_hosts_elsewhere_full_or_lost_are_left_out(directory: Any) -> None:
     assert directory("t0", 0) == "host 0"
     assert directory("t1", 1, node="m") == "host 1"
     assert directory("t2", 2, full=["host 0"]) == "host 2"

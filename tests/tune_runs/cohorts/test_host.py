@@ -114,7 +114,7 @@ def test_answer_without_a_report_asks_for_none_twice(host: CohortHost, runs: Log
     assert host.next_report("a1", SOON_S) == answer(0)
 
 
-def test_those_who_come_together_are_in_step(host: CohortHost, runs: LoggedRuns) -> None:
+def test_runs_that_join_together_are_in_step(host: CohortHost, runs: LoggedRuns) -> None:
     host.join("a1", trial("a"), HERE)
     host.join("b1", trial("b"), os.getppid())
     for name in ("a1", "b1"):
@@ -126,7 +126,7 @@ def test_those_who_come_together_are_in_step(host: CohortHost, runs: LoggedRuns)
     assert runs.log[:8] == ["a 0.0", "b 0.0", "a 0.1", "b 0.1", "a 1.0", "b 1.0", "a 1.1", "b 1.1"]
 
 
-def test_full_host_takes_nobody_in_until_one_leaves(host: CohortHost) -> None:
+def test_full_host_admits_no_trial_until_one_leaves(host: CohortHost) -> None:
     assert host.join("a1", trial("a"), HERE)
     assert host.join("b1", trial("b"), os.getppid())
     assert not host.join("c1", trial("c"), 1)
@@ -134,7 +134,7 @@ def test_full_host_takes_nobody_in_until_one_leaves(host: CohortHost) -> None:
     assert host.join("c1", trial("c"), 1)
 
 
-def test_trial_that_leaves_is_ended_and_the_other_goes_on(host: CohortHost, runs: LoggedRuns) -> None:
+def test_trial_that_leaves_is_ended_and_the_other_continues(host: CohortHost, runs: LoggedRuns) -> None:
     host.join("a1", trial("a", epochs=10**6), HERE)
     host.join("b1", trial("b"), os.getppid())
     host.next_report("a1", SOON_S)
@@ -160,7 +160,7 @@ def test_error_of_a_trial_is_its_own(host: CohortHost) -> None:
     ]
 
 
-def test_error_holds_nothing_of_its_trial() -> None:
+def test_error_keeps_no_reference_to_its_trial() -> None:
     """The other trials need the memory: it is freed at once, not when Python next collects cycles."""
 
     class Model:
@@ -203,7 +203,7 @@ def test_next_start_of_a_trial_or_of_its_process_ends_the_one_before(
     assert host.next_report(name, SOON_S) == answer(0)
 
 
-def test_one_who_waits_hears_that_its_trial_has_left(host: CohortHost) -> None:
+def test_waiting_process_learns_that_its_trial_has_left(host: CohortHost) -> None:
     host.join("a1", trial("a"), HERE)
     host.join("b1", trial("b", epochs=10**6), os.getppid())
     host.next_report("a1", SOON_S)
@@ -242,7 +242,7 @@ def test_trial_leaves_when_its_process_is_gone(
     assert host.join("c1", trial("c"), os.getppid())
 
 
-def test_device_that_is_not_there_is_told_at_once(host: CohortHost, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_device_is_reported_at_once(host: CohortHost, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(UserError, match="expected a CUDA device, found none"):
         host.join("a1", trial("a", device="cuda"), HERE)

@@ -59,7 +59,7 @@ def changed(config: RunConfig, other: RunConfig) -> dict[str, Any]:
     return {key: value for key, value in ours.items() if theirs.get(key) != value}
 
 
-def test_controls_of_ce_differ_from_it_in_what_they_are_named_after() -> None:
+def test_controls_of_ce_differ_from_it_in_the_setting_they_are_named_after() -> None:
     winner = config_of(**{"class_balance": {"type": "reweight", "beta": 0.999, "from_epoch": "switch"}})
     made = controls_of(winner)
     found = by_name(made)
@@ -78,7 +78,7 @@ def test_controls_of_ce_differ_from_it_in_what_they_are_named_after() -> None:
     }
 
 
-def test_class_tau_of_the_winner_is_a_control_of_its_own() -> None:
+def test_class_tau_of_the_winner_is_a_separate_control() -> None:
     found = by_name(controls_of(config_of(**{"loss.class_tau": 1.0})))
     assert changed(found["ce-tau"], found["ce"]) == {"loss.class_tau": 1.0}
     assert changed(found["ce-lr"], found["ce-tau"]) == {"optimizer.lr": 0.2}, "one step from the winner's trunk"
@@ -131,7 +131,7 @@ def test_best_candidates_are_different_configurations() -> None:
     assert len(best_candidates(ranked, top=9)) == 3
 
 
-def test_seeds_differ_from_those_of_the_search_and_from_each_other() -> None:
+def test_seeds_differ_from_the_searchs_and_from_each_other() -> None:
     pairs = seed_pairs(SeedConfig(data=2**63 - 2, train=5), 3)
     assert [pair.data for pair in pairs] == [2**63 - 1, 0, 1]
     assert [pair.train for pair in pairs] == [6, 7, 8]
@@ -159,7 +159,7 @@ def test_runs_share_a_trunk_where_stage_one_agrees_and_every_pair_has_its_own() 
                 assert plain_prefix(run.config)[0] == own[0].config
 
 
-def test_plain_control_is_trained_once_and_a_switch_at_epoch_0_forks_from_nothing() -> None:
+def test_plain_control_is_trained_once_and_a_switch_at_epoch_0_does_not_fork() -> None:
     winner = config_of(**{"attention.switch_epoch": 0})
     runs = confirm_runs(controls_of(winner).members, seed_pairs(SeedConfig(), 1))
     assert [run.candidate for run in runs].count("ce") == 1
@@ -176,7 +176,7 @@ def test_without_the_control_there_is_no_trunk() -> None:
 
 
 @pytest.mark.parametrize("changes", [{"attention.lam": 6.0}, {"optimizer.lr": 0.2}])
-def test_trial_ids_of_controls_change_with_their_configuration_alone(changes: dict[str, Any]) -> None:
+def test_trial_ids_of_controls_change_only_with_their_configuration(changes: dict[str, Any]) -> None:
     one, other = (controls_of(config).members for config in (config_of(), config_of(**changes)))
     same = {a.name for a, b in zip(one, other, strict=True) if a.name != "best-1" and a.run == b.run}
     assert same == (

@@ -55,7 +55,7 @@ def test_every_candidate_is_trained_on_the_same_fresh_seeds(done: FakeTuner) -> 
     assert trials(done.recorder.folder).query("phase != 'confirm'").candidate.isna().all()
 
 
-def test_best_candidates_are_the_best_trials_and_controls_are_of_the_confirmed_winner(done: FakeTuner) -> None:
+def test_best_candidates_are_the_best_trials_and_controls_follow_the_confirmed_winner(done: FakeTuner) -> None:
     frame = confirm_rows(done.recorder.folder).query("scenario == @EXP and seed_data == 1").set_index("candidate")
     ranked = done.recorder.ranked(EXP)
     for place in (0, 1):
@@ -79,7 +79,7 @@ def test_controls_are_trained_once_the_winner_is_known_but_for_the_trunks(tmp_pa
     assert plan.has_result
 
 
-def test_controls_are_of_the_best_of_the_search_where_no_best_run_was_completed(tmp_path: Path) -> None:
+def test_controls_follow_the_searchs_best_where_no_best_run_completed(tmp_path: Path) -> None:
     def diverging(config: RunConfig, epoch: int) -> float | None:
         return None if config.seeds.data and config.attention else rising(config, epoch)
 
@@ -91,7 +91,7 @@ def test_controls_are_of_the_best_of_the_search_where_no_best_run_was_completed(
 
 
 @pytest.mark.parametrize("stop_after", [70, 90, 110, 130, 150])
-def test_killed_confirmation_ends_as_one_that_was_not(tmp_path: Path, done: FakeTuner, stop_after: int) -> None:
+def test_killed_confirmation_ends_as_an_uninterrupted_one(tmp_path: Path, done: FakeTuner, stop_after: int) -> None:
     FakeTuner(confirmed_space(), tmp_path / "fake", by_seed).run(stop_after_results=stop_after)
     FakeTuner(confirmed_space(), tmp_path / "fake", by_seed).run()
     columns = ["trial_id", "candidate", "status", "lr", "metric_last"]
@@ -136,7 +136,7 @@ def test_chosen_epoch_may_be_inherited_and_is_what_is_tested(tmp_path: Path) -> 
     assert (frame.test_accuracy == 10).all()
 
 
-def test_winner_is_the_best_mean_on_validation_and_its_file_says_so(done: FakeTuner) -> None:
+def test_winner_has_the_best_mean_on_validation_and_its_file_names_it(done: FakeTuner) -> None:
     folder = done.recorder.folder
     frame = confirm_rows(folder).query("scenario == @EXP")
     means = frame.groupby("candidate").metric_last.mean()
@@ -152,7 +152,7 @@ def test_winner_is_the_best_mean_on_validation_and_its_file_says_so(done: FakeTu
     assert (written.seeds.data, written.seeds.train) == (0, 0), "it reproduces the trial"
 
 
-def test_test_columns_decide_nothing(tmp_path: Path, done: FakeTuner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_test_columns_do_not_affect_results(tmp_path: Path, done: FakeTuner, monkeypatch: pytest.MonkeyPatch) -> None:
     """Test metrics change neither the choice nor its description, but for the test numbers in it."""
     from tests.support import fake_tuner
 
@@ -165,7 +165,7 @@ def test_test_columns_decide_nothing(tmp_path: Path, done: FakeTuner, monkeypatc
         assert one.read_text().splitlines()[0] == other.read_text().splitlines()[0].replace("run runs", "run fake")
 
 
-def test_confirmation_begins_when_its_own_search_is_done_and_fills_what_others_leave(tmp_path: Path) -> None:
+def test_confirmation_starts_after_its_own_search_and_fills_free_places(tmp_path: Path) -> None:
     tuner = FakeTuner(confirmed_space(), tmp_path / "fake", rising, concurrent=8)
     tuner.run()
     order = [trial.phase for trial in tuner.recorder.trials.values()]
@@ -187,7 +187,7 @@ def test_space_or_session_without_confirmation_reads_no_test_set(tmp_path: Path)
     assert set(trials(tmp_path / "fake").phase) == {"search", "control"}
 
 
-def test_confirm_later_takes_a_search_as_it_is(tmp_path: Path) -> None:
+def test_confirm_later_changes_nothing_in_the_search(tmp_path: Path) -> None:
     folder = tmp_path / "fake"
     first = FakeTuner(make_space(num_trials=20, early_stopping=None), folder, rising)
     first.run(stop_after_results=110)
@@ -208,7 +208,7 @@ def test_confirm_later_takes_a_search_as_it_is(tmp_path: Path) -> None:
     assert third.tested == []
 
 
-def test_extended_search_confirms_what_is_new_and_keeps_what_was(tmp_path: Path) -> None:
+def test_extended_search_confirms_new_candidates_and_keeps_old_runs(tmp_path: Path) -> None:
     folder = tmp_path / "fake"
     first = FakeTuner(confirmed_space(), folder, rising, concurrent=1)
     first.run()
@@ -233,7 +233,7 @@ def test_extended_search_confirms_what_is_new_and_keeps_what_was(tmp_path: Path)
     assert own.groupby("candidate").size().eq(2).all()
 
 
-def test_failed_and_diverged_confirmations_are_rows_and_means_are_of_the_others(tmp_path: Path) -> None:
+def test_failed_and_diverged_confirmations_are_rows_left_out_of_means(tmp_path: Path) -> None:
     def breaks(config: RunConfig, epoch: int) -> float | None:
         is_deferred = config.class_balance.type != "none"
         return None if config.seeds.data == 2 and is_deferred and epoch == 8 else rising(config, epoch)
@@ -262,7 +262,7 @@ def test_failed_and_diverged_confirmations_are_rows_and_means_are_of_the_others(
     assert "best-1            n 2 " in (folder / "best" / f"{EXP}.yaml").read_text()
 
 
-def test_lost_process_goes_on_and_reads_the_test_set_once(tmp_path: Path) -> None:
+def test_lost_process_resumes_and_reads_the_test_set_once(tmp_path: Path) -> None:
     folder = tmp_path / "fake"
     tuner = FakeTuner(confirmed_space(scenarios=[{"imbalance": {"type": "exp", "ratio": 0.1}}]), folder, rising)
     tuner.run(loses={f"{EXP}-{number:04d}-seed1": [2, 1] for number in range(4)})
@@ -287,7 +287,7 @@ def test_more_seeds_are_trained_in_addition(tmp_path: Path) -> None:
     assert confirm_rows(folder).groupby(["scenario", "candidate"]).size().eq(3).all()
 
 
-def test_epoch_budget_that_ends_in_a_confirmation_ends_it_and_more_goes_on(tmp_path: Path) -> None:
+def test_epoch_budget_ends_a_confirmation_and_a_larger_one_resumes_it(tmp_path: Path) -> None:
     folder = tmp_path / "fake"
     budget = 2 * (10 + 4 * 7) + 30
     first = FakeTuner(confirmed_space(epoch_budget=budget), folder, rising)

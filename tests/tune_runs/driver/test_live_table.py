@@ -88,7 +88,7 @@ SWITCH_AT_3 = {"switch_epoch": {"choices": [3]}}
     [(SWITCH_AT_3, 7), ({**SWITCH_AT_3, "optimizer.lr": {"choices": [n / 100 for n in range(1, 17)]}}, 10)],
     ids=["one trunk", "too many stage ones to share"],
 )
-def test_epochs_left_are_those_trained_where_it_is_known(
+def test_epochs_left_count_epochs_to_train_where_known(
     tmp_path: Path, search: dict[str, Any], trial_epochs: int
 ) -> None:
     totals, done = totals_along(FakeTuner(one_scenario(search), tmp_path / "fake", rising))
@@ -223,14 +223,14 @@ def test_unfinished_control_shows_its_status_not_a_score(halfway: FakeTuner) -> 
     assert "interrupted" in line
 
 
-def test_summary_names_what_was_searched(halfway: FakeTuner) -> None:
+def test_summary_names_the_searched_parameters(halfway: FakeTuner) -> None:
     console = terminal(120)
     print_summary(halfway.space, halfway.recorder, console)
     for word in ("lam", "gamma", "ab_alpha", "switch_epoch", "trials.parquet", "epochs.parquet"):
         assert word in text(console)
 
 
-def test_lost_process_is_said_and_is_no_failure(tmp_path: Path) -> None:
+def test_lost_process_is_reported_and_is_not_a_failure(tmp_path: Path) -> None:
     tuner = FakeTuner(one_scenario({"switch_epoch": {"choices": [5]}}), tmp_path / "fake", rising, concurrent=1)
     console = terminal(120)
     progress = LiveTableCallback(tuner.space, tuner.plans, tuner.recorder, console)

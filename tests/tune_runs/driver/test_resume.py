@@ -46,14 +46,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> WholeSearch:
 
 
 @pytest.mark.parametrize("part", range(8))
-def test_search_killed_at_any_write_ends_as_one_never_interrupted(
+def test_search_killed_at_any_write_ends_as_an_uninterrupted_one(
     whole: WholeSearch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
 ) -> None:
     moment = 1 + part * (whole.writes - 1) // 7
     assert_killed_search_ends_as(whole, tmp_path / "whole", monkeypatch, moment)
 
 
-def test_search_killed_again_and_again_ends_as_one_never_interrupted(
+def test_search_killed_repeatedly_ends_as_an_uninterrupted_one(
     whole: WholeSearch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = whole.folder
@@ -76,7 +76,7 @@ def confirmed(tmp_path_factory: pytest.TempPathFactory) -> WholeSearch:
 
 
 @pytest.mark.parametrize("part", range(6))
-def test_confirmation_killed_at_any_write_ends_as_one_never_interrupted(
+def test_confirmation_killed_at_any_write_ends_as_an_uninterrupted_one(
     confirmed: WholeSearch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
 ) -> None:
     moment = confirmed.writes_before - 5 + part * (confirmed.writes - confirmed.writes_before + 5) // 5
@@ -124,7 +124,7 @@ def test_several_trials_at_once_lose_and_repeat_nothing(
     assert len(known) == sum(row["epochs_trained"] + row["epochs_inherited"] for row in after.values())
 
 
-def test_search_that_ends_in_peace_leaves_its_trials_waiting(tmp_path: Path) -> None:
+def test_search_that_ends_early_leaves_its_trials_waiting(tmp_path: Path) -> None:
     folder = tmp_path / "fake"
     tuner = FakeTuner(space_of(), folder, some_diverge)
     tuner.run(stop_after_results=20)
@@ -136,7 +136,7 @@ def test_search_that_ends_in_peace_leaves_its_trials_waiting(tmp_path: Path) -> 
     assert {trial.state for trial in study_trials(folder, EXP)} == {TrialState.COMPLETE, TrialState.PRUNED}
 
 
-def test_trial_recorded_but_not_told_is_told_by_a_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resume_tells_the_study_of_a_trial_only_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After an error or a second Ctrl-C between the two, a trial that has ended waits in the study."""
     folder = tmp_path / "fake"
     tuner = FakeTuner(space_of(), folder, some_diverge, concurrent=1)
@@ -235,7 +235,7 @@ def test_damaged_checkpoint_of_a_trial_is_named_and_the_one_before_used(whole: W
     assert again == trials(folder).epochs_trained.sum() - done + 1, "the epoch of the damaged one alone"
 
 
-def test_full_disk_costs_no_checkpoint_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_destroys_no_existing_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tuner = FakeTuner(space_of(early_stopping=None), tmp_path / "fake", rising, concurrent=1)
     checkpoints = tmp_path / "fake" / "scenarios" / EXP / "checkpoints" / f"{EXP}-0000"
     write = snapshots.write_atomically
@@ -276,7 +276,7 @@ def test_warm_start_survives_a_kill_before_the_studies_are_made(tmp_path: Path) 
     assert resume_request(tmp_path / "run").warm_start == {EXP: [{"lam": 3.5, "gamma": 0.25}]}
 
 
-def test_warm_start_that_has_nothing_to_offer_is_refused(tmp_path: Path) -> None:
+def test_warm_start_without_usable_trials_is_refused(tmp_path: Path) -> None:
     FakeTuner(space_of(), tmp_path / "other", rising, concurrent=1).run()
     elsewhere = make_space(scenarios=SPACE["scenarios"][1:])
     with pytest.raises(UserError, match=rf"has scenarios {EXP} \(--warm-start\)"):
@@ -313,7 +313,7 @@ def test_trial_without_its_record_is_trained_again_and_told_once(tmp_path: Path)
     assert told(folder) == told_before
 
 
-def test_more_trials_are_those_of_a_longer_search(tmp_path: Path) -> None:
+def test_added_trials_equal_those_of_a_longer_search(tmp_path: Path) -> None:
     """This holds while both searches begin with equally many random trials."""
     FakeTuner(make_space(num_trials=8, early_stopping=None), tmp_path / "whole", rising, concurrent=1).run()
     parts = tmp_path / "parts" / "whole"
@@ -349,7 +349,7 @@ def test_resume_takes_budgets_and_more_trials_and_the_same_space(tmp_path: Path)
         resume_request(tmp_path, given=space_of().model_copy(update={"seed": 11}))
 
 
-def test_what_optuna_is_relied_on_for_beside_its_documentation(tmp_path: Path) -> None:
+def test_undocumented_behaviour_of_optuna_that_the_search_relies_on(tmp_path: Path) -> None:
     """A RUNNING trial set to WAITING is asked first, with its parameters; queued ones are in `fixed_params`."""
     storage = optuna.storages.JournalStorage(JournalFileBackend(str(tmp_path / "j")))
     study = optuna.create_study(storage=storage)

@@ -99,7 +99,7 @@ def test_a_trial_behind_those_of_its_scenario_is_stopped() -> None:
     assert search.report("best", 3, 0.8) == CONTINUE
 
 
-def test_controls_are_never_stopped_and_stop_nobody() -> None:
+def test_controls_are_never_stopped_and_stop_no_trial() -> None:
     search = SchedulerBench("age")
     search.add("control", switch=None, phase="control")
     search.add("first")
@@ -116,7 +116,7 @@ def test_a_free_process_goes_to_the_newest_waiting_trial() -> None:
     assert scheduler.choose_trial_to_run(SimpleNamespace(get_trials=lambda: trials[:1])) is None
 
 
-def test_without_early_stopping_nobody_is_stopped() -> None:
+def test_without_early_stopping_no_trial_is_stopped() -> None:
     scheduler = SchedulerByScenario(make_space(early_stopping=None), (plans := {}), RecordedCurves())  # type: ignore[arg-type]
     for name, value in (("good", 0.9), ("poor", 0.1), ("poorer", 0.0)):
         plans[name] = TrialPlan(name, EXP, "search", 0, config_of(3))
@@ -125,7 +125,7 @@ def test_without_early_stopping_nobody_is_stopped() -> None:
             assert scheduler.on_trial_result(None, SimpleNamespace(trial_id=name), result) == CONTINUE
 
 
-def test_reports_without_a_value_decide_nothing() -> None:
+def test_reports_without_a_value_are_not_compared() -> None:
     search = SchedulerBench("age")
     for name in ("good", "diverged", "empty", "poor"):
         search.add(name)
@@ -146,7 +146,7 @@ def test_results_wait_for_the_control() -> None:
     assert search.report("poor", 4, 0.95) == STOP
 
 
-def test_replay_counts_what_search_trials_trained_themselves() -> None:
+def test_replay_counts_epochs_that_search_trials_trained_themselves() -> None:
     recorder = RecordedCurves()
     inherited: dict[int, float | None] = dict.fromkeys(range(3), 0.9)
     recorder.add("good", EXP, "search", 3, {**inherited, 3: 0.7, 4: 0.7})
@@ -161,7 +161,7 @@ def test_replay_counts_what_search_trials_trained_themselves() -> None:
     assert search.report("better", 3, 0.75) == CONTINUE
 
 
-def test_replayed_plain_trials_count_only_what_they_trained() -> None:
+def test_replayed_plain_trials_count_only_epochs_they_trained() -> None:
     """A trial without stage two forks at its last epoch; the epochs after the latest switch are its control's."""
     recorder = RecordedCurves()
     recorder.add("plain", EXP, "search", None, dict.fromkeys(range(10), 0.9))
@@ -190,7 +190,7 @@ def test_every_rule_searches_to_the_end_and_is_rebuilt_by_a_resume(tmp_path: Pat
 
 
 @pytest.mark.parametrize("how", ["failed", "diverged"])
-def test_value_of_a_control_that_ended_never_comes(tmp_path: Path, how: str) -> None:
+def test_control_that_ended_gives_no_further_value(tmp_path: Path, how: str) -> None:
     def curve(config: RunConfig, epoch: int) -> float | None:
         return None if how == "diverged" and config.attention is None and epoch == 6 else 0.25
 
@@ -235,7 +235,7 @@ def test_one_trial_at_a_time_a_resumed_search_ends_as_an_uninterrupted_one(
 
 
 @pytest.mark.parametrize("rule", ["advantage", "mean_advantage", "age_then_epoch"])
-def test_rungs_are_as_they_were_when_the_control_was_killed_beside_its_first_trials(tmp_path: Path, rule: str) -> None:
+def test_rungs_are_rebuilt_when_control_and_first_trials_were_killed_together(tmp_path: Path, rule: str) -> None:
     killed = FakeTuner(gain_space(rule), tmp_path / "parts", some_diverge, concurrent=2)
     killed.run(stop_after_results=10)
     killed.recorder.flush()

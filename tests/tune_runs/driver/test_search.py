@@ -54,14 +54,14 @@ def test_stopped_trials_are_pruned_in_the_study_with_their_last_value(searched: 
     assert pruned > 0
 
 
-def test_nobody_is_stopped_before_the_latest_switch(searched: FakeTuner) -> None:
+def test_no_trial_is_stopped_before_the_latest_switch(searched: FakeTuner) -> None:
     rungs = early_stopping(searched.space).rungs
     assert rungs == (6, 7, 9)
     stopped = trials(searched.recorder.folder).query("status == 'pruned'")
     assert set(stopped.epochs_trained + stopped.epochs_inherited) <= set(rungs)
 
 
-def test_each_scenario_has_rungs_of_its_own(tmp_path: Path) -> None:
+def test_each_scenario_has_its_own_rungs(tmp_path: Path) -> None:
     """Trials of the scenario with low values would all be stopped if compared with those of the other scenario."""
 
     def far_apart(config: RunConfig, epoch: int) -> float:
@@ -158,7 +158,7 @@ def test_a_trial_that_diverges_at_once_has_a_row_without_values(tmp_path: Path) 
     assert frame.metric_last.isna().all()
 
 
-def test_failed_trial_keeps_its_error_and_the_others_go_on(tmp_path: Path) -> None:
+def test_failed_trial_keeps_its_error_and_the_others_continue(tmp_path: Path) -> None:
     tuner = FakeTuner(make_space(), tmp_path / "fake", rising)
     tuner.run(fails={f"{EXP}-0003": 0})
     frame = trials(tmp_path / "fake").set_index("trial_id")
@@ -184,7 +184,7 @@ def test_same_seed_same_trials_and_another_seed_others(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stop_after", [0, 3, 17, 25, 40, 70])
-def test_interrupted_search_goes_on_and_repeats_nothing_finished(tmp_path: Path, stop_after: int) -> None:
+def test_interrupted_search_resumes_and_repeats_nothing_finished(tmp_path: Path, stop_after: int) -> None:
     folder = tmp_path / "fake"
     first = FakeTuner(make_space(), folder, rising)
     first.run(stop_after_results=stop_after)
@@ -205,7 +205,7 @@ def test_interrupted_search_goes_on_and_repeats_nothing_finished(tmp_path: Path,
     assert all(trial.state.is_finished() for name in (EXP, STEP) for trial in study_trials(folder, name))
 
 
-def test_unfinished_trials_go_on_under_their_numbers(tmp_path: Path) -> None:
+def test_unfinished_trials_resume_under_their_numbers(tmp_path: Path) -> None:
     folder = tmp_path / "fake"
     first = FakeTuner(make_space(), folder, rising)
     first.run(stop_after_results=25)
@@ -241,7 +241,7 @@ def test_rungs_are_rebuilt_from_the_records(tmp_path: Path) -> None:
     assert set(poor.epochs_trained + poor.epochs_inherited) == {resumed_first_rung}
 
 
-def test_interrupted_search_draws_what_an_uninterrupted_one_draws(tmp_path: Path) -> None:
+def test_interrupted_search_draws_the_same_trials_as_an_uninterrupted_one(tmp_path: Path) -> None:
     """One trial at a time, none stopped: every parameter that is drawn is the same."""
     space = make_space(early_stopping=None, num_trials=7)
     FakeTuner(space, tmp_path / "whole", rising, concurrent=1).run()

@@ -51,7 +51,7 @@ def test_no_trial_starts_before_its_control_has_passed_its_switch(tmp_path: Path
     assert min(passed for _, passed in started) < 10, "some started while the control went on"
 
 
-def test_each_stage_one_has_a_control_of_its_own(tmp_path: Path) -> None:
+def test_each_stage_one_has_its_own_control(tmp_path: Path) -> None:
     search = {**SPACE["search"], "optimizer.lr": {"choices": [0.1, 0.2]}}
     FakeTuner(make_space(**ONE, search=search), tmp_path / "fake", rising, concurrent=3).run()
     frame = trials(tmp_path / "fake")
@@ -101,7 +101,7 @@ def test_switch_at_the_first_epoch_needs_no_trunk(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stop_after", [3, 5, 9])
-def test_control_cut_in_the_middle_goes_on_from_its_last_epoch(tmp_path: Path, stop_after: int) -> None:
+def test_interrupted_control_resumes_from_its_last_epoch(tmp_path: Path, stop_after: int) -> None:
     folder = tmp_path / "fake"
     first = FakeTuner(make_space(**ONE), folder, rising, concurrent=1)
     first.run(stop_after_results=stop_after)
@@ -154,7 +154,7 @@ def test_trunks_in_a_shared_folder_serve_a_second_search(tmp_path: Path) -> None
     assert second.metric_last.notna().all()
 
 
-def test_snapshot_that_vanishes_is_made_up_for(tmp_path: Path) -> None:
+def test_snapshot_that_vanishes_is_replaced(tmp_path: Path) -> None:
     folder = tmp_path / "fake"
     tuner = FakeTuner(make_space(**ONE), folder, rising, concurrent=1)
     for number, _ in enumerate(tuner.results({})):
@@ -168,7 +168,7 @@ def test_snapshot_that_vanishes_is_made_up_for(tmp_path: Path) -> None:
     assert are_whole(folder)
 
 
-def test_snapshot_that_vanished_before_a_resume_is_made_again(tmp_path: Path) -> None:
+def test_snapshot_missing_at_a_resume_is_written_again(tmp_path: Path) -> None:
     folder = tmp_path / "fake"
     FakeTuner(make_space(**ONE), folder, rising, concurrent=1).run(stop_after_results=12)
     snapshot(folder, 5).unlink()
@@ -179,7 +179,7 @@ def test_snapshot_that_vanished_before_a_resume_is_made_again(tmp_path: Path) ->
     assert are_whole(folder)
 
 
-def test_control_makes_the_snapshot_at_which_it_was_killed_though_its_own_checkpoint_is_whole(tmp_path: Path) -> None:
+def test_control_killed_at_a_snapshot_writes_it_although_its_checkpoint_is_whole(tmp_path: Path) -> None:
     folder = tmp_path / "fake"
     FakeTuner(make_space(**ONE), folder, rising, concurrent=1).run(stop_after_results=5)
     damaged = snapshot(folder, 5)
@@ -205,7 +205,7 @@ def test_trials_wait_for_snapshots_that_are_made_again_not_for_recorded_epochs(t
 
 
 @pytest.mark.parametrize("kind", ["damaged", "foreign"])
-def test_unusable_snapshot_is_named_and_made_again(tmp_path: Path, kind: str) -> None:
+def test_unusable_snapshot_is_named_and_written_again(tmp_path: Path, kind: str) -> None:
     FakeTuner(make_space(**ONE), tmp_path / "first", rising, trunks=tmp_path / "trunks").run()
     unusable = snapshot(tmp_path, 4)
     if kind == "damaged":

@@ -31,7 +31,7 @@ class FakeRun:
         return batches * self.batch_s + (self.warm_up_s if len(self.asked) == 1 else 0.0)
 
 
-def test_seconds_of_a_short_epoch_are_the_median_of_whole_ones() -> None:
+def test_seconds_of_a_short_epoch_are_the_median_of_full_epochs() -> None:
     run = FakeRun(batch_s=0.01, warm_up_s=0.5)
     found = seconds_of_epoch(run.train, num_batches=20, budget_s=10)
     assert run.asked[0] == 1
@@ -39,7 +39,7 @@ def test_seconds_of_a_short_epoch_are_the_median_of_whole_ones() -> None:
     assert found == (pytest.approx(0.2), 1.0)
 
 
-def test_seconds_of_a_long_epoch_are_those_of_a_part() -> None:
+def test_seconds_of_a_long_epoch_are_measured_on_a_part() -> None:
     run = FakeRun(batch_s=0.1, warm_up_s=3)
     found = seconds_of_epoch(run.train, num_batches=10_000, budget_s=10)
     assert found.seconds == pytest.approx(1000)

@@ -56,7 +56,7 @@ class FakeMachine:
         )
 
 
-def test_rows_are_what_all_trained_against_one_in_the_same_rounds() -> None:
+def test_rows_compare_all_runs_with_one_in_the_same_rounds() -> None:
     machine = FakeMachine({1: 1.0, 2: 1.0, 4: 1.25, 8: 2.0})
     rows = machine.rows()
     assert [row.images_per_s for row in rows] == [100, 200, 320, 400]
@@ -98,7 +98,7 @@ def test_first_trial_that_is_lost_ends_it() -> None:
 
 
 @pytest.mark.parametrize("time", [2, 4])
-def test_trials_lost_in_a_later_round_keep_what_was_measured(time: int) -> None:
+def test_trials_lost_in_a_later_round_keep_earlier_measurements(time: int) -> None:
     machine = FakeMachine({1: 1.0, 2: 1.0}, {2: (time, LOST)})
     *measured, lost = machine.rows(GPU_WAYS[:2])
     assert (lost.packing.trials, lost.failure) == (2, "its process ended by SIGKILL")
@@ -120,7 +120,7 @@ def test_rounds_end_with_the_time() -> None:
     assert len(machine.asked) == 4 * 3, "15 s each time"
 
 
-def test_time_of_a_pass_lets_all_rounds_fit_even_if_nothing_is_gained() -> None:
+def test_time_of_a_pass_lets_all_rounds_fit_without_any_gain() -> None:
     seconds = pass_s([GPU_WAYS, COHORTS], probing.KIND_S)
     assert sum(packing.trials for packing in GPU_WAYS) * seconds * (NUM_ROUNDS + 1) == pytest.approx(probing.KIND_S)
 
@@ -148,7 +148,7 @@ def trial_settings(space: SearchSpace) -> tuple[dict[str, Any], Any]:
     return probing._settings(config, "cpu"), load_splits(config)
 
 
-def test_trials_in_turns_begin_the_same_epoch_and_share_its_batches(
+def test_trials_in_turns_start_the_same_epoch_and_share_its_batches(
     space: SearchSpace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings, splits = trial_settings(space)
@@ -179,7 +179,7 @@ def test_trial_that_runs_out_of_gpu_memory_is_raised(space: SearchSpace, monkeyp
         trials(PassRequest(2, 1, 1))
 
 
-def test_one_trial_trains_as_many_epochs_as_it_is_asked_with_as_many_threads(space: SearchSpace) -> None:
+def test_probe_trial_trains_the_requested_epochs_with_the_requested_threads(space: SearchSpace) -> None:
     settings, splits = trial_settings(space)
     threads = torch.get_num_threads()
     try:
@@ -220,7 +220,7 @@ def found(rows: Sequence[PackingResult], own: Packing | None) -> PackingProbe:
 ROWS = [of(GPU_WAYS[0], 1.0), of(GPU_WAYS[1], 1.8), of(GPU_WAYS[2], 2.5), of(GPU_WAYS[3], 0, "out of GPU memory")]
 
 
-def test_table_says_each_number_and_what_to_write() -> None:
+def test_table_shows_each_number_and_the_setting_to_write() -> None:
     text = drawn(found([*ROWS, of(COHORTS[3], 4.26)], own=GPU_WAYS[2]))
     assert "GPU memory" in text
     assert ["4", "{cpu:", "1,", "gpu:", "0.25}", "2,500", "2.50", "(2.40", "to", "2.60)", "3,072", "MiB"] in [
@@ -233,13 +233,13 @@ def test_table_says_each_number_and_what_to_write() -> None:
     assert all(len(line.rstrip()) <= 80 for line in text.splitlines())
 
 
-def test_table_says_that_the_space_has_it_already() -> None:
+def test_table_notes_that_the_space_has_the_setting_already() -> None:
     text = " ".join(drawn(found(ROWS, own=GPU_WAYS[2])).split())
     assert "proposed resources: {cpu: 1, gpu: 0.25}, as the space has it 4 trials at once:" in text
     assert "the space has {" not in text
 
 
-def test_table_where_the_space_was_not_measured_or_nothing_was() -> None:
+def test_table_without_a_measurement_of_the_space_or_any() -> None:
     assert "what the space has was not measured here" in " ".join(drawn(found(ROWS, own=None)).split())
     nothing = drawn(found([of(GPU_WAYS[0], 1, failure="its process ended by SIGKILL")], own=GPU_WAYS[0]))
     assert "proposed   nothing: no trial could be measured" in nothing
@@ -265,7 +265,7 @@ def test_probe_on_a_gpu() -> None:
     assert found.on_gpu
 
 
-def test_failure_of_a_cohort_of_one_is_no_row_to_leave_out() -> None:
+def test_failed_cohort_of_one_keeps_its_row() -> None:
     one, two = Packing(1, 2, 0), Packing(1, 2, 0, cohort=2)
     assert without_repeated([PackingResult(one), PackingResult(two)], one) == [PackingResult(two)]
     lost = PackingResult(one, failure="out of GPU memory")

@@ -67,7 +67,7 @@ def test_cohorts_on_cpus_are_as_large_as_the_cpus_at_most() -> None:
     assert words(shared) == ["1: {cpu: 4, gpu: 0}", "2: {cpu: 4, gpu: 0, cohort: 2}", "4: {cpu: 4, gpu: 0, cohort: 4}"]
 
 
-def test_what_the_space_says_is_tried_too_and_once() -> None:
+def test_packing_of_the_space_is_tried_once() -> None:
     third = own_packing(ResourcesConfig(cpu=1, gpu=0.3), num_cpus=16, num_gpus=1)
     assert third == Packing(3, 1, 0.3)
     assert [packing.trials for packing in packings_to_try(third, 1, 16, 1, MANY)[0]] == [1, 2, 3, 4, 8]
@@ -81,7 +81,7 @@ def test_what_the_space_says_is_tried_too_and_once() -> None:
     assert cohort not in packings_to_try(cohort, 1, 16, 1, MANY)[0]
 
 
-def test_own_packing_is_that_of_one_gpu_and_none_where_none_fits() -> None:
+def test_own_packing_is_for_one_gpu_and_none_where_none_fits() -> None:
     assert own_packing(ResourcesConfig(cpu=2, gpu=0.25), num_cpus=8, num_gpus=2) == Packing(2, 2, 0.25)
     assert own_packing(ResourcesConfig(cpu=8, gpu=0), num_cpus=2, num_gpus=0) is None
 
@@ -131,7 +131,7 @@ def test_proposed_are_the_fewest_trials_near_the_most(rows: list[PackingResult],
     assert proposed_packing(rows) is rows[place]
 
 
-def test_nothing_is_proposed_where_nothing_was_measured() -> None:
+def test_no_proposal_without_a_measurement() -> None:
     assert proposed_packing([]) is None
     assert proposed_packing([row(1, 1, failure="its process ended by SIGKILL")]) is None
 

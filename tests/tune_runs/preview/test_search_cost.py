@@ -21,7 +21,7 @@ def cost(changes: dict[str, Any], time: EpochTime | None = None) -> ScenarioCost
     return scenario_cost(space, first_plan(space), early_stopping(space), time)
 
 
-def test_cost_of_one_trunk_is_the_control_and_what_comes_after_each_switch() -> None:
+def test_cost_of_one_trunk_is_the_control_and_each_stage_two() -> None:
     found = cost(NO_STOPPING)
     assert (found.from_scratch, found.shared, found.expected) == (5 * 16, 16 + 4 * 6, 16 + 4 * 6)
     assert (found.stage_one, found.num_snapshots) == (16, 5 + 1)
@@ -39,7 +39,7 @@ def test_cost_of_several_trunks() -> None:
     assert found.num_snapshots == 2 * 6
 
 
-def test_cost_with_stopping_lies_between_trunk_and_no_stopping() -> None:
+def test_cost_with_stopping_is_between_trunk_and_no_stopping() -> None:
     stopped = {"early_stopping": {"rule": "age", "grace_period": 1, "reduction_factor": 2}, "num_trials": 32}
     found = cost(stopped)
     assert 16 + 32 < found.expected < 16 + 32 * 6

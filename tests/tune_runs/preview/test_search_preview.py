@@ -75,7 +75,7 @@ def rows(text: str) -> list[list[str]]:
     return [line.split() for line in text.splitlines()]
 
 
-def test_draw_preview_says_every_number() -> None:
+def test_draw_preview_shows_every_number() -> None:
     text = drawn({**TWO, **EPOCH_RULE, "enqueue": [{"lam": 5}, {"lam": 500}], "time_budget": "30m", "trunks": "/t"})
     for part in (
         "digits, digits-exp-0.05",
@@ -96,7 +96,7 @@ def test_draw_preview_says_every_number() -> None:
     assert ["all", "2", "2", "12", "160", "80"] in [row[:6] for row in rows(text)]
 
 
-def test_draw_preview_says_rungs_by_age_and_then_by_epoch() -> None:
+def test_draw_preview_shows_rungs_by_age_and_then_by_epoch() -> None:
     text = " ".join(drawn({"early_stopping": {}, "num_trials": 32}).split())
     assert "after 2 epochs since the switch, then after 14 epochs; about 17, 7 of 32 trials continue" in text
 
@@ -109,7 +109,7 @@ def test_draw_preview_of_scenarios_that_differ_has_a_line_for_each() -> None:
     assert ["all", "2", "2", "12", "160", "80", "0.5", "to", "2"] in rows(text)
 
 
-def test_draw_preview_says_what_does_not_fit() -> None:
+def test_draw_preview_names_packings_that_do_not_fit() -> None:
     assert "none: only 2 CPUs, 0 GPUs here" in drawn({"resources": {"gpu": 0.5}})
 
 
@@ -156,21 +156,21 @@ def test_draw_preview_of_the_median_rule() -> None:
     assert "estimated" not in text
 
 
-def test_draw_preview_of_the_median_rule_says_the_time_without_stopping() -> None:
+def test_draw_preview_of_the_median_rule_shows_the_time_without_stopping() -> None:
     times = {"digits": EpochTime(0.9, 0.95, 2**20)}
     median: dict[str, Any] = {"early_stopping": {"rule": "median", "grace_period": 2}}
     assert "about 22 s if no trial is stopped (0.9 s an epoch on this machine, 2 at once)" in drawn(median, times=times)
     assert all(len(line.rstrip()) <= 80 for line in drawn({**median, **TWO}, width=80).splitlines())
 
 
-def test_draw_preview_says_what_was_measured() -> None:
+def test_draw_preview_describes_the_measurement() -> None:
     text = drawn({"early_stopping": None}, times={"digits": EpochTime(0.9, 0.95, 2**20)})
     assert "about 22 s (0.9 s an epoch on this machine, 2 at once)" in text
     assert "6.0 MiB in all" in text
     assert "one run at a time: parallel runs and other load change it; starting Ray and each trial comes on top" in text
 
 
-def test_draw_preview_says_that_stage_two_is_slower_and_that_a_part_was_measured() -> None:
+def test_draw_preview_notes_a_slower_stage_two_and_a_partial_measurement() -> None:
     text = drawn({"early_stopping": None}, times={"digits": EpochTime(90, 120, 2**20, trained_share=0.12)})
     assert "(90 s an epoch on this machine, 120 s in stage two, 2 at once)" in text
     assert "12% of an epoch, one run at a time" in text
@@ -219,6 +219,6 @@ def test_preview_counts_the_confirmation() -> None:
     assert "confirmation none: the test set is not read" in " ".join(drawn({}).split())
 
 
-def test_confirmation_of_different_stage_ones_shares_that_of_the_best_alone() -> None:
+def test_confirmation_of_different_stage_ones_shares_only_the_bests() -> None:
     one, other = (preview_of(make({**CONFIRM, **changes}), [(2, 0)]).confirmation[0] for changes in ({}, LR_CHOICES))
     assert other.epochs - one.epochs == 3 * 10

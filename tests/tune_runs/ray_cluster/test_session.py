@@ -41,7 +41,7 @@ def test_ray_stop_would_be_found(call: str) -> None:
     assert RAY_STOP.search(call)
 
 
-def test_reason_is_found_at_the_depth_where_ray_tells_it() -> None:
+def test_reason_is_found_at_the_depth_where_ray_gives_it() -> None:
     deep = RuntimeError("RPC error: InvalidAuthToken: Authentication token is missing or incorrect")
     shallow = ConnectionError("Failed to connect to Ray cluster")
     assert not _is_about_token(shallow)
@@ -84,7 +84,7 @@ def test_another_kind_of_server_is_refused_at_once() -> None:
         _check_answers(address)
 
 
-def test_server_that_says_nothing_is_refused_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_server_is_refused_after_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray_session, "ANSWERS_WITHIN_S", 0.2)
     with server(lambda _: None) as address, pytest.raises(UserError, match=r"got no answer within 0\.2 s"):
         _check_answers(address)

@@ -88,7 +88,7 @@ def test_part_that_does_not_answer_is_named_after_the_limit(silence: Callable[[]
     assert alarm.after_s >= LIMIT_S
 
 
-def test_part_that_is_gone_for_certain_is_not_waited_for() -> None:
+def test_part_that_is_certainly_gone_is_reported_without_waiting() -> None:
     _, alarm = watched(lambda: True, raises(Lost("the raylet is gone")), limit_s=1000)
     assert alarm.came.wait(120)
     assert alarm.lost == ["the raylet is gone"]
@@ -160,7 +160,7 @@ def test_server_that_ends_is_lost_at_once(server: socket.socket) -> None:
     assert time.monotonic() - started < 50
 
 
-def test_message_has_what_was_lost_and_the_line_that_goes_on() -> None:
+def test_message_has_the_lost_part_and_the_command_to_resume() -> None:
     said = lost_message("its head fell", "10.0.0.1:6379", GO_ON)
     assert said.startswith("absgd-tune: error: lost the Ray cluster at 10.0.0.1:6379: its head fell. ")
     assert said.endswith(f"continue with: {GO_ON}")
@@ -168,7 +168,7 @@ def test_message_has_what_was_lost_and_the_line_that_goes_on() -> None:
 
 
 @pytest.mark.parametrize("given", ["soon", "0", "4.9", "-1", "inf", "nan", ""])
-def test_limit_that_is_no_number_of_seconds_is_refused(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+def test_limit_that_is_not_a_number_of_seconds_is_refused(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
     monkeypatch.setenv(LIMIT_VARIABLE, given)
     with (
         pytest.raises(UserError, match=rf"number of seconds >= 5, got '{given}' \({LIMIT_VARIABLE}\)"),
@@ -225,7 +225,7 @@ watchdog._end("lost")
 
 
 @pytest.mark.parametrize("state", ["full", "closed"])
-def test_end_ends_though_nobody_reads_the_message(state: str) -> None:
+def test_end_returns_although_its_message_is_not_read(state: str) -> None:
     reader, writer = os.pipe()
     process = subprocess.Popen([sys.executable, "-c", ENDING, state], stderr=writer)
     os.close(writer)

@@ -98,7 +98,7 @@ def test_running_trial_keeps_its_last_two_checkpoints_and_its_best(tmp_path: Pat
     assert seen[9] == ["epoch-0006.pt", "epoch-0008.pt", "epoch-0009.pt"]
 
 
-def test_what_a_kill_left_half_written_is_removed_and_nothing_else(tmp_path: Path) -> None:
+def test_only_files_half_written_at_a_kill_are_removed(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     kept = [
         tmp_path / ".lock",

@@ -37,7 +37,7 @@ def recorded(folder: Path, trial_id: str) -> pd.DataFrame:
     return epochs[(epochs.trial_id == trial_id) & ~epochs.inherited]
 
 
-def test_curves_are_those_of_the_tables(tmp_path: Path) -> None:
+def test_curves_equal_the_tables(tmp_path: Path) -> None:
     FakeTuner(make_space(), tmp_path / "run", rising).run()
     trials = pd.read_parquet(tmp_path / "run/trials.parquet")
     assert set(trials.status) == {"completed", "pruned"}
@@ -49,7 +49,7 @@ def test_curves_are_those_of_the_tables(tmp_path: Path) -> None:
         assert "val_few_accuracy" not in drawn(tmp_path / "run", trial_id).Tags()["scalars"], "it has no value"
 
 
-def test_settings_are_those_of_the_trial(tmp_path: Path) -> None:
+def test_settings_equal_the_trials(tmp_path: Path) -> None:
     FakeTuner(make_space(), tmp_path / "run", rising).run()
     trials = pd.read_parquet(tmp_path / "run/trials.parquet").set_index("trial_id")
     first = trials[trials.phase == "search"].iloc[0]
@@ -72,7 +72,7 @@ def test_curves_can_be_read_while_the_search_runs(tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize("stop_after", [1, 9, 30])
-def test_curves_go_on_after_a_kill(tmp_path: Path, stop_after: int) -> None:
+def test_curves_continue_after_a_kill(tmp_path: Path, stop_after: int) -> None:
     FakeTuner(make_space(), tmp_path / "run", rising).run(stop_after_results=stop_after)
     FakeTuner(make_space(), tmp_path / "run", rising).run()
     for path in (tmp_path / "run" / EVENTS_FOLDER).iterdir():
@@ -81,7 +81,7 @@ def test_curves_go_on_after_a_kill(tmp_path: Path, stop_after: int) -> None:
         assert own.epoch.max() in curve(tmp_path / "run", path.name, "val_accuracy")
 
 
-def test_trial_whose_process_was_lost_has_one_whole_curve(tmp_path: Path) -> None:
+def test_trial_whose_process_was_lost_has_one_complete_curve(tmp_path: Path) -> None:
     tuner = FakeTuner(make_space(), tmp_path / "run", rising)
     trial_id = f"{tuner.space.scenario_list[0].name}-control"
     tuner.run(loses={trial_id: [4]})

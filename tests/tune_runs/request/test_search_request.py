@@ -19,7 +19,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("expected", REQUESTS)
-def test_command_that_goes_on(expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_that_resumes(expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     request = SearchRequest(make_space(), tmp_path / "runs" / "my run", **REQUESTS[expected])
     assert request.resume_command == expected

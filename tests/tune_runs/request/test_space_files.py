@@ -42,7 +42,7 @@ def test_with_options_checks_the_whole_space() -> None:
 
 
 @pytest.mark.parametrize("data", [None, [], 3, "text"])
-def test_space_refuses_what_is_no_mapping(data: object) -> None:
+def test_space_refuses_anything_but_a_mapping(data: object) -> None:
     with pytest.raises(UserError, match="expected the file to be a mapping of keys to values"):
         space_from_dict(data, "x.yaml")
 
@@ -56,7 +56,7 @@ def test_load_space_prefers_an_existing_file(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("name", ["quikstart", "x" * 5000, "no/such.yaml"])
-def test_load_space_lists_what_is_shipped(name: str) -> None:
+def test_load_space_lists_the_shipped_spaces(name: str) -> None:
     with pytest.raises(UserError) as error:
         load_space(name)
     guess = "; did you mean `quickstart`?" if name == "quikstart" else ""

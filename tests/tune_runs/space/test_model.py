@@ -92,6 +92,6 @@ def test_space_refuses(changes: dict[str, Any], message: str, key: str) -> None:
     assert refusal(changes) == f"{message} (x.yaml: {key})"
 
 
-def test_space_that_still_says_asha_is_told_what_there_is_instead() -> None:
+def test_space_that_still_sets_asha_is_refused_with_the_replacement() -> None:
     message = "unknown key `asha`; it is now `early_stopping`, with the same rungs under `rule: epoch` (x.yaml: asha)"
     assert refusal({"asha": {"reduction_factor": 3}}) == message

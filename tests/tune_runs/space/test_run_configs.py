@@ -68,7 +68,7 @@ def test_suggest_reaches_both_ends_of_whole_numbers() -> None:
     ("cpu", "gpu", "device", "threads"),
     [(0.5, 0, "cpu", 1), (1, None, "auto", 1), (4, 0.25, "cuda", 4), (1, 1, "cuda", 1)],
 )
-def test_suggest_trains_where_the_resources_say(cpu: float, gpu: float | None, device: str, threads: int) -> None:
+def test_suggest_sets_the_device_of_the_resources(cpu: float, gpu: float | None, device: str, threads: int) -> None:
     space = make({"resources": {"cpu": cpu, "gpu": gpu}})
     (_, config), control = draws(space, 1)[0], control_config(space, space.scenario_list[0])
     assert (config.device.type, config.device.threads) == (device, threads)
@@ -85,7 +85,7 @@ def test_lam_of_negative_linear_range() -> None:
     assert all(-50 <= lam <= -0.5 for lam in lams({"low": -50, "high": -0.5}))
 
 
-def test_lam_of_negative_whole_numbers() -> None:
+def test_lam_of_negative_integers() -> None:
     assert {-5, -4, -3, -2, -1} == set(lams({"type": "int", "low": -5, "high": -1, "log": True}))
 
 
@@ -103,7 +103,7 @@ def test_step_keeps_to_its_grid() -> None:
     assert {round(params["gamma"], 6) for params, _ in draws(space)} == {0.1, 0.3, 0.5, 0.7, 0.9}
 
 
-def test_when_decides_what_is_drawn() -> None:
+def test_when_decides_which_parameters_are_drawn() -> None:
     space = make(LOSSES)
     for params, config in draws(space):
         assert (config.attention is None) == (config.loss.name == "ce")
@@ -190,7 +190,7 @@ def test_head_follows_the_loss_under_when() -> None:
 
 
 @pytest.mark.parametrize("sign", [{}, {"sign": [1, -1]}])
-def test_enqueued_points_are_what_optuna_draws_first(sign: dict[str, Any]) -> None:
+def test_enqueued_points_are_drawn_first(sign: dict[str, Any]) -> None:
     space = make(
         {
             "search/lam": {"low": 0.5, "high": 50, "log": True, **sign},
@@ -252,7 +252,7 @@ def test_control_is_plain_training_with_the_settings_of_base() -> None:
 @pytest.mark.parametrize(
     ("enqueue", "lr", "batch_size"), [([], 0.01, 64), ([{"optimizer.lr": 7}, {"optimizer.lr": 0.05}], 0.05, 64)]
 )
-def test_control_takes_what_only_search_supplies_from_the_first_point(
+def test_control_takes_required_settings_without_a_base_value_from_the_first_point(
     enqueue: list[dict[str, Any]], lr: float, batch_size: int
 ) -> None:
     space = make(

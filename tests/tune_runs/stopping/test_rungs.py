@@ -77,7 +77,7 @@ def test_rungs_by_age_up_to_the_latest_switch_then_by_epoch(
     assert {rung.reduction_factor for rung in stopping.ladder} == {config.get("reduction_factor", 3)}
 
 
-def test_without_a_rung_the_median_stops_nobody() -> None:
+def test_without_a_rung_the_median_stops_no_trial() -> None:
     stopping = stopping_of({}, rule="median", grace_period=8)
     assert not any(stopping.rung_at(8, epoch) for epoch in range(16))
 
@@ -89,7 +89,7 @@ def test_median_compares_at_every_epoch_from_the_first_rung_on() -> None:
     assert met == [3, 4, 5, 6]  # epochs 11 to 14; the last one decides nothing
 
 
-def test_nobody_is_compared_before_the_switch_or_at_the_last_epoch() -> None:
+def test_no_trial_is_compared_before_the_switch_or_at_the_last_epoch() -> None:
     for rule in ("epoch", "age", "advantage", "mean_advantage", "age_then_epoch", "median"):
         stopping = stopping_of({}, rule=rule)
         for switch in (8, 10, 12, None):
@@ -119,7 +119,7 @@ def test_switches_count_the_base_value_of_trials_that_do_not_draw_it() -> None:
 
 @pytest.mark.parametrize("rule", ["epoch", "age", "advantage"])
 @pytest.mark.parametrize("num_trials", [5, 32])
-def test_expected_survivors_and_epochs_are_those_of_trials_in_random_order(rule: str, num_trials: int) -> None:
+def test_expected_survivors_and_epochs_equal_trials_in_random_order(rule: str, num_trials: int) -> None:
     """Compared with searches over noise, one trial at a time: results at one rung say nothing about the next."""
     stopping = stopping_of({"base/epochs": 20}, rule=rule)
     switches, source, searches = range(8, 13), random.Random(0), 400
@@ -138,7 +138,7 @@ def test_expected_survivors_and_epochs_are_those_of_trials_in_random_order(rule:
     assert left == pytest.approx(stopping.survivors(num_trials, switches), rel=0.05)
 
 
-def test_what_the_median_stops_is_not_modelled() -> None:
+def test_stops_of_the_median_rule_are_not_modelled() -> None:
     stopping = stopping_of({}, rule="median")
     assert not stopping.is_modelled
     assert stopping.survivors(32, [8, 12]) == ()
@@ -147,7 +147,7 @@ def test_what_the_median_stops_is_not_modelled() -> None:
     assert all(stopping_of({}, rule=rule).is_modelled for rule in ("epoch", "age", "mean_advantage", "age_then_epoch"))
 
 
-def test_words_tell_of_later_rungs_where_there_are_some() -> None:
+def test_words_mention_later_rungs_where_they_exist() -> None:
     assert stopping_of({}, rule="age_then_epoch").words.endswith("; then at the same epochs, by the metric")
     assert "then" not in stopping_of({}, rule="advantage").words
 

@@ -55,7 +55,7 @@ def gains(switch: int, *amounts: float) -> list[float]:
     return [control + gain for control, gain in zip(CONTROL[switch:], padded, strict=False)]
 
 
-def test_by_epoch_nobody_is_stopped_before_the_first_epoch_after_the_latest_switch() -> None:
+def test_by_epoch_no_trial_is_stopped_before_the_first_epoch_after_the_latest_switch() -> None:
     judge = judge_of("epoch")
     assert epochs_trained(judge, "good", 8, gains(8, 0.1)) == 8
     assert epochs_trained(judge, "poor", 8, gains(8, 0.0)) == 5
@@ -88,7 +88,7 @@ def judge_of_pair(rule: str, values: Sequence[float]) -> ScenarioStopping:
     return judge
 
 
-def test_of_many_trials_the_best_part_goes_on() -> None:
+def test_best_fraction_of_many_trials_continues() -> None:
     judge = judge_of("advantage", reduction_factor=3)
     left = [epochs_trained(judge, str(n), 9, gains(9, gain)) for n, gain in enumerate((3, 1, 2.5, 2, 3.5, 4, 1))]
     assert left == [7, 1, 1, 1, 7, 7, 1]
@@ -114,7 +114,7 @@ def test_equal_trials_are_all_kept_by_half() -> None:
     assert {epochs_trained(judge, str(n), 9, gains(9, 0.0)) for n in range(20)} == {7}
 
 
-def test_median_stops_below_the_middle_once_three_others_are_there() -> None:
+def test_median_stops_below_the_middle_once_three_others_have_results() -> None:
     judge = judge_of("median")
     left = [epochs_trained(judge, str(n), 9, gains(9, gain)) for n, gain in enumerate((1, 3, 2, 1, 4, 2.5))]
     assert left == [7, 7, 7, 1, 7, 7]
@@ -200,7 +200,7 @@ def test_rungs_by_epoch_do_not_wait_for_the_control() -> None:
     assert ages == {("epochs since the switch", age): ["good", "poor"] for age in (1, 2, 4)}
 
 
-def test_gains_judged_late_are_those_of_their_age_alone() -> None:
+def test_gains_judged_late_compare_their_own_age_only() -> None:
     """The best gain up to a rung by age, whatever was compared by epoch while it waited."""
     control, ahead = Control(known=0), judge_of("age_then_epoch")
     late = judge_of("age_then_epoch", control)
@@ -277,7 +277,7 @@ def test_waiting_results_cost_no_more_the_more_of_them_there_are() -> None:
     ("rule", "later_rung", "last"),
     [("advantage", ("epochs since the switch", 2), 9), ("age_then_epoch", ("epochs", 13), 12)],
 )
-def test_what_is_judged_late_stops_no_trial_that_was_among_the_best_at_a_later_rung(
+def test_late_judgement_does_not_stop_a_trial_among_the_best_at_a_later_rung(
     rule: str, later_rung: tuple[str, int], last: int
 ) -> None:
     """Otherwise it might be stopped at the earlier rung, and all others for being behind it at the later one."""
@@ -298,7 +298,7 @@ def by_rung(judge: ScenarioStopping) -> dict[tuple[str, int], dict[str, float]]:
     return {(rung.unit, rung.at): scores for rung, scores in judge.scores.items()}
 
 
-def test_a_mean_never_leaves_out_an_epoch_that_waits() -> None:
+def test_mean_includes_epochs_that_wait() -> None:
     """The control's value at a later epoch may be known before that at an earlier one."""
     values: dict[int, float] = {9: 0.0}
     judge = ScenarioStopping(
@@ -344,7 +344,7 @@ def test_trials_without_a_switch_count_from_the_latest_of_the_space() -> None:
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_what_is_not_a_number_loses(rule: str) -> None:
+def test_value_that_is_not_a_number_ranks_last(rule: str) -> None:
     judge = judge_of(rule)
     for n in range(3):
         assert epochs_trained(judge, str(n), 12, gains(12, 0.1 * n)) == 4
@@ -353,7 +353,7 @@ def test_what_is_not_a_number_loses(rule: str) -> None:
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_somebody_always_trains_to_the_end(rule: str) -> None:
+def test_at_least_one_trial_trains_to_the_end(rule: str) -> None:
     """Four at once, in turn, whose ranks change from epoch to epoch."""
     for seed in range(30):
         judge = judge_of(rule)

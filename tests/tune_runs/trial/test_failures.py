@@ -41,7 +41,7 @@ def space_with(**changes: Any) -> SearchSpace:
         ("ray.exceptions.OutOfMemoryError: Task was killed due to the node running low on memory.", "out of memory"),
     ],
 )
-def test_memory_that_ran_out_is_named_with_what_helps(last_line: str, words: str) -> None:
+def test_out_of_memory_is_named_with_a_remedy(last_line: str, words: str) -> None:
     cause = cause_of(f"Failure # 1 (occurred at 2026-11-24_15-00-00)\n{RAISED}{last_line}\n")
     assert not cause.is_lost
     assert cause.words.startswith(words)
@@ -64,7 +64,7 @@ def test_error_of_the_code_is_its_last_line() -> None:
         f"{RAISED}ray.exceptions.ObjectLostError: Failed to retrieve object 00 on a node that died",
     ],
 )
-def test_lost_process_says_what_ray_says_of_it(text: str) -> None:
+def test_lost_process_carries_rays_reason(text: str) -> None:
     cause = cause_of(f"Failure # 1 (occurred at 2026-11-24_15-00-00)\n{text}\n")
     assert cause.is_lost
     assert cause.words.startswith("its process or node was lost (")
@@ -73,9 +73,7 @@ def test_lost_process_says_what_ray_says_of_it(text: str) -> None:
 
 @pytest.mark.parametrize("moments", [[0], [1], [3], [2, 0, 1]])
 @pytest.mark.parametrize("trial_id", [CONTROL, f"{EXP}-0001"])
-def test_run_that_loses_its_process_goes_on_and_ends_as_if_it_had_not(
-    tmp_path: Path, trial_id: str, moments: list[int]
-) -> None:
+def test_run_that_loses_its_process_resumes_to_the_same_end(tmp_path: Path, trial_id: str, moments: list[int]) -> None:
     space = space_with(num_trials=4, early_stopping=None)
     FakeTuner(space, tmp_path / "whole", rising, concurrent=1).run()
     trained = FakeTrainer.epochs_trained.total()
@@ -91,7 +89,7 @@ def test_run_that_loses_its_process_goes_on_and_ends_as_if_it_had_not(
     assert states == [trial.state for trial in study_trials(tmp_path / "whole", EXP)]
 
 
-def test_run_that_loses_its_process_too_often_fails_and_the_search_goes_on(tmp_path: Path) -> None:
+def test_run_that_loses_its_process_too_often_fails_and_the_search_continues(tmp_path: Path) -> None:
     tuner = FakeTuner(space_of(max_failures=2), tmp_path / "fake", rising)
     tuner.run(loses={f"{EXP}-0001": [0, 0, 0]})
     frame = trials(tmp_path / "fake").set_index("trial_id")
@@ -112,7 +110,7 @@ def test_trial_is_lost_while_its_control_still_trains(tmp_path: Path) -> None:
     assert frame.restarts.sum() == 3
 
 
-def test_search_ends_when_everything_fails_alike(tmp_path: Path) -> None:
+def test_search_ends_when_every_run_fails_with_the_same_error(tmp_path: Path) -> None:
     tuner = FakeTuner(space_with(), tmp_path / "fake", rising, concurrent=1)
     tuner.run(fails={CONTROL: 0, **{f"{EXP}-{number:04d}": 0 for number in range(20)}})
     assert tuner.stop.failure == f"4 runs of {EXP} in a row failed before their first epoch with the same error: Boom"
@@ -120,7 +118,7 @@ def test_search_ends_when_everything_fails_alike(tmp_path: Path) -> None:
     assert len(trials(tmp_path / "fake")) <= 5
 
 
-def test_errors_after_an_epoch_or_among_good_runs_end_nothing(tmp_path: Path) -> None:
+def test_errors_after_an_epoch_or_among_good_runs_do_not_end_the_search(tmp_path: Path) -> None:
     tuner = FakeTuner(space_with(early_stopping=None), tmp_path / "fake", rising, concurrent=1)
     late = {f"{EXP}-{number:04d}": 1 for number in range(10)}
     some = {f"{EXP}-{number:04d}": 0 for number in range(10, 20) if number % 4}
@@ -136,7 +134,7 @@ def test_different_errors_are_not_equal() -> None:
     assert not failures.may_restart("x", 0)
 
 
-def test_run_that_gets_on_between_may_lose_its_process_again() -> None:
+def test_run_that_makes_progress_may_lose_its_process_again() -> None:
     """A run that makes progress is not the one that ends a shared process."""
     failures = FailureCounter(max_failures=2, max_equal_errors=5)
     assert [failures.may_restart("mate", trained) for trained in (1, 1, 2, 5, 5, 5)] == [True] * 5 + [False]

@@ -88,7 +88,7 @@ def test_fork_is_tested_at_a_chosen_epoch_that_its_trunk_has_trained(
     assert measured_columns(found[-1]) == columns
 
 
-def test_run_that_goes_on_is_tested_as_one_never_interrupted(
+def test_resumed_run_is_tested_like_an_uninterrupted_one(
     splits: Splits, trunk: Path, tmp_path: Path, from_scratch: tuple[int, dict[str, Any]]
 ) -> None:
     use = trunk_use(trunk, start_at=4)

@@ -40,14 +40,14 @@ def test_base_leaves_ranks_to_resources() -> None:
     assert "expected `device.ranks` to be left to `resources`, got 2" in refusal({"base/device": {"ranks": 2}})
 
 
-def test_runs_say_their_ranks_and_device() -> None:
+def test_runs_state_their_ranks_and_device() -> None:
     space = make({"resources": {"cpu": 4, "gpus_per_trial": 2}})
     device = control_config(space, space.scenario_list[0]).device
     assert (device.type, device.threads, device.ranks) == ("cuda", 4, 2)
     assert space.on(8).resources.gpu == 1
 
 
-def test_a_number_of_ranks_is_a_run_of_its_own() -> None:
+def test_runs_with_different_numbers_of_ranks_are_different_runs() -> None:
     one, two = (control_config(space, space.scenario_list[0]) for space in (
         make({"resources": {"cpu": 1, "gpu": 0}}), make({"resources": TWO_ON_CPU})
     ))  # fmt: skip
@@ -79,7 +79,7 @@ def test_trials_count_all_of_their_ranks(resources: ResourcesConfig, node: tuple
         ({"gpu": 1, "cpu": 64}, [(8, 1)], "such as cpu 8, gpu 1, got cpu 64, gpu 1"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_refused_with_what_would(
+def test_resources_that_do_not_fit_are_refused_with_a_remedy(
     resources: dict[str, Any], nodes: list[tuple[float, float]], words: str
 ) -> None:
     sizes = [NodeSize(*node) for node in nodes]
@@ -88,7 +88,7 @@ def test_what_does_not_fit_is_refused_with_what_would(
     assert words in str(error.value)
 
 
-def test_preview_says_what_all_ranks_take() -> None:
+def test_preview_shows_the_resources_of_all_ranks() -> None:
     from rich.console import Console
 
     console = Console(width=120, record=True)

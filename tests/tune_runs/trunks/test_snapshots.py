@@ -74,7 +74,7 @@ def use_of(trunk: Snapshots, start_at: int = 0, save_at: tuple[int, ...] = ()) -
     return use_in(trunk.folder.parent, start_at, save_at)
 
 
-def test_snapshots_are_left_where_they_are_due(trained: Snapshots) -> None:
+def test_snapshots_are_written_at_due_epochs(trained: Snapshots) -> None:
     assert trained.epochs() == [2, 3]
     assert [path.name for path in sorted(trained.folder.iterdir())] == ["epoch-0002.pt", "epoch-0003.pt"]
 
@@ -128,7 +128,7 @@ def test_foreign_snapshot_is_named_and_never_used(trunk: Snapshots, splits: Spli
     assert (earlier, trainer.next_epoch, len(notes)) == ((), 0, 3)
 
 
-def test_trunks_of_different_identity_lie_apart(tmp_path: Path) -> None:
+def test_trunks_of_different_identity_have_separate_folders(tmp_path: Path) -> None:
     use = use_in(tmp_path)
     others = (dataclasses.replace(use, data="0" * 64), dataclasses.replace(use, stage_one="0" * 16))
     folders = {trunk_of(one, CPU).folder for one in (use, *others)} | {trunk_of(use, torch.device("cuda")).folder}
@@ -142,7 +142,7 @@ def test_snapshot_under_another_epochs_name_is_refused(trunk: Snapshots) -> None
         trunk.load(3)
 
 
-def test_checkpoint_that_is_no_snapshot_is_refused(trunk: Snapshots) -> None:
+def test_checkpoint_that_is_not_a_snapshot_is_refused(trunk: Snapshots) -> None:
     from absgd.training.checkpoint import save_checkpoint
 
     save_checkpoint(trunk.path(3), {"model": {"weight": torch.zeros(2)}})
@@ -161,7 +161,7 @@ def test_missing_folder_means_from_scratch(splits: Splits, tmp_path: Path) -> No
     assert (earlier, notes) == ((), ("starts from epoch 0 instead of 3",))
 
 
-def test_full_disk_is_said_and_training_goes_on(
+def test_full_disk_is_reported_and_training_continues(
     splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object, **__: object) -> None:
@@ -175,7 +175,7 @@ def test_full_disk_is_said_and_training_goes_on(
     assert trunk_of(use, CPU).epochs() == []
 
 
-def test_control_goes_on_from_before_the_first_snapshot_it_has_to_make(trunk: Snapshots, splits: Splits) -> None:
+def test_control_resumes_before_the_first_snapshot_to_write(trunk: Snapshots, splits: Splits) -> None:
     whole = values(Trainer(CONFIG.stage_one(), splits).epochs())
     trunk.path(2).unlink()
     first, *others = reported(CONFIG.stage_one(), splits, use_of(trunk, save_at=(2, 3)))
@@ -197,7 +197,7 @@ def test_control_that_has_all_reports_it_at_once(trunk: Snapshots, splits: Split
         assert {epoch.is_inherited for epoch in only.epochs} == {is_inherited}
 
 
-def test_fork_that_diverges_at_once_reports_what_came_before(trained: Snapshots, splits: Splits) -> None:
+def test_fork_that_diverges_at_once_reports_inherited_epochs(trained: Snapshots, splits: Splits) -> None:
     config = CONFIG.with_values({"optimizer.lr": 1e30})
     use = dataclasses.replace(use_of(trained, 3), stage_one=CONFIG.stage_one_key())
     (report,) = reported(config, splits, use, "a fork")

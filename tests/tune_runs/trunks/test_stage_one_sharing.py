@@ -94,13 +94,15 @@ def test_sharing_of_stepped_ranges_is_finite(parameter: dict[str, Any], num_stag
         ({"search/lam": {"low": 0.5, "high": 50, "sign": [1, -1]}}, ()),
     ],
 )
-def test_sharing_compares_runs_to_find_what_decides(changes: dict[str, Any], deciding: tuple[str, ...] | None) -> None:
+def test_sharing_compares_runs_to_find_deciding_parameters(
+    changes: dict[str, Any], deciding: tuple[str, ...] | None
+) -> None:
     found = of(changes)
     assert found.deciding == (("class_balance.beta",) if deciding is None else deciding)
     assert found.continuous == ()
 
 
-def test_sharing_finds_what_decides_in_some_trials_only() -> None:
+def test_sharing_finds_parameters_that_decide_in_some_trials_only() -> None:
     changes: dict[str, Any] = {
         "base/class_balance": {"type": "reweight"},
         "search/class_balance.from_epoch": {"choices": ["switch", 0]},
@@ -210,7 +212,7 @@ def test_sharing_leaves_out_snapshots_where_switch_epochs_are_many() -> None:
 
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 1000))
-def test_sharing_covers_whatever_is_drawn(seed: int) -> None:
+def test_sharing_covers_every_trial_drawn(seed: int) -> None:
     space = make(
         {
             "search/loss.name": {"choices": ["abce", "abfocal"]},

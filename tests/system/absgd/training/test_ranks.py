@@ -115,7 +115,7 @@ def on_all_ranks() -> dict[str, list[Trained]]:
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_records_are_those_of_one_process(name: str, on_all_ranks: dict[str, list[Trained]]) -> None:
+def test_records_equal_one_process(name: str, on_all_ranks: dict[str, list[Trained]]) -> None:
     values = RUNS[name][1]
     if name == "a last batch of one image":
         assert sum(load_splits(config_with(**values)).class_counts) % values["batch_size"] == 1
@@ -131,7 +131,7 @@ def test_records_are_those_of_one_process(name: str, on_all_ranks: dict[str, lis
 
 
 @pytest.mark.parametrize("size", [2, 3])
-def test_step_in_float32_is_that_of_one_process(size: int, on_all_ranks: dict[str, list[Trained]]) -> None:
+def test_step_in_float32_equals_one_process(size: int, on_all_ranks: dict[str, list[Trained]]) -> None:
     torch.set_num_threads(1)
     alone = one_step(ALONE)
     results = on_all_ranks[f"one step of {size}"]
@@ -164,7 +164,7 @@ def assert_close(row: dict[str, Any], expected: dict[str, Any]) -> None:
             assert one == close, column
 
 
-def test_ranks_go_on_from_the_state_of_rank_0_to_the_same_bits() -> None:
+def test_ranks_resume_from_the_state_of_rank_0_to_the_same_bits() -> None:
     settings = config_with().to_dict()
     whole = on_ranks(2, trained, settings)[0]
     (rows, model), _ = on_ranks(2, trained_in_two_parts, settings)
@@ -203,7 +203,7 @@ def step_of_divergence(ranks: Ranks, settings: dict[str, Any]) -> tuple[int, int
     return error.value.epoch, error.value.step
 
 
-def test_run_that_is_left_between_epochs_ends_every_rank_in_peace() -> None:
+def test_run_closed_between_epochs_ends_every_rank_cleanly() -> None:
     started: list[FollowerProcesses] = []
 
     def start(rendezvous: Rendezvous) -> FollowerProcesses:
@@ -220,7 +220,7 @@ def test_run_that_is_left_between_epochs_ends_every_rank_in_peace() -> None:
 
 
 @pytest.mark.parametrize("ends", ["killed", "raises", "refuses"])
-def test_rank_that_ends_ends_rank_0_with_the_reason(ends: str) -> None:
+def test_rank_0_ends_with_the_reason_of_a_rank_that_ends(ends: str) -> None:
     kinds = {"killed": (RanksLost, "rank 1 ended with -9"), "raises": (RankFailed, "rank 1: KeyError: 'x'")}
     kind, words = kinds.get(ends, (UserError, "expected an image"))
     started_at = time.monotonic()
@@ -249,7 +249,7 @@ def test_image_that_another_rank_cannot_read_is_named(tmp_path: Path) -> None:
         on_ranks(2, trained, config.to_dict())
 
 
-def test_ranks_of_a_data_set_on_disk_read_with_workers_of_their_own(tmp_path: Path) -> None:
+def test_ranks_of_a_data_set_on_disk_read_with_their_own_workers(tmp_path: Path) -> None:
     root = write_imagefolder(tmp_path, num_classes=3, per_class=9)
     more = {"data.side": 16, "data.workers": 1, "batch_size": 8, "epochs": 1, "optimizer.lr": 1e-5}
     config = dataset_config("imagefolder", root, **more).with_values({"device": {"type": "cpu", "ranks": 2}})

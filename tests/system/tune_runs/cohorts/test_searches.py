@@ -44,6 +44,6 @@ def test_search_in_cohorts_gives_the_bits_of_trials_alone_and_leaves_nothing(ray
             assert there.val_loss == record.val_loss
 
 
-def test_trials_whose_host_is_killed_go_on_from_their_checkpoints(ray: None, tmp_path: Path) -> None:
+def test_trials_whose_host_is_killed_resume_from_their_checkpoints(ray: None, tmp_path: Path) -> None:
     space = space_of_cohorts(num_trials=1, epochs=60, early_stopping=None)
     assert restarts_after_a_kill(space, tmp_path, "HostProcess") >= 1

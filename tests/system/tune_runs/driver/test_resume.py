@@ -26,7 +26,7 @@ def confirmed(tmp_path_factory: pytest.TempPathFactory) -> WholeSearch:
 
 
 @pytest.mark.parametrize("part", range(40))
-def test_search_killed_at_any_write_ends_as_one_never_interrupted(
+def test_search_killed_at_any_write_ends_as_an_uninterrupted_one(
     whole: WholeSearch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
 ) -> None:
     moment = 1 + part * (whole.writes - 1) // 39
@@ -34,7 +34,7 @@ def test_search_killed_at_any_write_ends_as_one_never_interrupted(
 
 
 @pytest.mark.parametrize("part", range(30))
-def test_confirmation_killed_at_any_write_ends_as_one_never_interrupted(
+def test_confirmation_killed_at_any_write_ends_as_an_uninterrupted_one(
     confirmed: WholeSearch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
 ) -> None:
     moment = confirmed.writes_before - 5 + part * (confirmed.writes - confirmed.writes_before + 5) // 29

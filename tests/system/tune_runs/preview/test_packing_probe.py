@@ -41,7 +41,7 @@ def test_probe_trains_real_trials(space: SearchSpace) -> None:
     assert cohort < 1.5 * alone, "one process holds both"
 
 
-def test_probe_of_a_loss_that_is_not_finite_says_so() -> None:
+def test_probe_reports_a_loss_that_is_not_finite() -> None:
     broken = make({**SMALL, "base/optimizer": {"weight_decay": 1e30}})
     found = probe_packings(broken, first_plan(broken), epoch_s=0.5, num_cpus=1, num_gpus=0, say=lambda _: None)
     (only,) = found.results

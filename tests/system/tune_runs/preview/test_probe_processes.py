@@ -44,13 +44,13 @@ def test_processes_train_at_the_same_time() -> None:
         ("full 2.00 GiB", r"out of GPU memory \(torch.OutOfMemoryError: CUDA out of memory", True),
     ],
 )
-def test_process_that_ends_is_told(order: str, words: str, is_gpu_memory: bool) -> None:
+def test_process_that_ends_is_reported(order: str, words: str, is_gpu_memory: bool) -> None:
     with ProbeProcesses(obeying) as processes, pytest.raises(ProbeProcessLost, match=words) as error:
         processes.train([order])
     assert error.value.is_gpu_memory is is_gpu_memory
 
 
-def test_all_are_ended_with_one_and_begin_anew() -> None:
+def test_all_processes_end_with_one_and_start_again() -> None:
     with ProbeProcesses(obeying) as processes:
         with pytest.raises(ProbeProcessLost, match="SIGKILL"):
             processes.train(["kill", "sleep 60"])
@@ -67,7 +67,7 @@ def test_process_that_ends_before_it_is_ready() -> None:
         processes.grow(1)
 
 
-def test_process_that_ended_between_two_passes_is_told() -> None:
+def test_process_that_ended_between_two_passes_is_reported() -> None:
     with ProbeProcesses(obeying) as processes:
         (pid,) = (one.peak_bytes for one in processes.train(["pid"]))
         os.kill(pid, signal.SIGKILL)
@@ -126,7 +126,7 @@ def test_processes_end_with_the_one_that_started_them(number: signal.Signals, tm
     assert not alive
 
 
-def test_peak_bytes_is_of_this_process_since_it_began() -> None:
+def test_peak_bytes_covers_this_process_since_its_start() -> None:
     before = peak_bytes(torch.device("cpu"))
     held = np.ones(before + 64 * MIB, dtype=np.uint8)
     grown = peak_bytes(torch.device("cpu"))

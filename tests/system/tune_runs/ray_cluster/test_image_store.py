@@ -44,7 +44,7 @@ def sum_in_a_worker(image_store: ImageStore, key: str) -> int:
     return found
 
 
-def test_worker_finds_what_the_driver_put_and_the_driver_keeps_no_copy(image_store: ImageStore) -> None:
+def test_worker_finds_the_drivers_images_and_the_driver_keeps_no_copy(image_store: ImageStore) -> None:
     splits = load_splits(CONFIG)
     stored = image_store.put("a/0", splits)
     assert isinstance(stored.train, Images)
@@ -69,7 +69,7 @@ def test_images_are_offered_again_after_the_actor_was_lost(image_store: ImageSto
     assert sum_in_a_worker(image_store, "a/0") == int(stored.train.images_NCHW.sum())
 
 
-def test_what_is_taken_off_is_freed(image_store: ImageStore) -> None:
+def test_dropped_images_are_freed(image_store: ImageStore) -> None:
     """Ray frees an object when neither its owner, the driver, nor a borrower holds a reference."""
     from ray._private.worker import global_worker
 

@@ -25,7 +25,7 @@ def test_questions_to_a_real_ray_are_answered(ray: None) -> None:
         question.ask()
 
 
-def test_node_that_the_head_does_not_call_alive_is_lost(ray: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_node_not_alive_at_the_head_is_lost(ray: None, monkeypatch: pytest.MonkeyPatch) -> None:
     import ray as real
 
     head, _ = questions_to_ray()

@@ -91,7 +91,7 @@ def test_damaged_trunk_is_named_and_trained_again(ray: None, tmp_path: Path) -> 
     assert sorted(first.metric_last) == sorted(second.metric_last)
 
 
-def test_trunk_that_cannot_be_written_is_said_once_and_costs_stage_one_only(ray: None, tmp_path: Path) -> None:
+def test_unwritable_trunk_is_reported_once_and_costs_stage_one_only(ray: None, tmp_path: Path) -> None:
     space = forks(trunks=str(tmp_path / "trunks"), num_trials=2, search=SMALL["search"])
     printed_by_search(space, tmp_path / "first")
     (trunk,) = (tmp_path / "trunks").iterdir()

@@ -23,9 +23,7 @@ def space_of_two(**changes: Any) -> Any:
     return small(**{"scenarios": SMALL["scenarios"][:1], "base": base, "resources": TWO_ON_CPU, **changes})
 
 
-def test_search_with_early_stopping_leaves_nothing_and_its_trials_are_those_of_one_process(
-    ray: None, tmp_path: Path
-) -> None:
+def test_search_with_early_stopping_leaves_nothing_and_its_trials_equal_one_process(ray: None, tmp_path: Path) -> None:
     import ray as core
     from ray.util import placement_group_table
 
@@ -53,5 +51,5 @@ def test_search_with_early_stopping_leaves_nothing_and_its_trials_are_those_of_o
                 assert there.log_u == pytest.approx(record.log_u, rel=2e-3)
 
 
-def test_trial_whose_rank_is_killed_goes_on_from_its_checkpoint(ray: None, tmp_path: Path) -> None:
+def test_trial_whose_rank_is_killed_resumes_from_its_checkpoint(ray: None, tmp_path: Path) -> None:
     assert restarts_after_a_kill(space_of_two(num_trials=1, epochs=60, early_stopping=None), tmp_path, "rank 1") == 1
