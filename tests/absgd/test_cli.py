@@ -215,9 +215,7 @@ def test_graph_without_gpu_is_refused_before_training(config_file: Path) -> None
         assert not Path("none").exists()
 
 
-def test_gpu_out_of_memory_is_reported_with_a_fitting_number(
-    config_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_gpu_out_of_memory_is_reported_with_a_remedy(config_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_room(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has")
 

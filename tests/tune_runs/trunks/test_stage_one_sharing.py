@@ -94,9 +94,7 @@ def test_sharing_of_stepped_ranges_is_finite(parameter: dict[str, Any], num_stag
         ({"search/lam": {"low": 0.5, "high": 50, "sign": [1, -1]}}, ()),
     ],
 )
-def test_sharing_compares_runs_to_find_deciding_parameters(
-    changes: dict[str, Any], deciding: tuple[str, ...] | None
-) -> None:
+def test_sharing_compares_runs_for_deciding_settings(changes: dict[str, Any], deciding: tuple[str, ...] | None) -> None:
     found = of(changes)
     assert found.deciding == (("class_balance.beta",) if deciding is None else deciding)
     assert found.continuous == ()
