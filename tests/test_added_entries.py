@@ -76,7 +76,7 @@ def build_one_layer(config: ModelConfig, in_channels: int, num_classes: int, wid
 
 
 def read_stripes(_config: DataConfig, part: str) -> Images:
-    """Three classes of noise, told apart by their brightness."""
+    """Three classes of noise, distinguished by their brightness."""
     generator = np.random.default_rng(0 if part == "train" else 1)
     labels_N = np.repeat(np.arange(3), 30 if part == "train" else 10)
     noise_NCHW = generator.integers(60, size=(len(labels_N), 1, 8, 8))

@@ -63,7 +63,7 @@ def test_defect_u_keeps_its_autograd_history() -> None:
     assert alive() is None
 
 
-# exp(l / lam) with no max subtraction: inf or nan for small |lam| or LDAM's s = 30.
+# exp(l / lam) without subtracting the maximum: inf or nan for small |lam| or LDAM's s = 30.
 
 
 @pytest.mark.parametrize("lam", [1e-3, -1e-3, 0.1, -0.1])

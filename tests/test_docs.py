@@ -26,12 +26,12 @@ CODE = re.compile(r"`([^`\n]+)`")
 
 
 def words(page: str) -> set[str]:
-    """What stands in backticks."""
+    """Return the words in backticks."""
     return set(CODE.findall((DOCS / page).read_text()))
 
 
 def section_words(section: str) -> set[str]:
-    """What stands in backticks in the rows of a section of the settings table."""
+    """Return the words in backticks in the rows of a section of the settings table."""
     found: set[str] = set()
     current = ""
     for line in (DOCS / "search-spaces.md").read_text().split("## Settings of a run")[1].splitlines():
@@ -92,7 +92,7 @@ FLAGS = {
 
 
 def trainer_flags(trainer: str) -> list[str]:
-    """What stands in the left column of the table of a trainer."""
+    """Return the left column of the table of a trainer."""
     section = (DOCS / "from-the-authors-code.md").read_text().split(f"## Flags of the {trainer} trainer")[1]
     rows = [line.split("|")[1] for line in section.split("\n## ")[0].splitlines() if line.startswith("|")]
     return [flag for row in rows for flag in re.findall(r"`--(\w+)", row)]

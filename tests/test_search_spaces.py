@@ -36,7 +36,7 @@ def test_shipped_space_loads(name: str) -> None:
     assert space.name == name
     assert numbers.rungs, "early stopping has something to stop"
     assert numbers.concurrent > 0
-    assert len(numbers.points.inside) == len(space.enqueue), "the authors' settings lie inside"
+    assert len(numbers.points.inside) == len(space.enqueue), "the authors' settings are inside"
     for scenario in space.scenario_list:
         assert control_config(space, scenario).attention is None
 
@@ -84,7 +84,7 @@ def test_schema_refuses_invalid_spaces_too() -> None:
     tuple(map(int, pydantic.VERSION.split(".")[:2])) < (2, 10), reason="older pydantic words the same schema otherwise"
 )
 def test_shipped_schema_is_the_current_one() -> None:
-    """To renew it: absgd-tune --schema > search_spaces/space.schema.json."""
+    """To update it: absgd-tune --schema > search_spaces/space.schema.json."""
     assert json.loads((FOLDER / "space.schema.json").read_text()) == space_schema()
 
 

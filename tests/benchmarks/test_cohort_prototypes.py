@@ -1,4 +1,4 @@
-"""The ways of `benchmarks.cohort_prototypes` against members trained alone, its table, and its command line."""
+"""The ways of `benchmarks.cohort_prototypes` compared with members trained alone, its table and its command line."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ TOLERANCE = {torch.float64: 1e-13, torch.float32: 1e-4}
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """Use one thread: two that wait for each other are slow where other processes work."""
+    """Use one thread: two threads that wait for each other are slow next to other busy processes."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

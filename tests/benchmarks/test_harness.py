@@ -20,11 +20,11 @@ def test_numbers_that_are_too_small_or_none_are_refused(text: str) -> None:
 
 
 def test_environment_has_the_command_to_run_again_and_no_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    arguments = ["--curves", "/home/somebody/curves", "--json=/home/somebody/x.json", "--orders", "2"]
-    monkeypatch.setattr(sys, "argv", ["/home/somebody/benchmarks/x.py", *arguments])
+    arguments = ["--curves", "/home/someone/curves", "--json=/home/someone/x.json", "--orders", "2"]
+    monkeypatch.setattr(sys, "argv", ["/home/someone/benchmarks/x.py", *arguments])
     about = report_environment("python -m benchmarks.x")
     assert about["command"] == "python -m benchmarks.x --curves curves --json=x.json --orders 2"
-    assert "somebody" not in json.dumps(about)
+    assert "someone" not in json.dumps(about)
 
 
 def test_every_contender_takes_part_once_per_round_next_to_its_group() -> None:

@@ -1,4 +1,4 @@
-"""The contract of data sets: one inherits DatasetContract or DiskDatasetContract and supplies `entry` and `config`."""
+"""The contract of data sets: inherit DatasetContract or DiskDatasetContract and supply `entry` and `config`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CPU = torch.device("cpu")
 
 
 def dataset_config(name: str, root: object = None, **values: Any) -> RunConfig:
-    """A plain cross-entropy run on a data set, with the values at dotted keys replaced."""
+    """Return a plain cross-entropy run on a data set, with the values at dotted keys replaced."""
     data = {"name": name, "root": None if root is None else str(root), "val_per_class": 3}
     return RunConfig.from_dict({"data": data, "loss": {"name": "ce"}}).with_values(values)
 
@@ -62,7 +62,7 @@ class DatasetContract:
 
     @pytest.fixture
     def num_classes(self, spec: DatasetSpec) -> int:
-        """Classes of the data set as the fixture `config` finds it."""
+        """Number of classes of the data set as the fixture `config` has it."""
         assert spec.num_classes is not None
         return spec.num_classes
 
@@ -77,7 +77,7 @@ class DatasetContract:
         assert images.images_NCHW.std() > 0
 
     def evaluated(self, images: Any, _config: RunConfig) -> np.ndarray:
-        """The values that evaluation shows of images, uint8, (N, C, H, W)."""
+        """Return the pixels that evaluation passes to the model, uint8, (N, C, H, W)."""
         return images.images_NCHW
 
     def test_entry_is_the_data_set(self, config: RunConfig, spec: DatasetSpec, pool: Images | ImageFiles) -> None:

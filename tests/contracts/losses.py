@@ -28,7 +28,7 @@ class LossCase(NamedTuple):
     build: Callable[[Sequence[int]], Criterion]
     """The criterion for classes with these numbers of training images."""
     reference: Callable[[Float64s, Labels, Float64s | None, Sequence[int]], Float64s]
-    """loss_B by a plain loop in float64, from logits_BC, labels_B, class_weights_C and the class counts."""
+    """Reference: loss_B by a plain loop in float64, from logits_BC, labels_B, class_weights_C and the class counts."""
 
 
 class Batch(NamedTuple):
@@ -37,14 +37,14 @@ class Batch(NamedTuple):
 
 
 def random_batch(num_samples: int = 12, scale: float = 3.0, seed: int = 0) -> Batch:
-    """Logits that float32 holds exactly, so that both dtypes are given the same problem."""
+    """Return logits that float32 represents exactly, so that both dtypes solve the same problem."""
     rng = np.random.default_rng(seed)
     logits_BC = (scale * rng.standard_normal((num_samples, len(CLASS_COUNTS)))).astype(np.float32).astype(np.float64)
     return Batch(logits_BC, rng.integers(len(CLASS_COUNTS), size=num_samples))
 
 
 def _label_all_classes(rows: list[list[float]]) -> Batch:
-    """Every row once with every label."""
+    """Return the batch with every row once for each label."""
     num_classes = len(CLASS_COUNTS)
     return Batch(np.repeat(np.array(rows), num_classes, axis=0), np.tile(np.arange(num_classes), len(rows)))
 
@@ -175,7 +175,7 @@ def _attentive(criterion: Criterion, lam: float, switch_epoch: int = 0) -> Objec
 
 
 def _step(objective: Objective, seed: int, epoch: int = 0) -> torch.Tensor:
-    """The loss of one step on float32 logits, in an epoch of its own."""
+    """Return the loss of one step on float32 logits, in the given epoch."""
     batch = random_batch(seed=seed)
     logits_BC, labels_B = torch.from_numpy(batch.logits_BC).float(), torch.from_numpy(batch.labels_B)
     index_B = torch.arange(len(labels_B))

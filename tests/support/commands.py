@@ -1,4 +1,4 @@
-"""The installed commands in processes of their own, as a user starts them."""
+"""The installed commands in separate processes, as a user starts them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tests.support.waiting import TIMEOUT_S
 
 BIN = Path(sys.executable).parent
 ON_CPU = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
-"""The environment of tests that compare bits."""
+"""Environment of tests that compare bits."""
 
 
 def command(*words: str) -> list[str]:
-    """The words of a command of this environment."""
+    """Return the words of a command of this environment."""
     return [str(BIN / words[0]), *words[1:]]
 
 
@@ -33,7 +33,7 @@ def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 @contextmanager
 def started(folder: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
-    """A command in a process group of its own, ended with the block whatever happens."""
+    """Start a command in its own process group; end it with the block in any case."""
     process = subprocess.Popen(
         command(*words),
         cwd=folder,
@@ -51,7 +51,7 @@ def started(folder: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def replaced_table(path: Path) -> pd.DataFrame:
-    """A Parquet file that a running search replaces: pandas opens it twice, and would mix two versions."""
+    """Read a Parquet file that a running search replaces: pandas opens it twice, and would mix two versions."""
     return pd.read_parquet(io.BytesIO(path.read_bytes()))
 
 

@@ -1,4 +1,4 @@
-"""Searches on curves: small spaces of the fake tuner, and what their run folders hold."""
+"""Searches on curves: small spaces of the fake tuner, and the contents of their run folders."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def some_diverge(config: RunConfig, epoch: int) -> float | None:
 
 
 def outcome(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, list[Any]]:
-    """All that a search leaves, but for clocks."""
+    """Return all records of a search except times."""
     table = trials(folder).drop(columns=CLOCKS)
     rows = epochs(folder).drop(columns=EPOCH_CLOCKS).sort_values(["trial_id", "epoch"]).reset_index(drop=True)
-    return table, rows, told(folder)
+    return table, rows, study_values(folder)
 
 
-def told(folder: Path) -> list[Any]:
-    """What the study knows of each trial."""
+def study_values(folder: Path) -> list[Any]:
+    """Return number, state, parameters and values of each trial of the study."""
     keys = ("number", "state", "params", "values", "intermediate_values")
     return [[getattr(trial, key) for key in keys] for trial in study_trials(folder, EXP)]
 
@@ -53,7 +53,7 @@ def assert_same(one: Path, other: Path) -> None:
 
 
 def study_trials(folder: Path, scenario: str) -> list[FrozenTrial]:
-    """What stands in a scenario's journal, read as anybody would."""
+    """Return the trials in a scenario's journal, read with Optuna alone."""
     storage = JournalStorage(JournalFileBackend(str(folder / "scenarios" / scenario / "study.journal")))
     return optuna.load_study(study_name=scenario, storage=storage).trials
 

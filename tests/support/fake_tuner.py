@@ -32,7 +32,7 @@ from tune_runs.trial.trial_run import TrialRun
 from tune_runs.trunks.scenario_plan import plan_scenarios
 
 LOST = "The actor died unexpectedly before finishing this task.\n\tclass_name: ImplicitFunc"
-"""Ray's error for a lost process."""
+"""Text of Ray's error for a lost process."""
 Curve = Callable[[RunConfig, int], float | None]
 """Validation accuracy of a config at an epoch; None: it diverges there."""
 

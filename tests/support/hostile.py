@@ -1,6 +1,6 @@
-"""What a hostile user may write: texts, numbers, YAML, and valid documents with a part of them replaced.
+"""Hostile input: texts, numbers, YAML, and valid documents with a part of them replaced.
 
-FUZZ_FACTOR=50 in the environment tries so many times the examples, other ones in every run.
+FUZZ_FACTOR=50 in the environment multiplies the number of examples by 50 and draws new ones in every run.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FACTOR = int(os.environ.get("FUZZ_FACTOR", "1"))
 
 
 def examples(count: int) -> settings:
-    """So many examples, always the same ones unless FUZZ_FACTOR is set; the deadline is against hangs alone."""
+    """Set the number of examples, the same in every run unless FUZZ_FACTOR is set; the deadline catches hangs."""
     return settings(
         max_examples=count * FACTOR,
         derandomize=FACTOR == 1,
@@ -37,7 +37,7 @@ NAMES = (
     "*.yaml", "#", "a:b", "1:30", "0x2", "010", "1_0", "1e3", "on", "off", "yes", "no", "null", "true", "nan",
     ".inf", "<<", "=", "/dev/zero", "/proc/self/mem", "/" + "x/" * 3000, "data", "digits",
 )  # fmt: skip
-"""Texts that some program has taken for more than a text."""
+"""Texts that some programs interpret as more than text."""
 
 HARD_NUMBERS = (
     0, -1, 1, 2, 3, 2**31 - 1, 2**31, 2**53 + 1, 2**63 - 1, 2**63, 10**40, 10**299, 0.0, -0.0, 0.5, 1.0, 5e-324,
@@ -48,7 +48,7 @@ texts = st.one_of(st.sampled_from(NAMES), st.text(max_size=30))
 
 
 def is_word(text: str) -> bool:
-    """Whether an operating system can hand it to a program."""
+    """Whether an operating system can pass the text to a program as an argument."""
     return "\0" not in text
 
 
@@ -63,7 +63,7 @@ values = st.recursive(
 
 
 def places(document: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The path of every value inside a document, the document itself first."""
+    """Return the path of every value inside a document, the document itself first."""
     inner = document.items() if isinstance(document, Mapping) else enumerate(document) if _is_list(document) else ()
     return [at, *(path for key, value in inner for path in places(value, (*at, key)))]
 
@@ -74,7 +74,7 @@ def _is_list(value: object) -> bool:
 
 @st.composite
 def mutated(draw: st.DrawFn, documents: list[Any], own_values: st.SearchStrategy[Any] = values) -> Any:
-    """One of the documents with one to three of its values replaced, taken away, repeated or joined by others."""
+    """Draw one of the documents with one to three of its values replaced, removed, repeated or joined by others."""
     document = copy.deepcopy(draw(st.sampled_from(documents)))
     for _ in range(draw(st.integers(1, 3))):
         *parents, last = draw(st.sampled_from(places(document)[1:] or [("",)]))
@@ -99,7 +99,7 @@ def mutated(draw: st.DrawFn, documents: list[Any], own_values: st.SearchStrategy
 
 
 def as_yaml(document: Any) -> bytes:
-    """YAML of a document, its text escaped where no file could hold it, without aliases."""
+    """Return the YAML of a document, its text escaped where no file could hold it, without aliases."""
     return yaml.dump(document, Dumper=_NoAliases, sort_keys=False).encode("utf-8", "backslashreplace")
 
 
@@ -126,7 +126,7 @@ yaml_bytes = st.one_of(
 
 @st.composite
 def spliced(draw: st.DrawFn, documents: list[Any]) -> bytes:
-    """The YAML of a document with a stretch of it replaced."""
+    """Draw the YAML of a document with a stretch of it replaced."""
     text = as_yaml(draw(st.sampled_from(documents)))
     start = draw(st.integers(0, len(text)))
     end = draw(st.integers(start, min(len(text), start + 20)))
@@ -134,7 +134,7 @@ def spliced(draw: st.DrawFn, documents: list[Any]) -> bytes:
 
 
 def assert_done_or_refused(result: Result, command: str) -> None:
-    """Exit status 0, or 2 with one message on standard error and nothing on standard output."""
+    """Assert exit status 0, or 2 with one message on standard error and nothing on standard output."""
     assert result.exception is None or isinstance(result.exception, SystemExit), repr(result.exception)
     assert result.exit_code in (0, 2), (result.exit_code, result.output)
     lines = result.stderr.splitlines()
@@ -150,5 +150,5 @@ def assert_done_or_refused(result: Result, command: str) -> None:
 
 
 def tree(folder: Path) -> list[str]:
-    """Everything in a folder, at any depth, as sorted relative paths."""
+    """Return everything in a folder, at any depth, as sorted relative paths."""
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))

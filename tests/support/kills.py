@@ -16,12 +16,12 @@ from absgd import records
 
 
 class Killed(BaseException):
-    """What `kill -9` is to the code: nothing may catch it."""
+    """Stands for `kill -9`: no code may catch it."""
 
 
 @contextmanager
 def killed_at(moment: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """Inside the block the write number `moment` kills, before, in the middle or after it in turn; counts writes."""
+    """Inside the block, kill at write number `moment`: before, during or after it, in turn; count the writes."""
     count = [0]
 
     def dies(write: Callable[..., Any], halfway: Callable[..., Any]) -> Callable[..., Any]:
@@ -53,7 +53,7 @@ def killed_at(moment: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int
 
 
 def _modules_that_bind(name: str, value: object) -> list[ModuleType]:
-    """The imported modules of this project in which `name` is `value`."""
+    """Return the imported modules of this project in which `name` is `value`."""
     modules = [module for key, module in sys.modules.items() if key.split(".")[0] in ("absgd", "tune_runs")]
     return [module for module in modules if vars(module).get(name) is value]
 

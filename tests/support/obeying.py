@@ -1,4 +1,4 @@
-"""A probe process that does what it is told."""
+"""A probe process that follows orders."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from absgd.errors import UserError
 
 
 def obeying(order: str = "") -> Callable[[str], int]:
-    """A process that does what it is told, and `order` before it is ready."""
+    """Return a process that follows orders, and follows `order` before it is ready."""
     obey(order)
     return obey
 
 
 def obey(order: str) -> int:
-    """Do one order: `kill`, `exit N`, `refuse TEXT`, `full SIZE`, `sleep SECONDS`, `pid`."""
+    """Follow one order: `kill`, `exit N`, `refuse TEXT`, `full SIZE`, `sleep SECONDS`, `pid`."""
     word, _, rest = order.partition(" ")
     if word == "kill":
         os.kill(os.getpid(), signal.SIGKILL)

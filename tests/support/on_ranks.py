@@ -49,13 +49,13 @@ def follow(function: Function, arguments: tuple[Any, ...], rendezvous: Rendezvou
         with following(rendezvous, rank, "gloo") as ranks:
             result = function(ranks, *arguments)
             Path(folder, str(rank)).write_bytes(pickle.dumps(result))
-    except Exception:  # noqa: BLE001 - rank 0 was told
+    except Exception:  # noqa: BLE001 - rank 0 has the error
         os._exit(1)
     os._exit(0)
 
 
 def on_ranks(size: int, function: Function, *arguments: Any) -> list[Any]:
-    """What `function(ranks, *arguments)` returns in each rank, by rank."""
+    """Return the result of `function(ranks, *arguments)` in each rank, in order of rank."""
     started: list[FollowerProcesses] = []
 
     def start(rendezvous: Rendezvous) -> FollowerProcesses:

@@ -19,7 +19,7 @@ from absgd.training import checkpoint
 
 
 class Bomb:
-    """Loading its pickle makes the folder `mark`."""
+    """An object whose pickle creates the folder `mark` when it is loaded."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark
@@ -29,7 +29,7 @@ class Bomb:
 
 
 def bombs(mark: Path) -> dict[str, bytes]:
-    """Form -> content of a file whose unpickling makes `mark`."""
+    """Return, by form, the content of a file whose unpickling creates `mark`."""
     bomb = Bomb(mark)
     state = {"next_epoch": bomb, "identity": bomb, "state": bomb, "rows": bomb, "model": bomb, "split_hash": bomb}
     archive = _saved(lambda file: torch.save(state, file))
@@ -55,7 +55,7 @@ def _saved(write: Callable[[io.BytesIO], Any]) -> bytes:
 
 
 def _with_extension(schema: pa.Schema, bomb: Bomb) -> pa.Table:
-    """An empty table whose columns claim to be of a pickled type, as older pyarrow unpickled on reading."""
+    """Return an empty table whose columns claim a pickled type, which older pyarrow unpickled on reading."""
     claimed = {
         b"ARROW:extension:name": b"arrow.py_extension_type",
         b"ARROW:extension:metadata": pickle.dumps(bomb),
@@ -70,11 +70,11 @@ SPARE_NAMES = (
     "study.db", "study.journal.snapshot", "metadata", "__init__.py", "torch.py", "absgd.py", "sitecustomize.py",
     "conftest.py",
 )  # fmt: skip
-"""Files that nothing of ours makes, under names that a program may look for."""
+"""Names of files that this project never writes but a program may look for."""
 
 
 def plant_spares(folder: Path, mark: Path) -> list[Path]:
-    """Bombs under SPARE_NAMES in a folder, where no file is."""
+    """Write bombs under those SPARE_NAMES that a folder does not have."""
     script = f"import os\nos.makedirs({str(mark)!r}, exist_ok=True)\n".encode()
     planted = [folder / name for name in SPARE_NAMES if not (folder / name).exists()]
     for path in planted:

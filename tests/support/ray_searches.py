@@ -39,7 +39,7 @@ SMALL: dict[str, Any] = {
 
 
 def small(**changes: Any) -> SearchSpace:
-    """SMALL with keys replaced."""
+    """Return SMALL with keys replaced."""
     return make_space(**{**SMALL, **changes})
 
 
@@ -52,7 +52,7 @@ def search(space: SearchSpace, folder: Path) -> tuple[bool, str]:
 
 
 def printed_by_search(space: SearchSpace, folder: Path) -> str:
-    """What a new search in a folder prints, whether it finds a best trial or not."""
+    """Run a new search in a folder, with or without a best trial; return its output."""
     return search(space, folder)[1]
 
 
@@ -77,18 +77,18 @@ FORKS: dict[str, Any] = {
 
 
 def forks(**changes: Any) -> SearchSpace:
-    """FORKS with keys replaced."""
+    """Return FORKS with keys replaced."""
     return make_space(**{**FORKS, **changes})
 
 
 def rows_of(folder: Path, trial_id: str) -> list[dict[str, Any]]:
-    """The recorded epochs of a trial."""
+    """Return the recorded epochs of a trial."""
     rows = records.read_rows(folder / records.EPOCHS_FILE, records.EPOCH_SCHEMA)
     return [row for row in rows if row["trial_id"] == trial_id]
 
 
 def comparable(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Recorded epochs without clocks and names, as a trainer alone has them."""
+    """Return recorded epochs without times and names, as a trainer alone reports them."""
     keys = ("run", "scenario", "trial_id", "inherited")
     lists = ("val_recall", "mean_weight")
     return values(
@@ -97,6 +97,6 @@ def comparable(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def trained_alone(row: dict[str, Any]) -> list[dict[str, Any]]:
-    """The epochs of the config of a row of `trials.parquet`, trained from scratch in this process."""
+    """Train the config of a row of `trials.parquet` from scratch in this process; return its epochs."""
     config = records.config_of(row)
     return values(Trainer(config, load_splits(config)).epochs())

@@ -15,7 +15,7 @@ from tests.support.waiting import wait_until
 
 
 def restarts_after_a_kill(space: Any, folder: Path, name: str) -> int:
-    """Restarts of all runs of a search, of 60 epochs each, while which a process of this name is killed."""
+    """Run a search of 60 epochs per run, kill a process of this name, and return the restarts of all runs."""
     killed: list[int] = []
 
     def kill_one() -> None:
@@ -42,7 +42,7 @@ def has_epochs(path: Path, number: int) -> bool:
 
 
 def tasks_of(name: str) -> list[psutil.Process]:
-    """Processes that run a Ray task, or an actor, of this name now."""
+    """Return the processes that run a Ray task or actor of this name now."""
     found = []
     for process in psutil.Process().children(recursive=True):
         try:

@@ -12,13 +12,13 @@ from tests.support import run_folders
 
 @pytest.fixture(scope="package")
 def full_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Search, control and confirmation."""
+    """Folder of a run with search, control and confirmation."""
     return run_folders.confirmed(tmp_path_factory.mktemp("full") / "full")
 
 
 @pytest.fixture(scope="package")
 def search_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Search and control."""
+    """Folder of a run with search and control."""
     return run_folders.searched(tmp_path_factory.mktemp("searched") / "searched")
 
 

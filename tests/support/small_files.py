@@ -68,7 +68,7 @@ def write_fashion_mnist(root: Path, per_class: int, test_per_class: int = 2, *, 
 
 
 def random_images(num_classes: int, per_class: int, shape: tuple[int, ...], seed: int) -> tuple[Pixels, Labels]:
-    """Images of one shape and their labels, classes mixed."""
+    """Return images of one shape and their labels, classes mixed."""
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.repeat(np.arange(num_classes), per_class))
     brightness = (labels * (200 // num_classes)).reshape(-1, *[1] * len(shape))
@@ -77,12 +77,12 @@ def random_images(num_classes: int, per_class: int, shape: tuple[int, ...], seed
 
 
 def idx_bytes(array: Pixels) -> bytes:
-    """An idx file of unsigned bytes."""
+    """Return an idx file of unsigned bytes."""
     return bytes((0, 0, 8, array.ndim)) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
 
 
 def python2_pickle(value: Any) -> bytes:
-    """A protocol-2 pickle with the opcodes Python 2 wrote: byte strings, and arrays of the numpy of that time."""
+    """Return a protocol-2 pickle with the opcodes Python 2 wrote: byte strings, and arrays of its time's numpy."""
     return b"\x80\x02" + _opcodes(value) + b"."
 
 
@@ -128,7 +128,7 @@ LIST_NAMES = {
     "inaturalist18": {"train": "iNaturalist18_train.txt", "test": "iNaturalist18_val.txt"},
     "clothing1m": {"train": "noisy_train_kv.txt", "val": "clean_val_kv.txt", "test": "clean_test_kv.txt"},
 }
-"""Lists of each data set that comes as lists, by part."""
+"""Names of the list files by data set and part."""
 
 
 def write_listed(
@@ -184,7 +184,7 @@ def write_tiny_imagenet(root: Path, num_classes: int, per_class: int, test_per_c
 
 
 def write_image(path: Path, pixels_HWC: Pixels) -> None:
-    """An image file in the format that the name ends with."""
+    """Write an image file in the format of the name's suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels_HWC).save(path)
 

@@ -1,4 +1,4 @@
-"""A small training run on digits, variations of it, and its records without clocks."""
+"""A small training run on digits, variations of it, and its records without times."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ BASE: dict[str, Any] = {
 
 
 def make(**values: Any) -> RunConfig:
-    """The run with values replaced."""
+    """Return the run with values replaced."""
     return RunConfig.from_dict(BASE).with_values(values)
 
 
 def numbers(record: EpochRecord) -> dict[str, Any]:
-    """A record without its clocks."""
+    """Return a record without its times."""
     return {name: value for name, value in dataclasses.asdict(record).items() if name not in CLOCKS}
 
 
 def values(records: Any) -> list[dict[str, Any]]:
-    """Records without what a clock says."""
+    """Return records without times."""
     clocks = ("train_s", "val_s", "images_per_s", "inherited")
     rows = [record if isinstance(record, dict) else dataclasses.asdict(record) for record in records]
     return [{key: value for key, value in row.items() if key not in clocks} for row in rows]
 
 
 def config_with(**values: Any) -> RunConfig:
-    """The run over three epochs with values replaced: one that several ranks can train to the same numbers."""
+    """Return the run over three epochs, with values replaced, that several ranks train to the same numbers."""
     small = {"epochs": 3, "attention.switch_epoch": 1, "optimizer.lr": 0.02, **values}
     return RunConfig.from_dict(BASE).with_values(small)

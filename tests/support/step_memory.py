@@ -30,13 +30,13 @@ def stage_two_loss(lam: float = 2.0) -> Losses:
 
 def measured_growth() -> None:
     """Print the growth over 1,000 steps of our loss and of one with the defect, as JSON."""
-    _growth_of(stage_two_loss(), 200)  # what the first steps and the first measurement allocate stays
+    _growth_of(stage_two_loss(), 200)  # allocations of the first steps and the first measurement stay
     growths = (_growth_of(stage_two_loss(), 1000), _growth_of(_loss_that_keeps_history(), 1000))
     print(json.dumps([vars(growth) for growth in growths]))
 
 
 def _loss_that_keeps_history() -> Losses:
-    """The moving average kept as a part of the graph."""
+    """Return a loss whose moving average stays in the autograd graph."""
     u = torch.zeros(())
 
     def loss(logits_BC: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:
@@ -50,7 +50,7 @@ def _loss_that_keeps_history() -> Losses:
 
 
 class _Growth:
-    """What stays after some steps: Python objects, memory Python traces, memory of the process."""
+    """Growth over some steps: Python objects, memory that Python traces, memory of the process."""
 
     def __init__(self) -> None:
         gc.collect()
@@ -75,7 +75,7 @@ def _growth_of(loss: Losses, num_steps: int) -> _Growth:
 
 
 def _steps(loss: Losses, num_steps: int) -> None:
-    """Steps of a linear model on one batch; a kept history holds 32 KiB of each."""
+    """Train steps of a linear model on one batch; a kept history holds 32 KiB of each."""
     generator = torch.Generator().manual_seed(0)
     model = nn.Linear(4, 3)
     images_BF, labels_B = torch.randn(8192, 4, generator=generator), torch.arange(8192) % 3

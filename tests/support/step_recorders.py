@@ -19,7 +19,7 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is n
 
 
 class FakeRecorder:
-    """Captures without a GPU: what was captured is run again, on the tensors that it used."""
+    """A recorder without a GPU: a replay runs the captured body again, on the same tensors."""
 
     def __init__(self) -> None:
         self.captures = self.replays = 0
@@ -43,14 +43,14 @@ class WaitedError(RuntimeError):
 
 
 def refuse_to_wait(func: Any) -> None:
-    """Refuses what makes the host wait for a device, also on a CPU, where waiting costs nothing."""
+    """Refuse operations that make the host wait for a device, also on a CPU, where waiting costs nothing."""
     waits = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "_unique2", "unique_dim")
     if func.overloadpacket.__name__ in waits:
         raise WaitedError(str(func))
 
 
 class Operations(TorchDispatchMode):
-    """Notes every operation on tensors with what it was given, as a CUDA graph notes kernels: no Python is repeated."""
+    """Record every operation on tensors with its arguments, as a CUDA graph records kernels: no Python is repeated."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class Operations(TorchDispatchMode):
         return out
 
     def repeat(self) -> None:
-        """Run them again: each reads the tensors that it read, and writes into those that it made."""
+        """Run the operations again: each reads the same tensors and writes into its first outputs."""
         with torch.no_grad():
             for func, args, given, out in self.noted:
                 again = func(*args, **given)
@@ -75,7 +75,7 @@ class Operations(TorchDispatchMode):
 
 
 class OperationRecorder(FakeRecorder):
-    """Captures operations: numbers that Python knew at the capture stay as they were then."""
+    """A recorder of operations: Python numbers keep their values from the capture."""
 
     def capture(self, body: Callable[[], object]) -> Callable[[], object]:
         self.captures += 1
@@ -92,7 +92,7 @@ class OperationRecorder(FakeRecorder):
         return replay
 
     def state(self) -> list[torch.Tensor]:
-        """What a step writes to."""
+        """Return the tensors that a step writes to."""
         return list(self.step._changed_by_training())
 
     step: GraphStep
@@ -108,7 +108,7 @@ def parts(trainer: Trainer) -> tuple[Learner, EpochSums]:
 
 
 def with_graph_step(trainer: Trainer, recorder: FakeRecorder) -> Trainer:
-    """The optimiser is fused, as `DeviceOptions` has it where there is a graph."""
+    """Return a trainer with a graph step; the optimiser is fused, as `DeviceOptions` sets it with a graph."""
     trainer.optimizer = build_optimizer(trainer.model, trainer.config.optimizer, fused=True)
     step = GraphStep(*parts(trainer), trainer._train.batch_of, trainer.config.batch_size, recorder)
     trainer._step = step

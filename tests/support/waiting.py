@@ -15,8 +15,8 @@ def wait_until(
     """Return once `condition` holds; fail after `seconds`, or at once when `process` has ended.
 
     Args:
-        condition: asked ten times a second.
-        process: a process that has to run until then.
+        condition: checked ten times a second.
+        process: a process that must run until then.
         seconds: bound of the wait.
     """
     deadline = time.monotonic() + seconds

@@ -1,4 +1,4 @@
-"""Searches on curves that nobody interrupts, and killed ones that must end as they do."""
+"""Uninterrupted searches on curves, and killed ones that must end with the same results."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from tune_runs.space.model import SearchSpace
 
 
 class WholeSearch(NamedTuple):
-    """A search that nobody interrupted, and how often it wrote."""
+    """The results of an uninterrupted search, and its numbers of writes."""
 
     folder: Path
     writes: int
     writes_before: int = 0
-    """Until the search was done and its confirmation began."""
+    """Writes until the search was done and its confirmation started."""
 
 
 def whole_search(folder: Path) -> WholeSearch:
-    """Run a search that nobody interrupts."""
+    """Run an uninterrupted search."""
     with killed_at(0, pytest.MonkeyPatch()) as count:
         FakeTuner(space_of(), folder, some_diverge, concurrent=1).run()
     states = {trial.state for trial in study_trials(folder, EXP)}
@@ -44,14 +44,14 @@ CONFIRM = {"top": 2, "seeds": 2, "controls": ["ce", "ce-lr", "cb-ce-drw"]}
 
 
 def with_confirmation() -> SearchSpace:
-    """A space whose best trials are confirmed."""
+    """Return a space whose best trials are confirmed."""
     return make_space(
         scenarios=SPACE["scenarios"][:1], num_trials=3, early_stopping=None, seed=10, confirm=CONFIRM, epoch_budget=500
     )
 
 
 def whole_confirmation(folder: Path) -> WholeSearch:
-    """Run a search and its confirmation that nobody interrupts."""
+    """Run an uninterrupted search with its confirmation."""
     with killed_at(0, pytest.MonkeyPatch()) as count:
         tuner = FakeTuner(with_confirmation(), folder, some_diverge, concurrent=1)
         results = tuner.results({})

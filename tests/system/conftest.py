@@ -1,4 +1,4 @@
-"""What the tests that start clusters share."""
+"""Fixtures of the tests that start clusters."""
 
 from __future__ import annotations
 

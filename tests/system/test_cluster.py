@@ -1,4 +1,4 @@
-"""Searches on a cluster of several nodes on loopback, and what becomes of them when parts of it are lost."""
+"""Searches on a cluster of several nodes on loopback, also when parts of it are lost."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="keeps all of Ra
 
 LOST_AFTER_S = 8
 SOON = {"ABSGD_TUNE_LOST_AFTER_S": str(LOST_AFTER_S)}
-"""Where the driver is to be ended, that is waited for; elsewhere a busy machine must not end it."""
+"""Time limit of the watchdog: tests that end the driver wait for it; elsewhere a busy machine must not reach it."""
 NUM_TRIALS = 3
 EPOCHS = 60
 SPACE = {
@@ -54,7 +54,7 @@ LOOPBACK = {"127.0.0.1", "::ffff:127.0.0.1", "::1"}
 
 @contextmanager
 def search(folder: Path, environment: Mapping[str, str], *words: str) -> Iterator[subprocess.Popen[str]]:
-    """`absgd-tune`, ended with the block whatever happens."""
+    """Run `absgd-tune`; end it with the block in any case."""
     (folder / "moved.yaml").write_text(yaml.safe_dump(SPACE))
     process = subprocess.Popen(
         command("absgd-tune", *words),
@@ -72,12 +72,12 @@ def search(folder: Path, environment: Mapping[str, str], *words: str) -> Iterato
 
 
 def search_on(cluster: LoopbackCluster, folder: Path, *words: str) -> AbstractContextManager[subprocess.Popen[str]]:
-    """The same on a cluster."""
+    """Run `absgd-tune` on a cluster; end it with the block in any case."""
     return search(folder, cluster.environment, *(words or ("--space", "moved.yaml")), "--address", cluster.address)
 
 
 def assert_complete(folder: Path, process: subprocess.Popen[str]) -> None:
-    """The command ended well, and every trial has all of its epochs once."""
+    """Assert that the command succeeded and that every trial has each of its epochs once."""
     printed, errors = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0, printed + errors
     trials = pd.read_parquet(folder / "runs/moved/trials.parquet")

@@ -1,4 +1,4 @@
-"""The real commands in processes of their own, as a user starts them."""
+"""The real commands in separate processes, as a user starts them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.waiting import TIMEOUT_S, wait_until
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     folder = tmp_path_factory.mktemp("user")
-    (folder / "analysis").mkdir()  # a package of the user's own is not taken for ours
+    (folder / "analysis").mkdir()  # a package of the user with our name is not imported
     (folder / "analysis/__init__.py").write_text("raise SystemExit('the wrong package')")
     return folder, run(folder, "absgd-tune", "--space", "quickstart", "--num-trials", "4", "--no-confirm")
 
@@ -112,7 +112,7 @@ def test_second_search_of_the_same_name_is_refused(searched: tuple[Path, subproc
 
 
 LONG_EPOCHS = 200
-"""Enough that an interrupt finds a run that trains."""
+"""Number of epochs that lets an interrupt reach a run while it trains."""
 LONG_SPACE: dict[str, Any] = {
     **SMALL,
     "name": "cut",
@@ -197,7 +197,7 @@ def test_killed_worker_and_killed_driver_lose_nothing_that_is_finished(tmp_path:
 
 
 def assert_completed_around(before: pd.DataFrame, trials: Path) -> pd.DataFrame:
-    """Three trials and their control have ended, those that had ended before as they were; the table."""
+    """Assert that three trials and their control have ended and earlier rows are unchanged; return the table."""
     after = pd.read_parquet(trials).set_index("trial_id")
     assert after.phase.value_counts().to_dict() == {"search": 3, "control": 1}
     assert set(after.status) <= {"completed", "pruned"}

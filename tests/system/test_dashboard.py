@@ -29,7 +29,7 @@ TIMEOUT_S = 60
 
 @contextmanager
 def served(journal: Path) -> Iterator[str]:
-    """Address of a dashboard of this journal, ended with the block."""
+    """Start a dashboard of this journal and yield its address; end it with the block."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -23,7 +23,7 @@ NUM_IMAGES = 37
 
 def make_images() -> Images:
     rng = np.random.default_rng(0)
-    pixels = rng.integers(1, 256, size=(NUM_IMAGES, 1, SIDE, SIDE), dtype=np.uint8)  # no 0: padding can be told apart
+    pixels = rng.integers(1, 256, size=(NUM_IMAGES, 1, SIDE, SIDE), dtype=np.uint8)  # no 0, which marks padding
     return Images(pixels, rng.integers(10, size=NUM_IMAGES))
 
 
@@ -54,7 +54,7 @@ def test_shares_of_a_batch_are_its_images_with_the_labels_of_all(size: int) -> N
 
 
 def pixels_of(batches: list[Batch]) -> np.ndarray:
-    """The uint8 images that were normalised."""
+    """Return the uint8 images before normalisation."""
     spec = DATASETS["digits"]
     return np.rint((joined(batches, "images_BCHW") * spec.std[0] + spec.mean[0]) * 255).astype(np.uint8)
 
@@ -111,7 +111,7 @@ def test_training_images_are_crops_and_flips_of_their_originals(pad: int, flip: 
 
 
 def rotated_by_loop(image_CHW: np.ndarray, angle_deg: float) -> np.ndarray:
-    """Counter-clockwise by bilinear interpolation in float64, zeros outside."""
+    """Rotate counter-clockwise by bilinear interpolation in float64, zeros outside."""
     channels, height, width = image_CHW.shape
     padded = np.zeros((channels, height + 2, width + 2))
     padded[:, 1:-1, 1:-1] = image_CHW
@@ -155,7 +155,7 @@ def rotated_epoch(rotation_deg: float, pad: int = 2, flip: bool = True, batch_si
 
 
 def values_of(batches: list[Batch]) -> np.ndarray:
-    """Grey values before normalisation, in [0, 255]."""
+    """Return the grey values before normalisation, in [0, 255]."""
     spec = DATASETS["digits"]
     return (joined(batches, "images_BCHW").astype(np.float64) * spec.std[0] + spec.mean[0]) * 255
 

@@ -1,4 +1,4 @@
-"""CIFAR's python format: what Python 2 and 3 wrote is read, damage is named, nothing in a file is run."""
+"""CIFAR's python format: files of Python 2 and 3 are read, damage is named, no code in a file runs."""
 
 from __future__ import annotations
 

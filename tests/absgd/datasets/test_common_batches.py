@@ -1,4 +1,4 @@
-"""Batches in common: made once for runs in step, for each run those that it gets alone."""
+"""Shared batches: built once for runs in step, and equal to those of each run alone."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def splits() -> Splits:
 
 
 class Counting:
-    """A source that counts the batches that it makes, and how many of them are still there."""
+    """A source that counts the batches that it makes, and how many of them are still alive."""
 
     def __init__(self, source: BatchSource) -> None:
         self._source = source
@@ -139,7 +139,7 @@ def test_unreadable_image_is_an_error_in_every_run(splits: Splits, at: int) -> N
 
 @pytest.mark.parametrize("at", [0, 1, 2])
 def test_passing_error_reaches_one_run_only(splits: Splits, at: int) -> None:
-    """Such as no memory left on a GPU: the others go on, and so does whoever comes later."""
+    """An error that passes, such as no memory left on a GPU: the other runs continue, and later ones join."""
     source, common = counted(splits)
     makes_until(source, at, [torch.OutOfMemoryError("CUDA out of memory")])
     unlucky, other = common.draws(0, 0, 32), common.draws(0, 0, 32)
@@ -156,7 +156,7 @@ def test_passing_error_reaches_one_run_only(splits: Splits, at: int) -> None:
 
 
 def makes_until(source: Counting, at: int, errors: list[Exception]) -> None:
-    """So many batches, then errors, then the rest."""
+    """Let a source make `at` batches, then raise the errors, then make the rest."""
 
     def batch_of(draw: Any) -> Batch:
         if source.made == at and errors:
@@ -206,7 +206,7 @@ def test_images_are_stored_once_for_runs_with_the_same_settings(splits: Splits) 
         of(make(**{"class_balance": {"type": "resample", "from_epoch": "switch"}})),
         of(make(**{"class_balance": {"type": "resample", "from_epoch": "switch"}, "attention.switch_epoch": 3})),
     ]
-    assert of(make(**{"attention.switch_epoch": 3})) is kept, "weights of classes act in the loss"
+    assert of(make(**{"attention.switch_epoch": 3})) is kept, "class weights act in the loss only"
     assert of(make(**{"class_balance": {"type": "none"}})) is kept
     assert len({id(one) for one in [kept, *others]}) == 5
 

@@ -1,4 +1,4 @@
-"""Batches of images on disk: equal for any number of workers, right positions, crops, broken files, a whole run."""
+"""Batches of images on disk: equal for any number of workers, right positions, crops, broken files, a complete run."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_augmentation_does_not_depend_on_the_batch_size(root: Path) -> None:
 
 
 def test_every_place_and_epoch_draws_its_own_augmentation(tmp_path: Path) -> None:
-    """Equal files everywhere: what differs is the augmentation."""
+    """All files are equal, so that images differ by augmentation only."""
     pixels = np.random.default_rng(0).integers(256, size=(32, 32, 3), dtype=np.uint8)
     for label, number in itertools.product(range(2), range(6)):
         write_image(tmp_path / "train" / str(label) / f"{number}.png", pixels)
@@ -186,7 +186,7 @@ def test_resampling_draws_with_replacement(root: Path) -> None:
     assert len(index_N) == 18 > len(set(index_N))
 
 
-# Transforms, on an image whose pixels tell where they come from.
+# Transforms, on an image whose pixels encode their position.
 
 
 def gradient(width: int, height: int) -> Image.Image:
@@ -216,7 +216,7 @@ def test_small_images_are_evaluated_whole() -> None:
 
 
 def corners(transform: Callable[[Image.Image], torch.Tensor], image: Image.Image, times: int = 60) -> set[Any]:
-    """Value of the top left and top right pixel of augmented images: columns, rows, and blue, 0 in padding alone."""
+    """Return the top left and top right pixels of augmented images: column, row, and blue (0 in padding only)."""
     torch.manual_seed(0)
     return {tuple(transform(image)[:, 0, [0, -1]].flatten().tolist()) for _ in range(times)}
 
@@ -304,7 +304,7 @@ def test_batches_reach_a_gpu_as_on_the_cpu(root: Path, workers: int) -> None:
         assert there.index_B.tolist() == here.index_B.tolist()
 
 
-# Broken files, and a whole run.
+# Broken files, and a complete run.
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -326,7 +326,7 @@ def test_broken_image_is_named_with_its_line_when_it_is_read(tmp_path: Path, wor
 
 
 def numbers(record: Any) -> dict[str, Any]:
-    """A record without its clocks."""
+    """Return a record without its times."""
     return {k: v for k, v in dataclasses.asdict(record).items() if k not in ("train_s", "val_s", "images_per_s")}
 
 

@@ -1,4 +1,4 @@
-"""Orders of epochs: a plain permutation, or draws by class weight from their epoch on."""
+"""Orders of epochs: a plain permutation, or, from a given epoch on, draws by class weight."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def plain_permutation(epoch: int, seed: int = 0) -> list[int]:
 
 
 def drawn_shares(config: RunConfig, epochs: int = 200) -> np.ndarray:
-    """Share of each class among all draws of some epochs."""
+    """Return the share of each class among all draws of some epochs."""
     order = EpochOrder(LABELS_N, config, CPU)
     index = np.concatenate([order.of(0, epoch).numpy() for epoch in range(epochs)])
     return np.bincount(LABELS_N[index], minlength=len(COUNTS)) / len(index)

@@ -1,4 +1,4 @@
-"""The fingerprint: another one for any other data, the same for the same wherever it lies."""
+"""The fingerprint: different for different data, equal for equal data in any folder."""
 
 from __future__ import annotations
 

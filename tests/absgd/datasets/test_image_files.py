@@ -1,4 +1,4 @@
-"""ImageFiles: taking, reading, broken files of every kind."""
+"""ImageFiles: selecting and reading images, and broken files of every kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parsers of list formats: what they take, what they tell apart as bad lines."""
+"""Parsers of list formats: the lines they accept and those they report as bad."""
 
 from __future__ import annotations
 

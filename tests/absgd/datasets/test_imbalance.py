@@ -1,4 +1,4 @@
-"""Class counts against the published ones; which images stay."""
+"""Class counts compared with the published ones, and the images that are kept."""
 
 from __future__ import annotations
 

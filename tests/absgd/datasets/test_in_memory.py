@@ -1,4 +1,4 @@
-"""The in-memory data sets: the contract, where files are looked for, downloads, damaged files."""
+"""The in-memory data sets: the contract, the folders searched for files, downloads, damaged files."""
 
 from __future__ import annotations
 

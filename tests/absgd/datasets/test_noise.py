@@ -1,4 +1,4 @@
-"""Label noise: exact rates per clean class, what flips where, pure, and what cannot be done."""
+"""Label noise: exact rates per clean class, the flips of each kind, purity, and refusals."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def changed_of_each_class(clean_N: np.ndarray, changed_N: np.ndarray, num_classe
 
 
 def flips_of(type: str, num_classes: int) -> dict[int, int]:
-    """Clean class -> the one class its changed labels turn into."""
+    """Return, by clean class, the one class that its changed labels become."""
     clean_N = shuffled_labels((4,) * num_classes)
     noisy_N, changed_N = noisy(clean_N, type, 0.5, num_classes)
     flips = set(zip(clean_N[changed_N].tolist(), noisy_N[changed_N].tolist(), strict=True))
@@ -132,7 +132,7 @@ def test_symmetric_all_noise_draws_the_true_class_too() -> None:
 
 
 def test_symmetric_all_noise_draws_an_exact_fraction() -> None:
-    # Among so many classes the true one is next to never drawn.
+    # With this many classes the true one is hardly ever drawn.
     assert noisy(np.zeros(50, dtype=np.int64), "symmetric_all", 0.3, 5000).changed_N.sum() == 15
 
 

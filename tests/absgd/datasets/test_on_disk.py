@@ -1,4 +1,4 @@
-"""The data sets on disk: the contract, where lists are looked for, what is said of lists and folders that are wrong."""
+"""The data sets on disk: the contract, the places searched for lists, and messages about wrong lists and folders."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def named(images: ImageFiles) -> list[str]:
     return [path.decode() for path in images.paths_N]
 
 
-# Lists: where they are, what they name.
+# Lists: their places and their content.
 
 
 @fewer_classes
@@ -169,7 +169,7 @@ def test_published_clothing1m_equals_its_key_value_lists(tmp_path: Path) -> None
 
 
 def _write_with_quotes(root: Path) -> Path:
-    """Clothing1M's lists as the ABSGD authors' code reads them."""
+    """Write Clothing1M's lists as the ABSGD authors' code reads them."""
     write_clothing1m(root, 2)
     for name in LIST_NAMES["clothing1m"].values():
         pairs = (line.rsplit(" ", 1) for line in (root / name).read_text().splitlines())
@@ -217,7 +217,7 @@ def test_own_validation_is_refused_where_it_is_the_test_set(tmp_path: Path, name
         load_splits(config)
 
 
-# Lists: what is wrong with them.
+# Wrong lists.
 
 
 def test_missing_list_names_the_places_searched(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from tests.support.small_files import write_cifar10, write_cifar100
 
 @pytest.fixture
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """torchvision takes files that are not the published ones."""
+    """Let torchvision accept files that are not the published ones."""
     monkeypatch.setattr(CIFAR10, "_check_integrity", lambda _self: True)
     for layout in (CIFAR10, CIFAR100):
         monkeypatch.setattr(layout, "meta", {**layout.meta, "md5": None})

@@ -1,4 +1,4 @@
-"""Splits: order of validation, cap, imbalance and noise; seeds; the hash; what cannot be done."""
+"""Splits: order of validation, cap, imbalance and noise; seeds; the hash; refusals."""
 
 from __future__ import annotations
 

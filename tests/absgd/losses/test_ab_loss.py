@@ -1,4 +1,4 @@
-"""ABLoss against a plain transcription of its formulas, and against values that the published package gave."""
+"""ABLoss against a plain transcription of its formulas, and against values from the published package."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def test_build_model_gives_the_named_depth(name: str, kind: type[nn.Module], dep
 
 
 def test_build_model_leaves_the_linear_cifar_resnet_as_it_was() -> None:
-    """Records of earlier versions name seeds; the same seed must give the same initial weights."""
+    """Records of earlier versions contain seeds; the same seed must give the same initial weights."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         weight = build_model(ModelConfig(name="resnet8"), in_channels=1, num_classes=10).classifier.weight

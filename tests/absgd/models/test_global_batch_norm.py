@@ -13,12 +13,12 @@ from absgd.training.ranks.interface import Ranks
 from tests.support.on_ranks import on_ranks
 
 SHAPES = [(8, 3, 4, 4), (5, 3, 2, 3), (1, 3, 4, 4), (7, 3), (1, 3)]
-"""The third and the last leave a rank without an image, the last a channel with one value."""
+"""Batches; in the third and the last a rank has no image, in the last a channel has one value."""
 SUMMED = ("weight.gradient", "bias.gradient")
 
 
 def batch_of(shape: tuple[int, ...]) -> Tensor:
-    """Far from zero, where float32 sums of squares would lose the variance."""
+    """Return a batch far from zero, where float32 sums of squares would lose the variance."""
     return torch.randn(shape, generator=torch.Generator().manual_seed(0)) + 30
 
 
@@ -31,7 +31,7 @@ def norm_of(shape: tuple[int, ...]) -> nn.Module:
 
 
 def normalised(norm: nn.Module, shape: tuple[int, ...], rows: slice) -> dict[str, Tensor]:
-    """What two steps on the given rows of a batch leave."""
+    """Return the results of two steps on the given rows of a batch."""
     inputs = batch_of(shape)[rows].requires_grad_()
     importance = torch.linspace(-1, 2, shape[0])[rows].view(-1, *(1 for _ in shape[1:]))
     for _ in range(2):

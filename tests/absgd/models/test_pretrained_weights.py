@@ -20,7 +20,7 @@ State = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def published() -> State:
-    """A state dict as torchvision publishes them, of seven classes."""
+    """Return a state dict for seven classes in torchvision's published format."""
     torch.manual_seed(3)
     network = torchvision.models.resnet18(weights=None, num_classes=7)
     network.train()(torch.randn(2, 3, 32, 32))

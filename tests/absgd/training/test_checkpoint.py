@@ -39,13 +39,13 @@ END_BYTES = 22
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A checkpoint of STATE."""
+    """Path of a checkpoint of STATE."""
     save_checkpoint(tmp_path / "c.pt", STATE)
     return tmp_path / "c.pt"
 
 
 def with_checksum(archive: bytes) -> bytes:
-    """An archive as a forger would complete it."""
+    """Return an archive with a valid checksum, as a forger would write it."""
     content = archive[:-2] + struct.pack("<H", COMMENT_BYTES)
     return content + b"sha256:" + hashlib.sha256(content).hexdigest().encode()
 
@@ -57,7 +57,7 @@ def saved(state: object, **options: Any) -> bytes:
 
 
 def regions(content: bytes) -> dict[str, range]:
-    """Where the parts of a checkpoint lie in its file."""
+    """Return the positions of the parts of a checkpoint in its file."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = {member.filename.split("/", 1)[1]: member for member in archive.infolist()}
         directory = archive.start_dir
@@ -75,7 +75,7 @@ def regions(content: bytes) -> dict[str, range]:
 
 
 def same(first: Any, second: Any) -> bool:
-    """Whether two states are of the same types and bits."""
+    """Whether two states have the same types and bits."""
     if type(first) is not type(second):
         return False
     if isinstance(first, Tensor):

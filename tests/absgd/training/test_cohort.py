@@ -1,4 +1,4 @@
-"""A cohort: who has a turn and when, and that its runs get the numbers that they get alone."""
+"""A cohort: the order of turns, and runs that get the same numbers as alone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
 
 
 class Clock:
-    """Stands still until it is moved."""
+    """A clock that moves only when it is set."""
 
     def __init__(self) -> None:
         self.time = 0.0
@@ -32,7 +32,7 @@ class Clock:
 
 
 def counting(name: str, steps: int, log: list[str], epochs: int = 2) -> Iterator[str | None]:
-    """A run that notes its turns and says when an epoch is over."""
+    """Return a run that notes its turns and reports the end of each epoch."""
     for epoch in range(epochs):
         for step in range(steps):
             log.append(f"{name}{epoch}.{step}")
@@ -71,7 +71,7 @@ def test_full_cohort_does_not_wait() -> None:
 
 
 def after_first_epoch() -> tuple[Cohort[str], Clock, list[str]]:
-    """Of `a` and `b`, with two steps each; their turns are noted from now on."""
+    """Return a cohort after the first epoch of `a` and `b`, two steps each; their turns are noted from now on."""
     cohort, clock = new()
     log: list[str] = []
     for name in "ab":
@@ -130,7 +130,7 @@ def test_end_and_error_of_one_leave_the_others() -> None:
     cohort, clock = new()
     cohort.join("ends", iter(()))
     cohort.join("fails", failing())
-    cohort.join("goes on", counting("c", 9, []))
+    cohort.join("continues", counting("c", 9, []))
     clock.time += SETTLE_S
     ((name, word),) = cohort.turn()
     assert name == "ends"
@@ -139,7 +139,7 @@ def test_end_and_error_of_one_leave_the_others() -> None:
     assert name == "fails"
     assert isinstance(word, RunFailed)
     assert repr(word.error) == "KeyError('x')"
-    assert cohort.names == ("goes on",)
+    assert cohort.names == ("continues",)
     assert not cohort.is_idle()
 
 
@@ -165,12 +165,12 @@ def test_leaving_ends_the_run_where_it_is() -> None:
 
 
 def run_of(config: RunConfig, splits: Splits, common: CommonImages) -> Iterator[EpochRecord | None]:
-    """As a search starts a member: the trainer is made in its first turn."""
+    """Return a run as a search starts it: the trainer is made in its first turn."""
     yield from Trainer(config, splits, batches_of=common.batches).steps()
 
 
 def trained(members: list[tuple[int, RunConfig]], splits: Splits) -> dict[str, list[Any]]:
-    """Name -> what each member, who joins after so many turns, had to say."""
+    """Train members, each given with the number of turns after which it joins; return the reports of each by name."""
     cohort: Cohort[EpochRecord] = Cohort(CPU, len(members), Clock())
     common = CommonImages()
     found: dict[str, list[Any]] = {str(place): [] for place in range(len(members))}
@@ -179,7 +179,7 @@ def trained(members: list[tuple[int, RunConfig]], splits: Splits) -> dict[str, l
         for place, (after, config) in enumerate(members):
             if after == turns:
                 cohort.join(str(place), run_of(config, splits, common))
-        cohort._last_joined = -SETTLE_S  # the clock stands still: nobody is waited for
+        cohort._last_joined = -SETTLE_S  # the clock does not move, so the cohort waits for no run
         for name, word in cohort.turn():
             found[name].append(word)
             cohort.resume(name)
@@ -236,7 +236,7 @@ def test_diverged_member_reports_the_error_of_a_run_alone(splits: Splits, all_al
 
 
 def test_captured_steps_take_shared_batches(splits: Splits) -> None:
-    """What a graph reads is copied into its own tensors, so a batch is not changed under another member."""
+    """A graph copies its inputs into its own tensors, so it does not change a batch that another member reads."""
     without = {"model.dropout": 0.0, "optimizer.lr": 0.02}
     configs = [make(**without), make(**without, **{"attention.lam": 5.0})]
     cohort: Cohort[EpochRecord] = Cohort(CPU, 2, Clock())

@@ -1,4 +1,4 @@
-"""On which streams `CudaGraphRecorder` captures, seen with a fake of torch's CUDA interface; no GPU is needed."""
+"""The streams on which `CudaGraphRecorder` captures, with a fake of torch's CUDA interface; no GPU is needed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from absgd.training.cuda_graph import WARM_UP_STEPS, CudaGraphRecorder
 
 
 class Stream:
-    """A stream that knows whom it waited for."""
+    """A stream that records the streams it waited for."""
 
     def __init__(self, device: str = "cuda:0") -> None:
         self.device, self.waited_for = device, list[Stream]()
@@ -22,7 +22,7 @@ class Stream:
 
 
 class Cuda:
-    """What is current, and where graphs were captured."""
+    """A fake of `torch.cuda`: the current stream, and the streams on which graphs were captured."""
 
     def __init__(self) -> None:
         self.default = self.current = Stream()
@@ -42,7 +42,7 @@ class Cuda:
         before, self.current = self.current, stream
         self.captured_on.append(stream)
         yield
-        self.current = before  # not after an error, as torch 2.14 has it where the capture cannot be ended
+        self.current = before  # not after an error, as in torch 2.14 when the capture cannot be ended
 
 
 class Graph:

@@ -1,4 +1,4 @@
-"""What the options of `device` come to on each kind of device, and how far a fast run is from the exact one."""
+"""The options of `device` resolved for each kind of device, and the distance of a fast run from the exact one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PLAIN_CPU, BF16_CPU = Machine("cpu", native_bfloat16=False), Machine("cpu", nati
 OLD_GPU, GPU = Machine("cuda", native_bfloat16=False), Machine("cuda", native_bfloat16=True)
 FAST_GPU = DeviceOptions("bfloat16", "channels_last", True, True, True, 2048)
 TOLERANCE = 0.02
-"""Of balanced validation accuracy, mean over three seeds: what docs/speed.md states."""
+"""Tolerance of balanced validation accuracy, mean over three seeds, as docs/speed.md states it."""
 CPU = torch.device("cpu")
 
 

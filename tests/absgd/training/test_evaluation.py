@@ -13,7 +13,7 @@ from absgd.training.evaluation import class_metrics, count_correct, shot_accurac
 
 
 class Logits(nn.Module):
-    """Gives the logits it is handed as images."""
+    """A model that returns its images as logits."""
 
     def __init__(self) -> None:
         super().__init__()

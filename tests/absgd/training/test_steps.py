@@ -1,4 +1,4 @@
-"""The ways to train a step: they give the same numbers, and the faster ones never wait for the device."""
+"""The implementations of a step: all give the same numbers, and the faster ones never wait for the device."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_deferred_step_gives_the_bits_of_the_exact_one(splits: Splits, loss: str
 def test_graph_step_gives_the_numbers_of_the_exact_one(
     splits: Splits, loss: str, momentum: float, recorder: FakeRecorder
 ) -> None:
-    """Not bit for bit: a learning rate that is a tensor is float32, and the fused update rounds otherwise."""
+    """Not bit for bit: a learning rate that is a tensor is float32, and the fused update rounds differently."""
     config = make(**{"loss.name": loss, "optimizer.momentum": momentum, "optimizer.lr": 0.02})
     recorder.captures = recorder.replays = 0
     graphed = list(with_graph_step(Trainer(config, splits), recorder).epochs())
@@ -138,7 +138,7 @@ def test_state_of_another_kernel_does_not_change_the_optimisers_own(splits: Spli
 
 
 class Diverging(nn.Module):
-    """A criterion whose loss, or the gradient of it, is not finite from one call on."""
+    """A criterion whose loss, or its gradient, is not finite from a given call on."""
 
     def __init__(self, first: int, what: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Trainer: exact resume and fork, stage one untouched by attention, divergence, what it never reads."""
+"""Trainer: exact resume and fork, stage one untouched by attention, divergence, and no reading of the test set."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_record_tells_stages_weights_and_rates(
 
 
 def test_weights_sum_to_one_over_ab_alpha_once_the_average_has_settled(splits: Splits) -> None:
-    """A huge lambda makes all weights equal, so that only the sum is left of them."""
+    """A huge lambda makes all weights equal, so that only their sum is tested."""
     *_, last = Trainer(make(**{"attention.lam": 1e9, "epochs": 12, "optimizer.lr": 1e-3}), splits).epochs()
     assert last.mean_weight == pytest.approx((2.0,) * 10, rel=1e-3)
 
@@ -200,7 +200,7 @@ def make_attentive(name: str) -> RunConfig:
 
 
 def continued(config: RunConfig, splits: Splits, state: dict[str, Any]) -> list[dict[str, Any]]:
-    """Records of the rest of a run that goes on from a state that went through a file."""
+    """Return the records of the rest of a run that resumes from a state written to a file and read back."""
     file = io.BytesIO()
     torch.save(state, file)
     file.seek(0)

@@ -1,4 +1,4 @@
-"""Tables of complete curves: read, and trained once."""
+"""Tables of complete curves: reading them, and training each once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The comparison of searches, and how faults are made; `python -m benchmarks.faults` injects the faults themselves."""
+"""The comparison of searches and the making of faults; `python -m benchmarks.faults` injects the faults themselves."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def test_curves_of_other_trials_are_refused() -> None:
 
 
 def test_agreement_is_counted_after_the_switch_over_all_repeats() -> None:
-    """Trial 0 agrees, stopped by ours after 13 of 16 epochs; trial 1 differs only in the second repeat."""
+    """Trial 0 agrees and is stopped by ours after 13 of 16 epochs; trial 1 differs only in the second repeat."""
     first = curves(curve(*[0.5] * 13), curve(*[0.7] * 16))
     second = curves(curve(*[0.5] * 13), curve(*[0.7] * 15, flipped(0.7)))
     plain = PlainRun(30.0, curves(curve(*[0.5] * 16), curve(*[0.7] * 16)))

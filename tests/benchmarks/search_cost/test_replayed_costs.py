@@ -13,7 +13,7 @@ APPROXIMATELY_9 = pytest.approx(9.0)
 
 @pytest.mark.parametrize("metric", ["val_balanced_accuracy", "val_loss"])
 def test_search_is_replayed_with_both_peers(metric: str) -> None:
-    """The steady trial, the late one and the early one, of tests.support.small_curves.
+    """Replay the steady, the late and the early trial of tests.support.small_curves.
 
     Ours, two at a time, by the default rule: rungs at age 2 and after 14 epochs. The late one stops at age 2, behind
     the steady one. The early one reaches 14 epochs first, and both continue: 16 + 8 + 2 + 4 epochs. ASHA stops the late

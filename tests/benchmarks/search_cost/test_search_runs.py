@@ -1,4 +1,4 @@
-"""The jobs of both sides, and what is read from their records."""
+"""The jobs of both sides, and the numbers read from their records."""
 
 from __future__ import annotations
 

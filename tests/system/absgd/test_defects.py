@@ -1,4 +1,4 @@
-"""Defects of the authors' code that are measured in a process of their own."""
+"""Defects of the authors' code that are measured in a separate process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def test_defect_memory_grows_with_every_stage_two_step() -> None:
-    """In a process of its own, where no memory freed by other tests hides what grows."""
+    """In a separate process, where no memory freed by other tests hides the growth."""
     code = "from tests.support.step_memory import measured_growth; measured_growth()"
     words = [sys.executable, "-c", code]
     printed = subprocess.run(words, cwd=Path(__file__).parents[3], capture_output=True, text=True, check=True).stdout

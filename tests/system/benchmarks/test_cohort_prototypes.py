@@ -15,7 +15,7 @@ from benchmarks.cohort_prototypes.__main__ import main
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """Use one thread: two that wait for each other are slow where other processes work."""
+    """Use one thread: two threads that wait for each other are slow next to other busy processes."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

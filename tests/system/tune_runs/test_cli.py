@@ -71,6 +71,6 @@ def test_interrupted_probe_ends_its_processes(here: Path) -> None:
     assert command.returncode == 130
     assert errors.splitlines()[-1] == "absgd-tune: interrupted"
     assert "Traceback" not in errors
-    assert "s an epoch on this machine" in output, "what was known before is there"
+    assert "s an epoch on this machine" in output, "earlier results are kept"
     assert children
     assert not psutil.wait_procs(children, timeout=100)[1]

@@ -1,4 +1,4 @@
-"""Whole searches on a real Ray, small."""
+"""Small complete searches on a real Ray."""
 
 from __future__ import annotations
 

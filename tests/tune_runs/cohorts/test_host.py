@@ -72,7 +72,7 @@ class LoggedRuns:
 def wait_until(holds: Callable[[], bool]) -> None:
     deadline = time.monotonic() + SOON_S
     while not holds():
-        assert time.monotonic() < deadline, "it did not come to it"
+        assert time.monotonic() < deadline, "the condition was not reached"
         time.sleep(0.01)
 
 
@@ -119,7 +119,7 @@ def test_runs_that_join_together_are_in_step(host: CohortHost, runs: LoggedRuns)
     host.join("b1", trial("b"), os.getppid())
     for name in ("a1", "b1"):
         assert host.next_report(name, SOON_S) == answer(0)
-    for name in ("a1", "b1"):  # each by a process of its own, so that none waits for the other
+    for name in ("a1", "b1"):  # each in its own process, so that neither waits for the other
         assert host.next_report(name, wait_s=0.0) == HostAnswer()
     for name in ("a1", "b1"):
         assert host.next_report(name, SOON_S) == answer(1)

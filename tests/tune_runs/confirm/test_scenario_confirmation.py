@@ -229,7 +229,7 @@ def test_extended_search_confirms_new_candidates_and_keeps_old_runs(tmp_path: Pa
             assert row.candidate == ranks[source], "names are those of the search as it is now"
     assert own[own.candidate == "ce"].index.isin(before.index).all(), "the same control as before"
     gone = before.loc[own[own.candidate.isna()].index]
-    assert {"ce-lr"} <= set(gone.candidate) <= {"ce-lr", "cb-ce-drw"}, "they were of another best trial"
+    assert {"ce-lr"} <= set(gone.candidate) <= {"ce-lr", "cb-ce-drw"}, "they belonged to another best trial"
     assert own.groupby("candidate").size().eq(2).all()
 
 

@@ -21,7 +21,7 @@ from tests.support.fake_searches import (
     some_diverge,
     space_of,
     study_trials,
-    told,
+    study_values,
     trials,
 )
 from tests.support.fake_tuner import SPACE, FakeTrainer, FakeTuner, make_space, rising
@@ -302,7 +302,7 @@ def test_enqueued_points_survive_a_kill_between_two_of_them(tmp_path: Path, monk
 def test_trial_without_its_record_is_trained_again_and_told_once(tmp_path: Path) -> None:
     folder = tmp_path / "fake"
     FakeTuner(space_of(), folder, some_diverge, concurrent=1).run()
-    told_before = told(folder)
+    values_before = study_values(folder)
     before = trials(folder).drop(columns=[*CLOCKS])
     table = records.read_rows(folder / records.TRIALS_FILE, records.TRIAL_SCHEMA)
     kept = [row for row in table if row["trial_id"] != f"{EXP}-0002"]
@@ -310,7 +310,7 @@ def test_trial_without_its_record_is_trained_again_and_told_once(tmp_path: Path)
     FakeTuner(space_of(), folder, some_diverge, concurrent=1).run()
     after = trials(folder).drop(columns=[*CLOCKS]).sort_values("trial_id").reset_index(drop=True)
     pd.testing.assert_frame_equal(after, before.sort_values("trial_id").reset_index(drop=True))
-    assert told(folder) == told_before
+    assert study_values(folder) == values_before
 
 
 def test_added_trials_equal_those_of_a_longer_search(tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ def test_results_wait_for_the_control_and_are_judged_against_their_own_epoch(rul
     behind = {number for number, values in curves.items() if ahead.falls_behind(number, 8, 8, values[0])}
     assert behind
     control.known = 9
-    for number, values in curves.items():  # told at their next result, of which the control's value is not there yet
+    for number, values in curves.items():  # reported at their next result, whose control value is not known yet
         assert late.falls_behind(number, 8, 9, values[1]) == (number in behind)
     assert late.scores == ahead.scores
 

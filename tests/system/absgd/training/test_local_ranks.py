@@ -46,7 +46,7 @@ def test_ranks_end_when_the_process_that_leads_them_is_killed() -> None:
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """A zombie is not: nobody may be there to bury it."""
+    """Whether a process runs; a zombie does not: it may stay if its parent never reaps it."""
     try:
         return process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -1,4 +1,4 @@
-"""Several processes that train one run give the records of one; what becomes of all when one fails."""
+"""Several processes that train one run give the records of one process, and end together when one fails."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from tests.support.small_files import write_imagefolder
 from tests.support.small_runs import config_with, numbers
 
 FLOAT64_TOLERANCE = 1e-9
-"""Relative, of every number after two or three epochs in float64, where rounding grows to about 1e-13."""
+"""Relative tolerance of every number after two or three epochs in float64, where rounding grows to about 1e-13."""
 FLOAT32_TOLERANCE = 1e-3
-"""Relative, of the movement of all weights together in a step in float32, where rounding is about 1e-6."""
+"""Tolerance of all weights relative to the length of a step in float32, where rounding is about 1e-6."""
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +52,7 @@ class Trained(NamedTuple):
     """State of the model before the first epoch."""
     final: dict[str, torch.Tensor]
     kept: list[bool]
-    """Which training samples the loss keeps."""
+    """Flags of the training samples that the loss keeps."""
 
 
 def trained(ranks: Ranks, settings: dict[str, Any]) -> Trained:
@@ -67,7 +67,7 @@ def trained(ranks: Ranks, settings: dict[str, Any]) -> Trained:
 
 
 def trained_in_float64(ranks: Ranks, settings: dict[str, Any]) -> Trained:
-    """The run with model, loss and optimiser in float64.
+    """Train the run with model, loss and optimiser in float64.
 
     In float32 the order of sums decides how far the runs drift apart: on some processors by 1e-3 within two epochs.
     """
@@ -91,7 +91,7 @@ RUNS: dict[str, tuple[int, dict[str, Any]]] = {
 
 
 ONE_STEP = {"epochs": 1, "batch_size": 10_000, "attention.switch_epoch": 0, "schedule.warmup_epochs": 0}
-"""A single step, in stage two. Float32 allows no comparison after more: gradients jump where a ReLU turns."""
+"""A single step in stage two; later steps are not comparable in float32: gradients jump where a ReLU turns."""
 
 
 def all_trained(ranks: Ranks, runs: list[dict[str, Any]]) -> list[Trained]:
@@ -104,7 +104,7 @@ def one_step(ranks: Ranks) -> Trained:
 
 @pytest.fixture(scope="module")
 def on_all_ranks() -> dict[str, list[Trained]]:
-    """Name of a run -> its results in each rank; the processes are started once for each number of ranks."""
+    """Results in each rank by name of the run; the processes are started once for each number of ranks."""
     found: dict[str, list[Trained]] = {}
     for size in (2, 3):
         names = [name for name, (its_size, _) in RUNS.items() if its_size == size]
@@ -142,7 +142,7 @@ def test_step_in_float32_equals_one_process(size: int, on_all_ranks: dict[str, l
 
 
 def check_same_bits(results: list[Trained]) -> None:
-    """Every rank has the same bits, log u and the statistics of batch norm among them."""
+    """Assert that every rank has the same bits, including log u and the statistics of batch norm."""
     first, *others = results
     for other in others:
         assert other.rows == first.rows
@@ -151,7 +151,7 @@ def check_same_bits(results: list[Trained]) -> None:
 
 
 def distance(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
-    """Euclidean distance of the parameters of two models."""
+    """Return the Euclidean distance of the parameters of two models."""
     parameters = [name for name in one if name.endswith(("weight", "bias"))]
     return sum(float((one[name].double() - other[name].double()).square().sum()) for name in parameters) ** 0.5
 
@@ -276,7 +276,7 @@ def test_gpus_of_several_kinds_are_refused() -> None:
 
 
 def test_process_whose_partner_hangs_ends_itself() -> None:
-    """Whoever started the partner says that it is lost, but its connection stays: as NCCL sees a dead partner."""
+    """The launcher reports the partner as lost while its connection stays open, as NCCL sees a dead partner."""
     waiting = multiprocessing.get_context("spawn").Process(target=waits_for_a_hanging_partner)
     waiting.start()
     waiting.join(300)

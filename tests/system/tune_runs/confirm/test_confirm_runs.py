@@ -1,4 +1,4 @@
-"""Confirmation on a real Ray: the bits of training from scratch, the test set's too, and who reads it."""
+"""Confirmation on a real Ray: metrics equal training from scratch, and each run reads the test set once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def confirmed_space() -> SearchSpace:
 
 @pytest.fixture(scope="module")
 def confirmed(ray: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, list[str]]:
-    """A run, what it printed, and which trial, or the driver, read which part of the data set."""
+    """Return a run folder, its output, and the parts of the data set read by each trial and the driver."""
     folder = tmp_path_factory.mktemp("runs")
     log = folder / "log.txt"
 

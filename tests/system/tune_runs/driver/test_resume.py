@@ -1,4 +1,4 @@
-"""A driver on curves killed at every third write or so; tests/tune_runs/driver has a few of these moments."""
+"""A driver on curves, killed at about every third write; tests/tune_runs/driver has a few of these kills."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Processes that train at the same time: what they are asked, and every way in which one can end."""
+"""Processes that train at the same time: their requests, and every way in which one can end."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_peak_bytes_covers_this_process_since_its_start() -> None:
     grown = peak_bytes(torch.device("cpu"))
     del held
     assert grown >= before + 64 * MIB
-    assert peak_bytes(torch.device("cpu")) > before + 60 * MIB, "it stays what it was at most"
+    assert peak_bytes(torch.device("cpu")) > before + 60 * MIB, "the peak does not fall"
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -1,4 +1,4 @@
-"""The shipped CIFAR spaces, whole, on small files in CIFAR's own format."""
+"""Complete searches of the shipped CIFAR spaces on small files in CIFAR's own format."""
 
 from __future__ import annotations
 

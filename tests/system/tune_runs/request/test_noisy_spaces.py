@@ -1,4 +1,4 @@
-"""The shipped spaces for label noise, whole, on small files in the data sets' own formats."""
+"""Complete searches of the shipped spaces for label noise on small files in the data sets' own formats."""
 
 from __future__ import annotations
 
@@ -102,6 +102,6 @@ def test_shipped_clothing1m_space_searches_small_files_at_relative_paths(
     assert set(trials.weights) == {str(tmp_path / "resnet18.pth")}
     assert set(trials.validation) == {"own"}
     assert sorted(trials[trials.phase == "search"].loss) == ["abce", "absce", "abtce"]
-    assert trials[trials.phase == "control"].loss.tolist() == ["sce"], "of the first point"
+    assert trials[trials.phase == "control"].loss.tolist() == ["sce"], "weights of the first point"
     epochs = pd.read_parquet("run/epochs.parquet").merge(trials[["trial_id", "loss"]], on="trial_id")
     assert (epochs.kept_fraction.notna() == (epochs.loss == "abtce")).all()

@@ -1,4 +1,4 @@
-"""Searches whose trials have two ranks on CPU, and trials with a killed rank."""
+"""Searches whose trials train on two ranks on CPU, and trials with a killed rank."""
 
 from __future__ import annotations
 
