@@ -50,11 +50,13 @@ def test_options_replace_settings_of_the_space(here: Path) -> None:
     assert "90 s" in result.output
 
 
-def test_measure_of_trials_with_several_processes_probes_none(here: Path) -> None:
+@pytest.mark.parametrize("options", [["--measure"], ["--preview", "--measure"]])
+def test_measure_of_trials_with_several_processes_probes_none(here: Path, options: list[str]) -> None:
     several = {"cpu": 1, "gpu": 0, "ranks_per_trial": 2}
     write(here / "s.yaml", base={**SPACE["base"], "data": {"name": "digits", "n_max": 20}}, resources=several)
-    result = call("--space", "s.yaml", "--measure")
+    result = call("--space", "s.yaml", *options)
     assert result.exit_code == 0, result.output
+    assert "s an epoch on this machine" in result.stdout
     assert "trials at once are not probed: each has several processes (ranks_per_trial)" in result.stderr
     assert "proposed" not in result.stdout
 

@@ -38,13 +38,12 @@ def write(path: Path, **changes: Any) -> None:
     path.write_text(yaml.safe_dump({**SPACE, **changes}))
 
 
-@pytest.mark.parametrize("options", [["--measure"], ["--preview", "--measure"]])
 def test_measure_prints_a_preview_with_an_estimate_and_proposes_resources(
-    here: Path, options: list[str], monkeypatch: pytest.MonkeyPatch
+    here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tune_runs.preview.packing_probe.probe_packings", partial(probe_packings, kind_s=0.1))
     write(here / "s.yaml", base={**SPACE["base"], "data": {"name": "digits", "n_max": 20}})
-    result = call("--space", "s.yaml", *options)
+    result = call("--space", "s.yaml", "--measure")
     assert result.exit_code == 0, result.output
     assert "absgd-tune: measuring digits-exp-0.1 (1 of 2)" in result.stderr
     assert "absgd-tune: probing digits-exp-0.1: 1" in result.stderr
