@@ -1,4 +1,4 @@
-"""What holds for every test, quick or of tests/system."""
+"""Settings and fixtures of every test, quick or in tests/system."""
 
 from __future__ import annotations
 

@@ -190,7 +190,7 @@ CRD = {
 
 
 def at(tree: Any, path: str) -> list[dict[str, Any]]:
-    """The mappings at a dotted path; a list stands for each of its items."""
+    """The mappings at a dotted path; a list means each of its items."""
     for key in filter(None, path.split(".")):
         tree = tree[key]
     return tree if isinstance(tree, list) else [tree]

@@ -17,7 +17,7 @@ from tests.support.ray_searches import SMALL, comparable, rows_of, trained_alone
 from tests.support.waiting import wait_until
 
 EPOCHS = 60
-"""Enough that a kill finds a trial that trains."""
+"""Number of epochs that lets a kill reach a trial while it trains."""
 SPACE: dict[str, Any] = {
     **SMALL,
     "base": {**SMALL["base"], "epochs": EPOCHS},

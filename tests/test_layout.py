@@ -1,4 +1,4 @@
-"""How the tests are laid out: helpers are modules of tests/support, and the folders mirror the packages."""
+"""The layout of the tests: helpers are modules of tests/support, and the folders mirror the packages."""
 
 from __future__ import annotations
 

@@ -187,7 +187,7 @@ def _run(request: SearchRequest, console: Console) -> None:
 
 
 def _write_report(folder: Path) -> None:
-    """Let absgd-report write the page on the results, in a process of its own: it reads the files of the run only."""
+    """Let absgd-report write the page on the results, in a separate process: it reads the files of the run only."""
     words = [sys.executable, "-P", "-m", "analysis", "--", str(shortened(folder))]
     done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False)
     if done.returncode:

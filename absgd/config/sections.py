@@ -79,19 +79,19 @@ class DataConfig(Section):
     workers: Annotated[int, Field(ge=0, le=1024)] = 2
     """Data sets on disk: processes that read images; 0 reads in the training process."""
     on_bad_image: Literal["error", "skip"] = "error"
-    """Data sets on disk: what a missing or broken image does; `skip` leaves it out and says how many."""
+    """Data sets on disk: effect of a missing or broken image; `skip` leaves it out and reports their number."""
 
 
 class ImbalanceConfig(Section):
     type: Literal["none", "exp", "step"] = "none"
-    """How class sizes fall: not at all, exponentially, or in one step at half the classes."""
+    """Shape of the class sizes: as they are, falling exponentially, or falling in one step at half the classes."""
     ratio: Fraction = 1.0
     """Smallest class over largest (rho)."""
 
 
 class NoiseConfig(Section):
     type: NoiseType = "none"
-    """What an exact fraction of every class turns into; docs/label-noise.md lists the kinds."""
+    """Kind of label noise on an exact fraction of every class; docs/label-noise.md lists the kinds."""
     rate: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Fraction of each class whose labels are changed."""
     validation: Literal["noisy", "clean"] = "noisy"
@@ -221,7 +221,7 @@ class DeviceConfig(Section):
     fast: bool = False
     """Turn on what is fast and safe on the device at hand (docs/speed.md); its numbers are close to the exact ones."""
     precision: Literal["float32", "bfloat16"] | None = None
-    """Of convolutions and matrix products; weights stay float32. null: float32, or what `fast` chooses."""
+    """Precision of convolutions and matrix products; weights stay float32. null: float32, or what `fast` chooses."""
     memory_format: Literal["contiguous", "channels_last"] | None = None
     """Layout of images and convolutions in memory; null: contiguous, or what `fast` chooses."""
     cuda_graph: bool | None = None

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Share(NamedTuple):
-    """One process's share of every batch; by default the whole of it, for a single process.
+    """One process's share of every batch; by default the whole batch, for a single process.
 
     >>> [Share(rank, size=3).rows(7) for rank in range(3)]
     [slice(0, 2, None), slice(2, 4, None), slice(4, 7, None)]

@@ -131,7 +131,7 @@ def side_of(config: RunConfig, spec: DatasetSpec) -> int:
 
 
 def training_transform(config: RunConfig, spec: DatasetSpec) -> Transform:
-    """From an RGB image to an augmented uint8 tensor (3, side, side); draws from torch's global CPU generator.
+    """Transform an RGB image to an augmented uint8 tensor (3, side, side); draws from torch's global CPU generator.
 
     Raises:
         UserError: if the padding exceeds the side, so that a crop could hold nothing of the image.
@@ -156,7 +156,7 @@ def training_transform(config: RunConfig, spec: DatasetSpec) -> Transform:
 
 
 def evaluation_transform(config: RunConfig, spec: DatasetSpec) -> Transform:
-    """From an RGB image to a uint8 tensor (3, side, side) of its centre."""
+    """Transform an RGB image to a uint8 tensor (3, side, side) of its centre."""
     from torchvision.transforms import v2
 
     return _as_transform([*_centred(spec, side_of(config, spec)), v2.PILToTensor()])
@@ -205,7 +205,7 @@ class _Steps:
 
 
 class _Unreadable(NamedTuple):
-    """Stands for an image that cannot be read, then for its batch: an error raised in a worker would arrive as text."""
+    """Placeholder for an unreadable image, then for its batch: an error raised in a worker would arrive as text."""
 
     position: int
     reason: str

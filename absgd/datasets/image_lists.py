@@ -100,7 +100,7 @@ def parse_val_annotations(text: str, label_of: Mapping[str, int]) -> ImageList:
 
 
 def parse_names(text: str) -> list[str]:
-    """One name on each line, as in wnids.txt; empty lines are skipped.
+    """Return the names in a file with one name per line, as wnids.txt; empty lines are skipped.
 
     >>> parse_names("n01443537\\nn01629819\\n")
     ['n01443537', 'n01629819']

@@ -30,9 +30,9 @@ class Splits:
     """Training and validation images of a run. The test set is not among them: `load_test` reads it."""
 
     train: Images | ImageFiles
-    """After cap, imbalance and noise."""
+    """Training images after cap, imbalance and noise."""
     val: Images | ImageFiles
-    """Cut from training: equally many images of each clean class. Own: the whole validation list of the data set."""
+    """Equally many validation images of each clean class, cut from training, or the whole list of the data set."""
     class_counts: tuple[int, ...]
     """Training images of each class, after noise."""
     num_classes: int

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class SeededDropout(nn.Module):
-    """Each value times m / (1 - p), m = 0 with probability p and else 1, drawn from `generator`.
+    """Multiply each value by m / (1 - p), m = 0 with probability p and else 1, drawn from `generator`.
 
     Identity in evaluation mode and for p = 0. The generator is not part of the state: the trainer sets it with
     `seed_dropout` before each epoch.

@@ -67,7 +67,7 @@ def build(config: ModelConfig, in_channels: int, num_classes: int, depth: int) -
 
 
 class _Block(nn.Module):
-    """Two 3x3 convolutions beside a shortcut that strides over pixels and pads new channels with zeros."""
+    """Two 3x3 convolutions and a shortcut that strides over pixels and pads new channels with zeros."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()

@@ -42,7 +42,7 @@ class MetricColumn(NamedTuple):
     better: Direction
     """The direction that is better."""
     title: str
-    """Its name in reports, without the split it was measured on."""
+    """Name of the metric in reports, without the split it was measured on."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,7 +18,7 @@ class DatasetSpec:
     """`module:function` that reads one part from a DataConfig and its name: `train`, from which validation is cut,
     `test`, or `val` where the data set has its own."""
     num_classes: int | None
-    """As published; a data set on disk has the classes of its training part, unknown in advance for `imagefolder`."""
+    """Number of classes as published; a data set on disk has those of its training part; None for `imagefolder`."""
     channels: int
     side: int
     """Rows and columns in pixels; images on disk are brought to it."""

@@ -35,11 +35,11 @@ class MemberState(Enum):
     """Activity of a member of a cohort."""
 
     WAITING = "waiting"
-    """It is ready to begin, together with others."""
+    """The member is ready to start, together with others."""
     TRAINING = "training"
-    """It gets a step in each turn."""
+    """The member gets a step in each turn."""
     REPORTED = "reported"
-    """It has reported and not been resumed."""
+    """The member has reported and not been resumed."""
 
 
 class RunEnded:

@@ -75,7 +75,7 @@ class _LocalFollowers:
             process.start()
 
     def lost(self) -> str | None:
-        """How a process ended by a signal or with an error; None: none did."""
+        """Describe a process that ended by a signal or with an error; None if none did."""
         for rank, process in enumerate(self._processes, start=1):
             if process.exitcode:
                 return f"rank {rank} ended with exit status {process.exitcode}"

@@ -12,7 +12,7 @@ class Network:
     """Calls a model in the precision and memory format of a run.
 
     Args:
-        model: on `device`; under `channels_last` its convolutions are laid out anew, in place.
+        model: on `device`; under `channels_last` the layout of its convolutions changes in place.
         options: precision and memory format.
         device: the model's.
     """

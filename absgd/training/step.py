@@ -128,7 +128,7 @@ class EpochTotals(NamedTuple):
     mean_weight_changed: float | None
     steps: int
     first_bad: tuple[int, str] | None = None
-    """With deferred checks, the first step whose loss or norm was not finite, and which of the two."""
+    """First step whose loss or norm was not finite, and which of the two; set by deferred checks only."""
 
 
 class TrainingStep(Protocol):

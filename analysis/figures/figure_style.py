@@ -42,7 +42,7 @@ class Drawing:
     """Name for files and element ids: letters and dashes."""
     title: str
     caption: str
-    """What the figure shows, and how it was made."""
+    """Content of the figure, and how it was made."""
     figure: go.Figure
 
 

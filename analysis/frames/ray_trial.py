@@ -34,7 +34,7 @@ class RayTrial(NamedTuple):
     others: ColumnValues
     """The other parameters, in columns `params/NAME`."""
     epochs: list[ColumnValues]
-    """One per epoch, in order."""
+    """One row per epoch, in order."""
     reported: set[str]
     """Names on the first line of result.json, as the script spells them."""
     wall_s: float | None

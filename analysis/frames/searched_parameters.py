@@ -24,7 +24,7 @@ class SearchedParameter:
     """A parameter that a search varied."""
 
     column: str
-    """Its column in a trial row."""
+    """Column of the parameter in a trial row."""
     low: float | None = None
     """Lower bound; None for choices."""
     high: float | None = None

@@ -20,7 +20,7 @@ class PairedDifference(NamedTuple):
     difference: float
     """Mean over the pairs."""
     std: float
-    """With n - 1."""
+    """Standard deviation over the pairs, with n - 1."""
     low: float
     """Lower bound of the interval."""
     high: float

@@ -10,7 +10,7 @@ class TargetVerdict(NamedTuple):
     """A target compared with the measurement."""
 
     is_met: bool | None
-    """None: not measured, since the target is for other hardware."""
+    """Whether the target is met; None: not measured, since the target is for other hardware."""
     sentence: str
     reason: str = ""
     """Why the target is missed, where that is known."""

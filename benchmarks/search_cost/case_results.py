@@ -66,7 +66,7 @@ class PlainComparison:
     """The plain search under one clock, and its agreement with ours."""
 
     clock: AshaClock | None
-    """None stands for no stopping."""
+    """Clock of the plain search; None: no stopping."""
     epochs: int
     best: float
     wall_s: tuple[float, ...]
@@ -90,7 +90,7 @@ class CaseResult:
     """Epochs that ours must train; None with stopping."""
     repeats: tuple[CommandRepeat, ...]
     plain: tuple[PlainComparison, ...]
-    """One for each clock; empty where the plain search was not run."""
+    """One comparison for each clock; empty where the plain search was not run."""
 
     def median(self, value: Callable[[CommandRepeat], float]) -> float:
         """Return the median of a value over the repeats."""

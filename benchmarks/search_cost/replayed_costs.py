@@ -54,10 +54,10 @@ class ReplayedPeer:
     """A plain search of the same configurations in the same order: means over orders and seeds."""
 
     clock: AshaClock | None
-    """None stands for no stopping."""
+    """Clock of the plain search; None: no stopping."""
     epochs: float
     fewer: float
-    """Its epochs over ours."""
+    """Epochs of the plain search divided by ours."""
     fewer_std: float
     regret: float
     """Regret in points."""

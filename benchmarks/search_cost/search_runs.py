@@ -51,7 +51,7 @@ class EpochChain:
     control: int
     """Epochs of the plain control."""
     forks: tuple[tuple[int, int], ...]
-    """For each trial, the epochs of its trunk and its own."""
+    """Epochs of the trunk and of its own for each trial."""
 
     @property
     def epochs(self) -> int:

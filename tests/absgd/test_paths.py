@@ -72,7 +72,7 @@ def test_read_regular_reads_up_to_the_limit(tmp_path: Path) -> None:
 
 @pytest.fixture
 def pipe(tmp_path: Path) -> Path:
-    """A pipe that nobody ever writes to."""
+    """A pipe without a writer."""
     os.mkfifo(tmp_path / "pipe")
     return tmp_path / "pipe"
 

@@ -37,15 +37,15 @@ class HostProcess:
         self._host = CohortHost(size, CohortRuns(image_store))
 
     def join(self, name: str, task: TrialTask, process: int) -> bool:
-        """As `CohortHost.join`."""
+        """Forward to `CohortHost.join`."""
         return self._host.join(name, task, process)
 
     def next_report(self, name: str, wait_s: float) -> HostAnswer:
-        """As `CohortHost.next_report`."""
+        """Forward to `CohortHost.next_report`."""
         return self._host.next_report(name, wait_s)
 
     def leave(self, name: str) -> None:
-        """As `CohortHost.leave`."""
+        """Forward to `CohortHost.leave`."""
         self._host.leave(name)
 
 

@@ -10,7 +10,7 @@ from tune_runs.trial.reports import TrialReport
 
 
 class HostPlacement(NamedTuple):
-    """Where a host runs."""
+    """The place of a host: a node and its GPUs."""
 
     node: str
     """Id of the node."""
@@ -22,9 +22,9 @@ class TrialProcess(NamedTuple):
     """The own process of a trial of a cohort."""
 
     node: str
-    """Id of its node."""
+    """Id of the process's node."""
     pid: int
-    """Its process id there."""
+    """Process id on that node."""
 
 
 class CohortAccess(NamedTuple):
@@ -44,7 +44,7 @@ class SeatRequest(NamedTuple):
     trial_id: str
     process: TrialProcess
     placement: HostPlacement
-    """Where the host must run."""
+    """Place where the host must run."""
     full: list[str]
     """Ids of hosts that had no room for the trial."""
     lost: list[str]
@@ -55,6 +55,6 @@ class HostAnswer(NamedTuple):
     """A host's answer to the request for a trial's next report."""
 
     report: TrialReport | None = None
-    """None: there is none yet, or no more."""
+    """Next report of the trial; None: there is none yet, or no more."""
     has_ended: bool = False
     """Whether the trial has ended."""

@@ -25,9 +25,9 @@ class Candidate(NamedTuple):
     name: str
     """Value of the column `candidate`: `best-1`, or the name of the control."""
     run: str
-    """Beginning of its trial ids, before the seed pair; it changes with the configuration."""
+    """Prefix of the candidate's trial ids, before the seed pair; it changes with the configuration."""
     config: RunConfig
-    """Its config, with the seeds of the search."""
+    """Config of the candidate, with the seeds of the search."""
 
 
 class CandidateSet(NamedTuple):

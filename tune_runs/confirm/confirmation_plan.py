@@ -19,7 +19,7 @@ class ConfirmationPlan:
     all_runs: tuple[ConfirmRun, ...]
     """Runs of all candidates; in a provisional plan the controls are those of `best-1`."""
     runs: tuple[ConfirmRun, ...]
-    """Those of `all_runs` that may start now, or have started, in the order in which they start."""
+    """Runs of `all_runs` that may start now or have started, in the order in which they start."""
     is_final: bool
     """Whether the winner is known, so that the plan no longer changes."""
 

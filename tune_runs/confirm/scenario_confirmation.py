@@ -49,7 +49,7 @@ class ScenarioConfirmation:
         self._plain = scenario.control
         self._pairs = seed_pairs(self._plain.seeds, config.seeds)
         self._plan: ConfirmationPlan | None = None
-        """None before the search is done."""
+        """Plan of the confirmation; None before the search is done."""
         self._lost: list[TrialPlan] = []
 
     def update_plan(self) -> None:

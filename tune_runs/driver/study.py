@@ -72,7 +72,7 @@ class ScenarioStudy:
         self._stopping = early_stopping(space)
         self._live: dict[str, optuna.trial.Trial] = {}
         self._again: list[FrozenTrial] = []
-        """Trials that are finished in the study but whose records are lost: trained again, not told again."""
+        """Trials that are finished in the study but whose records are lost: trained again, but not told again."""
         self._first_epochs: dict[str, int] = {}
         """Trial -> epoch from which its steps count."""
         self._reported: dict[str, int] = {}

@@ -30,13 +30,13 @@ class ConfirmCost(NamedTuple):
     num_runs: int
     num_trunks: int
     epochs: int
-    """Epochs trained, those inherited not counted."""
+    """Epochs trained, without inherited ones."""
     epochs_plain: int
-    """Those of `epochs` that controls train."""
+    """Epochs among `epochs` that controls train."""
 
 
 def confirm_cost(space: SearchSpace, plan: ScenarioPlan) -> ConfirmCost:
-    """Return the cost of confirming a scenario whose best trials lie at the boundary of the space.
+    """Return the cost of confirming a scenario whose best trials are at the boundary of the space.
 
     They switch at the mean switch epoch; of the runs at the boundary, the one with most controls is taken. Where the
     search varies stage one, only the best configuration shares it with a control.

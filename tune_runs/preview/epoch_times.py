@@ -30,7 +30,7 @@ from tune_runs.trunks.scenario_plan import ScenarioPlan
 BUDGET_S = 10.0
 """Seconds for each stage of a scenario; the first batch is trained however long it takes."""
 LEARNING_RATE = 1e-6
-"""It does not change the time of a step, and hardly any run diverges with one this small."""
+"""Learning rate while measuring: it does not change the time of a step, and hardly any run diverges with it."""
 _MAX_EPOCHS = 9  # whole epochs trained at most, where the time allows
 
 

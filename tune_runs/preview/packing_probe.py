@@ -226,7 +226,7 @@ def pass_workload(splits: Splits, batch_size: int, epoch_s: float, seconds: floa
 
 
 def _settings(config: RunConfig, device: str) -> dict[str, Any]:
-    """Settings of a run that trains for as long as it is asked, with the threads of each request."""
+    """Settings of a run that trains as many epochs as requested, with the threads of each request."""
     values = {"device.type": device, "device.threads": None, "epochs": _EPOCHS, "optimizer.lr": LEARNING_RATE}
     return config.with_values(values).to_dict()
 

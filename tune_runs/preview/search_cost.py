@@ -45,7 +45,7 @@ class ScenarioCost:
     num_snapshots: int
     """Snapshots of all expected trunks; 0 where stage one is not shared."""
     time: EpochTime | None
-    """None: not measured."""
+    """Measured time of an epoch; None: not measured."""
 
 
 def scenario_cost(

@@ -23,7 +23,7 @@ Points = Mapping[str, Sequence[Mapping[str, Scalar]]]
 
 @dataclasses.dataclass(frozen=True)
 class SearchRequest:
-    """What to search and where to record it."""
+    """A request: the space to search and the folder to record it in."""
 
     space: SearchSpace
     folder: Path

@@ -42,7 +42,7 @@ StoppingRule = Literal["epoch", "age", "advantage", "mean_advantage", "age_then_
 
 class EarlyStoppingConfig(Section):
     rule: StoppingRule = "age_then_epoch"
-    """What is compared at a rung, and when; docs/early-stopping.md has the numbers behind the default."""
+    """Values compared at a rung, and when; docs/early-stopping.md has the numbers behind the default."""
     reduction_factor: Annotated[int, Field(ge=2, le=2**31 - 1)] | None = None
     """About one trial in this many continues at each rung; null: 3. `median` has none."""
     grace_period: Count | None = None
@@ -108,9 +108,9 @@ class SearchSpace(Section):
     metric: Metric = DEFAULT_METRIC
     """Validation metric that decides."""
     early_stopping: EarlyStoppingConfig | None = EarlyStoppingConfig()
-    """When trials that fall behind are stopped; null: every trial trains to the last epoch."""
+    """Rule that stops trials that fall behind; null: every trial trains to the last epoch."""
     confirm: ConfirmConfig | None = ConfirmConfig()
-    """What is trained on fresh seeds, and tested, when the search is done; null: nothing."""
+    """Configurations trained on fresh seeds, and tested, when the search is done; null: none."""
     resources: ResourcesConfig = ResourcesConfig()
     """Resources of one trial."""
     time_budget: Duration = None

@@ -38,7 +38,7 @@ class ResourcesConfig(Section):
     gpus_per_trial: Annotated[int, Field(ge=1, le=1024)] | None = None
     """GPUs of one trial that takes several, a process on each, all of one node; in place of `gpu`."""
     ranks_per_trial: Annotated[int, Field(ge=1, le=1024)] = 1
-    """The same on CPUs: processes of one trial that train on each batch together; only with `gpu: 0`."""
+    """Processes of one trial that train on each batch together on CPUs; only with `gpu: 0`."""
 
     @model_validator(mode="after")
     def _check_ranks(self) -> ResourcesConfig:

@@ -51,7 +51,7 @@ class EarlyStopping:
 
     @property
     def rungs(self) -> tuple[int, ...]:
-        """When trials are compared, in `unit`."""
+        """Epochs or ages at which trials are compared, in `unit`."""
         return tuple(rung.at for rung in self.ladder if rung.unit == self.unit)
 
     @property

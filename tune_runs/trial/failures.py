@@ -108,7 +108,7 @@ class FailureCounter:
     def may_restart(self, trial_id: str, epochs_trained: int) -> bool:
         """Count a lost process; return whether its run may resume in another one.
 
-        The count starts anew once the run has trained an epoch: a run that makes progress is not the one that ends a
+        The count restarts once the run has trained an epoch: a run that makes progress is not the one that ends a
         process shared by several runs.
 
         Args:

@@ -41,9 +41,9 @@ class TrialTask:
     """Key of its images in the image store."""
     config: RunConfig
     trunk: TrunkUse | None = None
-    """How it uses a trunk; None: it shares its stage one with no other run."""
+    """The run's use of a trunk; None: it shares its stage one with no other run."""
     checkpoints: CheckpointUse | None = None
-    """Where it saves its own snapshots; None: nowhere, so once interrupted it starts again from its stage one."""
+    """Place of the run's own snapshots; None: none are saved, so an interrupted run starts again from its stage one."""
     origin: str = ""
     """Names the run and its search in the rows of its snapshots."""
     reads_test: bool = False
@@ -76,13 +76,13 @@ class TrialPlan:
     """Number of the trial in its scenario's study; None for runs outside it."""
     config: RunConfig
     trunk: TrunkUse | None = None
-    """How it uses a trunk; None: it shares its stage one with no other run."""
+    """The run's use of a trunk; None: it shares its stage one with no other run."""
     checkpoints: CheckpointUse | None = None
-    """Where it saves its own snapshots; None: nowhere."""
+    """Place of the run's own snapshots; None: none are saved."""
     origin: str = ""
     """Names the run and its search in the rows of its snapshots."""
     candidate: str | None = None
-    """In a confirmation: the candidate, such as `best-1`, or the control that it is compared with, such as `ce`."""
+    """Candidate of a confirmation, such as `best-1`, or the control that it is compared with, such as `ce`."""
 
     @cached_property
     def stage_one_key(self) -> str:

@@ -73,7 +73,7 @@ class _RankTasks:
         }
 
     def lost(self) -> str | None:
-        """Describe a rank whose process or node is gone; one that raised has told rank 0 itself."""
+        """Describe a rank whose process or node is gone; one that raised an error has reported it to rank 0 itself."""
         ended, _ = ray.wait(list(self._rank_of), num_returns=len(self._rank_of), timeout=0)
         for task in ended:
             try:

@@ -34,9 +34,9 @@ class FinalMetrics:
     """Metrics on the test set of a run that was trained to its last epoch."""
 
     last: TestMetrics
-    """After the last epoch."""
+    """Metrics after the last epoch."""
     chosen: TestMetrics | None = None
-    """After the epoch with the best validation metric; None where its model was not kept."""
+    """Metrics after the epoch with the best validation metric; None where its model was not kept."""
 
     @property
     def columns(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a trainer asks of its ranks, and the implementation for a process that trains alone."""
+"""The interface of a trainer to its ranks, and the implementation for a process that trains alone."""
 
 from __future__ import annotations
 

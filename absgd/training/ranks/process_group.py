@@ -1,4 +1,4 @@
-"""How the processes of one run meet in a process group, and end together.
+"""The process group of one run: how its processes join and end together.
 
 Rank 0 leads: it listens on one address, has the other ranks started, and ends them. How processes are started, by
 `multiprocessing` or by Ray, is the caller's business.

@@ -1,4 +1,4 @@
-"""How a rank that is lost or fails ends the others with the right reason.
+"""Ending the other ranks, with the right reason, when a rank is lost or fails.
 
 Ranks report errors to rank 0 through the store of the process group; rank 0 also watches their processes.
 """
@@ -39,7 +39,7 @@ class Followers(Protocol):
     """The processes of the ranks other than 0, for the one that started them."""
 
     def lost(self) -> str | None:
-        """How a process ended without a report; None: none did."""
+        """Describe a process that ended without a report; None if none did."""
 
     def end(self) -> None:
         """Give the processes a moment to end by themselves, then end them."""

@@ -109,7 +109,7 @@ SMALL: dict[str, tuple[Callable[[Path], Path], dict[str, object]]] = {
 
 @pytest.mark.parametrize("name", NAMES)
 def test_recipe_trains_two_epochs_end_to_end(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On small files in the data set's own format, with the epochs at which things happen moved to the second."""
+    """Train a recipe on small files in the data set's own format, with all its milestones moved to the second epoch."""
     write, values = SMALL[name]
     write(tmp_path / "data")
     monkeypatch.chdir(tmp_path)

@@ -23,7 +23,7 @@ CONFIG = RunConfig.from_dict(
     {
         "data": {"name": "digits", "val_per_class": 5, "n_max": 20},
         "model": {"name": "resnet8"},
-        # Stage two with such weights undoes what stage one has learnt: the chosen epoch lies before the switch.
+        # Stage two with such weights undoes what stage one has learnt: the chosen epoch is before the switch.
         "attention": {"lam": 0.5, "gamma": 0.9, "ab_alpha": 0.05, "switch_epoch": 4},
         "optimizer": {"lr": 0.05, "grad_clip": 5.0},
         "epochs": 6,
