@@ -32,7 +32,7 @@ class Splits:
     train: Images | ImageFiles
     """Training images after cap, imbalance and noise."""
     val: Images | ImageFiles
-    """Equally many validation images of each clean class, cut from training, or the whole list of the data set."""
+    """Validation images: equally many of each clean class, cut from training, or the data set's own list."""
     class_counts: tuple[int, ...]
     """Training images of each class, after noise."""
     num_classes: int
