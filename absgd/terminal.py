@@ -22,7 +22,7 @@ MAX_LINE = 2000
 
 @contextmanager
 def plain_messages(command: str) -> Iterator[None]:
-    """Inside the block, a UserError becomes one message and exit status 2, and Ctrl-C exit status 130.
+    """Turn a UserError inside the block into one message and exit status 2, and Ctrl-C into exit status 130.
 
     An OSError, such as a full disk, becomes one line and exit status 1; each warning is one line.
     """
@@ -43,7 +43,7 @@ def plain_messages(command: str) -> Iterator[None]:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Inside the block, SIGINT and SIGTERM raise KeyboardInterrupt, even in a process started with SIGINT ignored."""
+    """Make SIGINT and SIGTERM raise KeyboardInterrupt inside the block, even where SIGINT was ignored at the start."""
     numbers = (signal.SIGINT, signal.SIGTERM)
     earlier = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
     try:

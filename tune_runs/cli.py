@@ -51,7 +51,7 @@ from tune_runs.request.warm_start import warm_start_points
 MAX_ADDRESS = 300
 """Most characters of an address; a name that a name service knows has 253 at most."""
 PLAIN_WIDTH = 120
-"""Columns of what is printed into a file or a pipe."""
+"""Width of output to a file or pipe, in columns."""
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -187,7 +187,7 @@ def _run(request: SearchRequest, console: Console) -> None:
 
 
 def _write_report(folder: Path) -> None:
-    """Let absgd-report write the page on the results, in a separate process: it reads the files of the run only."""
+    """Run absgd-report in its own process to write the page of results; it reads only the run's files."""
     words = [sys.executable, "-P", "-m", "analysis", "--", str(shortened(folder))]
     done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False)
     if done.returncode:

@@ -1,4 +1,4 @@
-"""The options of absgd-tune with their help texts, and what was given of them."""
+"""The options of absgd-tune, their help texts, and the values given."""
 
 from __future__ import annotations
 
@@ -162,12 +162,12 @@ class TuneOptions:
 
     @property
     def budgets(self) -> dict[str, object]:
-        """Keys of a space that may change at any time, with the values given."""
+        """Given options that replace keys of a space which may change at any time."""
         return self._given("time_budget", "epoch_budget", "disk_budget", "max_failures")
 
     @property
     def decisive(self) -> dict[str, object]:
-        """Keys of a space that a search keeps once it has begun, with the values given, but for `trunks`."""
+        """Given options, except `trunks`, that replace keys of a space fixed once a search has begun."""
         return self._given("num_trials", "seed", "name")
 
     def _given(self, *names: str) -> dict[str, object]:

@@ -29,7 +29,7 @@ class CommonImages:
     def batches(
         self, images: Images | ImageFiles, config: RunConfig, device: torch.device, share: Share = WHOLE
     ) -> CommonBatches:
-        """Same as `build_batches`, for a `Trainer`; the same `images` object with the same settings shares its batches.
+        """Return the batches that `build_batches` returns, shared by runs with the same `images` object and settings.
 
         Raises:
             UserError: as `build_batches`.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 BEST_PREFIX = "best-"
-"""Beginning of the names of candidates that can win; all others are controls."""
+"""Prefix of the names of candidates that can win; all others are controls."""
 
 
 def best_name(place: int) -> str:
-    """Name of the candidate at a place, counted from 1, of the search's ranking; all others are controls.
+    """Name of the candidate at a place, counted from 1, of the search's ranking.
 
     >>> best_name(1)
     'best-1'

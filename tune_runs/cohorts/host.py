@@ -37,12 +37,12 @@ IDLE_S = 0.02
 
 
 class NoMember(RuntimeError):  # noqa: N818 - names an event; `tune_runs.trial.failures` knows it
-    """The host does not know the trial, or no longer."""
+    """The host does not have the trial, or no longer has it."""
 
 
 @dataclass
 class _HostedTrial:
-    """A trial, as its own process knows it."""
+    """A trial on the host, with the process that reports for it."""
 
     trial_id: str
     process: int

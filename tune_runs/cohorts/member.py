@@ -1,4 +1,4 @@
-"""The own process of a trial that a cohort's host trains: it only passes the reports on to Ray Tune.
+"""The process of a trial that a cohort's host trains: it only passes reports to Ray Tune.
 
 Imports no torch: there are as many such processes as trials.
 """

@@ -19,7 +19,7 @@ class HostPlacement(NamedTuple):
 
 
 class TrialProcess(NamedTuple):
-    """The own process of a trial of a cohort."""
+    """The process that reports for a trial of a cohort."""
 
     node: str
     """Id of the process's node."""

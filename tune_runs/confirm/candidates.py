@@ -170,12 +170,12 @@ def _digest(config: RunConfig) -> str:
 
 
 def _shown_name(name: ControlName, winner: RunConfig) -> str:
-    """Return the name of a control; one on the base criterion bears the name of the criterion."""
+    """Return the name of a control; one on the base criterion is named after it."""
     return name.replace("base", winner.loss.base)
 
 
 ControlRecipe = Callable[[RunConfig, RunConfig], RunConfig | str]
-"""Makes a control's config from the winner's and the plain control's; else gives the reason why not, empty: none."""
+"""Builds a control's config from the winner's and the plain control's, or returns why there is none (if not empty)."""
 
 
 def _on_criterion(criterion: str, winner: RunConfig, class_tau: float, **values: Any) -> RunConfig:

@@ -162,7 +162,7 @@ class ScenarioConfirmation:
         return final_plan(best, self._winner(best), *scenario)
 
     def _winner(self, best: Sequence[Candidate]) -> Candidate:
-        """Return the one with the best mean on validation; where no run was completed, the best of the search."""
+        """Return the candidate with the best validation mean, or the best of the search if no run was completed."""
         found = winner(self._results_of([one.name for one in best]), self._recorder.metric)
         return next((one for one in best if found and one.name == found.name), best[0])
 

@@ -206,7 +206,7 @@ def suspend_running(search: RunningSearch) -> None:
 
 
 def _end_session(search: RunningSearch) -> None:
-    """End the session; what cannot be written, a resume mends.
+    """End the session; a resume restores records that could not be written.
 
     Raises:
         SearchFailed: if the records cannot be written, or every further trial would fail.

@@ -127,8 +127,8 @@ class ScenarioStudy:
     def report(self, trial_id: str, epoch: int, value: float) -> None:
         """Report an intermediate value, for dashboards and for TPE's use of pruned trials; an epoch counts once.
 
-        TPE ranks pruned trials by how far they came first, so where rungs count from a trial's own switch, steps do
-        too; epochs of stage one, which a trial trains where it finds no snapshot, are not its own.
+        TPE ranks pruned trials first by the steps they reached, so where rungs count from a trial's own switch, steps
+        do too; epochs of stage one, which a trial trains where it finds no snapshot, are not its own.
 
         Raises:
             OSError: if the journal cannot be written.
@@ -172,7 +172,10 @@ class ScenarioStudy:
         refuse_changes(self.study.user_attrs[SPACE], decisive, f"{records.SPACE_FILE} and the study")
 
     def _queue_points(self, warm_start: Sequence[Mapping[str, Scalar]]) -> None:
-        """Queue known-good points in a new study; written first as a list, so a resume mends a kill between two."""
+        """Queue known-good points in a new study.
+
+        They are first written as a list, so that a resume completes a queue cut short by a kill.
+        """
         if POINTS not in self.study.user_attrs:
             inside: list[Mapping[str, Scalar]] = list(enqueued_points(self.space).inside)
             inside += [point for point in warm_start if point not in inside]
@@ -185,7 +188,7 @@ class ScenarioStudy:
         return TrialPlan(_trial_id(self.scenario, number), self.scenario.name, "search", number, config)
 
     def _follow(self, plan: TrialPlan, trial: optuna.trial.Trial) -> None:
-        """Let a trial report from now on."""
+        """Start accepting a trial's reports."""
         switch_epoch = plan.config.attention.switch_epoch if plan.config.attention else None
         first = self._stopping.start_of(switch_epoch) if self._stopping.unit != "epochs" else 0
         steps = self.study.get_trials(deepcopy=False)[trial.number].intermediate_values

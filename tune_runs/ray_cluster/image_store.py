@@ -74,7 +74,9 @@ class ImageStore:
 
 
 def fetch_images(image_store: ActorHandle, key: str) -> Splits:
-    """In a worker: return the images under a key, in the memory that all runs of the node share; never write to them.
+    """Return the images under a key, in the memory that all runs of the node share; never write to them.
+
+    Called in a worker.
 
     Raises:
         ImagesLost: if the actor has restarted since the driver made them available; the run then starts again.

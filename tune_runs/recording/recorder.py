@@ -46,7 +46,7 @@ class Recorder:
         self.earlier_epochs: tuple[EpochRow, ...] = ()
         """Epochs of all trials that earlier sessions recorded, in the order in which they arrived."""
         self.epochs_reached: dict[str, int] = {}
-        """Epochs behind each trial of this session since it last began; more may be recorded."""
+        """Epochs that each trial of this session has reached since it last began; the records may hold more."""
         self._clock: dict[str, float] = {}
         self._flushed_at = 0.0
         self._flush_s = 0.0

@@ -130,7 +130,7 @@ def _first_by_metric(stopping: EarlyStopping) -> int:
 
 
 def _number(score: float) -> float:
-    """Round a score, so that scores that differ by rounding are equal; NaN loses against every number."""
+    """Round a score, so that scores that differ by rounding are equal; NaN ranks below every number."""
     return -math.inf if math.isnan(score) else round(score, 9)
 
 

@@ -122,7 +122,7 @@ class FailureCounter:
         return self._restarts[trial_id] <= self._max_failures
 
     def passed(self, scenario: str) -> None:
-        """Take note that a run of a scenario ended without an error: not every run fails."""
+        """Reset a scenario's count of equal errors, after a run that ended without one."""
         self._equal[scenario] = 0
 
     def failed(self, scenario: str, epochs_trained: int, error: str) -> str | None:

@@ -51,7 +51,7 @@ class TrialTask:
 
     @property
     def tested_metric(self) -> str | None:
-        """The metric that chooses the epoch that is tested besides the last one; None where none is tested."""
+        """Metric that chooses the epoch tested besides the last one; None where nothing is tested."""
         return self.checkpoints.metric if self.checkpoints and self.reads_test else None
 
     def to_ray_config(self) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def placement(resources: ResourcesConfig) -> PlacementGroupFactory:
 
 @contextmanager
 def trial_ranks(task: TrialTask, image_store: ActorHandle) -> Iterator[Ranks]:
-    """In the process of a trial: start the other ranks and give rank 0; they end with the block, however it ends.
+    """Start the other ranks from the trial's process and yield rank 0; they end with the block, however it ends.
 
     Args:
         task: the trial.

@@ -10,14 +10,14 @@ from typing import Any
 from absgd.records import TEST_CHOSEN, TEST_SCALARS, EpochRecord, Status, TestMetrics
 
 INHERITED = "inherited"
-"""Column of an epoch: whether another run than the one that reports it trained the epoch."""
+"""Column of an epoch: whether a run other than the reporting one trained it."""
 _REPORT = "report"
 """Key of a report among the results of Ray Tune."""
 
 
 @dataclass(frozen=True)
 class ReportedEpoch:
-    """An epoch behind a trial."""
+    """An epoch that a trial reports."""
 
     record: EpochRecord
     is_inherited: bool = False

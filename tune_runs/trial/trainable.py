@@ -61,10 +61,10 @@ def trial_reports(trainer: Trainer, run: TrialRun, read_test: ReadTest | None = 
 def reports_by_step(trainer: Trainer, run: TrialRun, read_test: ReadTest | None = None) -> Iterator[TrialReport | None]:
     """Train a trial as its reports are asked for; yield None after each training step, to let others have a turn.
 
-    The first report has the epochs behind the trial. A trial that resumes from a snapshot of its own first reports the
-    last epoch again, before it trains another: the driver may have died before it could stop the trial there, or
-    record its end. A trunk's control writes its snapshots before it reports the epoch, so trials may fork as soon as
-    the driver has the report.
+    The first report contains the epochs before the trial's start. A trial that resumes from a snapshot of its own first
+    reports the last epoch again, before it trains another: the driver may have died before it could stop the trial
+    there, or record its end. A trunk's control writes its snapshots before it reports the epoch, so trials may fork as
+    soon as the driver has the report.
 
     Args:
         trainer: a new one.

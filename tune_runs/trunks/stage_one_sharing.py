@@ -197,7 +197,7 @@ def _key_of_row(runs: _KeyedRuns, names: Sequence[str], row: Sequence[int]) -> s
 
 
 def _changes(rows: Mapping[tuple[int, ...], str], place: int) -> bool:
-    """Whether two rows that differ at one place alone have different keys."""
+    """Whether any two rows that differ only at one position have different keys."""
     first: dict[tuple[int, ...], str] = {}
     return any(first.setdefault(row[:place] + row[place + 1 :], key) != key for row, key in rows.items())
 
@@ -213,7 +213,7 @@ def _expected_trunks(runs: _KeyedRuns, stage_ones: _StageOnes) -> float:
 
 
 def _drawn_at_least_once(probability: float, draws: int) -> float:
-    """1 - (1 - p)^T, also where p is very small."""
+    """Return 1 - (1 - p)^T, accurate for very small p."""
     return min(1.0, draws) if probability >= 1 else -math.expm1(draws * math.log1p(-probability))
 
 

@@ -1,4 +1,4 @@
-"""How a run uses a trunk: where the snapshots are, where the run forks, and which snapshots it writes.
+"""The use of a trunk by a run: its folder, the fork epoch, and the snapshots to write.
 
 Nothing here imports torch, Ray or Optuna.
 """
