@@ -10,11 +10,11 @@ import typer
 
 HELP = """Search the settings of ABSGD for every scenario of a search space.
 
-A scenario is a combination of data set, imbalance and label noise. Each has an Optuna study of its own; all scenarios
-share one queue of trials. The search first trains a control for each scenario: the same run on the plain base
-criterion. Up to its switch epoch every trial equals this control, so stage one is trained only once: the control saves
-snapshots, and trials fork from them. A trial that falls behind others is stopped early; trials are compared only after
-their own switch. All choices are made on validation images.
+A scenario is a combination of data set, imbalance and label noise. Each has its own Optuna study; all scenarios share
+one queue of trials. The search first trains a control for each scenario: the same run on the plain base criterion. Up
+to its switch epoch every trial equals this control, so stage one is trained only once: the control saves snapshots,
+and trials fork from them. A trial that falls behind others is stopped early; trials are compared only after their own
+switch. All choices are made on validation images.
 
 When the search of a scenario is done, its best configurations and their controls are trained again on fresh seeds
 (`confirm` in a space; skip it with --no-confirm, run it later with --confirm OUT/NAME). Only these runs read the test
