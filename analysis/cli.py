@@ -10,13 +10,10 @@ import typer
 
 from absgd.records import REPORT_FILE
 from absgd.terminal import plain_messages, warn
-from analysis.figures.figure_files import file_stem, write_figures
-from analysis.figures.scenario_figures import drawings
 from analysis.frames.run_frames import of_scenario
 from analysis.frames.selection import DEFAULT_RULE
 from analysis.load import load
 from analysis.report import text_report
-from analysis.report.html_report import write_report
 from analysis.report.report_output import ReportFormat, check_is_file, format_of, write_text
 from analysis.runs import Runs
 
@@ -85,6 +82,9 @@ def main() -> None:
 
 def _write(runs: Runs, kind: ReportFormat, out: Path | None) -> None:
     if kind == "html":
+        # Here, since it imports plotly: --help, tables and refusals do not wait for it, and plain_messages covers it.
+        from analysis.report.html_report import write_report
+
         own = runs.folders[0].path if len(runs.folders) == 1 else Path()
         path = out or own / REPORT_FILE
         write_report(runs, path)
@@ -100,6 +100,9 @@ def _write(runs: Runs, kind: ReportFormat, out: Path | None) -> None:
 
 
 def _write_figures(runs: Runs, folder: Path) -> None:
+    from analysis.figures.figure_files import file_stem, write_figures  # here, since they import plotly
+    from analysis.figures.scenario_figures import drawings
+
     comparisons = runs.comparisons
     named = []
     for one in runs.scenarios():
