@@ -45,6 +45,7 @@ def run_search(request: SearchRequest, console: Console) -> bool:
     space = request.space
     for note in (*enqueued_points(space).notes, *unused_settings(space)):
         console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+    # Data is checked before Ray starts; the plans, which hold these controls, need the GPUs of the cluster.
     splits = {scenario.name: load_splits(control_config(space, scenario)) for scenario in space.scenario_list}
     _check_metric(space, splits)
     for scenario in space.scenario_list:

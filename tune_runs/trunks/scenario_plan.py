@@ -32,7 +32,8 @@ class ScenarioPlan:
 
 def plan_scenarios(space: SearchSpace) -> Mapping[str, ScenarioPlan]:
     """Return the plan of each scenario by its name, in the order of the space."""
-    return {
-        scenario.name: ScenarioPlan(scenario, control_config(space, scenario), stage_one_sharing(space, scenario))
-        for scenario in space.scenario_list
-    }
+    plans = {}
+    for scenario in space.scenario_list:
+        control = control_config(space, scenario)
+        plans[scenario.name] = ScenarioPlan(scenario, control, stage_one_sharing(space, scenario, control))
+    return plans

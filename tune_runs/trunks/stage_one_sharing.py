@@ -17,7 +17,7 @@ from absgd.config import RunConfig
 from tune_runs.space.boundary import boundary_runs, covers_every_combination
 from tune_runs.space.model import Scenario, SearchSpace
 from tune_runs.space.parameters import Parameter, Scalar
-from tune_runs.space.run_configs import active_values, control_config, enqueued_points, run_settings
+from tune_runs.space.run_configs import active_values, enqueued_points, run_settings
 from tune_runs.trunks.use import fork_epoch
 
 Values = Mapping[str, Scalar]
@@ -53,7 +53,7 @@ class StageOneSharing:
     """Share of the trials that have a stage two."""
 
 
-def stage_one_sharing(space: SearchSpace, scenario: Scenario) -> StageOneSharing:
+def stage_one_sharing(space: SearchSpace, scenario: Scenario, control: RunConfig) -> StageOneSharing:
     """Return whether and how the trials of a scenario share stage one.
 
     T independent trials, with probabilities p_k of K stage ones, are expected to have sum_k 1 - (1 - p_k)^T distinct
@@ -63,13 +63,18 @@ def stage_one_sharing(space: SearchSpace, scenario: Scenario) -> StageOneSharing
         E[trunks] * epochs + T * (epochs - mean_fork_epoch) < (T + 1) * epochs,
 
     the cost of trunks and forks against that of trials and control from scratch.
+
+    Args:
+        space: the space, whose trials are those of the scenario.
+        scenario: a scenario of the space.
+        control: the plain control of the scenario.
     """
     runs = _KeyedRuns(space, scenario)
     found = _deciding(runs)
     mean_fork_epoch = sum(fork_epoch(run.config) for run in runs.at_boundary) / len(runs.at_boundary)
     continuous = tuple(name for name in space.search if name in found and num_values(space.search[name]) is None)
     stage_ones = None if continuous else _stage_ones(runs, found)
-    expected = space.num_trials + 1.0 if stage_ones is None else _expected_trunks(runs, stage_ones)
+    expected = space.num_trials + 1.0 if stage_ones is None else _expected_trunks(runs, stage_ones, control)
     reason = _reason(space, continuous, expected, mean_fork_epoch)
     return StageOneSharing(
         shares=reason is None,
@@ -202,9 +207,9 @@ def _changes(rows: Mapping[tuple[int, ...], str], place: int) -> bool:
     return any(first.setdefault(row[:place] + row[place + 1 :], key) != key for row, key in rows.items())
 
 
-def _expected_trunks(runs: _KeyedRuns, stage_ones: _StageOnes) -> float:
+def _expected_trunks(runs: _KeyedRuns, stage_ones: _StageOnes, control: RunConfig) -> float:
     known = list(_known_keys(runs, stage_ones.names))
-    certain = {control_config(runs.space, runs.scenario).stage_one_key(), *known}
+    certain = {control.stage_one_key(), *known}
     draws = runs.space.num_trials - len(known)
     if not stage_ones.probability:
         return len(certain) + stage_ones.num_keys * _drawn_at_least_once(1 / stage_ones.num_keys, draws)

@@ -14,18 +14,24 @@ from optuna.study import create_study
 
 from tests.support.spaces import make
 from tune_runs.request.space_files import load_space, shipped_spaces
+from tune_runs.space.model import Scenario, SearchSpace
 from tune_runs.space.parameters import Parameter
-from tune_runs.space.run_configs import suggested_config
+from tune_runs.space.run_configs import control_config, suggested_config
 from tune_runs.trunks.stage_one_sharing import StageOneSharing, num_values, stage_one_sharing, value_at
 from tune_runs.trunks.use import fork_epoch
 
 BALANCE = {"base/class_balance": {"type": "reweight", "from_epoch": "switch"}}
 
 
+def sharing(space: SearchSpace, scenario: Scenario) -> StageOneSharing:
+    """Sharing in a scenario of a space."""
+    return stage_one_sharing(space, scenario, control_config(space, scenario))
+
+
 def of(changes: dict[str, Any] | None = None) -> StageOneSharing:
     """Sharing in the first scenario of a changed space: 4 trials of 16 epochs that switch in 8..12."""
     space = make(changes)
-    return stage_one_sharing(space, space.scenario_list[0])
+    return sharing(space, space.scenario_list[0])
 
 
 def test_sharing_of_attention_alone_is_one_trunk() -> None:
@@ -218,7 +224,7 @@ def test_sharing_covers_every_trial_drawn(seed: int) -> None:
             "search/model.dropout": {"low": 0.1, "high": 0.5, "step": 0.2},
         }
     )
-    found = stage_one_sharing(space, space.scenario_list[0])
+    found = sharing(space, space.scenario_list[0])
     study = create_study(sampler=RandomSampler(seed=seed))
     drawn = [suggested_config(space, space.scenario_list[0], study.ask()) for _ in range(60)]
     assert found.num_stage_ones is not None
@@ -253,7 +259,7 @@ def test_shipped_spaces_share_stage_one(name: str) -> None:
     space = load_space(name)
     trunks = {"noisy_cifar10": 8, "noisy_cifar100": 2, "clothing1m": 3}.get(name, 1)
     for scenario in space.scenario_list:
-        found = stage_one_sharing(space, scenario)
+        found = sharing(space, scenario)
         assert found.shares
         assert found.num_stage_ones == trunks
 
