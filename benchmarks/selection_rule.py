@@ -65,7 +65,7 @@ def curve_scores(curves: pd.DataFrame, rule: SelectionRule) -> pd.Series[float]:
     epochs.insert(0, "folder", epochs.scenario)
     rows = [
         {"scenario": key[0], "trial_id": f"{key[1]}/{key[2]}", "status": "completed", "phase": "search",
-         **records.summary_columns([{**row, "inherited": False} for row in _rows(curve)], METRIC)}
+         **records.summary_columns([{**row, records.INHERITED: False} for row in _rows(curve)], METRIC)}
         for key, curve in own.groupby(keys)
     ]  # fmt: skip
     trials = to_frame(records.as_table(records.TRIAL_SCHEMA, rows))

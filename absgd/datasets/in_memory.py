@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,16 +12,13 @@ from filelock import FileLock
 
 from absgd.config.sections import DataConfig
 from absgd.datasets.cifar_format import read_cifar
-from absgd.datasets.data_files import check_labels, check_side, locate, read_idx
+from absgd.datasets.data_files import check_labels, check_side, data_root, locate, read_idx
 from absgd.datasets.images import Images
 from absgd.errors import UserError
-from absgd.paths import expanded
 
 DatasetPart = Literal["train", "test"]
-Reader = Callable[[DataConfig, DatasetPart], Images]
-"""Reads one part of a data set: `train`, all that validation is cut from, or `test`."""
+"""Part of a data set: `train`, from which validation is cut, or `test`."""
 
-DEFAULT_ROOT = Path("data")
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 DIGITS_TEST_EVERY = 5
 CIFAR_SIDE = 32
@@ -70,7 +66,7 @@ def read_fashion_mnist(config: DataConfig, part: DatasetPart) -> Images:
     """
     prefix = "train" if part == "train" else "t10k"
     names = (f"{prefix}-images-idx3-ubyte", f"{prefix}-labels-idx1-ubyte")
-    root = _root(config)
+    root = data_root(config)
     folders = [root, root / "FashionMNIST" / "raw"]
     if config.root is None:
         folders.insert(0, DEBIAN_FASHION_MNIST)
@@ -120,7 +116,7 @@ def read_cifar100(config: DataConfig, part: DatasetPart) -> Images:
 def _read_cifar(class_name: str, label_key: str, num_classes: int, config: DataConfig, part: DatasetPart) -> Images:
     layout = _torchvision_class(class_name)
     published_md5 = dict(layout.train_list if part == "train" else layout.test_list)
-    root = _root(config)
+    root = data_root(config)
     folders = [root / layout.base_folder, root]
 
     found = locate(folders, list(published_md5))
@@ -158,10 +154,6 @@ def _torchvision_class(class_name: str) -> Any:
     import torchvision.datasets
 
     return getattr(torchvision.datasets, class_name)
-
-
-def _root(config: DataConfig) -> Path:
-    return DEFAULT_ROOT if config.root is None else expanded(config.root, "data.root")
 
 
 def _listed(folders: list[Path]) -> str:

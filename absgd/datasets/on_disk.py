@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 
 from absgd.config.sections import DataConfig
-from absgd.datasets.data_files import damaged, locate, read_bytes
+from absgd.datasets.data_files import damaged, data_root, locate, read_bytes
 from absgd.datasets.image_files import ImageFiles, checked, encoded
 from absgd.datasets.image_lists import (
     BadLine,
@@ -29,9 +29,7 @@ from absgd.datasets.image_lists import (
     parse_names,
     parse_val_annotations,
 )
-from absgd.datasets.in_memory import DEFAULT_ROOT
 from absgd.errors import UserError
-from absgd.paths import expanded
 
 DiskPart = Literal["train", "val", "test"]
 
@@ -117,7 +115,7 @@ def read_listed(layout: ListLayout, config: DataConfig, part: DiskPart) -> Image
     num_classes = _num_classes(layout, train_list, train)
     source, parsed = (train_list, train) if part == "train" else _parsed(layout, config, part)
     _check_labels(source, parsed.images, num_classes, f"the classes of {train_list}")
-    root = _image_root(_root(config), source, parsed)
+    root = _image_root(data_root(config), source, parsed)
     return _checked_files(root, source, parsed.images, parsed.bad_lines, num_classes, config)
 
 
@@ -139,7 +137,7 @@ def read_tiny_imagenet(config: DataConfig, part: Literal["train", "test"]) -> Im
     Source: the layout of tiny-imagenet-200 (Stanford CS231n).
     """
     _warn_of_download(config, "Tiny-ImageNet")
-    wnids_path = _located(_root(config), ("tiny-imagenet-200",), [("wnids.txt",)], "Tiny-ImageNet")[0]
+    wnids_path = _located(data_root(config), ("tiny-imagenet-200",), [("wnids.txt",)], "Tiny-ImageNet")[0]
     root, wnids = wnids_path.parent, parse_names(_text(wnids_path))
     label_of = {wnid: label for label, wnid in enumerate(wnids)}
     if not 2 <= len(label_of) == len(wnids) <= TINY_IMAGENET_CLASSES:
@@ -167,7 +165,7 @@ def read_imagefolder(config: DataConfig, part: DiskPart) -> ImageFiles:
             class that train lacks, or as `read_listed`.
     """
     _warn_of_download(config, "imagefolder")
-    root = _root(config)
+    root = data_root(config)
     label_of = {name: label for label, name in enumerate(_class_names(root / "train"))}
     if len(label_of) < 2:
         raise UserError(f"expected at least 2 class folders in {root / 'train'}, got {len(label_of)} (data.root)")
@@ -187,7 +185,7 @@ def read_imagefolder(config: DataConfig, part: DiskPart) -> ImageFiles:
 
 def _parsed(layout: ListLayout, config: DataConfig, part: DiskPart) -> tuple[Path, ImageList]:
     """Path and content of the list of a part."""
-    paths = _located(_root(config), layout.folders, layout.lists[part], layout.name)
+    paths = _located(data_root(config), layout.folders, layout.lists[part], layout.name)
     texts = [_text(path) for path in paths]
     return paths[0], layout.parse(*texts) if len(texts) == 1 else parse_keys_with_labels(*texts)
 
@@ -284,10 +282,6 @@ def _text(path: Path) -> str:
         return read_bytes(path).decode()
     except UnicodeDecodeError as error:
         raise damaged(path, f"expected UTF-8 text, got byte {error.start} that is none") from None
-
-
-def _root(config: DataConfig) -> Path:
-    return DEFAULT_ROOT if config.root is None else expanded(config.root, "data.root")
 
 
 def _warn_of_download(config: DataConfig, name: str) -> None:

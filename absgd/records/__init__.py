@@ -35,6 +35,7 @@ from absgd.records.layout import (
 from absgd.records.metrics import (
     DEFAULT_METRIC,
     FEW_BELOW,
+    INHERITED,
     MANY_ABOVE,
     METRIC_TITLES,
     METRICS,
@@ -67,6 +68,7 @@ __all__ = [
     "FEW_BELOW",
     "FINISHED",
     "ID_FILE",
+    "INHERITED",
     "LABELS_FILE",
     "LABEL_SCHEMA",
     "LAST_CHECKPOINT",

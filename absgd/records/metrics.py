@@ -14,6 +14,8 @@ SHOT_METRICS: dict[str, ShotGroup] = {f"val_{group}_accuracy": group for group i
 MANY_ABOVE, FEW_BELOW = 100, 20
 """Training images above which a class belongs to the group `many`, and below which to `few`."""
 DEFAULT_METRIC = "val_balanced_accuracy"
+INHERITED = "inherited"
+"""Column of an epoch: whether a run other than the recording one trained it."""
 
 
 def test_metric_of(metric: str) -> str:
@@ -140,7 +142,7 @@ def chosen_epoch(records: Iterable[Mapping[str, Any]], metric: str) -> Mapping[s
 def summary_columns(records: list[Mapping[str, Any]], metric: str) -> dict[str, Any]:
     """Return the columns of a trial row that summarise its epoch rows, which are in order."""
     best = chosen_epoch(records, metric)
-    inherited = sum(bool(row["inherited"]) for row in records)
+    inherited = sum(bool(row[INHERITED]) for row in records)
     return {
         "metric": metric,
         "metric_last": records[-1][metric] if records else None,

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from absgd.records.column_types import column_type
 from absgd.records.config_columns import CONFIG_COLUMNS
-from absgd.records.metrics import METRICS, TEST_CHOSEN, TEST_SCALARS, EpochRecord, TestMetrics
+from absgd.records.metrics import INHERITED, METRICS, TEST_CHOSEN, TEST_SCALARS, EpochRecord, TestMetrics
 
 
 def _fields_of(record: type[Any]) -> dict[str, pa.DataType]:
@@ -27,7 +27,7 @@ def _epoch_columns() -> Iterator[tuple[str, pa.DataType]]:
         shown = next(metrics) if name in METRICS else name
         yield shown, columns[shown]
         if name == "stage":
-            yield "inherited", pa.bool_()  # trained by the trunk, not by this trial
+            yield INHERITED, pa.bool_()  # trained by the trunk, not by this trial
 
 
 TRIAL_SCHEMA = pa.schema(

@@ -120,7 +120,7 @@ class RunFolder:
 
     def add_epoch(self, record: EpochRecord, trainer: Trainer) -> None:
         """Write an epoch: its row first, then the checkpoint that makes it count."""
-        self._rows.append({**self._keys(), **dataclasses.asdict(record), "inherited": False})
+        self._rows.append({**self._keys(), **dataclasses.asdict(record), records.INHERITED: False})
         records.write_table(self.path / records.EPOCHS_FILE, records.as_table(records.EPOCH_SCHEMA, self._rows))
         self.write_status("running", trainer)
         state = trainer.state_dict()

@@ -70,7 +70,7 @@ def _frames(path: Path, trials: list[RayTrial], metric: str, complain: Complain)
     trial_rows, tables = [], []
     for trial in trials:
         keys = {"run": path.name, "scenario": _scenario(trial.settings, path.name), "trial_id": trial.name}
-        epochs = [{"stage": 1, **values, **keys, "inherited": False} for values in trial.epochs]
+        epochs = [{"stage": 1, **values, **keys, records.INHERITED: False} for values in trial.epochs]
         summary = records.summary_columns([{metric: None, **row} for row in epochs], metric)
         about = {"phase": "search", "status": _status(trial, longest), "epochs": trial.settings.get("epochs", longest)}
         trial_rows.append({**trial.settings, **keys, **about, **summary, "wall_s": trial.wall_s})

@@ -11,7 +11,7 @@ import pandas as pd
 
 from absgd import records
 from absgd.errors import UserError, nearest, shown
-from absgd.records import SHOT_METRICS, ShotGroup, shot_group
+from absgd.records import METRICS, SHOT_METRICS, TEST_CHOSEN, TEST_SCALARS, ShotGroup, shot_group
 from analysis.frames.typed_frames import KEY
 
 RuleName = Literal["last", "mean_last_k", "chosen"]
@@ -114,20 +114,14 @@ def _mean_of_last(trials: pd.DataFrame, epochs: pd.DataFrame, k: int) -> pd.Seri
     return means
 
 
-_TEST_COLUMNS = {
-    "val_loss": "loss",
-    "val_accuracy": "accuracy",
-    "val_balanced_accuracy": "balanced_accuracy",
-}
-
-
 def _test_values(trials: pd.DataFrame, at_chosen: bool) -> pd.Series[float]:
     """Return each trial's metric on the test set, at the last epoch or at the one best on validation."""
-    prefix = "test_chosen_" if at_chosen else "test_"
+    prefix = TEST_CHOSEN if at_chosen else "test_"
     values = pd.Series(float("nan"), index=trials.index)
     for metric, own in trials.groupby("metric"):
-        if metric in _TEST_COLUMNS:
-            values.loc[own.index] = own[prefix + _TEST_COLUMNS[str(metric)]].astype("float64")
+        name = str(metric).removeprefix("val_")
+        if metric in METRICS and f"test_{name}" in TEST_SCALARS:
+            values.loc[own.index] = own[prefix + name].astype("float64")
         elif metric in SHOT_METRICS and not at_chosen:
             found = [
                 _mean_recall(recall, counts, SHOT_METRICS[str(metric)])

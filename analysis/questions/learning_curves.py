@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from absgd.errors import UserError, nearest
-from absgd.records import DEFAULT_METRIC, METRICS
+from absgd.records import DEFAULT_METRIC, INHERITED, METRICS
 from analysis.frames.run_frames import RunFrames
 from analysis.frames.typed_frames import KEY, SCENARIO
 
@@ -43,7 +43,7 @@ def curves(runs: RunFrames, metric: str | None) -> pd.DataFrame:
 
 def _with_values(runs: RunFrames, trials: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return the epochs of some trials, with one metric as `value`."""
-    rows = runs.epochs[[*KEY, "epoch", "stage", "inherited", metric]]
+    rows = runs.epochs[[*KEY, "epoch", "stage", INHERITED, metric]]
     return trials.merge(rows.rename(columns={metric: "value"}), on=KEY)
 
 

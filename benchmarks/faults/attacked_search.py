@@ -31,7 +31,7 @@ COMMAND = "import sys; from tune_runs.cli import main; sys.argv[0] = 'absgd-tune
 LIMIT_S = 900
 """Longer than any session takes here: a session that is still running then hangs."""
 CLOCKS = ["run", "started_at", "wall_s", "restarts"]
-INHERITANCE = ["epochs_trained", "epochs_inherited", "inherited"]
+INHERITANCE = ["epochs_trained", "epochs_inherited", records.INHERITED]
 """Columns of trials and epochs that depend on which process trained stage one."""
 EPOCH_CLOCKS = ["run", *epoch_log.CLOCKS]
 

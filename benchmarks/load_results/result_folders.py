@@ -35,7 +35,7 @@ def _epoch(source: random.Random, epoch: int, switch: int) -> dict[str, Any]:
     return {
         "epoch": epoch,
         "stage": 1 if epoch < switch else 2,
-        "inherited": False,
+        records.INHERITED: False,
         "lr": 0.1,
         **{name: source.uniform(0.2, 0.9) for name in ("train_loss", *records.METRICS)},
         "val_balanced_accuracy": score,
@@ -88,7 +88,7 @@ def write_ray_folder(folder: Path, trials: int, epochs: int) -> Path:
     return folder
 
 
-_NOT_REPORTED = ("run", "scenario", "trial_id", "inherited")
+_NOT_REPORTED = ("run", "scenario", "trial_id", records.INHERITED)
 
 
 def _result(row: dict[str, Any], trial_id: str, params: dict[str, Any]) -> dict[str, Any]:

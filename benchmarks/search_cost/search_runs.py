@@ -166,7 +166,7 @@ def epoch_seconds(epochs: Sequence[RecordRow]) -> dict[str, float]:
     """Return seconds of training and validation by trial, in the epochs that it trained itself."""
     trained_s: dict[str, float] = defaultdict(float)
     for row in epochs:
-        if not row["inherited"]:
+        if not row[records.INHERITED]:
             trained_s[row["trial_id"]] += row["train_s"] + row["val_s"]
     return trained_s
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from rich import box
 from rich.table import Table
 
-from absgd.records import test_metric_of
+from absgd.records import TRIALS_FILE, test_metric_of
 from tune_runs.confirm.candidate_results import CandidateResult, winner
 from tune_runs.confirm.scenario_confirmation import ScenarioConfirmation
 from tune_runs.space.model import SearchSpace
@@ -39,7 +39,7 @@ def confirmation_lines(confirmations: Mapping[str, ScenarioConfirmation]) -> lis
     for scenario, results in _results(confirmations).items():
         lines += [f"note: {scenario}: {note}" for note in confirmations[scenario].candidates.notes]
         if missing := sum(one.num_runs - one.num_completed for one in results):
-            lines.append(f"note: {scenario}: {missing} runs are not complete, see `error` in trials.parquet")
+            lines.append(f"note: {scenario}: {missing} runs are not complete, see `error` in {TRIALS_FILE}")
     return lines
 
 

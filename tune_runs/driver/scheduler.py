@@ -59,7 +59,7 @@ class SchedulerByScenario(FIFOScheduler):  # type: ignore[misc]
         """Replay the epochs of earlier sessions in the order in which they arrived, so that rungs are as they were."""
         for epoch in recorder.earlier_epochs:
             trial = recorder.trials[epoch["trial_id"]]
-            if trial.phase == "search" and trial.scenario in self.scenarios and not epoch["inherited"]:
+            if trial.phase == "search" and trial.scenario in self.scenarios and not epoch[records.INHERITED]:
                 switch, value = trial.settings["switch_epoch"], epoch[self._column]
                 self._falls_behind(trial.trial_id, trial.scenario, switch, epoch["epoch"], value)
 

@@ -203,7 +203,7 @@ class ScenarioStudy:
         live = optuna.trial.Trial(self.study, trial._trial_id)
         self._follow(self._planned(trial.number, record.config), live)
         for epoch in recorder.epochs[record.trial_id]:
-            if not epoch["inherited"] and epoch[recorder.metric] is not None:
+            if not epoch[records.INHERITED] and epoch[recorder.metric] is not None:
                 self.report(record.trial_id, epoch["epoch"], epoch[recorder.metric])
         self.tell(record.trial_id, record.status, record.summary.metric_last)
 

@@ -15,7 +15,7 @@ from tune_runs.recording.scenario_images import ScenarioImages
 from tune_runs.recording.trial_record import EpochSummary, TrialRecord
 from tune_runs.stopping.stopping_rules import Never
 from tune_runs.trial.plan import TrialPlan, control_id, images_key
-from tune_runs.trial.reports import INHERITED, ReportedEpoch, TrialReport
+from tune_runs.trial.reports import ReportedEpoch, TrialReport
 
 FLUSH_EVERY_S = 2.0
 FLUSH_SHARE = 0.05
@@ -256,7 +256,7 @@ class Recorder:
         if epoch.is_inherited:
             columns = self._control_columns(trial, columns)
         keys = {"run": self.folder.name, "scenario": trial.scenario, "trial_id": trial.trial_id}
-        return {**columns, **keys, INHERITED: epoch.is_inherited}
+        return {**columns, **keys, records.INHERITED: epoch.is_inherited}
 
     def _control_columns(self, trial: TrialRecord, columns: EpochRow) -> EpochRow:
         """Return the control's own values where they are equal, so that lists over many classes are held once."""

@@ -15,13 +15,12 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.summary import hparams, scalar
 
-from absgd.records import COLUMN_OF, EPOCH_SCHEMA, EVENTS_FOLDER, TRIAL_SCHEMA, EpochRecord
+from absgd.records import COLUMN_OF, EPOCH_SCHEMA, EVENTS_FOLDER, INHERITED, TRIAL_SCHEMA, EpochRecord
 from absgd.terminal import warn
 from tune_runs.recording.recorder import FLUSH_EVERY_S, Recorder
 from tune_runs.space.model import SearchSpace
 from tune_runs.space.setting_names import setting_of
 from tune_runs.trial.plan import task_of
-from tune_runs.trial.reports import INHERITED
 
 SCALARS = tuple(
     field.name for field in dataclasses.fields(EpochRecord) if EPOCH_SCHEMA.field(field.name).type == pa.float64()

@@ -9,8 +9,6 @@ from typing import Any
 
 from absgd.records import TEST_CHOSEN, TEST_SCALARS, EpochRecord, Status, TestMetrics
 
-INHERITED = "inherited"
-"""Column of an epoch: whether a run other than the reporting one trained it."""
 _REPORT = "report"
 """Key of a report among the results of Ray Tune."""
 
