@@ -10,6 +10,7 @@ from absgd.config import RunConfig
 from absgd.config.sections import SeedConfig
 from absgd.datasets import load_splits
 from absgd.training import Trainer
+from analysis.wording.titles import control_titles
 from tune_runs.confirm.candidates import (
     Candidate,
     CandidateSet,
@@ -195,3 +196,14 @@ def test_every_control_can_be_trained(name: str) -> None:
         trainer = Trainer(one.config, splits)
         assert not one.config.unused_settings() or one.name in ("tce", "tce-lr"), one.config.unused_settings()
         assert trainer.objective.stage(0) == 1
+
+
+@pytest.mark.parametrize("control", EVERY)
+def test_every_control_has_a_recipe_and_a_title(control: ControlName) -> None:
+    made: set[str] = set()
+    for loss in ("abce", "abtce"):
+        best = [Candidate("best-1", "s-0003", config_of(**{"loss.name": loss, "loss.class_tau": 1.0}))]
+        found = with_controls(best, best[0], config_of().stage_one(), "s", (control,))
+        made |= {one.name for one in found.members} - {"best-1"}
+    assert made
+    assert made <= control_titles().keys()
