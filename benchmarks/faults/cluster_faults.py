@@ -15,8 +15,6 @@ from tune_runs.space.model import SearchSpace
 LOST_AFTER_S = "10"
 """Seconds of silence after which the driver considers its head lost here; the default is 30."""
 
-ClusterAttack = Callable[[LoopbackCluster], object]
-
 
 def lost_nodes(num_faults: int, folder: Path) -> list[FaultOutcome]:
     """Kill or hang the second of two nodes while it trains: its trials continue on the first."""

@@ -19,6 +19,7 @@ from rich.console import Console
 from absgd.config import RunConfig
 from absgd.records import EpochRecord, TestMetrics
 from absgd.training import Diverged
+from tests.support.reported_runs import reports_of
 from tune_runs.driver.drive import assemble_search, suspend_running
 from tune_runs.recording.scenario_images import ScenarioImages
 from tune_runs.request.search_request import SearchRequest
@@ -27,7 +28,6 @@ from tune_runs.space.model import SearchSpace
 from tune_runs.space.parameters import Scalar
 from tune_runs.trial.plan import task_of
 from tune_runs.trial.reports import FinalMetrics, TrialReport
-from tune_runs.trial.trainable import trial_reports
 from tune_runs.trial.trial_run import TrialRun
 from tune_runs.trunks.scenario_plan import plan_scenarios
 
@@ -245,7 +245,7 @@ class FakeTuner:
             trial_id=ray_id,
             config=suggestion,
             epochs=trainer.config.epochs,
-            reports=trial_reports(trainer, run, read_test),
+            reports=reports_of(trainer, run, read_test),
             results=0,
             last_result=None,
             error_file=self.recorder.folder / "boom",

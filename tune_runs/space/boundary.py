@@ -61,7 +61,7 @@ def _combinations(search: Mapping[str, Parameter]) -> Iterator[dict[str, tuple[S
 
 
 def covers_every_combination(search: Mapping[str, Parameter]) -> bool:
-    """Whether `corners` gives every combination of choices, not a sample of them."""
+    """Whether `boundary_runs` covers every combination of choices, not only a sample."""
     return math.prod(len(parameter.branches) for parameter in search.values()) <= _MAX_COMBINATIONS
 
 

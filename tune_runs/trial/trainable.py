@@ -53,11 +53,6 @@ def trial_steps(
     yield from reports_by_step(trainer, run, measure_on_test_set if task.reads_test else None)
 
 
-def trial_reports(trainer: Trainer, run: TrialRun, read_test: ReadTest | None = None) -> Iterator[TrialReport]:
-    """Train a trial and yield its reports: `reports_by_step` without the steps."""
-    return (report for report in reports_by_step(trainer, run, read_test) if report is not None)
-
-
 def reports_by_step(trainer: Trainer, run: TrialRun, read_test: ReadTest | None = None) -> Iterator[TrialReport | None]:
     """Train a trial as its reports are asked for; yield None after each training step, to let others have a turn.
 
@@ -72,14 +67,14 @@ def reports_by_step(trainer: Trainer, run: TrialRun, read_test: ReadTest | None 
         read_test: in a confirmation, called once, after the last epoch; that epoch's report has the result.
     """
 
-    def tested() -> FinalMetrics | None:
+    def test_after_last_epoch() -> FinalMetrics | None:
         is_last = trainer.next_epoch == trainer.config.epochs
         return read_test(trainer, run) if read_test and is_last else None
 
     earlier, notes = run.begin()
     first = TrialReport(earlier=earlier, notes=notes)
     if earlier and (not earlier[-1].is_inherited or trainer.next_epoch == trainer.config.epochs):
-        yield replace(first, epoch=earlier[-1], earlier=earlier[:-1], test=tested())
+        yield replace(first, epoch=earlier[-1], earlier=earlier[:-1], test=test_after_last_epoch())
         first = TrialReport()
     try:
         for record in trainer.steps():
@@ -92,7 +87,7 @@ def reports_by_step(trainer: Trainer, run: TrialRun, read_test: ReadTest | None 
                 epoch=ReportedEpoch(record),
                 notes=(*first.notes, *saved.notes),
                 is_over_budget=saved.is_over_budget,
-                test=tested(),
+                test=test_after_last_epoch(),
             )
             first = TrialReport()
     except Diverged as error:

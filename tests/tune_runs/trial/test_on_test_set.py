@@ -11,10 +11,10 @@ import pytest
 from absgd.config import RunConfig
 from absgd.datasets import Splits, load_splits, load_test
 from absgd.training import Trainer
+from tests.support.reported_runs import reports_of
 from tune_runs.trial.on_test_set import measure_on_test_set
 from tune_runs.trial.plan import CheckpointUse
 from tune_runs.trial.reports import TrialReport
-from tune_runs.trial.trainable import trial_reports
 from tune_runs.trial.trial_run import TrialRun
 from tune_runs.trunks.use import TrunkUse
 
@@ -72,7 +72,7 @@ def trunk_use(folder: Path, start_at: int = 0, save_at: tuple[int, ...] = ()) ->
 @pytest.fixture(scope="module")
 def trunk(splits: Splits, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trunks")
-    for _ in trial_reports(*run_of(CONFIG.stage_one(), splits, trunk_use(folder, save_at=(4, 6)))):
+    for _ in reports_of(*run_of(CONFIG.stage_one(), splits, trunk_use(folder, save_at=(4, 6)))):
         pass
     return folder
 
@@ -82,7 +82,7 @@ def test_fork_is_tested_at_a_chosen_epoch_that_its_trunk_has_trained(
 ) -> None:
     chosen, columns = from_scratch
     assert chosen < 4, "in stage one"
-    found = list(trial_reports(*run_of(CONFIG, splits, trunk_use(trunk, start_at=4)), measure_on_test_set))
+    found = list(reports_of(*run_of(CONFIG, splits, trunk_use(trunk, start_at=4)), measure_on_test_set))
     assert [len(found), len(found[0].earlier)] == [2, 4]
     assert found[0].test is None
     assert measured_columns(found[-1]) == columns
@@ -92,19 +92,19 @@ def test_resumed_run_is_tested_like_an_uninterrupted_one(
     splits: Splits, trunk: Path, tmp_path: Path, from_scratch: tuple[int, dict[str, Any]]
 ) -> None:
     use = trunk_use(trunk, start_at=4)
-    first = trial_reports(*run_of(CONFIG, splits, use, tmp_path / "own"), measure_on_test_set)
+    first = reports_of(*run_of(CONFIG, splits, use, tmp_path / "own"), measure_on_test_set)
     next(first)
-    again = list(trial_reports(*run_of(CONFIG, splits, use, tmp_path / "own"), measure_on_test_set))
+    again = list(reports_of(*run_of(CONFIG, splits, use, tmp_path / "own"), measure_on_test_set))
     assert [epoch_of(report) for report in again] == [4, 5]
     assert measured_columns(again[-1]) == from_scratch[1]
-    ended = list(trial_reports(*run_of(CONFIG, splits, use, tmp_path / "own"), measure_on_test_set))
+    ended = list(reports_of(*run_of(CONFIG, splits, use, tmp_path / "own"), measure_on_test_set))
     assert [epoch_of(report) for report in ended] == [5], "the driver died before it had its last report"
     assert measured_columns(ended[0]) == from_scratch[1]
 
 
 def test_snapshots_without_the_best_model_are_trained_again(splits: Splits, tmp_path: Path) -> None:
     plain = Trainer(CONFIG.stage_one(), splits)
-    for _ in trial_reports(plain, TrialRun(plain, trunk_use(tmp_path, save_at=(4, 6)), origin="a search")):
+    for _ in reports_of(plain, TrialRun(plain, trunk_use(tmp_path, save_at=(4, 6)), origin="a search")):
         pass
     _, run = run_of(CONFIG, splits, trunk_use(tmp_path, start_at=4))
     assert run.begin().notes == ("starts from epoch 0 instead of 4",)
@@ -118,6 +118,6 @@ def test_the_test_set_is_read_once_for_both_epochs_and_leaves_the_model(
         "tune_runs.trial.on_test_set.load_test", lambda config: (read.append(config), load_test(config))[1]
     )
     trainer, run = run_of(CONFIG, splits, trunk_use(trunk, start_at=4))
-    *_, last = trial_reports(trainer, run, measure_on_test_set)
+    *_, last = reports_of(trainer, run, measure_on_test_set)
     assert len(read) == 1
     assert trainer.test(load_test(CONFIG)).test_loss == measured_columns(last)["test_loss"]

@@ -16,9 +16,9 @@ from absgd.datasets import Splits, load_splits
 from absgd.errors import UserError
 from absgd.training import Trainer
 from absgd.training.device_options import Machine
+from tests.support.reported_runs import reports_of
 from tests.support.small_runs import values
 from tune_runs.trial.reports import TrialReport
-from tune_runs.trial.trainable import trial_reports
 from tune_runs.trial.trial_run import TrialRun
 from tune_runs.trunks.identity import trunk_identity, trunk_of
 from tune_runs.trunks.snapshots import Snapshot, Snapshots
@@ -63,7 +63,7 @@ def trunk(trained: Snapshots, tmp_path: Path) -> Snapshots:
 def reported(config: RunConfig, splits: Splits, use: TrunkUse, origin: str = "here") -> Iterator[TrialReport]:
     """Return the reports of a run on a trunk."""
     trainer = Trainer(config, splits)
-    return trial_reports(trainer, TrialRun(trainer, use, origin=origin))
+    return reports_of(trainer, TrialRun(trainer, use, origin=origin))
 
 
 def use_in(folder: Path, start_at: int = 0, save_at: tuple[int, ...] = ()) -> TrunkUse:
