@@ -19,9 +19,9 @@ from absgd.datasets import Images, load_splits, load_test
 from absgd.errors import UserError
 from absgd.losses import Criterion, cross_entropy
 from absgd.models.classifier import HeadName, build_classifier
-from absgd.registry.datasets import DATASETS, DatasetSpec
-from absgd.registry.losses import LOSSES, LossSpec
-from absgd.registry.models import MODELS, ModelSpec
+from absgd.registry.dataset_table import DATASETS, DatasetSpec
+from absgd.registry.loss_table import LOSSES, LossSpec
+from absgd.registry.model_table import MODELS, ModelSpec
 from absgd.training import Trainer
 from analysis.load import load
 from analysis.report.html_report import report_html

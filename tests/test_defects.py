@@ -24,7 +24,7 @@ from absgd.config.sections import DataConfig, ModelConfig
 from absgd.datasets import Images, add_noise, in_memory, load_splits
 from absgd.losses import AttentionWeights, CrossEntropy, Ldam, Objective
 from absgd.models import build_model
-from absgd.registry.models import MODELS
+from absgd.registry.model_table import MODELS
 from absgd.training import RunFolder, Trainer, load_checkpoint, save_checkpoint
 from tests.support.small_files import write_cifar10
 

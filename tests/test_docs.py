@@ -16,9 +16,9 @@ import yaml
 from absgd.config import RunConfig, setting_keys
 from absgd.config.recipes import shipped_recipes
 from absgd.config.sections import NoiseType
-from absgd.registry.datasets import DATASETS
-from absgd.registry.losses import loss_names
-from absgd.registry.models import MODELS
+from absgd.registry.dataset_table import DATASETS
+from absgd.registry.loss_table import loss_names
+from absgd.registry.model_table import MODELS
 from tune_runs.request.space_files import shipped_spaces
 
 DOCS = Path(__file__).parents[1] / "docs"

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from absgd.terminal import interruptible
 from tune_runs.preview.preview_drawing import draw_preview
-from tune_runs.preview.search_cost import EpochTime
+from tune_runs.preview.scenario_cost import EpochTime
 from tune_runs.preview.search_preview import preview_search
 from tune_runs.space.model import SearchSpace
 from tune_runs.trunks.scenario_plan import ScenarioPlan, plan_scenarios

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
-from absgd.registry.datasets import DATASETS
-from absgd.registry.losses import loss_names
-from absgd.registry.models import MODELS
+from absgd.registry.dataset_table import DATASETS
+from absgd.registry.loss_table import loss_names
+from absgd.registry.model_table import MODELS
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from absgd.config.sections import DeviceConfig, ModelConfig, RunSections, ScheduleConfig, Section
-from absgd.registry.datasets import DATASETS
-from absgd.registry.losses import LOSSES, base_criterion, loss_names
-from absgd.registry.models import MODELS
+from absgd.registry.dataset_table import DATASETS
+from absgd.registry.loss_table import LOSSES, base_criterion, loss_names
+from absgd.registry.model_table import MODELS
 
 
 def broken_run_rules(run: RunSections) -> Iterator[tuple[str, str]]:

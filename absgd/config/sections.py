@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from absgd.config.registered_names import DatasetName, LossName, ModelName
 from absgd.errors import broken_rule
 from absgd.paths import path_problem
-from absgd.registry.losses import LOSSES, LossSpec, base_criterion, is_attentive
+from absgd.registry.loss_table import LOSSES, LossSpec, base_criterion, is_attentive
 
 NoiseType = Literal[
     "none",

@@ -16,7 +16,7 @@ from absgd.datasets.imbalance import class_counts, subsample
 from absgd.datasets.noise import NoisyLabels, add_noise
 from absgd.datasets.registered_dataset import read_part
 from absgd.datasets.splits import SplitIndices, Splits, load_splits, load_test, split_indices
-from absgd.registry.datasets import DATASETS, DatasetSpec
+from absgd.registry.dataset_table import DATASETS, DatasetSpec
 
 if TYPE_CHECKING:
     from absgd.datasets.published_cifar import IMBALANCECIFAR10, IMBALANCECIFAR100

@@ -19,7 +19,7 @@ from absgd.datasets.epoch_order import EpochOrder
 from absgd.datasets.images import Images, Labels, Pixels
 from absgd.datasets.registered_dataset import augmentation_of, normalisation_of
 from absgd.randomness import torch_generator
-from absgd.registry.datasets import DATASETS
+from absgd.registry.dataset_table import DATASETS
 
 
 class Batch(NamedTuple):

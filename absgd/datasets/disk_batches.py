@@ -25,7 +25,7 @@ from absgd.datasets.image_files import BrokenImage, ImageFiles, read_rgb
 from absgd.datasets.registered_dataset import normalisation_of
 from absgd.errors import UserError
 from absgd.randomness import derived_seed
-from absgd.registry.datasets import DATASETS, DatasetSpec
+from absgd.registry.dataset_table import DATASETS, DatasetSpec
 
 Transform = Callable[[Image], Tensor]
 

@@ -10,7 +10,7 @@ from absgd.config.sections import AugmentationConfig, DataConfig
 from absgd.datasets.image_files import ImageFiles
 from absgd.datasets.images import Images
 from absgd.errors import UserError
-from absgd.registry.datasets import DATASETS, DatasetSpec
+from absgd.registry.dataset_table import DATASETS, DatasetSpec
 
 
 def read_part(config: DataConfig, part: Literal["train", "val", "test"]) -> Images | ImageFiles:

@@ -22,7 +22,7 @@ from absgd.datasets.noise import NoisyLabels, add_noise
 from absgd.datasets.registered_dataset import read_part
 from absgd.errors import UserError
 from absgd.randomness import numpy_generator
-from absgd.registry.datasets import DATASETS, DatasetSpec
+from absgd.registry.dataset_table import DATASETS, DatasetSpec
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from absgd.config.sections import AttentionConfig, ClassBalanceConfig, LossConfi
 from absgd.losses.attention import AttentionWeights
 from absgd.losses.criterion import Criterion
 from absgd.losses.objective import Objective
-from absgd.registry.losses import LOSSES
+from absgd.registry.loss_table import LOSSES
 
 CriterionBuilder = Callable[[LossConfig, Sequence[int]], Criterion]
 """Builds a base criterion from its settings and the training images of each class."""

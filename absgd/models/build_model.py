@@ -7,7 +7,7 @@ from pkgutil import resolve_name
 from torch import nn
 
 from absgd.config.sections import ModelConfig
-from absgd.registry.models import MODELS
+from absgd.registry.model_table import MODELS
 
 
 def build_model(config: ModelConfig, in_channels: int, num_classes: int) -> nn.Module:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from absgd.registry.losses import base_criterion, is_attentive
+from absgd.registry.loss_table import base_criterion, is_attentive
 
 
 def base_criteria(winner: pd.Series[Any]) -> tuple[str, ...]:

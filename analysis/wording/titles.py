@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from absgd.registry.losses import LOSSES
+from absgd.registry.loss_table import LOSSES
 
 PARAMETER_TITLES = {
     "lam": "lambda",

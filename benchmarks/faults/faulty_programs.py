@@ -13,8 +13,8 @@ from unittest import mock
 
 import torch
 
-from tune_runs.trial.plan import task_of
 from tune_runs.trial.trainable import train_trial
+from tune_runs.trial.trial_plan import task_of
 
 IMPOSSIBLE_BYTES = 2**60
 OUT_OF_MEMORY = ("-0002", "-0005")

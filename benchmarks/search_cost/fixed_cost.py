@@ -27,7 +27,7 @@ from benchmarks.search_cost.search_runs import read_run, run_command, seconds_be
 from tune_runs.driver.study import ScenarioStudy
 from tune_runs.space.model import SearchSpace
 from tune_runs.trial.trial_run import TrialRun
-from tune_runs.trunks.use import TrunkUse, fork_epoch
+from tune_runs.trunks.trunk_use import TrunkUse, fork_epoch
 
 TARGET_S = 0.3
 LEAST_FORKS = max(3, CORES + 2)

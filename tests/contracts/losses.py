@@ -13,7 +13,7 @@ import torch
 from absgd.config.sections import LossConfig
 from absgd.losses import AttentionWeights, Criterion, Objective, Prediction, PruningCriterion
 from absgd.losses.build_objective import build_criterion
-from absgd.registry.losses import LOSSES
+from absgd.registry.loss_table import LOSSES
 
 Float64s = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]

@@ -26,8 +26,8 @@ from tune_runs.request.search_request import SearchRequest
 from tune_runs.request.space_files import space_from_dict
 from tune_runs.space.model import SearchSpace
 from tune_runs.space.parameters import Scalar
-from tune_runs.trial.plan import task_of
-from tune_runs.trial.reports import FinalMetrics, TrialReport
+from tune_runs.trial.trial_plan import task_of
+from tune_runs.trial.trial_reports import FinalMetrics, TrialReport
 from tune_runs.trial.trial_run import TrialRun
 from tune_runs.trunks.scenario_plan import plan_scenarios
 

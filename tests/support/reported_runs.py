@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from absgd.training import Trainer
-from tune_runs.trial.reports import TrialReport
 from tune_runs.trial.trainable import ReadTest, reports_by_step
+from tune_runs.trial.trial_reports import TrialReport
 from tune_runs.trial.trial_run import TrialRun
 
 

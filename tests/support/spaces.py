@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from absgd.errors import UserError
-from tune_runs.preview.search_cost import EpochTime
+from tune_runs.preview.scenario_cost import EpochTime
 from tune_runs.preview.search_preview import SearchPreview, preview_search
 from tune_runs.request.space_files import space_from_dict
 from tune_runs.space.model import SearchSpace

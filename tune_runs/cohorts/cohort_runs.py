@@ -9,9 +9,9 @@ from ray.actor import ActorHandle
 
 from absgd.datasets import CommonImages, Splits
 from tune_runs.ray_cluster.image_store import fetch_images
-from tune_runs.trial.plan import TrialTask
-from tune_runs.trial.reports import TrialReport
 from tune_runs.trial.trainable import trial_steps
+from tune_runs.trial.trial_plan import TrialTask
+from tune_runs.trial.trial_reports import TrialReport
 
 
 class CohortRuns:

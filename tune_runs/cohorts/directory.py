@@ -20,7 +20,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from tune_runs.cohorts.member import host_id
 from tune_runs.cohorts.messages import CohortAccess, HostAnswer, HostPlacement, SeatRequest, TrialProcess
-from tune_runs.trial.plan import TrialTask
+from tune_runs.trial.trial_plan import TrialTask
 
 
 class HostProcess:

@@ -20,8 +20,8 @@ import torch
 from absgd.training.cohort import Cohort, RunEnded, RunFailed
 from absgd.training.device import chosen_device
 from tune_runs.cohorts.messages import HostAnswer
-from tune_runs.trial.plan import TrialTask
-from tune_runs.trial.reports import TrialReport
+from tune_runs.trial.trial_plan import TrialTask
+from tune_runs.trial.trial_reports import TrialReport
 
 StartRun = Callable[[TrialTask], Iterator[TrialReport | None]]
 """Starts the run of a trial, which yields None after each training step, and each report."""

@@ -17,8 +17,8 @@ from ray.actor import ActorHandle
 from ray.exceptions import RayActorError, RayError
 
 from tune_runs.cohorts.messages import CohortAccess, HostAnswer, HostPlacement, SeatRequest, TrialProcess
-from tune_runs.trial.plan import TrialTask, task_of
-from tune_runs.trial.reports import TrialReport
+from tune_runs.trial.trial_plan import TrialTask, task_of
+from tune_runs.trial.trial_reports import TrialReport
 
 TRIES = 10
 """Hosts that a trial asks, each of which should have room, before it gives up."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ray.actor import ActorHandle
 
-from tune_runs.trial.reports import TrialReport
+from tune_runs.trial.trial_reports import TrialReport
 
 
 class HostPlacement(NamedTuple):

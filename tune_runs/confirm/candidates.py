@@ -15,7 +15,7 @@ from absgd.config import RunConfig
 from absgd.config.sections import ClassBalanceConfig, SeedConfig
 from absgd.errors import UserError
 from absgd.records import best_name
-from absgd.registry.losses import LOSSES
+from absgd.registry.loss_table import LOSSES
 from tune_runs.space.model import ControlName
 
 

@@ -11,9 +11,9 @@ from tune_runs.confirm.confirmation_plan import NOTHING_TO_CONFIRM, Confirmation
 from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.scenario_images import ScenarioImages
 from tune_runs.space.model import ConfirmConfig
-from tune_runs.trial.plan import TrialPlan
+from tune_runs.trial.trial_plan import TrialPlan
 from tune_runs.trunks.scenario_plan import ScenarioPlan
-from tune_runs.trunks.use import TrunkUse
+from tune_runs.trunks.trunk_use import TrunkUse
 
 _NO_CANDIDATES = CandidateSet((), ())
 

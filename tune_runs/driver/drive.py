@@ -37,9 +37,9 @@ from tune_runs.recording.tensorboard import TensorBoardCallback
 from tune_runs.request.search_request import SearchFailed, SearchInterrupted, SearchRequest, search_id
 from tune_runs.space.model import ConfirmConfig, SearchSpace
 from tune_runs.trial.failures import FailureCounter
-from tune_runs.trial.plan import task_of
 from tune_runs.trial.rank_tasks import placement
 from tune_runs.trial.trainable import train_trial
+from tune_runs.trial.trial_plan import task_of
 from tune_runs.trunks.scenario_plan import ScenarioPlan
 
 

@@ -20,8 +20,8 @@ from tune_runs.driver.trial_cells import score, searched_values
 from tune_runs.preview.confirm_cost import confirm_cost
 from tune_runs.recording.recorder import Recorder
 from tune_runs.space.model import SearchSpace
-from tune_runs.trial.plan import task_of
-from tune_runs.trial.reports import report_of
+from tune_runs.trial.trial_plan import task_of
+from tune_runs.trial.trial_reports import report_of
 from tune_runs.trunks.scenario_plan import ScenarioPlan
 
 REDRAW_EVERY_S = 0.5

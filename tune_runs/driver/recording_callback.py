@@ -15,8 +15,8 @@ from tune_runs.driver.stop_request import StopRequest
 from tune_runs.recording.budgets import DISK_BUDGET_USED
 from tune_runs.recording.recorder import Recorder
 from tune_runs.trial.failures import FailureCounter, cause_of
-from tune_runs.trial.plan import TrialPlan
-from tune_runs.trial.reports import TrialReport, end_status, report_of
+from tune_runs.trial.trial_plan import TrialPlan
+from tune_runs.trial.trial_reports import TrialReport, end_status, report_of
 
 
 class RecordingCallback(Callback):  # type: ignore[misc]

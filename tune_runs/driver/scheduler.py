@@ -17,8 +17,8 @@ from tune_runs.recording.recorder import Recorder
 from tune_runs.space.model import SearchSpace
 from tune_runs.stopping.rungs import early_stopping
 from tune_runs.stopping.stopping_rules import ScenarioStopping
-from tune_runs.trial.plan import TrialPlan
-from tune_runs.trial.reports import report_of
+from tune_runs.trial.trial_plan import TrialPlan
+from tune_runs.trial.trial_reports import report_of
 
 
 class SchedulerByScenario(FIFOScheduler):  # type: ignore[misc]

@@ -15,8 +15,8 @@ from tune_runs.driver.trunk_planner import TrunkPlanner
 from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.scenario_images import ScenarioImages
 from tune_runs.recording.trial_record import TrialRecord
-from tune_runs.trial.plan import TrialPlan
-from tune_runs.trunks.use import fork_epoch
+from tune_runs.trial.trial_plan import TrialPlan
+from tune_runs.trunks.trunk_use import fork_epoch
 
 
 class ScenarioSearch:

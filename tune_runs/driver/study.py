@@ -32,7 +32,7 @@ from tune_runs.space.model import Scenario, SearchSpace
 from tune_runs.space.parameters import Scalar
 from tune_runs.space.run_configs import enqueued_points, optuna_params, suggested_config
 from tune_runs.stopping.rungs import early_stopping
-from tune_runs.trial.plan import TrialPlan
+from tune_runs.trial.trial_plan import TrialPlan
 
 STARTUP_TRIALS = 10
 """Random trials before TPE's model is used; fewer in a small search."""

@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 
 from absgd.config import RunConfig
-from tune_runs.trial.plan import TrialPlan, control_id
+from tune_runs.trial.trial_plan import TrialPlan, control_id
 from tune_runs.trunks.identity import trunk_of
 from tune_runs.trunks.scenario_plan import ScenarioPlan
-from tune_runs.trunks.use import TrunkUse, fork_epoch
+from tune_runs.trunks.trunk_use import TrunkUse, fork_epoch
 
 
 class TrunkPlanner:

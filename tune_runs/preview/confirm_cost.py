@@ -12,7 +12,7 @@ from typing import NamedTuple
 from absgd.config import RunConfig
 from absgd.records import best_name
 from tune_runs.confirm.candidates import Candidate, CandidateSet, confirm_runs, seed_pairs, with_controls
-from tune_runs.preview.search_cost import EpochTime
+from tune_runs.preview.scenario_cost import EpochTime
 from tune_runs.space.boundary import boundary_runs
 from tune_runs.space.model import ConfirmConfig, SearchSpace
 from tune_runs.trunks.scenario_plan import ScenarioPlan

@@ -22,7 +22,7 @@ from absgd.datasets.images import Indices
 from absgd.errors import UserError
 from absgd.training import Diverged, Trainer
 from absgd.training.device import out_of_memory_as_user_error
-from tune_runs.preview.search_cost import EpochTime
+from tune_runs.preview.scenario_cost import EpochTime
 from tune_runs.space.boundary import boundary_runs
 from tune_runs.space.model import Scenario, SearchSpace
 from tune_runs.trunks.scenario_plan import ScenarioPlan

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tune_runs.preview.confirm_cost import ConfirmCost
-from tune_runs.preview.search_cost import ScenarioCost
+from tune_runs.preview.scenario_cost import ScenarioCost
 from tune_runs.preview.search_preview import SearchPreview, written
 from tune_runs.space.model import SearchSpace
 from tune_runs.space.parameters import numeral

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from tune_runs.preview.confirm_cost import ConfirmCost, confirm_cost, confirm_wall_s
-from tune_runs.preview.search_cost import EpochTime, ScenarioCost, scenario_cost, wall_time_s
+from tune_runs.preview.scenario_cost import EpochTime, ScenarioCost, scenario_cost, wall_time_s
 from tune_runs.space.model import SearchSpace
 from tune_runs.space.parameters import Scalar, numeral
 from tune_runs.space.run_configs import EnqueuedPoints, enqueued_points

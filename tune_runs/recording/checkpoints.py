@@ -10,7 +10,7 @@ from absgd import records
 from tune_runs.recording.recorder import Recorder
 from tune_runs.space.model import SearchSpace
 from tune_runs.trial.disk_budget import GIB
-from tune_runs.trial.plan import CheckpointUse, TrialPlan
+from tune_runs.trial.trial_plan import CheckpointUse, TrialPlan
 
 
 class Checkpoints:

@@ -14,8 +14,8 @@ from tune_runs.recording.epoch_log import EpochLog, EpochRow, is_same_epoch
 from tune_runs.recording.scenario_images import ScenarioImages
 from tune_runs.recording.trial_record import EpochSummary, TrialRecord
 from tune_runs.stopping.stopping_rules import Never
-from tune_runs.trial.plan import TrialPlan, control_id, images_key
-from tune_runs.trial.reports import ReportedEpoch, TrialReport
+from tune_runs.trial.trial_plan import TrialPlan, control_id, images_key
+from tune_runs.trial.trial_reports import ReportedEpoch, TrialReport
 
 FLUSH_EVERY_S = 2.0
 FLUSH_SHARE = 0.05

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from absgd.config import RunConfig
 from absgd.datasets import Splits, fingerprint, load_splits
-from tune_runs.trial.plan import images_key
+from tune_runs.trial.trial_plan import images_key
 
 
 class SplitsStore(Protocol):

@@ -20,7 +20,7 @@ from absgd.terminal import warn
 from tune_runs.recording.recorder import FLUSH_EVERY_S, Recorder
 from tune_runs.space.model import SearchSpace
 from tune_runs.space.setting_names import setting_of
-from tune_runs.trial.plan import task_of
+from tune_runs.trial.trial_plan import task_of
 
 SCALARS = tuple(
     field.name for field in dataclasses.fields(EpochRecord) if EPOCH_SCHEMA.field(field.name).type == pa.float64()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from absgd.config import RunConfig, merge_dotted
 from absgd.config.dotted_keys import is_given, setting_value
 from absgd.paths import expanded
-from absgd.registry.losses import is_attentive
+from absgd.registry.loss_table import is_attentive
 from tune_runs.space.model import Scenario, SearchSpace
 from tune_runs.space.parameters import Scalar
 from tune_runs.space.setting_names import setting_of

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from absgd.records import is_unfinished
-from tune_runs.trial.plan import CheckpointUse
+from tune_runs.trial.trial_plan import CheckpointUse
 
 GIB = 2**30
 RESERVED_BYTES = 2**16

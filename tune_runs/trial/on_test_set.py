@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from absgd.datasets import load_test
 from absgd.training import Trainer
-from tune_runs.trial.reports import FinalMetrics
+from tune_runs.trial.trial_reports import FinalMetrics
 from tune_runs.trial.trial_run import TrialRun
 
 

@@ -22,7 +22,7 @@ from absgd.training.ranks.interface import ALONE, Ranks
 from absgd.training.ranks.process_group import Rendezvous, following, leading
 from tune_runs.ray_cluster.image_store import fetch_images
 from tune_runs.space.resources import ResourcesConfig
-from tune_runs.trial.plan import TrialTask
+from tune_runs.trial.trial_plan import TrialTask
 
 LET_END_S = 1.0
 """Time in which the other ranks may end by themselves; Tune gives a stopped trial 2 s, then starts a new process."""

@@ -14,9 +14,9 @@ from absgd.training import Diverged, Trainer
 from absgd.training.ranks.interface import ALONE, Ranks
 from tune_runs.ray_cluster.image_store import fetch_images
 from tune_runs.trial.on_test_set import measure_on_test_set
-from tune_runs.trial.plan import TrialTask, task_of
 from tune_runs.trial.rank_tasks import trial_ranks
-from tune_runs.trial.reports import FinalMetrics, ReportedEpoch, TrialReport
+from tune_runs.trial.trial_plan import TrialTask, task_of
+from tune_runs.trial.trial_reports import FinalMetrics, ReportedEpoch, TrialReport
 from tune_runs.trial.trial_run import TrialRun
 
 ReadTest = Callable[[Trainer, TrialRun], FinalMetrics]

@@ -19,11 +19,11 @@ from absgd.records import EpochRecord, chosen_epoch
 from absgd.records.environment import version_of
 from absgd.training import Trainer
 from tune_runs.trial.disk_budget import has_room
-from tune_runs.trial.plan import CheckpointUse
-from tune_runs.trial.reports import ReportedEpoch
+from tune_runs.trial.trial_plan import CheckpointUse
+from tune_runs.trial.trial_reports import ReportedEpoch
 from tune_runs.trunks.identity import trunk_of
 from tune_runs.trunks.snapshots import FORMAT, ORIGIN, Snapshot, Snapshots, newest
-from tune_runs.trunks.use import TrunkUse
+from tune_runs.trunks.trunk_use import TrunkUse
 
 
 class StartPoint(NamedTuple):

@@ -10,7 +10,7 @@ import torch
 from absgd.records.environment import version_of
 from absgd.training.device_options import machine_of
 from tune_runs.trunks.snapshots import FORMAT, Snapshots
-from tune_runs.trunks.use import TrunkUse
+from tune_runs.trunks.trunk_use import TrunkUse
 
 
 def trunk_identity(stage_one: str, data: str, device: torch.device) -> dict[str, str]:

@@ -18,7 +18,7 @@ from tune_runs.space.boundary import boundary_runs, covers_every_combination
 from tune_runs.space.model import Scenario, SearchSpace
 from tune_runs.space.parameters import Parameter, Scalar
 from tune_runs.space.run_configs import active_values, enqueued_points, run_settings
-from tune_runs.trunks.use import fork_epoch
+from tune_runs.trunks.trunk_use import fork_epoch
 
 Values = Mapping[str, Scalar]
 

@@ -10,7 +10,7 @@ from absgd.config.sections import LossConfig
 from absgd.errors import UserError
 from absgd.losses import CrossEntropy, TruncatedCrossEntropy, build_objective, effective_number_weights
 from absgd.losses.build_objective import build_criterion
-from absgd.registry.losses import LOSSES, loss_names
+from absgd.registry.loss_table import LOSSES, loss_names
 
 CLASS_COUNTS = [40, 10, 4]
 

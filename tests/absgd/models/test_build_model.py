@@ -7,7 +7,7 @@ from torch import nn
 from absgd.config.sections import ModelConfig
 from absgd.errors import UserError
 from absgd.models import CifarResNet, EightLayerCNN, TorchvisionResNet, build_model
-from absgd.registry.models import MODELS
+from absgd.registry.model_table import MODELS
 from tests.contracts.models import ModelContract
 
 

@@ -12,9 +12,9 @@ import pytest
 
 from absgd.config import setting_keys
 from absgd.config.sections import LossConfig, NoiseType
-from absgd.registry.datasets import DATASETS
-from absgd.registry.losses import LOSSES, base_criterion, is_attentive, loss_names
-from absgd.registry.models import MODELS
+from absgd.registry.dataset_table import DATASETS
+from absgd.registry.loss_table import LOSSES, base_criterion, is_attentive, loss_names
+from absgd.registry.model_table import MODELS
 from tests.contracts.datasets import DatasetContract
 from tests.contracts.losses import LossContract
 
@@ -75,7 +75,7 @@ def test_every_data_set_has_a_contract_fixture() -> None:
 
 def test_tables_are_read_without_torch_or_pydantic() -> None:
     code = (
-        "import sys, absgd.registry.losses, absgd.registry.models, absgd.registry.datasets;"
+        "import sys, absgd.registry.loss_table, absgd.registry.model_table, absgd.registry.dataset_table;"
         "print([name for name in ('torch', 'pydantic', 'numpy') if name in sys.modules])"
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

@@ -17,7 +17,7 @@ from benchmarks.faults.faulty_programs import OUT_OF_MEMORY, some_run_out_of_mem
 from tests.support.fake_searches import some_diverge, space_of
 from tests.support.fake_tuner import FakeTuner, make_space
 from tune_runs.trial.failures import cause_of
-from tune_runs.trial.plan import TrialTask
+from tune_runs.trial.trial_plan import TrialTask
 from tune_runs.trunks.scenario_plan import plan_scenarios
 
 

@@ -20,8 +20,8 @@ from tests.support.small_runs import make
 from tune_runs.cohorts import host as cohort_host
 from tune_runs.cohorts.host import CohortHost, NoMember, is_alive
 from tune_runs.cohorts.messages import HostAnswer
-from tune_runs.trial.plan import TrialTask
-from tune_runs.trial.reports import ReportedEpoch, TrialReport
+from tune_runs.trial.trial_plan import TrialTask
+from tune_runs.trial.trial_reports import ReportedEpoch, TrialReport
 
 SOON_S = 120.0
 HERE = os.getpid()

@@ -15,7 +15,7 @@ from tests.support.fake_tuner import FakeTuner, make_space, rising
 from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.scenario_images import ScenarioImages
 from tune_runs.space.model import SearchSpace
-from tune_runs.trial.reports import FinalMetrics
+from tune_runs.trial.trial_reports import FinalMetrics
 
 CONFIRM = {"top": 2, "seeds": 2, "controls": ["ce", "ce-lr", "cb-ce-drw"]}
 NAMES = ["best-1", "best-2", "ce", "ce-lr", "cb-ce-drw"]

@@ -19,8 +19,8 @@ from tune_runs.driver.search_summary import print_summary
 from tune_runs.preview.confirm_cost import confirm_cost
 from tune_runs.space.model import SearchSpace
 from tune_runs.space.run_configs import control_config
-from tune_runs.trial.plan import TrialTask
-from tune_runs.trial.reports import ReportedEpoch, TrialReport
+from tune_runs.trial.trial_plan import TrialTask
+from tune_runs.trial.trial_reports import ReportedEpoch, TrialReport
 
 EXP, STEP = "digits-exp-0.1", "digits-step-0.1"
 

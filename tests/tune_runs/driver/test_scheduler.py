@@ -15,8 +15,8 @@ from tests.support.fake_tuner import SPACE, FakeTuner, epoch_record, make_space,
 from tune_runs.driver.scheduler import SchedulerByScenario
 from tune_runs.space.model import SearchSpace
 from tune_runs.stopping.stopping_rules import Never
-from tune_runs.trial.plan import TrialPlan
-from tune_runs.trial.reports import ReportedEpoch, TrialReport
+from tune_runs.trial.trial_plan import TrialPlan
+from tune_runs.trial.trial_reports import ReportedEpoch, TrialReport
 
 EXP, STEP = "digits-exp-0.1", "digits-step-0.1"
 CONTROL = f"{EXP}-control"

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from tests.support.spaces import make, preview_of
 from tune_runs.preview.preview_drawing import draw_preview, duration_words
-from tune_runs.preview.search_cost import EpochTime
+from tune_runs.preview.scenario_cost import EpochTime
 from tune_runs.preview.search_preview import ParameterRange
 
 TWO = {"scenarios": [{}, {"imbalance": {"type": "exp", "ratio": 0.05}}]}

@@ -13,10 +13,10 @@ from absgd.datasets import Splits, load_splits, load_test
 from absgd.training import Trainer
 from tests.support.reported_runs import reports_of
 from tune_runs.trial.on_test_set import measure_on_test_set
-from tune_runs.trial.plan import CheckpointUse
-from tune_runs.trial.reports import TrialReport
+from tune_runs.trial.trial_plan import CheckpointUse
+from tune_runs.trial.trial_reports import TrialReport
 from tune_runs.trial.trial_run import TrialRun
-from tune_runs.trunks.use import TrunkUse
+from tune_runs.trunks.trunk_use import TrunkUse
 
 METRIC = "val_loss"
 CONFIG = RunConfig.from_dict(

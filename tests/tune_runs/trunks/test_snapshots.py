@@ -18,11 +18,11 @@ from absgd.training import Trainer
 from absgd.training.device_options import Machine
 from tests.support.reported_runs import reports_of
 from tests.support.small_runs import values
-from tune_runs.trial.reports import TrialReport
+from tune_runs.trial.trial_reports import TrialReport
 from tune_runs.trial.trial_run import TrialRun
 from tune_runs.trunks.identity import trunk_identity, trunk_of
 from tune_runs.trunks.snapshots import Snapshot, Snapshots
-from tune_runs.trunks.use import TrunkUse
+from tune_runs.trunks.trunk_use import TrunkUse
 
 CONFIG = RunConfig.from_dict(
     {

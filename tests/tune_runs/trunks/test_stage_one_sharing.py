@@ -18,7 +18,7 @@ from tune_runs.space.model import Scenario, SearchSpace
 from tune_runs.space.parameters import Parameter
 from tune_runs.space.run_configs import control_config, suggested_config
 from tune_runs.trunks.stage_one_sharing import StageOneSharing, num_values, stage_one_sharing, value_at
-from tune_runs.trunks.use import fork_epoch
+from tune_runs.trunks.trunk_use import fork_epoch
 
 BALANCE = {"base/class_balance": {"type": "reweight", "from_epoch": "switch"}}
 

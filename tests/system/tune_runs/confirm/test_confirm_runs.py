@@ -44,8 +44,8 @@ def confirmed(ray: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
         return lambda data, part: (say(who, part), read(data, part))[1]
 
     def logged_trial(ray_config: dict[str, Any], image_store: Any) -> None:
-        from tune_runs.trial.plan import task_of
         from tune_runs.trial.trainable import train_trial
+        from tune_runs.trial.trial_plan import task_of
 
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr("absgd.datasets.in_memory.read_digits", logged(task_of(ray_config).trial_id))

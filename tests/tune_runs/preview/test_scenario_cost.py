@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.spaces import first_plan, make
-from tune_runs.preview.search_cost import EpochTime, ScenarioCost, scenario_cost, wall_time_s
+from tune_runs.preview.scenario_cost import EpochTime, ScenarioCost, scenario_cost, wall_time_s
 from tune_runs.stopping.rungs import early_stopping
 
 NO_STOPPING: dict[str, Any] = {"early_stopping": None}

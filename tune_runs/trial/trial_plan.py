@@ -9,7 +9,7 @@ from typing import Any
 
 from absgd.config import RunConfig
 from absgd.records import Phase
-from tune_runs.trunks.use import TrunkUse
+from tune_runs.trunks.trunk_use import TrunkUse
 
 _TASK = "task"
 """Key of a task in the configuration of a Ray trial."""
