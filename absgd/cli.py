@@ -60,7 +60,7 @@ def train(
     last.pt and best.pt. --resume continues a run that was stopped; its numbers are those of an uninterrupted run.
     --set device.ranks=4 trains on four GPUs, in four processes that share each batch.
 
-    Exit status: 0 the run is complete; 1 it diverged; 2 something asked for cannot be done; 130 Ctrl-C.
+    Exit status: 0 the run is complete; 1 it diverged; 2 the request is invalid; 130 Ctrl-C.
     """
     with plain_messages("absgd-train"), _lost_ranks_named(), ExitStack() as ranks:
         if resume:
@@ -122,7 +122,7 @@ def _configured(
 
 def _default_folder(name: str) -> Path:
     if not name.strip("."):
-        raise UserError(f"expected `--out DIR`, since no folder can be called {name!r} after the file (--config)")
+        raise UserError(f"expected `--out DIR`, since {name!r}, from the file's name, cannot be a folder (--config)")
     return Path("runs") / name
 
 
@@ -171,7 +171,7 @@ def _continued(
     if any(given not in (None, False, []) for given in fixed_by_the_record):
         raise UserError(
             "expected `--resume` without --config, --recipe, --set, --out, --metric and --show: "
-            "the record has what they say"
+            "the run folder already records them"
         )
 
     from absgd.datasets import load_splits

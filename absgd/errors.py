@@ -56,7 +56,8 @@ def validated(model: type[ModelT], data: object, source: str, prefix: str = "") 
     except ValidationError as error:
         lines = list(itertools.islice(describe_errors(error, model, source, prefix), MAX_PROBLEMS))
         more = error.error_count() - len(lines)
-        raise UserError("\n".join([*lines, *([f"and {more} more of such ({source})"] if more else [])])) from None
+        rest = [f"and {more} more problem{'s' if more > 1 else ''} ({source})"] if more else []
+        raise UserError("\n".join([*lines, *rest])) from None
 
 
 def describe_errors(error: ValidationError, model: type[BaseModel], source: str, prefix: str = "") -> Iterator[str]:

@@ -48,7 +48,7 @@ def checked_folder(path: Path, option: str) -> Path:
         UserError: if it cannot: a name is too long, a part of the path is a file, or it has control characters.
     """
     _check_text(path, option)
-    reason = "the folder that it is in does not exist" if path.name == ".." else None
+    reason = "its parent folder does not exist" if path.name == ".." else None
     try:
         os.stat(path)
     except FileNotFoundError:

@@ -46,7 +46,7 @@ class _Loader(yaml.SafeLoader):
         if self.check_event(yaml.AliasEvent):
             raise yaml.composer.ComposerError(None, None, "aliases (*name) are not allowed here", mark)
         if self._depth == MAX_DEPTH:
-            problem = f"more than {MAX_DEPTH} mappings and lists inside one another"
+            problem = f"mappings and lists nested more than {MAX_DEPTH} deep"
             raise yaml.composer.ComposerError(None, None, problem, mark)
         self._depth += 1
         node = super().compose_node(parent, index)

@@ -53,7 +53,7 @@ def report(
     Reads run folders of absgd-tune and absgd-train, and experiment folders of Ray Tune, from their Parquet, YAML and
     JSON files only. Damaged parts are named and left out.
 
-    Exit status: 0 written; 1 a disk failed; 2 something asked for cannot be done; 130 Ctrl-C.
+    Exit status: 0 written; 1 a disk failed; 2 the request is invalid; 130 Ctrl-C.
 
     Examples:
 

@@ -97,7 +97,7 @@ def _pil_errors_as_broken() -> Iterator[None]:
     except FileNotFoundError:
         raise BrokenImage("no file") from None
     except UnidentifiedImageError:
-        raise BrokenImage("a file that is no image") from None
+        raise BrokenImage("a file that is not an image") from None
     except _BROKEN as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BrokenImage(f"a file that cannot be decoded, {reason}") from None

@@ -77,7 +77,7 @@ def read_fashion_mnist(config: DataConfig, part: DatasetPart) -> Images:
         found = locate(folders, names, ("", ".gz"))
     if found is None:
         raise UserError(
-            f"expected {' and '.join(names)} (or .gz), found not both in {_listed(folders)}: give their folder as "
+            f"expected {' and '.join(names)} (or .gz), did not find both in {_listed(folders)}: give their folder as "
             "`data.root`, or install Debian's package dataset-fashion-mnist and leave `data.root` out, or set "
             "`data.download: true` (data.root)"
         )
@@ -125,8 +125,8 @@ def _read_cifar(class_name: str, label_key: str, num_classes: int, config: DataC
         found = locate(folders, list(published_md5))
     if found is None:
         raise UserError(
-            f"expected {', '.join(published_md5)} in {_listed(folders)}, found not all: give the folder that holds "
-            f"{layout.base_folder} as `data.root`, or set `data.download: true` (data.root)"
+            f"expected {', '.join(published_md5)} in {_listed(folders)}, did not find all of them: give the folder "
+            f"that holds {layout.base_folder} as `data.root`, or set `data.download: true` (data.root)"
         )
 
     batches = [read_cifar(path, label_key, 3 * CIFAR_SIDE**2) for path in found]

@@ -281,7 +281,7 @@ def _text(path: Path) -> str:
     try:
         return read_bytes(path).decode()
     except UnicodeDecodeError as error:
-        raise damaged(path, f"expected UTF-8 text, got byte {error.start} that is none") from None
+        raise damaged(path, f"expected UTF-8 text, got an invalid byte at position {error.start}") from None
 
 
 def _warn_of_download(config: DataConfig, name: str) -> None:

@@ -78,7 +78,7 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
     except OSError as error:
         raise UserError(f"cannot read the checkpoint {path}: {error.strerror or error}") from None
     if not _has_right_checksum(content):
-        raise UserError(f"the checkpoint {path} is damaged, or of an older version, without checksum")
+        raise UserError(f"the checkpoint {path} is damaged, or was written without a checksum by an older version")
     state = _loaded(path, content, device)
     if not isinstance(state, dict):
         raise _not_ours(path)
@@ -124,7 +124,7 @@ def _loaded(path: Path, content: bytes, device: torch.device | str) -> object:
 
 
 def _not_ours(path: Path) -> UserError:
-    return UserError(f"the checkpoint {path} is none of absgd-tune")
+    return UserError(f"the checkpoint {path} was not written by absgd-tune")
 
 
 def _unpacks_to_more(content: bytes) -> bool:

@@ -114,9 +114,9 @@ class RunFolder:
                     problems.append(str(error))
                     continue
                 for problem in problems:
-                    warnings.warn(f"{problem}: the one before it is used", stacklevel=2)
+                    warnings.warn(f"{problem}: using the one before it", stacklevel=2)
                 return state
-        raise UserError(f"{'; '.join(problems)}: delete what is damaged to start this run again")
+        raise UserError(f"{'; '.join(problems)}: delete the damaged files to start this run again")
 
     def add_epoch(self, record: EpochRecord, trainer: Trainer) -> None:
         """Write an epoch: its row first, then the checkpoint that makes it count."""

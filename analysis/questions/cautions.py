@@ -121,10 +121,10 @@ def _edge_of_space(runs: RunFrames, winner: pd.Series[Any]) -> Iterator[Caution]
 def _few_seeds(winner: pd.Series[Any], is_searched: bool) -> Iterator[Caution]:
     if winner.basis != "confirmed":
         chosen = "Chosen on one seed among many trials: such a score is optimistic, and proves nothing."
-        yield Caution("seeds", chosen if is_searched else "One run on one seed: how much it varies is not known.")
+        yield Caution("seeds", chosen if is_searched else "One run on one seed: its variation is unknown.")
         return
     if winner.n < FEWEST_SEEDS:
-        yield Caution("seeds", f"{plural(int(winner.n), 'fresh seed')}: fewer than {FEWEST_SEEDS} tell little.")
+        yield Caution("seeds", f"{plural(int(winner.n), 'fresh seed')}: fewer than {FEWEST_SEEDS} say little.")
 
 
 def _lost_seeds(runs: RunFrames) -> Iterator[Caution]:

@@ -21,7 +21,7 @@ TOP = 0.25
 """Fraction of trials that PED-ANOVA counts as good."""
 METHOD_TITLES = {
     "ped-anova": f"PED-ANOVA: what distinguishes the best {TOP:.0%} of trials from all; pruned and diverged trials "
-    "rank below finished ones, by how far they got",
+    "rank below finished ones, by epochs reached",
     "fanova": "fANOVA over finished trials only; pruned ones are left out",
 }
 SampledValues = tuple[SearchedParameter, "pd.Series[Any]"]
@@ -35,7 +35,7 @@ def importance(runs: RunFrames, method: Method) -> pd.DataFrame:
     Args:
         runs: the runs.
         method: `ped-anova` measures what distinguishes the best quarter of trials from all. It needs ranks only, so
-            pruned trials count too, below all finished ones, by how far they got and then by their metric there, as
+            pruned trials count too, below all finished ones, by epochs reached and then by their metric there, as
             Optuna's TPE ranks them; diverged ones come last. `fanova` explains the variance of the score and so uses
             finished trials only.
 
@@ -88,7 +88,7 @@ def _refusal(used: pd.DataFrame, sampled: dict[str, SampledValues], method: Meth
 
 
 def _ranked(trials: pd.DataFrame) -> pd.DataFrame:
-    """Add a rank as `value`: finished trials by score, below them pruned and then diverged ones by how far they got."""
+    """Add a rank as `value`: finished trials by score, below them pruned and then diverged ones by epochs reached."""
     sign = trials.metric.map(lambda name: -1.0 if METRICS.get(name) == "min" else 1.0)
     own = trials[trials.status.isin(("completed", "pruned", "diverged"))]
     done = own.epochs_trained.fillna(0) + own.epochs_inherited.fillna(0) - own.switch_epoch.fillna(0)

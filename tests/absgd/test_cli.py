@@ -288,7 +288,8 @@ def test_damaged_checkpoint_is_named_on_resume_and_the_one_before_used(
     result = call("--resume", "runs/small")
     assert result.exit_code == 0, result.output
     named = (
-        "checkpoint runs/small/last.pt is damaged, or of an older version, without checksum: the one before it is used"
+        "checkpoint runs/small/last.pt is damaged, or was written without a checksum by an older version: "
+        "using the one before it"
     )
     assert (named in result.output) == (damage is not Path.unlink)
     pd.testing.assert_frame_equal(epochs(Path("runs/small")), whole, check_exact=True)

@@ -109,7 +109,7 @@ def test_checkpoint_with_a_bomb_and_the_right_checksum_is_refused(finished: Path
     (run / records.LAST_CHECKPOINT).write_bytes(bombs(mark)["checkpoint"])
     result = call("--resume", run)
     assert result.exit_code == 2
-    assert "last.pt is none of absgd-tune" in result.output
+    assert "last.pt was not written by absgd-tune" in result.output
 
 
 def test_weights_with_a_bomb_are_refused(tmp_path: Path, mark: Path) -> None:

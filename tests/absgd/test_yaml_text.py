@@ -30,7 +30,7 @@ def test_numbers_are_numbers(text: str, value: object) -> None:
         ("!!python/object/apply:os.system [echo]", "could not determine a constructor"),
         ("a: \x00", "special characters are not allowed"),
         ("? {a: 1}\n: 2", "expected text as a key"),
-        ("[" * 3000, "more than 32 mappings and lists inside one another"),
+        ("[" * 3000, "mappings and lists nested more than 32 deep"),
         ("1: 2", "expected text as a key, got 1"),
         ('"\\e[31m": 2', "expected a key of at most 200 printable characters"),
         ("x" * 201 + ": 2", "expected a key of at most 200 printable characters"),

@@ -173,7 +173,7 @@ def test_file_that_breaks_many_rules_is_one_short_message(here: Path) -> None:
     assert result.exit_code == 2
     lines = result.stderr.splitlines()
     assert len(lines) == 11
-    assert lines[-1] == "and 490 more of such (s.yaml)"
+    assert lines[-1] == "and 490 more problems (s.yaml)"
 
 
 def test_message_does_not_steer_the_terminal(here: Path) -> None:

@@ -99,9 +99,9 @@ def with_controls(
             continue
         shown = _shown_name(name, winner.config)
         if same := next((one.name for one in runs if one.config == made), None):
-            notes.append(f"control `{name}` is left out: it is `{same}` over again")
+            notes.append(f"control `{name}` is left out: it is identical to `{same}`")
         elif shown in (one.name for one in runs):
-            notes.append(f"control `{name}` is left out: the base criterion stands for it")
+            notes.append(f"control `{name}` is left out: the control on the base criterion serves instead")
         else:
             runs.append(Candidate(shown, f"{scenario}-{shown}-{_digest(made)}", made))
     return CandidateSet(tuple(runs), tuple(notes))

@@ -216,7 +216,7 @@ def _end_session(search: RunningSearch) -> None:
     if stop.error:
         with suppress(OSError):
             search.recorder.finish_running("interrupted")
-        raise SearchFailed(f"{stop.error}: what was recorded before is whole")
+        raise SearchFailed(f"{stop.error}: earlier records are intact")
     suspend_running(search)
     if stop.is_interrupted:
         raise SearchInterrupted

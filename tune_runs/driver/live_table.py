@@ -107,7 +107,7 @@ class LiveTableCallback(Callback):  # type: ignore[misc]
         record = self._recorder.trials[task_of(trial.config).trial_id]
         file = records.error_file(shortened(self._recorder.folder), record.trial_id)
         if record.status == "running":
-            message = f"note: {record.trial_id}: its process was lost: it continues in another one"
+            message = f"note: {record.trial_id}: its process was lost; it continues in another one"
         else:
             message = f"trial {record.trial_id} failed: {record.error}\n  see {file}"
         self._console.print(message, markup=False, highlight=False, soft_wrap=True)

@@ -92,7 +92,8 @@ class ScenarioStudy:
         asked = [trial.number for trial in trials if trial.state != TrialState.WAITING or TRIAL_ID in trial.user_attrs]
         if max(recorded, default=-1) > max(asked, default=-1):
             raise UserError(
-                f"the study of `{self.scenario.name}` is gone, or a part of it, but its trials are recorded (--resume)"
+                f"the study of `{self.scenario.name}`, or part of it, is missing, but its trials are recorded "
+                "(--resume)"
             )
         for trial in trials:
             record = recorded.get(trial.number)
@@ -251,7 +252,7 @@ def _open_study(path: Path, name: str, better: Literal["max", "min"]) -> tuple[o
     """Open the study of a journal, made when absent; the caller holds the run folder's lock, so its own is stale."""
     path.with_name(path.name + LOCK_FILE_SUFFIX).unlink(missing_ok=True)
     if is_endless(path):
-        raise UserError(f"cannot read the study {path}: a device or a pipe (--resume)")
+        raise UserError(f"cannot read the study {path}: it is a device or a pipe (--resume)")
     _drop_unfinished_line(path)
     try:
         storage = JournalStorage(_WholeLines(str(path)))

@@ -70,7 +70,7 @@ def confirm_wall_s(
     """Return the least wall time of a confirmation; None where epochs were not measured or nothing is run.
 
     It is the longest run, or all epochs spread over the simultaneous runs, whichever is longer; reading the test set
-    comes on top.
+    is not included.
 
     Args:
         epochs: epochs of every run.

@@ -50,7 +50,7 @@ def measure_epoch_times(
     """
     times = {}
     for number, (name, plan) in enumerate(plans.items(), start=1):
-        say(f"measuring {name} ({number} of {len(plans)}), {2 * budget_s:g} s at most or one batch")
+        say(f"measuring {name} ({number} of {len(plans)}), at most {2 * budget_s:g} s, or one batch")
         times[name] = _scenario_time(space, plan, budget_s)
     return times
 

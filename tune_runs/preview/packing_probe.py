@@ -29,7 +29,7 @@ from tune_runs.trunks.scenario_plan import ScenarioPlan
 
 NUM_ROUNDS = 5
 KIND_S = 20.0
-"""Seconds of training for each kind of packing; starting the processes comes on top."""
+"""Seconds of training for each kind of packing; starting the processes is not included."""
 _LEAST_PASS_S, _LONGEST_PASS_S = 0.2, 1.0
 _EPOCHS = 10**6
 _NO_TIME = "no time was left"
@@ -88,12 +88,12 @@ def probe_packings(
 
     def measured(make: Callable[[], TrainOnRequest], packings: Sequence[Packing], words: str) -> list[PackingResult]:
         counts = ", ".join(str(packing.trials) for packing in packings)
-        say(f"probing {plan.name}: {counts} {words}, {kind_s:g} s of training, or a batch each")
+        say(f"probing {plan.name}: {counts} {words}, {kind_s:g} s of training, or one batch each")
         with ProbeProcesses(make) as processes:
             train = partial(_train, processes, work.epochs)
             return measured_packings(train, packings, work.num_images, _memory_of(bool(gpus)), kind_s)
 
-    results = measured(partial(OneTrial, settings, work.splits), alone, "trials at once, a process each")
+    results = measured(partial(OneTrial, settings, work.splits), alone, "trials at once, one process each")
     if len(shared) > 1:
         cohort = partial(TrialsInTurns, settings, work.splits, max(packing.cohort for packing in shared))
         results += without_repeated(measured(cohort, shared, "trials taking turns in one process"), shared[0])

@@ -104,12 +104,12 @@ def _sharing_facts(numbers: SearchPreview) -> list[tuple[str, str]]:
 def _sharing_words(space: SearchSpace, shared: StageOneSharing) -> str:
     if not shared.shares:
         more = round(space.num_trials * shared.mean_fork_epoch)
-        cost = f": {more:,} epochs more than with the same one for all" if more else ""
+        cost = f": {more:,} more epochs than if all shared one" if more else ""
         return f"not shared: {shared.reason}. Every trial trains its own{cost}"
     forks = f"trials fork from it after {_listed_epochs(shared.fork_epochs)} epochs"
     if shared.expected_trunks == 1:
         return f"trained once, by the control; {forks}"
-    kinds = f"by {_joined(shared.deciding)}" if shared.deciding else "and the control's apart"
+    kinds = f"by {_joined(shared.deciding)}" if shared.deciding else "plus the control's own"
     return f"{shared.num_stage_ones:,} possible, {kinds}; each is trained once, and its {forks}"
 
 
@@ -129,7 +129,7 @@ def _stopping_facts(numbers: SearchPreview) -> list[tuple[str, str]]:
     if stopping.rule is None:
         return [("early stopping", stopping.words)]
     if not stopping.rungs:
-        return [("early stopping", f"no rung below the last epoch ({space.epochs}): every trial trains to it")]
+        return [("early stopping", f"no rung before the last epoch ({space.epochs}), so every trial trains to the end")]
     if stopping.rule == "median":
         rungs = f"from {stopping.rungs[0]} {stopping.unit} on, at every epoch"
     else:
@@ -188,7 +188,9 @@ def _time_facts(numbers: SearchPreview) -> list[tuple[str, str]]:
     if any(abs(time.stage_two_s / time.stage_one_s - 1) > _NOTABLE for time in times):
         seconds += f", {_range_words([time.stage_two_s for time in times])} s in stage two"
     part = min(time.trained_share for time in times)
-    alone = "one run at a time: parallel runs and other load change it; starting Ray and each trial comes on top"
+    alone = (
+        "one run at a time: parallel runs and other load change it; start-up of Ray and of each trial is not included"
+    )
     measured = alone if part == 1 else f"{part:.0%} of an epoch, {alone}"
     size = sum(cost.num_snapshots * cost.time.snapshot_bytes for cost in numbers.scenarios if cost.time)
     facts = [("snapshots", f"{size / _MIB:,.1f} MiB in all")] if size else []
@@ -198,9 +200,9 @@ def _time_facts(numbers: SearchPreview) -> list[tuple[str, str]]:
     if numbers.confirm_s is not None:
         facts.append(("", f"and about {duration_words(numbers.confirm_s)} for the confirmation"))
     if numbers.space.resources.ranks > 1:
-        measured += f"; with one process, where a run has {numbers.space.resources.ranks}"
+        measured += f"; with one process, but a run has {numbers.space.resources.ranks}"
     if numbers.space.resources.cohort > 1:
-        measured += "; trials of a cohort take turns, which the wall time does not know"
+        measured += "; the wall time does not account for the turns of a cohort"
     return [*facts, ("measured", measured)]
 
 

@@ -48,20 +48,22 @@ def _facts(found: PackingProbe) -> Iterator[tuple[str, str]]:
     if best is None:
         yield "proposed", "nothing: no trial could be measured"
         return
-    yield "proposed", f"resources: {best.packing.words}{', as the space has it' if best.packing == found.own else ''}"
+    yield "proposed", f"resources: {best.packing.words}{', as in the space' if best.packing == found.own else ''}"
     yield "", _reason(found, best)
     rounds = "1 round" if best.num_rounds == 1 else f"medians of {best.num_rounds} rounds (least to most)"
-    yield "probed", f"{found.scenario} on {found.device}: {rounds}; of one: against one trial alone in the same round"
+    ratio = "`of one`: relative to one trial alone in the same round"
+    yield "probed", f"{found.scenario} on {found.device}: {rounds}; {ratio}"
 
 
 def _reason(found: PackingProbe, best: PackingResult) -> str:
     count = best.packing.trials
     trials = "1 trial" if count == 1 else f"{count} trials"
-    reason = f"{trials} at once: the fewest that train at least {ENOUGH_SHARE:.0%} of the most measured"
+    reason = f"{trials} at once: the fewest that reach {ENOUGH_SHARE:.0%} of the highest throughput"
     own = next((one for one in found.results if one.packing == found.own), None)
     if own is None or own.failure:
-        return f"{reason}; what the space has was not measured here"
+        return f"{reason}; the space's own setting was not measured here"
     if own is best:
         return reason
     own_speedup, best_speedup = own.speedup.median, best.speedup.median
-    return f"{reason}; the space has {own.packing.words}, {own_speedup:.2f} of one against {best_speedup:.2f}"
+    compared = f"{own_speedup:.2f} of one against {best_speedup:.2f}"
+    return f"{reason}; the space's own setting is {own.packing.words}, {compared}"

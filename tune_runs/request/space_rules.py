@@ -51,7 +51,7 @@ def _broken_run_rules(space: SearchSpace) -> Iterator[tuple[str, str]]:
             for name in values if plain else ():
                 if name in SHORT_NAMES:
                     loss = setting_value(settings, "loss.name")
-                    message = f"expected `{name}` with losses that have attention weights only, got loss `{loss}`"
+                    message = f"expected `{name}` only with losses that have attention weights, got loss `{loss}`"
                     yield f"search.{name}", message
             for key, message in _rules_broken_by(settings):
                 yield _written_at(scenario, values, key), message

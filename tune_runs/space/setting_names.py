@@ -15,7 +15,7 @@ SHORT_NAMES = {name: f"attention.{name}" for name in AttentionConfig.model_field
 """Name in a space -> setting of RunConfig, for the settings of ABSGD."""
 
 _NOT_SEARCHED = {
-    "epochs": "rungs and budgets count on it",
+    "epochs": "rungs and budgets depend on it",
     "data": "it belongs to a scenario",
     "imbalance": "it belongs to a scenario",
     "noise": "it belongs to a scenario",

@@ -215,11 +215,11 @@ def _ladder(config: EarlyStoppingConfig, grace: int, space: EarlyStopping) -> tu
 _WORDS: dict[StoppingRule | None, str] = {
     None: "none: every trial trains to the last epoch",
     "epoch": "trials are compared at the same epoch, by the metric",
-    "age": "trials are compared as long after their switch, by the metric",
-    "advantage": "trials are compared as long after their switch, by their gain over the plain control",
-    "mean_advantage": "trials are compared as long after their switch, by their mean gain over the plain control",
+    "age": "trials are compared at equal ages since their switch, by the metric",
+    "advantage": "trials are compared at equal ages since their switch, by their gain over the plain control",
+    "mean_advantage": "trials are compared at equal ages since their switch, by their mean gain over the plain control",
     "median": "a trial stops when its best gain over the plain control is below the median of the others' mean gains",
-    "age_then_epoch": "trials are compared as long after their switch, by their best gain over the plain control",
+    "age_then_epoch": "trials are compared at equal ages since their switch, by their best gain over the plain control",
 }
 
 

@@ -148,7 +148,7 @@ class TrialRun:
             target.keep_only({epoch - 1, epoch, self._best_epoch(self._use.metric)})
 
     def _complaint(self, problem: str) -> list[str]:
-        said = [] if self._has_complained else [f"{problem}: what finds no snapshot is trained again"]
+        said = [] if self._has_complained else [f"{problem}: epochs without a snapshot are trained again"]
         self._has_complained = True
         return said
 

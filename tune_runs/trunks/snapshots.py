@@ -87,12 +87,12 @@ class Snapshots:
         content = load_checkpoint(path, device)
         is_ours = {"identity", *Snapshot._fields} <= content.keys()
         if not is_ours or not all(isinstance(content[key], Mapping) for key in ("identity", "state")):
-            raise UserError(f"{path} is no snapshot of a run")
+            raise UserError(f"{path} is not a snapshot of a run")
         for name, expected in self.identity.items():
             if (found := content["identity"].get(name)) != expected:
                 raise UserError(f"{path} does not match this run: expected {_IDENTITY[name]} {expected}, got {found}")
         if content["state"].get("next_epoch") != epoch or len(content["rows"]) != epoch:
-            raise UserError(f"{path} is not what its name says: expected a run after {epoch} epochs")
+            raise UserError(f"{path} does not match its name: expected a run after {epoch} epochs")
         return Snapshot(content["state"], content["rows"], content["best"])
 
     def epochs(self) -> list[int]:

@@ -51,12 +51,12 @@ def missing(path: Path) -> str:
 
 def empty(path: Path) -> str:
     path.touch()
-    return "a file that is no image"
+    return "a file that is not an image"
 
 
 def text(path: Path) -> str:
     path.write_text("not an image")
-    return "a file that is no image"
+    return "a file that is not an image"
 
 
 def folder(path: Path) -> str:

@@ -31,8 +31,8 @@ STATE = {
     "milestones": (160, 180),
     "nested": [[0.1, [float("-inf"), True]], (), {"group": [{"lr": 1e-3, "params": [0, 1]}]}],
 }
-NOT_OURS = "checkpoint .*c.pt is none of absgd-tune"
-DAMAGED = r"checkpoint .*c.pt is damaged, or of an older version"
+NOT_OURS = "checkpoint .*c.pt was not written by absgd-tune"
+DAMAGED = r"checkpoint .*c.pt is damaged, or was written without a checksum by an older version"
 COMMENT_BYTES = 7 + 64
 END_BYTES = 22
 
@@ -151,7 +151,7 @@ def test_appended_bytes_are_found(path: Path) -> None:
 )
 def test_file_without_checksum_is_refused(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    with pytest.raises(UserError, match="damaged, or of an older version, without checksum"):
+    with pytest.raises(UserError, match="damaged, or was written without a checksum"):
         load_checkpoint(path)
 
 
@@ -179,9 +179,9 @@ class _Bomb:
     [
         (lambda: saved({"model": _Bomb()}), "damaged"),
         (lambda: pickle.dumps(_Bomb()), "damaged"),
-        (lambda: with_checksum(saved({"model": _Bomb()})), "none of absgd-tune"),
-        (lambda: with_checksum(pickle.dumps(_Bomb())), "none of absgd-tune"),
-        (lambda: with_checksum(pickle.dumps(_Bomb()) + saved({})), "none of absgd-tune"),
+        (lambda: with_checksum(saved({"model": _Bomb()})), "was not written by absgd-tune"),
+        (lambda: with_checksum(pickle.dumps(_Bomb())), "was not written by absgd-tune"),
+        (lambda: with_checksum(pickle.dumps(_Bomb()) + saved({})), "was not written by absgd-tune"),
     ],
     ids=["archive", "pickle", "archive, checksum forged", "pickle, checksum forged", "both, checksum forged"],
 )

@@ -66,7 +66,7 @@ def test_trials_diverged_where(tmp_path: Path) -> None:
 def test_few_seeds(tmp_path: Path) -> None:
     folder = run_folders.RunFolderBuilder(tmp_path / "r")
     run_folders.confirm_rows(folder, [0.01, 0.02], [0.01, 0.02])
-    assert cautions(folder)["seeds"] == "2 fresh seeds: fewer than 3 tell little."
+    assert cautions(folder)["seeds"] == "2 fresh seeds: fewer than 3 say little."
 
 
 def test_pairs_of_different_images(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def test_another_base_criterion_is_a_control_under_its_own_name() -> None:
 def test_winner_on_focal_or_ldam_keeps_heads_and_names_apart() -> None:
     focal = controls_of(config_of(**{"loss.name": "abfocal", "loss.focal_gamma": 2.0}))
     assert [one.name for one in focal.members].count("focal") == 1
-    assert focal.notes == ("control `focal` is left out: it is `focal` over again",)
+    assert focal.notes == ("control `focal` is left out: it is identical to `focal`",)
     ldam = by_name(controls_of(config_of(**{"loss.name": "abldam", "model.head": "cosine"})))
     cosine = [name for name, config in ldam.items() if config.model.head == "cosine"]
     assert cosine == ["best-1", "ldam", "ldam-lr", "ldam-drw"]
@@ -114,7 +114,7 @@ def test_winner_without_attention_has_no_control_that_needs_it() -> None:
     made = controls_of(config_of().stage_one())
     assert [one.name for one in made.members] == ["best-1", "focal", "balanced-softmax"]
     said = " ".join(made.notes)
-    for part in ("`ce` is left out: it is `best-1` over again", "no `ab_alpha`", "no switch epoch to defer to"):
+    for part in ("`ce` is left out: it is identical to `best-1`", "no `ab_alpha`", "no switch epoch to defer to"):
         assert part in said
 
 
@@ -122,7 +122,7 @@ def test_control_that_breaks_a_rule_is_left_out_and_named() -> None:
     made = controls_of(config_of(**{"attention.ab_alpha": 1e-35}))
     assert "ce-lr" not in by_name(made)
     assert any(text.startswith("control `ce-lr` is left out: ") and "lr" in text for text in made.notes)
-    assert "ce-lr" not in by_name(controls_of(config_of(**{"attention.ab_alpha": 1.0}))), "it is `ce` over again"
+    assert "ce-lr" not in by_name(controls_of(config_of(**{"attention.ab_alpha": 1.0}))), "it is identical to `ce`"
 
 
 def test_best_candidates_are_different_configurations() -> None:

@@ -243,7 +243,7 @@ def test_lost_process_is_reported_and_is_not_a_failure(tmp_path: Path) -> None:
     tuner.search.callbacks[0].on_trial_error = both  # type: ignore[method-assign]
     tuner.run(loses={f"{EXP}-0001": [1]}, fails={f"{EXP}-0002": 0})
     said = text(console)
-    assert f"note: {EXP}-0001: its process was lost: it continues in another one" in said
+    assert f"note: {EXP}-0001: its process was lost; it continues in another one" in said
     assert f"trial {EXP}-0001 failed" not in said
     assert f"trial {EXP}-0002 failed: Boom" in said
 

@@ -195,7 +195,7 @@ def test_journal_that_lost_whole_lines_is_refused(tmp_path: Path) -> None:
     journal = folder / "scenarios" / EXP / "study.journal"
     lines = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(b"".join(lines[: len(lines) // 2]))
-    with pytest.raises(UserError, match="is gone, or a part of it, but its trials are recorded"):
+    with pytest.raises(UserError, match="or part of it, is missing, but its trials are recorded"):
         FakeTuner(space_of(), folder, rising)
 
 

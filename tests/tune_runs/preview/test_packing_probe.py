@@ -229,18 +229,18 @@ def test_table_shows_each_number_and_the_setting_to_write() -> None:
     assert "8 at once  {cpu: 1, gpu: 0.125} was not measured: out of GPU memory" in text
     assert "probed     cifar10-exp-0.01 on NVIDIA H100: medians of 5 rounds (least to most);" in text
     assert "proposed   resources: {cpu: 1, gpu: 1, cohort: 8}\n" in "\n".join(map(str.rstrip, text.splitlines())) + "\n"
-    assert "the space has {cpu: 1, gpu: 0.25}, 2.50 of one against 4.26" in " ".join(text.split())
+    assert "the space's own setting is {cpu: 1, gpu: 0.25}, 2.50 of one against 4.26" in " ".join(text.split())
     assert all(len(line.rstrip()) <= 80 for line in text.splitlines())
 
 
 def test_table_notes_that_the_space_has_the_setting_already() -> None:
     text = " ".join(drawn(found(ROWS, own=GPU_WAYS[2])).split())
-    assert "proposed resources: {cpu: 1, gpu: 0.25}, as the space has it 4 trials at once:" in text
-    assert "the space has {" not in text
+    assert "proposed resources: {cpu: 1, gpu: 0.25}, as in the space 4 trials at once:" in text
+    assert "the space's own setting" not in text
 
 
 def test_table_without_a_measurement_of_the_space_or_any() -> None:
-    assert "what the space has was not measured here" in " ".join(drawn(found(ROWS, own=None)).split())
+    assert "the space's own setting was not measured here" in " ".join(drawn(found(ROWS, own=None)).split())
     nothing = drawn(found([of(GPU_WAYS[0], 1, failure="its process ended by SIGKILL")], own=GPU_WAYS[0]))
     assert "proposed   nothing: no trial could be measured" in nothing
     assert "nan" not in nothing

@@ -118,7 +118,7 @@ def test_draw_preview_without_rungs() -> None:
     assert "none: every trial trains to the last epoch" in text
     assert "with stopping" not in text
     text = drawn({"early_stopping": {"rule": "epoch", "grace_period": 16}})
-    assert "no rung below the last epoch (16): every trial trains to it" in text
+    assert "no rung before the last epoch (16), so every trial trains to the end" in text
     assert "with stopping" not in text
 
 
@@ -126,7 +126,7 @@ def test_draw_preview_where_sharing_is_impossible() -> None:
     text = drawn({**LR_RANGE, "early_stopping": None})
     assert (
         "not shared: `optimizer.lr` is a range, so each trial has its own stage one; give it as `choices` to "
-        "share. Every trial trains its own: 40 epochs more than with the same one for all"
+        "share. Every trial trains its own: 40 more epochs than if all shared one"
     ) in " ".join(text.split())
     assert ["digits", "none", "none", "80", "none"] in rows(text)
 
@@ -135,7 +135,7 @@ def test_draw_preview_of_several_stage_ones() -> None:
     text = drawn({**LR_CHOICES, "base/optimizer": {"lr": 0.1}})
     assert "2 possible, by optimizer.lr; each is trained once, and its trials fork from it after 8 to 12" in text
     text = drawn({"search/optimizer.lr": {"choices": [0.01]}, "base/optimizer": {"lr": 0.1}})
-    assert "1 possible, and the control's apart; each is trained once" in text
+    assert "1 possible, plus the control's own; each is trained once" in text
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_draw_preview_of_the_median_rule() -> None:
     assert "go on" not in text
     assert ["digits", "1", "6", "80", "40", "not", "estimated"] in rows(text)
     text = drawn({"early_stopping": {"rule": "median", "grace_period": 8}})
-    assert "no rung below the last epoch (16): every trial trains to it" in text
+    assert "no rung before the last epoch (16), so every trial trains to the end" in text
     assert "estimated" not in text
 
 
@@ -167,7 +167,7 @@ def test_draw_preview_describes_the_measurement() -> None:
     text = drawn({"early_stopping": None}, times={"digits": EpochTime(0.9, 0.95, 2**20)})
     assert "about 22 s (0.9 s an epoch on this machine, 2 at once)" in text
     assert "6.0 MiB in all" in text
-    assert "one run at a time: parallel runs and other load change it; starting Ray and each trial comes on top" in text
+    assert "parallel runs and other load change it; start-up of Ray and of each trial is not included" in text
 
 
 def test_draw_preview_notes_a_slower_stage_two_and_a_partial_measurement() -> None:

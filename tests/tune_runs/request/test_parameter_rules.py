@@ -30,7 +30,7 @@ ONE_SIDE = "expected `low` and `high` on one side of 0, since lambda is never 0 
         ),
         (
             {"search/epochs": {"low": 1, "high": 2}},
-            "`epochs` cannot be searched: rungs and budgets count on it",
+            "`epochs` cannot be searched: rungs and budgets depend on it",
             "search.epochs",
         ),
         (

@@ -50,7 +50,7 @@ from tests.support.spaces import make, refusal
         ),
         (
             {"base/loss": {"name": "ce"}},
-            "expected `lam` with losses that have attention weights only, got loss `ce`",
+            "expected `lam` only with losses that have attention weights, got loss `ce`",
             "search.lam",
         ),
         (

@@ -138,7 +138,7 @@ def test_trunks_of_different_identity_have_separate_folders(tmp_path: Path) -> N
 
 def test_snapshot_under_another_epochs_name_is_refused(trunk: Snapshots) -> None:
     trunk.path(2).replace(trunk.path(3))
-    with pytest.raises(UserError, match=r"epoch-0003\.pt is not what its name says"):
+    with pytest.raises(UserError, match=r"epoch-0003\.pt does not match its name"):
         trunk.load(3)
 
 
@@ -146,7 +146,7 @@ def test_checkpoint_that_is_not_a_snapshot_is_refused(trunk: Snapshots) -> None:
     from absgd.training.checkpoint import save_checkpoint
 
     save_checkpoint(trunk.path(3), {"model": {"weight": torch.zeros(2)}})
-    with pytest.raises(UserError, match="is no snapshot of a run"):
+    with pytest.raises(UserError, match="is not a snapshot of a run"):
         trunk.load(3)
 
 
@@ -171,7 +171,7 @@ def test_full_disk_is_reported_and_training_continues(
     use = use_in(tmp_path, save_at=(1, 2, 3, 4))
     said = [report.notes for report in reported(CONFIG.stage_one(), splits, use)]
     assert said[1:] == [(), (), (), ()], "once"
-    assert "epoch-0001.pt: No space left on device: what finds no snapshot is trained again" in said[0][0]
+    assert "epoch-0001.pt: No space left on device: epochs without a snapshot are trained again" in said[0][0]
     assert trunk_of(use, CPU).epochs() == []
 
 

@@ -245,7 +245,7 @@ def test_image_that_another_rank_cannot_read_is_named(tmp_path: Path) -> None:
     splits = load_splits(config)
     for position in range(len(splits.train)):
         splits.train.path(position).write_bytes(b"broken")  # type: ignore[union-attr]
-    with pytest.raises(UserError, match="expected an image, got a file that is no image"):
+    with pytest.raises(UserError, match="expected an image, got a file that is not an image"):
         on_ranks(2, trained, config.to_dict())
 
 
