@@ -29,6 +29,8 @@ import pyarrow.parquet as pq
 import torch
 import yaml
 
+RANDOM_IDS = ("origin",)
+"""Keys of a snapshot that hold the random id of its search."""
 CLOCKS = ("train_s", "val_s", "images_per_s", "wall_s", "started_at")
 MESSAGES = ("error",)
 JOURNAL_NOISE = ("worker_id", "datetime_start", "datetime_complete")
@@ -193,11 +195,11 @@ def _content(path: Path) -> str | None:
     if path.suffix == ".parquet":
         table = pq.read_table(path)
         kept = [name for name in table.column_names if name not in (*CLOCKS, *MESSAGES)]
-        return f"{kept} {table.select(kept).to_pylist()}"
+        return f"{kept} {sorted(map(repr, table.select(kept).to_pylist()))}"
     if path.suffix == ".pt":
         return _plain(torch.load(path, map_location="cpu", weights_only=True))
     if path.suffix == ".journal":
-        return "\n".join(map(_journal_line, path.read_text().splitlines()))
+        return "\n".join(sorted(map(_journal_line, path.read_text().splitlines())))
     return json.dumps(yaml.safe_load(path.read_text()), sort_keys=True) if path.suffix == ".yaml" else None
 
 
@@ -212,7 +214,7 @@ def _plain(value: object) -> str:
         content = value.detach().contiguous().flatten().view(torch.uint8).numpy().tobytes()
         return f"{value.dtype} {tuple(value.shape)} {hashlib.sha256(content).hexdigest()}"
     if isinstance(value, Mapping):
-        return str({str(key): _plain(inner) for key, inner in value.items() if key not in CLOCKS})
+        return str({str(key): _plain(inner) for key, inner in value.items() if key not in (*CLOCKS, *RANDOM_IDS)})
     return str([_plain(inner) for inner in value]) if isinstance(value, list | tuple) else repr(value)
 
 
