@@ -1,4 +1,7 @@
-"""Losses: base criteria, class weights, attention weights, and the objective of a run."""
+"""Losses: base criteria, class weights, attention weights, and the objective of a run.
+
+`absgd.training` and users may import it.
+"""
 
 from absgd.class_weights import effective_number_weights
 from absgd.losses.ab_loss import ABLoss
