@@ -291,7 +291,7 @@ def test_lost_journal_is_named_on_resume(tmp_path: Path) -> None:
     folder = tmp_path / "fake"
     FakeTuner(make_space(), folder, rising).run(stop_after_results=60)
     (folder / "scenarios" / EXP / "study.journal").unlink()
-    with pytest.raises(UserError, match=f"the study of `{EXP}` is gone"):
+    with pytest.raises(UserError, match=f"the study of `{EXP}`, or part of it, is missing"):
         FakeTuner(make_space(), folder, rising)
 
 
