@@ -7,25 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from typer.testing import CliRunner, Result
 
 from tests.support.fake_tuner import SPACE
-from tune_runs.cli import app
-
-
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "100"})
+from tests.support.tune_command import call, write
 
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def write(path: Path, **changes: Any) -> None:
-    path.write_text(yaml.safe_dump({**SPACE, **changes}))
 
 
 def test_schema_is_json_schema_of_a_space(here: Path) -> None:

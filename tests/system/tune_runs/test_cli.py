@@ -10,32 +10,21 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
-import yaml
-from typer.testing import CliRunner, Result
 
 import tune_runs
 from tests.support.fake_tuner import SPACE
+from tests.support.tune_command import call, write
 from tests.support.waiting import wait_until
-from tune_runs.cli import app
 from tune_runs.preview.packing_probe import probe_packings
-
-
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "100"})
 
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def write(path: Path, **changes: Any) -> None:
-    path.write_text(yaml.safe_dump({**SPACE, **changes}))
 
 
 def test_measure_prints_a_preview_with_an_estimate_and_proposes_resources(
