@@ -16,6 +16,8 @@ from absgd.training.ranks.interface import Ranks
 from absgd.training.ranks.process_group import Rendezvous, following, leading
 
 HOST = "127.0.0.1"
+PATIENCE_S = 30.0
+"""Time for the other ranks to end by themselves; one that waits in a collective operation is killed after it."""
 Function = Callable[..., Any]
 
 
@@ -38,7 +40,7 @@ class FollowerProcesses:
 
     def end(self) -> None:
         for process in self.all:
-            process.join(120)
+            process.join(PATIENCE_S)
             process.kill()
             process.join()
 

