@@ -1,91 +1,19 @@
-"""Searches on a cluster of several nodes on loopback, also when parts of it are lost."""
+"""Searches on a cluster of two nodes on loopback, also when one node is lost."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
-import pandas as pd
 import psutil
 import pytest
-import yaml
 
 from benchmarks.faults.loopback_cluster import LoopbackCluster, listening_addresses, loopback_cluster
-from tests.support.commands import command, has_completed
+from tests.support.cluster_searches import LOOPBACK, assert_complete, search, search_on
 from tests.support.waiting import TIMEOUT_S, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="keeps all of Ray on loopback and finds its processes")
-
-LOST_AFTER_S = 8
-SOON = {"ABSGD_TUNE_LOST_AFTER_S": str(LOST_AFTER_S)}
-"""Time limit of the watchdog: tests that end the driver wait for it; elsewhere a busy machine must not reach it."""
-NUM_TRIALS = 3
-EPOCHS = 60
-SPACE = {
-    "name": "moved",
-    "base": {
-        "data": {"name": "digits", "val_per_class": 5, "n_max": 20},
-        "model": {"name": "resnet8"},
-        "epochs": EPOCHS,
-        "batch_size": 32,
-    },
-    "scenarios": [{"imbalance": {"type": "exp", "ratio": 0.1}}],
-    "search": {
-        "lam": {"low": 0.5, "high": 50, "log": True},
-        "gamma": {"low": 0.1, "high": 1.0},
-        "ab_alpha": {"low": 0.1, "high": 1.0},
-        "switch_epoch": {"low": 1, "high": 2},
-    },
-    "num_trials": NUM_TRIALS,
-    "early_stopping": None,
-    "confirm": None,
-    "resources": {"cpu": 1, "gpu": 0},
-}
-
-
-LOOPBACK = {"127.0.0.1", "::ffff:127.0.0.1", "::1"}
-
-
-@contextmanager
-def search(folder: Path, environment: Mapping[str, str], *words: str) -> Iterator[subprocess.Popen[str]]:
-    """Run `absgd-tune`; end it with the block in any case."""
-    (folder / "moved.yaml").write_text(yaml.safe_dump(SPACE))
-    process = subprocess.Popen(
-        command("absgd-tune", *words),
-        cwd=folder,
-        env={**environment, "CUDA_VISIBLE_DEVICES": ""},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def search_on(cluster: LoopbackCluster, folder: Path, *words: str) -> AbstractContextManager[subprocess.Popen[str]]:
-    """Run `absgd-tune` on a cluster; end it with the block in any case."""
-    return search(folder, cluster.environment, *(words or ("--space", "moved.yaml")), "--address", cluster.address)
-
-
-def assert_complete(folder: Path, process: subprocess.Popen[str]) -> None:
-    """Assert that the command succeeded and that every trial has each of its epochs once."""
-    printed, errors = process.communicate(timeout=TIMEOUT_S)
-    assert process.returncode == 0, printed + errors
-    trials = pd.read_parquet(folder / "runs/moved/trials.parquet")
-    assert set(trials.status) == {"completed"}
-    assert trials.phase.value_counts().to_dict() == {"search": NUM_TRIALS, "control": 1}
-    epochs = pd.read_parquet(folder / "runs/moved/epochs.parquet")
-    assert {name: group.epoch.tolist() for name, group in epochs.groupby("trial_id")} == {
-        name: list(range(EPOCHS)) for name in trials.trial_id
-    }
 
 
 @pytest.fixture(scope="module")
@@ -127,48 +55,3 @@ def test_driver_without_the_token_is_refused_with_its_place(
     assert process.returncode == 2, errors
     assert f"expected the token of the Ray cluster at '{cluster.address}'" in errors
     assert "Traceback" not in errors
-
-
-BLOWS = ["kill gcs", "kill raylet 0", "hang node 0"]
-
-
-@pytest.mark.parametrize("blow", BLOWS)
-def test_driver_whose_head_is_lost_reports_it_and_resumes_on_a_new_cluster(
-    cluster: LoopbackCluster, tmp_path: Path, blow: str
-) -> None:
-    trials = tmp_path / "runs/moved/trials.parquet"
-    with loopback_cluster(num_nodes=1, **SOON) as doomed, search_on(doomed, tmp_path) as process:
-        wait_until(lambda: has_completed(trials), process)
-        doomed.tell(blow)
-        _, errors = process.communicate(timeout=TIMEOUT_S)
-    assert process.returncode == 1, errors
-    line = errors.strip().splitlines()[-1]
-    assert line.startswith(f"absgd-tune: error: lost the Ray cluster at {doomed.address}: ")
-    assert line.endswith(f"continue with: absgd-tune --resume runs/moved --address {doomed.address}")
-    before = pd.read_parquet(trials).query("status == 'completed'").set_index("trial_id")
-    with search_on(cluster, tmp_path, "--resume", "runs/moved") as process:
-        assert_complete(tmp_path, process)
-    after = pd.read_parquet(trials).set_index("trial_id")
-    assert after.loc[before.index, "metric_last"].equals(before.metric_last)
-
-
-@pytest.mark.parametrize(("name", "blow"), [("raylet", signal.SIGKILL), ("gcs_server", signal.SIGSTOP)])
-def test_driver_whose_own_ray_is_lost_reports_it_and_leaves_no_process(
-    tmp_path: Path, name: str, blow: signal.Signals
-) -> None:
-    with search(tmp_path, os.environ | SOON, "--space", "moved.yaml") as process:
-        wait_until((tmp_path / "runs/moved/trials.parquet").exists, process)
-        processes = psutil.Process(process.pid).children(recursive=True)
-        (struck,) = [one for one in processes if one.name() == name]
-        agents = [one for one in processes if one.name().endswith("Agent")]
-        addresses = listening_addresses(psutil.Process(process.pid))
-        struck.send_signal(blow)
-        _, errors = process.communicate(timeout=TIMEOUT_S)
-    assert process.returncode == 1, errors
-    line = errors.strip().splitlines()[-1]
-    assert line.startswith("absgd-tune: error: lost the Ray of this process: ")
-    assert line.endswith("continue with: absgd-tune --resume runs/moved")
-    assert addresses
-    assert addresses <= LOOPBACK
-    # Ray's agents end by themselves too, but take up to a minute where the GCS is gone.
-    assert not psutil.wait_procs([one for one in processes if one not in agents], timeout=100)[1]
