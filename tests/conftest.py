@@ -11,6 +11,7 @@ from collections.abc import Iterator
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+from hypothesis import settings
 
 from tune_runs.ray_cluster.session import set_environment
 
@@ -20,6 +21,10 @@ set_environment(is_local=True)  # before any test module imports Ray
 # Ctrl-C that a test sends it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# By default an example may take 200 ms, which says how busy the machine is and nothing about the code.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -76,6 +76,8 @@ class DataConfig(Section):
     """Standard deviation of each channel; null: the data set's own."""
     side: Annotated[int, Field(ge=1, le=8192)] | None = None
     """Data sets on disk: side in pixels of the images trained on; null: the data set's own."""
+    resize: Literal["crop", "whole"] = "crop"
+    """Data sets on disk: `crop` trains on and evaluates a part of each image; `whole` resizes all of it to the side."""
     workers: Annotated[int, Field(ge=0, le=1024)] = 2
     """Data sets on disk: processes that read images; 0 reads in the training process."""
     on_bad_image: Literal["error", "skip"] = "error"

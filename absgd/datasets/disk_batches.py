@@ -42,7 +42,8 @@ class DiskBatches:
     Training images are cropped by the data set's standard or, if `augmentation.pad` is given, resized and cropped as
     for evaluation, padded with black and cropped to their side again; then flipped and rotated by `augmentation`.
     For evaluation the shorter side is resized to 256 / 224 of the side and the centre cropped; data sets of small
-    images (standard augmentation by padding) are resized to the side itself.
+    images (standard augmentation by padding) are resized to the side itself. With `data.resize: whole` the whole image
+    is resized to the side in both directions, in training too, and only padding, flip and rotation change it.
 
     Args:
         images: paths and labels.
@@ -142,8 +143,8 @@ def training_transform(config: RunConfig, spec: DatasetSpec) -> Transform:
     pad = spec.pad if augmentation.pad is None else augmentation.pad
     if pad >= side:
         raise UserError(f"expected `pad` < {side} (side of the images), got {pad} (augmentation.pad)")
-    if spec.crop == "padded" or augmentation.pad is not None:
-        steps = [*_centred(spec, side), v2.RandomCrop(side, padding=pad)]
+    if spec.crop == "padded" or augmentation.pad is not None or config.data.resize == "whole":
+        steps = [*_resized(config, spec), v2.RandomCrop(side, padding=pad)]
     elif spec.crop == "resized":
         steps = [v2.Resize(round(side * RESIZED_TO_CROP)), v2.RandomCrop(side)]
     else:
@@ -156,15 +157,18 @@ def training_transform(config: RunConfig, spec: DatasetSpec) -> Transform:
 
 
 def evaluation_transform(config: RunConfig, spec: DatasetSpec) -> Transform:
-    """Transform an RGB image to a uint8 tensor (3, side, side) of its centre."""
+    """Transform an RGB image to a uint8 tensor (3, side, side) of its centre, or of all of it (`data.resize`)."""
     from torchvision.transforms import v2
 
-    return _as_transform([*_centred(spec, side_of(config, spec)), v2.PILToTensor()])
+    return _as_transform([*_resized(config, spec), v2.PILToTensor()])
 
 
-def _centred(spec: DatasetSpec, side: int) -> list[Any]:
+def _resized(config: RunConfig, spec: DatasetSpec) -> list[Any]:
     from torchvision.transforms import v2
 
+    side = side_of(config, spec)
+    if config.data.resize == "whole":
+        return [v2.Resize((side, side))]
     shorter = side if spec.crop == "padded" else round(side * RESIZED_TO_CROP)
     return [v2.Resize(shorter), v2.CenterCrop(side)]
 

@@ -19,6 +19,7 @@ _NAMES = {
     "data.mean": "data_mean",
     "data.std": "data_std",
     "data.side": "data_side",
+    "data.resize": "data_resize",
     "data.workers": "data_workers",
     "imbalance.type": "imbalance_type",
     "imbalance.ratio": "imbalance_ratio",

@@ -143,6 +143,7 @@ OF_STAGE_ONE: dict[str, tuple[Any, dict[str, Any]]] = {
     "data.mean": ([0.4], NORMALISED),
     "data.std": ([0.4], NORMALISED),
     "data.side": (64, {"data.name": "clothing1m"}),
+    "data.resize": ("whole", {"data.name": "clothing1m"}),
     "data.on_bad_image": ("skip", {"data.name": "clothing1m"}),
     "imbalance.type": ("step", {"imbalance.type": "exp", "imbalance.ratio": 0.5}),
     "imbalance.ratio": (0.5, {"imbalance.type": "exp"}),

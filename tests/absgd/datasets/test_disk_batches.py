@@ -254,6 +254,26 @@ def test_padding_given_replaces_the_standard_crop() -> None:
         assert len(places) == 1
 
 
+@pytest.mark.parametrize("name", ["imagefolder", "clothing1m", "tiny_imagenet"])
+def test_whole_images_are_resized_in_both_directions(name: Any) -> None:
+    settings = {"data.side": 32, "data.resize": "whole", "augmentation.pad": 0, "augmentation.flip": False}
+    config, spec = dataset_config(name, "x", **settings), DATASETS[name]
+    pixels = evaluation_transform(config, spec)(gradient(128, 64))
+    assert pixels.shape == (3, 32, 32)
+    assert pixels[0, 0, 0] < 4
+    assert pixels[0, 0, -1] > 123
+    assert pixels[1, -1, 0] > 61
+    assert torch.equal(training_transform(config, spec)(gradient(128, 64)), pixels)
+
+
+def test_whole_images_are_padded_and_flipped_as_asked() -> None:
+    settings = {"data.side": 64, "data.resize": "whole", "augmentation.pad": 3}
+    transform = training_transform(dataset_config("imagefolder", "x", **settings), DATASETS["imagefolder"])
+    seen = corners(transform, gradient(64, 64))
+    assert {corner[4] for corner in seen} == {0, 255}
+    assert max(corner[2] for corner in seen) == 3
+
+
 def test_rotation_turns_only_when_asked() -> None:
     values = {"data.side": 64, "augmentation.pad": 0, "augmentation.flip": False}
     still, turned = (

@@ -16,6 +16,7 @@ CONFIG_COLUMNS = {
     "data_mean": ("data.mean", "list<item: double>"),
     "data_std": ("data.std", "list<item: double>"),
     "data_side": ("data.side", "int64"),
+    "data_resize": ("data.resize", "string"),
     "data_workers": ("data.workers", "int64"),
     "on_bad_image": ("data.on_bad_image", "string"),
     "imbalance_type": ("imbalance.type", "string"),
