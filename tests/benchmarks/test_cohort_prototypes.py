@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -33,6 +32,7 @@ from benchmarks.cohort_prototypes.cohort_ways import (
 )
 from benchmarks.harness.target_verdicts import TargetVerdict
 from benchmarks.harness.workloads import EpochWorkload
+from tests.support.prototype_commands import TINY, set_arguments
 from tune_runs.preview.probe_processes import ProbeProcessLost, TimedPass
 
 SIZE, STEPS = 3, 3
@@ -244,34 +244,12 @@ def test_verdict_applies_to_the_best_way_on_a_gpu_only() -> None:
     assert "got 2.000 (quartiles 2.000 to 2.000) with 2 runs, stacked" in verdict.sentence
 
 
-def asked(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
-    monkeypatch.setattr(sys, "argv", ["cohort_prototypes.py", *arguments])
-
-
-TINY = (
-    "--threads",
-    "1",
-    "--model",
-    "resnet8",
-    "--members",
-    "2",
-    "--rounds",
-    "2",
-    "--batches",
-    "1",
-    "--batch",
-    "4",
-    "--device",
-    "cpu",
-)
-
-
 def test_exit_status_is_1_where_the_target_is_missed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(cohort_prototypes, "ProbeProcesses", FakeProcesses)
     monkeypatch.setattr(cohort_prototypes, "lockstep_verdict", lambda *_: TargetVerdict(False, "too slow"))
-    asked(monkeypatch, *TINY)
+    set_arguments(monkeypatch, *TINY)
     assert main() == 1
     assert capsys.readouterr().out.splitlines()[-1] == "MISSED: too slow"
 
@@ -282,7 +260,7 @@ def test_a_process_that_ends_is_one_message(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(cohort_prototypes, "ProbeProcesses", FakeProcesses)
     monkeypatch.setattr(FakeProcesses, "grow", lost)
-    asked(monkeypatch, *TINY)
+    set_arguments(monkeypatch, *TINY)
     with pytest.raises(SystemExit, match="one of 2 processes: its process ended by SIGKILL: try fewer --members"):
         main()
 
@@ -304,7 +282,7 @@ def test_a_process_that_ends_is_one_message(monkeypatch: pytest.MonkeyPatch) -> 
 def test_wrong_options_are_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
 ) -> None:
-    asked(monkeypatch, *arguments)
+    set_arguments(monkeypatch, *arguments)
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 2

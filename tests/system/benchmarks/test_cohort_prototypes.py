@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 import torch
 
 from benchmarks.cohort_prototypes.__main__ import main
+from tests.support.prototype_commands import TINY, set_arguments
 
 
 @pytest.fixture(autouse=True)
@@ -22,32 +22,10 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def asked(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
-    monkeypatch.setattr(sys, "argv", ["cohort_prototypes.py", *arguments])
-
-
-TINY = (
-    "--threads",
-    "1",
-    "--model",
-    "resnet8",
-    "--members",
-    "2",
-    "--rounds",
-    "2",
-    "--batches",
-    "1",
-    "--batch",
-    "4",
-    "--device",
-    "cpu",
-)
-
-
 def test_command_prints_and_keeps_a_row_for_each_way_and_number(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    asked(monkeypatch, *TINY, "--fast", "--json", str(tmp_path / "x.json"))
+    set_arguments(monkeypatch, *TINY, "--fast", "--json", str(tmp_path / "x.json"))
     assert main() == 0
     printed = capsys.readouterr().out
     report = json.loads((tmp_path / "x.json").read_text())
