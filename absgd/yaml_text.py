@@ -151,7 +151,7 @@ def parse_yaml(text: str, source: str) -> Any:
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise UserError(f"expected valid YAML, got: {problem} ({source}: {where})") from None
     except UnicodeEncodeError:
-        raise UserError(f"expected valid YAML, got: half of a surrogate pair in a text ({source})") from None
+        raise UserError(f"expected valid YAML, got a text with an unpaired surrogate ({source})") from None
     except ValueError as error:
         raise UserError(f"expected valid YAML, got: {error} ({source})") from None
 

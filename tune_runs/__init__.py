@@ -1,4 +1,4 @@
 """The search: a space of settings, the trials that Optuna proposes, their training, confirmation and records.
 
-The only package that imports Ray; `benchmarks` and users may import it.
+Apart from `benchmarks`, the only package that imports Ray; `benchmarks` and users may import it.
 """

@@ -134,8 +134,10 @@ def _continue_search(
 ) -> None:
     """Resume, extend or confirm the search recorded in the folder `run`."""
     if decisive or options.out or options.warm_start or options.preview or options.measure:
-        others = "--address and budgets" if options.confirm else "--extend, --address and budgets, or --no-confirm,"
-        raise UserError(f"expected `{option}` with --space, {others} alone: the run folder has the rest")
+        others = "" if options.confirm else "--extend, --no-confirm, "
+        raise UserError(
+            f"`{option}` accepts --space, {others}--address and budgets only: the run folder records everything else"
+        )
     same = load_space(options.space) if options.space is not None else None
     folder = checked_folder(run, option)
     request = resume_request(folder, options.address, options.extend or 0, options.budgets, same, option)

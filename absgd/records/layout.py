@@ -46,7 +46,7 @@ def error_file(folder: Path, trial_id: str) -> Path:
 
 
 def scenario_folder(folder: Path, scenario: str) -> Path:
-    """Folder of what only one scenario of a search has."""
+    """Folder of the files of one scenario."""
     return folder / SCENARIOS_FOLDER / scenario
 
 

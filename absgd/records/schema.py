@@ -1,4 +1,4 @@
-"""The columns of the tables of a run: settings, epochs and tests give theirs where they are declared."""
+"""The columns of the tables of a run; RunConfig, EpochRecord and TestMetrics give those of settings, epochs, tests."""
 
 from __future__ import annotations
 

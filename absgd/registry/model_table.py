@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model: how it is built, and what only it and its like can be given."""
+    """A model: how it is built, and the settings that only some models accept."""
 
     builder: str
     """`module:function` that builds the model from a ModelConfig, the channels of the images and the number of classes,

@@ -129,7 +129,9 @@ class Trainer:
         if state.get("split_hash") != self.splits.hash:
             raise UserError(f"expected a checkpoint of the data split {self.splits.hash[:12]}, got another")
         if self._is_plain_after_switch(state):
-            raise UserError("expected a checkpoint with log u after the switch, got one of plain training")
+            raise UserError(
+                "expected a checkpoint with log u, the moving average of stage two, got one of plain training"
+            )
         try:
             self.model.load_state_dict(state["model"])
             self.objective.load_state_dict(state["objective"])

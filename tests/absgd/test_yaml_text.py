@@ -34,7 +34,7 @@ def test_numbers_are_numbers(text: str, value: object) -> None:
         ("1: 2", "expected text as a key, got 1"),
         ('"\\e[31m": 2', "expected a key of at most 200 printable characters"),
         ("x" * 201 + ": 2", "expected a key of at most 200 printable characters"),
-        ('a: "\\ud800"', "half of a surrogate pair"),
+        ('a: "\\ud800"', "unpaired surrogate"),
         ("a: " + "9" * 400, "a number of at most 300 characters"),
         ("a: 0x" + "f" * 400, "a number of at most 300 characters"),
         ("<<: {a: 1}\n<<: {b: 2}", "key `<<` given twice"),

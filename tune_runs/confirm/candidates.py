@@ -175,7 +175,10 @@ def _shown_name(name: ControlName, winner: RunConfig) -> str:
 
 
 ControlRecipe = Callable[[RunConfig, RunConfig], RunConfig | str]
-"""Builds a control's config from the winner's and the plain control's, or returns why there is none (if not empty)."""
+"""Builds a control's config from the winner's and the plain control's, or returns the reason why there is none.
+
+An empty reason is not reported.
+"""
 
 
 def _on_criterion(criterion: str, winner: RunConfig, class_tau: float, **values: Any) -> RunConfig:

@@ -30,7 +30,7 @@ class StopRequest(Stopper):  # type: ignore[misc]
         """The error with which the records could not be written."""
 
     def __call__(self, _trial_id: str, _result: dict[str, Any]) -> bool:
-        """Stop no single trial."""
+        """Return False: trials are stopped all together only."""
         return False
 
     def stop_all(self) -> bool:

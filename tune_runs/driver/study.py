@@ -1,7 +1,8 @@
 """The Optuna study of a scenario: it proposes points and keeps the results of trials.
 
-The studies are the truth of the search. Ray's own OptunaSearch is not used: it reports trials stopped early as COMPLETE
-and keeps its state in a pickle; asking and telling Optuna directly is shorter, and the journal rebuilds everything.
+A study holds the points that the search has proposed, also those of trials without a record yet. Ray's own OptunaSearch
+is not used: it reports trials stopped early as COMPLETE and keeps its state in a pickle; asking and telling Optuna
+directly is shorter, and the journal rebuilds everything.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class TrunkPlanner:
         return self.control_from(self._control)
 
     def control_from(self, config: RunConfig) -> TrialPlan:
-        """Return the plan of the plain control with this stage one, which is also its whole config."""
+        """Return the plan of the plain control that trains `config`, the stage one of a trial."""
         is_own = config.stage_one_key() == self._control.stage_one_key()
         trial_id = control_id(self._scenario.name, None if is_own else config.stage_one_key())
         use = self._use(config, save_at=self._due) if self._sharing.shares else None

@@ -38,8 +38,8 @@ class ConfirmCost(NamedTuple):
 def confirm_cost(space: SearchSpace, plan: ScenarioPlan) -> ConfirmCost:
     """Return the cost of confirming a scenario whose best trials are at the boundary of the space.
 
-    They switch at the mean switch epoch; of the runs at the boundary, the one with most controls is taken. Where the
-    search varies stage one, only the best configuration shares it with a control.
+    Winners are assumed to switch at the mean switch epoch, and to be the run at the boundary that needs most controls.
+    Where the search varies stage one, only the best configuration shares it with a control.
 
     Args:
         space: its `confirm`, or the default where it has none, says what is trained.

@@ -95,8 +95,8 @@ class SearchSpace(Section):
     name: Slug
     """Name of the search and of its run folder."""
     base: PartialRun = Field(default_factory=dict)
-    """Settings of every run, as far as scenarios and search leave them open; what is searched and given here too
-    is the value of the control and of trials whose `when` does not hold."""
+    """Settings of every run, which scenarios and search override. A searched setting that is given here too is the
+    value of the control and of trials whose `when` does not hold."""
     scenarios: Annotated[tuple[ScenarioSettings, ...], Field(strict=False, max_length=MAX_LISTED)] = (
         ScenarioSettings(),
     )

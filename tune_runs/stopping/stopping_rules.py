@@ -25,7 +25,7 @@ class Never(enum.Enum):
 
 
 ControlValue = Callable[[int], float | Never | None]
-"""The plain control's metric at an epoch; None: not known yet. Where one epoch is known, so are all before it."""
+"""The plain control's metric at an epoch; None: not reached yet. Epochs become known in order."""
 
 MEDIAN_OF = 3
 """Least number of other trials with which the median stops a trial, as in Ray's rule."""

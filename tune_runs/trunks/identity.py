@@ -19,8 +19,8 @@ def trunk_identity(stage_one: str, data: str, device: torch.device) -> dict[str,
     Args:
         stage_one: stage-one key of the runs.
         data: fingerprint of the images.
-        device: device that trains the trunk. A CPU counts with its instruction set, which decides the bits; every
-            device counts with whether it multiplies bfloat16 in hardware, which decides the precision of `device.fast`.
+        device: device that trains the trunk. Its identity includes whether it multiplies bfloat16 in hardware, which
+            decides the precision of `device.fast`, and for a CPU its instruction set, which decides the bits.
     """
     return {
         "format": FORMAT,

@@ -228,7 +228,7 @@ def test_run_forked_from_its_trunk_or_resumed_gives_the_same_bits(splits: Splits
 def test_plain_training_after_the_switch_is_not_a_trunk(splits: Splits) -> None:
     trunk = Trainer(make().stage_one(), splits)
     list(itertools.islice(trunk.epochs(), 3))
-    with pytest.raises(UserError, match="expected a checkpoint with log u after the switch"):
+    with pytest.raises(UserError, match="expected a checkpoint with log u, the moving average of stage two"):
         Trainer(make(), splits).load_state_dict(trunk.state_dict())
 
 
