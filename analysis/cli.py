@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from absgd.errors import UserError
 from absgd.records import REPORT_FILE
 from absgd.terminal import plain_messages, warn
 from analysis.frames.run_frames import of_scenario
@@ -47,6 +48,14 @@ def report(
         typer.Option(help="Selection rule: last epoch, mean of the last k, or the epoch best on validation."),
     ] = DEFAULT_RULE,
     last_k: Annotated[int, typer.Option(min=1, help="Epochs of mean_last_k.")] = 3,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="THEIRS=OURS",
+            help="Ray Tune: our column for a script's parameter or metric, e.g. val/acc=val_accuracy. May be repeated.",
+        ),
+    ] = None,
+    percent: Annotated[bool, typer.Option("--percent", help="Ray Tune: accuracies are in percent.")] = False,
 ) -> None:
     """Report what searches found, and how certain it is.
 
@@ -62,12 +71,14 @@ def report(
     absgd-report 'runs/*' --out all.html --figures figures
 
     absgd-report runs/quickstart --out table.tex --rule mean_last_k --last-k 5
+
+    absgd-report ~/ray_results/my_sweep --name val/acc=val_accuracy --percent
     """
     with plain_messages("absgd-report"):
         kind = format_of(out, format_)
         if out is not None:
             check_is_file(out)
-        loaded = load(runs, rule=rule, last_k=last_k)
+        loaded = load(runs, rule=rule, last_k=last_k, names=_names(name or []), percent=percent)
         for problem in loaded.problems:
             warn(str(problem))
         _write(loaded, kind, out)
@@ -78,6 +89,15 @@ def report(
 def main() -> None:
     """Entry point of `absgd-report`."""
     app()
+
+
+def _names(assignments: list[str]) -> dict[str, str]:
+    """Read `THEIRS=OURS` words; names may contain ``=`` themselves, our columns do not."""
+    pairs = [word.rpartition("=") for word in assignments]
+    for word, (theirs, _, ours) in zip(assignments, pairs, strict=True):
+        if not theirs or not ours:
+            raise UserError(f"expected THEIRS=OURS, got {word!r} (--name)")
+    return {theirs: ours for theirs, _, ours in pairs}
 
 
 def _write(runs: Runs, kind: ReportFormat, out: Path | None) -> None:

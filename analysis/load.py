@@ -10,7 +10,8 @@ import pandas as pd
 from absgd import records
 from absgd.errors import UserError
 from analysis.frames.loaded_folders import LoadedFolder, PathLike, Problem, describe, expand, kind_of
-from analysis.frames.ray_experiment import read_experiment
+from analysis.frames.ray_experiment import RayNames, read_experiment
+from analysis.frames.ray_scales import Percent
 from analysis.frames.run_tables import read_epochs, read_trials
 from analysis.frames.selection import DEFAULT_RULE, RuleName, SelectionRule
 from analysis.frames.typed_frames import Complain
@@ -24,6 +25,7 @@ def load(
     last_k: int = 3,
     names: Mapping[str, str] | None = None,
     metric: str | None = None,
+    percent: Percent = False,
 ) -> Runs:
     """Load run folders of absgd-tune or absgd-train, or experiment folders of a plain Ray Tune script.
 
@@ -35,8 +37,11 @@ def load(
         rule: selection rule: `last`, `mean_last_k` or `chosen` (`analysis.SelectionRule`).
         last_k: number of epochs of `mean_last_k`.
         names: Ray folders only: the script's name of a parameter or metric -> our column, such as
-            ``{"mean_accuracy": "val_accuracy", "lambda": "lam"}``. Common spellings are known.
+            ``{"top1": "val_accuracy", "val/acc": "val_accuracy"}``; those of nested ones are joined by ``/``. Common
+            spellings are known.
         metric: Ray folders only: our name of the deciding metric; default: the first known one that the trials report.
+        percent: Ray folders only: whether accuracies are in percent, or our columns of those that are. A folder with
+            accuracies above 1 is refused without it.
 
     Returns:
         The runs.
@@ -45,10 +50,11 @@ def load(
         UserError: if a path does not exist, or no folder holds an intact trial.
     """
     selection = SelectionRule(rule, last_k)
+    told = RayNames(names or {}, metric, percent)
     problems: list[Problem] = []
     folders, trials, epochs = [], [], []
     for path in expand(paths):
-        found = _load_one(path, problems, names or {}, metric)
+        found = _load_one(path, problems, told)
         if found is not None:
             folder, own_trials, own_epochs = found
             folders.append(folder)
@@ -60,7 +66,7 @@ def load(
 
 
 def _load_one(
-    path: Path, problems: list[Problem], names: Mapping[str, str], metric: str | None
+    path: Path, problems: list[Problem], told: RayNames
 ) -> tuple[LoadedFolder, pd.DataFrame, pd.DataFrame] | None:
     def complain(text: str) -> None:
         problems.append(Problem(str(path), text))
@@ -69,7 +75,7 @@ def _load_one(
     if kind is None:
         complain("not a run folder: neither trials.parquet nor trials of Ray Tune (params.json, result.json)")
         return None
-    frames = read_experiment(path, names, metric, complain) if kind == "ray" else _read_tables(path, complain)
+    frames = read_experiment(path, told, complain) if kind == "ray" else _read_tables(path, complain)
     if frames is None:
         return None
     trials, epochs = frames

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
 import pyarrow as pa
 
 from absgd import records
+from analysis.wording.number_text import is_fraction
 
 ALIASES = {
     "lambda": "lam",
@@ -41,6 +42,8 @@ ColumnValues = dict[str, Any]
 
 EPOCH_TYPES: dict[str, pa.DataType] = {field.name: field.type for field in records.EPOCH_SCHEMA}
 SETTING_TYPES: dict[str, pa.DataType] = {column: kind for column, (_, kind) in records.CONFIG_COLUMNS.items()}
+FRACTION_COLUMNS = (*(metric for metric in records.METRICS if is_fraction(metric)), "val_recall")
+"""Epoch columns that hold fractions, which scripts may report in percent."""
 
 _END_OF_INT64 = 2**63
 _LARGEST_FLOAT = int(sys.float_info.max)
@@ -49,12 +52,16 @@ _LARGEST_FLOAT = int(sys.float_info.max)
 def column_of(name: str, names: Mapping[str, str], columns: Mapping[str, pa.DataType]) -> str | None:
     """Return our column for a script's name; None if there is none.
 
+    >>> column_of("val/acc", {}, EPOCH_TYPES), column_of("train/acc", {"train/acc": "val_accuracy"}, EPOCH_TYPES)
+    ('val_accuracy', 'val_accuracy')
+
     Args:
-        name: a parameter or metric of the script.
+        name: a parameter or metric of the script; the names of nested ones are joined by ``/``.
         names: the user's own mapping, which comes first.
         columns: the columns to choose from.
     """
-    for ours in (names.get(name), name, ALIASES.get(name.lower()), ALIASES.get(name.lower().replace("_", ""))):
+    plain = name.lower().replace("/", "_")
+    for ours in (names.get(name), name, plain, ALIASES.get(plain), ALIASES.get(plain.replace("_", ""))):
         if ours in columns:
             return ours
     return None
@@ -85,6 +92,26 @@ def whole_number(value: object) -> int | None:
 def is_too_large(value: object) -> bool:
     """Whether a value is infinite, or a whole number of more than 64 bits; NaN counts as missing."""
     return (type(value) is int and abs(value) >= _END_OF_INT64) or (type(value) is float and math.isinf(value))
+
+
+def is_not_finite(value: object) -> bool:
+    """Whether a value is NaN or infinite; Ray writes a NaN of numpy's float32 as the text ``null``."""
+    if isinstance(value, str):
+        return value.lower() in ("null", "nan")
+    return type(value) is float and not math.isfinite(value)
+
+
+def flat(data: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield names and values of nested mappings, the names joined by ``/``, as Ray joins them.
+
+    >>> dict(flat({"val": {"acc": 0.9}}))
+    {'val/acc': 0.9}
+    """
+    for name, value in data.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{above}{name}/")
+        else:
+            yield f"{above}{name}", value
 
 
 def _text(value: object) -> str | None:

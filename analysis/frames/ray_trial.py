@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +14,8 @@ from analysis.frames.ray_columns import (
     ColumnValues,
     column_of,
     converter,
+    flat,
+    is_not_finite,
     is_too_large,
     real_number,
     whole_number,
@@ -21,24 +24,51 @@ from analysis.frames.typed_frames import Complain
 
 PARAMETER = "params/"
 """Prefix of the columns of parameters that are not settings of ours."""
+_NOT_METRICS = ("config",)
+"""What Ray adds to each result besides metrics, as a mapping."""
 
 JsonObject = dict[str, Any]
+FindColumn = Callable[[str], str | None]
+"""Returns our column for the script's name of a metric; None if there is none."""
 
 
 class RayTrial(NamedTuple):
     """The content of a trial's folder, in our columns."""
 
     name: str
+    ray_id: str | None
+    """Ray's id of the trial; None if the results do not have it."""
     settings: ColumnValues
     """Parameters that are settings of ours."""
     others: ColumnValues
     """The other parameters, in columns `params/NAME`."""
     epochs: list[ColumnValues]
     """One row per epoch, in order."""
-    reported: set[str]
-    """Names on the first line of result.json, as the script spells them."""
+    counts_epochs: bool
+    """Whether `epoch` is the script's own; else epochs are the iterations that Ray counts, from 0."""
+    not_finite: frozenset[str]
+    """Columns that are NaN or infinite in the last result."""
+    metrics: tuple[str, ...]
+    """Names of the metrics, as the script spells them."""
+    parameters: tuple[str, ...]
+    """Names of the parameters, as the script spells them."""
     wall_s: float | None
     has_error: bool
+    """Whether it raised at least once."""
+    settings_changed: bool
+    """Whether its parameters changed while it trained."""
+
+    @property
+    def epochs_reached(self) -> int:
+        """Epochs up to the last one reported."""
+        return int(self.epochs[-1]["epoch"]) + 1 if self.epochs else 0
+
+
+class _Unfit(NamedTuple):
+    """The script's names of values that no column can hold."""
+
+    too_large: set[str]
+    text: set[str]
 
 
 def read_trial(folder: Path, names: Mapping[str, str], complain: Complain) -> RayTrial | None:
@@ -53,13 +83,28 @@ def read_trial(folder: Path, names: Mapping[str, str], complain: Complain) -> Ra
     if not isinstance(params, Mapping):
         complain(f"{folder.name}: no readable params.json; left out")
         return None
-    lost: set[str] = set()
-    has_error = (folder / "error.txt").exists() or (folder / "error.pkl").exists()
-    reported = {str(name) for name in results[0]} if results else set()
-    epochs, (settings, others) = _epochs(results, names, lost), _settings(params, names, lost)
-    if lost:
-        complain(f"{folder.name}: number too large, left out: {', '.join(sorted(lost))}")
-    return RayTrial(folder.name, settings, others, epochs, reported, _wall_s(results), has_error)
+    last = results[-1] if results else {}
+    unfit = _Unfit(set(), set())
+    find = cache(lambda name: column_of(name, names, EPOCH_TYPES))  # every line has the same names
+    rows = [_columns(result, find, unfit) for result in results]
+    settings, others = _settings(params, names, unfit)
+    for label, wrong in (("number too large", unfit.too_large), ("text instead of numbers", unfit.text)):
+        if wrong:
+            complain(f"{folder.name}: {label}, left out: {', '.join(sorted(wrong))}")
+    return RayTrial(
+        name=folder.name,
+        ray_id=str(last["trial_id"]) if "trial_id" in last else None,
+        settings=settings,
+        others=others,
+        epochs=_one_row_per_epoch(rows, results),
+        counts_epochs=_has_own_epochs(rows),
+        not_finite=_not_finite(last, find),
+        metrics=tuple(dict.fromkeys(name for result in results for name, _ in _metrics(result))),
+        parameters=tuple(name for name, _ in flat(params)),
+        wall_s=real_number(last.get("time_total_s")),
+        has_error=(folder / "error.txt").exists() or (folder / "error.pkl").exists(),
+        settings_changed=bool(results) and results[0].get("config") != last.get("config"),
+    )
 
 
 def _json_object(file: Path, complain: Complain) -> JsonObject | None:
@@ -87,63 +132,75 @@ def _results(file: Path, complain: Complain) -> Iterator[JsonObject]:
         complain(f"{file.parent.name}/{file.name}: {damaged} damaged line{'s' * (damaged > 1)} left out")
 
 
-def _epochs(results: list[JsonObject], names: Mapping[str, str], lost: set[str]) -> list[ColumnValues]:
-    """Return the results in our columns, one per epoch; the later one if a restored trial reports an epoch again.
+def _metrics(result: JsonObject) -> Iterator[tuple[str, Any]]:
+    """Yield the metrics of a result, those of inner mappings with ``/`` in their names."""
+    return flat({name: value for name, value in result.items() if name not in _NOT_METRICS})
 
-    Args:
-        results: lines of result.json.
-        names: the script's name -> our column.
-        lost: receives the script's names of numbers that no column can hold.
+
+def _columns(result: JsonObject, find: FindColumn, unfit: _Unfit) -> ColumnValues:
+    """Return a result in our columns; `unfit` receives the script's names of values that no column can hold."""
+    values: ColumnValues = {}
+    for name, value in _metrics(result):
+        ours = find(name)
+        if ours is None or ours in values:
+            continue
+        values[ours] = converter(EPOCH_TYPES[ours])(value)
+        if values[ours] is None and is_too_large(value):
+            unfit.too_large.add(name)
+        elif values[ours] is None and isinstance(value, str) and not is_not_finite(value):
+            unfit.text.add(name)
+    return values
+
+
+def _has_own_epochs(rows: Sequence[ColumnValues]) -> bool:
+    """Whether every result has a whole `epoch`: fractions, or gaps, do not number the results."""
+    return bool(rows) and all(row.get("epoch") is not None for row in rows)
+
+
+def _one_row_per_epoch(rows: Sequence[ColumnValues], results: Sequence[JsonObject]) -> list[ColumnValues]:
+    """Return one row per epoch, in order.
+
+    Epochs are the script's own, else Ray's iterations, from 0. A trial that lost its process and continues at an
+    earlier iteration takes back the later ones; of several results of an epoch each value is the latest one.
     """
-    columns: dict[str, tuple[str, Callable[[Any], Any]] | None] = {}
+    has_own_epochs = _has_own_epochs(rows)
     found: dict[int, ColumnValues] = {}
-    for place, result in enumerate(results):
-        values: ColumnValues = {}
-        for name, value in result.items():
-            if name not in columns:
-                ours = column_of(name, names, EPOCH_TYPES)
-                columns[name] = None if ours is None else (ours, converter(EPOCH_TYPES[ours]))
-            column = columns[name]
-            if column is not None and column[0] not in values:
-                values[column[0]] = column[1](value)
-                if values[column[0]] is None and is_too_large(value):
-                    lost.add(name)
-        if values.get("epoch") is None:
-            done = whole_number(result.get("training_iteration"))
-            values["epoch"] = place if done is None else done - 1
-        found[values["epoch"]] = values
+    latest = -1
+    for place, (row, result) in enumerate(zip(rows, results, strict=True)):
+        done = whole_number(result.get("training_iteration"))
+        iteration = place if done is None else done - 1  # Ray counts from 1
+        epoch = int(row["epoch"]) if has_own_epochs else iteration
+        if iteration <= latest:
+            found = {earlier: kept for earlier, kept in found.items() if earlier < epoch}
+        found[epoch] = {**found.get(epoch, {}), **row, "epoch": epoch}
+        latest = iteration
     return [found[epoch] for epoch in sorted(found)]
 
 
-def _settings(params: Mapping[str, Any], names: Mapping[str, str], lost: set[str]) -> tuple[ColumnValues, ColumnValues]:
-    """Return the parameters that are settings of ours, and the others.
+def _not_finite(last: JsonObject, find: FindColumn) -> frozenset[str]:
+    found = (find(name) for name, value in _metrics(last) if is_not_finite(value))
+    return frozenset(ours for ours in found if ours is not None)
+
+
+def _settings(params: Mapping[str, Any], names: Mapping[str, str], unfit: _Unfit) -> tuple[ColumnValues, ColumnValues]:
+    """Return the parameters that are settings of ours, and the others; lists among the others as JSON.
 
     Args:
         params: content of params.json.
         names: the script's name -> our column.
-        lost: receives the script's names of numbers that no column can hold.
+        unfit: receives the script's names of values that no column can hold.
     """
     settings: ColumnValues = {}
     others: ColumnValues = {}
-    for name, value in _flat(params):
+    for name, value in flat(params):
         ours = column_of(name, names, SETTING_TYPES) or column_of(name.rpartition("/")[2], names, SETTING_TYPES)
         typed = None if ours is None or ours in settings else converter(SETTING_TYPES[ours])(value)
         if ours is not None and typed is not None:
             settings[ours] = typed
         elif is_too_large(value):
-            lost.add(name)
+            unfit.too_large.add(name)
         elif isinstance(value, bool | int | float | str):
             others[PARAMETER + name] = value
+        elif isinstance(value, list):
+            others[PARAMETER + name] = json.dumps(value)
     return settings, others
-
-
-def _flat(params: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in params.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{above}{name}/")
-        else:
-            yield f"{above}{name}", value
-
-
-def _wall_s(results: list[JsonObject]) -> float | None:
-    return real_number(results[-1].get("time_total_s")) if results else None

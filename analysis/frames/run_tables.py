@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +12,16 @@ import pyarrow.parquet as pq
 
 from absgd import records
 from analysis.frames.typed_frames import Complain, to_frame
-from analysis.wording.number_text import plural
+from analysis.wording.number_text import is_fraction, plural
 
 ESSENTIAL_TRIAL = ("scenario", "trial_id", "phase", "status")
 ESSENTIAL_EPOCH = ("trial_id", "epoch")
+_AT_CHOSEN = tuple(records.TEST_CHOSEN + name.removeprefix("test_") for name in records.TEST_SCALARS)
+SCORES = ("metric_last", "metric_chosen")
+FRACTIONS = {name for name in (*records.METRICS, *records.TEST_SCALARS, *_AT_CHOSEN) if is_fraction(name)}
+"""Columns whose values are between 0 and 1."""
+ROUNDING = 1e-6
+"""By how much rounding may take a fraction out of its range."""
 
 
 def read_trials(path: Path, complain: Complain) -> pd.DataFrame | None:
@@ -24,7 +30,10 @@ def read_trials(path: Path, complain: Complain) -> pd.DataFrame | None:
     if table is None:
         return None
     frame = _without_infinities(_intact_trials(to_frame(table), path.name, complain), path.name, complain)
-    return _with_known_metrics(frame, path.name, complain)
+    frame = _with_known_metrics(frame, path.name, complain)
+    fractions = [metric for metric in records.METRICS if is_fraction(metric)]
+    scores = dict.fromkeys(SCORES, frame.metric.isin(fractions))
+    return _without_impossible(frame, scores, path.name, complain)
 
 
 def read_epochs(path: Path, trials: pd.DataFrame, complain: Complain) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -40,6 +49,7 @@ def read_epochs(path: Path, trials: pd.DataFrame, complain: Complain) -> tuple[p
         return trials, to_frame(records.as_table(records.EPOCH_SCHEMA, []), records.EPOCH_SCHEMA)
     epochs = _intact_epochs(to_frame(table, records.EPOCH_SCHEMA), trials, path.name, complain)
     epochs = _without_infinities(epochs, path.name, complain)
+    epochs = _without_impossible(epochs, {}, path.name, complain)
     return _with_complete_curves(trials, epochs, complain)
 
 
@@ -111,6 +121,28 @@ def _without_infinities(frame: pd.DataFrame, file: str, complain: Complain) -> p
         if is_infinite.any():
             complain(f"{file}: {plural(int(is_infinite.sum()), 'infinite value')} of `{name}` taken as missing")
             frame[name] = frame[name].where(~is_infinite)
+    return frame
+
+
+def _without_impossible(
+    frame: pd.DataFrame, others: Mapping[str, pd.Series[bool]], file: str, complain: Complain
+) -> pd.DataFrame:
+    """Take accuracies outside 0 to 1 as missing: one of 95 would be shown as 9500 %.
+
+    Args:
+        frame: trials or epochs.
+        others: further columns, with the rows in which they hold fractions.
+        file: names the table in messages.
+        complain: takes a sentence about each column.
+    """
+    every = pd.Series(True, index=frame.index)
+    columns = {name: every for name in frame.columns if name in FRACTIONS} | dict(others)
+    for name, holds_fraction in columns.items():
+        is_impossible = ~frame[name].between(-ROUNDING, 1 + ROUNDING) & frame[name].notna() & holds_fraction
+        if is_impossible.any():
+            number = plural(int(is_impossible.sum()), "value")
+            complain(f"{file}: {number} of `{name}` outside 0 to 1 taken as missing")
+            frame[name] = frame[name].where(~is_impossible)
     return frame
 
 

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from analysis.cli import app
 
 
 def test_plotly_is_not_imported_before_it_is_needed() -> None:
@@ -13,3 +19,21 @@ def test_plotly_is_not_imported_before_it_is_needed() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]", done.stdout
+
+
+def test_names_and_percent_of_a_ray_folder(tmp_path: Path) -> None:
+    for number in range(2):
+        folder = tmp_path / "sweep" / f"train_{number}"
+        folder.mkdir(parents=True)
+        (folder / "params.json").write_text('{"lr": 0.1}')
+        result = {"val": {"top=1": 95.0 - number}, "training_iteration": 1}
+        (folder / "result.json").write_text(json.dumps(result) + "\n")
+    words = [str(tmp_path / "sweep"), "--format", "md", "--name", "val/top=1=val_accuracy"]
+    refused = CliRunner().invoke(app, words)
+    assert refused.exit_code == 2
+    assert "(--percent)" in refused.output
+    done = CliRunner().invoke(app, [*words, "--percent"])
+    assert done.exit_code == 0, done.output
+    assert "95.00 %" in done.output
+    wrong = CliRunner().invoke(app, [*words, "--name", "top1"])
+    assert "expected THEIRS=OURS, got 'top1' (--name)" in wrong.output

@@ -220,6 +220,21 @@ def test_infinite_values_are_not_scores(folder: Path, rule: str) -> None:
     assert "one seed" in report_html(runs).lower()
 
 
+def test_accuracies_above_1_are_not_scores(folder: Path) -> None:
+    trials = pd.read_parquet(folder / "trials.parquet")
+    lucky = trials.trial_id.str.endswith("-0004")
+    trials.loc[lucky, ["metric_last", "metric_chosen"]] = 95.0
+    trials["test_accuracy"] = 95.0
+    trials["test_loss"] = 95.0
+    trials.to_parquet(folder / "trials.parquet")
+    runs = load(folder)
+    search = runs.where(phase="search")
+    assert not search.best().trial_id.iloc[0].endswith("-0004")
+    assert texts(runs).count("trials.parquet: 1 value of `metric_last` outside 0 to 1 taken as missing") == 1
+    assert f"trials.parquet: {len(trials)} values of `test_accuracy` outside 0 to 1 taken as missing" in texts(runs)
+    assert set(runs.trials.test_loss) == {95.0}
+
+
 def test_users_own_frames_with_an_infinite_value(full: Runs) -> None:
     infinite = full.trials.assign(metric_last=full.trials.metric_last.where(full.trials.candidate != "best-2", np.inf))
     assert Runs(infinite, full.epochs).best().configuration.tolist() == ["best-1"]
