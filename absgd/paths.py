@@ -12,6 +12,9 @@ from pathlib import Path
 
 from absgd.errors import UserError, shown
 
+PathLike = str | os.PathLike[str]
+"""A path as functions for users take it."""
+
 _UNFIT = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Control characters, which steer a terminal or end a line, and bytes that are not text, which no column can hold."""
 

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from absgd.errors import MAX_KEY_LENGTH, UserError, shown
-from absgd.paths import read_regular
+from absgd.paths import PathLike, read_regular
 
 MAX_BYTES = 256 * 1024
 """Largest YAML file: a hundred times the longest shipped space, and still read in seconds."""
@@ -156,13 +156,13 @@ def parse_yaml(text: str, source: str) -> Any:
         raise UserError(f"expected valid YAML, got: {error} ({source})") from None
 
 
-def read_yaml(path: Path) -> Any:
+def read_yaml(path: PathLike) -> Any:
     """Read a YAML file into plain Python data.
 
     Raises:
         UserError: if it is not a readable regular file of at most MAX_BYTES, not UTF-8 text, or not valid YAML.
     """
-    content = read_regular(path, MAX_BYTES)
+    content = read_regular(Path(path), MAX_BYTES)
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:

@@ -9,7 +9,8 @@ import pandas as pd
 
 from absgd import records
 from absgd.errors import UserError
-from analysis.frames.loaded_folders import LoadedFolder, PathLike, Problem, describe, expand, kind_of
+from absgd.paths import PathLike
+from analysis.frames.loaded_folders import LoadedFolder, Problem, describe, expand, kind_of
 from analysis.frames.ray_experiment import RayNames, read_experiment
 from analysis.frames.ray_scales import Percent
 from analysis.frames.run_tables import read_epochs, read_trials

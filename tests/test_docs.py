@@ -19,6 +19,7 @@ from absgd.config.sections import NoiseType
 from absgd.registry.dataset_table import DATASETS
 from absgd.registry.loss_table import loss_names
 from absgd.registry.model_table import MODELS
+from tests.support import run_folders
 from tune_runs.request.space_files import shipped_spaces
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -151,3 +152,11 @@ def test_citation_has_the_version_of_the_package() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert (citation["version"], citation["license"]) == (project["version"], project["license"])
+
+
+def test_pandas_lines_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_folders.confirmed(tmp_path / "runs" / "quickstart")
+    monkeypatch.chdir(tmp_path)
+    section = (DOCS.parent / "README.md").read_text().split("## Reading results in pandas")[1].split("\n## ")[0]
+    exec("\n".join(line[4:] for line in section.splitlines() if line.startswith("    ")), {})
+    assert "plotly" in (tmp_path / "curves.html").read_text(encoding="utf-8")

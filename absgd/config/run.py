@@ -17,6 +17,7 @@ from absgd.config.dotted_keys import merge_dotted
 from absgd.config.rules import broken_run_rules, unused_run_settings
 from absgd.config.sections import ClassBalanceConfig, RunSections
 from absgd.errors import broken_rule, validated
+from absgd.paths import PathLike
 from absgd.yaml_text import dump_yaml, read_yaml
 
 
@@ -39,7 +40,7 @@ class RunConfig(RunSections):
         return validated(cls, data, source)
 
     @classmethod
-    def from_yaml(cls, path: str | Path) -> RunConfig:
+    def from_yaml(cls, path: PathLike) -> RunConfig:
         """Read a config from a YAML file.
 
         Raises:

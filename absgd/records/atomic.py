@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from absgd.paths import PathLike
 from absgd.records.layout import unfinished_prefix
 
 
 def write_atomically(
-    path: Path, content: bytes | memoryview | str | pa.Buffer, survives_power_cut: bool = True
+    path: PathLike, content: bytes | memoryview | str | pa.Buffer, survives_power_cut: bool = True
 ) -> None:
     """Replace the file at `path` so that a reader, or a crash of the process, sees the old content or the new, whole.
 
@@ -21,6 +22,7 @@ def write_atomically(
         content: its new content; text is written in UTF-8.
         survives_power_cut: whether the same is true of a crash of the machine; it costs a wait for the disk.
     """
+    path = Path(path)
     data = content.encode() if isinstance(content, str) else content
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=unfinished_prefix(path.name))
     try:

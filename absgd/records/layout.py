@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from absgd.paths import PathLike
+
 TRIALS_FILE = "trials.parquet"
 EPOCHS_FILE = "epochs.parquet"
 ENVIRONMENT_FILE = "environment.json"
@@ -35,27 +37,27 @@ _UNFINISHED = re.compile(r"\..+\.(pt|parquet|yaml|json|journal|txt)\.[a-z0-9_]{8
 _SNAPSHOT = re.compile(r"epoch-(\d+)\.pt")
 
 
-def best_file(folder: Path, scenario: str) -> Path:
+def best_file(folder: PathLike, scenario: str) -> Path:
     """File of the best configuration of a scenario, in the folder of its search."""
-    return folder / "best" / f"{scenario}.yaml"
+    return Path(folder) / "best" / f"{scenario}.yaml"
 
 
-def error_file(folder: Path, trial_id: str) -> Path:
+def error_file(folder: PathLike, trial_id: str) -> Path:
     """File of the error of a trial that failed, in the folder of its search."""
-    return folder / "errors" / f"{trial_id}.txt"
+    return Path(folder) / "errors" / f"{trial_id}.txt"
 
 
-def scenario_folder(folder: Path, scenario: str) -> Path:
+def scenario_folder(folder: PathLike, scenario: str) -> Path:
     """Folder of the files of one scenario."""
-    return folder / SCENARIOS_FOLDER / scenario
+    return Path(folder) / SCENARIOS_FOLDER / scenario
 
 
-def trunks_folder(folder: Path, scenario: str) -> Path:
+def trunks_folder(folder: PathLike, scenario: str) -> Path:
     """Folder of the trunk snapshots of a scenario, unless the space names one for several searches."""
     return scenario_folder(folder, scenario) / "trunks"
 
 
-def checkpoints_folder(folder: Path, scenario: str, trial_id: str) -> Path:
+def checkpoints_folder(folder: PathLike, scenario: str, trial_id: str) -> Path:
     """Folder of the snapshots from which a trial is continued."""
     return scenario_folder(folder, scenario) / "checkpoints" / trial_id
 
@@ -69,9 +71,9 @@ def snapshot_file(epoch: int) -> str:
     return f"epoch-{epoch:04d}.pt"
 
 
-def snapshot_epochs(folder: Path) -> list[int]:
+def snapshot_epochs(folder: PathLike) -> list[int]:
     """Epochs after which `folder` has a snapshot, intact or not, in rising order."""
-    names = (_SNAPSHOT.fullmatch(path.name) for path in folder.glob("epoch-*.pt"))
+    names = (_SNAPSHOT.fullmatch(path.name) for path in Path(folder).glob("epoch-*.pt"))
     return sorted(int(name[1]) for name in names if name)
 
 

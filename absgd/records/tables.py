@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from absgd.errors import UserError
-from absgd.paths import is_endless
+from absgd.paths import PathLike, is_endless
 from absgd.records.atomic import write_atomically
 from absgd.records.schema import LABEL_SCHEMA
 
@@ -36,19 +36,20 @@ def as_table(schema: pa.Schema, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=schema)
 
 
-def write_table(path: Path, table: pa.Table) -> None:
+def write_table(path: PathLike, table: pa.Table) -> None:
     """Replace the parquet file at `path` atomically."""
     buffer = pa.BufferOutputStream()
     pq.write_table(table, buffer)
     write_atomically(path, buffer.getvalue())
 
 
-def read_rows(path: Path, schema: pa.Schema) -> list[dict[str, Any]]:
+def read_rows(path: PathLike, schema: pa.Schema) -> list[dict[str, Any]]:
     """Read the rows of a parquet file of a run, with the columns of `schema` only; none if it does not exist.
 
     Raises:
         UserError: if the file is damaged, or lacks columns of `schema`, or has them with other types.
     """
+    path = Path(path)
     if not path.exists():
         return []
     if is_endless(path):

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from absgd.errors import UserError
-from absgd.paths import is_endless
+from absgd.paths import PathLike, is_endless
 from absgd.records import write_atomically
 
 CHECKSUM_PREFIX = b"sha256:"
@@ -42,7 +42,7 @@ _MALFORMED = (
 """Errors that torch.load raises for content that is no pickle or asks for more than plain data and tensors."""
 
 
-def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+def save_checkpoint(path: PathLike, state: dict[str, Any]) -> None:
     """Write `state` (tensors, numbers, text, mappings, lists and tuples of them) to `path` atomically, with a checksum.
 
     Needs memory for one copy of the file in addition to the state.
@@ -62,7 +62,7 @@ def checkpoint_bytes(state: dict[str, Any]) -> memoryview:
     return memoryview(buffer.getvalue())  # without a copy
 
 
-def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+def load_checkpoint(path: PathLike, device: torch.device | str = "cpu") -> dict[str, Any]:
     """Return the state saved at `path`, tensors on `device`; never runs code from the file.
 
     The file is read once: the bytes that are verified are the bytes that are loaded.
@@ -71,6 +71,7 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
         UserError: if the file is missing, damaged, without a checksum, or holds anything but plain data and tensors.
         torch.OutOfMemoryError: if `device` has no room for the tensors.
     """
+    path = Path(path)
     if is_endless(path):
         raise UserError(f"cannot read the checkpoint {path}: it is a device or a pipe")
     try:

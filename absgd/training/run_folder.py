@@ -15,6 +15,7 @@ import torch
 from absgd import records
 from absgd.config import RunConfig
 from absgd.errors import UserError
+from absgd.paths import PathLike
 from absgd.records import EpochRecord, Status, TestMetrics
 from absgd.records.environment import add_session
 from absgd.training.checkpoint import load_checkpoint, save_checkpoint
@@ -28,8 +29,8 @@ class RunFolder:
     trials.parquet (one row, phase `single`) and epochs.parquet have the same columns as those of a search.
     """
 
-    def __init__(self, path: Path, config: RunConfig, metric: str = records.DEFAULT_METRIC) -> None:
-        self.path = path
+    def __init__(self, path: PathLike, config: RunConfig, metric: str = records.DEFAULT_METRIC) -> None:
+        self.path = Path(path)
         self.config = config
         self.metric = metric
         self._rows: list[dict[str, Any]] = []
@@ -39,12 +40,13 @@ class RunFolder:
         self._session_started = time.monotonic()
 
     @classmethod
-    def create(cls, path: Path, trainer: Trainer, metric: str = records.DEFAULT_METRIC) -> RunFolder:
+    def create(cls, path: PathLike, trainer: Trainer, metric: str = records.DEFAULT_METRIC) -> RunFolder:
         """Create a folder at `path` for the run of `trainer`, which has not begun.
 
         Raises:
             UserError: if it exists or cannot be written.
         """
+        path = Path(path)
         if path.exists():
             raise UserError(f"{path} exists: continue it with `--resume {path}` or give another `--out`")
         try:
@@ -61,12 +63,13 @@ class RunFolder:
         return folder
 
     @classmethod
-    def open(cls, path: Path) -> RunFolder:
+    def open(cls, path: PathLike) -> RunFolder:
         """Open the folder of an earlier run.
 
         Raises:
             UserError: if `path` holds no run.
         """
+        path = Path(path)
         if not (path / records.CONFIG_FILE).is_file():
             raise UserError(f"expected a run folder with {records.CONFIG_FILE}, found none in {path} (--resume)")
         folder = cls(path, RunConfig.from_yaml(path / records.CONFIG_FILE))

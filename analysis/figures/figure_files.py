@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from absgd.errors import UserError
+from absgd.paths import PathLike
 from analysis.figures.figure_style import Drawing
 
 FigureFormat = Literal["pdf", "png", "svg"]
@@ -23,7 +24,7 @@ def file_stem(*words: str) -> str:
 
 
 def write_figures(
-    named: Sequence[tuple[str, Drawing]], folder: Path, formats: Sequence[FigureFormat] = ("pdf", "png")
+    named: Sequence[tuple[str, Drawing]], folder: PathLike, formats: Sequence[FigureFormat] = ("pdf", "png")
 ) -> list[Path]:
     """Write figures as files; needs kaleido and a Chromium or Chrome on this machine.
 
@@ -43,6 +44,7 @@ def write_figures(
         from kaleido.errors import ChromeNotFoundError
     except ImportError:
         raise UserError("figures as files need kaleido: pip install 'absgd-tune[figures]' (--figures)") from None
+    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     jobs, paths = [], []
     for stem, drawing in named:

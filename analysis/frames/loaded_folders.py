@@ -12,11 +12,11 @@ from typing import Any, Literal
 
 from absgd import records
 from absgd.errors import UserError, shown
+from absgd.paths import PathLike
 from absgd.yaml_text import parse_yaml
 from analysis.frames.typed_frames import Complain
 
 FolderKind = Literal["absgd", "ray"]
-PathLike = str | os.PathLike[str]
 
 
 @dataclasses.dataclass(frozen=True)

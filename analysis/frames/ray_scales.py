@@ -85,3 +85,5 @@ def with_epochs_from_0(trials: Sequence[RayTrial], complain: Complain) -> None:
         for row in (row for trial in own for row in trial.epochs):
             row["epoch"] -= 1
         complain("epochs are counted from 1: taken as counted from 0")
+    elif first > 1 and not any(trial.epochs_reached == trial.settings.get("epochs") for trial in own):
+        complain(f"the first epoch reported is {first}: taken as counted from 0")

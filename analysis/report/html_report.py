@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 
 import pandas as pd
 from plotly.offline import get_plotlyjs
 
+from absgd.paths import PathLike
 from analysis.figures.scenario_figures import drawings
 from analysis.frames.loaded_folders import LoadedFolder
 from analysis.frames.run_frames import of_scenario
@@ -42,7 +42,7 @@ _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inl
 """Content security policy: the page may load nothing from outside."""
 
 
-def write_report(runs: Runs, path: Path) -> None:
+def write_report(runs: Runs, path: PathLike) -> None:
     """Write the report of some runs.
 
     Args:

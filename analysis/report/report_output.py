@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from absgd.errors import UserError
-from absgd.paths import is_endless
+from absgd.paths import PathLike, is_endless
 from absgd.records import write_atomically
 
 ReportFormat = Literal["html", "md", "latex", "csv"]
@@ -43,7 +43,7 @@ def check_is_file(path: Path) -> None:
         raise UserError(f"expected a file, got the folder {path} (--out)")
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: PathLike, text: str) -> None:
     """Write a file atomically, or write into the pipe or device at `path`; parent folders are created.
 
     A symbolic link is kept, and its target written.
@@ -52,6 +52,7 @@ def write_text(path: Path, text: str) -> None:
         UserError: if `path` is a folder.
         OSError: if it cannot be written.
     """
+    path = Path(path)
     check_is_file(path)
     if is_endless(path):  # a rename would replace it by a file
         path.write_text(text, encoding="utf-8")
