@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from absgd import records
 from absgd.config import RunConfig
+from absgd.config.locations import Moves, parse_moves, with_recorded_places
 from absgd.config.recipes import load_recipe
 from absgd.config.sections import DeviceConfig
 from absgd.errors import UserError, nearest
@@ -46,6 +47,12 @@ def train(
         Path | None, typer.Option(help="Folder of the run record; default runs/<name of file or recipe>.")
     ] = None,
     resume: Annotated[Path | None, typer.Option(help="Continue the run recorded in this folder.")] = None,
+    moved: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="OLD=NEW", help="With --resume: a path, as recorded, and where it is now. May be repeated."
+        ),
+    ] = None,
     device: Annotated[Literal["auto", "cpu", "cuda"] | None, typer.Option(help="Replaces device.type.")] = None,
     metric: Annotated[
         str | None,
@@ -64,8 +71,11 @@ def train(
     """
     with plain_messages("absgd-train"), _lost_ranks_named(), ExitStack() as ranks:
         if resume:
-            folder, trainer = _continued(ranks, resume, device, config, recipe, set_, out, metric, show)
+            moves = parse_moves(moved or [], "--moved")
+            folder, trainer = _continued(ranks, resume, moves, device, config, recipe, set_, out, metric, show)
         else:
+            if moved:
+                raise UserError("expected `--moved OLD=NEW` with `--resume DIR`, whose record it corrects")
             chosen_by = records.DEFAULT_METRIC if metric is None else _checked_metric(metric)
             run, name = _configured(config, recipe, set_, device)
             if show:
@@ -135,6 +145,7 @@ def _started(ranks: ExitStack, config: RunConfig, path: Path, metric: str) -> tu
     from absgd.training.device import out_of_memory_as_user_error
     from absgd.training.local_ranks import local_ranks
 
+    config = RunConfig.from_dict(with_recorded_places(config.to_dict()))
     joined = ranks.enter_context(local_ranks(config))
     splits = load_splits(config)
     _check_group(metric, splits)
@@ -161,12 +172,15 @@ def _check_group(metric: str, splits: Splits) -> None:
     """Refuse a metric over a group of classes that is empty in the data."""
     from absgd.training.evaluation import absent_metrics
 
-    if metric in absent_metrics(splits.class_counts):
-        raise UserError(f"expected a metric that the run has, got `{metric}`: no class is in that group (--metric)")
+    if metric in absent_metrics(splits.class_counts, splits.val_counts):
+        raise UserError(
+            f"expected a metric that the run has, got `{metric}`: "
+            "no class in that group has validation images (--metric)"
+        )
 
 
 def _continued(
-    ranks: ExitStack, resume: Path, device: str | None, *fixed_by_the_record: object
+    ranks: ExitStack, resume: Path, moves: Moves, device: str | None, *fixed_by_the_record: object
 ) -> tuple[RunFolder, Trainer]:
     if any(given not in (None, False, []) for given in fixed_by_the_record):
         raise UserError(
@@ -179,7 +193,7 @@ def _continued(
     from absgd.training.device import out_of_memory_as_user_error
     from absgd.training.local_ranks import local_ranks
 
-    folder = RunFolder.open(checked_folder(resume, "--resume"))
+    folder = RunFolder.open(checked_folder(resume, "--resume"), moves)
     here = folder.config.with_values({"device.type": device}, "--device") if device else folder.config
     joined = ranks.enter_context(local_ranks(here))
     _say_speed(here)
@@ -268,7 +282,9 @@ def _print_summary(folder: RunFolder, test: TestMetrics | None) -> None:
     row = records.read_rows(folder.path / records.TRIALS_FILE, records.TRIAL_SCHEMA)[0]
     if row["metric_last"] is not None:
         chosen = f"{row['metric_chosen']:.4f} at epoch {row['chosen_epoch']}"
-        print(f"{folder.metric} {row['metric_last']:.4f} at the last epoch; the best is {chosen}")
+        over = records.over_classes(folder.last_recall)
+        print(f"{folder.metric} {row['metric_last']:.4f}{over} at the last epoch; the best is {chosen}")
     if test is not None:
-        print(f"test_accuracy {test.test_accuracy:.4f}  test_balanced_accuracy {test.test_balanced_accuracy:.4f}")
+        scores = f"test_accuracy {test.test_accuracy:.4f}  test_balanced_accuracy {test.test_balanced_accuracy:.4f}"
+        print(scores + records.over_classes(test.test_recall))
     print(f"recorded in {folder.path}")

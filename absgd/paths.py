@@ -44,6 +44,20 @@ def expanded(path: str | Path, key: str) -> Path:
         ) from None
 
 
+def absolute(path: PathLike, key: str) -> Path:
+    """Return a path as this process understands it, so that every other process does.
+
+    Args:
+        path: as the user wrote it; a leading `~` is resolved.
+        key: setting or option to name in the message.
+
+    Raises:
+        UserError: as `expanded`.
+    """
+    found = expanded(os.fspath(path), key).absolute()
+    return found.resolve() if ".." in found.parts else found
+
+
 def checked_folder(path: Path, option: str) -> Path:
     """Return `path` if a folder exists there or, as far as can be told without creating it, can be created there.
 

@@ -10,6 +10,7 @@ import pandas as pd
 from absgd import records
 from absgd.errors import UserError
 from absgd.paths import PathLike
+from analysis.frames.data_names import with_titles
 from analysis.frames.loaded_folders import LoadedFolder, Problem, describe, expand, kind_of
 from analysis.frames.ray_experiment import RayNames, read_experiment
 from analysis.frames.ray_scales import Percent
@@ -83,6 +84,7 @@ def _load_one(
     if trials.empty:
         complain("no intact trial yet")
         return None
+    trials = with_titles(trials)
     trials.insert(0, "folder", str(path))
     epochs.insert(0, "folder", str(path))
     unfinished = trials.status.isin(("running", "interrupted")).sum()

@@ -11,7 +11,7 @@ import pandas as pd
 from absgd.errors import UserError
 from analysis.frames.run_frames import RunFrames
 from analysis.frames.typed_frames import SCENARIO
-from analysis.questions.best_configurations import best
+from analysis.questions.best_configurations import BY, best
 from analysis.questions.cautions import cautions
 from analysis.questions.class_results import recall_by_class, weights_by_group
 from analysis.questions.control_comparison import On, compare
@@ -22,9 +22,6 @@ from analysis.questions.search_savings import savings
 from analysis.questions.verdicts import Verdict, verdicts
 from analysis.questions.winners import winner_and_control_trials
 from analysis.wording.number_text import plural
-
-BY: tuple[str, ...] = ("dataset", "imbalance_type", "imbalance_ratio", "noise_type", "noise_rate")
-"""Columns by which `Runs.best` groups by default: data set, imbalance and noise."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,14 +95,14 @@ class Runs(RunFrames):
 
         See `analysis.questions.class_results.recall_by_class` for the columns.
         """
-        return recall_by_class(self.epochs, self.shown)
+        return recall_by_class(self, self.shown)
 
     def attention_weights(self) -> pd.DataFrame:
         """Mean attention weights of winners over epochs.
 
         See `analysis.questions.class_results.weights_by_group` for the columns.
         """
-        return weights_by_group(self.epochs, self.shown)
+        return weights_by_group(self, self.shown)
 
     def savings(self) -> pd.DataFrame:
         """Epochs that the trunk and early stopping saved.

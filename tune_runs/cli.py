@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from absgd import records
+from absgd.config.locations import parse_moves
 from absgd.errors import UserError, shown
 from absgd.paths import checked_folder, expanded
 from absgd.terminal import EXIT_FAILED, EXIT_INTERRUPTED, plain_messages, shortened, warn
@@ -24,6 +25,7 @@ from tune_runs.command_options import (
     ExtendOption,
     MaxFailuresOption,
     MeasureOption,
+    MovedOption,
     NameOption,
     NoConfirmOption,
     NumTrialsOption,
@@ -70,6 +72,7 @@ def tune(
     address: AddressOption = None,
     trunks: TrunksOption = None,
     resume: ResumeOption = None,
+    moved: MovedOption = None,
     extend: ExtendOption = None,
     warm_start: WarmStartOption = None,
     confirm: ConfirmOption = None,
@@ -92,6 +95,7 @@ def tune(
         address=address,
         trunks=trunks,
         resume=resume,
+        moved=moved or [],
         extend=extend,
         warm_start=warm_start,
         confirm=confirm,
@@ -136,11 +140,13 @@ def _continue_search(
     if decisive or options.out or options.warm_start or options.preview or options.measure:
         others = "" if options.confirm else "--extend, --no-confirm, "
         raise UserError(
-            f"`{option}` accepts --space, {others}--address and budgets only: the run folder records everything else"
+            f"`{option}` accepts --space, {others}--moved, --address and budgets only: "
+            "the run folder records everything else"
         )
     same = load_space(options.space) if options.space is not None else None
     folder = checked_folder(run, option)
-    request = resume_request(folder, options.address, options.extend or 0, options.budgets, same, option)
+    moves = parse_moves(options.moved, "--moved")
+    request = resume_request(folder, options.address, options.extend or 0, options.budgets, same, option, moves)
     searches, confirms = options.confirm is None, not options.no_confirm
     _run(dataclasses.replace(request, searches=searches, confirms=confirms), console)
 
@@ -151,6 +157,8 @@ def _begin_search(options: TuneOptions, decisive: dict[str, object], console: Co
         raise UserError("expected `--space FILE`, `--resume DIR`, `--confirm DIR` or `--schema`, got none")
     if options.extend:
         raise UserError("expected `--extend` with `--resume DIR`; a new search takes `--num-trials`")
+    if options.moved:
+        raise UserError("expected `--moved OLD=NEW` with `--resume DIR` or `--confirm DIR`, whose records it corrects")
     space = load_space(options.space)
     if changes := {**decisive, **options.budgets}:
         space = with_options(space, changes, "command line")

@@ -102,6 +102,14 @@ TrunksOption = Annotated[
 ResumeOption = Annotated[
     Path | None, typer.Option("--resume", metavar="DIR", help="Continue the search recorded in this folder.")
 ]
+MovedOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--moved",
+        metavar="OLD=NEW",
+        help="With --resume or --confirm: a folder, as recorded, and where it is now. May be repeated.",
+    ),
+]
 ExtendOption = Annotated[
     int | None,
     typer.Option("--extend", metavar="N", min=1, help="With --resume: number of trials to add to each scenario."),
@@ -152,6 +160,7 @@ class TuneOptions:
     address: str | None
     trunks: Path | None
     resume: Path | None
+    moved: list[str]
     extend: int | None
     warm_start: Path | None
     confirm: Path | None

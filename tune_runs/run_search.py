@@ -76,10 +76,10 @@ def _make_trunks_folder(space: SearchSpace) -> None:
 def _check_metric(space: SearchSpace, splits: dict[str, Splits]) -> None:
     """Refuse a metric over a group of classes that a scenario lacks."""
     for name, split in splits.items():
-        if space.metric in absent_metrics(split.class_counts):
+        if space.metric in absent_metrics(split.class_counts, split.val_counts):
             raise UserError(
                 f"expected a metric that every scenario has, got `{space.metric}`: "
-                f"no class of `{name}` is in that group (metric)"
+                f"no class of `{name}` in that group has validation images (metric)"
             )
 
 

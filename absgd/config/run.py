@@ -91,10 +91,10 @@ class RunConfig(RunSections):
         return RunConfig.from_dict({**self.to_dict(), **plain})
 
     def decisive(self) -> dict[str, Any]:
-        """Return the settings that decide the numbers of the run: not where the data is stored or how it is read."""
+        """Return the settings that decide the numbers of the run: not the data's title, place, or way of reading."""
         settings = self.to_dict()
-        for place in ("root", "download", "workers"):
-            del settings["data"][place]
+        for name in ("title", "root", "download", "workers"):
+            del settings["data"][name]
         return settings
 
     def stage_one_key(self) -> str:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from absgd.config.registered_names import DatasetName, LossName, ModelName
-from absgd.errors import broken_rule
+from absgd.errors import broken_rule, shown
 from absgd.paths import path_problem
 from absgd.registry.loss_table import LOSSES, LossSpec, base_criterion, is_attentive
 
@@ -45,6 +45,14 @@ def _path_text(value: str) -> str:
     return value
 
 
+def _title_text(value: str) -> str:
+    if not value.strip() or not value.isprintable():
+        raise broken_rule("", f"expected `title` to be printable text, got {shown(value)}")
+    return value
+
+
+MAX_TITLE = 64
+"""Longest `data.title` in characters."""
 PathText = Annotated[str, AfterValidator(_path_text)]
 EpochOrSwitch = Annotated[Epoch | Literal["switch"], BeforeValidator(_epoch_or_switch)]
 
@@ -60,6 +68,8 @@ class Section(BaseModel):
 class DataConfig(Section):
     name: DatasetName
     """Data set."""
+    title: Annotated[str, Field(max_length=MAX_TITLE), AfterValidator(_title_text)] | None = None
+    """Name of the data in tables, reports and names of scenarios; null: that of the data set, or of the folder."""
     root: PathText | None = None
     """Folder of the data files; without it, the places the data set's documentation names."""
     download: bool = False

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from absgd.datasets.batches import Batch, Batches
 from absgd.datasets.build_batches import BatchesOf, BatchSource, build_batches
+from absgd.datasets.class_names import class_names, numbered
+from absgd.datasets.class_sizes import class_sizes
 from absgd.datasets.common_batches import CommonImages
 from absgd.datasets.disk_batches import DiskBatches
 from absgd.datasets.fingerprint import fingerprint
@@ -40,9 +42,12 @@ __all__ = [
     "add_noise",
     "build_batches",
     "class_counts",
+    "class_names",
+    "class_sizes",
     "fingerprint",
     "load_splits",
     "load_test",
+    "numbered",
     "read_part",
     "split_indices",
     "subsample",

@@ -15,11 +15,12 @@ from absgd.datasets.cifar_format import read_cifar
 from absgd.datasets.data_files import check_labels, check_side, data_root, locate, read_idx
 from absgd.datasets.images import Images
 from absgd.errors import UserError
+from absgd.registry.dataset_table import DATASETS
 
 DatasetPart = Literal["train", "test"]
 """Part of a data set: `train`, from which validation is cut, or `test`."""
 
-DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
+DEBIAN_FASHION_MNIST = Path(DATASETS["fashion_mnist"].found_at[0])
 DIGITS_TEST_EVERY = 5
 CIFAR_SIDE = 32
 FASHION_MNIST_SIDE = 28

@@ -183,6 +183,25 @@ def read_imagefolder(config: DataConfig, part: DiskPart) -> ImageFiles:
     return _checked_files(root, root / part, found, [], len(label_of), config)
 
 
+def imagefolder_classes(config: DataConfig) -> tuple[str, ...]:
+    """Names of the classes of `read_imagefolder`: its folders in train.
+
+    Raises:
+        UserError: if the folder cannot be read.
+    """
+    return tuple(_class_names(data_root(config) / "train"))
+
+
+def tiny_imagenet_classes(config: DataConfig) -> tuple[str, ...]:
+    """Identifiers (wnid) of the classes of `read_tiny_imagenet`.
+
+    Raises:
+        UserError: if wnids.txt is absent or cannot be read.
+    """
+    found = _located(data_root(config), ("tiny-imagenet-200",), [("wnids.txt",)], "Tiny-ImageNet")
+    return tuple(parse_names(_text(found[0])))
+
+
 def _parsed(layout: ListLayout, config: DataConfig, part: DiskPart) -> tuple[Path, ImageList]:
     """Path and content of the list of a part."""
     paths = _located(data_root(config), layout.folders, layout.lists[part], layout.name)

@@ -15,6 +15,7 @@ import numpy as np
 
 from absgd.config import RunConfig
 from absgd.config.sections import DataConfig, ImbalanceConfig, NoiseConfig
+from absgd.datasets.class_names import class_names, numbered
 from absgd.datasets.image_files import ImageFiles, Paths
 from absgd.datasets.images import Images, Indices, Labels, Mask
 from absgd.datasets.imbalance import class_counts, subsample
@@ -43,6 +44,11 @@ class Splits:
     hash: str
     """sha256 of the data set's name and the indices and labels of training and validation, for images on disk also of
     their relative paths; 64 hex digits."""
+
+    @property
+    def val_counts(self) -> tuple[int, ...]:
+        """Validation images of each class."""
+        return tuple(np.bincount(self.val.labels_N, minlength=self.num_classes).tolist())
 
 
 class SplitIndices(NamedTuple):
@@ -79,7 +85,7 @@ def load_splits(config: RunConfig) -> Splits:
     val_labels_N = val_pool.labels_N[index.val]
     if own is None and config.noise.validation == "noisy":
         val_labels_N = _noisy(val_labels_N, config.noise, num_classes, val_noise).labels_N
-    _warn_of_absent_classes(val_labels_N, num_classes)
+    _warn_of_absent_classes("validation", val_labels_N, config.data, num_classes)
     train_images, val_images = pool.take(index.train, train.labels_N), val_pool.take(index.val, val_labels_N)
     paths = [images.paths_N for images in (train_images, val_images) if isinstance(images, ImageFiles)]
     return Splits(
@@ -94,12 +100,16 @@ def load_splits(config: RunConfig) -> Splits:
 
 
 def load_test(config: RunConfig) -> Images | ImageFiles:
-    """Read the test set, with clean labels; no other function reads it.
+    """Read the test set, with clean labels; no other function reads it. A class without an image gives a warning.
 
     Raises:
-        UserError: if the data cannot be read.
+        UserError: if the data cannot be read, or there is no test image.
     """
-    return read_part(config.data, "test")
+    images = read_part(config.data, "test")
+    if not len(images):
+        raise UserError(f"expected test images of data `{config.data.name}`, got none (data.root)")
+    _warn_of_absent_classes("test", images.labels_N, config.data, _num_classes(images, DATASETS[config.data.name]))
+    return images
 
 
 def split_indices(labels_N: Labels, config: RunConfig, num_classes: int) -> SplitIndices:
@@ -113,7 +123,7 @@ def split_indices(labels_N: Labels, config: RunConfig, num_classes: int) -> Spli
     Raises:
         UserError: if `val_per_class` leaves a class without training images, or imbalance leaves a class empty.
     """
-    _check_val_per_class(labels_N, config.data.val_per_class, num_classes)
+    _check_val_per_class(labels_N, config.data, num_classes)
     val_counts = [config.data.val_per_class] * num_classes
     val = subsample(labels_N, val_counts, numpy_generator(config.seeds.data, "split"))
     rest = np.setdiff1d(np.arange(len(labels_N)), val)
@@ -135,7 +145,8 @@ def own_indices(labels_N: Labels, num_val: int, config: RunConfig, num_classes: 
     available_C = np.bincount(labels_N, minlength=num_classes)
     if not available_C.all():
         raise UserError(
-            f"expected at least 1 training image of every class, got 0 of class {available_C.argmin()} (data.root)"
+            f"expected at least 1 training image of every class, got 0 of class "
+            f"{_named(config.data, int(available_C.argmin()), num_classes)} (data.root)"
         )
     return SplitIndices(_kept(labels_N, config, num_classes), np.arange(num_val))
 
@@ -176,19 +187,24 @@ def _kept(labels_N: Labels, config: RunConfig, num_classes: int) -> Indices:
     return subsample(labels_N, counts, numpy_generator(config.seeds.data, "imbalance"))
 
 
-def _check_val_per_class(labels_N: Labels, val_per_class: int, num_classes: int) -> None:
+def _check_val_per_class(labels_N: Labels, data: DataConfig, num_classes: int) -> None:
     available_C = np.bincount(labels_N, minlength=num_classes)
     smallest = int(available_C.argmin())
     if available_C[smallest] < 2:
         raise UserError(
             f"expected at least 2 training images of every class, to train and to validate, "
-            f"got {available_C[smallest]} of class {smallest} (data.root)"
+            f"got {available_C[smallest]} of class {_named(data, smallest, num_classes)} (data.root)"
         )
-    if val_per_class >= available_C[smallest]:
+    if data.val_per_class >= available_C[smallest]:
+        of_class = f"training images of class {_named(data, smallest, num_classes)}"
         raise UserError(
-            f"expected `val_per_class` < {available_C[smallest]} (training images of class {smallest}), "
-            f"got {val_per_class} (data.val_per_class)"
+            f"expected `val_per_class` < {available_C[smallest]} ({of_class}), "
+            f"got {data.val_per_class} (data.val_per_class)"
         )
+
+
+def _named(data: DataConfig, label: int, num_classes: int) -> str:
+    return numbered(class_names(data, num_classes), [label])
 
 
 def _training_counts(
@@ -208,9 +224,12 @@ def _noisy(labels_N: Labels, noise: NoiseConfig, num_classes: int, generator: np
     return add_noise(labels_N, noise.type, noise.rate, num_classes, generator)
 
 
-def _warn_of_absent_classes(val_labels_N: Labels, num_classes: int) -> None:
-    absent = np.setdiff1d(np.arange(num_classes), val_labels_N).tolist()
+def _warn_of_absent_classes(part: str, labels_N: Labels, data: DataConfig, num_classes: int) -> None:
+    absent = np.setdiff1d(np.arange(num_classes), labels_N).tolist()
     if absent:
-        shown = ", ".join(map(str, absent[:10])) + (", ..." if len(absent) > 10 else "")
-        message = f"no validation image of class {shown}: its recall is unknown and enters no accuracy"
+        classes = numbered(class_names(data, num_classes), absent)
+        message = (
+            f"no {part} image of class {classes}: recall is unknown there, and accuracies are means over "
+            f"{num_classes - len(absent)} of {num_classes} classes"
+        )
         warnings.warn(message, stacklevel=3)

@@ -4,10 +4,11 @@ Every package may import it; it imports no torch.
 """
 
 from absgd.records.atomic import write_atomically
-from absgd.records.config_columns import COLUMN_OF, CONFIG_COLUMNS, config_columns, config_of
+from absgd.records.config_columns import COLUMN_OF, CONFIG_COLUMNS, config_columns, config_of, moved_row
 from absgd.records.confirmation import BEST_PREFIX, best_name, is_best, winning_order
 from absgd.records.layout import (
     BEST_CHECKPOINT,
+    CLASSES_FILE,
     CONFIG_FILE,
     ENVIRONMENT_FILE,
     EPOCHS_FILE,
@@ -46,17 +47,20 @@ from absgd.records.metrics import (
     ShotGroup,
     TestMetrics,
     chosen_epoch,
+    over_classes,
     shot_group,
     summary_columns,
     test_metric_of,
 )
-from absgd.records.schema import EPOCH_SCHEMA, LABEL_SCHEMA, TRIAL_SCHEMA
+from absgd.records.schema import CLASS_SCHEMA, EPOCH_SCHEMA, LABEL_SCHEMA, TRIAL_SCHEMA
 from absgd.records.statuses import FINISHED, PHASES, STATUSES, Phase, Status
-from absgd.records.tables import as_table, label_table, read_rows, write_table
+from absgd.records.tables import as_table, class_table, label_table, read_rows, write_table
 
 __all__ = [
     "BEST_CHECKPOINT",
     "BEST_PREFIX",
+    "CLASSES_FILE",
+    "CLASS_SCHEMA",
     "COLUMN_OF",
     "CONFIG_COLUMNS",
     "CONFIG_FILE",
@@ -99,12 +103,15 @@ __all__ = [
     "best_name",
     "checkpoints_folder",
     "chosen_epoch",
+    "class_table",
     "config_columns",
     "config_of",
     "error_file",
     "is_best",
     "is_unfinished",
     "label_table",
+    "moved_row",
+    "over_classes",
     "read_rows",
     "scenario_folder",
     "shot_group",

@@ -9,11 +9,13 @@ import pyarrow as pa
 
 from absgd.config import RunConfig, setting_keys
 from absgd.config.dotted_keys import find_setting
+from absgd.config.locations import PATH_SETTINGS, Moves, moved
 from absgd.records.column_types import column_type
 from absgd.records.layout import TRIALS_FILE
 
 _NAMES = {
     "data.name": "dataset",
+    "data.title": "data_title",
     "data.root": "data_root",
     "data.download": "data_download",
     "data.mean": "data_mean",
@@ -53,6 +55,17 @@ def _config_columns() -> dict[str, tuple[str, pa.DataType]]:
     return columns
 
 
+_IN_EVERY_ROW = (
+    "data.name",
+    "model.name",
+    "loss.name",
+    "optimizer.lr",
+    "epochs",
+    "batch_size",
+    "seeds.data",
+    "seeds.train",
+)
+"""Settings without which a row is damaged; the others may be of later versions than the row."""
 CONFIG_COLUMNS = _config_columns()
 """Column of a trial row -> (setting of RunConfig, type)."""
 COLUMN_OF = {key: column for column, (key, _) in CONFIG_COLUMNS.items()}
@@ -71,8 +84,16 @@ def config_columns(config: RunConfig) -> dict[str, Any]:
     return row
 
 
+def moved_row(row: Mapping[str, Any], moves: Moves) -> dict[str, Any]:
+    """Return a trial row with the paths of its config where they are now."""
+    paths = {COLUMN_OF[key]: row[COLUMN_OF[key]] for key in PATH_SETTINGS}
+    return {**row, **{column: path and moved(path, moves) for column, path in paths.items()}}
+
+
 def config_of(row: Mapping[str, Any]) -> RunConfig:
     """Return the whole config of a trial row: the inverse of `config_columns`.
+
+    A setting that is None, because the version which wrote the row did not have it, has its default.
 
     Raises:
         UserError: if settings are missing or invalid.
@@ -83,14 +104,11 @@ def config_of(row: Mapping[str, Any]) -> RunConfig:
         node = data
         for parent in parents:
             node = node.setdefault(parent, {})
-        node[leaf] = row[column]
-    if data["device"]["ranks"] is None:  # a row of a version that had no such setting
-        data["device"]["ranks"] = 1
-    if data["attention"]["lam"] is None:
+        if row[column] is not None or key in _IN_EVERY_ROW:
+            node[leaf] = row[column]
+    if "lam" not in data["attention"]:
         data["attention"] = None
-    if data["device"]["fast"] is None:  # a row of a version that had no such setting
-        data["device"]["fast"] = False
-    from_epoch = data["class_balance"]["from_epoch"]
+    from_epoch = data["class_balance"].get("from_epoch", 0)
     if str(from_epoch).isdecimal():
         data["class_balance"]["from_epoch"] = int(from_epoch)
     return RunConfig.from_dict(data, TRIALS_FILE)

@@ -11,6 +11,8 @@ TRIALS_FILE = "trials.parquet"
 EPOCHS_FILE = "epochs.parquet"
 ENVIRONMENT_FILE = "environment.json"
 LABELS_FILE = "train_labels.parquet"
+CLASSES_FILE = "classes.parquet"
+"""Names and sizes of the classes of a run or scenario."""
 REPORT_FILE = "report.html"
 
 CONFIG_FILE = "config.yaml"

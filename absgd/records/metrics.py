@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_type_hints
 
 Direction = Literal["max", "min"]
@@ -25,6 +25,18 @@ def test_metric_of(metric: str) -> str:
     ('test_accuracy', 'test_balanced_accuracy')
     """
     return metric.replace("val_", "test_") if metric in ("val_accuracy", "val_loss") else "test_balanced_accuracy"
+
+
+def over_classes(recall: Sequence[float | None] | None) -> str:
+    """Return how many classes an accuracy is over, to stand behind it; empty if it is over all of them.
+
+    >>> over_classes([0.9, None]), over_classes([0.9, 0.8])
+    (' over 1 of 2 classes', '')
+    """
+    if not recall or None not in recall:
+        return ""
+    present = sum(value is not None for value in recall)
+    return f" over {present} of {len(recall)} classes"
 
 
 def shot_group(num_train: float) -> ShotGroup:

@@ -62,6 +62,15 @@ EPOCH_SCHEMA = pa.schema(
     [("run", pa.string()), ("scenario", pa.string()), ("trial_id", pa.string()), *_epoch_columns()]
 )
 
+CLASS_SCHEMA = pa.schema(
+    [
+        ("class", pa.int64()),  # the label
+        ("name", pa.string()),  # the label again where the data has no names
+        ("num_train", pa.int64()),  # training images, after imbalance and noise
+        ("num_val", pa.int64()),  # validation images
+    ]
+)
+
 LABEL_SCHEMA = pa.schema(
     [
         ("index", pa.int64()),  # of the image in the training part of the data set

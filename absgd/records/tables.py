@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 from absgd.errors import UserError
 from absgd.paths import PathLike, is_endless
 from absgd.records.atomic import write_atomically
-from absgd.records.schema import LABEL_SCHEMA
+from absgd.records.config_columns import CONFIG_COLUMNS
+from absgd.records.schema import CLASS_SCHEMA, LABEL_SCHEMA
 
 
 def label_table(
@@ -26,6 +27,12 @@ def label_table(
         index_N, labels_N, changed_N: arrays of equal length, as in `datasets.Splits`.
     """
     return pa.table([pa.array(index_N), pa.array(labels_N), pa.array(changed_N)], schema=LABEL_SCHEMA)
+
+
+def class_table(names: Sequence[str], num_train: Sequence[int], num_val: Sequence[int]) -> pa.Table:
+    """Return the table of the classes of a run: one entry of each argument for each label."""
+    labels = list(range(len(names)))
+    return pa.table([labels, list(names), list(num_train), list(num_val)], schema=CLASS_SCHEMA)
 
 
 def as_table(schema: pa.Schema, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
@@ -46,8 +53,10 @@ def write_table(path: PathLike, table: pa.Table) -> None:
 def read_rows(path: PathLike, schema: pa.Schema) -> list[dict[str, Any]]:
     """Read the rows of a parquet file of a run, with the columns of `schema` only; none if it does not exist.
 
+    Settings that the version which wrote it did not have are None; `config_of` gives them their defaults.
+
     Raises:
-        UserError: if the file is damaged, or lacks columns of `schema`, or has them with other types.
+        UserError: if the file is damaged, or lacks other columns of `schema`, or has them with other types.
     """
     path = Path(path)
     if not path.exists():
@@ -58,8 +67,10 @@ def read_rows(path: PathLike, schema: pa.Schema) -> list[dict[str, Any]]:
     try:
         table = pq.read_table(path)
         missing = [name for name in schema.names if name not in table.column_names]
-        if missing:
-            raise UserError(f"cannot read {path}: no column `{missing[0]}`; {other}")
+        for name in missing:
+            if name not in CONFIG_COLUMNS:
+                raise UserError(f"cannot read {path}: no column `{name}`; {other}")
+            table = table.append_column(name, pa.nulls(table.num_rows, schema.field(name).type))
         return list(table.select(schema.names).cast(schema).to_pylist())
     except (pa.ArrowException, OSError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]

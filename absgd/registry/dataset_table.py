@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from absgd.registry import class_names
+
 Crop = Literal["padded", "resized", "random_resized"]
 """`padded`: zero padding, then a crop of the original size; `resized`: the shorter side to 256 / 224 of the side, then
 a crop; `random_resized`: a crop of random area and shape, resized. The last two are for images on disk."""
@@ -38,6 +40,16 @@ class DatasetSpec:
     """Whether its reader knows the part `val`, published apart from the test set."""
     own_noise: tuple[str, ...] = ()
     """Kinds of label noise that need the classes of this data set."""
+    class_names: tuple[str, ...] = ()
+    """Published names of the classes, by label; empty where numbers are all there is."""
+    names_reader: str | None = None
+    """`module:function` that reads the names of the classes, by label, from a DataConfig; None: `class_names`."""
+    has_files: bool = True
+    """Whether it is read from files of the user, in `data.root` or by default in the folder `data`."""
+    found_at: tuple[str, ...] = ()
+    """Folders in which it is searched before the folder `data`."""
+    titled_by_folder: bool = False
+    """Whether its images are the user's own, so that `data.title` defaults to the name of their folder."""
 
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -55,6 +67,8 @@ DATASETS: dict[str, DatasetSpec] = {
         pad=1,
         flip=False,
         in_memory=True,
+        class_names=class_names.DIGITS,
+        has_files=False,
     ),
     "fashion_mnist": DatasetSpec(
         reader="absgd.datasets.in_memory:read_fashion_mnist",
@@ -66,6 +80,8 @@ DATASETS: dict[str, DatasetSpec] = {
         pad=2,
         flip=True,
         in_memory=True,
+        class_names=class_names.FASHION_MNIST,
+        found_at=("/usr/share/datasets/fashion-mnist",),  # of Debian's package dataset-fashion-mnist
     ),
     "cifar10": DatasetSpec(
         reader="absgd.datasets.in_memory:read_cifar10",
@@ -78,6 +94,7 @@ DATASETS: dict[str, DatasetSpec] = {
         flip=True,
         in_memory=True,
         own_noise=("cifar10_pairs",),
+        class_names=class_names.CIFAR10,
     ),
     "cifar100": DatasetSpec(
         reader="absgd.datasets.in_memory:read_cifar100",
@@ -90,6 +107,7 @@ DATASETS: dict[str, DatasetSpec] = {
         flip=True,
         in_memory=True,
         own_noise=("cifar100_blocks", "cifar100_superclasses"),
+        class_names=class_names.CIFAR100,
     ),
     "tiny_imagenet": DatasetSpec(
         reader="absgd.datasets.on_disk:read_tiny_imagenet",
@@ -100,6 +118,7 @@ DATASETS: dict[str, DatasetSpec] = {
         std=IMAGENET_STD,
         pad=8,
         flip=True,
+        names_reader="absgd.datasets.on_disk:tiny_imagenet_classes",
     ),
     "imagenet_lt": DatasetSpec(
         reader="absgd.datasets.on_disk:read_imagenet_lt",
@@ -147,6 +166,7 @@ DATASETS: dict[str, DatasetSpec] = {
         flip=True,
         crop="resized",
         has_own_validation=True,
+        class_names=class_names.CLOTHING1M,
     ),
     "imagefolder": DatasetSpec(
         reader="absgd.datasets.on_disk:read_imagefolder",
@@ -159,6 +179,8 @@ DATASETS: dict[str, DatasetSpec] = {
         flip=True,
         crop="random_resized",
         has_own_validation=True,
+        names_reader="absgd.datasets.on_disk:imagefolder_classes",
+        titled_by_folder=True,
     ),
 }
 """Data sets by name. CIFAR's means and deviations are those of the long-tail and noisy-label recipes."""

@@ -128,16 +128,17 @@ class ShotAccuracy(NamedTuple):
     few: float | None
 
 
-def absent_metrics(train_counts: Sequence[int]) -> list[str]:
-    """Names of the validation metrics over those groups of `shot_accuracy` that contain no class.
+def absent_metrics(train_counts: Sequence[int], val_counts: Sequence[int]) -> list[str]:
+    """Names of the validation metrics over those groups of `shot_accuracy` that have no validation image.
 
-    >>> absent_metrics([300, 120, 25])
-    ['val_few_accuracy']
+    >>> absent_metrics([300, 120, 25], [10, 10, 10]), absent_metrics([300, 25], [10, 0])
+    (['val_few_accuracy'], ['val_medium_accuracy', 'val_few_accuracy'])
 
     Args:
         train_counts: training images of each class.
+        val_counts: validation images of each class.
     """
-    shots = shot_accuracy([0.0] * len(train_counts), train_counts)
+    shots = shot_accuracy([0.0 if count else None for count in val_counts], train_counts)
     return [metric for metric, group in SHOT_METRICS.items() if getattr(shots, group) is None]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ import torch
 
 from absgd import records
 from absgd.config import RunConfig
+from absgd.config.locations import Moves, check_places, with_moved_paths
+from absgd.datasets import class_sizes
 from absgd.errors import UserError
 from absgd.paths import PathLike
 from absgd.records import EpochRecord, Status, TestMetrics
@@ -55,6 +57,7 @@ class RunFolder:
             splits = trainer.splits
             labels = records.label_table(splits.train_index_N, splits.train.labels_N, splits.changed_N)
             records.write_table(path / records.LABELS_FILE, labels)
+            records.write_table(path / records.CLASSES_FILE, class_sizes(trainer.config, splits))
             add_session(path / records.ENVIRONMENT_FILE, gpu_names())
         except OSError as error:
             raise UserError(f"cannot write to {path}: {error.strerror or error} (--out)") from None
@@ -63,16 +66,25 @@ class RunFolder:
         return folder
 
     @classmethod
-    def open(cls, path: PathLike) -> RunFolder:
+    def open(cls, path: PathLike, moves: Moves | None = None) -> RunFolder:
         """Open the folder of an earlier run.
 
+        Args:
+            path: the folder, wherever it is now.
+            moves: paths of its config that have moved since.
+
         Raises:
-            UserError: if `path` holds no run.
+            UserError: if `path` holds no run, or a path of its config no longer exists.
         """
         path = Path(path)
         if not (path / records.CONFIG_FILE).is_file():
             raise UserError(f"expected a run folder with {records.CONFIG_FILE}, found none in {path} (--resume)")
-        folder = cls(path, RunConfig.from_yaml(path / records.CONFIG_FILE))
+        recorded = RunConfig.from_yaml(path / records.CONFIG_FILE)
+        config = RunConfig.from_dict(with_moved_paths(recorded.to_dict(), moves or {}), records.CONFIG_FILE)
+        check_places(config.to_dict(), "--resume")
+        if config != recorded:
+            records.write_atomically(path / records.CONFIG_FILE, config.to_yaml())
+        folder = cls(path, config)
         earlier = records.read_rows(path / records.TRIALS_FILE, records.TRIAL_SCHEMA)
         add_session(path / records.ENVIRONMENT_FILE, gpu_names())
         if earlier:
@@ -89,6 +101,11 @@ class RunFolder:
         self._test = {field.name: row[field.name] for field in dataclasses.fields(TestMetrics)}
 
     @property
+    def last_recall(self) -> Sequence[float | None] | None:
+        """Recall of each class on validation after the last recorded epoch; None before the first."""
+        return self._rows[-1]["val_recall"] if self._rows else None
+
+    @property
     def can_continue(self) -> bool:
         """Whether there is a checkpoint to resume from."""
         return any((self.path / name).is_file() for name in (records.LAST_CHECKPOINT, records.PREVIOUS_CHECKPOINT))
@@ -101,7 +118,7 @@ class RunFolder:
         """
         trainer.load_state_dict(self._newest_state(trainer.device))
         rows = records.read_rows(self.path / records.EPOCHS_FILE, records.EPOCH_SCHEMA)
-        self._rows = [row for row in rows if row["epoch"] < trainer.next_epoch]
+        self._rows = [{**row, **self._keys()} for row in rows if row["epoch"] < trainer.next_epoch]
         if [row["epoch"] for row in self._rows] != list(range(trainer.next_epoch)):
             raise UserError(
                 f"expected the first {trainer.next_epoch} epochs in {self.path / records.EPOCHS_FILE} (--resume)"

@@ -31,6 +31,9 @@ SHOT_TITLES: dict[ShotGroup, str] = {
 }
 
 
+_LABEL_TITLES = {"clean": "label left as it was", "changed": "label changed by noise"}
+
+
 def recall_drawing(runs: Runs) -> Drawing | None:
     """Draw the recall of each class, for the winner and its controls; None if nothing is recorded."""
     frame = runs.recall_by_class()
@@ -51,13 +54,13 @@ def recall_drawing(runs: Runs) -> Drawing | None:
         x: list[Any] = (
             own.num_train.tolist()
             if by_size
-            else [_class_label(*row) for row in zip(own["class"], own.num_train, strict=True)]
+            else [_class_label(*row) for row in zip(own.class_name, own.num_train, strict=True)]
         )
         figure.add_trace(
             go.Scatter(
                 x=x, y=rounded(own.recall * 100), mode="markers" if by_size else "markers+lines", error_y=error,
                 name=plain(title_of_control(str(name))), marker={"color": color, "symbol": symbol, "size": 9},
-                line={"color": color, "width": 1}, text=[f"class {value}" for value in own["class"]],
+                line={"color": color, "width": 1}, text=[plain(_title_of_class(name)) for name in own.class_name],
                 visible=True if place == 0 or name in PLAIN_CONTROLS else "legendonly",
                 hovertemplate="%{text}, %{x}: %{y:.1f}<extra>%{fullData.name}</extra>",
             )
@@ -74,8 +77,13 @@ def recall_drawing(runs: Runs) -> Drawing | None:
     return Drawing("recall", "Recall of each class", caption, figure)
 
 
-def _class_label(index: int, size: float) -> str:
-    return f"{index} ({int(size)})" if size == size else str(index)
+def _class_label(name: str, size: float) -> str:
+    return plain(f"{name} ({int(size)})" if size == size else name)
+
+
+def _title_of_class(name: str) -> str:
+    """Return the name of a class in a legend, where a number alone says nothing."""
+    return f"class {name}" if name.isdecimal() else name
 
 
 def weights_drawing(runs: Runs) -> Drawing | None:
@@ -96,9 +104,8 @@ def weights_drawing(runs: Runs) -> Drawing | None:
     for place, (group, color) in enumerate(zip(groups, colors, strict=True)):
         own = frame[frame.group == group].sort_values("epoch")
         size = own.num_train.iloc[0]
-        name = {"clean": "label left as it was", "changed": "label changed by noise"}.get(group, f"class {group}")
-        name = group if group in SHOT_TITLES.values() else name
-        label = f"{name} ({int(size)})" if size == size and name.startswith("class") else name
+        name = _LABEL_TITLES.get(group) or (group if group in SHOT_TITLES.values() else "")
+        label = name or _class_label(_title_of_class(str(own.class_name.iloc[0])), size)
         figure.add_trace(
             go.Scatter(
                 x=own.epoch.tolist(), y=rounded(own.weight), mode="lines", name=label,

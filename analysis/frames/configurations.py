@@ -26,9 +26,10 @@ def configurations(scored: pd.DataFrame) -> pd.DataFrame:
         (`confirmed`: on fresh seeds; `one seed`), `is_control`, `trial_id` (of its first trial), `metric`, `num_seeds`
         (planned trials: the largest number that any configuration with this basis in the scenario has), `num_ended`,
         `n` (completed trials, over which means are taken), `num_diverged`, `num_failed`, `is_whole` (whether all
-        completed); `val_mean`, `val_std`, `test_mean`, `test_std`, `test_second_mean`, `test_second_std` (at the other
-        epoch), all in units of the metric (std with n - 1, NaN for one seed); `rank_mean` (`val_mean` with its sign set
-        so that larger is better), `loss_mean` (validation loss at the last epoch of completed trials, which breaks
+        completed), `num_tested` (completed trials that read the test set); `val_mean`, `val_std`, `test_mean`,
+        `test_std`, `test_second_mean`, `test_second_std` (at the other epoch; NaN unless all `n` were tested), all in
+        units of the metric (std with n - 1, NaN for one seed); `rank_mean` (`val_mean` with its sign set so that larger
+        is better), `loss_mean` (validation loss at the last epoch of completed trials, which breaks
         ties), and the settings of its first trial, from which the others differ in their seeds only.
     """
     frame = scored[scored.status.isin(ENDED) | ((scored.phase == "confirm") & scored.candidate.notna())]
@@ -48,11 +49,14 @@ def configurations(scored: pd.DataFrame) -> pd.DataFrame:
         val_std=("score", "std"),
         test_mean=("test", "mean"),
         test_std=("test", "std"),
+        num_tested=("test", "count"),
         test_second_mean=("test_second", "mean"),
         test_second_std=("test_second", "std"),
         rank_mean=("rank_score", "mean"),
         loss_mean=("last_val_loss", "mean"),
     )
+    tests = ["test_mean", "test_std", "test_second_mean", "test_second_std"]
+    numbers[tests] = numbers[tests].where(numbers.num_tested == numbers.n)
     first = frame.drop_duplicates(keys).set_index(keys)
     settings = first.drop(
         columns=["score", "rank_score", "test", "test_second", "last_val_loss", "is_diverged", "is_failed", "is_ended"]

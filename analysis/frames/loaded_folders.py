@@ -14,6 +14,7 @@ from absgd import records
 from absgd.errors import UserError, shown
 from absgd.paths import PathLike
 from absgd.yaml_text import parse_yaml
+from analysis.frames.data_names import ClassNames, read_class_names
 from analysis.frames.typed_frames import Complain
 
 FolderKind = Literal["absgd", "ray"]
@@ -29,6 +30,8 @@ class LoadedFolder:
     """`absgd`: written by absgd-tune or absgd-train; `ray`: by a plain Ray Tune script."""
     space: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Content of space.yaml; empty if there is none."""
+    class_names: ClassNames = dataclasses.field(default_factory=dict)
+    """Names of the classes of each scenario, as far as they are recorded."""
     sessions: tuple[Mapping[str, Any], ...] = ()
     """Sessions of environment.json: command, versions and hardware of each start and resume."""
 
@@ -95,7 +98,7 @@ def kind_of(path: Path) -> FolderKind | None:
 
 
 def describe(path: Path, kind: FolderKind, complain: Complain) -> LoadedFolder:
-    """Read the space and sessions of a folder; a damaged file is reported and counts as absent."""
+    """Read the space, class names and sessions of a folder; a damaged file is reported and counts as absent."""
     space: Mapping[str, Any] = {}
     file = path / records.SPACE_FILE
     if file.is_file():
@@ -104,7 +107,8 @@ def describe(path: Path, kind: FolderKind, complain: Complain) -> LoadedFolder:
             space = data if isinstance(data, Mapping) else {}
         except (UserError, OSError, ValueError) as error:
             complain(f"cannot read {file.name}: {str(error).splitlines()[0]}")
-    return LoadedFolder(path, kind, space, _sessions(path / records.ENVIRONMENT_FILE, complain))
+    sessions = _sessions(path / records.ENVIRONMENT_FILE, complain)
+    return LoadedFolder(path, kind, space, read_class_names(path, complain), sessions)
 
 
 def _sessions(file: Path, complain: Complain) -> tuple[Mapping[str, Any], ...]:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from absgd.errors import UserError
 from analysis.frames.configurations import configurations
+from analysis.frames.data_names import published_name
 from analysis.frames.loaded_folders import LoadedFolder, Problem
 from analysis.frames.selection import DEFAULT_RULE, RuleName, SelectionRule, with_scores
 from analysis.frames.typed_frames import KEY, SCENARIO
@@ -61,6 +62,15 @@ class RunFrames:
     def space_of(self, folder: str) -> Mapping[str, Any]:
         """Return the content of a folder's space.yaml; empty if there is none."""
         return next((one.space for one in self.folders if one.name == folder), {})
+
+    def class_name(self, folder: str, scenario: str, label: int) -> str:
+        """Return the name of a class: as recorded, else the published one, else its number."""
+        names = next((one.class_names for one in self.folders if one.name == folder), {})
+        own = names.get(scenario, names.get(None, ()))
+        if label < len(own):
+            return own[label]
+        dataset = of_scenario(self.trials, folder, scenario).dataset
+        return published_name(dataset.iloc[0] if len(dataset) else None, label)
 
     @cached_property
     def _scenarios(self) -> tuple[Self, ...]:

@@ -103,12 +103,12 @@ def _last_loss(trials: pd.DataFrame, epochs: pd.DataFrame) -> npt.NDArray[np.flo
 
 
 def _mean_of_last(trials: pd.DataFrame, epochs: pd.DataFrame, k: int) -> pd.Series[float]:
-    """Return the mean of each trial's metric over its last k epochs."""
+    """Return the mean of each trial's metric over its last k epochs; NaN if it is missing in one of them."""
     means = pd.Series(float("nan"), index=trials.index)
     for metric, own in trials.groupby("metric"):
         rows = epochs.merge(own[KEY], on=KEY)
         last = rows.sort_values("epoch").groupby(KEY).tail(k)
-        found = last.groupby(KEY)[str(metric)].mean()
+        found = last.groupby(KEY)[str(metric)].agg(lambda values: values.mean(skipna=False))
         wanted = pd.MultiIndex.from_frame(own[KEY])
         means.loc[own.index] = found.reindex(wanted).to_numpy()
     return means

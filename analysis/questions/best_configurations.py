@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,6 +13,8 @@ from analysis.frames.run_frames import RunFrames
 from analysis.frames.searched_parameters import searched_parameters
 from analysis.questions.winners import best_rows
 
+BY: tuple[str, ...] = ("dataset", "data_title", "imbalance_type", "imbalance_ratio", "noise_type", "noise_rate")
+"""Columns by which results are grouped by default: data, imbalance and noise. Scores are comparable within a group."""
 METHOD_COLUMNS = ("loss", "lam", "gamma", "ab_alpha", "switch_epoch")
 
 
@@ -25,23 +28,50 @@ def best(runs: RunFrames, by: str | Sequence[str]) -> pd.DataFrame:
     Returns:
         One row per group: the columns of `by`, `metric`, `rule` (the selection rule), `configuration`, `basis`
         (`confirmed`, or `one seed`, where the mean is the score of the luckiest of many trials), `n`, `val_mean`,
+        `num_seeds` (planned seeds; `n` of them completed),
         `val_std`, `test_mean`, `test_std` (in units of the metric; NaN if the test set was not read), `test_at` (the
         epoch of the test columns), the searched settings, `num_completed`, `num_pruned`, `num_diverged` (search
         trials of the group), `run`, `scenario`, `trial_id`, `folder`.
+
+    A group that holds several data sets, imbalances or noise levels gives a warning: its best hides the others.
 
     Raises:
         UserError: if a column of `by` does not exist, or holds lists.
     """
     groups = [*dict.fromkeys([*_grouping(runs.trials, by), "metric"])]
+    _warn_of_mixed_groups(runs.trials, groups)
     table = best_rows(runs.configurations, groups)
     table = table.assign(rule=runs.rule.title, test_at=runs.rule.test_title)
     table = table.drop(columns="num_diverged").merge(_search_counts(runs.trials, groups), on=groups, how="left")
     counts = ["num_completed", "num_pruned", "num_diverged"]
     table[counts] = table[counts].fillna(0).astype("int64")
-    front = [*groups, "rule", "configuration", "basis", "n", "val_mean", "val_std", "test_mean", "test_std", "test_at"]
+    front = [
+        *groups,
+        "rule",
+        "configuration",
+        "basis",
+        "n",
+        "num_seeds",
+        "val_mean",
+        "val_std",
+        "test_mean",
+        "test_std",
+        "test_at",
+    ]
     back = [name for name in ("run", "scenario", "trial_id", "folder") if name not in groups]
     names = [*front, *(name for name in setting_columns(runs) if name not in front), *counts, *back]
     return table[names].reset_index(drop=True)
+
+
+def _warn_of_mixed_groups(trials: pd.DataFrame, groups: list[str]) -> None:
+    """Warn if groups hold trials whose scores cannot be compared, and name the columns that part them."""
+    others = [name for name in BY if name not in groups]
+    numbers = trials.groupby(groups, dropna=False)[others].nunique(dropna=False) if others else pd.DataFrame()
+    mixed = [name for name in others if (numbers[name] > 1).any()]
+    if mixed:
+        names = ", ".join(f"`{name}`" for name in mixed)
+        text = f"groups by {', '.join(groups)} mix runs that differ in {names}: only the best of each group is shown"
+        warnings.warn(text, stacklevel=4)
 
 
 def _grouping(trials: pd.DataFrame, by: object) -> list[str]:

@@ -11,11 +11,16 @@ import pandas as pd
 from analysis.frames.run_frames import RunFrames
 from analysis.frames.searched_parameters import searched_parameters
 from analysis.frames.typed_frames import SCENARIO
+from analysis.questions.class_results import last_recall
 from analysis.questions.winners import best_rows, trials_of
 from analysis.wording.number_text import plural, score_text, setting_text
 from analysis.wording.titles import title_of_control, title_of_parameter
 
-CautionKind = Literal["edge", "diverged", "failed", "unfinished", "seeds", "few_finished", "order", "split", "control"]
+CautionKind = Literal[
+    "edge", "diverged", "failed", "unfinished", "seeds", "few_finished", "order", "split", "control", "classes", "rule"
+]
+MOST_CLASSES = 10
+"""Classes that a caution names."""
 FEWEST_SEEDS = 3
 """Seeds below which a confirmation gets a caution."""
 MOST_OF_ERROR = 300
@@ -38,7 +43,9 @@ def cautions(runs: RunFrames) -> pd.DataFrame:
         `failed`, `unfinished`: trials diverged, failed or did not end; `seeds`: the winner has fewer than three, or
         some configuration did not complete on all; `few_finished`: few search trials completed; `order`: validation
         and test disagree about the best; `split`: the runs of a pair had different images; `control`: a control was
-        made for another configuration than the winner), `text` (a sentence).
+        made for another configuration than the winner; `classes`: validation or test lack images of some classes, so
+        that accuracies are over the others; `rule`: the selection rule had fewer epochs than it names), `text` (a
+        sentence).
     """
     rows = [
         {"folder": one.trials.folder.iloc[0], "scenario": one.trials.scenario.iloc[0], **caution._asdict()}
@@ -54,9 +61,12 @@ def _of_scenario(runs: RunFrames) -> Iterator[Caution]:
     if winners.empty:
         return
     winner = winners.iloc[0]
+    yield from _absent_classes(runs, winner)
+    yield from _few_epochs(runs, winner)
     yield from _edge_of_space(runs, winner)
     yield from _few_seeds(winner, is_searched=bool((runs.trials.phase == "search").sum() > 1))
     yield from _lost_seeds(runs)
+    yield from _untested_seeds(runs.configurations)
     yield from _different_images(runs, winner)
     yield from _foreign_controls(runs.configurations, winner)
     yield from _disagreement(runs.configurations, winner)
@@ -127,6 +137,35 @@ def _few_seeds(winner: pd.Series[Any], is_searched: bool) -> Iterator[Caution]:
         yield Caution("seeds", f"{plural(int(winner.n), 'fresh seed')}: fewer than {FEWEST_SEEDS} say little.")
 
 
+def _absent_classes(runs: RunFrames, winner: pd.Series[Any]) -> Iterator[Caution]:
+    """Name the classes without images in validation or test: no accuracy of the scenario counts them."""
+    own = trials_of(runs, winner)
+    parts = {"validation": last_recall(runs.epochs, own), "test": own.test_recall}
+    for part, recalls in parts.items():
+        known = [list(recall) for recall in recalls if pd.api.types.is_list_like(recall)]
+        absent = sorted({label for recall in known for label, value in enumerate(recall) if pd.isna(value)})
+        if absent:
+            names = [runs.class_name(winner.folder, winner.scenario, label) for label in absent[:MOST_CLASSES]]
+            listed = ", ".join([*names, *(["..."] if len(absent) > MOST_CLASSES else [])])
+            num_classes = max(map(len, known))
+            yield Caution(
+                "classes",
+                f"There is no {part} image of class {listed}: accuracies on {part} are means over "
+                f"{num_classes - len(absent)} of {num_classes} classes.",
+            )
+
+
+def _few_epochs(runs: RunFrames, winner: pd.Series[Any]) -> Iterator[Caution]:
+    if runs.rule.name != "mean_last_k":
+        return
+    own = trials_of(runs, winner)
+    epochs = (own.epochs_trained.fillna(0) + own.epochs_inherited.fillna(0)).min()
+    if epochs < runs.rule.k:
+        yield Caution(
+            "rule", f"The {runs.rule.title} is that of {plural(int(epochs), 'epoch')}: the runs have no more."
+        )
+
+
 def _lost_seeds(runs: RunFrames) -> Iterator[Caution]:
     """Name configurations and controls of the confirmation that lack seeds, with the reason if one is recorded."""
     frame = runs.configurations
@@ -137,6 +176,15 @@ def _lost_seeds(runs: RunFrames) -> Iterator[Caution]:
         lost = f"{row.num_seeds - row.n} of {row.num_seeds}"
         name = title_of_control(str(row.configuration))
         yield Caution("seeds", f"{name} did not complete on {lost} fresh seeds{reason}.")
+
+
+def _untested_seeds(configurations: pd.DataFrame) -> Iterator[Caution]:
+    """Name configurations of which some completed runs did not read the test set."""
+    is_partial = (configurations.num_tested > 0) & (configurations.num_tested < configurations.n)
+    for _, row in configurations[(configurations.basis == "confirmed") & is_partial].iterrows():
+        name = title_of_control(str(row.configuration))
+        lost = f"{row.n - row.num_tested} of {row.n}"
+        yield Caution("seeds", f"{name} was not tested on {lost} fresh seeds: it has no mean on test.")
 
 
 def _foreign_controls(configurations: pd.DataFrame, winner: pd.Series[Any]) -> Iterator[Caution]:

@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from analysis.frames.run_frames import RunFrames
 from analysis.frames.typed_frames import KEY, SCENARIO
 
 
-def recall_by_class(epochs: pd.DataFrame, shown: pd.DataFrame) -> pd.DataFrame:
+def recall_by_class(runs: RunFrames, shown: pd.DataFrame) -> pd.DataFrame:
     """Return the recall of each class at the last epoch, for each scenario's winner and its controls.
 
     Args:
-        epochs: as in `Runs.epochs`.
+        runs: the runs.
         shown: the winners' and controls' trials, from `winners.winner_and_control_trials`.
 
     Returns:
         One row per scenario, configuration and class: `folder`, `scenario`, `configuration`, `is_control`, `class`,
-        `num_train` (training images of the class), `on` (`test` if every trial shown has read it, else
-        `validation`), `recall` (fraction, mean over seeds), `std` (over seeds; NaN for one), `n`.
+        `class_name` (its number if it has none), `num_train` (training images of the class), `on` (`test` if every
+        trial shown has read it, else `validation`), `recall` (fraction, mean over seeds), `std` (over seeds; NaN for
+        one), `n`.
     """
     parts = []
     for _, own in shown.groupby(SCENARIO, sort=False):
         has_test = bool(own.test_recall.notna().all())
-        recall = own.test_recall if has_test else _last_recall(epochs, own)
+        recall = own.test_recall if has_test else last_recall(runs.epochs, own)
         rows = own.assign(on="test" if has_test else "validation", recall=recall)
         parts.append(_by_class(rows, "recall").merge(own[[*KEY, "class_counts"]], on=KEY))
-    columns = [*SCENARIO, "configuration", "is_control", "class", "num_train", "on", "recall", "std", "n"]
+    columns = [*SCENARIO, "configuration", "is_control", "class", "class_name", "num_train", "on", "recall", "std", "n"]
     if not parts:
         return pd.DataFrame(columns=columns)
     frame = pd.concat(parts, ignore_index=True)
@@ -41,26 +44,27 @@ def recall_by_class(epochs: pd.DataFrame, shown: pd.DataFrame) -> pd.DataFrame:
         num_train=("num_train", "mean"), std=("recall", "std"), n=("recall", "count"), recall=("recall", "mean")
     )
     ordered = found.reset_index().sort_values([*SCENARIO, "order", "class"], kind="stable", ignore_index=True)
-    return ordered[columns]
+    return _with_names(runs, ordered, "class")[columns]
 
 
-def weights_by_group(epochs: pd.DataFrame, shown: pd.DataFrame) -> pd.DataFrame:
+def weights_by_group(runs: RunFrames, shown: pd.DataFrame) -> pd.DataFrame:
     """Return the mean attention weights of each scenario's winner over its epochs.
 
     Args:
-        epochs: as in `Runs.epochs`.
+        runs: the runs.
         shown: the winners' and controls' trials, from `winners.winner_and_control_trials`.
 
     Returns:
         One row per scenario, epoch and group: `folder`, `scenario`, `configuration`, `epoch`, `switch_epoch`, `kind`
-        (`class`, or `label`), `group` (the class; `clean` or `changed` labels, if noise changed any), `num_train`
+        (`class`, or `label`), `group` (the class; `clean` or `changed` labels, if noise changed any), `class_name`
+        (missing for labels), `num_train`
         (training images of the class), `weight` (mean of B times the weight: 1 is plain training; mean over seeds),
         `n` (seeds).
     """
     winners = shown[shown.order == 0]
     keys = [*KEY, "scenario", "configuration", "switch_epoch", "class_counts"]
     rows = winners[keys].merge(
-        epochs[[*KEY, "epoch", "mean_weight", "mean_weight_clean", "mean_weight_changed"]], on=KEY
+        runs.epochs[[*KEY, "epoch", "mean_weight", "mean_weight_clean", "mean_weight_changed"]], on=KEY
     )
     parts = [_label_weights(rows), _class_weights(rows)]
     frame = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
@@ -71,10 +75,20 @@ def weights_by_group(epochs: pd.DataFrame, shown: pd.DataFrame) -> pd.DataFrame:
         weight=("weight", "mean"),
         n=("weight", "count"),
     )
-    return found.reset_index()
+    return _with_names(runs, found.reset_index(), "group")
 
 
-def _last_recall(epochs: pd.DataFrame, trials: pd.DataFrame) -> pd.Series[Any]:
+def _with_names(runs: RunFrames, frame: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Add `class_name` behind the column that holds the class; missing where that holds something else."""
+    keys = zip(frame.folder, frame.scenario, frame[column], strict=True)
+    name = cache(runs.class_name)
+    names = [name(folder, scenario, int(one)) if str(one).isdecimal() else None for folder, scenario, one in keys]
+    frame.insert(frame.columns.get_loc(column) + 1, "class_name", pd.Series(names, index=frame.index, dtype="str"))
+    return frame
+
+
+def last_recall(epochs: pd.DataFrame, trials: pd.DataFrame) -> pd.Series[Any]:
+    """Return the recall of each class on validation at the last epoch of each trial, a list; missing without epochs."""
     last = epochs.loc[epochs.groupby(KEY).epoch.idxmax(), [*KEY, "val_recall"]].set_index(KEY)
     found = last.val_recall.reindex(pd.MultiIndex.from_frame(trials[KEY]))
     return pd.Series(found.tolist(), index=trials.index, dtype=object)

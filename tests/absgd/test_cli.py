@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from absgd.config import RunConfig
 from absgd.config.recipes import load_recipe
 from absgd.datasets import load_splits
 from absgd.errors import UserError
-from tests.support.small_files import write_cifar10
+from tests.support.small_files import write_cifar10, write_imagefolder
 
 CLOCKS = ["train_s", "val_s", "images_per_s"]
 CONFIG: dict[str, Any] = {
@@ -57,6 +58,7 @@ def test_run_is_recorded_in_plain_files(config_file: Path) -> None:
         "epochs.parquet",
         "trials.parquet",
         "train_labels.parquet",
+        "classes.parquet",
         "last.pt",
         "previous.pt",
         "best.pt",
@@ -267,7 +269,8 @@ def test_missing_weights_are_reported_before_training(config_file: Path) -> None
     settings = ["data.name=cifar10", "data.val_per_class=1", "model.name=resnet18", "model.weights=absent.pth"]
     result = call("--config", config_file, *(f"--set={setting}" for setting in settings))
     assert result.exit_code == 2
-    assert "cannot read the weights: No such file or directory (absent.pth: model.weights)" in result.output
+    reason = "cannot read the weights: No such file or directory"
+    assert f"{reason} ({config_file.parent}/absent.pth: model.weights)" in result.output
     assert not Path("runs").exists()
 
 
@@ -327,8 +330,10 @@ def test_unknown_metric_name_is_refused(config_file: Path, metric: str) -> None:
 def test_metric_of_a_group_without_classes_is_refused_before_training(config_file: Path) -> None:
     result = call("--config", config_file, "--metric", "val_many_accuracy", "--set", "data.n_max=20")
     assert result.exit_code == 2
-    message = "expected a metric that the run has, got `val_many_accuracy`: no class is in that group (--metric)"
-    assert message in result.output
+    message = (
+        "expected a metric that the run has, got `val_many_accuracy`: no class in that group has validation images"
+    )
+    assert f"{message} (--metric)" in result.output
     assert not Path("runs").exists()
 
 
@@ -386,3 +391,83 @@ def test_numbers_that_no_machine_holds_are_refused(config_file: Path, assignment
     assert result.exit_code == 2
     assert f"expected `{assignment.split('=')[0]}` <= " in result.output
     assert not Path("runs").exists()
+
+
+OWN: dict[str, Any] = {
+    "data": {"name": "imagefolder", "root": "imgs", "val_per_class": 2, "side": 16, "workers": 0},
+    "model": {"name": "resnet8"},
+    "loss": {"name": "ce"},
+    "augmentation": {"pad": 1, "flip": False},
+    "epochs": 2,
+    "batch_size": 8,
+    "device": {"type": "cpu", "threads": 1},
+}
+
+
+@pytest.fixture
+def own_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Folder in which a run of image folders has been trained for two epochs, away from the current one."""
+    here = tmp_path / "here"
+    write_imagefolder(here / "imgs", 2, 6)
+    (here / "own.yaml").write_text(yaml.safe_dump(OWN))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(here)
+    result = call("--config", "own.yaml")
+    assert result.exit_code == 0, result.output
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    return here
+
+
+def test_a_run_with_a_relative_root_resumes_from_another_folder(own_images: Path) -> None:
+    result = call("--resume", own_images / "runs" / "own", "--test")
+    assert result.exit_code == 0, result.output
+    trial = pd.read_parquet(own_images / "runs" / "own" / "trials.parquet").iloc[0]
+    assert (trial.data_root, trial.data_title) == (f"{own_images}/imgs", "imgs")
+    classes = pd.read_parquet(own_images / "runs" / "own" / "classes.parquet")
+    assert classes.to_dict("list") == {
+        "class": [0, 1],
+        "name": ["class_0", "class_1"],
+        "num_train": [4, 4],
+        "num_val": [2, 2],
+    }
+
+
+def test_a_run_whose_folders_have_moved_and_changed_their_names(own_images: Path) -> None:
+    there = own_images.rename(own_images.parent / "there")
+    run = (there / "runs" / "own").rename(there / "renamed")
+    refused = call("--resume", run)
+    assert refused.exit_code == 2
+    assert f"`--moved {own_images}/imgs=NEW`" in refused.output
+    result = call("--resume", run, "--moved", f"{own_images}={there}", "--test")
+    assert result.exit_code == 0, result.output
+    assert call("--resume", run).exit_code == 0
+    assert set(pd.read_parquet(run / "epochs.parquet").trial_id) == {"renamed"}
+    trial = pd.read_parquet(run / "trials.parquet").iloc[0]
+    assert (trial.data_root, trial.data_title, trial.trial_id) == (f"{there}/imgs", "imgs", "renamed")
+    assert (
+        "expected `--moved OLD=NEW` with `--resume DIR`"
+        in call("--config", there / "own.yaml", "--moved", "a=b").output
+    )
+
+
+def test_a_test_set_that_lacks_a_class(own_images: Path) -> None:
+    shutil.rmtree(own_images / "imgs" / "test" / "class_1")
+    result = call("--resume", own_images / "runs" / "own", "--test")
+    assert result.exit_code == 0, result.output
+    assert "warning: no test image of class 1 (class_1): recall is unknown there" in result.output
+    line = next(line for line in result.output.splitlines() if line.startswith("test_accuracy"))
+    assert line.endswith(" over 1 of 2 classes")
+    assert "at the last epoch; the best is" in result.output
+    shutil.rmtree(own_images / "imgs" / "test" / "class_0")
+    empty = call("--resume", own_images / "runs" / "own", "--test")
+    assert empty.exit_code == 2
+    assert "test" in empty.output
+
+
+def test_a_validation_part_that_lacks_a_class(own_images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(own_images)
+    shutil.copytree("imgs/test/class_0", "imgs/val/class_0")
+    result = call("--config", "own.yaml", "--set", "data.validation=own", "--set", "epochs=1", "--out", "runs/val")
+    assert result.exit_code == 0, result.output
+    assert "warning: no validation image of class 1 (class_1)" in result.output
+    assert "over 1 of 2 classes at the last epoch" in result.output

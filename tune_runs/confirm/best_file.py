@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from absgd import records
-from absgd.records import test_metric_of
+from absgd.records import over_classes, test_metric_of
 from tune_runs.confirm.candidate_results import CandidateResult, winner
 from tune_runs.confirm.scenario_confirmation import ScenarioConfirmation
 from tune_runs.recording.recorder import Recorder
@@ -72,8 +72,14 @@ def _confirmed_words(
         f"On fresh seeds, at the last epoch: mean ± standard deviation over n runs of {metric}; then "
         f"{test_metric_of(metric)}.",
         *map(_line, results),
+        *_few_classes(results),
     ]
     return "".join(f"# {line}\n" for line in lines)
+
+
+def _few_classes(results: Sequence[CandidateResult]) -> list[str]:
+    over = next(filter(None, (over_classes(one.recall) for one in results)), "")
+    return [f"Test accuracies are means{over}: the others have no test image."] if over else []
 
 
 def _line(result: CandidateResult) -> str:

@@ -36,6 +36,8 @@ class CandidateResult(NamedTuple):
     """The test metric that corresponds to the metric of the search, after the last epoch."""
     test_chosen: MeanAndStd | None
     """The same test metric after the epoch best on validation."""
+    recall: Sequence[float | None] = ()
+    """Recall of each class on the test set in one of the runs; None where a class has no test image."""
 
 
 def candidate_results(
@@ -64,6 +66,7 @@ def candidate_results(
                 validation=_mean_and_std(trial.summary.metric_last for trial in done),
                 val_loss=statistics.fmean(losses) if losses else None,
                 test=_mean_and_std(trial.test.get(test) for trial in done),
+                recall=next((trial.test["test_recall"] for trial in done if trial.test.get("test_recall")), ()),
                 test_chosen=_mean_and_std(trial.test.get(test_chosen) for trial in done),
             )
         )

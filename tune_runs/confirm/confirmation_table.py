@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich import box
 from rich.table import Table
 
-from absgd.records import TRIALS_FILE, test_metric_of
+from absgd.datasets import class_names, numbered
+from absgd.records import TRIALS_FILE, over_classes, test_metric_of
 from tune_runs.confirm.candidate_results import CandidateResult, winner
+from tune_runs.confirm.candidates import CandidateSet
 from tune_runs.confirm.scenario_confirmation import ScenarioConfirmation
 from tune_runs.space.model import SearchSpace
 
@@ -38,9 +40,20 @@ def confirmation_lines(confirmations: Mapping[str, ScenarioConfirmation]) -> lis
     lines = ["*: the best mean on validation of `best-1`, ...; each run read the test set once, and no choice used it"]
     for scenario, results in _results(confirmations).items():
         lines += [f"note: {scenario}: {note}" for note in confirmations[scenario].candidates.notes]
+        lines += _absent_classes(scenario, results, confirmations[scenario].candidates)
         if missing := sum(one.num_runs - one.num_completed for one in results):
             lines.append(f"note: {scenario}: {missing} runs are not complete, see `error` in {TRIALS_FILE}")
     return lines
+
+
+def _absent_classes(scenario: str, results: Sequence[CandidateResult], candidates: CandidateSet) -> list[str]:
+    """Return a line that names the classes without a test image, if there are any."""
+    recall = next((one.recall for one in results if None in one.recall), ())
+    if not recall:
+        return []
+    names = class_names(candidates.members[0].config.data, len(recall))
+    absent = numbered(names, [label for label, value in enumerate(recall) if value is None])
+    return [f"note: {scenario}: no test image of class {absent}: test accuracies are means{over_classes(recall)}"]
 
 
 def plain_table(title: str, first: str, *others: str) -> Table:

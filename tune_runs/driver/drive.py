@@ -14,7 +14,8 @@ from ray.tune import TuneError
 from rich.console import Console
 
 from absgd import records
-from absgd.datasets import Splits
+from absgd.config import RunConfig
+from absgd.datasets import Splits, class_sizes
 from tune_runs.cohorts.directory import running_cohorts
 from tune_runs.cohorts.member import train_in_cohort
 from tune_runs.confirm.best_file import BestFiles
@@ -85,7 +86,7 @@ def drive(
         images = ScenarioImages(image_store)
         for name, plan in plans.items():
             own = splits.pop(name)
-            _write_labels(records.scenario_folder(folder, name), own)
+            _write_labels(records.scenario_folder(folder, name), plan.control, own)
             images.adopt(name, plan.control, own)
         search = assemble_search(request, plans, images, num_concurrent, console)
         progress = search.callbacks[-1]
@@ -130,7 +131,7 @@ def assemble_search(
     space, folder = request.space, request.folder
     recorder = Recorder(folder, space.metric, images)
     retried: tuple[records.Phase, ...] = ("control", "confirm") if request.has_confirmation else ("control",)
-    recorder.load(retried)
+    recorder.load(retried, request.moves)
     stop = StopRequest(Budgets(space, recorder).used)
     checkpoints = Checkpoints(space, recorder, num_concurrent, search_id(folder))
     checkpoints.tidy_all()
@@ -224,10 +225,11 @@ def _end_session(search: RunningSearch) -> None:
         raise SearchFailed(stop.failure)
 
 
-def _write_labels(folder: Path, splits: Splits) -> None:
+def _write_labels(folder: Path, config: RunConfig, splits: Splits) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     labels = records.label_table(splits.train_index_N, splits.train.labels_N, splits.changed_N)
     records.write_table(folder / records.LABELS_FILE, labels)
+    records.write_table(folder / records.CLASSES_FILE, class_sizes(config, splits))
 
 
 def _train_with_ray(space: SearchSpace, image_store: ImageStore, num_concurrent: int, search: RunningSearch) -> None:

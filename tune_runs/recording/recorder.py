@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from absgd import records
+from absgd.config.locations import Moves
 from absgd.errors import UserError
 from absgd.records import Phase, Status
 from tune_runs.recording.epoch_log import EpochLog, EpochRow, is_same_epoch
@@ -56,7 +57,7 @@ class Recorder:
         """The epochs of each trial, in order."""
         return self._epoch_log.by_trial
 
-    def load(self, retried: Collection[Phase] = ("control", "confirm")) -> None:
+    def load(self, retried: Collection[Phase] = ("control", "confirm"), moves: Moves | None = None) -> None:
         """Take over what earlier sessions recorded; trials that had not finished become `interrupted`.
 
         So does a control that failed: it is tried again, since trials fork from it. So does a failed run of a
@@ -64,12 +65,13 @@ class Recorder:
 
         Args:
             retried: phases whose failed runs are tried again in this session.
+            moves: folders that have moved since.
 
         Raises:
             UserError: if a table is damaged, or of another version, or was made from other images.
         """
         for row in records.read_rows(self.folder / records.TRIALS_FILE, records.TRIAL_SCHEMA):
-            trial = TrialRecord.from_row(row, self.folder.name)
+            trial = TrialRecord.from_row(records.moved_row(row, moves or {}), self.folder.name)
             self._check_images(trial)
             self.trials[trial.trial_id] = trial
             self.epochs[trial.trial_id] = []

@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from absgd import records
+from absgd.config.locations import Moves
 from absgd.errors import UserError
 from absgd.terminal import shortened
 from absgd.yaml_text import dump_yaml, read_yaml
+from tune_runs.request.recorded_space import filled_from, recorded, recovered, with_moves
 from tune_runs.request.space_files import load_space, refuse_changes, with_options
 from tune_runs.space.model import BUDGETS, SearchSpace
 from tune_runs.space.parameters import Scalar
@@ -34,6 +36,8 @@ class SearchRequest:
     """Points of another search to try first."""
     searches: bool = True
     """Whether new trials are trained; otherwise the best trials so far are confirmed."""
+    moves: Moves = dataclasses.field(default_factory=dict)
+    """Folders that have moved since the search began, as its records name them -> where they are now."""
     confirms: bool = True
     """Whether a scenario is confirmed when its search is done, if the space has `confirm`."""
 
@@ -85,9 +89,7 @@ def new_request(
     parent = next(parent for parent in folder.absolute().parents if parent.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise UserError(f"expected a folder that can be written, got {parent} (--out)")
-    if space.trunks:
-        space = space.model_copy(update={"trunks": str(Path(space.trunks).expanduser().absolute())})
-    return SearchRequest(space, folder.absolute(), address, warm_start=warm_start or {})
+    return SearchRequest(recorded(space), folder.absolute(), address, warm_start=warm_start or {})
 
 
 def is_unbegun(folder: Path) -> bool:
@@ -109,6 +111,7 @@ def resume_request(
     budgets: Mapping[str, object] | None = None,
     given: SearchSpace | None = None,
     option: str = "--resume",
+    moves: Moves | None = None,
 ) -> SearchRequest:
     """Return the request to resume the search recorded in a folder.
 
@@ -120,6 +123,7 @@ def resume_request(
         given: the space that the user gave; must equal the recorded one except for budgets and `confirm`, which
             replace the recorded ones.
         option: the command-line option that asked for the resume.
+        moves: folders that have moved since the search began.
 
     Raises:
         UserError: if the folder has no search, or `given` is another space.
@@ -127,11 +131,12 @@ def resume_request(
     space_file = folder / records.SPACE_FILE
     if not space_file.is_file():
         raise UserError(f"expected a run folder with {records.SPACE_FILE}, found none in {folder} ({option})")
-    space = load_space(str(space_file))
+    space = with_moves(recorded(recovered(load_space(str(space_file)), folder)), moves or {}, option)
     changes: dict[str, object] = {}
     if given is not None:
-        recorded, now = ({**one.decisive(), "num_trials": one.num_trials} for one in (space, given))
-        refuse_changes(recorded, now, f"{space_file} and --space")
+        given = filled_from(given, space)
+        before, now = ({**one.decisive(), "num_trials": one.num_trials} for one in (space, given))
+        refuse_changes(before, now, f"{space_file} and --space")
         changes |= {key: value for key, value in given.to_dict().items() if key in (*BUDGETS, "confirm")}
     changes |= budgets or {}
     if extend:
@@ -139,4 +144,4 @@ def resume_request(
     if changes:
         space = with_options(space, changes)
     points = read_yaml(folder / records.WARM_START_FILE) if (folder / records.WARM_START_FILE).exists() else {}
-    return SearchRequest(space, folder.absolute(), address, is_resume=True, warm_start=points)
+    return SearchRequest(space, folder.absolute(), address, is_resume=True, warm_start=points, moves=moves or {})

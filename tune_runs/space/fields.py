@@ -6,6 +6,7 @@ Nothing here imports torch, Ray or Optuna.
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import (
@@ -57,6 +58,8 @@ else:
     PartialNoise = _partial_settings(NoiseConfig)
 
 
+MAX_DATA_WORD = 32
+"""Most characters that the name of the data has in the name of a scenario."""
 _SLUG = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}"
 
 
@@ -64,6 +67,16 @@ def _slug(value: str) -> str:
     if re.fullmatch(_SLUG, value):
         return value
     raise broken_rule("", f"expected 1 to 64 letters, digits, `.`, `_` or `-`, not starting with `.`, got {value!r}")
+
+
+def slug(text: str) -> str:
+    """Return a text as the beginning of a name of a scenario; empty if nothing of it can be in one.
+
+    >>> slug("Möbel (2024)"), slug("犬")
+    ('Mobel_2024', '')
+    """
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", plain).strip("._-")[:MAX_DATA_WORD]
 
 
 def _known_metric(value: str) -> str:

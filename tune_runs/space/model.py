@@ -15,10 +15,11 @@ from pydantic import AfterValidator, Field, model_validator
 
 from absgd.config import merge_dotted
 from absgd.config.dotted_keys import is_whole, setting_value
+from absgd.config.locations import data_title
 from absgd.config.sections import Count, PathText, Section, Seed
 from absgd.errors import broken_rule
 from absgd.records import DEFAULT_METRIC
-from tune_runs.space.fields import Duration, Metric, PartialData, PartialImbalance, PartialNoise, PartialRun, Slug
+from tune_runs.space.fields import Duration, Metric, PartialData, PartialImbalance, PartialNoise, PartialRun, Slug, slug
 from tune_runs.space.parameters import MAX_LISTED, Parameter, ScalarField
 from tune_runs.space.resources import ResourcesConfig
 from tune_runs.space.setting_names import searchable_names, setting_of
@@ -28,7 +29,7 @@ class ScenarioSettings(Section):
     """The settings that one scenario changes in `base`: a data set, imbalance and noise, searched on its own."""
 
     name: Slug | None = None
-    """Name in tables and files; null: from its settings, such as `cifar10-step-0.01`."""
+    """Name in tables and files; null: from data, imbalance and noise, such as `cifar10-step-0.01` or `my_images`."""
     data: PartialData = Field(default_factory=dict)
     """Settings of `data`."""
     imbalance: PartialImbalance = Field(default_factory=dict)
@@ -71,6 +72,8 @@ class Scenario:
     """Position in `scenarios`."""
     settings: Mapping[str, Any]
     """Dotted settings of RunConfig that it sets on top of `base`."""
+    name_without_title: str
+    """Name that it has by default in run folders of versions without `data.title`."""
 
 
 def _with_kinds(search: dict[str, Parameter]) -> dict[str, Parameter]:
@@ -177,12 +180,15 @@ _NOT_DECISIVE = (*BUDGETS, "name", "num_trials", "trunks", "confirm")
 def _scenario(space: SearchSpace, index: int, part: ScenarioSettings) -> Scenario:
     sections = {"data": part.data, "imbalance": part.imbalance, "noise": part.noise}
     given = {f"{section}.{key}": value for section, inner in sections.items() for key, value in inner.items()}
-    return Scenario(part.name or _default_name(merge_dotted(space.base, given, "space")), index, given)
+    settings = merge_dotted(space.base, given, "space")
+    data = str(setting_value(settings, "data.name"))
+    name = part.name or _default_name(slug(data_title(settings) or "") or data, settings)
+    return Scenario(name, index, given, _default_name(data, settings))
 
 
-def _default_name(settings: Mapping[str, Any]) -> str:
-    """Return data set, imbalance and noise, the last two where there are any: `cifar10-step-0.01-symmetric-0.4`."""
-    words = [str(setting_value(settings, "data.name"))]
+def _default_name(data: str, settings: Mapping[str, Any]) -> str:
+    """Return data, imbalance and noise, the last two where there are any: `cifar10-step-0.01-symmetric-0.4`."""
+    words = [data]
     for section, amount in (("imbalance", "ratio"), ("noise", "rate")):
         kind = setting_value(settings, f"{section}.type")
         words += [] if kind == "none" else [kind, f"{setting_value(settings, f'{section}.{amount}'):g}"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from absgd.config import RunConfig, merge_dotted
 from absgd.config.dotted_keys import is_given, setting_value
-from absgd.paths import expanded
+from absgd.config.locations import with_recorded_places
 from absgd.registry.loss_table import is_attentive
 from tune_runs.space.model import Scenario, SearchSpace
 from tune_runs.space.parameters import Scalar
@@ -113,16 +113,8 @@ def run_settings(space: SearchSpace, scenario: Scenario, values: Mapping[str, Sc
     drawn = {setting_of(name): value for name, value in values.items()}
     device = {"type": space.resources.device, "threads": space.resources.threads, "ranks": space.resources.ranks}
     on_device = {f"device.{key}": value for key, value in device.items()}
-    settings = merge_dotted(space.base, {**scenario.settings, **drawn, **on_device}, "space")
-    _make_absolute(settings, "data", "root")
-    _make_absolute(settings, "model", "weights")
+    merged = merge_dotted(space.base, {**scenario.settings, **drawn, **on_device}, "space")
+    settings = with_recorded_places(merged)
     if not is_attentive(str(setting_value(settings, "loss.name"))):
         settings["attention"] = None
     return settings
-
-
-def _make_absolute(settings: dict[str, Any], section: str, name: str) -> None:
-    """Make a path absolute as the driver resolves it: trials run in other folders, and on other nodes."""
-    path = settings.get(section, {}).get(name)
-    if isinstance(path, str):
-        settings[section][name] = str(expanded(path, f"{section}.{name}").absolute())

@@ -119,6 +119,7 @@ def test_unused_settings_are_named_once() -> None:
 
 
 NOT_OF_STAGE_ONE: dict[str, Any] = {
+    "data.title": "My digits",
     "data.root": "elsewhere",
     "data.download": True,
     "data.workers": 7,

@@ -132,6 +132,23 @@ def test_table_of_another_version_is_a_user_error(tmp_path: Path) -> None:
         records.read_rows(tmp_path / "t.parquet", records.EPOCH_SCHEMA)
 
 
+def test_settings_of_later_versions_have_their_defaults(tmp_path: Path) -> None:
+    config = RunConfig.from_dict({"data": {"name": "digits"}, "loss": {"name": "ce"}})
+    row = {"trial_id": "t", **records.config_columns(config)}
+    table = records.as_table(records.TRIAL_SCHEMA, [row])
+    records.write_table(tmp_path / "t.parquet", table.drop_columns(["data_title", "on_bad_image", "fast"]))
+    found = records.read_rows(tmp_path / "t.parquet", records.TRIAL_SCHEMA)[0]
+    assert records.config_of(found) == config
+    with pytest.raises(UserError, match="expected `epochs` to be a whole number, got nothing"):
+        records.config_of({**found, "epochs": None})
+
+
+def test_classes_as_a_table() -> None:
+    table = records.class_table(["cat", "dog"], [5, 3], [2, 2])
+    assert table.schema == records.CLASS_SCHEMA
+    assert table.to_pylist()[1] == {"class": 1, "name": "dog", "num_train": 3, "num_val": 2}
+
+
 def test_importing_records_loads_neither_torch_nor_ray() -> None:
     code = "import sys, absgd.records, absgd.config; print([m for m in ('torch', 'ray', 'optuna') if m in sys.modules])"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

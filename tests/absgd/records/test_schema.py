@@ -8,6 +8,7 @@ from absgd import records
 
 CONFIG_COLUMNS = {
     "dataset": ("data.name", "string"),
+    "data_title": ("data.title", "string"),
     "data_root": ("data.root", "string"),
     "data_download": ("data.download", "bool"),
     "val_per_class": ("data.val_per_class", "int64"),

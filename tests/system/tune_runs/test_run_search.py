@@ -122,7 +122,7 @@ def test_time_budget_ends_the_search_with_whole_records(ray: None, tmp_path: Pat
     [
         ({"resources": {"cpu": 1000}}, "expected resources of a trial that fit on one node"),
         ({"base": {**SMALL["base"], "augmentation": {"pad": 9}}}, r"expected `pad` < 8 .* \(augmentation.pad\)"),
-        ({"metric": "val_many_accuracy"}, "no class of `digits-exp-0.1` is in that group"),
+        ({"metric": "val_many_accuracy"}, "no class of `digits-exp-0.1` in that group has"),
         ({"base": {**SMALL["base"], "data": {"name": "digits", "val_per_class": 500}}}, "val_per_class"),
         ({"base": {**SMALL["base"], "data": {"name": "cifar10", "root": "nowhere"}}}, "data.root"),
         ({"trunks": "/proc/none"}, r"cannot write to /proc/none: .* \(trunks\)"),

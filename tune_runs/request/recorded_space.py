@@ -1,0 +1,104 @@
+"""A space as a run folder records it: independent of the current folder, and of where its files were when it began.
+
+Nothing here imports torch, Ray or Optuna.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from absgd import records
+from absgd.config import merge_dotted
+from absgd.config.dotted_keys import setting_value
+from absgd.config.locations import (
+    Moves,
+    check_places,
+    data_title,
+    moved,
+    with_absolute_paths,
+    with_default_root,
+    with_moved_paths,
+)
+from absgd.paths import absolute
+from absgd.terminal import warn
+from tune_runs.request.space_files import with_options
+from tune_runs.space.model import ScenarioSettings, SearchSpace
+
+
+def recorded(space: SearchSpace) -> SearchSpace:
+    """Return a space with all that follows from the current folder written out: absolute paths, titles, names.
+
+    Raises:
+        UserError: if a path begins with an unknown `~user`.
+    """
+    parts = []
+    for scenario, part in zip(space.scenario_list, space.scenarios, strict=True):
+        own = with_absolute_paths({"data": part.data})["data"]
+        whole = with_default_root(with_absolute_paths(merge_dotted(space.base, scenario.settings, "space")))
+        if setting_value(space.base, "data.root") is None and setting_value(whole, "data.root") is not None:
+            own["root"] = whole["data"]["root"]
+        title = data_title(whole)
+        parts.append(_part(part, scenario.name, {**own, **({} if title is None else {"title": title})}))
+    trunks = None if space.trunks is None else str(absolute(space.trunks, "trunks"))
+    return with_options(space, {"base": with_absolute_paths(space.base), "scenarios": parts, "trunks": trunks})
+
+
+def _part(part: ScenarioSettings, name: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    return {**part.model_dump(mode="json"), "name": name, "data": dict(data)}
+
+
+def recovered(space: SearchSpace, folder: Path) -> SearchSpace:
+    """Return the space of a run folder, also of one that an older version wrote as it was given.
+
+    That version named scenarios of image folders `imagefolder`, and kept relative paths; the rows of its trials have
+    the absolute ones.
+
+    Raises:
+        UserError: if the table of the trials is damaged.
+    """
+    rows: dict[str, dict[str, Any]] | None = None
+    parts = []
+    for part, scenario in zip(space.scenarios, space.scenario_list, strict=True):
+        name, data = part.name or scenario.name_without_title, dict(part.data)
+        root = setting_value(merge_dotted(space.base, scenario.settings, "space"), "data.root")
+        if root is not None and not Path(root).expanduser().is_absolute():
+            if rows is None:
+                found = records.read_rows(folder / records.TRIALS_FILE, records.TRIAL_SCHEMA)
+                rows = {row["scenario"]: row for row in found}
+            data["root"] = rows.get(name, {}).get("data_root") or root
+        parts.append(_part(part, name, data))
+    return with_options(space, {"scenarios": parts})
+
+
+def with_moves(space: SearchSpace, moves: Moves, option: str) -> SearchSpace:
+    """Return a recorded space with its paths where they are now.
+
+    Raises:
+        UserError: if there is nothing at one of them.
+    """
+    data = [with_moved_paths({"data": part.data}, moves)["data"] for part in space.scenarios]
+    changes = {
+        "base": with_moved_paths(space.base, moves),
+        "scenarios": [_part(part, str(part.name), own) for part, own in zip(space.scenarios, data, strict=True)],
+        "trunks": None if space.trunks is None else moved(space.trunks, moves),
+    }
+    found = with_options(space, changes)
+    for scenario in found.scenario_list:
+        check_places(merge_dotted(found.base, scenario.settings, "space"), option)
+    if found.trunks is not None and not Path(found.trunks).is_dir():
+        advice = f"if it has moved, add `--moved {found.trunks}=NEW`"
+        warn(f"no folder {found.trunks}: stage one is trained again; {advice} (trunks)")
+    return found
+
+
+def filled_from(given: SearchSpace, known: SearchSpace) -> SearchSpace:
+    """Return a given space in which names, titles and places that it leaves out are those of the recorded one."""
+    if len(given.scenarios) != len(known.scenarios):
+        return recorded(given)
+    parts = []
+    for part, old in zip(given.scenarios, known.scenarios, strict=True):
+        kept = {key: old.data[key] for key in ("title", "root") if key in old.data and key not in part.data}
+        parts.append(_part(part, part.name or str(old.name), {**part.data, **kept}))
+    return recorded(with_options(given, {"scenarios": parts}))
