@@ -34,7 +34,7 @@ class Runs(RunFrames):
         try:
             return self.compare(control=None)
         except UserError:
-            return pd.DataFrame(columns=[*SCENARIO, "control", "n"])
+            return pd.DataFrame(columns=[*SCENARIO, "control", "n", "finding", "decides"])
 
     @cached_property
     def shown(self) -> pd.DataFrame:

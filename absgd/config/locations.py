@@ -124,9 +124,7 @@ def check_places(settings: Mapping[str, Any], option: str) -> None:
         path = setting_value(settings, key)
         if path is not None and not Path(path).exists():
             advice = f"if it has moved, add `--moved {path}=NEW`"
-            raise UserError(
-                f"expected {path}, which the run was begun with, found nothing there: {advice} ({option}: {key})"
-            )
+            raise UserError(f"expected {path}, as when the run began, found nothing there: {advice} ({option}: {key})")
 
 
 def parse_moves(words: list[str], option: str) -> dict[str, str]:
