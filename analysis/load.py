@@ -75,7 +75,9 @@ def _load_one(
 
     kind = kind_of(path)
     if kind is None:
-        complain("not a run folder: neither trials.parquet nor trials of Ray Tune (params.json, result.json)")
+        is_trial = (path / "result.json").is_file() or (path / "params.json").is_file()
+        other = "neither trials.parquet nor trials of Ray Tune (params.json, result.json)"
+        complain(f"not a run folder: {'one trial of Ray Tune: give the folder that holds it' if is_trial else other}")
         return None
     frames = read_experiment(path, told, complain) if kind == "ray" else _read_tables(path, complain)
     if frames is None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -49,22 +49,50 @@ _END_OF_INT64 = 2**63
 _LARGEST_FLOAT = int(sys.float_info.max)
 
 
-def column_of(name: str, names: Mapping[str, str], columns: Mapping[str, pa.DataType]) -> str | None:
-    """Return our column for a script's name; None if there is none.
+class ColumnSources(NamedTuple):
+    """Which names of a script fill which of our columns."""
 
-    >>> column_of("val/acc", {}, EPOCH_TYPES), column_of("train/acc", {"train/acc": "val_accuracy"}, EPOCH_TYPES)
-    ('val_accuracy', 'val_accuracy')
+    columns: dict[str, str]
+    """The script's name -> our column."""
+    rivals: tuple[tuple[str, str, str], ...]
+    """Our column, the name it is read from, and another name that could mean it."""
+
+
+def column_sources(
+    there: Iterable[str], told: Mapping[str, str], columns: Mapping[str, pa.DataType], by_last_word: bool = False
+) -> ColumnSources:
+    """Return the columns that the names of a script fill.
+
+    If several names could mean a column, it is read from the one that the user told, else the one that is spelt as the
+    column, else that with ``/`` for ``_``, else the first one with a known other spelling: `val_accuracy` is never read
+    from `accuracy`, which may be that of training, where there is a `val_accuracy`.
+
+    >>> column_sources(["accuracy", "val/acc"], {}, EPOCH_TYPES).columns
+    {'accuracy': 'val_accuracy'}
+    >>> column_sources(["accuracy", "val/accuracy"], {}, EPOCH_TYPES).columns
+    {'val/accuracy': 'val_accuracy'}
 
     Args:
-        name: a parameter or metric of the script; the names of nested ones are joined by ``/``.
-        names: the user's own mapping, which comes first.
+        there: the names of parameters or metrics; those of nested ones are joined by ``/``.
+        told: the user's own mapping.
         columns: the columns to choose from.
+        by_last_word: whether the last part of a nested name is tried as well.
     """
+    found: dict[str, list[tuple[int, str]]] = {}
+    for name in there:
+        spellings = [told.get(name), *_spellings(name)]
+        spellings += _spellings(name.rpartition("/")[2]) if by_last_word else []
+        rank, ours = next(((rank, one) for rank, one in enumerate(spellings) if one in columns), (0, None))
+        if ours is not None:
+            found.setdefault(ours, []).append((rank, name))
+    used = {ours: min(names, key=lambda one: one[0])[1] for ours, names in found.items()}
+    rivals = [(ours, used[ours], name) for ours, names in found.items() for _, name in names if name != used[ours]]
+    return ColumnSources({name: ours for ours, name in used.items()}, tuple(rivals))
+
+
+def _spellings(name: str) -> list[str | None]:
     plain = name.lower().replace("/", "_")
-    for ours in (names.get(name), name, plain, ALIASES.get(plain), ALIASES.get(plain.replace("_", ""))):
-        if ours in columns:
-            return ours
-    return None
+    return [name, plain, ALIASES.get(plain), ALIASES.get(plain.replace("_", ""))]
 
 
 @cache

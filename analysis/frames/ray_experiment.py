@@ -67,6 +67,8 @@ def read_experiment(path: Path, told: RayNames, complain: Complain) -> tuple[pd.
         complain("no trial with a readable params.json or result.json")
         return None
     _say_unused_names(trials, told.names, complain)
+    for ours, used, other in dict.fromkeys(rival for trial in trials for rival in trial.rivals):
+        complain(f"`{ours}` is read from `{used}`, not from `{other}`")
     if not in_fractions(trials, told.percent, complain):
         return None
     deciding = told.metric or _first_metric(trials)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +11,7 @@ from analysis.frames.ray_columns import (
     EPOCH_TYPES,
     SETTING_TYPES,
     ColumnValues,
-    column_of,
+    column_sources,
     converter,
     flat,
     is_not_finite,
@@ -28,8 +27,6 @@ _NOT_METRICS = ("config",)
 """What Ray adds to each result besides metrics, as a mapping."""
 
 JsonObject = dict[str, Any]
-FindColumn = Callable[[str], str | None]
-"""Returns our column for the script's name of a metric; None if there is none."""
 
 
 class RayTrial(NamedTuple):
@@ -52,6 +49,8 @@ class RayTrial(NamedTuple):
     """Names of the metrics, as the script spells them."""
     parameters: tuple[str, ...]
     """Names of the parameters, as the script spells them."""
+    rivals: tuple[tuple[str, str, str], ...]
+    """Epoch column, the metric that it is read from, and another one that could mean it."""
     wall_s: float | None
     has_error: bool
     """Whether it raised at least once."""
@@ -85,8 +84,9 @@ def read_trial(folder: Path, names: Mapping[str, str], complain: Complain) -> Ra
         return None
     last = results[-1] if results else {}
     unfit = _Unfit(set(), set())
-    find = cache(lambda name: column_of(name, names, EPOCH_TYPES))  # every line has the same names
-    rows = [_columns(result, find, unfit) for result in results]
+    metrics = tuple(dict.fromkeys(name for result in results for name, _ in _metrics(result)))
+    sources = column_sources(metrics, names, EPOCH_TYPES)
+    rows = [_columns(result, sources.columns, unfit) for result in results]
     settings, others = _settings(params, names, unfit)
     for label, wrong in (("number too large", unfit.too_large), ("text instead of numbers", unfit.text)):
         if wrong:
@@ -98,9 +98,10 @@ def read_trial(folder: Path, names: Mapping[str, str], complain: Complain) -> Ra
         others=others,
         epochs=_one_row_per_epoch(rows, results),
         counts_epochs=_has_own_epochs(rows),
-        not_finite=_not_finite(last, find),
-        metrics=tuple(dict.fromkeys(name for result in results for name, _ in _metrics(result))),
+        not_finite=_not_finite(last, sources.columns),
+        metrics=metrics,
         parameters=tuple(name for name, _ in flat(params)),
+        rivals=sources.rivals,
         wall_s=real_number(last.get("time_total_s")),
         has_error=(folder / "error.txt").exists() or (folder / "error.pkl").exists(),
         settings_changed=bool(results) and results[0].get("config") != last.get("config"),
@@ -137,12 +138,12 @@ def _metrics(result: JsonObject) -> Iterator[tuple[str, Any]]:
     return flat({name: value for name, value in result.items() if name not in _NOT_METRICS})
 
 
-def _columns(result: JsonObject, find: FindColumn, unfit: _Unfit) -> ColumnValues:
+def _columns(result: JsonObject, columns: Mapping[str, str], unfit: _Unfit) -> ColumnValues:
     """Return a result in our columns; `unfit` receives the script's names of values that no column can hold."""
     values: ColumnValues = {}
     for name, value in _metrics(result):
-        ours = find(name)
-        if ours is None or ours in values:
+        ours = columns.get(name)
+        if ours is None:
             continue
         values[ours] = converter(EPOCH_TYPES[ours])(value)
         if values[ours] is None and is_too_large(value):
@@ -177,9 +178,8 @@ def _one_row_per_epoch(rows: Sequence[ColumnValues], results: Sequence[JsonObjec
     return [found[epoch] for epoch in sorted(found)]
 
 
-def _not_finite(last: JsonObject, find: FindColumn) -> frozenset[str]:
-    found = (find(name) for name, value in _metrics(last) if is_not_finite(value))
-    return frozenset(ours for ours in found if ours is not None)
+def _not_finite(last: JsonObject, columns: Mapping[str, str]) -> frozenset[str]:
+    return frozenset(columns[name] for name, value in _metrics(last) if name in columns and is_not_finite(value))
 
 
 def _settings(params: Mapping[str, Any], names: Mapping[str, str], unfit: _Unfit) -> tuple[ColumnValues, ColumnValues]:
@@ -192,9 +192,10 @@ def _settings(params: Mapping[str, Any], names: Mapping[str, str], unfit: _Unfit
     """
     settings: ColumnValues = {}
     others: ColumnValues = {}
+    columns = column_sources((name for name, _ in flat(params)), names, SETTING_TYPES, by_last_word=True).columns
     for name, value in flat(params):
-        ours = column_of(name, names, SETTING_TYPES) or column_of(name.rpartition("/")[2], names, SETTING_TYPES)
-        typed = None if ours is None or ours in settings else converter(SETTING_TYPES[ours])(value)
+        ours = columns.get(name)
+        typed = None if ours is None else converter(SETTING_TYPES[ours])(value)
         if ours is not None and typed is not None:
             settings[ours] = typed
         elif is_too_large(value):

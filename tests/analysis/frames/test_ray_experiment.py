@@ -324,3 +324,21 @@ def test_text_where_a_number_belongs_is_named(tmp_path: Path) -> None:
     assert "train_00000: text instead of numbers, left out: val_loss" in told_of(runs)
     assert "3 trials changed their settings while they trained: the last ones are shown" in told_of(runs)
     assert set(runs.trials["params/hidden"]) == {"[32, 64]"}
+
+
+def test_training_accuracy_does_not_pass_for_validation(tmp_path: Path) -> None:
+    path = experiment(tmp_path / "old", lr=0.1, optim={"lr": 0.2})
+    every_line(path, lambda line: {"accuracy": 0.99, "acc": 0.98, **line, "loss": 1.0})
+    runs = load(path)
+    assert runs.trials.metric_last.tolist() == pytest.approx([0.9, 0.91, 0.62])
+    assert "`val_accuracy` is read from `val_accuracy`, not from `accuracy`" in told_of(runs)
+    assert set(runs.trials.lr) == {0.1}
+    assert set(runs.trials["params/optim/lr"]) == {0.2}
+    told = load(path, names={"acc": "val_accuracy"})
+    assert set(told.trials.metric_last) == {0.98}
+
+
+def test_the_folder_of_a_single_trial_is_named(tmp_path: Path) -> None:
+    path = experiment(tmp_path / "old")
+    with pytest.raises(UserError, match="one trial of Ray Tune: give the folder that holds it"):
+        load(path / "train_00000")
