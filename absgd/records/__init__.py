@@ -4,7 +4,7 @@ Every package may import it; it imports no torch.
 """
 
 from absgd.records.atomic import write_atomically
-from absgd.records.config_columns import COLUMN_OF, CONFIG_COLUMNS, config_columns, config_of, moved_row
+from absgd.records.config_columns import ADDED_LATER, COLUMN_OF, CONFIG_COLUMNS, config_columns, config_of, moved_row
 from absgd.records.confirmation import BEST_PREFIX, best_name, is_best, winning_order
 from absgd.records.layout import (
     BEST_CHECKPOINT,
@@ -57,6 +57,7 @@ from absgd.records.statuses import FINISHED, PHASES, STATUSES, Phase, Status
 from absgd.records.tables import as_table, class_table, label_table, read_rows, write_table
 
 __all__ = [
+    "ADDED_LATER",
     "BEST_CHECKPOINT",
     "BEST_PREFIX",
     "CLASSES_FILE",

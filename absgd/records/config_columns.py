@@ -55,19 +55,10 @@ def _config_columns() -> dict[str, tuple[str, pa.DataType]]:
     return columns
 
 
-_IN_EVERY_ROW = (
-    "data.name",
-    "model.name",
-    "loss.name",
-    "optimizer.lr",
-    "epochs",
-    "batch_size",
-    "seeds.data",
-    "seeds.train",
-)
-"""Settings without which a row is damaged; the others may be of later versions than the row."""
 CONFIG_COLUMNS = _config_columns()
 """Column of a trial row -> (setting of RunConfig, type)."""
+ADDED_LATER = ("data.title", "device.ranks", "device.fast")
+"""Settings that rows of earlier versions lack; such a row has their defaults. Add every new setting."""
 COLUMN_OF = {key: column for column, (key, _) in CONFIG_COLUMNS.items()}
 """Setting of RunConfig -> its column."""
 
@@ -93,7 +84,7 @@ def moved_row(row: Mapping[str, Any], moves: Moves) -> dict[str, Any]:
 def config_of(row: Mapping[str, Any]) -> RunConfig:
     """Return the whole config of a trial row: the inverse of `config_columns`.
 
-    A setting that is None, because the version which wrote the row did not have it, has its default.
+    A setting of `ADDED_LATER` that is None has its default.
 
     Raises:
         UserError: if settings are missing or invalid.
@@ -104,11 +95,11 @@ def config_of(row: Mapping[str, Any]) -> RunConfig:
         node = data
         for parent in parents:
             node = node.setdefault(parent, {})
-        if row[column] is not None or key in _IN_EVERY_ROW:
+        if row[column] is not None or key not in ADDED_LATER:
             node[leaf] = row[column]
-    if "lam" not in data["attention"]:
+    if data["attention"]["lam"] is None:
         data["attention"] = None
-    from_epoch = data["class_balance"].get("from_epoch", 0)
+    from_epoch = data["class_balance"]["from_epoch"]
     if str(from_epoch).isdecimal():
         data["class_balance"]["from_epoch"] = int(from_epoch)
     return RunConfig.from_dict(data, TRIALS_FILE)

@@ -19,19 +19,19 @@ ClassNames = Mapping[str | None, Sequence[str]]
 
 
 def with_titles(trials: pd.DataFrame) -> pd.DataFrame:
-    """Fill `data_title` where it is empty: the name of the folder of a user's own images, else the data set's name."""
+    """Fill `data_title` of a user's own images where it is empty, with the name of their folder."""
     names = [
         title if isinstance(title, str) else _title(dataset, root)
         for title, dataset, root in zip(trials.data_title, trials.dataset, trials.data_root, strict=True)
     ]
-    return trials.assign(data_title=pd.Series(names, index=trials.index, dtype=trials.dataset.dtype))
+    return trials.assign(data_title=pd.Series(names, index=trials.index, dtype=trials.data_title.dtype))
 
 
-def _title(dataset: object, root: object) -> object:
+def _title(dataset: object, root: object) -> str | None:
     spec = DATASETS.get(str(dataset))
     if spec is None or not spec.titled_by_folder or not isinstance(root, str):
-        return dataset
-    return title_of_folder(root) or dataset
+        return None
+    return title_of_folder(root)
 
 
 def read_class_names(path: Path, complain: Complain) -> ClassNames:

@@ -61,11 +61,12 @@ def _plain(value: Any) -> Any:
 
 
 def _is_same(file: Path, config: RunConfig) -> bool:
-    """Whether a file holds this configuration, seeds aside."""
+    """Whether a file holds this configuration, seeds and title aside."""
     if not file.is_file():
         return False
     try:
         own = RunConfig.from_yaml(file)
     except (UserError, OSError):
         return False
-    return own.with_values({"seeds.data": config.seeds.data, "seeds.train": config.seeds.train}) == config
+    aside = {"seeds.data": config.seeds.data, "seeds.train": config.seeds.train, "data.title": config.data.title}
+    return own.with_values(aside) == config

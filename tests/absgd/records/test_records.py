@@ -136,7 +136,7 @@ def test_settings_of_later_versions_have_their_defaults(tmp_path: Path) -> None:
     config = RunConfig.from_dict({"data": {"name": "digits"}, "loss": {"name": "ce"}})
     row = {"trial_id": "t", **records.config_columns(config)}
     table = records.as_table(records.TRIAL_SCHEMA, [row])
-    records.write_table(tmp_path / "t.parquet", table.drop_columns(["data_title", "on_bad_image", "fast"]))
+    records.write_table(tmp_path / "t.parquet", table.drop_columns(["data_title", "ranks", "fast"]))
     found = records.read_rows(tmp_path / "t.parquet", records.TRIAL_SCHEMA)[0]
     assert records.config_of(found) == config
     with pytest.raises(UserError, match="expected `epochs` to be a whole number, got nothing"):

@@ -92,6 +92,13 @@ def test_older_version_lacks_columns(tmp_path: Path) -> None:
     assert runs.best().n.tolist() == [1]
 
 
+def test_older_version_without_titles_is_whole(folder: Path) -> None:
+    change(folder / "trials.parquet", lambda table: table.drop_columns(["data_title"]))
+    runs = load(folder)
+    assert runs.problems == ()
+    assert runs.trials.data_title.isna().all()
+
+
 def test_versions_mixed(tmp_path: Path, full_folder: Path) -> None:
     old = run_folders.searched(tmp_path / "old")
     change(old / "trials.parquet", lambda table: table.drop_columns([*NEW, "lr", "threads"]))

@@ -44,7 +44,9 @@ def test_two_folders_of_images_are_two_data_sets(tmp_path: Path) -> None:
 def test_titles_that_are_given_and_those_of_published_data(tmp_path: Path) -> None:
     titled = own_run(tmp_path / "a", "/x/birds", 0.7, data__title="My Birds")
     plain = run_folders.searched(tmp_path / "b")
-    assert set(load([titled, plain]).trials.data_title) == {"My Birds", "digits"}
+    runs = load([titled, plain])
+    assert set(runs.trials.data_title.fillna(runs.trials.dataset)) == {"My Birds", "digits"}
+    assert len(runs.best()) == 2
 
 
 def test_clean_and_noisy_searches_are_not_merged(tmp_path: Path) -> None:
