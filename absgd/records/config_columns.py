@@ -57,7 +57,7 @@ def _config_columns() -> dict[str, tuple[str, pa.DataType]]:
 
 CONFIG_COLUMNS = _config_columns()
 """Column of a trial row -> (setting of RunConfig, type)."""
-ADDED_LATER = ("data.title", "device.ranks", "device.fast")
+ADDED_LATER = ("data.title", "data.resize", "device.ranks", "device.fast")
 """Settings that rows of earlier versions lack; such a row has their defaults. Add every new setting."""
 COLUMN_OF = {key: column for column, (key, _) in CONFIG_COLUMNS.items()}
 """Setting of RunConfig -> its column."""

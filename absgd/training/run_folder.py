@@ -123,6 +123,8 @@ class RunFolder:
             raise UserError(
                 f"expected the first {trainer.next_epoch} epochs in {self.path / records.EPOCHS_FILE} (--resume)"
             )
+        if any(row["trial_id"] != self.path.name for row in rows):  # the folder has a new name
+            records.write_table(self.path / records.EPOCHS_FILE, records.as_table(records.EPOCH_SCHEMA, self._rows))
 
     def _newest_state(self, device: torch.device) -> dict[str, Any]:
         problems = []

@@ -83,7 +83,8 @@ def _with_names(runs: RunFrames, frame: pd.DataFrame, column: str) -> pd.DataFra
     keys = zip(frame.folder, frame.scenario, frame[column], strict=True)
     name = cache(runs.class_name)
     names = [name(folder, scenario, int(one)) if str(one).isdecimal() else None for folder, scenario, one in keys]
-    frame.insert(frame.columns.get_loc(column) + 1, "class_name", pd.Series(names, index=frame.index, dtype="str"))
+    place = frame.columns.tolist().index(column) + 1
+    frame.insert(place, "class_name", pd.Series(names, index=frame.index, dtype="str"))
     return frame
 
 

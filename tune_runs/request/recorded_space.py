@@ -99,6 +99,6 @@ def filled_from(given: SearchSpace, known: SearchSpace) -> SearchSpace:
         return recorded(given)
     parts = []
     for part, old in zip(given.scenarios, known.scenarios, strict=True):
-        kept = {key: old.data[key] for key in ("title", "root") if key in old.data and key not in part.data}
+        kept = {key: value for key, value in old.data.items() if key in ("title", "root") and key not in part.data}
         parts.append(_part(part, part.name or str(old.name), {**part.data, **kept}))
     return recorded(with_options(given, {"scenarios": parts}))
