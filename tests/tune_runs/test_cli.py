@@ -126,19 +126,19 @@ def test_bad_space_exits_2_with_one_message_and_creates_nothing(
         (["--resume", "nowhere"], "expected a run folder with space.yaml, found none in nowhere (--resume)"),
         (
             ["--resume", "nowhere", "--num-trials", "3"],
-            "`--resume` accepts --space, --extend, --no-confirm, --address and budgets",
+            "`--resume` accepts --space, --extend, --no-confirm, --moved, --address and budgets",
         ),
         (
             ["--resume", "nowhere", "--trunks", "t"],
-            "`--resume` accepts --space, --extend, --no-confirm, --address and budgets",
+            "`--resume` accepts --space, --extend, --no-confirm, --moved, --address and budgets",
         ),
         (
             ["--resume", "nowhere", "--measure"],
-            "`--resume` accepts --space, --extend, --no-confirm, --address and budgets",
+            "`--resume` accepts --space, --extend, --no-confirm, --moved, --address and budgets",
         ),
         (
             ["--resume", "nowhere", "--warm-start", "x"],
-            "`--resume` accepts --space, --extend, --no-confirm, --address and budgets",
+            "`--resume` accepts --space, --extend, --no-confirm, --moved, --address and budgets",
         ),
         (["--space", "quickstart", "--extend", "4"], "expected `--extend` with `--resume DIR`"),
         (["--space", "quickstart", "--epoch-budget", "0"], "expected `epoch_budget` >= 1, got 0"),
