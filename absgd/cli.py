@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from absgd import records
 from absgd.config import RunConfig
 from absgd.config.locations import Moves, parse_moves, with_recorded_places
 from absgd.config.recipes import load_recipe
 from absgd.config.sections import DeviceConfig
+from absgd.counts import after_epochs, epochs_done, plural
 from absgd.errors import UserError, nearest
 from absgd.paths import checked_folder
 from absgd.records import EpochRecord, TestMetrics
@@ -72,7 +73,7 @@ def train(
     with plain_messages("absgd-train"), _lost_ranks_named(), ExitStack() as ranks:
         if resume:
             moves = parse_moves(moved or [], "--moved")
-            folder, trainer = _continued(ranks, resume, moves, device, config, recipe, set_, out, metric, show)
+            folder, trainer = _continued(ranks, resume, moves, device, test, config, recipe, set_, out, metric, show)
         else:
             if moved:
                 raise UserError("expected `--moved OLD=NEW` with `--resume DIR`, whose record it corrects")
@@ -85,7 +86,7 @@ def train(
                 except UserError as error:  # the run may be meant for another machine
                     warn(str(error))
                 return
-            folder, trainer = _started(ranks, run, out or _default_folder(name), chosen_by)
+            folder, trainer = _started(ranks, run, out or _default_folder(name), chosen_by, test)
         with interruptible():
             _run(folder, trainer, read_test=test)
 
@@ -136,16 +137,20 @@ def _default_folder(name: str) -> Path:
     return Path("runs") / name
 
 
-def _started(ranks: ExitStack, config: RunConfig, path: Path, metric: str) -> tuple[RunFolder, Trainer]:
+def _started(
+    ranks: ExitStack, config: RunConfig, path: Path, metric: str, reads_test: bool
+) -> tuple[RunFolder, Trainer]:
     if checked_folder(path, "--out").exists():
         raise UserError(f"{path} exists: continue it with `--resume {path}` or give another `--out`")
 
-    from absgd.datasets import load_splits
+    from absgd.datasets import check_test_set, load_splits
     from absgd.training import RunFolder, Trainer
     from absgd.training.device import out_of_memory_as_user_error
     from absgd.training.local_ranks import local_ranks
 
     config = RunConfig.from_dict(with_recorded_places(config.to_dict()))
+    if reads_test:
+        check_test_set(config)
     joined = ranks.enter_context(local_ranks(config))
     splits = load_splits(config)
     _check_group(metric, splits)
@@ -180,7 +185,12 @@ def _check_group(metric: str, splits: Splits) -> None:
 
 
 def _continued(
-    ranks: ExitStack, resume: Path, moves: Moves, device: str | None, *fixed_by_the_record: object
+    ranks: ExitStack,
+    resume: Path,
+    moves: Moves,
+    device: str | None,
+    reads_test: bool,
+    *fixed_by_the_record: object,
 ) -> tuple[RunFolder, Trainer]:
     if any(given not in (None, False, []) for given in fixed_by_the_record):
         raise UserError(
@@ -188,13 +198,15 @@ def _continued(
             "the run folder already records them"
         )
 
-    from absgd.datasets import load_splits
+    from absgd.datasets import check_test_set, load_splits
     from absgd.training import RunFolder, Trainer
     from absgd.training.device import out_of_memory_as_user_error
     from absgd.training.local_ranks import local_ranks
 
     folder = RunFolder.open(checked_folder(resume, "--resume"), moves)
     here = folder.config.with_values({"device.type": device}, "--device") if device else folder.config
+    if reads_test:
+        check_test_set(here)
     joined = ranks.enter_context(local_ranks(here))
     _say_speed(here)
     with out_of_memory_as_user_error(here):
@@ -258,32 +270,42 @@ def _progress(trainer: Trainer, metric: str) -> Iterator[Any]:
     """Yield the function that shows a record: on a bar if this is a terminal, else as one line per epoch."""
     epochs, console = trainer.config.epochs, Console(stderr=True)
     if not console.is_terminal:
-        yield lambda record: print(f"epoch {record.epoch + 1}/{epochs}  {_scores(record, metric)}", flush=True)
+        yield lambda record: print(f"{_place(record.epoch, epochs)}  {scores(record, metric)}", flush=True)
         return
-    columns = (
-        TextColumn("epoch"),
-        MofNCompleteColumn(),
-        BarColumn(),
-        TextColumn("{task.description}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
+    place = f"after {{task.completed}} of {plural(epochs, 'epoch')}"
+    spare = console.width - len(after_epochs(epochs, epochs)) - _TIME_WIDTH
+    bar = [BarColumn(min(40, spare - _SCORES_WIDTH))] if spare > _SCORES_WIDTH + 8 else []
+    with Progress(
+        TextColumn(place), *bar, TextColumn("{task.description}"), TimeRemainingColumn(), console=console
+    ) as progress:
         task = progress.add_task("", total=epochs, completed=trainer.next_epoch)
-        yield lambda record: progress.update(task, advance=1, description=_scores(record, metric))
+        yield lambda record: progress.update(task, advance=1, description=scores(record, metric, spare))
 
 
-def _scores(record: EpochRecord, metric: str) -> str:
+_TIME_WIDTH = 10  # of the time that is left, with spaces
+_SCORES_WIDTH = 64  # of the longest scores, with spaces
+
+
+def _place(epoch: int, epochs: int) -> str:
+    return after_epochs(epochs_done(epoch), epochs)
+
+
+def scores(record: EpochRecord, metric: str, width: int | None = None) -> str:
+    """Return the scores of an epoch in at most `width` characters: the metric first of all, and no number cut."""
     value = getattr(record, metric)
     shown = "none" if value is None else f"{value:.4f}"
-    return f"stage {record.stage}  train_loss {record.train_loss:.4f}  {metric} {shown}"
+    stage, loss, score = f"stage {record.stage}", f"train_loss {record.train_loss:.4f}", f"{metric} {shown}"
+    variants = ("  ".join(parts) for parts in ((stage, loss, score), (stage, score), (score,), (shown,)))
+    return next((text for text in variants if width is None or len(text) <= width), "")
 
 
 def _print_summary(folder: RunFolder, test: TestMetrics | None) -> None:
     row = records.read_rows(folder.path / records.TRIALS_FILE, records.TRIAL_SCHEMA)[0]
     if row["metric_last"] is not None:
-        chosen = f"{row['metric_chosen']:.4f} at epoch {row['chosen_epoch']}"
-        over = records.over_classes(folder.last_recall)
-        print(f"{folder.metric} {row['metric_last']:.4f}{over} at the last epoch; the best is {chosen}")
+        last, best = f"{row['metric_last']:.4f}", f"{row['metric_chosen']:.4f}"
+        epochs, over = folder.config.epochs, records.over_classes(folder.last_recall)
+        chosen = _place(row["chosen_epoch"], epochs)
+        print(f"{folder.metric} {last}{over} {after_epochs(epochs)}, the last; the best is {best} {chosen}")
     if test is not None:
         scores = f"test_accuracy {test.test_accuracy:.4f}  test_balanced_accuracy {test.test_balanced_accuracy:.4f}"
         print(scores + records.over_classes(test.test_recall))

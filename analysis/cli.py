@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 import typer
 
 from absgd.errors import UserError
-from absgd.records import REPORT_FILE
-from absgd.terminal import plain_messages, warn
+from absgd.records import REPORT_FILE, write_verdicts
+from absgd.terminal import plain_messages, printable, warn
 from analysis.frames.run_frames import of_scenario
 from analysis.frames.selection import DEFAULT_RULE
 from analysis.load import load
@@ -42,6 +42,9 @@ def report(
     figures: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Write every figure as PDF and PNG too (needs kaleido and Chromium)."),
+    ] = None,
+    verdicts: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the verdict on each scenario as JSON too.")
     ] = None,
     rule: Annotated[
         Literal["last", "mean_last_k", "chosen"],
@@ -81,6 +84,8 @@ def report(
         loaded = load(runs, rule=rule, last_k=last_k, names=_names(name or []), percent=percent)
         for problem in loaded.problems:
             warn(str(problem))
+        if verdicts is not None:
+            write_verdicts(verdicts, loaded.verdicts())
         _write(loaded, kind, out)
         if figures is not None:
             _write_figures(loaded, figures)
@@ -108,6 +113,8 @@ def _write(runs: Runs, kind: ReportFormat, out: Path | None) -> None:
         own = runs.folders[0].path if len(runs.folders) == 1 else Path()
         path = out or own / REPORT_FILE
         write_report(runs, path)
+        for verdict in runs.verdicts():
+            print(printable(f"verdict: {verdict}"))
         print(f"report: {path}")
         return
     formats = {"md": text_report.markdown, "latex": text_report.latex, "csv": text_report.comma_separated}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from absgd import records
+from absgd.counts import plural
 from absgd.errors import UserError
 from absgd.paths import PathLike
 from analysis.frames.data_names import with_titles
@@ -91,7 +92,7 @@ def _load_one(
     epochs.insert(0, "folder", str(path))
     unfinished = trials.status.isin(("running", "interrupted")).sum()
     if unfinished:
-        complain(f"the run is not finished: {unfinished} of {len(trials)} trials are running or interrupted")
+        complain(f"the run is not finished: {unfinished} of {plural(len(trials), 'trial')} running or interrupted")
     return describe(path, kind, complain), trials, epochs
 
 

@@ -8,7 +8,9 @@ from functools import cached_property
 
 import pandas as pd
 
+from absgd.counts import plural
 from absgd.errors import UserError
+from absgd.records import Verdict
 from analysis.frames.run_frames import RunFrames
 from analysis.frames.typed_frames import SCENARIO
 from analysis.questions.best_configurations import BY, best
@@ -19,9 +21,8 @@ from analysis.questions.landscape import landscape
 from analysis.questions.learning_curves import curves
 from analysis.questions.parameter_importance import Method, importance
 from analysis.questions.search_savings import savings
-from analysis.questions.verdicts import Verdict, verdicts
+from analysis.questions.verdicts import verdicts
 from analysis.questions.winners import winner_and_control_trials
-from analysis.wording.number_text import plural
 
 
 @dataclasses.dataclass(frozen=True)

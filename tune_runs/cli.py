@@ -189,21 +189,27 @@ def _run(request: SearchRequest, console: Console) -> None:
     except SearchFailed as error:
         print(f"absgd-tune: error: {error}; {resume_words}", file=sys.stderr)
         raise typer.Exit(EXIT_FAILED) from None
-    _write_report(request.folder)
+    write_report(request.folder, console)
     if not found:
         table = shortened(request.folder) / records.TRIALS_FILE
-        print(f"absgd-tune: no trial was completed; see {table}", file=sys.stderr)
+        print(f"absgd-tune: no trial, or no run of the confirmation, was completed; see {table}", file=sys.stderr)
         raise typer.Exit(EXIT_FAILED)
 
 
-def _write_report(folder: Path) -> None:
-    """Run absgd-report in its own process to write the page of results; it reads only the run's files."""
-    words = [sys.executable, "-P", "-m", "analysis", "--", str(shortened(folder))]
+def write_report(folder: Path, console: Console) -> None:
+    """Run absgd-report in its own process to judge the results and write their page; it reads only the run's files."""
+    verdicts = shortened(folder) / records.VERDICTS_FILE
+    verdicts.unlink(missing_ok=True)
+    words = [sys.executable, "-P", "-m", "analysis", "--verdicts", str(verdicts), "--", str(shortened(folder))]
     done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False)
     if done.returncode:
         warn("no report was written; everything else is recorded")
     else:
         print(f"report:  {shortened(folder) / records.REPORT_FILE}")
+    if verdicts.exists():
+        from tune_runs.confirm.confirmation_table import verdict_facts
+
+        console.print(verdict_facts(records.read_verdicts(verdicts)))
 
 
 def _check_address(address: str) -> None:

@@ -138,7 +138,7 @@ MeasureOption = Annotated[
     bool,
     typer.Option(
         "--measure",
-        help="Like --preview, but train for some seconds to estimate the wall time and to propose `resources`.",
+        help="Like --preview, but train for one to three minutes to estimate the wall time and to propose `resources`.",
     ),
 ]
 SchemaOption = Annotated[bool, typer.Option("--schema", help="Print the JSON schema of a search space.")]

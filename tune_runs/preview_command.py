@@ -40,8 +40,8 @@ def print_preview(space: SearchSpace, address: str | None, measure: bool, consol
         times = measure_epoch_times(space, plans, _say)
     console.print(draw_preview(preview_search(space, plans, nodes, times)))
     if times:
-        first = next(iter(plans.values()))
-        _print_probe(space, first, times[first.name], console)
+        first = next(iter(times))
+        _print_probe(space, plans[first], times[first], console)
 
 
 def _print_probe(space: SearchSpace, plan: ScenarioPlan, time: EpochTime, console: Console) -> None:

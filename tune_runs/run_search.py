@@ -17,11 +17,13 @@ from rich.console import Console
 
 from absgd import records
 from absgd.config import RunConfig
-from absgd.datasets import Splits, load_splits
+from absgd.counts import plural
+from absgd.datasets import Splits, check_test_set, load_splits
 from absgd.errors import UserError
 from absgd.records.environment import add_session
 from absgd.training import Trainer, gpu_names
 from absgd.training.evaluation import absent_metrics
+from tune_runs.console_table import print_sentence
 from tune_runs.ray_cluster.session import NodeSize, node_sizes, ray_session
 from tune_runs.request.search_request import SearchRequest, is_unbegun
 from tune_runs.space.boundary import boundary_runs, unused_settings
@@ -35,7 +37,7 @@ def run_search(request: SearchRequest, console: Console) -> bool:
     """Search every scenario of the space, record the search, and print its results.
 
     Returns:
-        Whether any search trial was completed, or a budget was used up before that.
+        Whether any search trial was completed, and any run of a confirmation, or a budget was used up before that.
 
     Raises:
         UserError: before anything is created, if data, resources or the folder are not as the space needs them.
@@ -44,9 +46,11 @@ def run_search(request: SearchRequest, console: Console) -> bool:
     """
     space = request.space
     for note in (*enqueued_points(space).notes, *unused_settings(space)):
-        console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+        print_sentence(console, f"note: {note}")
     # Data is checked before Ray starts; the plans, which hold these controls, need the GPUs of the cluster.
     splits = {scenario.name: load_splits(control_config(space, scenario)) for scenario in space.scenario_list}
+    if request.has_confirmation:
+        _check_test_sets(space)
     _check_metric(space, splits)
     for scenario in space.scenario_list:
         _check_runs(space, scenario, splits[scenario.name])
@@ -71,6 +75,20 @@ def _make_trunks_folder(space: SearchSpace) -> None:
             pass
     except OSError as error:
         raise UserError(f"cannot write to {space.trunks}: {error.strerror or error} (trunks)") from None
+
+
+def _check_test_sets(space: SearchSpace) -> None:
+    """Look at the test set of each scenario; neither imbalance, noise nor seeds change it."""
+    configs = {config.data.model_dump_json(): config for config in _controls(space)}
+    for config in configs.values():
+        try:
+            check_test_set(config)
+        except UserError as error:
+            raise UserError(f"{error}; the confirmation reads the test set, --no-confirm does without") from None
+
+
+def _controls(space: SearchSpace) -> list[RunConfig]:
+    return [control_config(space, scenario) for scenario in space.scenario_list]
 
 
 def _check_metric(space: SearchSpace, splits: dict[str, Splits]) -> None:
@@ -99,7 +117,7 @@ def _num_concurrent(space: SearchSpace, nodes: list[NodeSize]) -> int:
     """Return the number of simultaneous trials; each needs one node that has all of its resources."""
     trials = sum(space.resources.concurrent(node.cpus, node.gpus) for node in nodes)
     if trials == 0:
-        largest = ", ".join(f"{node.cpus:g} CPUs and {node.gpus:g} GPUs" for node in nodes)
+        largest = ", ".join(f"{plural(node.cpus, 'CPU')} and {plural(node.gpus, 'GPU')}" for node in nodes)
         raise UserError(
             f"expected resources of a trial that fit on one node ({largest}), such as "
             f"{space.resources.nearest_that_fit(nodes)}, got {space.resources.words} (resources)"

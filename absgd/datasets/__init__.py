@@ -18,6 +18,7 @@ from absgd.datasets.imbalance import class_counts, subsample
 from absgd.datasets.noise import NoisyLabels, add_noise
 from absgd.datasets.registered_dataset import read_part
 from absgd.datasets.splits import SplitIndices, Splits, load_splits, load_test, split_indices
+from absgd.datasets.test_set_check import check_test_set
 from absgd.registry.dataset_table import DATASETS, DatasetSpec
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ __all__ = [
     "Splits",
     "add_noise",
     "build_batches",
+    "check_test_set",
     "class_counts",
     "class_names",
     "class_sizes",

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from absgd.counts import plural
 from absgd.datasets.images import Indices, Labels
 from absgd.errors import UserError
 
@@ -58,7 +59,7 @@ def class_counts(type: str, ratio: float, n_max: int, num_classes: int) -> tuple
     if 0 in counts:
         raise UserError(
             f"expected at least 1 training image of every class, got 0 of class {counts.index(0)}: its share of "
-            f"{n_max} images (the largest class) at ratio {ratio:g} is below 1; raise `imbalance.ratio`, or "
+            f"{plural(n_max, 'image')} (the largest class) at ratio {ratio:g} is below 1; raise `imbalance.ratio`, or "
             "`data.n_max` where it is set, or lower `data.val_per_class` (imbalance.ratio)"
         )
     return counts
@@ -84,7 +85,7 @@ def subsample(labels_N: Labels, counts: Sequence[int], generator: np.random.Gene
     for label, count in enumerate(counts):
         members = np.flatnonzero(labels_N == label)
         if count > len(members):
-            raise UserError(f"expected at least {count} images of class {label}, got {len(members)}")
+            raise UserError(f"expected at least {plural(count, 'image')} of class {label}, got {len(members)}")
         kept.append(generator.permutation(members)[:count])
     return np.sort(np.concatenate(kept)).astype(np.int64)
 

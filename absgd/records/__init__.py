@@ -23,6 +23,7 @@ from absgd.records.layout import (
     SPACE_FILE,
     STUDY_FILE,
     TRIALS_FILE,
+    VERDICTS_FILE,
     WARM_START_FILE,
     best_file,
     checkpoints_folder,
@@ -47,6 +48,7 @@ from absgd.records.metrics import (
     ShotGroup,
     TestMetrics,
     chosen_epoch,
+    column_words,
     over_classes,
     shot_group,
     summary_columns,
@@ -55,6 +57,7 @@ from absgd.records.metrics import (
 from absgd.records.schema import CLASS_SCHEMA, EPOCH_SCHEMA, LABEL_SCHEMA, TRIAL_SCHEMA
 from absgd.records.statuses import FINISHED, PHASES, STATUSES, Phase, Status
 from absgd.records.tables import as_table, class_table, label_table, read_rows, write_table
+from absgd.records.verdict_file import Verdict, VerdictOutcome, read_verdicts, write_verdicts
 
 __all__ = [
     "ADDED_LATER",
@@ -93,18 +96,22 @@ __all__ = [
     "TEST_SCALARS",
     "TRIALS_FILE",
     "TRIAL_SCHEMA",
+    "VERDICTS_FILE",
     "WARM_START_FILE",
     "EpochRecord",
     "Phase",
     "ShotGroup",
     "Status",
     "TestMetrics",
+    "Verdict",
+    "VerdictOutcome",
     "as_table",
     "best_file",
     "best_name",
     "checkpoints_folder",
     "chosen_epoch",
     "class_table",
+    "column_words",
     "config_columns",
     "config_of",
     "error_file",
@@ -114,6 +121,7 @@ __all__ = [
     "moved_row",
     "over_classes",
     "read_rows",
+    "read_verdicts",
     "scenario_folder",
     "shot_group",
     "snapshot_epochs",
@@ -124,4 +132,5 @@ __all__ = [
     "winning_order",
     "write_atomically",
     "write_table",
+    "write_verdicts",
 ]

@@ -14,6 +14,7 @@ LABELS_FILE = "train_labels.parquet"
 CLASSES_FILE = "classes.parquet"
 """Names and sizes of the classes of a run or scenario."""
 REPORT_FILE = "report.html"
+VERDICTS_FILE = "verdicts.json"
 
 CONFIG_FILE = "config.yaml"
 """The RunConfig of a single run."""

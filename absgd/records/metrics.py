@@ -141,6 +141,16 @@ TEST_CHOSEN = "test_chosen_"
 """Prefix of the test columns measured after the chosen epoch instead of the last."""
 
 
+def column_words(column: str) -> str:
+    """Return the name of a metric's column in words, with the split that it was measured on.
+
+    >>> column_words("val_balanced_accuracy"), column_words("test_loss")
+    ('validation balanced accuracy', 'test loss')
+    """
+    split, _, name = column.partition("_")
+    return f"{'validation' if split == 'val' else split} {METRIC_TITLES.get(f'val_{name}', name.replace('_', ' '))}"
+
+
 def chosen_epoch(records: Iterable[Mapping[str, Any]], metric: str) -> Mapping[str, Any] | None:
     """Return the first epoch row with the best value of `metric`; None when no row has a value."""
     rows = [row for row in records if row[metric] is not None]

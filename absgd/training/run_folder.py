@@ -15,6 +15,7 @@ import torch
 from absgd import records
 from absgd.config import RunConfig
 from absgd.config.locations import Moves, check_places, with_moved_paths
+from absgd.counts import plural
 from absgd.datasets import class_sizes
 from absgd.errors import UserError
 from absgd.paths import PathLike
@@ -120,9 +121,8 @@ class RunFolder:
         rows = records.read_rows(self.path / records.EPOCHS_FILE, records.EPOCH_SCHEMA)
         self._rows = [{**row, **self._keys()} for row in rows if row["epoch"] < trainer.next_epoch]
         if [row["epoch"] for row in self._rows] != list(range(trainer.next_epoch)):
-            raise UserError(
-                f"expected the first {trainer.next_epoch} epochs in {self.path / records.EPOCHS_FILE} (--resume)"
-            )
+            first = plural(trainer.next_epoch, "epoch")
+            raise UserError(f"expected the first {first} in {self.path / records.EPOCHS_FILE} (--resume)")
         if any(row["trial_id"] != self.path.name for row in rows):  # the folder has a new name
             records.write_table(self.path / records.EPOCHS_FILE, records.as_table(records.EPOCH_SCHEMA, self._rows))
 

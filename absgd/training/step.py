@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
+from absgd.counts import after_epochs, plural
 from absgd.datasets import Batch
 from absgd.losses.objective import Objective, StepLoss
 from absgd.training.evaluation import LogitsOf
@@ -32,7 +33,7 @@ class Diverged(RuntimeError):  # noqa: N818 - names a status, not a fault
     """
 
     def __init__(self, epoch: int, step: int, what: str = LOSS) -> None:
-        super().__init__(f"non-finite {what} in epoch {epoch}, step {step}")
+        super().__init__(f"non-finite {what} {after_epochs(epoch)} and {plural(step, 'step')}")
         self.epoch, self.step, self.what = epoch, step, what
 
     def __reduce__(self) -> tuple[type[Diverged], tuple[int, int, str]]:

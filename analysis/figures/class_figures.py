@@ -10,10 +10,12 @@ import plotly.graph_objects as go
 from absgd.records import FEW_BELOW, MANY_ABOVE, ShotGroup, shot_group
 from analysis.figures.figure_style import (
     BLUE,
+    EPOCHS_DONE,
     GREY,
     SERIES,
     VERMILION,
     Drawing,
+    epochs_axis,
     new_figure,
     plain,
     rounded,
@@ -97,7 +99,7 @@ def weights_drawing(runs: Runs) -> Drawing | None:
         frame = frame.sort_values(["num_train", "epoch"], ascending=[False, True], kind="stable")
         if frame.group.nunique() > MOST_CLASSES:
             frame = _by_shots(frame)
-    figure = new_figure("epoch (from 0)", "mean weight (1: plain training)", height=420)
+    figure = new_figure(EPOCHS_DONE, "mean weight (1: plain training)", height=420)
     groups = frame.group.unique().tolist()
     colors = [BLUE, VERMILION] if is_noisy else shades(len(groups))
     dashes = ("solid", "dash", "dot", "dashdot")
@@ -108,9 +110,9 @@ def weights_drawing(runs: Runs) -> Drawing | None:
         label = name or _class_label(_title_of_class(str(own.class_name.iloc[0])), size)
         figure.add_trace(
             go.Scatter(
-                x=own.epoch.tolist(), y=rounded(own.weight), mode="lines", name=label,
+                x=epochs_axis(own.epoch), y=rounded(own.weight), mode="lines", name=label,
                 line={"color": color, "width": 2, "dash": dashes[place % len(dashes)]},
-                hovertemplate="epoch %{x}: %{y:.3f}<extra>%{fullData.name}</extra>",
+                hovertemplate="epochs done %{x}: %{y:.3f}<extra>%{fullData.name}</extra>",
             )
         )  # fmt: skip
     switch = frame.switch_epoch.dropna()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import plotly.colors
 import plotly.graph_objects as go
 
+from absgd.counts import epochs_done
 from absgd.records import METRIC_TITLES, METRICS
 from absgd.terminal import printable
 from analysis.wording.number_text import is_fraction
@@ -31,6 +32,8 @@ SERIES: tuple[tuple[str, str, str], ...] = (
     (GREY, "star", "dot"),
 )
 """Colour, marker and dash of the winner and of each control, so that colour never distinguishes them alone."""
+EPOCHS_DONE = "epochs done"
+"""Title of the axis of `epochs_axis`."""
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
@@ -86,6 +89,11 @@ def metric_axis(metric: str, on: str = "validation") -> str:
     """Return the title of a metric's axis, with its unit."""
     name = METRIC_TITLES.get(metric, metric.replace("_", " "))
     return f"{on} {name}" + (" (%)" if is_fraction(metric) and metric in METRICS else "")
+
+
+def epochs_axis(epochs: Iterable[int]) -> list[float | None]:
+    """Return the epochs done after each epoch of the records."""
+    return [epochs_done(int(epoch)) for epoch in epochs]
 
 
 def shades(count: int) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from absgd.counts import plural
 from analysis.figures.figure_style import (
     BLUE,
     GREY,
@@ -26,7 +27,7 @@ from analysis.frames.typed_frames import SCENARIO
 from analysis.questions.parameter_importance import METHOD_TITLES
 from analysis.questions.winners import best_rows
 from analysis.runs import Runs
-from analysis.wording.number_text import plural, score_text
+from analysis.wording.number_text import score_text
 from analysis.wording.titles import title_of_parameter
 
 

@@ -8,10 +8,12 @@ import plotly.graph_objects as go
 from absgd.records import METRIC_TITLES
 from analysis.figures.figure_style import (
     BLUE,
+    EPOCHS_DONE,
     GREY,
     INK,
     SERIES,
     Drawing,
+    epochs_axis,
     metric_axis,
     new_figure,
     plain,
@@ -66,8 +68,8 @@ def differences_drawing(comparisons: pd.DataFrame) -> Drawing | None:
     name = str(rows.configuration.iloc[0])
     caption = (
         f"{METRIC_TITLES.get(metric, metric).capitalize()} of {name} minus that of each control, paired by fresh seed, "
-        "with 95 % intervals of the mean (Student's t). "
-        "Right of zero: better. An interval across zero: not distinguishable."
+        "with 95 % intervals of the mean (Student's t), corrected for the number of comparisons as the verdict is. "
+        "Right of zero: better; left of it: worse; an interval across zero, or none: not distinguishable."
     )
     return Drawing("differences", "Is it better than the controls?", caption, figure)
 
@@ -79,17 +81,17 @@ def fresh_curves_drawing(runs: Runs) -> Drawing | None:
     if frame.empty:
         return None
     metric = str(frame.metric.iloc[0])
-    figure = new_figure("epoch (from 0)", metric_axis(metric), height=420)
+    figure = new_figure(EPOCHS_DONE, metric_axis(metric), height=420)
     for place, (name, own) in enumerate(frame.groupby("configuration", sort=False)):
         color, _, dash = SERIES[place % len(SERIES)]
         title = plain(title_of_control(str(name)))
         visible = True if place == 0 or name in PLAIN_CONTROLS else "legendonly"
         figure.add_trace(
             go.Scatter(
-                x=own.epoch.tolist(), y=rounded(own["mean"] * unit(metric)), mode="lines", name=title,
+                x=epochs_axis(own.epoch), y=rounded(own["mean"] * unit(metric)), mode="lines", name=title,
                 line={"color": color, "dash": dash, "width": 2.5 if place == 0 else 1.8}, visible=visible,
                 customdata=rounded(own["std"] * unit(metric)),
-                hovertemplate="epoch %{x}: %{y:.2f} ± %{customdata:.2f}<extra>%{fullData.name}</extra>",
+                hovertemplate="epochs done %{x}: %{y:.2f} ± %{customdata:.2f}<extra>%{fullData.name}</extra>",
             )
         )  # fmt: skip
     switch = frame.switch_epoch.dropna()

@@ -8,8 +8,10 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from absgd.counts import plural
 from analysis.figures.figure_style import (
     BLUE,
+    EPOCHS_DONE,
     FAINT,
     GREEN,
     GREY,
@@ -17,6 +19,7 @@ from analysis.figures.figure_style import (
     ORANGE,
     VERMILION,
     Drawing,
+    epochs_axis,
     metric_axis,
     new_figure,
     plain,
@@ -27,7 +30,6 @@ from analysis.frames.typed_frames import SCENARIO
 from analysis.questions.learning_curves import stops
 from analysis.questions.winners import best_rows
 from analysis.runs import Runs
-from analysis.wording.number_text import plural
 
 MOST_CURVES = 60
 """Number of trials whose learning curves are drawn."""
@@ -40,7 +42,7 @@ def curves_drawing(runs: Runs) -> Drawing | None:
     if own.empty:
         return None
     metric = str(own.metric.iloc[0])
-    figure = new_figure("epoch (from 0)", metric_axis(metric), height=420)
+    figure = new_figure(EPOCHS_DONE, metric_axis(metric), height=420)
     rungs = stops(runs)
     _add_rungs(figure, rungs, own.value * unit(metric))
     shown = _chosen_trials(runs)
@@ -60,7 +62,7 @@ def curves_drawing(runs: Runs) -> Drawing | None:
     caption = (
         "Search trials from their own switch on; before it they equal the control. A cross marks where a trial was "
         "stopped; vertical lines: rungs at which trials were stopped."
-        + (f" {hidden} trials are not drawn." if hidden > 0 else "")
+        + (f" Not drawn: {plural(hidden, 'trial')}." if hidden > 0 else "")
     )
     return Drawing("curves", "How trials learned", caption, figure)
 
@@ -77,7 +79,7 @@ def _add_rungs(figure: go.Figure, rungs: pd.DataFrame, values: pd.Series[Any]) -
     low, high = float(values.min()), float(values.max())
     xs: list[float | None] = []
     for epoch in rungs.epochs_done.tolist():
-        xs += [epoch - 1, epoch - 1, None]
+        xs += [epoch, epoch, None]
     texts = [text for number in rungs.num_stopped for text in [f"{plural(int(number), 'trial')} stopped here"] * 3]
     figure.add_trace(
         go.Scatter(
@@ -96,19 +98,19 @@ def _add_lines(
     xs: list[float | None] = []
     ys: list[float | None] = []
     texts: list[str] = []
-    last: list[tuple[int, float | None, str]] = []
+    last: list[tuple[float | None, float | None, str]] = []
     for trial_id, own in rows.groupby("trial_id", sort=False):
         values = rounded(own.value * unit(metric))
-        xs += [*own.epoch.tolist(), None]
+        xs += [*epochs_axis(own.epoch), None]
         ys += [*values, None]
         texts += [plain(trial_id)] * (len(own) + 1)
-        last.append((int(own.epoch.iloc[-1]), values[-1], plain(trial_id)))
-    hover = "%{text}<br>epoch %{x}: %{y:.4g}<extra></extra>"
+        last.append((xs[-2], values[-1], plain(trial_id)))
+    hover = "%{text}<br>epochs done %{x}: %{y:.4g}<extra></extra>"
     figure.add_trace(go.Scatter(x=xs, y=ys, mode="lines", line=line, name=name, text=texts, hovertemplate=hover))
     if ends:
         figure.add_trace(
             go.Scatter(
-                x=[epoch for epoch, _, _ in last], y=[value for _, value, _ in last], mode="markers", showlegend=False,
+                x=[done for done, _, _ in last], y=[value for _, value, _ in last], mode="markers", showlegend=False,
                 marker={"symbol": "x-thin", "size": 7, "line": {"color": line["color"], "width": 1.5}},
                 text=[name for _, _, name in last], hovertemplate=hover,
             )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from absgd.counts import plural
 from absgd.records import Status
 from analysis.frames.ray_states import STATE_FILES, UNFINISHED, RayState, read_states
 from analysis.frames.ray_trial import RayTrial
 from analysis.frames.typed_frames import Complain
-from analysis.wording.number_text import plural
 
 LOSSES = ("val_loss", "train_loss")
 """Columns that, besides the deciding metric, tell that a trial diverged."""

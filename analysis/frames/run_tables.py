@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 
 from absgd import records
 from absgd.config.dotted_keys import is_null_by_default
+from absgd.counts import plural
 from analysis.frames.typed_frames import Complain, to_frame
-from analysis.wording.number_text import is_fraction, plural
+from analysis.wording.number_text import is_fraction
 
 ESSENTIAL_TRIAL = ("scenario", "trial_id", "phase", "status")
 ESSENTIAL_EPOCH = ("trial_id", "epoch")

@@ -46,7 +46,7 @@ class SelectionRule:
         """The rule in words."""
         return {
             "last": "last epoch",
-            "mean_last_k": f"mean of the last {self.k} epochs",
+            "mean_last_k": f"mean of the last {self.k} epochs" if self.k > 1 else "last epoch",
             "chosen": "epoch best on validation",
         }[self.name]
 

@@ -8,12 +8,13 @@ from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
+from absgd.counts import after_epochs, plural
 from analysis.frames.run_frames import RunFrames
 from analysis.frames.searched_parameters import searched_parameters
 from analysis.frames.typed_frames import SCENARIO
 from analysis.questions.class_results import last_recall
 from analysis.questions.winners import best_rows, trials_of
-from analysis.wording.number_text import plural, score_text, setting_text
+from analysis.wording.number_text import score_text, setting_text
 from analysis.wording.titles import title_of_control, title_of_parameter
 
 CautionKind = Literal[
@@ -200,9 +201,9 @@ def _foreign_controls(configurations: pd.DataFrame, winner: pd.Series[Any]) -> I
             yield Caution("control", f"The control {text}, not at lr / ab_alpha of the winner, {setting_text(raised)}.")
     for name in (name for name in own.index if str(name).endswith("-drw")):
         epoch = own.class_balance_from_epoch[name]
-        if not pd.isna(epoch) and str(epoch) != str(winner.switch_epoch):
-            text = f"{title_of_control(str(name))} reweights from epoch {epoch}"
-            yield Caution("control", f"The control {text}, not from the winner's switch, {winner.switch_epoch}.")
+        if str(epoch).isdecimal() and int(epoch) != int(winner.switch_epoch):
+            text = f"{title_of_control(str(name))} reweights {after_epochs(int(epoch))}"
+            yield Caution("control", f"The control {text}, not {after_epochs(int(winner.switch_epoch))} as the winner.")
 
 
 def _different_images(runs: RunFrames, winner: pd.Series[Any]) -> Iterator[Caution]:

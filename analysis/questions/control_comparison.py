@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal, NamedTuple, get_args
 
 import pandas as pd
@@ -12,7 +13,7 @@ from analysis.frames.configurations import Basis
 from analysis.frames.run_frames import RunFrames
 from analysis.frames.typed_frames import SCENARIO
 from analysis.questions.deciding_controls import deciding_controls
-from analysis.questions.paired_statistics import holm, paired
+from analysis.questions.paired_statistics import half_width, holm, paired
 from analysis.questions.winners import SEEDS, best_rows, control_names, controls_of, trials_of
 
 On = Literal["auto", "test", "validation"]
@@ -60,7 +61,8 @@ def compare(runs: RunFrames, control: str | None, on: On) -> pd.DataFrame:
         One row per scenario and control: `folder`, `run`, `scenario`, `configuration`, `control`, `basis`, `on`,
         `metric`, `rule`, `n` (pairs), `num_unpaired` (seeds that only one side has), `mean`, `control_mean` (over the
         pairs), `difference` (positive: the configuration is better), `std`, `low`, `high` (95 % interval, Student's
-        t), all in units of the metric, and `p_value` (two-sided); `p_holm` (corrected by Holm over the scenarios that
+        t, corrected as `p_finding` is: it leaves out zero exactly where there is a finding), all in units of the
+        metric, and `p_value` (two-sided); `p_holm` (corrected by Holm over the scenarios that
         have this control), `num_tests` (the number of them with a p-value), `p_all` and `num_all` (over all scenarios
         and controls); `decides` (whether the configuration must beat this control to be called better), `finding`
         (`better`, `worse` or `not distinguishable`), and the `p_finding` and `num_finding` it is based on.
@@ -94,9 +96,26 @@ def _with_findings(table: pd.DataFrame) -> pd.DataFrame:
     is_gain = table.decides & (table.difference > 0)
     table["p_finding"] = table.p_holm.where(is_gain, table.p_all)
     table["num_finding"] = table.num_tests.where(is_gain, table.num_all)
+    table[["low", "high"]] = [corrected_interval(row) for row in table.itertuples(index=False)]
     found = (table.difference > 0).map({True: "better", False: "worse"})
     table["finding"] = found.where(table.p_finding < ALPHA, "not distinguishable")
     return table
+
+
+def corrected_interval(row: Any) -> tuple[float, float]:
+    """Return the interval that leaves out zero exactly where the corrected p-value is below `ALPHA`.
+
+    A correction that multiplies a p-value by m is the same as testing at level `ALPHA` / m, whose interval is that of
+    confidence 1 - `ALPHA` / m.
+
+    Args:
+        row: a row of `compare` whose `low` and `high` are not corrected.
+    """
+    if math.isnan(row.low) or not row.std or row.p_finding <= row.p_value:
+        return row.low, row.high
+    times = row.p_finding / row.p_value if row.p_value else row.num_finding
+    half = half_width(row.n, row.std, 1 - ALPHA / times)
+    return row.difference - half, row.difference + half
 
 
 def _compared(runs: RunFrames, winner: pd.Series[Any], control: str, on: On) -> _Comparison:

@@ -61,6 +61,13 @@ def paired(differences: Sequence[float], level: float = LEVEL) -> PairedDifferen
     return PairedDifference(n, mean, std, float(low), float(high), float(result.pvalue))
 
 
+def half_width(n: int, std: float, level: float) -> float:
+    """Return half the width of Student's interval of a mean over `n` values with sample deviation `std`."""
+    from scipy import stats  # as above
+
+    return float(stats.t.ppf((1 + level) / 2, n - 1)) * std / math.sqrt(n)
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Correct p-values for multiple tests by Holm's method; a NaN counts as no test.
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
-from absgd.records import METRIC_TITLES
+from absgd.counts import plural
+from absgd.records import METRIC_TITLES, VerdictOutcome
 from analysis.questions.control_comparison import Finding
-from analysis.wording.number_text import difference_text, interval_text, p_text, plural, score_text, setting_text
+from analysis.wording.number_text import difference_text, interval_text, p_text, score_text, setting_text
 from analysis.wording.titles import title_of_control
 
 
@@ -34,6 +36,43 @@ def not_worse_sentence(findings: dict[str, Finding]) -> str:
     parts = [f"better than {listed(better)}"] if better else []
     parts += [f"not distinguishable from {listed(equal)}"] if equal else []
     return f" It is {' and '.join(parts)}." if parts else ""
+
+
+MOST_AHEAD = 3
+"""Number of controls that a sentence names as ahead."""
+
+
+def ahead_sentence(rows: pd.DataFrame) -> str:
+    """Name controls that are ahead of the winner by points alone; begins with a space, empty if there are none.
+
+    Args:
+        rows: their rows of `control_comparison.compare`, the furthest ahead first.
+    """
+    if rows.empty:
+        return ""
+    shown = [
+        f"{title_of_control(row.control)} by {difference_text(row.metric, -row.difference).removeprefix('+')}"
+        for _, row in rows.head(MOST_AHEAD).iterrows()
+    ]
+    shown += [f"{len(rows) - MOST_AHEAD} more"] if len(rows) > MOST_AHEAD else []
+    names = shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+    return f" Ahead of it on {rows.on.iloc[0]}, but not distinguishable from it: {names}."
+
+
+def confirmed_advice(outcome: VerdictOutcome, ahead: Sequence[str]) -> str:
+    """Return whether to use a confirmed configuration that is worse than no control.
+
+    Args:
+        outcome: of its verdict.
+        ahead: controls ahead of it by points alone, the furthest first.
+    """
+    if outcome == "better":
+        first = f", or {title_of_control(ahead[0])}: more seeds would tell which" if ahead else ""
+        return f"Use it{first}."
+    if outcome == "control missing":
+        return "Train the missing control before using it."
+    plainest = "the simplest of those ahead" if ahead else "plain training, which is simpler"
+    return f"No reason to use it on this evidence: take {plainest}, or confirm it on more seeds."
 
 
 def criterion_sentence(subject: str, criterion: str, findings: dict[str, Finding], raised: bool) -> str:
@@ -76,6 +115,6 @@ def comparison_sentence(row: pd.Series[Any]) -> str:
     if math.isnan(row.low):
         sure = f"{plural(int(row.n), 'pair')}, no interval"
     else:
-        p = f"p {p_text(row.p_finding)}" + (f" by Holm over {row.num_finding} tests" if row.num_finding > 1 else "")
-        sure = f"95 % interval {interval_text(row.metric, row.low, row.high)}, {p}, n = {row.n}"
+        p = f"95 % interval {interval_text(row.metric, row.low, row.high)}, p {p_text(row.p_finding)}"
+        sure = p + (f", both by Holm over {row.num_finding} tests" if row.num_finding > 1 else "") + f", n = {row.n}"
     return f"{words[row.finding]} {title_of_control(row.control)}: {where} ({sure})."

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-from absgd.records import METRIC_TITLES
+from absgd.counts import plural
+from absgd.records import METRIC_TITLES, Verdict, VerdictOutcome
 from analysis.frames.run_frames import RunFrames, of_scenario
 from analysis.frames.typed_frames import SCENARIO
+from analysis.questions.best_configurations import setting_columns
 from analysis.questions.cautions import validation_images
 from analysis.questions.control_comparison import Finding
 from analysis.questions.deciding_controls import base_criteria, deciding_controls, has_raised_lr
 from analysis.questions.verdict_sentences import (
+    ahead_sentence,
     comparison_sentence,
+    confirmed_advice,
     criterion_sentence,
     listed,
     not_worse_sentence,
@@ -23,36 +26,12 @@ from analysis.questions.verdict_sentences import (
     subject_of,
 )
 from analysis.questions.winners import best_rows
-from analysis.wording.number_text import difference_text, is_fraction, plural, score_text
+from analysis.wording.number_text import difference_text, is_fraction, score_text
 from analysis.wording.titles import title_of_control
 
-VerdictOutcome = Literal[
-    "better",
-    "not distinguishable",
-    "worse",
-    "control missing",
-    "unfinished",
-    "one seed",
-    "no control",
-    "nothing finished",
-]
-
-
-@dataclasses.dataclass(frozen=True)
-class Verdict:
-    """The claim that the results of a scenario support."""
-
-    folder: str
-    scenario: str
-    outcome: VerdictOutcome
-    """`better`: than all deciding controls, and worse than none; `worse`: than any; else why neither can be claimed."""
-    sentence: str
-    """The verdict for readers of one sentence."""
-    details: tuple[str, ...]
-    """The numbers behind it, one sentence each: the score, the deciding controls, and the controls that are better."""
-
-    def __str__(self) -> str:
-        return f"{self.scenario}: {self.sentence}"
+_LEAST_LEAD = 5e-5
+"""Difference below which nothing is ahead: it is shown as 0.00 points."""
+_CONFIRM_FIRST = "Confirm it before using it."
 
 
 def verdicts(runs: RunFrames, comparisons: pd.DataFrame) -> list[Verdict]:
@@ -68,7 +47,7 @@ def verdicts(runs: RunFrames, comparisons: pd.DataFrame) -> list[Verdict]:
         folder, scenario = one.trials.folder.iloc[0], one.trials.scenario.iloc[0]
         if (folder, scenario) not in winners.index:
             text = "No trial of the search has finished, so there is nothing to choose."
-            found.append(Verdict(folder, scenario, "nothing finished", text, ()))
+            found.append(Verdict(folder, scenario, "nothing finished", text, ""))
             continue
         winner = best_rows(one.configurations, SCENARIO).iloc[0]
         own = of_scenario(comparisons, folder, scenario)
@@ -76,8 +55,17 @@ def verdicts(runs: RunFrames, comparisons: pd.DataFrame) -> list[Verdict]:
             statement = _one_seed(one, winner, own)
         else:
             statement = _unfinished(one.configurations, winner) or _confirmed(winner, own)
-        found.append(Verdict(folder, scenario, *statement))
+        name, settings = str(winner.configuration), _settings(one, winner)
+        found.append(Verdict(folder, scenario, *statement, configuration=name, settings=settings))
     return found
+
+
+def _settings(runs: RunFrames, winner: pd.Series[Any]) -> dict[str, Any]:
+    """Return the winner's settings as plain values."""
+    values: dict[str, Any] = {name: winner.get(name) for name in setting_columns(runs)}
+    lists = {name: list(value) for name, value in values.items() if pd.api.types.is_list_like(value)}
+    known = {name: value for name, value in values.items() if name not in lists and not pd.isna(value)}
+    return {**{name: value.item() if hasattr(value, "item") else value for name, value in known.items()}, **lists}
 
 
 class _Statement(NamedTuple):
@@ -85,6 +73,7 @@ class _Statement(NamedTuple):
 
     outcome: VerdictOutcome
     sentence: str
+    advice: str
     details: tuple[str, ...]
 
 
@@ -93,7 +82,10 @@ def _confirmed(winner: pd.Series[Any], comparisons: pd.DataFrame) -> _Statement:
     findings: dict[str, Finding] = dict(zip(compared.control, compared.finding, strict=True))
     deciding = deciding_controls(winner)
     worse = [name for name, finding in findings.items() if finding == "worse"]
-    shown = [row for _, row in compared.iterrows() if row.decides or row.finding == "worse"]
+    ahead = compared[(compared.difference < -_LEAST_LEAD) & (compared.finding != "worse")].sort_values("difference")
+    lead = ahead_sentence(ahead)
+    is_shown = compared.decides | (compared.difference < -_LEAST_LEAD)
+    shown = [row for _, row in compared[is_shown].iterrows()]
     details = (score_sentence(winner), *map(comparison_sentence, shown))
     subject = subject_of(winner)
     if worse:
@@ -101,14 +93,16 @@ def _confirmed(winner: pd.Series[Any], comparisons: pd.DataFrame) -> _Statement:
         sentence = (
             f"{subject} is worse than {listed(worse)}: use {'that' if len(worse) == 1 else 'one of those'} instead."
         )
-        return _Statement("worse", f"{sentence}{rest}", details)
+        return _Statement("worse", f"{sentence}{rest}{lead}", "", details)
     if not set(deciding) & set(findings):
-        return _Statement("no control", "No plain control was confirmed, so no gain can be claimed.", details)
+        sentence = f"No plain control was confirmed, so no gain can be claimed.{lead}"
+        return _Statement("no control", sentence, "Confirm one before using it.", details)
     sentence = " ".join(
         criterion_sentence(subject if place == 0 else "It", criterion, findings, has_raised_lr(winner))
         for place, criterion in enumerate(base_criteria(winner))
     )
-    return _Statement(_outcome([findings.get(name) for name in deciding]), sentence, details)
+    outcome = _outcome([findings.get(name) for name in deciding])
+    return _Statement(outcome, f"{sentence}{lead}", confirmed_advice(outcome, ahead.control.tolist()), details)
 
 
 def _unfinished(configurations: pd.DataFrame, winner: pd.Series[Any]) -> _Statement | None:
@@ -117,8 +111,11 @@ def _unfinished(configurations: pd.DataFrame, winner: pd.Series[Any]) -> _Statem
     missing = int((able.num_seeds - able.num_ended).sum())
     if not missing:
         return None
-    sentence = f"The confirmation has not ended: {plural(missing, 'run')} of the best configurations are missing."
-    return _Statement("unfinished", f"{sentence} So far {subject_of(winner)} leads.", (score_sentence(winner),))
+    runs = f"{plural(missing, 'run')} of the best configurations {'is' if missing == 1 else 'are'} missing"
+    sentence = f"The confirmation has not ended: {runs}."
+    details = (score_sentence(winner),)
+    advice = "Let it end before using any: --resume continues it."
+    return _Statement("unfinished", f"{sentence} So far {subject_of(winner)} leads.", advice, details)
 
 
 def _outcome(findings: list[Finding | None]) -> VerdictOutcome:
@@ -133,7 +130,8 @@ def _one_seed(runs: RunFrames, winner: pd.Series[Any], comparisons: pd.DataFrame
     details = [f"{winner.configuration}: validation {title} {score_text(metric, winner.val_mean)}, one seed."]
     comparisons = comparisons[comparisons.n > 0]
     if comparisons.empty:
-        return _Statement("no control", "One seed and no control: no gain can be claimed.", tuple(details))
+        text = "One seed and no control: no gain can be claimed."
+        return _Statement("no control", text, _CONFIRM_FIRST, tuple(details))
     row = comparisons.iloc[0]
     gap = difference_text(metric, abs(row.difference)).replace("+", "")
     place = "ahead of" if row.difference > 0 else "behind" if row.difference < 0 else "level with"
@@ -149,4 +147,4 @@ def _one_seed(runs: RunFrames, winner: pd.Series[Any], comparisons: pd.DataFrame
             f"With {images:,} validation images one such score has a standard error of about {100 * error:.1f} points, "
             "and the best of many trials is lucky."
         )
-    return _Statement("one seed", sentence, tuple(details))
+    return _Statement("one seed", sentence, _CONFIRM_FIRST, tuple(details))

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from absgd.counts import plural
 from absgd.terminal import printable
 from analysis.figures.figure_style import Drawing
 from analysis.report.report_tables import ReportTable
@@ -44,7 +45,8 @@ def table_element(table: ReportTable) -> str:
         rows.append(f"<tr>{''.join(cells)}</tr>")
     body = "\n".join(rows)
     grid = f"<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
-    return f'<div class="scroll" tabindex="0">{grid}</div>\n<p class="soft">{esc(table.note)}</p>'
+    note = f'\n<p class="soft">{esc(table.note)}</p>' if table.note else ""
+    return f'<div class="scroll" tabindex="0">{grid}</div>{note}'
 
 
 def _sort_key(value: float | str | None) -> str:
@@ -86,8 +88,15 @@ def session_list(session: Mapping[str, Any]) -> str:
         "Python": session.get("python"),
         "packages": ", ".join(f"{name} {version}" for name, version in named if version),
         "platform": session.get("platform"),
-        "processor": f"{session['cpu']}, {session.get('cpu_count', '?')} cores" if session.get("cpu") else None,
+        "processor": _processor(session),
         "GPUs": ", ".join(map(str, gpus)) if isinstance(gpus, list) else gpus,
     }
     rows = "".join(f"<dt>{esc(name)}</dt><dd>{esc(value)}</dd>" for name, value in facts.items() if value)
     return f"<dl>{rows}</dl>"
+
+
+def _processor(session: Mapping[str, Any]) -> str | None:
+    """Return the processor with its cores; any JSON is accepted."""
+    cores = session.get("cpu_count")
+    count = plural(cores, "core") if isinstance(cores, int) else "? cores"
+    return f"{session['cpu']}, {count}" if session.get("cpu") else None

@@ -10,28 +10,18 @@ from importlib.resources import files
 import pandas as pd
 from plotly.offline import get_plotlyjs
 
+from absgd.counts import plural
 from absgd.paths import PathLike
+from absgd.records import Verdict
 from analysis.figures.scenario_figures import drawings
 from analysis.frames.loaded_folders import LoadedFolder
 from analysis.frames.run_frames import of_scenario
-from analysis.questions.verdicts import Verdict, VerdictOutcome
 from analysis.report.html_elements import command_list, esc, figure_element, session_list, table_element
 from analysis.report.report_output import write_text
 from analysis.report.report_tables import overview, scenario_table
 from analysis.report.training_commands import commands
 from analysis.runs import Runs
-from analysis.wording.number_text import plural
 
-LABELS: dict[VerdictOutcome, str] = {
-    "better": "Better than plain training",
-    "not distinguishable": "Not distinguishable",
-    "worse": "Worse than a control",
-    "control missing": "A control is missing",
-    "unfinished": "Not confirmed yet",
-    "one seed": "One seed: not a finding yet",
-    "no control": "No control to compare with",
-    "nothing finished": "Nothing to choose from",
-}
 _PHASES = {
     "search": ("search trial", ""),
     "control": ("control", ""),
@@ -104,7 +94,10 @@ def _overview_section(runs: Runs, found: Sequence[Verdict], comparisons: pd.Data
     table = overview(runs, found, comparisons)
     if len(found) == 1:
         return ""  # its one row would repeat the scenario's own table
-    return f'<section id="overview">\n<h2>{esc(table.title)}</h2>\n{table_element(table)}\n</section>'
+    results, *settings = table.parts()
+    lines = ['<section id="overview">', f"<h2>{esc(table.title)}</h2>", table_element(results)]
+    lines += [f"<h3>{esc(part.title)}</h3>\n{table_element(part)}" for part in settings]
+    return "\n".join([*lines, "</section>"])
 
 
 def _scenario_section(
@@ -112,12 +105,13 @@ def _scenario_section(
 ) -> str:
     kind = verdict.outcome if verdict.outcome in ("better", "worse") else "open"
     lines = [f'<section id="s{index}">', f"<h2>{esc(title)}</h2>", f'<div class="verdict {kind}">']
-    lines += [f'<span class="label">{esc(LABELS[verdict.outcome])}</span>', f"<p>{esc(verdict.sentence)}</p>\n</div>"]
+    lines += [f'<span class="label">{esc(verdict.label)}</span>', f"<p>{esc(verdict.text)}</p>\n</div>"]
     facts = [f"<li>{esc(text)}</li>" for text in verdict.details]
     facts += [f'<li class="caution">{esc(text)}</li>' for text in cautions]
     lines += [f'<ul class="facts">{"".join(facts)}</ul>'] if facts else []
     table = scenario_table(runs, comparisons)
-    lines += [f"<h3>{esc(table.title)}</h3>", table_element(table)] if table.rows else []
+    for part in table.parts() if table.rows else ():
+        lines += [f"<h3>{esc(part.title)}</h3>", table_element(part)]
     lines += [command_list(commands(runs))]
     figures = [figure_element(f"s{index}-{drawing.name}", drawing) for drawing in drawings(runs, comparisons)]
     return "\n".join([*lines, '<div class="figures">', *figures, "</div>\n</section>"])

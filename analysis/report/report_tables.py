@@ -9,11 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from absgd.records import METRIC_TITLES
+from absgd.records import METRIC_TITLES, Verdict
 from analysis.frames.run_frames import of_scenario
 from analysis.frames.typed_frames import SCENARIO
 from analysis.questions.best_configurations import setting_columns
-from analysis.questions.verdicts import Verdict
 from analysis.runs import Runs
 from analysis.wording.number_text import interval_text, is_fraction, p_text, score_text, setting_text, signed
 from analysis.wording.titles import (
@@ -25,6 +24,8 @@ from analysis.wording.titles import (
 
 MOST_TRIALS = 10
 """Number of search trials in a scenario's table."""
+MOST_COLUMNS = 9
+"""Number of columns that a page of 1280 pixels shows without scrolling."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +47,27 @@ class ReportTable:
     columns: tuple[str, ...]
     """Headers."""
     rows: tuple[tuple[TableCell, ...], ...]
+    first_setting: int | None = None
+    """Place of the first column with a setting; None: there is none."""
+    num_names: int = 1
+    """Number of columns that name a row."""
+
+    def parts(self) -> tuple[ReportTable, ...]:
+        """Return the table, or where it is too wide for a page, results and settings as two tables."""
+        at = self.first_setting
+        if at is None or len(self.columns) <= MOST_COLUMNS:
+            return (self,)
+        names = self.num_names
+        settings = ReportTable(
+            title="Their settings",
+            note="",
+            columns=(*self.columns[:names], *self.columns[at:]),
+            rows=tuple((*row[:names], *row[at:]) for row in self.rows),
+        )
+        results = dataclasses.replace(
+            self, columns=self.columns[:at], rows=tuple(row[:at] for row in self.rows), first_setting=None
+        )
+        return results, settings
 
     def is_numeric(self, column: int) -> bool:
         """Whether every cell of a column is sorted by a number; such columns are aligned right."""
@@ -66,7 +88,7 @@ def note_of(runs: Runs, has_test: bool, has_intervals: bool) -> str:
     text = f"{names[:1].upper()}{names[1:]}, {units}; mean ± standard deviation over n seeds. "
     text += f"Selection rule: {runs.rule.title}, on validation"
     text += f"; test at the {runs.rule.test_title}." if has_test else _why_no_test(runs)
-    return text + (" Intervals: 95 %, paired by seed; p-values corrected by Holm." if has_intervals else "")
+    return text + (" 95 % intervals and p-values: paired by seed, corrected by Holm." if has_intervals else "")
 
 
 def _why_no_test(runs: Runs) -> str:
@@ -86,7 +108,9 @@ def overview(runs: Runs, verdicts: Sequence[Verdict], comparisons: pd.DataFrame)
     columns = [*(["run"] if several else []), "scenario", "verdict", "n", "validation"]
     columns += ["test"] if has_test else []
     columns += [f"gain over {name}" for name in shown_controls]
-    columns += ["best", *map(title_of_parameter, settings)]
+    columns += ["best"]
+    first_setting = len(columns)
+    columns += map(title_of_parameter, settings)
     cells = []
     for own in rows.to_dict("records"):
         key = (own["folder"], own["scenario"])
@@ -97,7 +121,7 @@ def overview(runs: Runs, verdicts: Sequence[Verdict], comparisons: pd.DataFrame)
         line += [_gain(comparisons, key, name) for name in shown_controls]
         cells.append((*line, TableCell(str(own["configuration"])), *(setting_cell(own[name]) for name in settings)))
     note = note_of(runs, has_test, bool(comparisons.n.gt(1).any()))
-    return ReportTable("Best configurations", note, tuple(columns), tuple(cells))
+    return ReportTable("Best configurations", note, tuple(columns), tuple(cells), first_setting, 2 if several else 1)
 
 
 def setting_cell(value: Any) -> TableCell:
@@ -149,6 +173,7 @@ def scenario_table(runs: Runs, comparisons: pd.DataFrame) -> ReportTable:
     columns = ["configuration", "n", "validation"]
     columns += ["test", f"test ({runs.rule.second_test_short})"] if has_test else []
     columns += ["best minus this", "p"] if has_differences else []
+    first_setting = len(columns)
     columns += map(title_of_parameter, settings)
     cells = []
     for _, row in shown.iterrows():
@@ -158,7 +183,8 @@ def scenario_table(runs: Runs, comparisons: pd.DataFrame) -> ReportTable:
         line += _difference_cells(comparisons, row) if has_differences else ()
         cells.append((*line, *(setting_cell(row[name]) for name in settings)))
     what = "Confirmed on fresh seeds" if basis == "confirmed" else "Best trials of the search, one seed"
-    return ReportTable(what, note_of(runs, has_test, has_differences), tuple(columns), tuple(cells))
+    note = note_of(runs, has_test, has_differences)
+    return ReportTable(what, note, tuple(columns), tuple(cells), first_setting)
 
 
 def _title(row: pd.Series[Any]) -> str:

@@ -101,7 +101,7 @@ def markdown(runs: Runs) -> str:
     for one, verdict in zip(runs.scenarios(), found, strict=True):
         own = of_scenario(cautions, verdict.folder, verdict.scenario)
         parts.append(f"## {escape_markdown(_heading(runs, verdict.folder, verdict.scenario))}")
-        parts.append(f"**{escape_markdown(verdict.sentence)}**")
+        parts.append(f"**{escape_markdown(verdict.text)}**")
         lines = [*verdict.details, *(f"Caution: {text}" for text in own.text)]
         parts.append("\n".join(f"- {escape_markdown(line)}" for line in lines))
         parts.append(markdown_table(scenario_table(one, of_scenario(comparisons, verdict.folder, verdict.scenario))))
@@ -117,7 +117,7 @@ def latex(runs: Runs) -> str:
     parts = ["% needs \\usepackage{booktabs}", latex_table(overview(runs, found, comparisons), "overview")]
     for one, verdict in zip(runs.scenarios(), found, strict=True):
         table = scenario_table(one, of_scenario(comparisons, verdict.folder, verdict.scenario))
-        parts.append(f"% {escape_latex(verdict.scenario)}: {escape_latex(verdict.sentence)}")
+        parts.append(f"% {escape_latex(verdict.scenario)}: {escape_latex(verdict.text)}")
         parts.append(latex_table(table, f"{verdict.folder}-{verdict.scenario}"))
     return "\n\n".join(parts) + "\n"
 

@@ -79,12 +79,3 @@ def setting_text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return str(value)
-
-
-def plural(number: int, noun: str) -> str:
-    """Format a count with its noun.
-
-    >>> plural(1, "seed"), plural(3, "seed")
-    ('1 seed', '3 seeds')
-    """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

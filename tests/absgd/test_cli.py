@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -15,7 +16,7 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from absgd import records
-from absgd.cli import app
+from absgd.cli import app, scores
 from absgd.config import RunConfig
 from absgd.config.recipes import load_recipe
 from absgd.datasets import load_splits
@@ -457,7 +458,7 @@ def test_a_test_set_that_lacks_a_class(own_images: Path) -> None:
     assert "warning: no test image of class 1 (class_1): recall is unknown there" in result.output
     line = next(line for line in result.output.splitlines() if line.startswith("test_accuracy"))
     assert line.endswith(" over 1 of 2 classes")
-    assert "at the last epoch; the best is" in result.output
+    assert ", the last; the best is" in result.output
     shutil.rmtree(own_images / "imgs" / "test" / "class_0")
     empty = call("--resume", own_images / "runs" / "own", "--test")
     assert empty.exit_code == 2
@@ -470,4 +471,41 @@ def test_a_validation_part_that_lacks_a_class(own_images: Path, monkeypatch: pyt
     result = call("--config", "own.yaml", "--set", "data.validation=own", "--set", "epochs=1", "--out", "runs/val")
     assert result.exit_code == 0, result.output
     assert "warning: no validation image of class 1 (class_1)" in result.output
-    assert "over 1 of 2 classes at the last epoch" in result.output
+    assert "over 1 of 2 classes after 1 epoch, the last" in result.output
+
+
+def test_a_missing_test_set_is_refused_before_training(own_images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(own_images)
+    shutil.rmtree("imgs/test")
+    for words in (["--config", "own.yaml", "--out", "runs/new"], ["--resume", "runs/own"]):
+        refused = call(*words, "--test")
+        assert refused.exit_code == 2
+        assert "imgs/test" in refused.output
+    assert not Path("runs/new").exists()
+    assert call("--resume", "runs/own").exit_code == 0
+
+
+def test_epochs_are_counted_as_done_in_every_line(config_file: Path) -> None:
+    result = call("--config", config_file)
+    trial = pd.read_parquet("runs/small/trials.parquet").iloc[0]
+    lines = result.output.splitlines()
+    assert [line.partition("  ")[0] for line in lines if line.startswith("after")] == [
+        f"after {done} of 3 epochs" for done in (1, 2, 3)
+    ]
+    best = f"the best is {trial.metric_chosen:.4f} after {trial.chosen_epoch + 1} of 3 epochs"
+    assert f"{trial.metric_last:.4f} after 3 epochs, the last; {best}" in result.output
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        (None, "stage 1  train_loss 1.0000  val_accuracy 0.5500"),
+        (40, "stage 1  val_accuracy 0.5500"),
+        (20, "val_accuracy 0.5500"),
+        (10, "0.5500"),
+        (3, ""),
+    ],
+)
+def test_scores_in_a_narrow_terminal_leave_out_what_does_not_fit_whole(width: int | None, shown: str) -> None:
+    record: Any = SimpleNamespace(stage=1, train_loss=1.0, val_accuracy=0.55)
+    assert scores(record, "val_accuracy", width) == shown

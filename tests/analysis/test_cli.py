@@ -1,15 +1,19 @@
-"""absgd-report starts without the libraries that it may not need."""
+"""absgd-report starts without the libraries that it may not need, and says what it found."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+from html import escape
 from pathlib import Path
 
 from typer.testing import CliRunner
 
+from absgd.records import read_verdicts
+from analysis import load
 from analysis.cli import app
+from tests.support.run_folders import confirmed
 
 
 def test_plotly_is_not_imported_before_it_is_needed() -> None:
@@ -37,3 +41,15 @@ def test_names_and_percent_of_a_ray_folder(tmp_path: Path) -> None:
     assert "95.00 %" in done.output
     wrong = CliRunner().invoke(app, [*words, "--name", "top1"])
     assert "expected THEIRS=OURS, got 'top1' (--name)" in wrong.output
+
+
+def test_report_says_the_verdicts_and_writes_them(tmp_path: Path) -> None:
+    folder = confirmed(tmp_path / "run")
+    result = CliRunner().invoke(app, [str(folder), "--verdicts", str(tmp_path / "v.json")])
+    assert result.exit_code == 0, result.output
+    (found,) = read_verdicts(tmp_path / "v.json")
+    assert found == load(folder).verdicts()[0]
+    assert f"verdict: {found}" in result.output
+    page = (folder / "report.html").read_text()
+    assert escape(found.text) in page
+    assert found.label in page

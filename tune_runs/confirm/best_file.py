@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from absgd import records
 from absgd.records import over_classes, test_metric_of
@@ -10,6 +11,28 @@ from tune_runs.confirm.candidate_results import CandidateResult, winner
 from tune_runs.confirm.scenario_confirmation import ScenarioConfirmation
 from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.trial_record import TrialRecord
+
+
+class ChosenTrial(NamedTuple):
+    """The configuration that a scenario has chosen so far."""
+
+    name: str
+    """`best-2`, where a confirmation chose it; else the id of the trial."""
+    trial: TrialRecord
+    """The trial of the search that has it."""
+    result: CandidateResult | None
+    """Its result on fresh seeds; None before its confirmation has ended."""
+
+
+def chosen_trial(
+    recorder: Recorder, scenario: str, confirmation: ScenarioConfirmation | None = None
+) -> ChosenTrial | None:
+    """Return the winner of a confirmation that has ended, else the best trial of the search; None without any."""
+    if confirmation and confirmation.has_result and (best := winner(confirmation.results(), recorder.metric)):
+        (run,) = (one.run for one in confirmation.candidates.members if one.name == best.name)
+        return ChosenTrial(best.name, recorder.trials[run], best)
+    trial = recorder.best(scenario)
+    return None if trial is None else ChosenTrial(trial.trial_id, trial, None)
 
 
 class BestFiles:
@@ -44,14 +67,14 @@ class BestFiles:
 
     def _text(self, scenario: str) -> str | None:
         confirmation = self._confirmations.get(scenario)
-        if confirmation and confirmation.has_result:
-            results = confirmation.results()
-            if best := winner(results, self._recorder.metric):
-                (chosen,) = (one for one in confirmation.candidates.members if one.name == best.name)
-                about = _confirmed_words(self._recorder, scenario, chosen.run, best, results)
-                return about + chosen.config.to_yaml()
-        trial = self._recorder.best(scenario)
-        return None if trial is None else _searched_words(trial) + trial.config.to_yaml()
+        chosen = chosen_trial(self._recorder, scenario, confirmation)
+        if chosen is None:
+            return None
+        if confirmation is None or chosen.result is None:
+            return _searched_words(chosen.trial) + chosen.trial.config.to_yaml()
+        results = confirmation.results()
+        about = _confirmed_words(self._recorder, scenario, chosen.trial.trial_id, chosen.result, results)
+        return about + chosen.trial.config.to_yaml()
 
 
 def _searched_words(trial: TrialRecord) -> str:

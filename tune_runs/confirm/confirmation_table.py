@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rich import box
-from rich.table import Table
-
+from absgd.counts import plural
 from absgd.datasets import class_names, numbered
-from absgd.records import TRIALS_FILE, over_classes, test_metric_of
+from absgd.records import TRIALS_FILE, Verdict, column_words, over_classes, test_metric_of
 from tune_runs.confirm.candidate_results import CandidateResult, winner
 from tune_runs.confirm.candidates import CandidateSet
 from tune_runs.confirm.scenario_confirmation import ScenarioConfirmation
+from tune_runs.console_table import ConsoleFacts, ConsoleTable, TableColumn
 from tune_runs.space.model import SearchSpace
 
 
-def confirmation_table(space: SearchSpace, confirmations: Mapping[str, ScenarioConfirmation]) -> Table | None:
+def confirmation_table(space: SearchSpace, confirmations: Mapping[str, ScenarioConfirmation]) -> ConsoleTable | None:
     """Draw the mean and standard deviation of each candidate; a star marks the winner. None where no run has ended."""
     found = _results(confirmations)
     if not found:
@@ -23,9 +22,9 @@ def confirmation_table(space: SearchSpace, confirmations: Mapping[str, ScenarioC
     title = f"{space.name}: confirmed on fresh seeds, mean ± standard deviation at the last epoch"
     several = len(space.scenario_list) > 1
     test = test_metric_of(space.metric)
-    table = plain_table(title, "scenario" if several else "candidate", *(["candidate"] if several else []))
-    for column in ("n", space.metric, test, f"{test} (chosen epoch)"):
-        table.add_column(column, justify="right", overflow="fold")
+    named = ["scenario", TableColumn("candidate", "text")] if several else ["candidate"]
+    shown = column_words(test)
+    table = ConsoleTable([*named, "n", column_words(space.metric), shown, f"{shown} (chosen epoch)"], title)
     for scenario, results in found.items():
         best = winner(results, space.metric) if confirmations[scenario].has_result else None
         for place, one in enumerate(results):
@@ -42,7 +41,8 @@ def confirmation_lines(confirmations: Mapping[str, ScenarioConfirmation]) -> lis
         lines += [f"note: {scenario}: {note}" for note in confirmations[scenario].candidates.notes]
         lines += _absent_classes(scenario, results, confirmations[scenario].candidates)
         if missing := sum(one.num_runs - one.num_completed for one in results):
-            lines.append(f"note: {scenario}: {missing} runs are not complete, see `error` in {TRIALS_FILE}")
+            are = f"{plural(missing, 'run')} {'is' if missing == 1 else 'are'}"
+            lines.append(f"note: {scenario}: {are} not complete, see `error` in {TRIALS_FILE}")
     return lines
 
 
@@ -56,13 +56,26 @@ def _absent_classes(scenario: str, results: Sequence[CandidateResult], candidate
     return [f"note: {scenario}: no test image of class {absent}: test accuracies are means{over_classes(recall)}"]
 
 
-def plain_table(title: str, first: str, *others: str) -> Table:
-    """Return a table in which six columns of numbers fit into 80 characters."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE, pad_edge=False, collapse_padding=True)
-    table.add_column(first, no_wrap=True)
-    for name in others:
-        table.add_column(name, justify="right", overflow="fold")
-    return table
+def verdict_facts(verdicts: Sequence[Verdict]) -> ConsoleFacts:
+    """Return the verdict on each scenario, and the settings of the configuration that it is about."""
+    facts = []
+    for one in verdicts:
+        facts.append(("verdict:", str(one)))
+        if one.configuration:
+            settings = ", ".join(f"{name} {value_text(value)}" for name, value in one.settings.items())
+            facts.append(("", f"{one.configuration}: {settings}"))
+    return ConsoleFacts(facts)
+
+
+def value_text(value: object) -> str:
+    """Return the value of a setting, numbers to four significant digits.
+
+    >>> value_text(5.374136), value_text(None), value_text([1, 2])
+    ('5.374', '-', '1, 2')
+    """
+    if isinstance(value, list | tuple):
+        return ", ".join(map(value_text, value))
+    return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _results(confirmations: Mapping[str, ScenarioConfirmation]) -> dict[str, list[CandidateResult]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tune_runs.confirm.candidate_results import CandidateResult, candidate_results, winner
@@ -210,3 +210,9 @@ class ScenarioConfirmation:
         trunk = next(one for one in self._all_runs if one.trial_id == (run.trunk or run.trial_id)).config
         data = self._images.fingerprint(self._name, trunk, trunk.model.weights)
         return TrunkUse(str(self._trunks), trunk.stage_one_key(), data, run.fork_at, run.save_at)
+
+
+def every_confirmation_failed(confirmations: Mapping[str, ScenarioConfirmation]) -> bool:
+    """Whether runs on fresh seeds have begun, and none of them was completed."""
+    results = [one for confirmation in confirmations.values() for one in confirmation.results()]
+    return any(one.num_runs for one in results) and not any(one.num_completed for one in results)

@@ -19,7 +19,7 @@ from absgd.datasets import Splits, class_sizes
 from tune_runs.cohorts.directory import running_cohorts
 from tune_runs.cohorts.member import train_in_cohort
 from tune_runs.confirm.best_file import BestFiles
-from tune_runs.confirm.scenario_confirmation import ScenarioConfirmation
+from tune_runs.confirm.scenario_confirmation import ScenarioConfirmation, every_confirmation_failed
 from tune_runs.driver.live_table import LiveTableCallback
 from tune_runs.driver.recording_callback import RecordingCallback
 from tune_runs.driver.scheduler import SchedulerByScenario
@@ -74,7 +74,7 @@ def drive(
         console: prints the live table and the summary.
 
     Returns:
-        Whether any search trial was completed, or a budget was used up before that.
+        Whether any search trial was completed, and any run of a confirmation, or a budget was used up before that.
 
     Raises:
         UserError: if the records are damaged, or of another space.
@@ -105,7 +105,10 @@ def drive(
         resume = f"{request.resume_command} {RAISED_BY[search.stop.used_budget]}".rstrip()
         words = f"ended:   {search.stop.used_budget}; continue with: {resume}"
         console.print(words, markup=False, highlight=False, soft_wrap=True)
-    return search.stop.used_budget is not None or any(search.recorder.best(one.name) for one in space.scenario_list)
+    if search.stop.used_budget is not None:
+        return True
+    has_best = any(search.recorder.best(one.name) for one in space.scenario_list)
+    return has_best and not (request.has_confirmation and every_confirmation_failed(search.confirmations))
 
 
 def assemble_search(

@@ -9,16 +9,18 @@ from typing import Any
 from ray.tune import Callback
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.text import Text
 
 from absgd import records
+from absgd.counts import after_epochs
+from absgd.records import column_words
 from absgd.terminal import shortened
-from tune_runs.confirm.confirmation_table import plain_table
 from tune_runs.confirm.scenario_confirmation import ScenarioConfirmation
-from tune_runs.driver.scenario_progress import ScenarioProgress, scenario_progress, seconds_left
+from tune_runs.console_table import ConsoleFacts, ConsoleTable, print_sentence, print_whole
+from tune_runs.driver.scenario_progress import EpochPace, ScenarioProgress, scenario_progress
 from tune_runs.driver.trial_cells import score, searched_values
 from tune_runs.preview.confirm_cost import confirm_cost
 from tune_runs.recording.recorder import Recorder
+from tune_runs.space.distinct_points import num_trials_of
 from tune_runs.space.model import SearchSpace
 from tune_runs.trial.trial_plan import task_of
 from tune_runs.trial.trial_reports import report_of
@@ -29,21 +31,29 @@ _STATES = ("running", *records.FINISHED)
 
 
 def live_table(
-    space: SearchSpace, progress: list[ScenarioProgress], elapsed_s: float, new_epochs: int
+    space: SearchSpace, progress: list[ScenarioProgress], elapsed_s: float, left_s: float | None = None
 ) -> RenderableType:
-    """Draw the table of a running search; states without trials have no column."""
+    """Draw the table of a running search; states without trials have no column.
+
+    Args:
+        space: the search space.
+        progress: progress of each scenario.
+        elapsed_s: seconds since the session began.
+        left_s: most seconds left; None: not known yet.
+    """
     states = [state for state in ("waiting", *_STATES) if any(one.states.get(state) for one in progress)]
     confirms = ["confirmed"] if any(one.confirmed for one in progress) else []
-    table = plain_table(f"{space.name}: {space.metric}", "scenario", *states, "best", "control", *confirms, "epochs")
+    columns = ["scenario", *states, "best", "control", *confirms, "epochs"]
+    table = ConsoleTable(columns, f"{space.name}: {column_words(space.metric)}")
     for one in progress:
         counts = (str(one.states.get(state, 0)) for state in states)
         epochs = f"{one.epochs_done}/{one.epochs_done + one.epochs_left}"
         confirmed = ["{}/{}".format(*one.confirmed) if one.confirmed else "-"] if confirms else []
         table.add_row(one.scenario, *counts, score(one.best), score(one.control), *confirmed, epochs)
-    left = seconds_left(new_epochs, sum(one.epochs_left for one in progress), elapsed_s)
-    clock = f"{_clock(elapsed_s)} elapsed" + (f", at most {_clock(left)} left" if left is not None else "")
-    bests = (f"best of {one.scenario}: {searched_values(space, one.best)}" for one in progress if one.best)
-    return Group(table, *(Text(line) for line in (*bests, clock)))
+    left = "" if left_s is None else f", at most about {clock_text(left_s)} left"
+    clock = f"{clock_text(elapsed_s)} elapsed{left}"
+    bests = [f"best of {one.scenario}: {searched_values(space, one.best)}" for one in progress if one.best]
+    return Group(table, ConsoleFacts([("", line) for line in (*bests, clock)]))
 
 
 class LiveTableCallback(Callback):  # type: ignore[misc]
@@ -65,7 +75,7 @@ class LiveTableCallback(Callback):  # type: ignore[misc]
         self._confirmations, self._is_searching = confirmations or {}, is_searching
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
         self._started = time.monotonic()
-        self._new_epochs = 0
+        self._pace = EpochPace()
         self._sharing = {name: plan.sharing for name, plan in plans.items()}
         self._confirm_epochs = {
             name: confirm_cost(space, plan).epochs for name, plan in plans.items() if name in self._confirmations
@@ -88,10 +98,11 @@ class LiveTableCallback(Callback):  # type: ignore[misc]
         report = report_of(result)
         if report is None:
             return
-        self._new_epochs += report.epoch is not None and not report.epoch.is_inherited
+        if report.epoch is not None and not report.epoch.is_inherited:
+            record = report.epoch.record
+            self._pace.add(time.monotonic(), record.train_s + record.val_s)
         for note in report.notes:
-            text = f"note: {task_of(trial.config).trial_id}: {note}"
-            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+            print_sentence(self._console, f"note: {task_of(trial.config).trial_id}: {note}")
 
     def on_step_end(self, **_: Any) -> None:
         """Redraw every REDRAW_EVERY_S seconds at most."""
@@ -107,10 +118,10 @@ class LiveTableCallback(Callback):  # type: ignore[misc]
         record = self._recorder.trials[task_of(trial.config).trial_id]
         file = records.error_file(shortened(self._recorder.folder), record.trial_id)
         if record.status == "running":
-            message = f"note: {record.trial_id}: its process was lost; it continues in another one"
+            print_sentence(self._console, f"note: {record.trial_id}: its process was lost; it continues in another one")
         else:
-            message = f"trial {record.trial_id} failed: {record.error}\n  see {file}"
-        self._console.print(message, markup=False, highlight=False, soft_wrap=True)
+            print_sentence(self._console, f"trial {record.trial_id} failed: {record.error}")
+            print_whole(self._console, f"  see {file}")
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing: Ray pickles its callbacks into a file never read back; a live screen cannot be pickled."""
@@ -126,11 +137,13 @@ class LiveTableCallback(Callback):  # type: ignore[misc]
             place = f"confirmed {done}/{total}"
         else:
             done = sum(self._recorder.finished(scenario) for scenario in self._sharing)
-            place = f"{done}/{len(self._sharing) * self._space.num_trials}"
+            total = sum(num_trials_of(self._space, scenario) for scenario in self._space.scenario_list)
+            place = f"{done}/{total}"
         summary = trial.summary
         value = "none" if summary.metric_last is None else f"{summary.metric_last:.4f}"
-        inherited = f" on {summary.epochs_inherited} of stage one" if summary.epochs_inherited else ""
-        ended = f"{trial.status} after {summary.epochs_trained} epochs{inherited}, {self._space.metric} {value}"
+        inherited = f" ({summary.epochs_inherited} inherited)" if summary.epochs_inherited else ""
+        count = after_epochs(trial.epochs_done, self._space.epochs)
+        ended = f"{trial.status} {count}{inherited}, {self._space.metric} {value}"
         shown = f"{trial_id} ({trial.candidate})" if is_confirmation else trial_id
         print(f"[{place}] {shown} {ended}", flush=True)
 
@@ -148,12 +161,21 @@ class LiveTableCallback(Callback):  # type: ignore[misc]
             )
             for name, shared in self._sharing.items()
         ]
-        elapsed_s = time.monotonic() - self._started
-        self._live.update(live_table(self._space, progress, elapsed_s, self._new_epochs), refresh=True)
-        self._drawn_at = time.monotonic()
+        now = time.monotonic()
+        elapsed_s = now - self._started
+        table = live_table(self._space, progress, elapsed_s, self._seconds_left(progress, now, elapsed_s))
+        self._live.update(table, refresh=True)
+        self._drawn_at = now
+
+    def _seconds_left(self, progress: list[ScenarioProgress], now: float, elapsed_s: float) -> float | None:
+        """Return the most seconds that the session needs at its pace, or that its budget leaves it."""
+        epochs, running = (sum(getattr(one, name) for one in progress) for name in ("epochs_left", "num_running"))
+        left = self._pace.seconds_left(epochs, running, now)
+        budget = self._space.time_budget
+        return left if left is None or budget is None else min(left, max(0.0, budget - elapsed_s))
 
 
-def _clock(seconds: float) -> str:
+def clock_text(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

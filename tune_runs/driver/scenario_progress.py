@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import statistics
+from collections import Counter, deque
 from dataclasses import dataclass
 
+from tune_runs.confirm.best_file import chosen_trial
 from tune_runs.confirm.scenario_confirmation import ScenarioConfirmation
 from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.trial_record import TrialRecord
+from tune_runs.space.distinct_points import num_trials_of
 from tune_runs.space.model import SearchSpace
 from tune_runs.trunks.stage_one_sharing import StageOneSharing
+
+_PACE_OVER = 100  # epochs that decide the pace
 
 
 @dataclass(frozen=True)
@@ -20,12 +25,14 @@ class ScenarioProgress:
     states: dict[str, int]
     """Search trials by status, and those that wait as `waiting`."""
     best: TrialRecord | None
-    """The best completed trial."""
+    """The trial of the chosen configuration: the best completed one, or the winner of a confirmation that has ended."""
     control: TrialRecord | None
     """The scenario's own plain control."""
     epochs_done: int
     epochs_left: int
     """Largest number of epochs to train, unless a snapshot is missing; early stopping saves some of them."""
+    num_running: int = 0
+    """Runs of any kind that train now."""
     confirmed: tuple[int, int] | None = None
     """Ended runs and all runs of the confirmation; None before it is planned."""
 
@@ -52,7 +59,8 @@ def scenario_progress(
     """
     trials = recorder.trials_of(scenario)
     states = Counter[str](trial.status for trial in trials if trial.phase == "search")
-    states["waiting"] = max(0, space.num_trials - sum(states.values()) + states.pop("interrupted", 0))
+    num_trials = next(num_trials_of(space, one) for one in space.scenario_list if one.name == scenario)
+    states["waiting"] = max(0, num_trials - sum(states.values()) + states.pop("interrupted", 0))
     trial_epochs = _trial_epochs(space, recorder, scenario, shared)
     left = _controls_to_begin(recorder, scenario, shared, states["waiting"]) * space.epochs if is_searching else 0
     left += states["waiting"] * trial_epochs if is_searching else 0
@@ -67,10 +75,11 @@ def scenario_progress(
     return ScenarioProgress(
         scenario=scenario,
         states=dict(states),
-        best=recorder.best(scenario),
+        best=chosen.trial if (chosen := chosen_trial(recorder, scenario, confirmation)) else None,
         control=recorder.control(scenario),
         epochs_done=sum(trial.summary.epochs_trained for trial in trials),
         epochs_left=left,
+        num_running=sum(trial.status == "running" for trial in trials),
         confirmed=confirmed,
     )
 
@@ -99,10 +108,33 @@ def _controls_to_begin(recorder: Recorder, scenario: str, shared: StageOneSharin
     return to_begin + min(num_waiting, shared.num_stage_ones - begun)
 
 
-def seconds_left(epochs_done: int, epochs_left: int, elapsed_s: float) -> float | None:
-    """Return the most seconds left at the speed so far; None before any epoch was trained.
+class EpochPace:
+    """The time that a session needs for an epoch, from the epochs that ended last.
 
-    >>> seconds_left(epochs_done=10, epochs_left=30, elapsed_s=5.0)
-    15.0
+    The start of Ray and of workers is not part of it: a session of a minute would else claim half an hour while its
+    first epochs arrive. Two measures are taken, and the slower one holds: the duration of an epoch over the runs that
+    train at the same time, which is right from the first epoch on, and the rate at which epochs arrive, which has the
+    time between them.
     """
-    return elapsed_s * epochs_left / epochs_done if epochs_done else None
+
+    def __init__(self) -> None:
+        self._ended: deque[tuple[float, float]] = deque(maxlen=_PACE_OVER)
+        """When each epoch ended, and how long it took, in seconds."""
+
+    def add(self, now: float, duration_s: float) -> None:
+        """Count an epoch that has just ended."""
+        self._ended.append((now, duration_s))
+
+    def seconds_left(self, epochs_left: int, num_running: int, now: float) -> float | None:
+        """Return the seconds that further epochs take at this pace; None before the first epoch has ended.
+
+        >>> pace = EpochPace()
+        >>> pace.add(now=20.0, duration_s=3.0)
+        >>> pace.seconds_left(epochs_left=40, num_running=2, now=20.0)
+        60.0
+        """
+        if not self._ended:
+            return None
+        durations = statistics.fmean(duration for _, duration in self._ended) / max(1, num_running)
+        first, later = self._ended[0][0], len(self._ended) - 1
+        return epochs_left * max(durations, (now - first) / later if later else 0.0)

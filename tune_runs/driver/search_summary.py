@@ -5,26 +5,37 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rich.console import Console
-from rich.table import Table
 
 from absgd import records
+from absgd.records import column_words
 from absgd.terminal import shortened
-from tune_runs.confirm.confirmation_table import confirmation_lines, confirmation_table, plain_table
+from tune_runs.confirm.best_file import ChosenTrial, chosen_trial
+from tune_runs.confirm.confirmation_table import confirmation_lines, confirmation_table
 from tune_runs.confirm.scenario_confirmation import ScenarioConfirmation
+from tune_runs.console_table import ConsoleTable, TableColumn, print_sentence, print_whole
 from tune_runs.driver.trial_cells import score, searched_value
 from tune_runs.recording.recorder import Recorder
 from tune_runs.space.model import SearchSpace
 
 
-def summary_table(space: SearchSpace, recorder: Recorder) -> Table:
-    """Draw the best trial of each scenario and its plain control."""
-    title = f"{space.name}: best by {space.metric} at the last epoch"
-    table = plain_table(title, "scenario", "best", "control", *space.search)
+def summary_table(
+    space: SearchSpace, recorder: Recorder, confirmations: Mapping[str, ScenarioConfirmation]
+) -> ConsoleTable:
+    """Draw the chosen configuration of each scenario with its settings, and its plain control."""
+    title = f"{space.name}: chosen configurations, {column_words(space.metric)} at the last epoch"
+    table = ConsoleTable(["scenario", TableColumn("chosen", "text"), "score", "control", *space.search], title)
     for scenario in space.scenario_list:
-        best = recorder.best(scenario.name)
-        values = (searched_value(best, name) if best else "-" for name in space.search)
-        table.add_row(scenario.name, score(best), score(recorder.control(scenario.name)), *values)
+        chosen = chosen_trial(recorder, scenario.name, confirmations.get(scenario.name))
+        trial = chosen.trial if chosen else None
+        values = (searched_value(trial, name) if trial else "-" for name in space.search)
+        control = recorder.control(scenario.name)
+        table.add_row(scenario.name, _name(chosen), score(trial), score(control), *values)
     return table
+
+
+def _name(chosen: ChosenTrial | None) -> str:
+    """Return `best-2` where a confirmation chose, else the number of the trial."""
+    return "-" if chosen is None else chosen.name if chosen.result else f"trial {chosen.trial.number}"
 
 
 def print_summary(
@@ -34,16 +45,16 @@ def print_summary(
     confirmations: Mapping[str, ScenarioConfirmation] | None = None,
 ) -> None:
     """Print the best trials, the confirmation as far as there is one, and where the results are stored."""
-    console.print(summary_table(space, recorder))
+    console.print(summary_table(space, recorder, confirmations or {}))
     folder = shortened(recorder.folder)
-    lines = ["control: the plain base criterion; both scores on validation, from one seed"]
+    lines = ["control: the plain base criterion; both scores on validation, from the one seed of the search"]
     if table := confirmation_table(space, confirmations or {}):
         for line in (*lines, ""):
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            print_sentence(console, line)
         console.print(table)
         lines = confirmation_lines(confirmations or {})
-    lines.append(f"results: {folder / records.TRIALS_FILE}, {folder / records.EPOCHS_FILE}")
-    found = [scenario.name for scenario in space.scenario_list if recorder.best(scenario.name)]
-    lines += [f"again:   absgd-train --config {records.best_file(folder, name)}" for name in found]
     for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        print_sentence(console, line)
+    print_whole(console, f"results: {folder / records.TRIALS_FILE}, {folder / records.EPOCHS_FILE}")
+    for name in (scenario.name for scenario in space.scenario_list if recorder.best(scenario.name)):
+        print_whole(console, f"again:   absgd-train --config {records.best_file(folder, name)}")

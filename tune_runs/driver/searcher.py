@@ -15,6 +15,7 @@ from tune_runs.driver.trunk_planner import TrunkPlanner
 from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.scenario_images import ScenarioImages
 from tune_runs.recording.trial_record import TrialRecord
+from tune_runs.space.distinct_points import num_trials_of
 from tune_runs.trial.trial_plan import TrialPlan
 from tune_runs.trunks.trunk_use import fork_epoch
 
@@ -35,7 +36,7 @@ class ScenarioSearch:
     def __init__(self, study: ScenarioStudy, planner: TrunkPlanner, recorder: Recorder, num_ahead: int) -> None:
         self.study, self._planner, self._recorder, self._num_ahead = study, planner, recorder, num_ahead
         self._name = study.scenario.name
-        self._to_ask = max(0, study.space.num_trials - recorder.finished(self._name))
+        self._to_ask = max(0, num_trials_of(study.space, study.scenario) - recorder.finished(self._name))
         self._waiting: list[TrialPlan] = []
         self._lost: list[TrialPlan] = []
         self._to_remake = self._without_snapshots()

@@ -29,6 +29,7 @@ from absgd.records import STUDY_FILE, Status
 from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.trial_record import TrialRecord
 from tune_runs.request.space_files import refuse_changes
+from tune_runs.space.distinct_points import distinct_points
 from tune_runs.space.model import Scenario, SearchSpace
 from tune_runs.space.parameters import Scalar
 from tune_runs.space.run_configs import enqueued_points, optuna_params, suggested_config
@@ -174,13 +175,15 @@ class ScenarioStudy:
         refuse_changes(self.study.user_attrs[SPACE], decisive, f"{records.SPACE_FILE} and the study")
 
     def _queue_points(self, warm_start: Sequence[Mapping[str, Scalar]]) -> None:
-        """Queue known-good points in a new study.
+        """Queue known-good points in a new study; all points, those first, where the space has no more than trials.
 
         They are first written as a list, so that a resume completes a queue cut short by a kill.
         """
         if POINTS not in self.study.user_attrs:
             inside: list[Mapping[str, Scalar]] = list(enqueued_points(self.space).inside)
             inside += [point for point in warm_start if point not in inside]
+            if every := distinct_points(self.space, self.scenario):
+                inside = sorted(every, key=lambda point: not any(known.items() <= point.items() for known in inside))
             self.study.set_user_attr(POINTS, [optuna_params(self.space, point) for point in inside])
         points = self.study.user_attrs[POINTS]
         for point in points[len(self.study.get_trials(deepcopy=False)) :]:

@@ -8,9 +8,13 @@ from __future__ import annotations
 import dataclasses
 import io
 import math
+import signal
 import statistics
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
 from typing import NamedTuple
 
 import numpy as np
@@ -28,36 +32,81 @@ from tune_runs.space.model import Scenario, SearchSpace
 from tune_runs.trunks.scenario_plan import ScenarioPlan
 
 BUDGET_S = 10.0
-"""Seconds for each stage of a scenario; the first batch is trained however long it takes."""
+"""Seconds for each stage of a scenario; the first batch is trained even if it takes longer."""
+ALL_S = 40.0
+"""Seconds for all scenarios together, which divide them where they are many."""
+LIMIT_S = 60.0
+"""Seconds after which measuring ends, whatever is being trained; reading data is not included."""
 LEARNING_RATE = 1e-6
 """Learning rate while measuring: it does not change the time of a step, and hardly any run diverges with it."""
 _MAX_EPOCHS = 9  # whole epochs trained at most, where the time allows
 
 
 def measure_epoch_times(
-    space: SearchSpace, plans: Mapping[str, ScenarioPlan], say: Callable[[str], None], budget_s: float = BUDGET_S
+    space: SearchSpace,
+    plans: Mapping[str, ScenarioPlan],
+    say: Callable[[str], None],
+    budget_s: float = BUDGET_S,
+    limit_s: float = LIMIT_S,
 ) -> dict[str, EpochTime]:
     """Train a few epochs of each scenario, one run at a time, on the device that a trial's resources give it.
 
     Args:
         space: the search space.
         plans: the plan of each of its scenarios.
-        say: receives a line as each scenario begins.
+        say: receives a line as each scenario begins, and for each that takes too long.
         budget_s: seconds for each stage of a scenario.
+        limit_s: seconds after which nothing more is trained.
+
+    Returns:
+        Scenario -> times; scenarios of which not even a batch of each stage was trained in time are left out.
 
     Raises:
         UserError: if the data cannot be read, there is no such device, it has no memory left, or a loss is not finite.
     """
     times = {}
+    budget_s = min(budget_s, ALL_S / (2 * len(plans)))
     for number, (name, plan) in enumerate(plans.items(), start=1):
-        say(f"measuring {name} ({number} of {len(plans)}), at most {2 * budget_s:g} s, or one batch")
-        times[name] = _scenario_time(space, plan, budget_s)
+        say(f"measuring {name} ({number} of {len(plans)}), at most {2 * budget_s:.2g} s, or one batch of each stage")
+        splits = load_splits(plan.control)
+        began = time.monotonic()
+        try:
+            with time_limit(max(limit_s, 0.1)):
+                times[name] = _scenario_time(space, plan, splits, budget_s)
+        except TimeLimitReached:
+            say(f"{name} was not measured: a batch of each stage takes longer than the {limit_s:.2g} s left for it")
+        limit_s -= time.monotonic() - began
     return times
 
 
-def _scenario_time(space: SearchSpace, plan: ScenarioPlan, budget_s: float) -> EpochTime:
+class TimeLimitReached(Exception):  # noqa: N818 - names an event
+    """The time of a `time_limit` is over."""
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise TimeLimitReached inside the block once it has lasted so long; only in the main thread, and where it can.
+
+    A signal interrupts the block between two operations of torch, and again every second in case that is swallowed.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise TimeLimitReached
+
+    earlier = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, earlier)
+
+
+def _scenario_time(space: SearchSpace, plan: ScenarioPlan, splits: Splits, budget_s: float) -> EpochTime:
     control, trial = plan.control, stage_two_config(space, plan.scenario)
-    splits = load_splits(control)
     plain = _PartialEpochs(control, splits)
     try:
         with out_of_memory_as_user_error(control):

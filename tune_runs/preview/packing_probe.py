@@ -11,6 +11,7 @@ import gc
 import math
 import random
 import statistics
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -18,10 +19,20 @@ from typing import Any, NamedTuple
 import torch
 
 from absgd.config import RunConfig
+from absgd.counts import plural
 from absgd.datasets import Splits, load_splits
 from absgd.training import gpu_names
 from tune_runs.preview.epoch_times import LEARNING_RATE, part_of, stage_two_config
-from tune_runs.preview.packings import Packing, PackingProbe, PackingResult, Speedup, own_packing, packings_to_try
+from tune_runs.preview.packings import (
+    Packing,
+    PackingProbe,
+    PackingResult,
+    Speedup,
+    impossible_words,
+    is_impossible,
+    own_packing,
+    packings_to_try,
+)
 from tune_runs.preview.probe_processes import ProbeProcesses, ProbeProcessLost, TimedPass, TrainOnRequest, span_s
 from tune_runs.preview.probe_trials import OneTrial, PassRequest, TrialsInTurns
 from tune_runs.space.model import SearchSpace
@@ -30,6 +41,8 @@ from tune_runs.trunks.scenario_plan import ScenarioPlan
 NUM_ROUNDS = 5
 KIND_S = 20.0
 """Seconds of training for each kind of packing; starting the processes is not included."""
+KIND_LIMIT_S = 60.0
+"""Seconds after which a kind ends, whatever its processes do; starting them and a second look are included."""
 _LEAST_PASS_S, _LONGEST_PASS_S = 0.2, 1.0
 _EPOCHS = 10**6
 _NO_TIME = "no time was left"
@@ -89,16 +102,40 @@ def probe_packings(
     def measured(make: Callable[[], TrainOnRequest], packings: Sequence[Packing], words: str) -> list[PackingResult]:
         counts = ", ".join(str(packing.trials) for packing in packings)
         say(f"probing {plan.name}: {counts} {words}, {kind_s:g} s of training, or one batch each")
-        with ProbeProcesses(make) as processes:
-            train = partial(_train, processes, work.epochs)
-            return measured_packings(train, packings, work.num_images, _memory_of(bool(gpus)), kind_s)
+
+        def once(left_s: float) -> list[PackingResult]:
+            with ProbeProcesses(make, left_s) as processes:
+                train = partial(_train, processes, work.epochs)
+                return measured_packings(train, packings, work.num_images, _memory_of(bool(gpus)), kind_s)
+
+        return looked_at_twice(once, say)
 
     results = measured(partial(OneTrial, settings, work.splits), alone, "trials at once, one process each")
     if len(shared) > 1:
         cohort = partial(TrialsInTurns, settings, work.splits, max(packing.cohort for packing in shared))
         results += without_repeated(measured(cohort, shared, "trials taking turns in one process"), shared[0])
-    device = gpu_names()[0] if gpus else f"{num_cpus} CPUs"
+    device = gpu_names()[0] if gpus else plural(num_cpus, "CPU")
     return PackingProbe(plan.name, device, tuple(results), own, bool(gpus))
+
+
+def looked_at_twice(
+    measure: Callable[[float], list[PackingResult]], say: Callable[[str], None], limit_s: float = KIND_LIMIT_S
+) -> list[PackingResult]:
+    """Measure packings, and again where a number cannot be: other load on the machine may have fallen on one of them.
+
+    Args:
+        measure: measures all packings of a kind within the given seconds.
+        say: receives a line before a second measurement.
+        limit_s: seconds for both.
+    """
+    began = time.monotonic()
+    first = measure(limit_s)
+    doubtful = next(filter(is_impossible, first), None)
+    if doubtful is None:
+        return first
+    say(f"measuring again: {impossible_words(doubtful)}")
+    second = measure(max(1.0, limit_s - (time.monotonic() - began)))
+    return second if any(not one.failure for one in second) else first
 
 
 def without_repeated(results: Sequence[PackingResult], packing: Packing) -> list[PackingResult]:
@@ -129,7 +166,8 @@ def measured_packings(
     was_lost = any(words != _NO_TIME for words in failures.values())
     rounds, lost = _rounds(train, list(peaks), was_lost, num_images, kind_s - used_s)
     measured = [packing for packing in peaks if rounds and packing not in lost]
-    failures = {**lost, **failures}
+    unmeasured = [] if rounds else [packing for packing in peaks if packing not in lost]
+    failures = {**dict.fromkeys(unmeasured, _NO_TIME), **lost, **failures}
     return [
         *(_result(packing, rounds, packings[0], peaks[packing]) for packing in measured),
         *(PackingResult(packing, failure=words) for packing, words in failures.items()),

@@ -10,12 +10,15 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from absgd.counts import plural
 from tune_runs.space.resources import ResourcesConfig
 
 TRIAL_COUNTS = (1, 2, 4, 8)
 """Numbers of simultaneous trials tried on a GPU and in a cohort."""
 MAX_PROCESSES = 32
 """Most simultaneous processes in a probe, however many CPUs the machine has."""
+MOST_SPEEDUP = 2.0
+"""Largest speedup of trials at once over one alone, for each of them, that is believed."""
 ENOUGH_SHARE = 0.95
 """The fewest trials that reach this share of the largest measured throughput are proposed."""
 
@@ -133,13 +136,30 @@ def packings_to_try(
     return _rising([*alone, *own_alone], most), _rising([*shared, *own_shared], most)
 
 
+def is_impossible(result: PackingResult) -> bool:
+    """Whether trials at once are said to be faster than so many trials on machines of their own, twice over.
+
+    Somewhat more than their number is possible: one trial may be slower on all threads than on one.
+    """
+    return not result.failure and result.speedup.median > MOST_SPEEDUP * result.packing.trials
+
+
+def impossible_words(result: PackingResult) -> str:
+    """Return what cannot be, in words."""
+    trials, times = plural(result.packing.trials, "trial"), f"{result.speedup.median:.3g}"
+    return f"{trials} at once cannot be {times} times as fast as one alone; other load on this machine may explain it"
+
+
 def proposed_packing(results: Sequence[PackingResult]) -> PackingResult | None:
-    """Return the result with the fewest trials among those near the largest throughput; None: nothing was measured.
+    """Return the result with the fewest trials among those near the largest throughput; None: nothing was measured, or
+    what was measured cannot be.
 
     Fewer trials are better because early stopping compares a trial with those that came before it. Among packings of
     equally many trials the faster one is taken, by its speedup over one trial in the same rounds.
     """
     measured = [one for one in results if not one.failure]
+    if any(map(is_impossible, measured)):
+        return None
     most = max((one.speedup.median for one in measured), default=0.0)
     enough = [one for one in measured if one.speedup.median >= ENOUGH_SHARE * most]
     return min(enough, key=lambda one: (one.packing.trials, -one.speedup.median, one.packing.cohort), default=None)

@@ -8,11 +8,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
 
+from absgd.counts import plural
+from tune_runs.console_table import ConsoleFacts, ConsoleTable, TableColumn
 from tune_runs.preview.confirm_cost import ConfirmCost
 from tune_runs.preview.scenario_cost import ScenarioCost
 from tune_runs.preview.search_preview import SearchPreview, written
@@ -27,22 +26,18 @@ _NOTABLE = 0.25  # relative difference between the stages; a smaller one is nois
 
 def draw_preview(numbers: SearchPreview) -> RenderableType:
     """Draw a preview as tables and lines for a terminal."""
-    parameters = Table("parameter", "range", "when", title=f"{numbers.space.name}: searched", title_justify="left")
+    columns = [TableColumn(name, "text") for name in ("parameter", "range", "when")]
+    parameters = ConsoleTable(columns, title=f"{numbers.space.name}: searched")
     for line in numbers.parameters:
-        parameters.add_row(Text(line.name), Text(line.range), Text(line.condition or "always"))
-    facts = Table.grid(padding=(0, 2))
-    for name, fact in _facts(numbers):
-        facts.add_row(Text(name), Text(fact))
-    return Group(parameters, _epochs_table(numbers), facts)
+        parameters.add_row(line.name, line.range, line.condition or "always")
+    return Group(parameters, _epochs_table(numbers), ConsoleFacts(_facts(numbers)))
 
 
-def _epochs_table(numbers: SearchPreview) -> Table:
+def _epochs_table(numbers: SearchPreview) -> ConsoleTable:
     """Draw trunks and epochs of each scenario, once where all are alike, and of all together."""
     costs = numbers.scenarios
     alike = len(costs) > 1 and len({dataclasses.replace(cost, name="") for cost in costs}) == 1
-    table = Table("epochs of", box=box.SIMPLE, pad_edge=False, collapse_padding=True)
-    for column in _cells(numbers, costs):
-        table.add_column(column, justify="right")
+    table = ConsoleTable(["epochs of", *_cells(numbers, costs)])
     for cost in costs[:1] if alike else costs:
         table.add_row(f"each of {len(costs)}" if alike else cost.name, *_cells(numbers, [cost]).values())
     if len(costs) > 1:
@@ -73,8 +68,8 @@ def _facts(numbers: SearchPreview) -> list[tuple[str, str]]:
     space, count = numbers.space, len(numbers.scenarios)
     used = (", ".join(f"{name} {written(value)}" for name, value in point.items()) for point in numbers.points.inside)
     return [
-        (f"{count} scenario{'s' if count > 1 else ''}", ", ".join(cost.name for cost in numbers.scenarios)),
-        ("runs of each", f"{space.num_trials} trials and 1 control, {space.epochs} epochs"),
+        (plural(count, "scenario"), ", ".join(cost.name for cost in numbers.scenarios)),
+        *_runs_facts(numbers),
         ("chosen by", space.metric),
         *_sharing_facts(numbers),
         *_stopping_facts(numbers),
@@ -86,6 +81,22 @@ def _facts(numbers: SearchPreview) -> list[tuple[str, str]]:
         *(("tried first", point) for point in used),
         *(("note", note) for note in numbers.points.notes),
     ]
+
+
+def _runs_facts(numbers: SearchPreview) -> list[tuple[str, str]]:
+    """Count trials and controls: where trials have stage ones of their own, each of these has a control."""
+    space = numbers.space
+    said = {cost.name: _runs_words(space, cost.sharing) for cost in numbers.scenarios}
+    if len(set(said.values())) == 1:
+        return [("runs of each", said[numbers.scenarios[0].name])]
+    return [(f"runs of {name}", words) for name, words in said.items()]
+
+
+def _runs_words(space: SearchSpace, shared: StageOneSharing) -> str:
+    controls = "1 control"
+    if shared.shares and shared.expected_trunks != 1:
+        controls = f"about {plural(round(shared.expected_trunks), 'control')}, one for each stage one"
+    return f"{plural(space.num_trials, 'trial')} and {controls}, {plural(space.epochs, 'epoch')} each"
 
 
 def _sharing_facts(numbers: SearchPreview) -> list[tuple[str, str]]:
@@ -104,9 +115,9 @@ def _sharing_facts(numbers: SearchPreview) -> list[tuple[str, str]]:
 def _sharing_words(space: SearchSpace, shared: StageOneSharing) -> str:
     if not shared.shares:
         more = round(space.num_trials * shared.mean_fork_epoch)
-        cost = f": {more:,} more epochs than if all shared one" if more else ""
+        cost = f": {plural(more, 'more epoch')} than if all shared one" if more else ""
         return f"not shared: {shared.reason}. Every trial trains its own{cost}"
-    forks = f"trials fork from it after {_listed_epochs(shared.fork_epochs)} epochs"
+    forks = f"trials fork from it after {_listed_epochs(shared.fork_epochs)}"
     if shared.expected_trunks == 1:
         return f"trained once, by the control; {forks}"
     kinds = f"by {_joined(shared.deciding)}" if shared.deciding else "plus the control's own"
@@ -119,9 +130,11 @@ def _joined(names: Sequence[str]) -> str:
 
 def _listed_epochs(epochs: Sequence[int]) -> str:
     """Shorten a rising list of epochs: all of them, or the first and the last."""
+    if len(epochs) == 1:
+        return plural(epochs[0], "epoch")
     if len(epochs) <= 6 and epochs[-1] - epochs[0] >= len(epochs):
-        return _listed(epochs)
-    return f"{epochs[0]} to {epochs[-1]}" if len(epochs) > 1 else str(epochs[0])
+        return f"{_listed(epochs)} epochs"
+    return f"{epochs[0]} to {epochs[-1]} epochs"
 
 
 def _stopping_facts(numbers: SearchPreview) -> list[tuple[str, str]]:
@@ -136,7 +149,7 @@ def _stopping_facts(numbers: SearchPreview) -> list[tuple[str, str]]:
         left = ", ".join(f"{trials:.0f}" for trials in numbers.survivors)
         rungs = f"after {_listed(stopping.rungs)} {stopping.unit}"
         if stopping.final_rungs:
-            rungs += f", then after {_listed(stopping.final_rungs)} epochs"
+            rungs += f", then after {_listed_epochs(stopping.final_rungs)}"
         rungs += f"; about {left} of {space.num_trials} trials continue"
     return [("early stopping", stopping.words), ("rungs", rungs)]
 
@@ -153,19 +166,20 @@ def _confirm_facts(numbers: SearchPreview) -> list[tuple[str, str]]:
     if len(numbers.confirmation) == 1:
         return facts
     num_runs, epochs = (sum(getattr(one, name) for one in numbers.confirmation) for name in ("num_runs", "epochs"))
-    return [*facts, ("", f"{num_runs:,} runs in all scenarios, {epochs:,} epochs at most")]
+    return [*facts, ("", f"{plural(num_runs, 'run')} in all scenarios, {plural(epochs, 'epoch')} at most")]
 
 
 def _confirm_words(cost: ConfirmCost) -> str:
     best = "the best configuration" if cost.num_best == 1 else f"the best {cost.num_best} configurations"
     controls = f" and {_joined(cost.controls)}" if cost.controls else ""
-    seeds = f"{cost.num_seeds} fresh pair{'s' if cost.num_seeds > 1 else ''} of seeds"
-    trunks = f", {cost.num_trunks} trunks" if cost.num_trunks else ""
-    return f"{best}{controls}, on {seeds}: {cost.num_runs} runs{trunks}, {cost.epochs:,} epochs at most"
+    seeds = f"{plural(cost.num_seeds, 'fresh pair')} of seeds"
+    trunks = f", {plural(cost.num_trunks, 'trunk')}" if cost.num_trunks else ""
+    runs, epochs = plural(cost.num_runs, "run"), plural(cost.epochs, "epoch")
+    return f"{best}{controls}, on {seeds}: {runs}{trunks}, {epochs} at most"
 
 
 def _occupied(resources: ResourcesConfig) -> str:
-    each = f"{numeral(resources.cpu)} CPU, {numeral(resources.gpu or 0)} GPU"
+    each = f"{plural(resources.cpu, 'CPU')}, {plural(resources.gpu or 0, 'GPU')}"
     if resources.cohort > 1:
         return f"a part of a process of {resources.cohort}, which has {each}"
     return each if resources.ranks == 1 else f"{resources.ranks} processes on one node, each {each}"
@@ -176,7 +190,7 @@ def _listed(epochs: Sequence[int]) -> str:
 
 
 def _concurrency(numbers: SearchPreview) -> str:
-    have = f"{numeral(numbers.num_cpus)} CPUs, {numeral(numbers.num_gpus)} GPUs"
+    have = f"{plural(numbers.num_cpus, 'CPU')}, {plural(numbers.num_gpus, 'GPU')}"
     return f"{numbers.concurrent} ({have})" if numbers.concurrent else f"none: only {have} here"
 
 

@@ -5,6 +5,7 @@ Imports neither Ray nor Optuna.
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import signal
 import sys
@@ -52,10 +53,12 @@ class ProbeProcesses:
 
     Args:
         make: called in each process; pickle must be able to import it by name.
+        limit_s: seconds from now on within which every reply must have come, the first one of each process too.
     """
 
-    def __init__(self, make: Callable[[], TrainOnRequest]) -> None:
-        self._make = make
+    def __init__(self, make: Callable[[], TrainOnRequest], limit_s: float = math.inf) -> None:
+        self._make, self._limit_s = make, limit_s
+        self._until = time.monotonic() + limit_s
         self._context = multiprocessing.get_context("spawn")
         self._processes: list[SpawnProcess] = []
         self._asked: list[Connection] = []
@@ -114,6 +117,9 @@ class ProbeProcesses:
 
     def _reply(self, place: int) -> Any:
         try:
+            left_s = None if math.isinf(self._until) else max(0.0, self._until - time.monotonic())
+            if not self._asked[place].poll(left_s):
+                raise ProbeProcessLost(f"it took longer than the {self._limit_s:.3g} s left for it")
             said = self._asked[place].recv()
         except (EOFError, OSError):
             process = self._processes[place]

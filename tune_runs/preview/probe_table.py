@@ -7,12 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
 
-from tune_runs.preview.packings import ENOUGH_SHARE, PackingProbe, PackingResult, proposed_packing
+from absgd.counts import plural
+from tune_runs.console_table import ConsoleFacts, ConsoleTable, TableColumn
+from tune_runs.preview.packings import (
+    ENOUGH_SHARE,
+    PackingProbe,
+    PackingResult,
+    impossible_words,
+    is_impossible,
+    proposed_packing,
+)
 
 _MIB = 2**20
 
@@ -20,15 +26,10 @@ _MIB = 2**20
 def draw_probe(found: PackingProbe) -> RenderableType:
     """Draw the throughput and memory of each packing, the proposed one, and those that could not be measured."""
     memory = "GPU memory" if found.on_gpu else "memory"
-    table = Table("at once", "resources", box=box.SIMPLE, pad_edge=False, collapse_padding=True)
-    for column in ("images/s", "of one", memory):
-        table.add_column(column, justify="right")
+    table = ConsoleTable(["at once", TableColumn("resources", "text"), "images/s", "of one", memory])
     for one in found.results:
-        table.add_row(str(one.packing.trials), Text(one.packing.words), *_cells(one))
-    facts = Table.grid(padding=(0, 2))
-    for name, fact in _facts(found):
-        facts.add_row(Text(name), Text(fact))
-    return Group(table, facts)
+        table.add_row(str(one.packing.trials), one.packing.words, *_cells(one))
+    return Group(table, ConsoleFacts(list(_facts(found))))
 
 
 def _cells(result: PackingResult) -> tuple[str, str, str]:
@@ -44,6 +45,9 @@ def _facts(found: PackingProbe) -> Iterator[tuple[str, str]]:
     for one in found.results:
         if one.failure:
             yield f"{one.packing.trials} at once", f"{one.packing.words} was not measured: {one.failure}"
+    if doubtful := next(filter(is_impossible, found.results), None):
+        yield "proposed", f"nothing: {impossible_words(doubtful)}. Measure again when it is idle"
+        return
     best = proposed_packing(found.results)
     if best is None:
         yield "proposed", "nothing: no trial could be measured"
@@ -56,8 +60,7 @@ def _facts(found: PackingProbe) -> Iterator[tuple[str, str]]:
 
 
 def _reason(found: PackingProbe, best: PackingResult) -> str:
-    count = best.packing.trials
-    trials = "1 trial" if count == 1 else f"{count} trials"
+    trials = plural(best.packing.trials, "trial")
     reason = f"{trials} at once: the fewest that reach {ENOUGH_SHARE:.0%} of the highest throughput"
     own = next((one for one in found.results if one.packing == found.own), None)
     if own is None or own.failure:

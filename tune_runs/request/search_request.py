@@ -6,6 +6,7 @@ import dataclasses
 import os
 import shlex
 import uuid
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -121,7 +122,7 @@ def resume_request(
         extend: further trials of each scenario.
         budgets: keys of a space that bound the search, replaced from now on.
         given: the space that the user gave; must equal the recorded one except for budgets and `confirm`, which
-            replace the recorded ones.
+            replace the recorded ones, and for `num_trials`, which --extend may have raised since.
         option: the command-line option that asked for the resume.
         moves: folders that have moved since the search began.
 
@@ -135,8 +136,8 @@ def resume_request(
     changes: dict[str, object] = {}
     if given is not None:
         given = filled_from(given, space)
-        before, now = ({**one.decisive(), "num_trials": one.num_trials} for one in (space, given))
-        refuse_changes(before, now, f"{space_file} and --space")
+        refuse_changes(space.decisive(), given.decisive(), f"{space_file} and --space")
+        _check_num_trials(space, given, extend, trains_trials=option == "--resume")
         changes |= {key: value for key, value in given.to_dict().items() if key in (*BUDGETS, "confirm")}
     changes |= budgets or {}
     if extend:
@@ -145,3 +146,17 @@ def resume_request(
         space = with_options(space, changes)
     points = read_yaml(folder / records.WARM_START_FILE) if (folder / records.WARM_START_FILE).exists() else {}
     return SearchRequest(space, folder.absolute(), address, is_resume=True, warm_start=points, moves=moves or {})
+
+
+def _check_num_trials(recorded: SearchSpace, given: SearchSpace, extend: int, trains_trials: bool) -> None:
+    """Refuse a space that asks for more trials than recorded; fewer are what an extended search was begun with."""
+    if trains_trials and given.num_trials > recorded.num_trials:
+        raise UserError(
+            f"expected `num_trials` {recorded.num_trials}, as recorded, got {given.num_trials}: to add trials give "
+            f"`--extend {given.num_trials - recorded.num_trials}` (--space: num_trials)"
+        )
+    if given.num_trials != recorded.num_trials and not extend:
+        warnings.warn(
+            f"`num_trials` stays {recorded.num_trials}, as recorded, not {given.num_trials} (--space: num_trials)",
+            stacklevel=3,
+        )

@@ -6,16 +6,19 @@ Nothing here imports torch, Ray or Optuna.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from absgd.config.dotted_keys import find_setting
+from absgd.counts import plural
 from absgd.errors import UserError, nearest, validated
 from absgd.paths import expanded
 from absgd.yaml_text import read_yaml
 from tune_runs.request.space_rules import broken_space_rules
+from tune_runs.space.distinct_points import most_distinct_points
 from tune_runs.space.model import SearchSpace
 from tune_runs.space.setting_names import searchable_names, setting_of
 
@@ -29,6 +32,13 @@ def space_from_dict(data: object, source: str = "space") -> SearchSpace:
     space = validated(SearchSpace, data, source)
     for key, message in broken_space_rules(space):
         raise UserError(f"{message} ({source}: {key})")
+    if (different := most_distinct_points(space)) is not None:
+        warnings.warn(
+            f"the space has {plural(different, 'different point')}, each tried once: `num_trials` {space.num_trials} "
+            f"becomes {different} ({source}: num_trials)",
+            stacklevel=2,
+        )
+        space = space.model_copy(update={"num_trials": different})
     if space.trunks is not None:
         expanded(space.trunks, f"{source}: trunks")
     return space

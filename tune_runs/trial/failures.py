@@ -6,6 +6,8 @@ import re
 from collections import Counter
 from typing import NamedTuple
 
+from absgd.counts import plural
+
 _LOST_INSIDE = (
     "ObjectLostError",
     "OwnerDiedError",
@@ -142,7 +144,7 @@ class FailureCounter:
         if self._equal[scenario] < self._max_equal_errors:
             return None
         return (
-            f"{self._equal[scenario]} runs of {scenario} in a row failed before their first epoch "
+            f"{plural(self._equal[scenario], 'run')} of {scenario} in a row failed before the first epoch "
             f"with the same error: {error}"
         )
 

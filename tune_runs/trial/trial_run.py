@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from absgd.config import RunConfig
+from absgd.counts import after_epochs
 from absgd.records import EpochRecord, chosen_epoch
 from absgd.records.environment import version_of
 from absgd.training import Trainer
@@ -97,7 +98,7 @@ class TrialRun:
                 notes.append(f"{found}: trained again")
         fork = self._trunk_use.start_at if self._trunk_use and not self._due else 0
         if len(self._rows) < fork:
-            notes.append(f"starts from epoch {len(self._rows)} instead of {fork}")
+            notes.append(f"starts {after_epochs(len(self._rows))} instead of {fork}")
         return StartPoint(tuple(map(self._restored, self._rows)), tuple(notes))
 
     def save(self, record: EpochRecord) -> SaveResult:

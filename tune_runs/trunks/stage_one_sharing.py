@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from typing import NamedTuple, cast
 
 from absgd.config import RunConfig
+from absgd.counts import plural
 from tune_runs.space.boundary import boundary_runs, covers_every_combination
+from tune_runs.space.distinct_points import num_values, value_at
 from tune_runs.space.model import Scenario, SearchSpace
 from tune_runs.space.parameters import Parameter, Scalar
 from tune_runs.space.run_configs import active_values, enqueued_points, run_settings
@@ -88,33 +90,6 @@ def stage_one_sharing(space: SearchSpace, scenario: Scenario, control: RunConfig
         switch_epochs=_switch_epochs(runs),
         stage_two_share=sum(run.config.attention is not None for run in runs.at_boundary) / len(runs.at_boundary),
     )
-
-
-def num_values(parameter: Parameter) -> int | None:
-    """Return how many values a parameter can have; None: unlimited.
-
-    >>> num_values(Parameter(low=0.1, high=0.5, step=0.1)), num_values(Parameter(low=0.1, high=0.5))
-    (5, None)
-    """
-    if parameter.choices is not None:
-        return len(parameter.choices)
-    if parameter.kind == "float" and parameter.step is None:
-        return None
-    low, high = parameter.bounds
-    return (round((high - low) / (parameter.step or 1)) + 1) * len(parameter.sign or (1,))
-
-
-def value_at(parameter: Parameter, index: int) -> Scalar:
-    """Return the value at a position among the `num_values` of a parameter.
-
-    >>> value_at(Parameter(type="int", low=10, high=20, step=5), 2)
-    20
-    """
-    if parameter.choices is not None:
-        return cast(Scalar, parameter.choices[index])
-    signs = parameter.sign or (1,)
-    low, _ = parameter.bounds
-    return parameter.typed(signs[index % len(signs)] * (low + index // len(signs) * (parameter.step or 1)))
 
 
 class _KeyedRun(NamedTuple):
@@ -237,10 +212,10 @@ def _reason(space: SearchSpace, continuous: Sequence[str], expected: float, mean
         ranges, it = ("are ranges", "them") if len(continuous) > 1 else ("is a range", "it")
         return f"{listed} {ranges}, so each trial has its own stage one; give {it} as `choices` to share"
     if not mean_fork_epoch:
-        return "every trial switches at epoch 0, so there is no stage one to share"
+        return "every trial switches before its first epoch, so there is no stage one to share"
     if expected * epochs + num_trials * (epochs - mean_fork_epoch) < (num_trials + 1) * epochs:
         return None
-    trials = f"{num_trials} trial" + ("s" if num_trials > 1 else "")
+    trials = plural(num_trials, "trial")
     return f"about {expected:.0f} different stage ones are expected in {trials}: training each to the end costs more"
 
 

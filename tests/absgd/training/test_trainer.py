@@ -123,7 +123,7 @@ def test_divergence_never_reaches_the_optimiser(splits: Splits) -> None:
     with torch.no_grad():
         next(trainer.model.parameters()).fill_(float("nan"))
     others = [value.clone() for value in list(trainer.model.parameters())[1:]]
-    with pytest.raises(Diverged, match="non-finite training loss in epoch 1, step 0"):
+    with pytest.raises(Diverged, match="non-finite training loss after 1 epoch and 0 steps"):
         next(records)
     assert all(torch.equal(a, b) for a, b in zip(others, list(trainer.model.parameters())[1:], strict=True))
     assert trainer.next_epoch == 1
@@ -136,7 +136,7 @@ def test_high_learning_rate_ends_as_diverged(splits: Splits) -> None:
 
 def test_diverged_survives_pickling() -> None:
     error = pickle.loads(pickle.dumps(Diverged(3, 7)))
-    assert (error.epoch, error.step, str(error)) == (3, 7, "non-finite training loss in epoch 3, step 7")
+    assert (error.epoch, error.step, str(error)) == (3, 7, "non-finite training loss after 3 epochs and 7 steps")
 
 
 def test_splitting_and_training_never_read_the_test_set(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -384,7 +384,7 @@ def test_gradient_without_a_finite_norm_never_reaches_the_optimiser(splits: Spli
     first = next(trainer.model.parameters())
     first.register_hook(lambda gradient: gradient * float("inf"))  # type: ignore[no-untyped-call]
     before = copy.deepcopy([parameter.detach() for parameter in trainer.model.parameters()])
-    with pytest.raises(Diverged, match="non-finite gradient norm in epoch 0, step 0"):
+    with pytest.raises(Diverged, match="non-finite gradient norm after 0 epochs and 0 steps"):
         next(trainer.epochs())
     assert all(torch.equal(a, b) for a, b in zip(before, trainer.model.parameters(), strict=True))
 

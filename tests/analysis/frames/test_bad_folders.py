@@ -271,7 +271,7 @@ def test_running_search_is_reported(tmp_path: Path) -> None:
     run_folders.search_rows(folder, num_trials=4)
     folder.add("now", run_folders.config(), 0.5, status="running", num_epochs=3)
     runs = load(folder.write())
-    assert "the run is not finished: 1 of 6 trials are running or interrupted" in texts(runs)
+    assert "the run is not finished: 1 of 6 trials running or interrupted" in texts(runs)
     assert runs.best().trial_id.tolist() != ["now"]
 
 

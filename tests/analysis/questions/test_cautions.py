@@ -133,7 +133,7 @@ def test_controls_of_another_configuration_than_the_winner(tmp_path: Path) -> No
     assert texts == [
         "The control plain cross entropy at lr / ab_alpha was trained at 0.07, "
         "not at lr / ab_alpha of the winner, 0.1.",
-        "The control deferred LDAM reweights from epoch 4, not from the winner's switch, 5.",
+        "The control deferred LDAM reweights after 4 epochs, not after 5 epochs as the winner.",
     ]
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from absgd.records import Verdict
 from analysis import Runs, load
-from analysis.questions.verdicts import Verdict
 from tests.support import run_folders
 from tests.support.run_folders import GAINS, GAINS_LR, config
 
@@ -194,3 +194,72 @@ def test_many_scenarios_raise_the_bar(tmp_path: Path) -> None:
     assert alone[0].outcome == "better"
     assert {one.outcome for one in together} == {"not distinguishable"}
     assert "by Holm over 6 tests" in together[0].details[1]
+
+
+def with_leads(tmp_path: Path, *leads: float) -> Verdict:
+    """Return the verdict where controls are ahead by points, with a large deviation."""
+    folder = run_folders.RunFolderBuilder(tmp_path / "r")
+    run_folders.confirm_rows(folder, GAINS_LR, GAINS_LR)
+    best = [row["test_balanced_accuracy"] for row in folder.trials if row["candidate"] == "best-1"]
+    names = ("focal", "balanced-softmax", "ldam-drw", "cb-ce-drw")
+    folder.trials = [row for row in folder.trials if row["candidate"] not in names]
+    for name, lead in zip(names, leads, strict=False):
+        for k, score in enumerate(best):
+            run = config(loss__name="focal", seeds__data=1000 + k, seeds__train=2000 + k).stage_one()
+            test = score + lead + 0.03 * (-1) ** k
+            folder.add(f"{name}-{k}", run, 0.7, phase="confirm", candidate=name, test=test)
+    (found,) = load(folder.write()).verdicts()
+    return found
+
+
+def test_controls_ahead_by_points_alone_are_named_the_furthest_first(tmp_path: Path) -> None:
+    found = with_leads(tmp_path, 0.009, 0.019)
+    assert found.outcome == "not distinguishable"
+    assert found.sentence.endswith(
+        "Ahead of it on test, but not distinguishable from it: balanced softmax by 2.50 points and focal loss by "
+        "1.50 points."
+    )
+    assert found.advice == (
+        "No reason to use it on this evidence: take the simplest of those ahead, or confirm it on more seeds."
+    )
+    assert any(line.startswith("Not distinguishable from balanced softmax") for line in found.details)
+
+
+def test_of_many_controls_ahead_three_are_named(tmp_path: Path) -> None:
+    assert "deferred LDAM by 1.60 points and 1 more." in with_leads(tmp_path, 0.02, 0.015, 0.01, 0.005).sentence
+
+
+@pytest.mark.parametrize(
+    ("gains", "advice"),
+    [(GAINS, "Use it."), (GAINS_LR, "No reason to use it on this evidence: take plain training, which is simpler")],
+)
+def test_advice(tmp_path: Path, gains: Sequence[float], advice: str) -> None:
+    found = verdict(tmp_path, gains, gains, without="balanced-softmax")
+    assert found.advice.startswith(advice)
+    assert found.text == f"{found.sentence} {found.advice}"
+
+
+def test_verdict_has_the_settings_of_the_winner(tmp_path: Path) -> None:
+    """Here `best-2`: the confirmation has moved the winner."""
+    folder = run_folders.RunFolderBuilder(tmp_path / "r")
+    run_folders.search_rows(folder)
+    run_folders.confirm_rows(folder)
+    for row in folder.trials:
+        if row.get("candidate") == "best-2":
+            row["metric_last"] += 0.05
+    (found,) = load(folder.write()).verdicts()
+    assert (found.configuration, found.settings["lam"], found.settings["switch_epoch"]) == ("best-2", 9.0, 5)
+    assert "lambda 9 (best-2)" in found.sentence
+
+
+def test_interval_leaves_out_zero_exactly_where_there_is_a_finding(tmp_path: Path) -> None:
+    for k, spread in enumerate((0.001, 0.004, 0.008, 0.012, 0.02)):
+        folder = run_folders.RunFolderBuilder(tmp_path / f"r{k}", f"s{k}")
+        run_folders.confirm_rows(folder, [0.01 + spread * math.sin(5 * n) for n in range(5)], GAINS_LR)
+        folder.write()
+    table = load(tmp_path / "*").compare(control=None)
+    table = table[table.low.notna()]
+    leaves_out = (table.low > 0) | (table.high < 0)
+    assert (leaves_out == (table.finding != "not distinguishable")).all()
+    uncorrected = table.p_value < 0.05
+    assert (uncorrected & ~leaves_out).any(), "some interval leaves out zero before its correction"

@@ -23,6 +23,7 @@ from analysis.figures.figure_files import file_stem
 from analysis.figures.scenario_figures import drawings
 from analysis.report.html_elements import json_in_script
 from analysis.report.html_report import report_html, write_report
+from analysis.report.report_tables import scenario_table
 from analysis.report.text_report import comma_separated, escape_latex, escape_markdown, latex, markdown
 from analysis.report.training_commands import commands
 from tests.support import run_folders
@@ -207,7 +208,8 @@ def test_report_command(tmp_path: Path, search_folder: Path) -> None:
     folder = Path(shutil.copytree(search_folder, tmp_path / "run"))
     done = CliRunner().invoke(app, [str(folder)])
     assert done.exit_code == 0, done.output
-    assert done.stdout == f"report: {folder}/report.html\n"
+    assert done.stdout.startswith("verdict: digits-exp-0.05: On one seed")
+    assert done.stdout.endswith(f"report: {folder}/report.html\n")
     assert "One seed" in (folder / "report.html").read_text()
 
 
@@ -239,3 +241,16 @@ def test_report_command_on_bad_input(tmp_path: Path, full_folder: Path) -> None:
 def test_written_report_is_the_page(full: Runs, tmp_path: Path) -> None:
     write_report(full, tmp_path / "new" / "r.html")
     assert (tmp_path / "new" / "r.html").stat().st_size > 4_000_000
+
+
+def test_results_and_settings_of_a_confirmation_are_two_tables(full: Runs) -> None:
+    table = scenario_table(full, full.comparisons)
+    results, settings = table.parts()
+    assert results.columns + settings.columns[1:] == table.columns
+    assert (results.columns[-1], settings.columns[0], settings.columns[-1]) == ("p", "configuration", "learning rate")
+    assert [left + right[1:] for left, right in zip(results.rows, settings.rows, strict=True)] == list(table.rows)
+
+
+def test_narrow_table_stays_one(searched: Runs) -> None:
+    table = scenario_table(searched, searched.comparisons)
+    assert table.parts() == (table,)

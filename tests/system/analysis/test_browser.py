@@ -16,6 +16,8 @@ from analysis.figures.scenario_figures import drawings
 from analysis.report.html_report import write_report
 from tests.support.run_folders import EVIL, evil_folder
 
+ROWS = "[...document.querySelector('#s0 table').querySelectorAll('tbody tr')]"
+"""Rows of the results of the first scenario, in JavaScript."""
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = [
     pytest.mark.browser,
@@ -69,7 +71,7 @@ def test_figures_are_drawn_and_the_console_is_silent(browser: Any, page: Path) -
 
 def test_a_header_sorts_its_table(browser: Any, page: Path) -> None:
     show(browser, page)
-    column = "return [...document.querySelectorAll('#s0 tbody tr')].map((row) => row.children[2].textContent)"
+    column = f"return {ROWS}.map((row) => row.children[2].textContent)"
     button = "document.querySelectorAll('#s0 thead button')[2].click()"
     browser.execute_script(button)
     descending = browser.execute_script(column)
@@ -87,9 +89,7 @@ def test_empty_cells_come_last_in_both_directions(browser: Any, page: Path) -> N
     place = names.index("best minus this")
     for _ in range(2):
         browser.execute_script(f"document.querySelectorAll('#s0 thead button')[{place}].click()")
-        column = browser.execute_script(
-            f"return [...document.querySelectorAll('#s0 tbody tr')].map((row) => row.children[{place}].textContent)"
-        )
+        column = browser.execute_script(f"return {ROWS}.map((row) => row.children[{place}].textContent)")
         assert column[-2:] == ["–", "–"]
 
 
@@ -97,6 +97,12 @@ def test_empty_cells_come_last_in_both_directions(browser: Any, page: Path) -> N
 def test_the_page_does_not_scroll_sideways(browser: Any, page: Path, width: int) -> None:
     show(browser, page, width)
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+def test_no_column_of_the_results_is_hidden_at_1280_pixels(browser: Any, page: Path) -> None:
+    show(browser, page)
+    hidden = "return [...document.querySelectorAll('#s0 .scroll')].map((one) => one.scrollWidth - one.clientWidth)"
+    assert set(browser.execute_script(hidden)) == {0}
 
 
 def test_links_lead_to_scenarios(browser: Any, page: Path) -> None:

@@ -70,7 +70,7 @@ def test_preview_shows_the_resources_of_a_cohort() -> None:
     console = Console(width=120, record=True)
     console.print(draw_preview(preview_of(make({"resources": {"cpu": 4, "cohort": 8}, "num_trials": 20}), [(16, 2)])))
     text = console.export_text()
-    assert "a part of a process of 8, which has 4 CPU, 1 GPU" in text
+    assert "a part of a process of 8, which has 4 CPUs, 1 GPU" in text
     assert "16 (16 CPUs, 2 GPUs)" in text
 
 

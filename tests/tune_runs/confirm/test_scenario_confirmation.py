@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from absgd import records
 from absgd.config import RunConfig
 from tests.support.fake_searches import EXP, STEP, study_trials, trials
 from tests.support.fake_tuner import FakeTuner, make_space, rising
+from tune_runs.confirm.scenario_confirmation import every_confirmation_failed
+from tune_runs.driver.search_summary import print_summary
 from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.scenario_images import ScenarioImages
 from tune_runs.space.model import SearchSpace
@@ -150,6 +154,39 @@ def test_winner_has_the_best_mean_on_validation_and_its_file_names_it(done: Fake
     assert written.attention is not None
     assert written.attention.lam == second.settings["lam"]
     assert (written.seeds.data, written.seeds.train) == (0, 0), "it reproduces the trial"
+
+
+def test_summary_has_the_settings_of_the_winner_not_of_the_best_of_the_search(done: FakeTuner) -> None:
+    console = Console(file=io.StringIO(), width=120)
+    print_summary(done.space, done.recorder, console, done.confirmations)
+    assert isinstance(console.file, io.StringIO)
+    (row, *_) = [line.split() for line in console.file.getvalue().splitlines() if line.strip().startswith(EXP)]
+    second = done.recorder.ranked(EXP)[1]
+    assert row[1] == "best-2"
+    assert row[2] == f"{second.summary.metric_last:.4f}"
+    assert row[4] == f"{second.settings['lam']:.4g}"
+
+
+def test_only_a_confirmation_without_any_completed_run_has_failed(done: FakeTuner, tmp_path: Path) -> None:
+    assert not every_confirmation_failed(done.confirmations)
+    tuner = FakeTuner(confirmed_space(), tmp_path / "fake", rising)
+    assert not every_confirmation_failed(tuner.confirmations), "it has not begun"
+    tuner.run(fails=AlwaysAt("-seed", 1))
+    assert set(confirm_rows(tmp_path / "fake").status) == {"failed"}
+    assert every_confirmation_failed(tuner.confirmations)
+
+
+class AlwaysAt(dict[str, int]):
+    """Trials whose id contains a part -> the number of results after which they fail."""
+
+    def __init__(self, part: str, results: int) -> None:
+        self._part, self._results = part, results
+
+    def __bool__(self) -> bool:
+        return True
+
+    def get(self, trial_id: str, default: Any = None) -> Any:
+        return self._results if self._part in trial_id else default
 
 
 def test_test_columns_do_not_affect_results(tmp_path: Path, done: FakeTuner, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,8 @@ import pytest
 from rich.console import Console
 
 from tests.support.fake_tuner import SPACE, FakeTuner, epoch_record, make_space, rising
-from tune_runs.driver.live_table import LiveTableCallback, live_table
-from tune_runs.driver.scenario_progress import ScenarioProgress, scenario_progress, seconds_left
+from tune_runs.driver.live_table import LiveTableCallback, clock_text, live_table
+from tune_runs.driver.scenario_progress import EpochPace, ScenarioProgress, scenario_progress
 from tune_runs.driver.search_summary import print_summary
 from tune_runs.preview.confirm_cost import confirm_cost
 from tune_runs.space.model import SearchSpace
@@ -142,8 +142,30 @@ def test_controls_of_stage_ones_known_are_not_counted_again(tmp_path: Path) -> N
 
 
 def test_time_left_is_unknown_before_the_first_epoch() -> None:
-    assert seconds_left(0, 100, 5.0) is None
-    assert seconds_left(50, 100, 5.0) == 10.0
+    assert EpochPace().seconds_left(100, 2, 5.0) is None
+
+
+def test_time_left_does_not_count_the_start_of_a_session() -> None:
+    """One epoch of 0.3 s after a start of 20 s, and 100 left on two workers: 15 s, not 33 minutes."""
+    pace = EpochPace()
+    pace.add(20.0, 0.3)
+    assert pace.seconds_left(100, 2, 20.0) == pytest.approx(15.0)
+
+
+def test_time_left_counts_the_time_between_epochs() -> None:
+    """Epochs of 1 s that arrive every 4 s; and a stall that has lasted for 10 s."""
+    pace = EpochPace()
+    for number in range(11):
+        pace.add(4.0 * number, 1.0)
+    assert pace.seconds_left(10, 1, 40.0) == pytest.approx(40.0)
+    assert pace.seconds_left(10, 1, 50.0) == pytest.approx(50.0)
+
+
+def test_time_left_of_runs_that_train_together_is_right_from_their_first_epochs_on() -> None:
+    pace = EpochPace()
+    pace.add(60.0, 60.0)
+    pace.add(60.5, 60.0)
+    assert pace.seconds_left(4, 2, 60.5) == pytest.approx(120.0)
 
 
 def test_live_table_fits_80_columns_and_names_states_that_occur(halfway: FakeTuner) -> None:
@@ -179,8 +201,23 @@ def test_time_left_counts_no_epochs_that_this_session_has_not_trained(
     report(progress, TrialReport(epoch_at(9), earlier=tuple(map(epoch_at, range(9)))))
     progress.start()
     progress.stop()
-    left = sum(progress_of(halfway, name).epochs_left for name in (EXP, STEP))
-    assert f"1:00 elapsed, at most {left // 60}:{left % 60:02d}:00 left" in text(console)
+    counted = [progress_of(halfway, name) for name in (EXP, STEP)]
+    duration = epoch_record(9, 0.5).train_s + epoch_record(9, 0.5).val_s
+    left = duration * sum(one.epochs_left for one in counted) / sum(one.num_running for one in counted)
+    assert f"1:00 elapsed, at most about {clock_text(left)} left" in text(console)
+
+
+def test_time_left_is_within_the_time_budget(halfway: FakeTuner, monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = iter([0.0])
+    monkeypatch.setattr("tune_runs.driver.live_table.time", SimpleNamespace(monotonic=lambda: next(seconds, 60.0)))
+    console = terminal()
+    space = halfway.space.model_copy(update={"time_budget": 61.0})
+    progress = LiveTableCallback(space, halfway.plans, halfway.recorder, console)
+    slow = dataclasses.replace(epoch_record(9, 0.5), train_s=100.0)
+    report(progress, TrialReport(ReportedEpoch(slow)))
+    progress.start()
+    progress.stop()
+    assert "1:00 elapsed, at most about 0:01 left" in text(console)
 
 
 def test_off_a_terminal_every_end_of_a_trial_is_a_line_that_counts_search_trials(
@@ -196,7 +233,7 @@ def test_off_a_terminal_every_end_of_a_trial_is_a_line_that_counts_search_trials
             told.add(trial_id)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(told) == 8 + 2
-    assert f"[0/8] {EXP}-control completed after 10 epochs, val_accuracy 0.0000" in lines
+    assert f"[0/8] {EXP}-control completed after 10 of 10 epochs, val_accuracy 0.0000" in lines
     ends = [line.split()[0] for line in lines if "control" not in line]
     assert ends == [f"[{number}/8]" for number in range(1, 9)]
 
@@ -258,7 +295,7 @@ def test_confirmation_has_a_column_and_its_epochs_count(tmp_path: Path, capsys: 
     for _ in tuner.results({}):
         one = scenario_progress(space, tuner.recorder, EXP, shared, tuner.confirmations[EXP], expected)
         totals.append(one.epochs_done + one.epochs_left)
-        text = rendered(live_table(space, [one], 1.0, 1))
+        text = rendered(live_table(space, [one], 1.0, 1.0))
         assert ("confirmed" in text) == (one.confirmed is not None)
     assert set(totals) == {10 + 2 * 7 + 2 * (10 + 7 + 7)}
     assert one.confirmed == (6, 6)
@@ -266,7 +303,7 @@ def test_confirmation_has_a_column_and_its_epochs_count(tmp_path: Path, capsys: 
     last = list(tuner.recorder.trials)[-1]
     lines.on_trial_complete(trial=ray_trial(last))
     assert capsys.readouterr().out.startswith(
-        f"[confirmed 6/6] {last} (cb-ce-drw) completed after 7 epochs on 3 of stage one"
+        f"[confirmed 6/6] {last} (cb-ce-drw) completed after 10 of 10 epochs (3 inherited)"
     )
 
 

@@ -349,6 +349,21 @@ def test_resume_takes_budgets_and_more_trials_and_the_same_space(tmp_path: Path)
         resume_request(tmp_path, given=space_of().model_copy(update={"seed": 11}))
 
 
+def test_space_given_to_an_extended_search_may_have_the_number_of_trials_before(tmp_path: Path) -> None:
+    from absgd.yaml_text import dump_yaml
+
+    more_seeds, extended = space_of(confirm={"seeds": 9}), space_of(num_trials=10)
+    (tmp_path / records.SPACE_FILE).write_text(dump_yaml(extended.to_dict()))
+    for option in ("--confirm", "--resume"):
+        with pytest.warns(UserWarning, match=r"`num_trials` stays 10, as recorded, not 6 \(--space: num_trials\)"):
+            request = resume_request(tmp_path, given=more_seeds, option=option)
+        assert (request.space.num_trials, request.space.confirm) == (10, more_seeds.confirm)
+    with pytest.raises(UserError, match=r"expected `num_trials` 10, as recorded, got 16: .* `--extend 6`"):
+        resume_request(tmp_path, given=space_of(num_trials=16))
+    with pytest.warns(UserWarning, match="stays 10, as recorded, not 16"):
+        resume_request(tmp_path, given=space_of(num_trials=16), option="--confirm")
+
+
 def test_undocumented_behaviour_of_optuna_that_the_search_relies_on(tmp_path: Path) -> None:
     """A RUNNING trial set to WAITING is asked first, with its parameters; queued ones are in `fixed_params`."""
     storage = optuna.storages.JournalStorage(JournalFileBackend(str(tmp_path / "j")))

@@ -164,7 +164,7 @@ def test_snapshot_that_vanishes_is_replaced(tmp_path: Path) -> None:
     made_up_for = late[late.epochs_inherited == 4]
     assert len(made_up_for) > 0
     assert (made_up_for.epochs_trained == 6).all()
-    assert "starts from epoch 4 instead of 5" in tuner.notes
+    assert "starts after 4 epochs instead of 5" in tuner.notes
     assert are_whole(folder)
 
 

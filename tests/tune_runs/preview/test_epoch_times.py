@@ -13,8 +13,9 @@ from absgd.datasets import load_splits
 from absgd.errors import UserError
 from tests.support.spaces import make
 from tune_runs.preview.epoch_times import measure_epoch_times, part_of, seconds_of_epoch
+from tune_runs.preview.scenario_cost import EpochTime
 from tune_runs.space.run_configs import control_config
-from tune_runs.trunks.scenario_plan import plan_scenarios
+from tune_runs.trunks.scenario_plan import ScenarioPlan, plan_scenarios
 
 SMALL: dict[str, Any] = {"base/data": {"name": "digits", "val_per_class": 5, "n_max": 12}, "base/batch_size": 32}
 
@@ -109,3 +110,32 @@ def test_measure_imports_neither_ray_nor_optuna() -> None:
     code = "import sys, tune_runs.preview.epoch_times; print([m for m in ('ray', 'optuna') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_measure_ends_at_its_limit_and_leaves_out_what_took_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second of three scenarios trains without an end."""
+    space = make({**SMALL, "scenarios": [{"name": "a"}, {"name": "b"}, {"name": "c"}]})
+
+    def measured(_space: object, plan: ScenarioPlan, *_: object) -> EpochTime:
+        while plan.name == "b":
+            pass
+        return EpochTime(1.0, 1.0, 1)
+
+    monkeypatch.setattr("tune_runs.preview.epoch_times._scenario_time", measured)
+    said: list[str] = []
+    times = measure_epoch_times(space, plan_scenarios(space), said.append, limit_s=0.2)
+    assert list(times) == ["a", "c"]
+    assert any(line.startswith("b was not measured: a batch of each stage takes longer than") for line in said)
+
+
+def test_many_scenarios_divide_the_time() -> None:
+    space = make({**SMALL, "scenarios": [{"name": f"s{number}"} for number in range(100)]})
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        measure_epoch_times(space, plan_scenarios(space), say)
+    assert said == ["measuring s0 (1 of 100), at most 0.4 s, or one batch of each stage"]

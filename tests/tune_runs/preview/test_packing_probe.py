@@ -18,13 +18,14 @@ from tune_runs.preview import packing_probe as probing
 from tune_runs.preview.epoch_times import stage_two_config
 from tune_runs.preview.packing_probe import (
     NUM_ROUNDS,
+    looked_at_twice,
     measured_packings,
     pass_s,
     pass_workload,
     probe_packings,
     without_repeated,
 )
-from tune_runs.preview.packings import Packing, PackingProbe, PackingResult, Speedup, packings_to_try
+from tune_runs.preview.packings import Packing, PackingProbe, PackingResult, Speedup, packings_to_try, proposed_packing
 from tune_runs.preview.probe_processes import ProbeProcessLost, TimedPass
 from tune_runs.preview.probe_table import draw_probe
 from tune_runs.preview.probe_trials import OneTrial, PassRequest, TrialsInTurns
@@ -102,7 +103,7 @@ def test_trials_lost_in_a_later_round_keep_earlier_measurements(time: int) -> No
     machine = FakeMachine({1: 1.0, 2: 1.0}, {2: (time, LOST)})
     *measured, lost = machine.rows(GPU_WAYS[:2])
     assert (lost.packing.trials, lost.failure) == (2, "its process ended by SIGKILL")
-    assert [row.packing.trials for row in measured] == ([1] if time > 2 else [])
+    assert [row.packing.trials for row in measured if not row.failure] == ([1] if time > 2 else [])
     assert machine.asked.count(2) == time, "no further round"
 
 
@@ -271,3 +272,36 @@ def test_failed_cohort_of_one_keeps_its_row() -> None:
     lost = PackingResult(one, failure="out of GPU memory")
     assert without_repeated([lost], one) == [lost]
     assert without_repeated([PackingResult(two, failure="no room")], one) == [PackingResult(two, failure="no room")]
+
+
+def test_number_that_cannot_be_is_measured_again() -> None:
+    """One trial at 28 images a second and two at 536, because something else ran beside the first."""
+    impossible, possible = [of(GPU_WAYS[0], 1.0), of(GPU_WAYS[1], 19.0)], ROWS[:2]
+    said: list[str] = []
+    given = iter([impossible, possible])
+    assert looked_at_twice(lambda _: next(given), said.append) == possible
+    assert said == [
+        "measuring again: 2 trials at once cannot be 19 times as fast as one alone; other load on this machine may "
+        "explain it"
+    ]
+    assert looked_at_twice(lambda _: possible, said.append) == possible
+    assert len(said) == 1, "what can be is measured once"
+    lost = [PackingResult(GPU_WAYS[0], failure="no time was left")]
+    given = iter([impossible, lost])
+    assert looked_at_twice(lambda _: next(given), said.append) == impossible
+
+
+def test_nothing_is_proposed_from_a_number_that_cannot_be() -> None:
+    doubtful = found([of(GPU_WAYS[0], 1.0), of(GPU_WAYS[1], 19.0)], own=GPU_WAYS[0])
+    assert proposed_packing(doubtful.results) is None
+    assert "proposed nothing: 2 trials at once cannot be 19 times as fast" in " ".join(drawn(doubtful).split())
+    slow_on_all_threads = [of(GPU_WAYS[0], 1.0), of(GPU_WAYS[1], 3.9)]
+    assert proposed_packing(slow_on_all_threads) == slow_on_all_threads[1]
+
+
+def test_packings_of_a_first_round_that_was_lost_are_rows_too() -> None:
+    machine = FakeMachine({1: 1.0, 2: 1.0}, {2: (2, LOST)})
+    assert {row.packing.trials: row.failure for row in machine.rows(GPU_WAYS[:2])} == {
+        1: "no time was left",
+        2: "its process ended by SIGKILL",
+    }

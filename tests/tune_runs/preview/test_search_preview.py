@@ -222,3 +222,18 @@ def test_preview_counts_the_confirmation() -> None:
 def test_confirmation_of_different_stage_ones_shares_only_the_bests() -> None:
     one, other = (preview_of(make({**CONFIRM, **changes}), [(2, 0)]).confirmation[0] for changes in ({}, LR_CHOICES))
     assert other.epochs - one.epochs == 3 * 10
+
+
+def test_draw_preview_counts_a_control_for_each_stage_one_and_uses_plurals() -> None:
+    several = {"search/optimizer.lr": {"choices": [0.05, 0.2]}, "num_trials": 40}
+    assert "40 trials and about 2 controls, one for each stage one, 16 epochs each" in drawn(several)
+    assert "1 trial and 1 control, 16 epochs each" in drawn({"num_trials": 1})
+    one = {"confirm": {"top": 1, "seeds": 1, "controls": ["ce"]}}
+    assert "the best configuration and ce, on 1 fresh pair of seeds: 2 runs, 1 trunk, 22 epochs at most" in drawn(one)
+
+
+@pytest.mark.parametrize("width", [80, 60, 40])
+def test_draw_preview_breaks_no_word(width: int) -> None:
+    wide, narrow = drawn(TWO), drawn(TWO, width=width)
+    names = {"parameter", "range", "when", "epochs", "of", "─"}
+    assert {word for word in wide.split() if "─" not in word} - names <= set(narrow.split())

@@ -113,7 +113,7 @@ def test_trial_is_lost_while_its_control_still_trains(tmp_path: Path) -> None:
 def test_search_ends_when_every_run_fails_with_the_same_error(tmp_path: Path) -> None:
     tuner = FakeTuner(space_with(), tmp_path / "fake", rising, concurrent=1)
     tuner.run(fails={CONTROL: 0, **{f"{EXP}-{number:04d}": 0 for number in range(20)}})
-    assert tuner.stop.failure == f"4 runs of {EXP} in a row failed before their first epoch with the same error: Boom"
+    assert tuner.stop.failure == f"4 runs of {EXP} in a row failed before the first epoch with the same error: Boom"
     assert (trials(tmp_path / "fake").status == "failed").sum() == 4
     assert len(trials(tmp_path / "fake")) <= 5
 

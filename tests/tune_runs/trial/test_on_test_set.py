@@ -107,7 +107,7 @@ def test_snapshots_without_the_best_model_are_trained_again(splits: Splits, tmp_
     for _ in reports_of(plain, TrialRun(plain, trunk_use(tmp_path, save_at=(4, 6)), origin="a search")):
         pass
     _, run = run_of(CONFIG, splits, trunk_use(tmp_path, start_at=4))
-    assert run.begin().notes == ("starts from epoch 0 instead of 4",)
+    assert run.begin().notes == ("starts after 0 epochs instead of 4",)
 
 
 def test_the_test_set_is_read_once_for_both_epochs_and_leaves_the_model(

@@ -94,7 +94,7 @@ def test_preview_shows_the_resources_of_all_ranks() -> None:
     console = Console(width=120, record=True)
     console.print(draw_preview(preview_of(make({"resources": {"cpu": 4, "gpus_per_trial": 2}}), [(16, 8)])))
     text = console.export_text()
-    assert "2 processes on one node, each 4 CPU, 1 GPU" in text
+    assert "2 processes on one node, each 4 CPUs, 1 GPU" in text
     assert "2 (16 CPUs, 8 GPUs)" in text
 
 

@@ -88,7 +88,7 @@ def test_run_from_any_snapshot_before_the_switch_equals_one_from_scratch(
     earlier, notes = TrialRun(forked, use_of(trained, start_at)).begin()
     assert all(epoch.is_inherited for epoch in earlier)
     assert len(earlier) == {0: 0, 1: 0, 2: 2, 3: 3}[start_at]
-    assert notes == (("starts from epoch 0 instead of 1",) if start_at == 1 else ())
+    assert notes == (("starts after 0 epochs instead of 1",) if start_at == 1 else ())
     assert values([*(epoch.record for epoch in earlier), *forked.epochs()]) == scratch
 
 
@@ -101,7 +101,7 @@ def test_damaged_snapshot_is_named_and_an_earlier_one_used(trunk: Snapshots, spl
     assert (len(earlier), trainer.next_epoch) == (2, 2)
     assert "epoch-0003.pt is damaged" in notes[0]
     assert notes[0].endswith(": trained again")
-    assert notes[1] == "starts from epoch 2 instead of 3"
+    assert notes[1] == "starts after 2 epochs instead of 3"
     records = [*(epoch.record for epoch in earlier), *trainer.epochs()]
     assert values(records) == values(Trainer(CONFIG, splits).epochs())
 
@@ -158,7 +158,7 @@ def test_other_files_in_the_folder_are_left_alone(trunk: Snapshots) -> None:
 
 def test_missing_folder_means_from_scratch(splits: Splits, tmp_path: Path) -> None:
     earlier, notes = TrialRun(Trainer(CONFIG, splits), use_in(tmp_path / "none", start_at=3)).begin()
-    assert (earlier, notes) == ((), ("starts from epoch 0 instead of 3",))
+    assert (earlier, notes) == ((), ("starts after 0 epochs instead of 3",))
 
 
 def test_full_disk_is_reported_and_training_continues(

@@ -14,10 +14,11 @@ from optuna.study import create_study
 
 from tests.support.spaces import make
 from tune_runs.request.space_files import load_space, shipped_spaces
+from tune_runs.space.distinct_points import num_values, value_at
 from tune_runs.space.model import Scenario, SearchSpace
 from tune_runs.space.parameters import Parameter
 from tune_runs.space.run_configs import control_config, suggested_config
-from tune_runs.trunks.stage_one_sharing import StageOneSharing, num_values, stage_one_sharing, value_at
+from tune_runs.trunks.stage_one_sharing import StageOneSharing, stage_one_sharing
 from tune_runs.trunks.trunk_use import fork_epoch
 
 BALANCE = {"base/class_balance": {"type": "reweight", "from_epoch": "switch"}}
@@ -184,7 +185,7 @@ def test_sharing_of_a_switch_under_a_condition() -> None:
 def test_sharing_without_stage_one_has_nothing_to_share() -> None:
     found = of({"search/switch_epoch": {"choices": [0]}})
     assert (found.shares, found.fork_epochs) == (False, ())
-    assert found.reason == "every trial switches at epoch 0, so there is no stage one to share"
+    assert found.reason == "every trial switches before its first epoch, so there is no stage one to share"
 
 
 def test_sharing_does_not_pay_with_a_stage_one_for_nearly_every_trial() -> None:

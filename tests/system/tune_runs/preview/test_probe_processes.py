@@ -50,6 +50,15 @@ def test_process_that_ends_is_reported(order: str, words: str, is_gpu_memory: bo
     assert error.value.is_gpu_memory is is_gpu_memory
 
 
+def test_process_that_never_replies_is_ended() -> None:
+    with ProbeProcesses(obeying, limit_s=30) as processes:
+        processes.train([""])
+        processes._until = 0.0
+        with pytest.raises(ProbeProcessLost, match="it took longer than the 30 s left for it"):
+            processes.train(["sleep 600"])
+        assert processes.count == 0
+
+
 def test_all_processes_end_with_one_and_start_again() -> None:
     with ProbeProcesses(obeying) as processes:
         with pytest.raises(ProbeProcessLost, match="SIGKILL"):

@@ -101,6 +101,6 @@ def test_unwritable_trunk_is_reported_once_and_costs_stage_one_only(ray: None, t
     first, second = (pd.read_parquet(tmp_path / name / records.TRIALS_FILE) for name in ("first", "second"))
     assert printed.count("cannot write ") == 1
     assert f"note: {space.scenario_list[0].name}-control: cannot write {tmp_path / 'blocked' / trunk.name}" in printed
-    assert printed.count("starts from epoch 0 instead of ") == 2
+    assert printed.count("starts after 0 epochs instead of ") == 2
     assert (second.epochs_trained == 6).all()
     assert sorted(first.metric_last) == sorted(second.metric_last)

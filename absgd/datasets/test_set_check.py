@@ -1,0 +1,40 @@
+"""A look at the test set before anything is trained, so that a missing or broken one is not found after the last epoch.
+
+No model sees these images, and nothing is kept of them.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+from absgd.config import RunConfig
+from absgd.datasets.image_files import BrokenImage, ImageFiles, check_decodes
+from absgd.datasets.splits import load_test
+from absgd.errors import UserError
+
+
+def check_test_set(config: RunConfig) -> None:
+    """Read the test set of a run; each image in a file is decoded once, unless reading it has done so.
+
+    Raises:
+        UserError: if it is absent, has no image, or one of its images is missing or broken.
+    """
+    images = load_test(config)
+    if not len(images):
+        raise UserError(f"expected images in the test set of `{config.data.name}`, got none (data.root)")
+    if isinstance(images, ImageFiles) and config.data.on_bad_image == "error":
+        with ThreadPoolExecutor(max(config.data.workers, os.cpu_count() or 1)) as pool:
+            for position, reason in enumerate(pool.map(lambda place: _fault(images, place), range(len(images)))):
+                if reason is not None:
+                    pool.shutdown(cancel_futures=True)
+                    raise images.error_at(position, reason)
+
+
+def _fault(images: ImageFiles, position: int) -> str | None:
+    """Return what is wrong with an image; None if it decodes."""
+    try:
+        check_decodes(images.path(position))
+    except BrokenImage as error:
+        return str(error)
+    return None

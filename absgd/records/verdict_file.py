@@ -1,0 +1,90 @@
+"""The verdict on each scenario of a search, as a file: the analysis writes it, and the search prints it.
+
+The rule that makes a verdict has one home, `analysis.questions.verdicts`; search and analysis meet in files alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from absgd.records.atomic import write_atomically
+
+VerdictOutcome = Literal[
+    "better",
+    "not distinguishable",
+    "worse",
+    "control missing",
+    "unfinished",
+    "one seed",
+    "no control",
+    "nothing finished",
+]
+VERDICT_LABELS: dict[VerdictOutcome, str] = {
+    "better": "Better than plain training",
+    "not distinguishable": "Not distinguishable",
+    "worse": "Worse than a control",
+    "control missing": "A control is missing",
+    "unfinished": "Not confirmed yet",
+    "one seed": "One seed: not a finding yet",
+    "no control": "No control to compare with",
+    "nothing finished": "Nothing to choose from",
+}
+"""Outcome -> the verdict in a few words."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """The claim that the results of a scenario support."""
+
+    folder: str
+    scenario: str
+    outcome: VerdictOutcome
+    """`better`: than all deciding controls, and worse than none; `worse`: than any; else why neither can be claimed."""
+    sentence: str
+    """The verdict for readers of one sentence, with the controls that are ahead, be it by points alone."""
+    advice: str
+    """Whether to use the configuration; empty where the sentence says it."""
+    details: tuple[str, ...] = ()
+    """The numbers behind it, one sentence each: the score, the deciding controls, and the controls that are ahead."""
+    configuration: str | None = None
+    """The configuration that the verdict is about: `best-2`, or a trial; None: nothing was chosen."""
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Its settings: those of the method, and any other that the search varied."""
+
+    @property
+    def label(self) -> str:
+        """The verdict in a few words."""
+        return VERDICT_LABELS[self.outcome]
+
+    @property
+    def text(self) -> str:
+        """Sentence and advice."""
+        return f"{self.sentence} {self.advice}".rstrip()
+
+    def __str__(self) -> str:
+        return f"{self.scenario}: {self.text}"
+
+
+def write_verdicts(path: Path, verdicts: Sequence[Verdict]) -> None:
+    """Write verdicts as JSON.
+
+    Raises:
+        OSError: if the file cannot be written.
+    """
+    rows = [{"label": one.label, **dataclasses.asdict(one)} for one in verdicts]
+    write_atomically(path, json.dumps({"verdicts": rows}, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_verdicts(path: Path) -> list[Verdict]:
+    """Return the verdicts of a file that `write_verdicts` has written.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    names = [field.name for field in dataclasses.fields(Verdict)]
+    rows = json.loads(path.read_text(encoding="utf-8"))["verdicts"]
+    return [Verdict(**{**{name: row[name] for name in names}, "details": tuple(row["details"])}) for row in rows]

@@ -1,0 +1,29 @@
+"""The verdicts of a search as a file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import get_args
+
+from absgd.records import Verdict, VerdictOutcome, read_verdicts, write_verdicts
+from absgd.records.verdict_file import VERDICT_LABELS
+
+ONE = Verdict(
+    "runs/a", "digits", "better", "It is better.", "Use it.", ("a ± b",), "best-2", {"lam": 5.5, "loss": "abce"}
+)
+NONE = Verdict("runs/a", "other", "nothing finished", "Nothing.", "")
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    write_verdicts(tmp_path / "v.json", [ONE, NONE])
+    assert read_verdicts(tmp_path / "v.json") == [ONE, NONE]
+    assert json.loads((tmp_path / "v.json").read_text())["verdicts"][0]["label"] == "Better than plain training"
+
+
+def test_text_is_sentence_and_advice() -> None:
+    assert (str(ONE), str(NONE)) == ("digits: It is better. Use it.", "other: Nothing.")
+
+
+def test_every_outcome_has_a_label() -> None:
+    assert tuple(VERDICT_LABELS) == get_args(VerdictOutcome)
