@@ -37,6 +37,8 @@ ALIASES = {
 }
 """Common spellings, in lower case -> our columns; our own names need no alias."""
 
+MAX_LEVELS = 16
+"""Nested mappings whose names are joined; what is deeper is not a metric."""
 ColumnValues = dict[str, Any]
 """Our columns -> values of their types."""
 
@@ -129,15 +131,17 @@ def is_not_finite(value: object) -> bool:
     return type(value) is float and not math.isfinite(value)
 
 
-def flat(data: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+def flat(data: Mapping[str, Any], above: str = "", levels: int = MAX_LEVELS) -> Iterator[tuple[str, Any]]:
     """Yield names and values of nested mappings, the names joined by ``/``, as Ray joins them.
+
+    A mapping below `levels` others stays whole.
 
     >>> dict(flat({"val": {"acc": 0.9}}))
     {'val/acc': 0.9}
     """
     for name, value in data.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{above}{name}/")
+        if isinstance(value, Mapping) and levels:
+            yield from flat(value, f"{above}{name}/", levels - 1)
         else:
             yield f"{above}{name}", value
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,8 +23,6 @@ from analysis.frames.typed_frames import Complain
 
 PARAMETER = "params/"
 """Prefix of the columns of parameters that are not settings of ours."""
-_NOT_METRICS = ("config",)
-"""What Ray adds to each result besides metrics, as a mapping."""
 
 JsonObject = dict[str, Any]
 
@@ -75,18 +73,18 @@ def read_trial(folder: Path, names: Mapping[str, str], complain: Complain) -> Ra
     params_file, result_file = folder / "params.json", folder / "result.json"
     if not (params_file.is_file() or result_file.is_file()):
         return None
-    results = list(_results(result_file, complain)) if result_file.is_file() else []
+    configs, results = _read_results(result_file, complain) if result_file.is_file() else ([], [])
     params = _json_object(params_file, complain) if params_file.is_file() else None
     if params is None:
-        params = results[-1].get("config") if results else None
+        params = configs[-1] if configs else None
     if not isinstance(params, Mapping):
         complain(f"{folder.name}: no readable params.json; left out")
         return None
     last = results[-1] if results else {}
     unfit = _Unfit(set(), set())
-    metrics = tuple(dict.fromkeys(name for result in results for name, _ in _metrics(result)))
+    metrics = tuple(dict.fromkeys(name for line in dict.fromkeys(map(tuple, results)) for name in line))
     sources = column_sources(metrics, names, EPOCH_TYPES)
-    rows = [_columns(result, sources.columns, unfit) for result in results]
+    rows = _rows(results, sources.columns, unfit)
     settings, others = _settings(params, names, unfit)
     for label, wrong in (("number too large", unfit.too_large), ("text instead of numbers", unfit.text)):
         if wrong:
@@ -98,13 +96,13 @@ def read_trial(folder: Path, names: Mapping[str, str], complain: Complain) -> Ra
         others=others,
         epochs=_one_row_per_epoch(rows, results),
         counts_epochs=_has_own_epochs(rows),
-        not_finite=_not_finite(last, sources.columns),
+        not_finite=frozenset(ours for name, ours in sources.columns.items() if is_not_finite(last.get(name))),
         metrics=metrics,
         parameters=tuple(name for name, _ in flat(params)),
         rivals=sources.rivals,
         wall_s=real_number(last.get("time_total_s")),
         has_error=(folder / "error.txt").exists() or (folder / "error.pkl").exists(),
-        settings_changed=bool(results) and results[0].get("config") != last.get("config"),
+        settings_changed=len(configs) > 1,
     )
 
 
@@ -117,9 +115,12 @@ def _json_object(file: Path, complain: Complain) -> JsonObject | None:
     return data if isinstance(data, dict) else None
 
 
-def _results(file: Path, complain: Complain) -> Iterator[JsonObject]:
-    """Yield the intact lines of result.json."""
-    damaged = 0
+def _read_results(file: Path, complain: Complain) -> tuple[list[Any], list[JsonObject]]:
+    """Read the intact lines of result.json: the parameters, again where they changed, and the metrics of each line.
+
+    The names of nested metrics are joined by ``/``.
+    """
+    configs, results, damaged = [], [], 0
     with file.open(encoding="utf-8", errors="replace") as lines:
         for line in lines:
             try:
@@ -128,29 +129,32 @@ def _results(file: Path, complain: Complain) -> Iterator[JsonObject]:
                 damaged += bool(line.strip())
                 continue
             if isinstance(result, dict):
-                yield result
+                config = result.pop("config", None)
+                if not configs or config != configs[-1]:
+                    configs.append(config)
+                is_nested = dict in map(type, result.values())
+                results.append(dict(flat(result)) if is_nested else result)
     if damaged:
         complain(f"{file.parent.name}/{file.name}: {damaged} damaged line{'s' * (damaged > 1)} left out")
+    return configs, results
 
 
-def _metrics(result: JsonObject) -> Iterator[tuple[str, Any]]:
-    """Yield the metrics of a result, those of inner mappings with ``/`` in their names."""
-    return flat({name: value for name, value in result.items() if name not in _NOT_METRICS})
-
-
-def _columns(result: JsonObject, columns: Mapping[str, str], unfit: _Unfit) -> ColumnValues:
-    """Return a result in our columns; `unfit` receives the script's names of values that no column can hold."""
-    values: ColumnValues = {}
-    for name, value in _metrics(result):
-        ours = columns.get(name)
-        if ours is None:
-            continue
-        values[ours] = converter(EPOCH_TYPES[ours])(value)
-        if values[ours] is None and is_too_large(value):
-            unfit.too_large.add(name)
-        elif values[ours] is None and isinstance(value, str) and not is_not_finite(value):
-            unfit.text.add(name)
-    return values
+def _rows(results: Sequence[JsonObject], columns: Mapping[str, str], unfit: _Unfit) -> list[ColumnValues]:
+    """Return the results in our columns; `unfit` receives the script's names of values that no column can hold."""
+    readers = [(name, ours, converter(EPOCH_TYPES[ours])) for name, ours in columns.items()]
+    rows = []
+    for result in results:
+        values: ColumnValues = {}
+        for name, ours, convert in readers:
+            if name in result:
+                value = result[name]
+                values[ours] = convert(value)
+                if values[ours] is None and is_too_large(value):
+                    unfit.too_large.add(name)
+                elif values[ours] is None and isinstance(value, str) and not is_not_finite(value):
+                    unfit.text.add(name)
+        rows.append(values)
+    return rows
 
 
 def _has_own_epochs(rows: Sequence[ColumnValues]) -> bool:
@@ -176,10 +180,6 @@ def _one_row_per_epoch(rows: Sequence[ColumnValues], results: Sequence[JsonObjec
         found[epoch] = {**found.get(epoch, {}), **row, "epoch": epoch}
         latest = iteration
     return [found[epoch] for epoch in sorted(found)]
-
-
-def _not_finite(last: JsonObject, columns: Mapping[str, str]) -> frozenset[str]:
-    return frozenset(columns[name] for name, value in _metrics(last) if name in columns and is_not_finite(value))
 
 
 def _settings(params: Mapping[str, Any], names: Mapping[str, str], unfit: _Unfit) -> tuple[ColumnValues, ColumnValues]:

@@ -342,3 +342,14 @@ def test_the_folder_of_a_single_trial_is_named(tmp_path: Path) -> None:
     path = experiment(tmp_path / "old")
     with pytest.raises(UserError, match="one trial of Ray Tune: give the folder that holds it"):
         load(path / "train_00000")
+
+
+def test_deeply_nested_results(tmp_path: Path) -> None:
+    path = experiment(tmp_path / "old")
+    deep = '{"a":' * 900 + "1" + "}" * 900
+    with (path / "train_00000" / "result.json").open("a") as file:
+        file.write(f'{{"val_accuracy": 0.5, "training_iteration": 6, "deep": {deep}}}\n')
+    (path / "train_00001" / "params.json").write_text(f'{{"lr": 0.1, "deep": {deep}}}')
+    runs = load(path)
+    assert len(runs.trials) == 3
+    assert runs.trials.metric_last.iloc[0] == 0.5
