@@ -14,6 +14,7 @@ from absgd import records
 from absgd.config import RunConfig
 from tests.support.fake_searches import EXP, STEP, study_trials, trials
 from tests.support.fake_tuner import FakeTuner, make_space, rising
+from tune_runs.confirm.confirmation_table import confirmation_lines
 from tune_runs.confirm.scenario_confirmation import every_confirmation_failed
 from tune_runs.driver.search_summary import print_summary
 from tune_runs.recording.recorder import Recorder
@@ -355,3 +356,20 @@ def test_reading_a_confirmation_changes_no_record(tmp_path: Path) -> None:
             _ = one.candidates, one.runs, one.num_runs, one.num_ended, one.epochs_left, one.is_done, one.has_result
             one.results()
         assert [trial.to_row() for trial in extended.recorder.trials.values()] == before
+
+
+def test_classes_without_a_test_image_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = FinalMetrics(records.TestMetrics(1.0, 0.5, 0.5, (0.5,) * 3 + (None,) + (0.5,) * 6))
+    monkeypatch.setattr("tests.support.fake_tuner.fake_test", lambda _trainer, _run: few)
+    tuner = FakeTuner(confirmed_space(), tmp_path / "fake", by_seed)
+    tuner.run()
+    lines = confirmation_lines(tuner.confirmations)
+    told = "no test image of class 3: test accuracies are means over 9 of 10 classes"
+    assert [line for line in lines if "no test image" in line] == [f"note: {EXP}: {told}", f"note: {STEP}: {told}"]
+    best = records.best_file(tuner.recorder.folder, EXP).read_text()
+    assert "# Test accuracies are means over 9 of 10 classes: the others have no test image." in best
+
+
+def test_nothing_is_said_of_classes_that_are_all_there(done: FakeTuner) -> None:
+    assert not [line for line in confirmation_lines(done.confirmations) if "no test image" in line]
+    assert "Test accuracies" not in records.best_file(done.recorder.folder, EXP).read_text()
