@@ -95,12 +95,6 @@ def setting_value(settings: Mapping[str, Any], key: str) -> Any:
     return reduce(getitem, key.split("."), settings)
 
 
-def is_null_by_default(key: str) -> bool:
-    """Whether the setting is null where it is not given."""
-    model, leaf = find_setting(key)
-    return not model.model_fields[leaf].is_required() and model.model_fields[leaf].default is None
-
-
 def is_whole(key: str) -> bool:
     """Whether the setting takes whole numbers and no fractions."""
     model, leaf = find_setting(key)

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from absgd.config import RunConfig, setting_keys
-from absgd.config.dotted_keys import find_setting
+from absgd.config.dotted_keys import find_setting, setting_value
 from absgd.config.locations import PATH_SETTINGS, Moves, moved
 from absgd.records.column_types import column_type
 from absgd.records.layout import TRIALS_FILE
@@ -57,8 +57,12 @@ def _config_columns() -> dict[str, tuple[str, pa.DataType]]:
 
 CONFIG_COLUMNS = _config_columns()
 """Column of a trial row -> (setting of RunConfig, type)."""
-ADDED_LATER = ("data.title", "data.resize", "device.ranks", "device.fast")
-"""Settings that rows of earlier versions lack; such a row has their defaults. Add every new setting."""
+_ADDED_LATER = ("data.title", "data.resize", "device.ranks", "device.fast")
+"""Settings that earlier versions did not have; every new one must be added."""
+ADDED_LATER: dict[str, Any] = {
+    column: setting_value({}, key) for column, (key, _) in CONFIG_COLUMNS.items() if key in _ADDED_LATER
+}
+"""Columns that tables of earlier versions lack -> the default that their runs had."""
 COLUMN_OF = {key: column for column, (key, _) in CONFIG_COLUMNS.items()}
 """Setting of RunConfig -> its column."""
 
@@ -95,7 +99,7 @@ def config_of(row: Mapping[str, Any]) -> RunConfig:
         node = data
         for parent in parents:
             node = node.setdefault(parent, {})
-        if row[column] is not None or key not in ADDED_LATER:
+        if row[column] is not None or column not in ADDED_LATER:
             node[leaf] = row[column]
     if data["attention"]["lam"] is None:
         data["attention"] = None

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from absgd.errors import UserError
 from absgd.paths import PathLike, is_endless
 from absgd.records.atomic import write_atomically
-from absgd.records.config_columns import ADDED_LATER, COLUMN_OF
+from absgd.records.config_columns import ADDED_LATER
 from absgd.records.schema import CLASS_SCHEMA, LABEL_SCHEMA
 
 
@@ -53,7 +53,7 @@ def write_table(path: PathLike, table: pa.Table) -> None:
 def read_rows(path: PathLike, schema: pa.Schema) -> list[dict[str, Any]]:
     """Read the rows of a parquet file of a run, with the columns of `schema` only; none if it does not exist.
 
-    Settings of `ADDED_LATER` that the version which wrote it did not have are None.
+    Settings of `ADDED_LATER` that the version which wrote it did not have are given their defaults.
 
     Raises:
         UserError: if the file is damaged, or lacks other columns of `schema`, or has them with other types.
@@ -67,11 +67,10 @@ def read_rows(path: PathLike, schema: pa.Schema) -> list[dict[str, Any]]:
     try:
         table = pq.read_table(path)
         missing = [name for name in schema.names if name not in table.column_names]
-        later = {COLUMN_OF[key] for key in ADDED_LATER}
         for name in missing:
-            if name not in later:
+            if name not in ADDED_LATER:
                 raise UserError(f"cannot read {path}: no column `{name}`; {other}")
-            table = table.append_column(name, pa.nulls(table.num_rows, schema.field(name).type))
+            table = table.append_column(name, pa.array([ADDED_LATER[name]] * table.num_rows, schema.field(name).type))
         return list(table.select(schema.names).cast(schema).to_pylist())
     except (pa.ArrowException, OSError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]

@@ -120,7 +120,9 @@ def _read_results(file: Path, complain: Complain) -> tuple[list[Any], list[JsonO
 
     The names of nested metrics are joined by ``/``.
     """
-    configs, results, damaged = [], [], 0
+    configs: list[Any] = []
+    results: list[JsonObject] = []
+    damaged = 0
     with file.open(encoding="utf-8", errors="replace") as lines:
         for line in lines:
             try:

@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from absgd import records
-from absgd.config.dotted_keys import is_null_by_default
 from absgd.counts import plural
 from analysis.frames.typed_frames import Complain, to_frame
 from analysis.wording.number_text import is_fraction
@@ -19,8 +18,6 @@ from analysis.wording.number_text import is_fraction
 ESSENTIAL_TRIAL = ("scenario", "trial_id", "phase", "status")
 ESSENTIAL_EPOCH = ("trial_id", "epoch")
 _AT_CHOSEN = tuple(records.TEST_CHOSEN + name.removeprefix("test_") for name in records.TEST_SCALARS)
-_EMPTY_BY_DEFAULT = {records.COLUMN_OF[key] for key in records.ADDED_LATER if is_null_by_default(key)}
-"""Settings that an older version lacked and that were null there: their absence is no loss."""
 SCORES = ("metric_last", "metric_chosen")
 FRACTIONS = {name for name in (*records.METRICS, *records.TEST_SCALARS, *_AT_CHOSEN) if is_fraction(name)}
 """Columns whose values are between 0 and 1."""
@@ -68,7 +65,7 @@ def _read(path: Path, schema: pa.Schema, essential: Sequence[str], complain: Com
         first = (str(error).splitlines() or [type(error).__name__])[0]
         complain(f"cannot read {path.name}: {first}")
         return None
-    lacking = [name for name in schema.names if name not in table.column_names and name not in _EMPTY_BY_DEFAULT]
+    lacking = [name for name in schema.names if name not in table.column_names and name not in records.ADDED_LATER]
     missing = [name for name in lacking if name in essential]
     if missing:
         complain(f"{path.name} has no column `{missing[0]}`: not written by absgd")
@@ -88,7 +85,8 @@ def _conform(
     for field in schema:
         empty = pa.nulls(table.num_rows, field.type)
         if field.name not in table.column_names:
-            columns.append(empty)
+            default = records.ADDED_LATER.get(field.name)
+            columns.append(empty if default is None else pa.array([default] * table.num_rows, field.type))
             continue
         column = table.column(field.name)
         if column.type != field.type:

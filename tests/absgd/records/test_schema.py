@@ -139,6 +139,11 @@ def test_config_columns_derived_from_the_settings_are_those_on_disk() -> None:
     assert derived == list(CONFIG_COLUMNS.items())
 
 
+def test_every_new_setting_has_a_default_in_older_tables() -> None:
+    """A setting added to the config belongs into `_ADDED_LATER`, or run folders of earlier versions do not resume."""
+    assert len(records.CONFIG_COLUMNS) - len(records.ADDED_LATER) == 59
+
+
 def test_trial_columns_are_those_on_disk() -> None:
     assert columns_of(records.TRIAL_SCHEMA) == list(TRIAL_COLUMNS.items())
 
