@@ -12,11 +12,10 @@ from absgd.counts import plural
 from absgd.errors import UserError
 from absgd.records import Verdict
 from analysis.frames.run_frames import RunFrames
-from analysis.frames.typed_frames import SCENARIO
 from analysis.questions.best_configurations import BY, best
 from analysis.questions.cautions import cautions
 from analysis.questions.class_results import recall_by_class, weights_by_group
-from analysis.questions.control_comparison import On, compare
+from analysis.questions.control_comparison import On, compare, no_comparisons
 from analysis.questions.landscape import landscape
 from analysis.questions.learning_curves import curves
 from analysis.questions.parameter_importance import Method, importance
@@ -35,7 +34,7 @@ class Runs(RunFrames):
         try:
             return self.compare(control=None)
         except UserError:
-            return pd.DataFrame(columns=[*SCENARIO, "control", "n", "finding", "decides"])
+            return no_comparisons()
 
     @cached_property
     def shown(self) -> pd.DataFrame:

@@ -87,6 +87,12 @@ def compare(runs: RunFrames, control: str | None, on: On) -> pd.DataFrame:
     return table if control is None else table[table.control == control].reset_index(drop=True)
 
 
+def no_comparisons() -> pd.DataFrame:
+    """Return the result of `compare` where no scenario has a control: its columns without rows."""
+    corrected = ("p_holm", "num_tests", "p_all", "num_all", "p_finding", "num_finding", "finding")
+    return pd.DataFrame(columns=[*_Comparison._fields, *corrected])
+
+
 def _with_findings(table: pd.DataFrame) -> pd.DataFrame:
     families = table.groupby("control").p_value
     table["p_holm"] = families.transform(lambda own: holm(own.tolist()))

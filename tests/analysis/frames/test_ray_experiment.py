@@ -209,7 +209,7 @@ def test_the_last_session_and_renamed_folders(tmp_path: Path) -> None:
     }
     told = "\n".join(told_of(runs))
     assert "cannot read experiment_state-2026-01-03_00-00-00.json" in told
-    assert "the run is not finished: 1 of 3 trials are running or interrupted" in told
+    assert "the run is not finished: 1 of 3 trials" in told
 
 
 def test_trials_that_only_the_state_file_knows(tmp_path: Path) -> None:
