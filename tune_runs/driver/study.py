@@ -7,29 +7,26 @@ directly is shorter, and the journal rebuilds everything.
 
 from __future__ import annotations
 
-import os
+import random
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
-from optuna.storages.journal._file import LOCK_FILE_SUFFIX
 from optuna.trial import FrozenTrial, TrialState
 
 from absgd import records
 from absgd.config import RunConfig
 from absgd.errors import UserError
-from absgd.paths import is_endless
 from absgd.randomness import derived_seed
 from absgd.records import STUDY_FILE, Status
+from tune_runs.driver.study_journal import open_study
 from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.trial_record import TrialRecord
 from tune_runs.request.space_files import refuse_changes
-from tune_runs.space.distinct_points import distinct_points
+from tune_runs.space.distinct_points import all_points, distinct_points
 from tune_runs.space.model import Scenario, SearchSpace
 from tune_runs.space.parameters import Scalar
 from tune_runs.space.run_configs import enqueued_points, optuna_params, suggested_config
@@ -70,7 +67,7 @@ class ScenarioStudy:
         self.space, self.scenario = space, scenario
         folder.mkdir(parents=True, exist_ok=True)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self.study, self._storage = _open_study(folder / STUDY_FILE, scenario.name, records.METRICS[space.metric])
+        self.study, self._storage = open_study(folder / STUDY_FILE, scenario.name, records.METRICS[space.metric])
         self._stopping = early_stopping(space)
         self._live: dict[str, optuna.trial.Trial] = {}
         self._again: list[FrozenTrial] = []
@@ -78,6 +75,9 @@ class ScenarioStudy:
         self._first_epochs: dict[str, int] = {}
         """Trial -> epoch from which its steps count."""
         self._reported: dict[str, int] = {}
+        every = None if distinct_points(space, scenario) else all_points(space, scenario)
+        self._points = [optuna_params(space, point) for point in every or ()]
+        """Optuna parameters of all points, where they are countable and more than trials: none is tried twice."""
         self._check_space()
         self._queue_points(warm_start)
 
@@ -122,6 +122,9 @@ class ScenarioStudy:
             return self._planned(frozen.number, suggested_config(self.space, self.scenario, trial))
         live = self.study.ask()
         self.study.sampler = self._sampler_of(live.number)
+        if self._points and not live.params and (other := self._in_place_of_a_repetition(live.number)):
+            self._storage.set_trial_system_attr(live._trial_id, FIXED_PARAMS, other)
+            live = optuna.trial.Trial(self.study, live._trial_id)
         plan = self._planned(live.number, suggested_config(self.space, self.scenario, live))
         live.set_user_attr(TRIAL_ID, plan.trial_id)
         self._follow(plan, live)
@@ -219,13 +222,30 @@ class ScenarioStudy:
         """
         if TRIAL_ID in trial.user_attrs:
             return
+        params = self._draws(trial, trials)
+        other = self._in_place_of_a_repetition(trial.number) if self._points else None
+        self._storage.set_trial_system_attr(trial._trial_id, FIXED_PARAMS, other or params)
+
+    def _draws(self, trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> dict[str, Any]:
+        """Return the parameters that the sampler draws for a trial, without changing the study."""
         mirror = optuna.create_study(directions=self.study.directions, sampler=self._sampler_of(trial.number))
-        mirror.add_trials([one for one in trials if one is not trial and one.state != TrialState.WAITING])
+        mirror.add_trials([one for one in trials if one.number != trial.number and one.state != TrialState.WAITING])
         if fixed := trial.system_attrs.get(FIXED_PARAMS):
             mirror.enqueue_trial(fixed)
         drawn = mirror.ask()
         suggested_config(self.space, self.scenario, drawn)
-        self._storage.set_trial_system_attr(trial._trial_id, FIXED_PARAMS, drawn.params)
+        return drawn.params
+
+    def _in_place_of_a_repetition(self, number: int) -> dict[str, Scalar] | None:
+        """Return the parameters of a point not tried before, if a trial repeats one; the same ones at each call."""
+        trials = self.study.get_trials(deepcopy=False)
+        tried = [_params_of(one) for one in trials if one.number < number]
+        drawn = self._draws(trials[number], trials)
+        if drawn not in tried:
+            return None
+        left = [params for params in self._points if params not in tried]
+        seed = derived_seed(self.space.seed, f"repetition/{self.scenario.name}", number)
+        return random.Random(seed).choice(left) if left else None
 
     def _let_wait(self, trial: FrozenTrial | optuna.trial.Trial) -> None:
         self._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
@@ -235,47 +255,9 @@ class ScenarioStudy:
         return _sampler(self.space, seed)
 
 
-class _WholeLines(JournalFileBackend):
-    """A journal without partial lines, also where one could not be written whole, as on a full disk."""
-
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Append all lines, or none of them.
-
-        Raises:
-            OSError: if they cannot be written.
-        """
-        size = os.path.getsize(self._file_path)
-        try:
-            super().append_logs(logs)
-        except OSError:
-            os.truncate(self._file_path, size)
-            raise
-
-
-def _open_study(path: Path, name: str, better: Literal["max", "min"]) -> tuple[optuna.Study, JournalStorage]:
-    """Open the study of a journal, made when absent; the caller holds the run folder's lock, so its own is stale."""
-    path.with_name(path.name + LOCK_FILE_SUFFIX).unlink(missing_ok=True)
-    if is_endless(path):
-        raise UserError(f"cannot read the study {path}: it is a device or a pipe (--resume)")
-    _drop_unfinished_line(path)
-    try:
-        storage = JournalStorage(_WholeLines(str(path)))
-        study = optuna.create_study(
-            study_name=name,
-            storage=storage,
-            direction="maximize" if better == "max" else "minimize",
-            load_if_exists=True,
-        )
-    except (ValueError, KeyError) as error:
-        raise UserError(f"cannot read the study {path}: damaged: {error} (--resume)") from None
-    return study, storage
-
-
-def _drop_unfinished_line(journal: Path) -> None:
-    """Cut off a last line that a kill or a full disk left unfinished, before anything is appended to it."""
-    content = journal.read_bytes() if journal.exists() else b""
-    if content and not content.endswith(b"\n"):
-        records.write_atomically(journal, content[: content.rfind(b"\n") + 1])
+def _params_of(trial: FrozenTrial) -> dict[str, Any]:
+    """Return the parameters of a trial, drawn or queued."""
+    return {**trial.system_attrs.get(FIXED_PARAMS, {}), **trial.params}
 
 
 def _sampler(space: SearchSpace, seed: int) -> optuna.samplers.BaseSampler:

@@ -5,6 +5,7 @@ Nothing here imports torch, Ray or Optuna.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import cast
 
@@ -12,7 +13,8 @@ from tune_runs.space.model import Scenario, SearchSpace
 from tune_runs.space.parameters import Parameter, Scalar
 from tune_runs.space.run_configs import active_values
 
-_MOST = 10_000  # points counted; a space with more counts as unlimited
+MOST_POINTS = 2_000
+"""Points that are listed; a space with more counts as unlimited."""
 
 
 def num_values(parameter: Parameter) -> int | None:
@@ -58,14 +60,15 @@ def most_distinct_points(space: SearchSpace) -> int | None:
 
 def distinct_points(space: SearchSpace, scenario: Scenario) -> tuple[dict[str, Scalar], ...] | None:
     """Return all points of a scenario, parameter -> value of those that are active; None: more than `num_trials`."""
-    if any(num_values(parameter) is None for parameter in space.search.values()) or space.num_trials > _MOST:
+    return all_points(space, scenario, min(space.num_trials, MOST_POINTS))
+
+
+def all_points(space: SearchSpace, scenario: Scenario, most: int = MOST_POINTS) -> tuple[dict[str, Scalar], ...] | None:
+    """Return all points of a scenario as `distinct_points` does; None: there are more than `most`."""
+    if any(num_values(parameter) is None for parameter in space.search.values()):
         return None
-    found: list[dict[str, Scalar]] = []
-    for point in _points(space, scenario):
-        found.append(point)
-        if len(found) > space.num_trials:
-            return None
-    return tuple(found)
+    found = tuple(itertools.islice(_points(space, scenario), most + 1))
+    return None if len(found) > most else found
 
 
 def _points(space: SearchSpace, scenario: Scenario) -> Iterator[dict[str, Scalar]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.fake_searches import EXP, trials
+from tests.support.fake_searches import EXP, assert_same, trials
 from tests.support.fake_tuner import SPACE, FakeTuner, make_space, rising
 from tests.support.spaces import make
 from tune_runs.request.space_files import with_options
@@ -87,3 +87,26 @@ def test_scenarios_with_fewer_points_than_others_try_each_of_theirs_once() -> No
     }
     space = space_of(search, scenarios=SPACE["scenarios"], num_trials=6)
     assert [num_trials_of(space, one) for one in space.scenario_list] == [6, 3]
+
+
+def repeating_space(**changes: Any) -> SearchSpace:
+    """Return a space of six points and five trials, in which a sampler that learns soon repeats itself."""
+    search = {"lam": {"choices": [1.0, 5.0, 9.0]}, "switch_epoch": {"choices": [3, 4]}}
+    return space_of(search, num_trials=5, **changes)
+
+
+def test_no_point_is_tried_twice_where_there_are_hardly_more_than_trials(tmp_path: Path) -> None:
+    for seed in range(4):
+        folder = tmp_path / f"fake{seed}"
+        FakeTuner(repeating_space(seed=seed), folder, rising).run()
+        rows = trials(folder).query("phase == 'search'")
+        assert len(set(zip(rows.lam, rows.switch_epoch, strict=True))) == 5
+
+
+def test_search_of_few_points_that_is_resumed_tries_what_it_would_have_tried(tmp_path: Path) -> None:
+    FakeTuner(repeating_space(), tmp_path / "whole", rising, concurrent=1).run()
+    for moment in (12, 18, 24, 30):
+        folder = tmp_path / f"cut{moment}"
+        FakeTuner(repeating_space(), folder, rising, concurrent=1).run(stop_after_results=moment)
+        FakeTuner(repeating_space(), folder, rising, concurrent=1).run()
+        assert_same(folder, tmp_path / "whole")
