@@ -11,6 +11,8 @@ import pandas as pd
 from absgd.errors import UserError, nearest, shown
 from analysis.frames.run_frames import RunFrames
 from analysis.frames.searched_parameters import searched_parameters
+from analysis.frames.typed_frames import KEY
+from analysis.questions.class_coverage import class_coverage
 from analysis.questions.winners import best_rows
 
 BY: tuple[str, ...] = ("dataset", "data_title", "imbalance_type", "imbalance_ratio", "noise_type", "noise_rate")
@@ -27,11 +29,11 @@ def best(runs: RunFrames, by: str | Sequence[str]) -> pd.DataFrame:
 
     Returns:
         One row per group: the columns of `by`, `metric`, `rule` (the selection rule), `configuration`, `basis`
-        (`confirmed`, or `one seed`, where the mean is the score of the luckiest of many trials), `n`, `val_mean`,
-        `num_seeds` (planned seeds; `n` of them completed),
-        `val_std`, `test_mean`, `test_std` (in units of the metric; NaN if the test set was not read), `test_at` (the
-        epoch of the test columns), the searched settings, `num_completed`, `num_pruned`, `num_diverged` (search
-        trials of the group), `run`, `scenario`, `trial_id`, `folder`.
+        (`confirmed`, or `one seed`, where the mean is the score of the luckiest of many trials), `n`, `num_seeds`
+        (planned seeds, of which `n` completed), `val_mean`, `val_std`, `test_mean`, `test_std` (in units of the metric;
+        NaN if the test set was not read), `test_at` (the epoch of the test columns), `num_classes`, `val_classes`,
+        `test_classes` (classes that accuracies are over), the searched settings, `num_completed`, `num_pruned`,
+        `num_diverged` (search trials of the group), `run`, `scenario`, `trial_id`, `folder`.
 
     A group that holds several data sets, imbalances or noise levels gives a warning: its best hides the others.
 
@@ -43,6 +45,9 @@ def best(runs: RunFrames, by: str | Sequence[str]) -> pd.DataFrame:
     table = best_rows(runs.configurations, groups)
     table = table.assign(rule=runs.rule.title, test_at=runs.rule.test_title)
     table = table.drop(columns="num_diverged").merge(_search_counts(runs.trials, groups), on=groups, how="left")
+    trials = table[KEY].merge(runs.trials, on=KEY, how="left")
+    coverage = class_coverage(runs.epochs, trials)
+    table = pd.concat([table.reset_index(drop=True), coverage], axis=1)
     counts = ["num_completed", "num_pruned", "num_diverged"]
     table[counts] = table[counts].fillna(0).astype("int64")
     front = [
@@ -57,6 +62,7 @@ def best(runs: RunFrames, by: str | Sequence[str]) -> pd.DataFrame:
         "test_mean",
         "test_std",
         "test_at",
+        *coverage.columns,
     ]
     back = [name for name in ("run", "scenario", "trial_id", "folder") if name not in groups]
     names = [*front, *(name for name in setting_columns(runs) if name not in front), *counts, *back]

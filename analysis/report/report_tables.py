@@ -13,6 +13,7 @@ from absgd.records import METRIC_TITLES, Verdict
 from analysis.frames.run_frames import of_scenario
 from analysis.frames.typed_frames import SCENARIO
 from analysis.questions.best_configurations import setting_columns
+from analysis.questions.class_coverage import coverage_sentences
 from analysis.runs import Runs
 from analysis.wording.number_text import interval_text, is_fraction, p_text, score_text, setting_text, signed
 from analysis.wording.titles import (
@@ -88,6 +89,7 @@ def note_of(runs: Runs, has_test: bool, has_intervals: bool) -> str:
     text = f"{names[:1].upper()}{names[1:]}, {units}; mean ± standard deviation over n seeds. "
     text += f"Selection rule: {runs.rule.title}, on validation"
     text += f"; test at the {runs.rule.test_title}." if has_test else _why_no_test(runs)
+    text = " ".join([text, *coverage_sentences(runs.epochs, runs.shown)])
     return text + (" 95 % intervals and p-values: paired by seed, corrected by Holm." if has_intervals else "")
 
 

@@ -11,7 +11,7 @@ from absgd import records
 from analysis import load
 from analysis.figures.class_figures import recall_drawing, weights_drawing
 from analysis.report.html_report import report_html
-from analysis.report.text_report import markdown
+from analysis.report.text_report import comma_separated, latex, markdown
 from tests.support import run_folders
 from tests.support.run_folders import config
 
@@ -107,7 +107,11 @@ def test_classes_without_a_test_image_are_named(tmp_path: Path) -> None:
     assert text == (
         "There is no test image of class <b>coat</b>, bag: accuracies on test are means over 2 of 4 classes."
     )
-    assert "over 2 of 4 classes" in markdown(runs)
+    best = runs.best().iloc[0]
+    assert (best.num_classes, best.val_classes, best.test_classes) == (4, 4, 2)
+    assert "Test accuracies are over 2 of 4 classes." in markdown(runs)
+    assert "Test accuracies are over 2 of 4 classes." in latex(runs)
+    assert "test_classes" in comma_separated(runs).splitlines()[0]
 
 
 def test_classes_without_a_validation_image_are_named(tmp_path: Path) -> None:
@@ -115,7 +119,9 @@ def test_classes_without_a_validation_image_are_named(tmp_path: Path) -> None:
     folder.add("t", config(), 0.8)
     for row in folder.epochs:
         row["val_recall"] = [None, 0.9, 0.9, 0.9]
-    text = load(folder.write()).cautions().set_index("kind").text["classes"]
+    runs = load(folder.write())
+    assert "Validation accuracies are over 3 of 4 classes." in report_html(runs)
+    text = runs.cautions().set_index("kind").text["classes"]
     assert text == "There is no validation image of class 0: accuracies on validation are means over 3 of 4 classes."
 
 

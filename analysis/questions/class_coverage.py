@@ -1,0 +1,46 @@
+"""The number of classes that accuracies are over: those with an image in validation or test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from analysis.questions.class_results import last_recall
+
+
+def class_coverage(epochs: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
+    """Return how many classes the accuracies of each trial are over.
+
+    Args:
+        epochs: as in `Runs.epochs`.
+        trials: rows of `Runs.trials`.
+
+    Returns:
+        A frame with the index of `trials` and the columns `num_classes`, `val_classes` and `test_classes` (of which
+        validation and test have images; missing where it is not recorded).
+    """
+    validation = last_recall(epochs, trials)
+    frame = pd.DataFrame(
+        {
+            "num_classes": [len(sizes) if isinstance(sizes, list) else None for sizes in trials.class_counts],
+            "val_classes": [_num_known(recall) for recall in validation],
+            "test_classes": [_num_known(recall) for recall in trials.test_recall],
+        },
+        index=trials.index,
+    )
+    return frame.astype("Int64")
+
+
+def _num_known(recall: object) -> int | None:
+    return sum(value is not None and value == value for value in recall) if isinstance(recall, list) else None
+
+
+def coverage_sentences(epochs: pd.DataFrame, trials: pd.DataFrame) -> Iterator[str]:
+    """Yield a sentence for each part, validation and test, whose accuracies are not over all classes."""
+    frame = class_coverage(epochs, trials)
+    for part, column in {"Validation": "val_classes", "Test": "test_classes"}.items():
+        few = frame[(frame[column] < frame.num_classes).fillna(False)]
+        numbers = [f"{row[column]} of {row.num_classes}" for _, row in few.drop_duplicates().iterrows()]
+        if numbers:
+            yield f"{part} accuracies are over {' or '.join(dict.fromkeys(numbers))} classes."
