@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
@@ -32,6 +33,7 @@ ALIASES = {
     "accuracy": "val_accuracy",
     "mean_accuracy": "val_accuracy",
     "val_acc": "val_accuracy",
+    "val_balanced_acc": "val_balanced_accuracy",
     "balanced_accuracy": "val_balanced_accuracy",
     "mean_loss": "val_loss",
 }
@@ -92,8 +94,11 @@ def column_sources(
     return ColumnSources({name: ours for ours, name in used.items()}, tuple(rivals))
 
 
+_VALIDATION = re.compile("^(eval|valid|validation|dev)_")
+
+
 def _spellings(name: str) -> list[str | None]:
-    plain = name.lower().replace("/", "_")
+    plain = _VALIDATION.sub("val_", name.lower().replace("/", "_"))
     return [name, plain, ALIASES.get(plain), ALIASES.get(plain.replace("_", ""))]
 
 

@@ -61,7 +61,7 @@ def read_experiment(path: Path, told: RayNames, complain: Complain) -> tuple[pd.
     Returns:
         The frames; None if there is no intact trial, no known metric, or an accuracy out of its range.
     """
-    found = (read_trial(folder, told.names, complain) for folder in sorted(path.iterdir()))
+    found = (_readable_trial(folder, told.names, complain) for folder in sorted(path.iterdir()))
     trials = [trial for trial in found if trial is not None]
     if not trials:
         complain("no trial with a readable params.json or result.json")
@@ -78,6 +78,14 @@ def read_experiment(path: Path, told: RayNames, complain: Complain) -> tuple[pd.
         return None
     with_epochs_from_0(trials, complain)
     return _frames(path, trials, deciding, complain)
+
+
+def _readable_trial(folder: Path, names: Mapping[str, str], complain: Complain) -> RayTrial | None:
+    try:
+        return read_trial(folder, names, complain)
+    except OSError as error:
+        complain(f"cannot read {folder.name}: {error.strerror or error}; left out")
+        return None
 
 
 def _say_unused_names(trials: Sequence[RayTrial], names: Mapping[str, str], complain: Complain) -> None:

@@ -35,6 +35,12 @@ def outcomes(path: Path, trials: Sequence[RayTrial], metric: str, complain: Comp
     telling = {name for name in (metric, *LOSSES) if _is_ever_known(trials, name)}
     found = [_status(trial, state, longest, telling) for trial, state in zip(trials, own, strict=True)]
     _say(trials, own, found, longest, complain)
+    unscored = sum(
+        status == "completed" and trial.epochs[-1].get(metric) is None
+        for trial, status in zip(trials, found, strict=True)
+    )
+    if unscored:
+        complain(f"{plural(unscored, 'completed trial')} without `{metric}` in the last result: no score there")
     absent = len(states) - len({state.trial_id for state in own if state is not None})
     if absent:
         complain(f"{absent} of {plural(len(states), 'trial')} in {STATE_FILES} have no readable folder: left out")

@@ -353,3 +353,36 @@ def test_deeply_nested_results(tmp_path: Path) -> None:
     runs = load(path)
     assert len(runs.trials) == 3
     assert runs.trials.metric_last.iloc[0] == 0.5
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = experiment(tmp_path / "old")
+    is_file = Path.is_file
+
+    def refused(self: Path) -> bool:
+        if self.parent.name == "train_00001":
+            raise PermissionError(13, "Permission denied")
+        return is_file(self)
+
+    monkeypatch.setattr(Path, "is_file", refused)
+    runs = load(path)
+    assert runs.trials.trial_id.tolist() == ["train_00000", "train_00002"]
+    assert told_of(runs)[0] == "cannot read train_00001: Permission denied; left out"
+
+
+def test_a_trial_whose_last_result_lacks_the_metric(tmp_path: Path) -> None:
+    path = experiment(tmp_path / "old")
+    with (path / "train_00001" / "result.json").open("a") as file:
+        file.write('{"val_loss": 0.5, "training_iteration": 6}\n')
+    runs = load(path)
+    assert "1 completed trial without `val_accuracy` in the last result: no score there" in told_of(runs)
+
+
+@pytest.mark.parametrize("name", ["eval_accuracy", "valid_acc", "Validation_Accuracy", "dev/acc", "val_mean_accuracy"])
+def test_spellings_of_validation_accuracy(tmp_path: Path, name: str) -> None:
+    path = every_line(experiment(tmp_path / "old"), lambda line: {name: line["val_accuracy"], "train_acc": 0.99})
+    if name == "val_mean_accuracy":
+        with pytest.raises(UserError, match="no known metric is reported"):
+            load(path)
+    else:
+        assert load(path).trials.metric_last.max() == pytest.approx(0.91)
