@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar, get_args
 
@@ -18,10 +19,31 @@ MAX_KEY_LENGTH = 200
 MAX_PROBLEMS = 10
 """Most broken rules in one message; a hostile file may break as many as it has lines."""
 _MAX_SHOWN = 80
+_SURROGATE = re.compile("[\ud800-\udfff]")
+"""A character that stands for a byte of a file name that is not UTF-8, or half of a pair: no encoding can write it."""
 
 
 class UserError(ValueError):
     """Raised if a request of the user cannot be met; the message is shown as it is, with exit status 2."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(encodable(message))
+
+
+def encodable(text: str) -> str:
+    """Return text that every message, table and file can hold: the one rule for file names that are not UTF-8.
+
+    A byte that is not UTF-8, which Python reads as half of a surrogate pair, becomes an escape.
+
+    >>> encodable("caf\\udce9.png")
+    'caf\\\\xe9.png'
+    """
+    return _SURROGATE.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
 
 
 def nearest(word: object, valid: Iterable[str]) -> str:

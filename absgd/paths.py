@@ -5,9 +5,11 @@ Nothing here imports torch.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
+from io import BufferedReader
 from pathlib import Path
 
 from absgd.errors import UserError, shown
@@ -92,15 +94,48 @@ def read_regular(path: Path, max_bytes: int) -> bytes:
     """
     _check_text(path, "a file to read")
     try:
-        with open(path, "rb", opener=_open_at_once) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise UserError(f"expected a regular file, got a device or a pipe ({path})")
+        with open_regular(path) as file:
             content = file.read(max_bytes + 1)  # the size that the file system reports may be wrong, as in /proc
+    except NotRegular as error:
+        raise UserError(f"expected a regular file, got {error} ({path})") from None
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from None
     if len(content) > max_bytes:
         raise UserError(f"expected a file of at most {max_bytes:,} bytes, got a larger one ({path})")
     return content
+
+
+class NotRegular(OSError):  # noqa: N818 - names a state of a file
+    """A path is no regular file; the message says what it is."""
+
+
+def open_regular(path: str | bytes | Path) -> BufferedReader:
+    """Open a regular file to read bytes; a pipe, a socket or a device is refused without waiting for it.
+
+    Raises:
+        NotRegular: if it is something else.
+        OSError: if it cannot be opened.
+    """
+    try:
+        file = open(path, "rb", opener=_open_at_once)  # noqa: SIM115 - the caller closes it
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise NotRegular("a device or a socket") from None
+        raise
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
+    file.close()
+    raise NotRegular("a device or a pipe")
+
+
+def is_absent(error: OSError) -> bool:
+    """Whether an error says that there is nothing at a path; a link that leads nowhere counts as nothing."""
+    return error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+
+
+def is_denied(error: OSError) -> bool:
+    """Whether an error says that this user may not read what is at a path."""
+    return error.errno in (errno.EACCES, errno.EPERM)
 
 
 def _open_at_once(path: str, flags: int) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import typer
 
-from absgd.errors import UserError
+from absgd.errors import UserError, encodable
 
 EXIT_FAILED = 1
 EXIT_USER_ERROR = 2
@@ -64,7 +64,7 @@ def printable(message: str) -> str:
     >>> printable("got \\x1b[31m")
     'got \\\\x1b[31m'
     """
-    return "\n".join(map(_printable_line, message.split("\n")))
+    return "\n".join(map(_printable_line, encodable(message).split("\n")))
 
 
 def _printable_line(line: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from absgd.errors import MAX_KEY_LENGTH, UserError, shown
+from absgd.errors import MAX_KEY_LENGTH, UserError, encodable, shown
 from absgd.paths import PathLike, read_regular
 
 MAX_BYTES = 256 * 1024
@@ -129,6 +129,7 @@ class _Dumper(yaml.SafeDumper):
     """SafeDumper that also quotes text which `_Loader`, a reader of YAML 1.2, would take for another type."""
 
 
+_Dumper.add_representer(str, lambda dumper, text: dumper.represent_str(encodable(text)))
 for _kind, (_pattern, _first) in _SCALARS.items():
     for _side in (_Loader, _Dumper):
         _side.add_implicit_resolver(f"{_TAG}{_kind}", re.compile(rf"(?:{_pattern.pattern})\Z"), _first)
@@ -171,6 +172,9 @@ def read_yaml(path: PathLike) -> Any:
 
 
 def dump_yaml(data: Any) -> str:
-    """Write data as YAML text that `parse_yaml` reads back to equal data; keys keep their order."""
+    """Write data as YAML text that `parse_yaml` reads back to equal data; keys keep their order.
+
+    Text that no encoding can write, from a file name that is not UTF-8, is escaped.
+    """
     text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=None, allow_unicode=True, width=100)
     return text

@@ -121,7 +121,7 @@ def unused_run_settings(run: RunSections) -> Iterator[str]:
     """Yield a sentence for each setting that differs from its default but does not act in the run."""
     yield from _unused_loss_settings(run)
     if DATASETS[run.data.name].in_memory:
-        for name in ("side", "resize", "workers", "on_bad_image"):
+        for name in ("side", "resize", "workers", "on_bad_image", "on_duplicate"):
             if name in _changed(run.data):
                 yield f"data `{run.data.name}` is held in memory: `data.{name}` is not used"
     if run.noise.type == "none" and "validation" in _changed(run.noise):

@@ -91,10 +91,16 @@ class RunConfig(RunSections):
         return RunConfig.from_dict({**self.to_dict(), **plain})
 
     def decisive(self) -> dict[str, Any]:
-        """Return the settings that decide the numbers of the run: not the data's title, place, or way of reading."""
+        """Return the settings that decide the numbers of the run: not the data's title, place, or way of reading.
+
+        Nor what is refused: `data.on_duplicate` decides whether there is a run, not its images. A setting that earlier
+        versions lacked is left out where it has their behaviour, so that their hashes stay.
+        """
         settings = self.to_dict()
-        for name in ("title", "root", "download", "workers"):
+        for name in ("title", "root", "download", "workers", "on_duplicate"):
             del settings["data"][name]
+        if settings["data"]["resize"] == "crop":
+            del settings["data"]["resize"]
         return settings
 
     def stage_one_key(self) -> str:

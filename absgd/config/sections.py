@@ -92,6 +92,8 @@ class DataConfig(Section):
     """Data sets on disk: processes that read images; 0 reads in the training process."""
     on_bad_image: Literal["error", "skip"] = "error"
     """Data sets on disk: effect of a missing or broken image; `skip` leaves it out and reports their number."""
+    on_duplicate: Literal["refuse", "keep"] = "refuse"
+    """Data sets on disk: effect of an image that is given twice, or in two parts; `keep` trains on it as it is."""
 
 
 class ImbalanceConfig(Section):

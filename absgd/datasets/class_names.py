@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from pkgutil import resolve_name
 
@@ -31,7 +30,7 @@ def class_names(config: DataConfig, num_classes: int) -> tuple[str, ...]:
 
 
 def _text(name: str) -> str:
-    return printable(os.fsencode(name).decode(errors="backslashreplace")).replace("\n", r"\n")
+    return printable(name).replace("\n", r"\n")
 
 
 def numbered(names: tuple[str, ...], labels: Iterable[int]) -> str:

@@ -5,9 +5,11 @@ Shape legend: N images.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import math
 import os
+import stat
 import struct
 import zlib
 from collections.abc import Iterable, Sequence
@@ -18,7 +20,7 @@ import numpy as np
 from absgd.config.sections import DataConfig
 from absgd.datasets.images import Labels, Pixels
 from absgd.errors import UserError
-from absgd.paths import expanded
+from absgd.paths import expanded, is_absent, open_regular
 
 _DEFAULT_ROOT = Path("data")
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -95,9 +97,34 @@ def read_bytes(path: Path) -> bytes:
         UserError: if it cannot be read.
     """
     try:
-        return path.read_bytes()
+        with open_regular(path) as file:
+            return file.read()
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error} (data.root)") from None
+
+
+def status_of(path: Path) -> os.stat_result | None:
+    """Status of a file or folder; None if there is none.
+
+    Raises:
+        UserError: if nobody can tell, because a folder may not be entered or the file system fails.
+    """
+    try:
+        return os.stat(path)
+    except OSError as error:
+        if is_absent(error):
+            return None
+        raise UserError(f"cannot look for {path}: {error.strerror or error} (data.root)") from None
+
+
+def check_entered(folder: Path) -> None:
+    """Refuse a folder whose files cannot be opened, although it can be listed.
+
+    Raises:
+        UserError: naming it.
+    """
+    if not os.access(folder, os.X_OK):
+        raise UserError(f"cannot open the files in {folder}: {os.strerror(errno.EACCES)} (data.root)")
 
 
 def damaged(path: Path, reason: str) -> UserError:
@@ -106,7 +133,12 @@ def damaged(path: Path, reason: str) -> UserError:
 
 
 def _first_file(paths: Iterable[Path]) -> Path | None:
-    return next((path for path in paths if os.path.isfile(path)), None)
+    """The first path with a file, regular or not: what is not regular is refused when it is read."""
+    for path in paths:
+        found = status_of(path)
+        if found is not None and not stat.S_ISDIR(found.st_mode):
+            return path
+    return None
 
 
 def _unzipped(path: Path, content: bytes) -> bytes:

@@ -21,7 +21,8 @@ from absgd.config import RunConfig
 from absgd.datasets.batch_shares import WHOLE, Share
 from absgd.datasets.batches import Batch
 from absgd.datasets.epoch_order import EpochOrder
-from absgd.datasets.image_files import BrokenImage, ImageFiles, read_rgb
+from absgd.datasets.image_files import ImageFiles
+from absgd.datasets.image_reading import BrokenImage, StorageFailed, error_at, read_rgb
 from absgd.datasets.registered_dataset import normalisation_of
 from absgd.errors import UserError
 from absgd.randomness import derived_seed
@@ -117,7 +118,7 @@ class DiskBatches:
         )
         for index_B, read in zip(steps.indices(), loader, strict=True):
             if isinstance(read, _Unreadable):
-                raise self._images.error_at(read.position, read.reason)
+                raise error_at(self._images, read.position, read.fault)
             yield self._batch(read, index_B)
 
     def _batch(self, pixels_BCHW: Tensor, index_B: Tensor) -> Batch:
@@ -212,7 +213,7 @@ class _Unreadable(NamedTuple):
     """Placeholder for an unreadable image, then for its batch: an error raised in a worker would arrive as text."""
 
     position: int
-    reason: str
+    fault: BrokenImage | StorageFailed
 
 
 _ReadResult = Tensor | _Unreadable
@@ -227,8 +228,8 @@ class _ImageReader(Dataset[_ReadResult]):
     def __getitem__(self, key: _Key) -> _ReadResult:
         try:
             image = read_rgb(self._images.path(key.position))
-        except BrokenImage as error:
-            return _Unreadable(key.position, str(error))
+        except (BrokenImage, StorageFailed) as fault:
+            return _Unreadable(key.position, fault)
         if key.seed is None:
             return self._transform(image)
         with torch.random.fork_rng(devices=[]):

@@ -19,7 +19,7 @@ from absgd.datasets.image_files import ImageFiles
 from absgd.datasets.images import Images
 from absgd.datasets.splits import Splits
 from absgd.errors import UserError
-from absgd.paths import expanded
+from absgd.paths import expanded, is_absent, open_regular
 
 STAT_THREADS = 8
 """Threads that ask the file system; they wait for it, not for a processor."""
@@ -97,7 +97,9 @@ def _sizes_and_times(images: ImageFiles) -> npt.NDArray[np.int64]:
             try:
                 found = os.stat(os.path.join(root, path))
             except OSError as error:
-                raise images.error_at(position, f"a file that is gone, {error.strerror or error}") from None
+                if is_absent(error):
+                    raise images.error_at(position, f"a file that is gone, {error.strerror or error}") from None
+                raise images.storage_error_at(position, error.strerror or str(error)) from None
             rows_M2.append((found.st_size, found.st_mtime_ns))
         return np.array(rows_M2, dtype=np.int64)
 
@@ -108,7 +110,7 @@ def _sizes_and_times(images: ImageFiles) -> npt.NDArray[np.int64]:
 
 def _digest_of_file(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return hashlib.file_digest(file, "sha256").digest()
     except OSError as error:
         raise UserError(f"cannot read the weights: {error.strerror or error} ({path}: model.weights)") from None

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 _MAX_DIGITS = 9
+_BYTE_ORDER_MARK = "\ufeff"
 
 
 class ListedImage(NamedTuple):
@@ -66,7 +67,7 @@ def parse_key_values(text: str) -> ImageList:
 def parse_keys_with_labels(keys: str, labels: str) -> ImageList:
     """The images of a list with a path on each line, whose labels are in a second list.
 
-    A path without a readable label is a bad line of the first list.
+    A path without a readable label, or with two different ones, is a bad line of the first list.
 
     >>> parse_keys_with_labels("images/b.jpg\\n", "images/a.jpg 1\\nimages/b.jpg 4\\n").images
     [ListedImage(line=1, path='images/b.jpg', label=4)]
@@ -77,9 +78,13 @@ def parse_keys_with_labels(keys: str, labels: str) -> ImageList:
 
     Source: Clothing1M's files as published (CVPR 2015, Xiao et al.): `*_key_list.txt` with `*_label_kv.txt`.
     """
-    label_of = {image.path: image.label for image in parse_key_values(labels).images}
+    given = parse_key_values(labels).images
+    label_of = {image.path: image.label for image in given}
+    for image in given:
+        if label_of.get(image.path, image.label) != image.label:
+            del label_of[image.path]
     named = ((line, path, path) for line, path in _filled_lines(keys))
-    return _labelled(named, label_of, "a path of the list of labels")
+    return _labelled(named, label_of, "a path with one label in the list of labels")
 
 
 def parse_val_annotations(text: str, label_of: Mapping[str, int]) -> ImageList:
@@ -115,7 +120,7 @@ def _paths_with_labels(text: str, split: Callable[[str], tuple[str, int | None]]
         path, label = split(content)
         if label is None:
             parsed.bad_lines.append(BadLine(line, f"expected {rule}, got {_shown(content)}"))
-        elif path.startswith("/"):
+        elif path.startswith("/") or "\0" in path:
             parsed.bad_lines.append(BadLine(line, f"expected a relative path, got {_shown(path)}"))
         else:
             parsed.images.append(ListedImage(line, path, label))
@@ -134,9 +139,12 @@ def _labelled(named: Iterator[tuple[int, str, str]], label_of: Mapping[str, int]
 
 
 def _filled_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Number, from 1, and content of the lines that are not blank. Split at line feeds alone, as editors number."""
+    """Number, from 1, and content of the lines that are not blank. Split at line feeds alone, as editors number.
+
+    A byte-order mark is left out where a line begins: lists that begin with one are joined, too.
+    """
     for line, content in enumerate(text.split("\n"), start=1):
-        if stripped := content.strip():
+        if stripped := content.strip().lstrip(_BYTE_ORDER_MARK).strip():
             yield line, stripped
 
 

@@ -6,19 +6,23 @@ classes, so that labels mean the same in every part.
 
 from __future__ import annotations
 
+import codecs
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from absgd.config.sections import DataConfig
-from absgd.datasets.data_files import damaged, data_root, locate, read_bytes
-from absgd.datasets.image_files import ImageFiles, checked, encoded
+from absgd.datasets.data_files import damaged, data_root, locate, read_bytes, status_of
+from absgd.datasets.duplicates import check_given_once, check_not_shared, listed_identities
+from absgd.datasets.image_checks import checked
+from absgd.datasets.image_files import ImageFiles, encoded
+from absgd.datasets.image_folders import IMAGE_SUFFIXES, PassedOver, class_folders, images_below
 from absgd.datasets.image_lists import (
     BadLine,
     ImageList,
@@ -33,9 +37,11 @@ from absgd.errors import UserError
 
 DiskPart = Literal["train", "val", "test"]
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-"""Suffixes of image files in folders, in lower or upper case."""
 TINY_IMAGENET_CLASSES = 200
+COMPARED_IN_FOLDERS = 50_000
+"""Most images of a user's folders of which equal files under other names are looked for: more take too long."""
+COMPARED_IN_LISTS = 5_000
+"""The same for lists: fewer than every published list has, since nobody can mend those."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +114,8 @@ def read_listed(layout: ListLayout, config: DataConfig, part: DiskPart) -> Image
 
     Raises:
         UserError: if a list is absent, a label is not of the data set, or `data.on_bad_image: error` finds a line that
-            is malformed or names no file; each with the file and, where there is one, the line.
+            is malformed or names no file; each with the file and, where there is one, the line. With
+            `data.on_duplicate: refuse`, if an image is given twice, or is in the training list too.
     """
     _warn_of_download(config, layout.name)
     train_list, train = _parsed(layout, config, "train")
@@ -116,7 +123,15 @@ def read_listed(layout: ListLayout, config: DataConfig, part: DiskPart) -> Image
     source, parsed = (train_list, train) if part == "train" else _parsed(layout, config, part)
     _check_labels(source, parsed.images, num_classes, f"the classes of {train_list}")
     root = _image_root(data_root(config), source, parsed)
-    return _checked_files(root, source, parsed.images, parsed.bad_lines, num_classes, config)
+    images = _checked_files(root, source, parsed.images, parsed.bad_lines, num_classes, config)
+    identities = listed_identities(root, [os.fsdecode(path) for path in images.paths_N])
+    check_given_once(images, identities, config.on_duplicate, COMPARED_IN_LISTS)
+    if part != "train":
+        train_root = _image_root(data_root(config), train_list, train)
+        trained = frozenset(listed_identities(train_root, [image.path for image in train.images]))
+        shared = [position for position, identity in enumerate(identities) if identity in trained]
+        check_not_shared(images, shared, str(train_list), config.on_duplicate)
+    return images
 
 
 read_imagenet_lt = partial(read_listed, IMAGENET_LT)
@@ -145,42 +160,68 @@ def read_tiny_imagenet(config: DataConfig, part: Literal["train", "test"]) -> Im
     if part == "test":
         source = root / "val" / "val_annotations.txt"
         parsed = parse_val_annotations(_text(source), label_of)
-        return _checked_files(root, source, parsed.images, parsed.bad_lines, len(wnids), config)
-    found = [
-        ListedImage(0, path, label)
-        for wnid, label in label_of.items()
-        for path in _images_below(root, f"train/{wnid}/images")
-    ]
-    return _checked_files(root, root / "train", found, [], len(wnids), config)
+        images = _checked_files(root, source, parsed.images, parsed.bad_lines, len(wnids), config)
+        paths = [os.fsdecode(path) for path in images.paths_N]
+        check_given_once(images, listed_identities(root, paths), config.on_duplicate, COMPARED_IN_LISTS)
+        return images
+    folders = {f"train/{wnid}/images": label for wnid, label in label_of.items()}
+    return _images_in_folders(root, "train", folders, len(wnids), config, COMPARED_IN_LISTS, PassedOver())
 
 
 def read_imagefolder(config: DataConfig, part: DiskPart) -> ImageFiles:
     """Read a user's own images: `data.root`/train/<class>/, and val and test likewise if they are needed.
 
-    Classes are the folders in train, in the order of their names, with images at any depth. Names that begin with a dot
-    are skipped.
+    Classes are the folders in train, in the order of their names, with images at any depth (`images_below`).
 
     Raises:
         UserError: if a folder is absent, train has fewer than two classes or one without images, val or test has a
             class that train lacks, or as `read_listed`.
     """
     _warn_of_download(config, "imagefolder")
-    root = data_root(config)
-    label_of = {name: label for label, name in enumerate(_class_names(root / "train"))}
+    root, passed_over = data_root(config), PassedOver()
+    label_of = {name: label for label, name in enumerate(class_folders(root / "train", PassedOver()))}
     if len(label_of) < 2:
         raise UserError(f"expected at least 2 class folders in {root / 'train'}, got {len(label_of)} (data.root)")
-    found: list[ListedImage] = []
-    for name in _class_names(root / part):
+    names = class_folders(root / part, passed_over)
+    for name in names:
         if name not in label_of:
             raise UserError(f"expected the class folders of {root / 'train'}, got {root / part / name} (data.root)")
-        paths = _images_below(root, f"{part}/{name}")
-        if part == "train" and not paths:
+    folders = {f"{part}/{name}": label_of[name] for name in names}
+    return _images_in_folders(root, part, folders, len(label_of), config, COMPARED_IN_FOLDERS, passed_over)
+
+
+def _images_in_folders(
+    root: Path,
+    part: DiskPart,
+    folders: Mapping[str, int],
+    num_classes: int,
+    config: DataConfig,
+    compare_up_to: int,
+    passed_over: PassedOver,
+) -> ImageFiles:
+    """The images of a part in folders of one label each; training needs an image in every folder."""
+    found: list[ListedImage] = []
+    missing: list[int] = []
+    identity_of: dict[str, str] = {}
+    for folder, label in folders.items():
+        inside = images_below(root, folder, passed_over)
+        if part == "train" and not inside:
             raise UserError(
                 f"expected images ({', '.join(IMAGE_SUFFIXES)}) in every class folder, got none in "
-                f"{root / part / name} (data.root)"
+                f"{root / folder} (data.root)"
             )
-        found += (ListedImage(0, path, label_of[name]) for path in paths)
-    return _checked_files(root, root / part, found, [], len(label_of), config)
+        missing += (len(found) + place for place, image in enumerate(inside) if image.is_missing)
+        identity_of |= {image.path: image.identity for image in inside if image.identity != image.path}
+        found += (ListedImage(0, image.path, label) for image in inside)
+    passed_over.warn(root / part)
+    images = _checked_files(root, root / part, found, [], num_classes, config, missing)
+    paths = [os.fsdecode(path) for path in images.paths_N]
+    identities = [identity_of.get(path, path) for path in paths]
+    check_given_once(images, identities, config.on_duplicate, compare_up_to)
+    others = tuple(f"{other}/" for other in get_args(DiskPart) if other != part)
+    shared = [position for position, identity in enumerate(identities) if identity.startswith(others)]
+    check_not_shared(images, shared, " or ".join(str(root / other) for other in others), config.on_duplicate)
+    return images
 
 
 def imagefolder_classes(config: DataConfig) -> tuple[str, ...]:
@@ -189,7 +230,7 @@ def imagefolder_classes(config: DataConfig) -> tuple[str, ...]:
     Raises:
         UserError: if the folder cannot be read.
     """
-    return tuple(_class_names(data_root(config) / "train"))
+    return tuple(class_folders(data_root(config) / "train", PassedOver()))
 
 
 def tiny_imagenet_classes(config: DataConfig) -> tuple[str, ...]:
@@ -229,7 +270,8 @@ def _num_classes(layout: ListLayout, source: Path, parsed: ImageList) -> int:
     _check_labels(source, parsed.images, layout.num_classes, f"the classes of {layout.name}")
     num_classes = 1 + max((image.label for image in parsed.images), default=-1)
     if num_classes < 2:
-        raise UserError(f"expected images of at least 2 classes in {source}, got {num_classes} (data.root)")
+        first = next((f"; line {line}: {reason}" for line, reason in parsed.bad_lines), "")
+        raise UserError(f"expected images of at least 2 classes in {source}, got {num_classes}{first} (data.root)")
     if num_classes < layout.num_classes:
         warnings.warn(
             f"{source} names {num_classes} of the {layout.num_classes} classes of {layout.name}: "
@@ -251,7 +293,8 @@ def _check_labels(source: Path, images: Sequence[ListedImage], num_classes: int,
 def _image_root(root: Path, source: Path, parsed: ImageList) -> Path:
     """Folder that the paths of a list are relative to: `root`, or the list's folder if only that holds them."""
     first_folder = parsed.images[0].path.partition("/")[0] if parsed.images else ""
-    return source.parent if not (root / first_folder).exists() and (source.parent / first_folder).exists() else root
+    is_elsewhere = status_of(root / first_folder) is None and status_of(source.parent / first_folder) is not None
+    return source.parent if is_elsewhere else root
 
 
 def _checked_files(
@@ -261,6 +304,7 @@ def _checked_files(
     bad_lines: Sequence[BadLine],
     num_classes: int,
     config: DataConfig,
+    missing: Sequence[int] = (),
 ) -> ImageFiles:
     images = ImageFiles(
         root=root,
@@ -270,35 +314,15 @@ def _checked_files(
         source=source,
         num_classes=num_classes,
     )
-    return checked(images, bad_lines, config.on_bad_image, config.workers)
-
-
-def _class_names(folder: Path) -> list[str]:
-    """Names of the folders in a folder, in order."""
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
-    except OSError as error:
-        raise UserError(
-            f"expected the folder {folder} with a folder of images for each class: {error.strerror} (data.root)"
-        ) from None
-
-
-def _images_below(root: Path, folder: str) -> list[str]:
-    """Paths, relative to `root`, of the images in a folder at any depth, in order."""
-    found = []
-    for inner, folders, names in os.walk(root / folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        relative = Path(inner).relative_to(root).as_posix()
-        found += [
-            f"{relative}/{name}" for name in names if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
-        ]
-    return sorted(found)
+    return checked(images, bad_lines, config.on_bad_image, config.workers, missing)
 
 
 def _text(path: Path) -> str:
+    content = read_bytes(path)
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise damaged(path, "expected UTF-8 text, got UTF-16")
     try:
-        return read_bytes(path).decode()
+        return content.decode()
     except UnicodeDecodeError as error:
         raise damaged(path, f"expected UTF-8 text, got an invalid byte at position {error.start}") from None
 

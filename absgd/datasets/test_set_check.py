@@ -9,7 +9,8 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 
 from absgd.config import RunConfig
-from absgd.datasets.image_files import BrokenImage, ImageFiles, check_decodes
+from absgd.datasets.image_files import ImageFiles
+from absgd.datasets.image_reading import BrokenImage, StorageFailed, check_decodes, error_at
 from absgd.datasets.splits import load_test
 from absgd.errors import UserError
 
@@ -25,16 +26,16 @@ def check_test_set(config: RunConfig) -> None:
         raise UserError(f"expected images in the test set of `{config.data.name}`, got none (data.root)")
     if isinstance(images, ImageFiles) and config.data.on_bad_image == "error":
         with ThreadPoolExecutor(max(config.data.workers, os.cpu_count() or 1)) as pool:
-            for position, reason in enumerate(pool.map(lambda place: _fault(images, place), range(len(images)))):
-                if reason is not None:
+            for position, fault in enumerate(pool.map(lambda place: _fault(images, place), range(len(images)))):
+                if fault is not None:
                     pool.shutdown(cancel_futures=True)
-                    raise images.error_at(position, reason)
+                    raise error_at(images, position, fault)
 
 
-def _fault(images: ImageFiles, position: int) -> str | None:
+def _fault(images: ImageFiles, position: int) -> BrokenImage | StorageFailed | None:
     """Return what is wrong with an image; None if it decodes."""
     try:
         check_decodes(images.path(position))
-    except BrokenImage as error:
-        return str(error)
+    except (BrokenImage, StorageFailed) as fault:
+        return fault
     return None

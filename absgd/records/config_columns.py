@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from absgd.config import RunConfig, setting_keys
-from absgd.config.dotted_keys import find_setting, setting_value
+from absgd.config.dotted_keys import find_setting
 from absgd.config.locations import PATH_SETTINGS, Moves, moved
 from absgd.records.column_types import column_type
 from absgd.records.layout import TRIALS_FILE
@@ -57,12 +57,18 @@ def _config_columns() -> dict[str, tuple[str, pa.DataType]]:
 
 CONFIG_COLUMNS = _config_columns()
 """Column of a trial row -> (setting of RunConfig, type)."""
-_ADDED_LATER = ("data.title", "data.resize", "device.ranks", "device.fast")
-"""Settings that earlier versions did not have; every new one must be added."""
-ADDED_LATER: dict[str, Any] = {
-    column: setting_value({}, key) for column, (key, _) in CONFIG_COLUMNS.items() if key in _ADDED_LATER
+_ADDED_LATER = {
+    "data.title": None,
+    "data.resize": "crop",
+    "data.on_duplicate": "keep",
+    "device.ranks": 1,
+    "device.fast": False,
 }
-"""Columns that tables of earlier versions lack -> the default that their runs had."""
+"""Settings that earlier versions did not have -> the value with the behaviour of those; every new one must be added."""
+ADDED_LATER: dict[str, Any] = {
+    column: _ADDED_LATER[key] for column, (key, _) in CONFIG_COLUMNS.items() if key in _ADDED_LATER
+}
+"""Columns that tables of earlier versions lack -> the value that their runs had."""
 COLUMN_OF = {key: column for column, (key, _) in CONFIG_COLUMNS.items()}
 """Setting of RunConfig -> its column."""
 
@@ -88,7 +94,7 @@ def moved_row(row: Mapping[str, Any], moves: Moves) -> dict[str, Any]:
 def config_of(row: Mapping[str, Any]) -> RunConfig:
     """Return the whole config of a trial row: the inverse of `config_columns`.
 
-    A setting of `ADDED_LATER` that is None has its default.
+    A setting of `ADDED_LATER` that is None has the value of earlier versions.
 
     Raises:
         UserError: if settings are missing or invalid.
@@ -99,8 +105,7 @@ def config_of(row: Mapping[str, Any]) -> RunConfig:
         node = data
         for parent in parents:
             node = node.setdefault(parent, {})
-        if row[column] is not None or column not in ADDED_LATER:
-            node[leaf] = row[column]
+        node[leaf] = ADDED_LATER.get(column) if row[column] is None else row[column]
     if data["attention"]["lam"] is None:
         data["attention"] = None
     from_epoch = data["class_balance"]["from_epoch"]

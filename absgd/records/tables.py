@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from absgd.errors import UserError
+from absgd.errors import UserError, encodable
 from absgd.paths import PathLike, is_endless
 from absgd.records.atomic import write_atomically
 from absgd.records.config_columns import ADDED_LATER
@@ -36,8 +36,11 @@ def class_table(names: Sequence[str], num_train: Sequence[int], num_val: Sequenc
 
 
 def as_table(schema: pa.Schema, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
-    """Return rows as a typed table; a missing key is null, a key that is not a column of `schema` is an error."""
-    rows = [dict(row) for row in rows]
+    """Return rows as a typed table; a missing key is null, a key that is not a column of `schema` is an error.
+
+    Text that no encoding can write, from a file name that is not UTF-8, is escaped.
+    """
+    rows = [{key: encodable(value) if isinstance(value, str) else value for key, value in row.items()} for row in rows]
     unknown = {key for row in rows for key in row} - set(schema.names)
     assert not unknown, f"no such columns: {sorted(unknown)}"
     return pa.Table.from_pylist(rows, schema=schema)

@@ -24,6 +24,7 @@ from absgd.records.environment import add_session
 from absgd.training.checkpoint import load_checkpoint, save_checkpoint
 from absgd.training.device import gpu_names
 from absgd.training.trainer import Trainer
+from absgd.yaml_text import read_yaml
 
 
 class RunFolder:
@@ -80,7 +81,7 @@ class RunFolder:
         path = Path(path)
         if not (path / records.CONFIG_FILE).is_file():
             raise UserError(f"expected a run folder with {records.CONFIG_FILE}, found none in {path} (--resume)")
-        recorded = RunConfig.from_yaml(path / records.CONFIG_FILE)
+        recorded = _recorded_config(path / records.CONFIG_FILE)
         config = RunConfig.from_dict(with_moved_paths(recorded.to_dict(), moves or {}), records.CONFIG_FILE)
         check_places(config.to_dict(), "--resume")
         if config != recorded:
@@ -177,3 +178,14 @@ class RunFolder:
 
     def _keys(self) -> dict[str, Any]:
         return {"run": self.path.name, "scenario": None, "trial_id": self.path.name}
+
+
+def _recorded_config(path: Path) -> RunConfig:
+    """Return the config of an earlier run, which records every setting.
+
+    An earlier version had no `data.on_duplicate`, and took every image as it was.
+    """
+    settings = read_yaml(path)
+    if isinstance(settings, dict) and isinstance(settings.get("data"), dict):
+        settings["data"].setdefault("on_duplicate", "keep")
+    return RunConfig.from_dict(settings, str(path))

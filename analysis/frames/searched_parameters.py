@@ -106,7 +106,7 @@ def _bound(value: Any) -> float | None:
 
 
 _ON_DEVICE = {"device", "threads", "ranks", "fast", "precision", "memory_format", "cuda_graph"}
-_NOT_SETTINGS = {"seed_data", "seed_train", "data_root", "data_workers", *_ON_DEVICE}
+_NOT_SETTINGS = {"seed_data", "seed_train", "data_root", "data_workers", "on_duplicate", *_ON_DEVICE}
 
 
 def _varied(trials: pd.DataFrame) -> list[str]:

@@ -114,3 +114,7 @@ def test_read_yaml_names_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match="UTF-8"):
         read_yaml(tmp_path / "binary.yaml")
+
+
+def test_text_that_is_not_utf_8_is_escaped() -> None:
+    assert parse_yaml(dump_yaml({"caf\udce9": ["\ud800"]}), "x") == {r"caf\xe9": [r"\ud800"]}

@@ -26,7 +26,7 @@ from absgd.datasets import (
     read_part,
     split_indices,
 )
-from absgd.datasets.image_files import read_rgb
+from absgd.datasets.image_reading import read_rgb
 
 CPU = torch.device("cpu")
 

@@ -132,7 +132,7 @@ def resume_request(
     space_file = folder / records.SPACE_FILE
     if not space_file.is_file():
         raise UserError(f"expected a run folder with {records.SPACE_FILE}, found none in {folder} ({option})")
-    space = with_moves(recorded(recovered(load_space(str(space_file)), folder)), moves or {}, option)
+    space = with_moves(recorded(recovered(_begun_space(folder), folder)), moves or {}, option)
     changes: dict[str, object] = {}
     if given is not None:
         given = filled_from(given, space)
@@ -160,3 +160,17 @@ def _check_num_trials(recorded: SearchSpace, given: SearchSpace, extend: int, tr
             f"`num_trials` stays {recorded.num_trials}, as recorded, not {given.num_trials} (--space: num_trials)",
             stacklevel=3,
         )
+
+
+def _begun_space(folder: Path) -> SearchSpace:
+    """Return the space that a search began with.
+
+    An earlier version had no `data.on_duplicate`, and its trials took every image as it was (`records.ADDED_LATER`):
+    so does the rest of their search.
+    """
+    space = load_space(str(folder / records.SPACE_FILE))
+    rows = records.read_rows(folder / records.TRIALS_FILE, records.TRIAL_SCHEMA)
+    if not any(row["on_duplicate"] == "keep" for row in rows) or "on_duplicate" in space.base.get("data", {}):
+        return space
+    scenarios = [part.model_dump() | {"data": {"on_duplicate": "keep", **part.data}} for part in space.scenarios]
+    return with_options(space, {"scenarios": scenarios}, str(folder / records.SPACE_FILE))

@@ -150,11 +150,13 @@ class SearchSpace(Section):
     def decisive(self) -> dict[str, Any]:
         """Return the settings that decide which trials there are and what they measure: a resume must not change them.
 
-        Budgets, the number of trials, which `--extend` raises, and the confirmation may change.
+        Budgets, the number of trials, which `--extend` raises, the confirmation and what is refused may change.
         """
         settings = self.to_dict()
         for name in ("gpu", "cohort"):
             del settings["resources"][name]
+        settings["base"] = _without_refusals(settings["base"])
+        settings["scenarios"] = [_without_refusals(part) for part in settings["scenarios"]]
         return {key: value for key, value in settings.items() if key not in _NOT_DECISIVE}
 
     @cached_property
@@ -175,6 +177,13 @@ class SearchSpace(Section):
 BUDGETS = ("time_budget", "epoch_budget", "disk_budget", "keep_checkpoints", "max_failures", "max_equal_errors")
 """Keys of a space that bound a search, and may differ from session to session."""
 _NOT_DECISIVE = (*BUDGETS, "name", "num_trials", "trunks", "confirm")
+
+
+def _without_refusals(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return settings without `data.on_duplicate`, which decides whether there is a search, not what it measures."""
+    if "data" not in settings:
+        return settings
+    return {**settings, "data": {key: value for key, value in settings["data"].items() if key != "on_duplicate"}}
 
 
 def _scenario(space: SearchSpace, index: int, part: ScenarioSettings) -> Scenario:

@@ -123,6 +123,7 @@ NOT_OF_STAGE_ONE: dict[str, Any] = {
     "data.root": "elsewhere",
     "data.download": True,
     "data.workers": 7,
+    "data.on_duplicate": "keep",
     "attention.lam": -0.5,
     "attention.gamma": 0.1,
     "attention.ab_alpha": 1.0,
@@ -213,6 +214,11 @@ def test_every_setting_is_known_to_decide_stage_one_or_not() -> None:
 def test_stage_one_key_ignores_settings_that_cannot_change_stage_one(values: dict[str, Any]) -> None:
     assert make().with_values(values) != make()
     assert make().with_values(values).stage_one_key() == make().stage_one_key()
+
+
+def test_stage_one_key_is_that_of_versions_without_the_newer_settings() -> None:
+    config = RunConfig.from_dict({"data": {"name": "digits"}, "loss": {"name": "ce"}})
+    assert config.stage_one_key() == "fc1e49398935e7de"
 
 
 @pytest.mark.parametrize("key", OF_STAGE_ONE)

@@ -167,7 +167,7 @@ def test_every_place_and_epoch_draws_its_own_augmentation(tmp_path: Path) -> Non
     pixels = np.random.default_rng(0).integers(256, size=(32, 32, 3), dtype=np.uint8)
     for label, number in itertools.product(range(2), range(6)):
         write_image(tmp_path / "train" / str(label) / f"{number}.png", pixels)
-    config = config_of(tmp_path, **{"data.val_per_class": 1})
+    config = config_of(tmp_path, **{"data.val_per_class": 1, "data.on_duplicate": "keep"})
     batches = DiskBatches(load_splits(config).train, config, CPU)  # type: ignore[arg-type]
     images = [image.numpy().tobytes() for e in range(2) for batch in batches.training(0, e, 4) for image in batch[0]]
     assert len(images) == len(set(images)) == 20

@@ -75,7 +75,7 @@ def test_keys_take_their_labels_from_a_list_with_quotes() -> None:
 def test_keys_take_their_labels_from_the_other_list_in_the_order_of_the_keys() -> None:
     parsed = parse_keys_with_labels("b.jpg\nc.jpg\na.jpg\n", "a.jpg 0\nb.jpg 1\nunused.jpg 2\n")
     assert parsed.images == [ListedImage(1, "b.jpg", 1), ListedImage(3, "a.jpg", 0)]
-    assert parsed.bad_lines == [BadLine(2, "expected a path of the list of labels, got 'c.jpg'")]
+    assert parsed.bad_lines == [BadLine(2, "expected a path with one label in the list of labels, got 'c.jpg'")]
 
 
 def test_val_annotations_name_files_and_classes() -> None:
@@ -87,3 +87,10 @@ def test_val_annotations_name_files_and_classes() -> None:
 
 def test_names_are_stripped_and_blank_lines_passed_over() -> None:
     assert parse_names("n1\r\n\n n2 \n") == ["n1", "n2"]
+
+
+@pytest.mark.parametrize("mark", ["\ufeff", "\ufeff\ufeff", " \ufeff "])
+def test_byte_order_marks_are_left_out_where_lines_begin(mark: str) -> None:
+    text = f"{mark}images/a.jpg 0\r\n{mark}\r\n{mark}images/b.jpg 1\r\n"
+    assert parse_image_list(text).images == [ListedImage(1, "images/a.jpg", 0), ListedImage(3, "images/b.jpg", 1)]
+    assert parse_names(f"{mark}n1\n{mark}n2\n") == ["n1", "n2"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import warnings
 from collections.abc import Callable
@@ -23,7 +24,15 @@ from absgd.datasets.on_disk import (
 )
 from absgd.errors import UserError
 from tests.contracts.datasets import DiskDatasetContract, dataset_config
-from tests.support.small_files import LIST_NAMES, write_clothing1m, write_imagefolder, write_listed, write_tiny_imagenet
+from tests.support.small_files import (
+    LIST_NAMES,
+    write_clothing1m,
+    write_image,
+    write_imagefolder,
+    write_listed,
+    write_tiny_imagenet,
+)
+from tests.support.unprivileged import unprivileged_folder
 
 SMALL: dict[str, Any] = {"data.side": 16, "data.workers": 0}
 fewer_classes = pytest.mark.filterwarnings("ignore:.*names .* of the .* classes")
@@ -314,10 +323,81 @@ def test_list_of_fewer_than_two_classes_is_refused(listed: Path, content: str) -
         read_imagenet_lt(data("imagenet_lt", listed), "train")
 
 
+def test_list_in_which_no_line_is_right_shows_the_first(listed: Path) -> None:
+    path = listed / "ImageNet_LT_train.txt"
+    path.write_text(path.read_text().replace(" 2\n", ",2\n").replace(" 1\n", ",1\n").replace(" 0\n", ",0\n"))
+    with pytest.raises(UserError, match=r"at least 2 classes in .*, got 0; line 1: expected `relative/path label`"):
+        read_imagenet_lt(data("imagenet_lt", listed), "train")
+
+
+def test_list_in_utf_16_is_named(listed: Path) -> None:
+    path = listed / "ImageNet_LT_train.txt"
+    path.write_bytes(path.read_text().encode("utf-16"))
+    with pytest.raises(UserError, match=r"ImageNet_LT_train\.txt is damaged: expected UTF-8 text, got UTF-16"):
+        read_imagenet_lt(data("imagenet_lt", listed), "train")
+
+
 def test_list_that_is_not_text_is_named(listed: Path) -> None:
     (listed / "ImageNet_LT_train.txt").write_bytes(b"images/x.jpg 0\n\xff\xfe")
     with pytest.raises(UserError, match=r"ImageNet_LT_train\.txt is damaged: .*got an invalid byte at position 15"):
         read_imagenet_lt(data("imagenet_lt", listed), "train")
+
+
+def mark_byte_order(path: Path) -> None:
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+
+
+@fewer_classes
+@pytest.mark.parametrize("part", ["train", "val", "test"])
+def test_list_with_a_byte_order_mark_and_line_ends_of_windows_reads_the_same(listed: Path, part: Any) -> None:
+    before = read_imagenet_lt(data("imagenet_lt", listed), part)
+    for name in LIST_NAMES["imagenet_lt"].values():
+        mark_byte_order(listed / name)
+    after = read_imagenet_lt(data("imagenet_lt", listed), part)
+    assert (named(after), after.lines_N.tolist()) == (named(before), before.lines_N.tolist())
+    assert after.labels_N.tolist() == before.labels_N.tolist()
+
+
+@pytest.mark.parametrize("published", [False, True])
+def test_clothing1m_lists_with_byte_order_marks_read_the_same(tmp_path: Path, published: bool) -> None:
+    root = write_clothing1m(tmp_path, 2, published=published)
+    before = {part: named(read_clothing1m(data("clothing1m", root), part)) for part in ("train", "val", "test")}
+    for path in root.rglob("*.txt"):
+        mark_byte_order(path)
+    for part in before:
+        assert named(read_clothing1m(data("clothing1m", root), part)) == before[part]
+
+
+def test_tiny_imagenet_files_with_byte_order_marks_read_the_same(tmp_path: Path) -> None:
+    root = write_tiny_imagenet(tmp_path, 3, 2)
+    before = {part: named(read_tiny_imagenet(data("tiny_imagenet", root), part)) for part in ("train", "test")}
+    for path in root.rglob("*.txt"):
+        mark_byte_order(path)
+    for part in before:
+        assert named(read_tiny_imagenet(data("tiny_imagenet", root), part)) == before[part]
+
+
+@fewer_classes
+@pytest.mark.parametrize("path", ["images/train/x\0.jpg", "/etc/x.jpg"])
+def test_path_that_no_file_can_have_is_a_malformed_line(listed: Path, path: str) -> None:
+    replace_line(listed / "ImageNet_LT_train.txt", 2, f"{path} 0")
+    with pytest.raises(UserError, match=r"expected a relative path, got .*_train\.txt:2\)"):
+        read_imagenet_lt(data("imagenet_lt", listed), "train")
+
+
+def test_list_that_is_a_pipe_is_refused_without_waiting(listed: Path) -> None:
+    path = listed / "ImageNet_LT_train.txt"
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(UserError, match=rf"cannot read {path}: a device or a pipe \(data\.root\)"):
+        read_imagenet_lt(data("imagenet_lt", listed), "train")
+
+
+def test_folder_that_may_not_be_entered_is_not_a_missing_list() -> None:
+    with unprivileged_folder() as root:
+        (root / "lists").mkdir(mode=0)
+        with pytest.raises(UserError, match=rf"cannot look for {root}/lists/ImageNet_LT_train\.txt: Permission denied"):
+            read_imagenet_lt(data("imagenet_lt", root / "lists"), "train")
 
 
 @pytest.mark.parametrize("name", ["imagefolder", "tiny_imagenet", "clothing1m"])
@@ -360,8 +440,9 @@ def test_tiny_imagenet_with_wrong_wnids_names_the_file(tmp_path: Path, wnids: st
 
 def test_tiny_imagenet_class_without_its_folder_is_refused(tmp_path: Path) -> None:
     root = write_tiny_imagenet(tmp_path, 3, 4)
-    shutil.rmtree(next((root / "tiny-imagenet-200" / "train").iterdir()))
-    with pytest.raises(UserError, match=r"expected at least 2 training images of every class.*got 0 of class"):
+    gone = next((root / "tiny-imagenet-200" / "train").iterdir())
+    shutil.rmtree(gone)
+    with pytest.raises(UserError, match=rf"cannot list {gone}/images: No such file or directory \(data\.root\)"):
         load_splits(dataset_config("tiny_imagenet", root))
 
 
@@ -387,8 +468,7 @@ def test_imagefolder_takes_images_at_any_depth_and_nothing_else(tmp_path: Path) 
     root = write_imagefolder(tmp_path, 2, 1)
     inner = root / "train" / "class_0" / "2024" / "May"
     inner.mkdir(parents=True)
-    source = next((root / "train" / "class_1").iterdir())
-    shutil.copy(source, inner / "A.JPG")
+    write_image(inner / "A.JPG", np.zeros((8, 8, 3), np.uint8))
     for name in ("._A.JPG", "notes.txt", "Thumbs.db"):
         (inner / name).write_text("no image")
     assert "train/class_0/2024/May/A.JPG" in named(read_imagefolder(data("imagefolder", root), "train"))

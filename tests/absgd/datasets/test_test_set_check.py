@@ -34,7 +34,7 @@ def test_missing_test_set_is_refused(config: RunConfig, tmp_path: Path) -> None:
 def test_broken_test_image_is_named_unless_such_are_left_out(config: RunConfig, tmp_path: Path) -> None:
     broken = next((tmp_path / "test" / "class_1").iterdir())
     broken.write_bytes(b"no image")
-    with pytest.raises(UserError, match=f"a file that is not an image: {broken}"):
+    with pytest.raises(UserError, match=f"a file that is not an image, or of a kind that is not supported: {broken}"):
         check_test_set(config)
     with pytest.warns(UserWarning, match="left out 1 broken image"):
         check_test_set(config.with_values({"data.on_bad_image": "skip"}))

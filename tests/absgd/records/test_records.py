@@ -64,6 +64,20 @@ def test_row_of_a_version_without_fast_is_an_exact_run() -> None:
     assert records.config_of({**records.config_columns(CONFIG), "fast": None}) == CONFIG
 
 
+def test_row_of_an_earlier_version_has_its_behaviour(tmp_path: Path) -> None:
+    row = {"trial_id": "a", **records.config_columns(CONFIG)}
+    table = records.as_table(records.TRIAL_SCHEMA, [row]).drop_columns(["on_duplicate", "data_resize"])
+    records.write_table(tmp_path / "t.parquet", table)
+    found = records.read_rows(tmp_path / "t.parquet", records.TRIAL_SCHEMA)[0]
+    assert list(found) == records.TRIAL_SCHEMA.names
+    assert records.config_of(found) == CONFIG.with_values({"data.on_duplicate": "keep"})
+
+
+def test_text_that_is_not_utf_8_is_escaped_in_tables(tmp_path: Path) -> None:
+    records.write_table(tmp_path / "t.parquet", records.as_table(records.TRIAL_SCHEMA, [{"error": "caf\udce9.png"}]))
+    assert records.read_rows(tmp_path / "t.parquet", records.TRIAL_SCHEMA)[0]["error"] == r"caf\xe9.png"
+
+
 def test_plain_loss_has_no_attention_columns() -> None:
     row = records.config_columns(CONFIG.stage_one())
     assert [row[name] for name in ("lam", "gamma", "ab_alpha", "switch_epoch")] == [None] * 4

@@ -20,6 +20,7 @@ CONFIG_COLUMNS = {
     "data_resize": ("data.resize", "string"),
     "data_workers": ("data.workers", "int64"),
     "on_bad_image": ("data.on_bad_image", "string"),
+    "on_duplicate": ("data.on_duplicate", "string"),
     "imbalance_type": ("imbalance.type", "string"),
     "imbalance_ratio": ("imbalance.ratio", "double"),
     "noise_type": ("noise.type", "string"),

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.fake_tuner import make_space
-from tune_runs.request.search_request import SearchRequest
+from absgd import records
+from tests.support.fake_tuner import SPACE, make_space
+from tune_runs.request.search_request import SearchRequest, new_request, resume_request
+from tune_runs.space.model import SearchSpace
 
 REQUESTS: dict[str, dict[str, Any]] = {
     "absgd-tune --resume 'runs/my run'": {},
@@ -23,3 +25,38 @@ def test_command_that_resumes(expected: str, tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     request = SearchRequest(make_space(), tmp_path / "runs" / "my run", **REQUESTS[expected])
     assert request.resume_command == expected
+
+
+def begun(folder: Path, space: SearchSpace, on_duplicate: str | None) -> SearchSpace:
+    """Write a run folder with one recorded trial; None: an earlier version recorded it. Return the recorded space."""
+    folder.mkdir()
+    request = new_request(space, folder)
+    request.begin()
+    table = records.as_table(records.TRIAL_SCHEMA, [{"trial_id": "a", "on_duplicate": on_duplicate}])
+    if on_duplicate is None:
+        table = table.drop_columns(["on_duplicate"])
+    records.write_table(folder / records.TRIALS_FILE, table)
+    return request.space
+
+
+def test_search_of_a_version_without_on_duplicate_resumes_with_its_duplicates(tmp_path: Path) -> None:
+    before = begun(tmp_path / "run", make_space(), None)
+    request = resume_request(tmp_path / "run", given=make_space())
+    assert [part.data for part in request.space.scenarios] == [{"on_duplicate": "keep"}] * 2
+    assert request.space.decisive() == before.decisive()
+    request.begin()
+    assert resume_request(tmp_path / "run").space == request.space
+
+
+@pytest.mark.parametrize("recorded", ["refuse", None])
+def test_search_that_says_what_to_do_with_duplicates_resumes_as_it_says(tmp_path: Path, recorded: str | None) -> None:
+    data = {"name": "digits", "on_duplicate": "refuse"}
+    space = make_space(base={**SPACE["base"], "data": data}) if recorded is None else make_space()
+    before = begun(tmp_path / "run", space, recorded)
+    assert resume_request(tmp_path / "run").space == before
+
+
+def test_what_happens_to_duplicates_is_not_decisive(tmp_path: Path) -> None:
+    before = begun(tmp_path / "run", make_space(), "refuse")
+    data = {"name": "digits", "on_duplicate": "keep"}
+    assert resume_request(tmp_path / "run", given=make_space(base={**SPACE["base"], "data": data})).space == before
