@@ -79,8 +79,9 @@ def report(
     """
     with plain_messages("absgd-report"):
         kind = format_of(out, format_)
-        if out is not None:
-            check_is_file(out)
+        for file, option in ((out, "--out"), (verdicts, "--verdicts")):
+            if file is not None:
+                check_is_file(file, option)
         loaded = load(runs, rule=rule, last_k=last_k, names=_names(name or []), percent=percent)
         for problem in loaded.problems:
             warn(str(problem))

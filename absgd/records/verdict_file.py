@@ -70,13 +70,15 @@ class Verdict:
 
 
 def write_verdicts(path: Path, verdicts: Sequence[Verdict]) -> None:
-    """Write verdicts as JSON.
+    """Write verdicts as JSON; parent folders are created.
 
     Raises:
         OSError: if the file cannot be written.
     """
     rows = [{"label": one.label, **dataclasses.asdict(one)} for one in verdicts]
-    write_atomically(path, json.dumps({"verdicts": rows}, indent=2, ensure_ascii=False) + "\n")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"verdicts": rows}, indent=2, ensure_ascii=False) + "\n"
+    write_atomically(path, text.encode(errors="backslashreplace"))  # names of folders need not be UTF-8
 
 
 def read_verdicts(path: Path) -> list[Verdict]:

@@ -33,14 +33,14 @@ def format_of(path: Path | None, given: ReportFormat | None) -> ReportFormat:
     return given or implied or "html"
 
 
-def check_is_file(path: Path) -> None:
+def check_is_file(path: Path, option: str = "--out") -> None:
     """Refuse the path of a folder.
 
     Raises:
         UserError: if `path` is a folder.
     """
     if path.is_dir():
-        raise UserError(f"expected a file, got the folder {path} (--out)")
+        raise UserError(f"expected a file, got the folder {path} ({option})")
 
 
 def write_text(path: PathLike, text: str) -> None:

@@ -45,11 +45,14 @@ def test_names_and_percent_of_a_ray_folder(tmp_path: Path) -> None:
 
 def test_report_says_the_verdicts_and_writes_them(tmp_path: Path) -> None:
     folder = confirmed(tmp_path / "run")
-    result = CliRunner().invoke(app, [str(folder), "--verdicts", str(tmp_path / "v.json")])
+    result = CliRunner().invoke(app, [str(folder), "--verdicts", str(tmp_path / "new" / "v.json")])
     assert result.exit_code == 0, result.output
-    (found,) = read_verdicts(tmp_path / "v.json")
+    (found,) = read_verdicts(tmp_path / "new" / "v.json")
     assert found == load(folder).verdicts()[0]
     assert f"verdict: {found}" in result.output
     page = (folder / "report.html").read_text()
     assert escape(found.text) in page
     assert found.label in page
+    refused = CliRunner().invoke(app, [str(folder), "--verdicts", str(tmp_path)])
+    assert refused.exit_code == 2
+    assert f"expected a file, got the folder {tmp_path} (--verdicts)" in refused.output

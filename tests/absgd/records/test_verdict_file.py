@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import get_args
@@ -19,6 +20,12 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     write_verdicts(tmp_path / "v.json", [ONE, NONE])
     assert read_verdicts(tmp_path / "v.json") == [ONE, NONE]
     assert json.loads((tmp_path / "v.json").read_text())["verdicts"][0]["label"] == "Better than plain training"
+
+
+def test_folder_whose_name_is_not_utf_8(tmp_path: Path) -> None:
+    named = dataclasses.replace(ONE, folder="runs/caf\udce9")
+    write_verdicts(tmp_path / "v.json", [named])
+    assert read_verdicts(tmp_path / "v.json") == [named]
 
 
 def test_text_is_sentence_and_advice() -> None:
