@@ -24,7 +24,7 @@ from absgd.errors import UserError
 from absgd.training.child_process import end_with_parent
 from tune_runs.trial.failures import cause_of, is_gpu_memory
 
-_STOP_WITHIN_S = 30.0
+_STOP_WITHIN_S = 10.0
 _STATUS = Path("/proc/self/status")
 TrainOnRequest = Callable[[Any], int]
 """Trains what is asked, waits for the device, and returns the peak memory of its process in bytes."""
@@ -68,10 +68,11 @@ class ProbeProcesses:
 
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is None:
+            until = time.monotonic() + _STOP_WITHIN_S
             for one in self._asked:
                 one.send(None)
             for process in self._processes:
-                process.join(_STOP_WITHIN_S)
+                process.join(max(0.0, until - time.monotonic()))
         self._end()
 
     @property
