@@ -18,6 +18,7 @@ from rich.text import Text
 
 _GAP = 2
 """Spaces between the columns of facts and blocks."""
+_TOGETHER = "\N{NO-BREAK SPACE}"  # between words of one line, printed as a space
 _LEAST_FACT = 30
 """Columns below which a fact stands under its name, not beside it."""
 
@@ -59,11 +60,13 @@ class ConsoleTable:
         if self._title:
             yield from wrapped_lines(self._title, options.max_width)
         least = [self._least_width(place) for place in range(len(self.columns))]
-        spare = options.max_width - console.measure(self._table(least), options=_unlimited(options)).maximum
-        if spare < 0:
-            yield from self._blocks(options.max_width)
-            return
-        yield self._table(self._widened(least, spare))
+        for padding in (1, 0):
+            table = self._table(least, padding)
+            spare = options.max_width - console.measure(table, options=_unlimited(options)).maximum
+            if spare >= 0:
+                yield self._table(self._widened(least, spare), padding)
+                return
+        yield from self._blocks(options.max_width)
 
     def _widened(self, least: Sequence[int], spare: int) -> list[int]:
         """Give spare width to cells that still wrap, then to headers, the narrowest first."""
@@ -81,8 +84,11 @@ class ConsoleTable:
         words = [*name.split(), *(cells if kind == "number" else (word for cell in cells for word in cell.split()))]
         return max(map(len, words), default=1)
 
-    def _table(self, widths: Sequence[int]) -> Table:
-        table = Table(box=box.SIMPLE, pad_edge=False, collapse_padding=True)
+    def _table(self, widths: Sequence[int], padding: int) -> Table:
+        is_dense = padding == 0
+        table = Table(
+            box=box.SIMPLE, pad_edge=False, collapse_padding=True, padding=(0, padding), show_edge=not is_dense
+        )
         for (name, kind), width in zip(self.columns, widths, strict=True):
             table.add_column(Text(name), justify="left" if kind == "text" else "right", width=width)
         for place, row in enumerate(self._rows):
@@ -128,25 +134,36 @@ def print_whole(console: Console, text: str) -> None:
 def wrapped_lines(text: str, width: int, indent: int = 0) -> Iterator[Text]:
     """Yield a text as lines that break between words; a word longer than the terminal, such as a path, is folded."""
     lines = textwrap.wrap(text, max(width - indent, 1), break_long_words=False, break_on_hyphens=False)
-    yield from (Text(" " * indent + line, overflow="fold") for line in lines or [""])
+    yield from (Text(" " * indent + line.replace(_TOGETHER, " "), overflow="fold") for line in lines or [""])
+
+
+def together(text: str) -> str:
+    """Return a text of several words that `wrapped_lines` and `ConsoleFacts` leave on one line.
+
+    >>> wrapped = wrapped_lines(f"lam 5.374, {together('switch_epoch 12')}", 22)
+    >>> [line.plain for line in wrapped]
+    ['lam 5.374,', 'switch_epoch 12']
+    """
+    return text.replace(" ", _TOGETHER)
 
 
 def _named_lines(facts: Sequence[tuple[str, str]], width: int, indent: int) -> Iterator[Text]:
     """Yield names and texts side by side: names wrap where that leaves room for the texts, or stand above them."""
     names, texts = zip(*facts, strict=True) if facts else ((), ())
     needed = min(_LEAST_FACT, max(map(len, texts), default=0))
-    name_width = min(max(map(len, names), default=0), max(0, width - indent - _GAP - needed))
+    gap = _GAP if any(names) else 0
+    name_width = min(max(map(len, names), default=0), max(0, width - indent - gap - needed))
     if name_width < max((len(word) for name in names for word in name.split()), default=0):
         for name, text in facts:
             yield from wrapped_lines(name, width, indent) if name else ()
             yield from wrapped_lines(text, width, indent + _GAP)
         return
-    beside = indent + name_width + _GAP
+    beside = indent + name_width + gap
     for name, text in facts:
         left = [one.plain for one in wrapped_lines(name, name_width)]
         right = [one.plain for one in wrapped_lines(text, width - beside)]
         for one, other in itertools.zip_longest(left, right, fillvalue=""):
-            yield Text(f"{' ' * indent}{one:<{name_width + _GAP}}{other}".rstrip(), overflow="fold")
+            yield Text(f"{' ' * indent}{one:<{name_width + gap}}{other}".rstrip(), overflow="fold")
 
 
 def _unlimited(options: ConsoleOptions) -> ConsoleOptions:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tune_runs.console_table import ConsoleFacts, ConsoleTable, TableColumn, print_sentence
+from tune_runs.console_table import ConsoleFacts, ConsoleTable, TableColumn, print_sentence, together
 
 WIDTHS = [200, 120, 80, 60, 40, 25]
 COLUMNS = ["candidate", "n", "validation balanced accuracy", "test balanced accuracy (chosen epoch)"]
@@ -42,8 +42,11 @@ def test_no_word_and_no_number_is_broken(width: int) -> None:
 
 
 def test_table_that_is_too_wide_becomes_a_block_for_each_row() -> None:
-    assert any("─" in line for line in printed(table(), 60))
-    assert printed(table(), 50)[1:4] == ["", "candidate best-1 *", "  n                                3"]
+    """First its columns move together."""
+    assert all(any("─" in line for line in printed(table(), width)) for width in (60, 50))
+    narrow = printed(table(), 40)
+    assert narrow[1:4] == ["", "candidate best-1 *", "  n                      3"]
+    assert not any("─" in line for line in narrow)
 
 
 def test_text_columns_wrap_between_words() -> None:
@@ -86,3 +89,10 @@ def test_sentences_break_between_words_on_a_terminal_and_nowhere_in_a_file() -> 
     assert isinstance(file.file, io.StringIO)
     assert file.file.getvalue() == f"{text}\n"
     assert narrow.file.getvalue() == f"note: the trial starts after 4 epochs\ninstead of 5, see\n{PATH}\n"
+
+
+def test_words_that_belong_together_stay_on_one_line() -> None:
+    text = ", ".join(together(f"parameter_{number} {number}") for number in range(9))
+    lines = printed(ConsoleFacts([("", text)]), 40)
+    assert [line.split(", ")[0] for line in lines] == [f"parameter_{number} {number}" for number in range(0, 9, 2)]
+    assert " ".join(lines) == text.replace("\N{NO-BREAK SPACE}", " ")

@@ -10,28 +10,25 @@ from absgd.records import TRIALS_FILE, Verdict, column_words, over_classes, test
 from tune_runs.confirm.candidate_results import CandidateResult, winner
 from tune_runs.confirm.candidates import CandidateSet
 from tune_runs.confirm.scenario_confirmation import ScenarioConfirmation
-from tune_runs.console_table import ConsoleFacts, ConsoleTable, TableColumn
+from tune_runs.console_table import ConsoleFacts, ConsoleTable, together
 from tune_runs.space.model import SearchSpace
 
 
-def confirmation_table(space: SearchSpace, confirmations: Mapping[str, ScenarioConfirmation]) -> ConsoleTable | None:
-    """Draw the mean and standard deviation of each candidate; a star marks the winner. None where no run has ended."""
+def confirmation_tables(space: SearchSpace, confirmations: Mapping[str, ScenarioConfirmation]) -> list[ConsoleTable]:
+    """Draw the mean and standard deviation of each candidate, a table for each scenario; a star marks the winner."""
     found = _results(confirmations)
-    if not found:
-        return None
-    title = f"{space.name}: confirmed on fresh seeds, mean ± standard deviation at the last epoch"
-    several = len(space.scenario_list) > 1
-    test = test_metric_of(space.metric)
-    named = ["scenario", TableColumn("candidate", "text")] if several else ["candidate"]
-    shown = column_words(test)
-    table = ConsoleTable([*named, "n", column_words(space.metric), shown, f"{shown} (chosen epoch)"], title)
+    test = column_words(test_metric_of(space.metric))
+    columns = ["candidate", "n", column_words(space.metric), test, f"{test} (chosen epoch)"]
+    tables = []
     for scenario, results in found.items():
+        of = f"{space.name}, {scenario}" if len(space.scenario_list) > 1 else space.name
+        title = f"{of}: confirmed on fresh seeds, mean ± standard deviation at the last epoch"
         best = winner(results, space.metric) if confirmations[scenario].has_result else None
-        for place, one in enumerate(results):
-            name = one.name + (" *" if best and one.name == best.name else "")
-            first = [scenario if place == 0 else "", name] if several else [name]
-            table.add_row(*first, *_cells(one))
-    return table
+        table = ConsoleTable(columns, title)
+        for one in results:
+            table.add_row(one.name + (" *" if best and one.name == best.name else ""), *_cells(one))
+        tables.append(table)
+    return tables
 
 
 def confirmation_lines(confirmations: Mapping[str, ScenarioConfirmation]) -> list[str]:
@@ -62,7 +59,7 @@ def verdict_facts(verdicts: Sequence[Verdict]) -> ConsoleFacts:
     for one in verdicts:
         facts.append(("verdict:", str(one)))
         if one.configuration:
-            settings = ", ".join(f"{name} {value_text(value)}" for name, value in one.settings.items())
+            settings = ", ".join(together(f"{name} {value_text(value)}") for name, value in one.settings.items())
             facts.append(("", f"{one.configuration}: {settings}"))
     return ConsoleFacts(facts)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rich.console import Console
+from rich.console import Console, Group
 
 from absgd import records
 from absgd.records import column_words
 from absgd.terminal import shortened
 from tune_runs.confirm.best_file import ChosenTrial, chosen_trial
-from tune_runs.confirm.confirmation_table import confirmation_lines, confirmation_table
+from tune_runs.confirm.confirmation_table import confirmation_lines, confirmation_tables
 from tune_runs.confirm.scenario_confirmation import ScenarioConfirmation
 from tune_runs.console_table import ConsoleTable, TableColumn, print_sentence, print_whole
 from tune_runs.driver.trial_cells import score, searched_value
@@ -48,10 +48,10 @@ def print_summary(
     console.print(summary_table(space, recorder, confirmations or {}))
     folder = shortened(recorder.folder)
     lines = ["control: the plain base criterion; both scores on validation, from the one seed of the search"]
-    if table := confirmation_table(space, confirmations or {}):
+    if tables := confirmation_tables(space, confirmations or {}):
         for line in (*lines, ""):
             print_sentence(console, line)
-        console.print(table)
+        console.print(Group(*tables))
         lines = confirmation_lines(confirmations or {})
     for line in lines:
         print_sentence(console, line)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from absgd import records
 from absgd.counts import after_epochs
 from tune_runs.confirm.confirmation_table import value_text
+from tune_runs.console_table import together
 from tune_runs.recording.trial_record import TrialRecord
 from tune_runs.space.model import SearchSpace
 from tune_runs.space.setting_names import setting_of
@@ -25,5 +26,5 @@ def searched_value(trial: TrialRecord, parameter: str) -> str:
 
 
 def searched_values(space: SearchSpace, trial: TrialRecord) -> str:
-    """Return all searched parameters with their values."""
-    return ", ".join(f"{name} {searched_value(trial, name)}" for name in space.search)
+    """Return all searched parameters with their values, for `ConsoleFacts`: a line never ends between the two."""
+    return ", ".join(together(f"{name} {searched_value(trial, name)}") for name in space.search)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from rich.console import Group, RenderableType
 
 from absgd.counts import plural
-from tune_runs.console_table import ConsoleFacts, ConsoleTable, TableColumn
+from tune_runs.console_table import ConsoleFacts, ConsoleTable, TableColumn, together
 from tune_runs.preview.confirm_cost import ConfirmCost
 from tune_runs.preview.scenario_cost import ScenarioCost
 from tune_runs.preview.search_preview import SearchPreview, written
@@ -66,7 +66,10 @@ def _cells(numbers: SearchPreview, costs: Sequence[ScenarioCost]) -> dict[str, s
 
 def _facts(numbers: SearchPreview) -> list[tuple[str, str]]:
     space, count = numbers.space, len(numbers.scenarios)
-    used = (", ".join(f"{name} {written(value)}" for name, value in point.items()) for point in numbers.points.inside)
+    used = (
+        ", ".join(together(f"{name} {written(value)}") for name, value in point.items())
+        for point in numbers.points.inside
+    )
     return [
         (plural(count, "scenario"), ", ".join(cost.name for cost in numbers.scenarios)),
         *_runs_facts(numbers),
