@@ -25,6 +25,7 @@ from absgd.records import STUDY_FILE, Status
 from tune_runs.driver.study_journal import open_study
 from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.trial_record import TrialRecord
+from tune_runs.request.recorded_space import without_places
 from tune_runs.request.space_files import refuse_changes
 from tune_runs.space.distinct_points import all_points, distinct_points
 from tune_runs.space.model import Scenario, SearchSpace
@@ -175,7 +176,8 @@ class ScenarioStudy:
         decisive = self.space.decisive()
         if SPACE not in self.study.user_attrs:
             self.study.set_user_attr(SPACE, decisive)
-        refuse_changes(self.study.user_attrs[SPACE], decisive, f"{records.SPACE_FILE} and the study")
+        known, now = without_places(self.study.user_attrs[SPACE]), without_places(decisive)
+        refuse_changes(known, now, f"{records.SPACE_FILE} and the study")
 
     def _queue_points(self, warm_start: Sequence[Mapping[str, Scalar]]) -> None:
         """Queue known-good points in a new study; all points, those first, where the space has no more than trials.

@@ -6,6 +6,7 @@ Nothing here imports torch, Ray or Optuna.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from absgd import records
 from absgd.config import merge_dotted
 from absgd.config.dotted_keys import setting_value
 from absgd.config.locations import (
+    PATH_SETTINGS,
     Moves,
     check_places,
     data_title,
@@ -90,6 +92,25 @@ def with_moves(space: SearchSpace, moves: Moves, option: str) -> SearchSpace:
     if found.trunks is not None and not Path(found.trunks).is_dir():
         advice = f"if it has moved, add `--moved {found.trunks}=NEW`"
         warn(f"no folder {found.trunks}: stage one is trained again; {advice} (trunks)")
+    return found
+
+
+def without_places(decisive: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the decisive settings of a space without its paths, titles and names, which may change with a move.
+
+    The study of a scenario has its name, and the images are compared by themselves.
+
+    Args:
+        decisive: the result of `SearchSpace.decisive`, of this version or an earlier one.
+    """
+    found: dict[str, Any] = deepcopy(dict(decisive))
+    parts = [part for part in (found.get("base"), *found.get("scenarios", ())) if isinstance(part, dict)]
+    for part in parts:
+        part.pop("name", None)
+        for key in (*PATH_SETTINGS, "data.title"):
+            section, leaf = key.split(".")
+            if isinstance(part.get(section), dict):
+                part[section].pop(leaf, None)
     return found
 
 

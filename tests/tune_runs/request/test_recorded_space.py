@@ -11,7 +11,7 @@ import yaml
 from absgd import records
 from absgd.errors import UserError
 from tests.support import run_folders
-from tests.support.fake_tuner import SPACE
+from tests.support.fake_tuner import SPACE, FakeTuner, make_space, rising
 from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.scenario_images import ScenarioImages
 from tune_runs.request.search_request import SearchRequest, new_request, resume_request
@@ -132,3 +132,21 @@ def test_names_of_folders_that_no_name_can_hold(tmp_path: Path, monkeypatch: pyt
         space = space_of(base={**SPACE["base"], "data": {**OWN, "root": folder}})
         assert space.scenario_list[0].name == name
         new_request(space, tmp_path / "run")
+
+
+def test_a_study_knows_its_search_after_a_move(tmp_path: Path) -> None:
+    """The study of a search compares the settings that its trials were drawn from, not where files are."""
+    here = make_space(confirm=None, num_trials=2)
+    FakeTuner(here, tmp_path / "fake", rising).run()
+    scenarios = [
+        {**part.model_dump(mode="json"), "name": one.name}
+        for part, one in zip(here.scenarios, here.scenario_list, strict=True)
+    ]
+    base = {**SPACE["base"], "data": {"name": "digits", "title": "digits", "root": "/there"}}
+    moved_there = make_space(confirm=None, num_trials=3, scenarios=scenarios, base=base)
+    tuner = FakeTuner(moved_there, tmp_path / "fake", rising)
+    tuner.run()
+    assert tuner.recorder.finished(here.scenario_list[0].name) == 3
+    other = make_space(confirm=None, num_trials=3, scenarios=scenarios, base={**base, "epochs": 11})
+    with pytest.raises(UserError, match=r"`base.epochs` was 10, is now 11"):
+        FakeTuner(other, tmp_path / "fake", rising)
