@@ -14,7 +14,7 @@ from typing import Any
 from absgd.config.dotted_keys import setting_value
 from absgd.config.sections import MAX_TITLE
 from absgd.errors import UserError
-from absgd.paths import absolute, checked_folder
+from absgd.paths import absolute, checked_folder, expanded
 from absgd.registry.dataset_table import DATASETS
 
 PATH_SETTINGS = ("data.root", "model.weights")
@@ -122,7 +122,7 @@ def check_places(settings: Mapping[str, Any], option: str) -> None:
     """
     for key in PATH_SETTINGS:
         path = setting_value(settings, key)
-        if path is not None and not Path(path).exists():
+        if path is not None and not expanded(path, key).exists():
             advice = f"if it has moved, add `--moved {path}=NEW`"
             raise UserError(f"expected {path}, as when the run began, found nothing there: {advice} ({option}: {key})")
 

@@ -70,5 +70,6 @@ def test_moves_as_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_place_that_is_gone_is_named_with_the_option(tmp_path: Path) -> None:
     check_places(folder_of("imagefolder", str(tmp_path)), "--resume")
+    check_places(folder_of("imagefolder", "~"), "--resume")
     with pytest.raises(UserError, match=r"expected /gone/imgs.*`--moved /gone/imgs=NEW` \(--resume: data.root\)"):
         check_places(folder_of("imagefolder", "/gone/imgs"), "--resume")
