@@ -59,8 +59,9 @@ def _cells(numbers: SearchPreview, costs: Sequence[ScenarioCost]) -> dict[str, s
     if numbers.rungs:
         expected = f"{sum(cost.expected for cost in costs):,}"
         cells["with stopping"] = expected if numbers.stopping.is_modelled else "not estimated"
-    if times := [cost.time.stage_one_s for cost in costs if cost.time]:
-        cells["s an epoch"] = _range_words(times)
+    if any(cost.time for cost in numbers.scenarios):
+        times = [cost.time.stage_one_s for cost in costs if cost.time]
+        cells["s an epoch"] = _range_words(times) if times else "not measured"
     return cells
 
 
@@ -210,7 +211,8 @@ def _time_facts(numbers: SearchPreview) -> list[tuple[str, str]]:
     )
     measured = alone if part == 1 else f"{part:.0%} of an epoch, {alone}"
     size = sum(cost.num_snapshots * cost.time.snapshot_bytes for cost in numbers.scenarios if cost.time)
-    facts = [("snapshots", f"{size / _MIB:,.1f} MiB in all")] if size else []
+    is_whole = len(times) == len(numbers.scenarios)
+    facts = [("snapshots", f"{size / _MIB:,.1f} MiB in all")] if size and is_whole else []
     if numbers.wall_s is not None:
         about = duration_words(numbers.wall_s) + ("" if numbers.stopping.is_modelled else " if no trial is stopped")
         facts.append(("wall time", f"about {about} ({seconds}, {numbers.concurrent} at once)"))

@@ -237,3 +237,10 @@ def test_draw_preview_breaks_no_word(width: int) -> None:
     wide, narrow = drawn(TWO), drawn(TWO, width=width)
     names = {"parameter", "range", "when", "epochs", "of", "─"}
     assert {word for word in wide.split() if "─" not in word} - names <= set(narrow.split())
+
+
+def test_draw_preview_of_a_scenario_that_was_not_measured_in_time() -> None:
+    text = drawn({**TWO, "early_stopping": None}, times={"digits": TIME})
+    assert ["digits", "1", "6", "80", "40", "2"] in rows(text)
+    assert ["digits-exp-0.05", "1", "6", "80", "40", "not", "measured"] in rows(text)
+    assert "wall time" not in text, "of all scenarios it is unknown"
