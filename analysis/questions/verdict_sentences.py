@@ -56,7 +56,7 @@ def ahead_sentence(rows: pd.DataFrame) -> str:
     ]
     shown += [f"{len(rows) - MOST_AHEAD} more"] if len(rows) > MOST_AHEAD else []
     names = shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
-    return f" Ahead of it on {rows.on.iloc[0]}, but not distinguishable from it: {names}."
+    return f" Ahead of {rows.configuration.iloc[0]} on {rows.on.iloc[0]}, but not distinguishable from it: {names}."
 
 
 def confirmed_advice(outcome: VerdictOutcome, ahead: Sequence[str]) -> str:

@@ -52,7 +52,7 @@ def verdicts(runs: RunFrames, comparisons: pd.DataFrame) -> list[Verdict]:
         winner = best_rows(one.configurations, SCENARIO).iloc[0]
         own = of_scenario(comparisons, folder, scenario)
         if winner.basis != "confirmed":
-            statement = _one_seed(one, winner, own)
+            statement = _lost_confirmation(one.configurations) or _one_seed(one, winner, own)
         else:
             statement = _unfinished(one.configurations, winner) or _confirmed(winner, own)
         name, settings = str(winner.configuration), _settings(one, winner)
@@ -103,6 +103,20 @@ def _confirmed(winner: pd.Series[Any], comparisons: pd.DataFrame) -> _Statement:
     )
     outcome = _outcome([findings.get(name) for name in deciding])
     return _Statement(outcome, f"{sentence}{lead}", confirmed_advice(outcome, ahead.control.tolist()), details)
+
+
+def _lost_confirmation(configurations: pd.DataFrame) -> _Statement | None:
+    """Return the statement on configurations that ended on all fresh seeds and completed on none; else None."""
+    able = configurations[(configurations.basis == "confirmed") & ~configurations.is_control]
+    ended = int(able.num_ended.sum())
+    if not ended or ended < able.num_seeds.sum():
+        return None
+    sentence = (
+        f"On fresh seeds none of {plural(ended, 'run')} of the best configurations was completed, so the choice of the "
+        "search is not confirmed."
+    )
+    advice = "Do not use it before the errors of these runs are understood."
+    return _Statement("confirmation failed", sentence, advice, ())
 
 
 def _unfinished(configurations: pd.DataFrame, winner: pd.Series[Any]) -> _Statement | None:

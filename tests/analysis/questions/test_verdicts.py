@@ -216,7 +216,7 @@ def test_controls_ahead_by_points_alone_are_named_the_furthest_first(tmp_path: P
     found = with_leads(tmp_path, 0.009, 0.019)
     assert found.outcome == "not distinguishable"
     assert found.sentence.endswith(
-        "Ahead of it on test, but not distinguishable from it: balanced softmax by 2.50 points and focal loss by "
+        "Ahead of best-1 on test, but not distinguishable from it: balanced softmax by 2.50 points and focal loss by "
         "1.50 points."
     )
     assert found.advice == (
@@ -263,3 +263,17 @@ def test_interval_leaves_out_zero_exactly_where_there_is_a_finding(tmp_path: Pat
     assert (leaves_out == (table.finding != "not distinguishable")).all()
     uncorrected = table.p_value < 0.05
     assert (uncorrected & ~leaves_out).any(), "some interval leaves out zero before its correction"
+
+
+@pytest.mark.parametrize("status", ["diverged", "failed"])
+def test_choice_that_completed_on_no_fresh_seed_is_not_called_unconfirmed_yet(tmp_path: Path, status: str) -> None:
+    folder = run_folders.RunFolderBuilder(tmp_path / "r")
+    run_folders.search_rows(folder)
+    run_folders.confirm_rows(folder)
+    for row in folder.trials:
+        if str(row.get("candidate")).startswith("best-"):
+            row.update(status=status, test_balanced_accuracy=None)
+    (found,) = load(folder.write()).verdicts()
+    assert found.outcome == "confirmation failed"
+    assert found.sentence.startswith("On fresh seeds none of 10 runs of the best configurations was completed")
+    assert found.advice.startswith("Do not use it")
