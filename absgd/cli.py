@@ -21,7 +21,7 @@ from absgd.counts import after_epochs, epochs_done, plural
 from absgd.errors import UserError, nearest
 from absgd.paths import checked_folder
 from absgd.records import EpochRecord, TestMetrics
-from absgd.terminal import EXIT_FAILED, EXIT_INTERRUPTED, interruptible, plain_messages, warn
+from absgd.terminal import EXIT_FAILED, EXIT_INTERRUPTED, interruptible, plain_messages, print_words, warn
 from absgd.yaml_text import parse_yaml
 
 if TYPE_CHECKING:
@@ -305,8 +305,8 @@ def _print_summary(folder: RunFolder, test: TestMetrics | None) -> None:
         last, best = f"{row['metric_last']:.4f}", f"{row['metric_chosen']:.4f}"
         epochs, over = folder.config.epochs, records.over_classes(folder.last_recall)
         chosen = _place(row["chosen_epoch"], epochs)
-        print(f"{folder.metric} {last}{over} {after_epochs(epochs)}, the last; the best is {best} {chosen}")
+        print_words(f"{folder.metric} {last}{over} {after_epochs(epochs)}, the last; the best is {best} {chosen}")
     if test is not None:
         scores = f"test_accuracy {test.test_accuracy:.4f}  test_balanced_accuracy {test.test_balanced_accuracy:.4f}"
-        print(scores + records.over_classes(test.test_recall))
+        print_words(scores + records.over_classes(test.test_recall))
     print(f"recorded in {folder.path}")

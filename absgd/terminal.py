@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sys
+import textwrap
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,6 +58,13 @@ def interruptible() -> Iterator[None]:
 def warn(message: str) -> None:
     """Print a warning as one line on standard error."""
     print(f"warning: {printable(message)}", file=sys.stderr)
+
+
+def print_words(text: str) -> None:
+    """Print a text: on a terminal in lines that break between words, elsewhere on one line."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else len(text) + 1
+    lines = textwrap.wrap(text, max(width, 1), break_long_words=False, break_on_hyphens=False)
+    print("\n".join(lines))
 
 
 def printable(message: str) -> str:

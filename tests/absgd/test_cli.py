@@ -21,6 +21,7 @@ from absgd.config import RunConfig
 from absgd.config.recipes import load_recipe
 from absgd.datasets import load_splits
 from absgd.errors import UserError
+from absgd.terminal import print_words
 from tests.support.small_files import write_cifar10, write_imagefolder
 
 CLOCKS = ["train_s", "val_s", "images_per_s"]
@@ -509,3 +510,15 @@ def test_epochs_are_counted_as_done_in_every_line(config_file: Path) -> None:
 def test_scores_in_a_narrow_terminal_leave_out_what_does_not_fit_whole(width: int | None, shown: str) -> None:
     record: Any = SimpleNamespace(stage=1, train_loss=1.0, val_accuracy=0.55)
     assert scores(record, "val_accuracy", width) == shown
+
+
+def test_words_are_printed_whole_on_a_narrow_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "val_accuracy 0.3000 after 2 epochs, the last; the best is 0.3000 after 2 of 2 epochs"
+    print_words(text)
+    assert capsys.readouterr().out == f"{text}\n"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    print_words(text)
+    assert capsys.readouterr().out.splitlines()[1:] == ["last; the best is 0.3000 after 2 of 2", "epochs"]
