@@ -18,6 +18,7 @@ from absgd.datasets import load_splits
 from absgd.errors import UserError
 from absgd.training import Trainer
 from tests.support.ray_searches import SMALL, search, small
+from tune_runs.request.recorded_space import recorded
 from tune_runs.request.search_request import SearchFailed, new_request, resume_request
 from tune_runs.run_search import run_search
 
@@ -54,7 +55,7 @@ def test_summary_names_best_control_and_files(finished: tuple[Path, str]) -> Non
     best = trials.query("phase == 'search'").metric_last.max()
     control = trials.query("phase == 'control'").metric_last.iloc[0]
     (line,) = [line for line in printed.splitlines() if line.strip().startswith("digits-exp-0.1")]
-    assert line.split()[1:3] == [f"{best:.4f}", f"{control:.4f}"]
+    assert line.split()[3:5] == [f"{best:.4f}", f"{control:.4f}"]  # after the scenario and `trial N`
     assert f"{folder}/trials.parquet" in printed
     assert f"absgd-train --config {folder}/best/digits-exp-0.1.yaml" in printed
 
@@ -72,7 +73,7 @@ def test_best_trial_trains_again_to_the_same_bits(finished: tuple[Path, str]) ->
 
 
 def test_saved_space_reads_back_equal(finished: tuple[Path, str]) -> None:
-    assert resume_request(finished[0]).space == small()
+    assert resume_request(finished[0]).space == recorded(small())
 
 
 def test_resume_of_a_finished_run_trains_nothing(ray: None, finished: tuple[Path, str]) -> None:
