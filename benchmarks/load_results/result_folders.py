@@ -82,6 +82,7 @@ def write_ray_folder(folder: Path, trials: int, epochs: int) -> Path:
         trial = Trial("train", config=params, trial_id=trial_id, storage=storage, stub=True)
         trial.placement_group_factory = PlacementGroupFactory([{"CPU": 1}])
         trial.update_last_result(results[-1])
+        trial.status = Trial.TERMINATED
         states.append(trial.get_json_state())
     state = {"trial_data": states, "runner_data": {}, "stats": {"start_time": 0}}
     (folder / "experiment_state-2026-01-01_00-00-00.json").write_text(json.dumps(state))
