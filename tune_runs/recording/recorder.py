@@ -101,6 +101,7 @@ class Recorder:
             OSError: if the tables cannot be written.
         """
         trial = self.trials.setdefault(plan.trial_id, self._new_trial(plan))
+        trial.stage_one_key = plan.stage_one_key  # another one, where its weights have moved: a trunk is found by it
         trial.status, trial.error = "running", None
         self.epochs.setdefault(plan.trial_id, [])
         self.epochs_reached[plan.trial_id] = 0

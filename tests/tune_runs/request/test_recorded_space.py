@@ -150,3 +150,19 @@ def test_a_study_knows_its_search_after_a_move(tmp_path: Path) -> None:
     other = make_space(confirm=None, num_trials=3, scenarios=scenarios, base={**base, "epochs": 11})
     with pytest.raises(UserError, match=r"`base.epochs` was 10, is now 11"):
         FakeTuner(other, tmp_path / "fake", rising)
+
+
+def test_a_control_whose_key_has_changed_is_trained_once(tmp_path: Path) -> None:
+    """A path that decides stage one, as that of initial weights, gives its runs other keys after a move."""
+    space = make_space(confirm=None, num_trials=2)
+    FakeTuner(space, tmp_path / "fake", rising).run()
+    file = tmp_path / "fake" / records.TRIALS_FILE
+    rows = records.read_rows(file, records.TRIAL_SCHEMA)
+    other = [{**row, "stage_one_key": "0" * 16} for row in rows]
+    records.write_table(file, records.as_table(records.TRIAL_SCHEMA, other))
+    tuner = FakeTuner(make_space(confirm=None, num_trials=3), tmp_path / "fake", rising)
+    tuner.run(stop_after_results=300)
+    assert tuner.searcher.is_done
+    control = tuner.recorder.control(space.scenario_list[0].name)
+    assert control is not None
+    assert (control.status, control.stage_one_key != "0" * 16) == ("completed", True)
