@@ -32,6 +32,7 @@ from absgd.records.layout import (
     scenario_folder,
     snapshot_epochs,
     snapshot_file,
+    trunk_folder,
     trunks_folder,
 )
 from absgd.records.metrics import (
@@ -128,6 +129,7 @@ __all__ = [
     "snapshot_file",
     "summary_columns",
     "test_metric_of",
+    "trunk_folder",
     "trunks_folder",
     "winning_order",
     "write_atomically",

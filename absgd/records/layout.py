@@ -55,6 +55,17 @@ def scenario_folder(folder: PathLike, scenario: str) -> Path:
     return Path(folder) / SCENARIOS_FOLDER / scenario
 
 
+def trunk_folder(trunks: Path, stage_one_key: str, digest: str) -> Path:
+    """Folder of one trunk's snapshots, among those of a scenario or of several searches.
+
+    Args:
+        trunks: folder of all trunks.
+        stage_one_key: key of the runs that share the trunk.
+        digest: sha256 of all that the trunk must also agree on, as text.
+    """
+    return trunks / f"{stage_one_key}-{digest[:8]}"
+
+
 def trunks_folder(folder: PathLike, scenario: str) -> Path:
     """Folder of the trunk snapshots of a scenario, unless the space names one for several searches."""
     return scenario_folder(folder, scenario) / "trunks"

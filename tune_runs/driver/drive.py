@@ -24,7 +24,7 @@ from tune_runs.driver.live_table import LiveTableCallback
 from tune_runs.driver.recording_callback import RecordingCallback
 from tune_runs.driver.scheduler import SchedulerByScenario
 from tune_runs.driver.search_summary import print_summary
-from tune_runs.driver.searcher import ScenarioSearch, SearchByScenario
+from tune_runs.driver.searcher import RunQueueSearcher, ScenarioRunQueue
 from tune_runs.driver.stop_request import StopRequest, signals_to
 from tune_runs.driver.study import ScenarioStudy
 from tune_runs.driver.trunk_planner import TrunkPlanner
@@ -50,7 +50,7 @@ class RunningSearch(NamedTuple):
     recorder: Recorder
     checkpoints: Checkpoints
     stop: StopRequest
-    searcher: SearchByScenario
+    searcher: RunQueueSearcher
     scheduler: SchedulerByScenario
     confirmations: dict[str, ScenarioConfirmation]
     """Confirmations of all scenarios, also where this session runs none: earlier ones keep their results."""
@@ -143,7 +143,7 @@ def assemble_search(
         name: _confirmation_of(request, plan, images, recorder, searches[name]) for name, plan in plans.items()
     }
     to_run = confirmations if request.has_confirmation else {}
-    searcher = SearchByScenario(searches, to_run, images, checkpoints.with_folder, stop, request.searches)
+    searcher = RunQueueSearcher(searches, to_run, images, checkpoints.with_folder, stop, request.searches)
     update_plans(confirmations)
     bests = BestFiles(recorder, confirmations)
     bests.update_all()
@@ -163,7 +163,7 @@ def assemble_search(
 
 def _search_of(
     request: SearchRequest, plan: ScenarioPlan, images: ScenarioImages, recorder: Recorder, num_concurrent: int
-) -> ScenarioSearch:
+) -> ScenarioRunQueue:
     folder = records.scenario_folder(request.folder, plan.name)
     study = ScenarioStudy(request.space, plan.scenario, folder, request.warm_start.get(plan.name, ()))
     study.prepare(recorder)
@@ -172,11 +172,11 @@ def _search_of(
         return images.fingerprint(plan.name, plan.control, weights)
 
     planner = TrunkPlanner(plan, _trunks_folder(request, plan), fingerprint)
-    return ScenarioSearch(study, planner, recorder, num_concurrent)
+    return ScenarioRunQueue(study, planner, recorder, num_concurrent)
 
 
 def _confirmation_of(
-    request: SearchRequest, plan: ScenarioPlan, images: ScenarioImages, recorder: Recorder, search: ScenarioSearch
+    request: SearchRequest, plan: ScenarioPlan, images: ScenarioImages, recorder: Recorder, search: ScenarioRunQueue
 ) -> ScenarioConfirmation:
     def search_is_done() -> bool:
         return not request.searches or search.is_done

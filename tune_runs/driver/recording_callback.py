@@ -10,7 +10,7 @@ from typing import Any
 
 from ray.tune import Callback
 
-from tune_runs.driver.searcher import SearchByScenario
+from tune_runs.driver.searcher import RunQueueSearcher
 from tune_runs.driver.stop_request import StopRequest
 from tune_runs.recording.budgets import DISK_BUDGET_USED
 from tune_runs.recording.recorder import Recorder
@@ -33,7 +33,7 @@ class RecordingCallback(Callback):  # type: ignore[misc]
     def __init__(
         self,
         recorder: Recorder,
-        searcher: SearchByScenario,
+        searcher: RunQueueSearcher,
         failures: FailureCounter,
         stop: StopRequest,
         on_end: Sequence[Callable[[str], None]],

@@ -20,7 +20,7 @@ from tune_runs.trial.trial_plan import TrialPlan
 from tune_runs.trunks.trunk_use import fork_epoch
 
 
-class ScenarioSearch:
+class ScenarioRunQueue:
     """Chooses the next run of one scenario: its control, then trials, each once its stage one is ready.
 
     As many trials as can train at the same time are drawn before their stage one is ready, because the trunk reaches
@@ -123,7 +123,7 @@ class ScenarioSearch:
         return plan
 
 
-class SearchByScenario(Searcher):  # type: ignore[misc]
+class RunQueueSearcher(Searcher):  # type: ignore[misc]
     """All scenarios behind one Ray searcher; the scenario with the most trials left comes first.
 
     The plain controls of all scenarios come before everything else, and trials before runs of confirmations. A scenario
@@ -141,7 +141,7 @@ class SearchByScenario(Searcher):  # type: ignore[misc]
 
     def __init__(
         self,
-        searches: Mapping[str, ScenarioSearch],
+        searches: Mapping[str, ScenarioRunQueue],
         confirmations: Mapping[str, ScenarioConfirmation],
         images: ScenarioImages,
         with_checkpoints: Callable[[TrialPlan], TrialPlan],

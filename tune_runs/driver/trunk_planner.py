@@ -10,7 +10,7 @@ import torch
 
 from absgd.config import RunConfig
 from tune_runs.trial.trial_plan import TrialPlan, control_id
-from tune_runs.trunks.identity import trunk_of
+from tune_runs.trunks.identity import trunk_snapshots
 from tune_runs.trunks.scenario_plan import ScenarioPlan
 from tune_runs.trunks.trunk_use import TrunkUse, fork_epoch
 
@@ -63,7 +63,7 @@ class TrunkPlanner:
         if not self._sharing.shares:
             return False
         device = torch.device("cuda" if control.device.type == "cuda" else "cpu")
-        trunk = trunk_of(self._use(control, save_at=self._due), device)
+        trunk = trunk_snapshots(self._use(control, save_at=self._due), device)
         return not set(self._due) <= set(trunk.epochs())
 
     def _use(self, config: RunConfig, start_at: int = 0, save_at: tuple[int, ...] = ()) -> TrunkUse:

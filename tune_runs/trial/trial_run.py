@@ -22,7 +22,7 @@ from absgd.training import Trainer
 from tune_runs.trial.disk_budget import has_room
 from tune_runs.trial.trial_plan import CheckpointUse
 from tune_runs.trial.trial_reports import ReportedEpoch
-from tune_runs.trunks.identity import trunk_of
+from tune_runs.trunks.identity import trunk_snapshots
 from tune_runs.trunks.snapshots import FORMAT, ORIGIN, Snapshot, Snapshots, newest
 from tune_runs.trunks.trunk_use import TrunkUse
 
@@ -66,8 +66,8 @@ class TrialRun:
         metric: str | None = None,
     ) -> None:
         self._trainer, self._trunk_use, self._use = trainer, trunk, checkpoints
-        self._trunk = trunk_of(trunk, trainer.device) if trunk else None
-        self._own = own_checkpoints(trainer.config, Path(checkpoints.folder)) if checkpoints else None
+        self._trunk = trunk_snapshots(trunk, trainer.device) if trunk else None
+        self._own = own_snapshots(trainer.config, Path(checkpoints.folder)) if checkpoints else None
         self._due = trunk.save_at if trunk else ()
         self._origin = origin
         self._metric = metric
@@ -164,7 +164,7 @@ class TrialRun:
         return ReportedEpoch(EpochRecord(**columns), is_inherited=row[ORIGIN] != self._origin)
 
 
-def own_checkpoints(config: RunConfig, folder: Path) -> Snapshots:
+def own_snapshots(config: RunConfig, folder: Path) -> Snapshots:
     """Return the snapshots that a run writes for itself, from which it may resume on another kind of processor."""
     text = json.dumps(config.decisive(), sort_keys=True)
     identity = {

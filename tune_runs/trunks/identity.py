@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from absgd import records
 from absgd.records.environment import version_of
 from absgd.training.device_options import machine_of
 from tune_runs.trunks.snapshots import FORMAT, Snapshots
@@ -37,8 +38,8 @@ def _hardware(device: torch.device) -> str:
     return f"{kind} bfloat16" if machine_of(device).native_bfloat16 else kind
 
 
-def trunk_of(use: TrunkUse, device: torch.device) -> Snapshots:
+def trunk_snapshots(use: TrunkUse, device: torch.device) -> Snapshots:
     """Return the snapshots of a run's trunk, in a folder that no trunk of another identity shares."""
-    identity = trunk_identity(use.stage_one, use.data, device)
+    identity = trunk_identity(use.stage_one_key, use.data_fingerprint, device)
     digest = hashlib.sha256("\0".join(identity.values()).encode()).hexdigest()
-    return Snapshots(Path(use.folder) / f"{use.stage_one}-{digest[:8]}", identity)
+    return Snapshots(records.trunk_folder(Path(use.folder), use.stage_one_key, digest), identity)

@@ -16,9 +16,9 @@ class TrunkUse:
 
     folder: str
     """Folder of the trunks of its scenario; absolute path."""
-    stage_one: str
+    stage_one_key: str
     """Stage-one key of the run."""
-    data: str
+    data_fingerprint: str
     """Fingerprint of the images and initial weights that it learns from."""
     start_at: int = 0
     """Epochs after which a fork starts: from the newest snapshot at or before them."""

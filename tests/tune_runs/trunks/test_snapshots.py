@@ -20,7 +20,7 @@ from tests.support.reported_runs import reports_of
 from tests.support.small_runs import values
 from tune_runs.trial.trial_reports import TrialReport
 from tune_runs.trial.trial_run import TrialRun
-from tune_runs.trunks.identity import trunk_identity, trunk_of
+from tune_runs.trunks.identity import trunk_identity, trunk_snapshots
 from tune_runs.trunks.snapshots import Snapshot, Snapshots
 from tune_runs.trunks.trunk_use import TrunkUse
 
@@ -49,7 +49,7 @@ def trained(splits: Splits, tmp_path_factory: pytest.TempPathFactory) -> Snapsho
     use = use_in(tmp_path_factory.mktemp("trunks"), save_at=(2, 3))
     for _ in reported(CONFIG.stage_one(), splits, use):
         pass
-    return trunk_of(use, CPU)
+    return trunk_snapshots(use, CPU)
 
 
 @pytest.fixture
@@ -130,10 +130,12 @@ def test_foreign_snapshot_is_named_and_never_used(trunk: Snapshots, splits: Spli
 
 def test_trunks_of_different_identity_have_separate_folders(tmp_path: Path) -> None:
     use = use_in(tmp_path)
-    others = (dataclasses.replace(use, data="0" * 64), dataclasses.replace(use, stage_one="0" * 16))
-    folders = {trunk_of(one, CPU).folder for one in (use, *others)} | {trunk_of(use, torch.device("cuda")).folder}
+    others = (dataclasses.replace(use, data_fingerprint="0" * 64), dataclasses.replace(use, stage_one_key="0" * 16))
+    folders = {trunk_snapshots(one, CPU).folder for one in (use, *others)} | {
+        trunk_snapshots(use, torch.device("cuda")).folder
+    }
     assert len(folders) == 4
-    assert trunk_of(dataclasses.replace(use, start_at=3), CPU) == trunk_of(use, CPU)
+    assert trunk_snapshots(dataclasses.replace(use, start_at=3), CPU) == trunk_snapshots(use, CPU)
 
 
 def test_snapshot_under_another_epochs_name_is_refused(trunk: Snapshots) -> None:
@@ -172,7 +174,7 @@ def test_full_disk_is_reported_and_training_continues(
     said = [report.notes for report in reported(CONFIG.stage_one(), splits, use)]
     assert said[1:] == [(), (), (), ()], "once"
     assert "epoch-0001.pt: No space left on device: epochs without a snapshot are trained again" in said[0][0]
-    assert trunk_of(use, CPU).epochs() == []
+    assert trunk_snapshots(use, CPU).epochs() == []
 
 
 def test_control_resumes_before_the_first_snapshot_to_write(trunk: Snapshots, splits: Splits) -> None:
@@ -199,7 +201,7 @@ def test_control_that_has_all_reports_it_at_once(trunk: Snapshots, splits: Split
 
 def test_fork_that_diverges_at_once_reports_inherited_epochs(trained: Snapshots, splits: Splits) -> None:
     config = CONFIG.with_values({"optimizer.lr": 1e30})
-    use = dataclasses.replace(use_of(trained, 3), stage_one=CONFIG.stage_one_key())
+    use = dataclasses.replace(use_of(trained, 3), stage_one_key=CONFIG.stage_one_key())
     (report,) = reported(config, splits, use, "a fork")
     assert epochs_of(report) == [0, 1, 2]
     assert report.epoch is None
