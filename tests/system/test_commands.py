@@ -11,6 +11,7 @@ import pytest
 
 from absgd import records
 from tests.support.commands import run
+from tune_runs.confirm.confirmation_table import value_text
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,11 @@ def test_quickstart_prints_best_control_and_results_folder(
     assert (search.epochs_inherited == search.switch_epoch).all()
     best = trials.query("phase == 'search' and status == 'completed'").metric_last.max()
     assert f"{best:.4f}" in done.stdout
-    assert done.stdout.splitlines()[-1] == "report:  runs/quickstart/report.html"
+    assert "report:  runs/quickstart/report.html" in done.stdout.splitlines()
+    (verdict,) = records.read_verdicts(folder / "runs/quickstart/verdicts.json")
+    settings = ", ".join(f"{name} {value_text(value)}" for name, value in verdict.settings.items())
+    end = " ".join(done.stdout[done.stdout.index("verdict:") :].split())
+    assert end == f"verdict: {verdict} {verdict.configuration}: {settings}", "the last words, on any width"
     assert "<h1>quickstart</h1>" in (folder / "runs/quickstart/report.html").read_text()
     assert "runs/quickstart/trials.parquet" in done.stdout
     assert "[4/4]" in done.stdout
