@@ -120,6 +120,7 @@ def _listening(host: str, size: int) -> TCPStore:
         timeout=timedelta(seconds=START_S),
         wait_for_workers=False,
         master_listen_fd=listener.detach(),
+        use_libuv=False,  # in torch 2.6 the other backend cannot take a socket that listens already
     )
 
 

@@ -1,0 +1,35 @@
+#!/usr/bin/env python
+"""Print the lower bounds of the dependencies as constraints of pip: `LOWEST=1 .ci/run` tests with them."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+_REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)(\[[^]]*\])?>=(?P<bound>[\w.]+)")
+
+
+def lowest(requirement: str) -> str:
+    """Return the constraint to the lower bound of a requirement.
+
+    >>> lowest("ray[tune]>=2.50,<2.61")
+    'ray==2.50'
+    """
+    found = _REQUIREMENT.match(requirement)
+    assert found, f"{requirement} has a lower bound"
+    return f"{found['name']}=={found['bound']}"
+
+
+def constraints(project: Path) -> list[str]:
+    """Return the constraints to the lower bounds of the dependencies in a pyproject.toml, of its extras too.
+
+    Tools of developers, which users do not install, are left out.
+    """
+    table = tomllib.loads(project.read_text(encoding="utf-8"))["project"]
+    extras = table["optional-dependencies"]
+    return [lowest(one) for one in (*table["dependencies"], *extras["dashboard"], *extras["figures"])]
+
+
+if __name__ == "__main__":
+    print("\n".join(constraints(Path(__file__).parents[1] / "pyproject.toml")))
