@@ -19,9 +19,21 @@ from absgd.config.recipes import load_recipe
 from absgd.config.sections import DeviceConfig
 from absgd.counts import after_epochs, epochs_done, plural
 from absgd.errors import UserError, nearest
+from absgd.output_streams import impatient_output
 from absgd.paths import checked_folder
 from absgd.records import EpochRecord, TestMetrics
-from absgd.terminal import EXIT_FAILED, EXIT_INTERRUPTED, interruptible, plain_messages, print_words, warn
+from absgd.terminal import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    interruptible,
+    only_shows,
+    plain_messages,
+    print_product,
+    print_words,
+    run_command,
+    say_interrupted,
+    warn,
+)
 from absgd.yaml_text import parse_yaml
 
 if TYPE_CHECKING:
@@ -70,7 +82,7 @@ def train(
 
     Exit status: 0 the run is complete; 1 it diverged; 2 the request is invalid; 130 Ctrl-C.
     """
-    with plain_messages("absgd-train"), _lost_ranks_named(), ExitStack() as ranks:
+    with plain_messages("absgd-train"), interruptible(), _lost_ranks_named(), ExitStack() as ranks:
         if resume:
             moves = parse_moves(moved or [], "--moved")
             folder, trainer = _continued(ranks, resume, moves, device, test, config, recipe, set_, out, metric, show)
@@ -80,15 +92,14 @@ def train(
             chosen_by = records.DEFAULT_METRIC if metric is None else _checked_metric(metric)
             run, name = _configured(config, recipe, set_, device)
             if show:
-                print(run.to_yaml(), end="")
+                print_product(run.to_yaml())
                 try:
                     _say_speed(run)
                 except UserError as error:  # the run may be meant for another machine
                     warn(str(error))
                 return
             folder, trainer = _started(ranks, run, out or _default_folder(name), chosen_by, test)
-        with interruptible():
-            _run(folder, trainer, read_test=test)
+        _run(folder, trainer, read_test=test)
 
 
 @contextmanager
@@ -107,7 +118,7 @@ def _lost_ranks_named() -> Iterator[None]:
 
 def main() -> None:
     """Entry point of `absgd-train`."""
-    app()
+    run_command(app)
 
 
 def _configured(
@@ -142,6 +153,7 @@ def _started(
 ) -> tuple[RunFolder, Trainer]:
     if checked_folder(path, "--out").exists():
         raise UserError(f"{path} exists: continue it with `--resume {path}` or give another `--out`")
+    _say_reading(config)
 
     from absgd.datasets import check_test_set, load_splits
     from absgd.training import RunFolder, Trainer
@@ -158,6 +170,11 @@ def _started(
     with out_of_memory_as_user_error(config):
         trainer = Trainer(config, splits, ranks=joined)
     return RunFolder.create(path, trainer, metric), trainer
+
+
+def _say_reading(config: RunConfig) -> None:
+    """Print what the first epoch waits for: torch takes seconds to import, and a folder of images may take minutes."""
+    print(f"starting: torch, then the images of {config.data.name}", flush=True)
 
 
 def _say_speed(config: RunConfig) -> None:
@@ -204,6 +221,7 @@ def _continued(
     from absgd.training.local_ranks import local_ranks
 
     folder = RunFolder.open(checked_folder(resume, "--resume"), moves)
+    _say_reading(folder.config)
     here = folder.config.with_values({"device.type": device}, "--device") if device else folder.config
     if reads_test:
         check_test_set(here)
@@ -241,11 +259,17 @@ def _run(folder: RunFolder, trainer: Trainer, read_test: bool) -> None:
     from absgd.training import Diverged
     from absgd.training.device import out_of_memory_as_user_error
 
+    (folder.path / records.RESUME_NOTE_FILE).unlink(missing_ok=True)
     try:
-        with out_of_memory_as_user_error(trainer.config), _progress(trainer, folder.metric) as show:
+        with (
+            out_of_memory_as_user_error(trainer.config),
+            impatient_output(),
+            _progress(trainer, folder.metric) as show,
+        ):
             for record in trainer.epochs():
                 folder.add_epoch(record, trainer)
-                show(record)
+                with only_shows("an epoch"):
+                    show(record)
         folder.write_status("completed", trainer)
         test = trainer.test(load_test(trainer.config)) if read_test else None
     except Diverged as error:
@@ -259,7 +283,8 @@ def _run(folder: RunFolder, trainer: Trainer, read_test: bool) -> None:
         raise
     except KeyboardInterrupt:
         folder.write_status("interrupted", trainer)
-        print(f"absgd-train: interrupted; continue with: absgd-train --resume {folder.path}", file=sys.stderr)
+        words = f"absgd-train: interrupted; continue with: absgd-train --resume {folder.path}"
+        say_interrupted(words, folder.path / records.RESUME_NOTE_FILE)
         raise typer.Exit(EXIT_INTERRUPTED) from None
     folder.write_status("completed", trainer, test=test)
     _print_summary(folder, test)

@@ -6,20 +6,35 @@ import shutil
 import signal
 import sys
 import textwrap
+import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 
 import typer
 
 from absgd.errors import UserError, encodable
+from absgd.output_streams import is_error_output_lost, output_failure, prepare_process
 
 EXIT_FAILED = 1
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
+SignalHandler = Callable[[int, FrameType | None], object]
 MAX_LINE = 2000
 """Longest line of a message in characters."""
+
+
+def run_command(app: typer.Typer) -> None:
+    """Run a command to its end: no failure of output ends it, and what it starts imports the files that it imports."""
+    prepare_process()
+    try:
+        Path.cwd()
+    except OSError:
+        print("error: the current folder no longer exists, or may not be read: change to another", file=sys.stderr)
+        sys.exit(EXIT_USER_ERROR)
+    app()
 
 
 @contextmanager
@@ -45,14 +60,36 @@ def plain_messages(command: str) -> Iterator[None]:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Make SIGINT and SIGTERM raise KeyboardInterrupt inside the block, even where SIGINT was ignored at the start."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    earlier = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+    """Make the signals of `ending_signals` raise KeyboardInterrupt inside the block."""
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGHUP:  # a terminal that closes may send it twice, by its kernel and by its shell
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    with handling(interrupt):
+        yield
+
+
+@contextmanager
+def handling(handler: SignalHandler) -> Iterator[None]:
+    """Give the signals of `ending_signals` a handler inside the block; only the main thread can."""
+    is_main = threading.current_thread() is threading.main_thread()
+    earlier = {number: signal.signal(number, handler) for number in ending_signals()} if is_main else {}
     try:
         yield
     finally:
-        for number, handler in earlier.items():
-            signal.signal(number, handler)
+        for number, one in earlier.items():
+            signal.signal(number, one)
+
+
+def ending_signals() -> tuple[signal.Signals, ...]:
+    """Return the signals that end a command: SIGINT, even where it was ignored at the start, SIGTERM, and SIGHUP.
+
+    A closed terminal sends SIGHUP. It stays ignored where it is, as after `nohup`.
+    """
+    ending = (signal.SIGINT, signal.SIGTERM)
+    return ending if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (*ending, signal.SIGHUP)
 
 
 def warn(message: str) -> None:
@@ -65,6 +102,35 @@ def print_words(text: str) -> None:
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else len(text) + 1
     lines = textwrap.wrap(text, max(width, 1), break_long_words=False, break_on_hyphens=False)
     print("\n".join(lines))
+
+
+def print_product(text: str) -> None:
+    """Print what a command was called for, and nothing else, to standard output.
+
+    Raises:
+        OSError: if it could not be written whole, unless the reader of a pipe wanted no more.
+    """
+    sys.stdout.write(text)
+    if (failure := output_failure()) is not None:
+        raise failure
+
+
+def say_interrupted(message: str, note: Path) -> None:
+    """Print the last message of an interrupted command; where standard error is gone, keep it in the file `note`."""
+    print(message, file=sys.stderr, flush=True)
+    if is_error_output_lost():
+        with suppress(OSError):
+            note.write_text(f"{message}\n", encoding="utf-8")
+
+
+@contextmanager
+def only_shows(what: str) -> Iterator[None]:
+    """Turn any error inside the block into a warning: the block only shows what is computed and recorded elsewhere."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - whatever it is, the results are not affected
+        with suppress(OSError, ValueError):  # of a stream that does not forgive
+            warn(f"{what} could not be shown: {type(error).__name__}: {error}")
 
 
 def printable(message: str) -> str:
@@ -83,5 +149,7 @@ def _printable_line(line: str) -> str:
 
 
 def shortened(folder: Path) -> Path:
-    """A folder relative to the current one, where it is inside it."""
-    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    """A folder relative to the current one, where it is inside it and the current one exists."""
+    with suppress(OSError, ValueError):
+        return folder.relative_to(Path.cwd())
+    return folder

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,7 +9,7 @@ import typer
 
 from absgd.errors import UserError
 from absgd.records import REPORT_FILE, write_verdicts
-from absgd.terminal import plain_messages, printable, warn
+from absgd.terminal import plain_messages, print_product, printable, run_command, warn
 from analysis.frames.run_frames import of_scenario
 from analysis.frames.selection import DEFAULT_RULE
 from analysis.load import load
@@ -94,7 +93,7 @@ def report(
 
 def main() -> None:
     """Entry point of `absgd-report`."""
-    app()
+    run_command(app)
 
 
 def _names(assignments: list[str]) -> dict[str, str]:
@@ -121,7 +120,7 @@ def _write(runs: Runs, kind: ReportFormat, out: Path | None) -> None:
     formats = {"md": text_report.markdown, "latex": text_report.latex, "csv": text_report.comma_separated}
     text = formats[kind](runs)
     if out is None:
-        sys.stdout.write(text)
+        print_product(text)
         return
     write_text(out, text)
     print(f"tables: {out}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,9 +14,20 @@ from rich.console import Console
 
 from absgd import records
 from absgd.config.locations import parse_moves
+from absgd.counts import plural
 from absgd.errors import UserError, shown
 from absgd.paths import checked_folder, expanded
-from absgd.terminal import EXIT_FAILED, EXIT_INTERRUPTED, plain_messages, shortened, warn
+from absgd.terminal import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    interruptible,
+    plain_messages,
+    print_product,
+    run_command,
+    say_interrupted,
+    shortened,
+    warn,
+)
 from tune_runs.command_options import (
     HELP,
     AddressOption,
@@ -40,6 +52,7 @@ from tune_runs.command_options import (
     TuneOptions,
     WarmStartOption,
 )
+from tune_runs.console_table import print_sentence
 from tune_runs.request.search_request import (
     SearchFailed,
     SearchInterrupted,
@@ -52,6 +65,8 @@ from tune_runs.request.warm_start import warm_start_points
 
 MAX_ADDRESS = 300
 """Most characters of an address; a name that a name service knows has 253 at most."""
+REPORT_S = 900.0
+"""Most time that the report of a search may take; one of 1000 trials takes seconds."""
 PLAIN_WIDTH = 120
 """Width of output to a file or pipe, in columns."""
 
@@ -104,20 +119,20 @@ def tune(
         measure=measure,
         schema=schema,
     )
-    with plain_messages("absgd-tune"):
+    with plain_messages("absgd-tune"), interruptible():
         _carry_out(options)
 
 
 def main() -> None:
     """Entry point of `absgd-tune`."""
-    app()
+    run_command(app)
 
 
 def _carry_out(options: TuneOptions) -> None:
     if options.address is not None:
         _check_address(options.address)
     if options.schema:
-        print(json.dumps(space_schema(), indent=2))
+        print_product(json.dumps(space_schema(), indent=2) + "\n")
         return
     decisive = options.decisive
     if options.trunks:
@@ -178,13 +193,17 @@ def _begin_search(options: TuneOptions, decisive: dict[str, object], console: Co
 
 
 def _run(request: SearchRequest, console: Console) -> None:
+    _say_starting(request, console)
     from tune_runs.run_search import run_search
 
     resume_words = f"continue with: {request.resume_command}"
     try:
         found = run_search(request, console)
-    except SearchInterrupted:
-        print(f"absgd-tune: interrupted; {resume_words}", file=sys.stderr)
+    except (SearchInterrupted, KeyboardInterrupt):
+        if not (request.folder / records.SPACE_FILE).exists():
+            raise KeyboardInterrupt from None
+        note = request.folder / records.RESUME_NOTE_FILE
+        say_interrupted(f"absgd-tune: interrupted; {resume_words}", note)
         raise typer.Exit(EXIT_INTERRUPTED) from None
     except SearchFailed as error:
         print(f"absgd-tune: error: {error}; {resume_words}", file=sys.stderr)
@@ -196,12 +215,30 @@ def _run(request: SearchRequest, console: Console) -> None:
         raise typer.Exit(EXIT_FAILED)
 
 
+def _say_starting(request: SearchRequest, console: Console) -> None:
+    """Print what is begun and what it waits for: torch alone takes seconds to import, images may take minutes."""
+    images = f"the images of {plural(len(request.space.scenario_list), 'scenario')}"
+    words = f"{request.space.name}: starting in {shortened(request.folder)}; reading torch, then {images}"
+    print_sentence(console, words)
+
+
 def write_report(folder: Path, console: Console) -> None:
-    """Run absgd-report in its own process to judge the results and write their page; it reads only the run's files."""
+    """Run absgd-report in its own process to judge the results and write their page; it reads only the run's files.
+
+    It imports from the same places as this process, and not from the current folder.
+    """
     verdicts = shortened(folder) / records.VERDICTS_FILE
     verdicts.unlink(missing_ok=True)
     words = [sys.executable, "-P", "-m", "analysis", "--verdicts", str(verdicts), "--", str(shortened(folder))]
-    done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False)
+    places = os.pathsep.join(os.path.abspath(place) for place in sys.path)
+    environment = {**os.environ, "PYTHONPATH": places}
+    try:
+        done = subprocess.run(
+            words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment, timeout=REPORT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        warn(f"no report was written ({error}); everything else is recorded")
+        return
     if done.returncode:
         warn("no report was written; everything else is recorded")
     else:

@@ -54,7 +54,11 @@ def run_search(request: SearchRequest, console: Console) -> bool:
     _check_metric(space, splits)
     for scenario in space.scenario_list:
         _check_runs(space, scenario, splits[scenario.name])
+    print_sentence(console, f"starting Ray{f' at {request.address}' if request.address else ''} and its first worker")
     with ray_session(request.address):
+        from tune_runs.ray_cluster.worker_check import check_workers
+
+        check_workers()
         nodes = node_sizes()
         request = dataclasses.replace(request, space=space.on(sum(node.gpus for node in nodes)))
         num_concurrent = _num_concurrent(request.space, nodes)
@@ -63,6 +67,7 @@ def run_search(request: SearchRequest, console: Console) -> bool:
         with _locked_folder(request):
             from tune_runs.driver.drive import drive
 
+            print_sentence(console, f"training, {num_concurrent} at a time; the first result follows the first epoch")
             return drive(request, plans, splits, num_concurrent, console)
 
 
@@ -136,6 +141,7 @@ def _locked_folder(request: SearchRequest) -> Iterator[None]:
         if not request.is_resume and not is_unbegun(folder):
             raise FileExistsError
         remove_unfinished(folder)
+        (folder / records.RESUME_NOTE_FILE).unlink(missing_ok=True)
         request.begin()
         add_session(folder / records.ENVIRONMENT_FILE, gpu_names())
     except Timeout:

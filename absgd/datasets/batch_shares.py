@@ -21,5 +21,9 @@ class Share(NamedTuple):
         """The process's rows of a batch of `num_images`; shares differ by at most one image, and may be empty."""
         return slice(self.rank * num_images // self.size, (self.rank + 1) * num_images // self.size)
 
+    def largest(self, num_images: int) -> int:
+        """Number of images in the largest share of a batch of `num_images`."""
+        return -(-num_images // self.size)
+
 
 WHOLE = Share()

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from PIL.Image import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from absgd.config import RunConfig
 from absgd.datasets.batch_shares import WHOLE, Share
@@ -23,10 +23,18 @@ from absgd.datasets.batches import Batch
 from absgd.datasets.epoch_order import EpochOrder
 from absgd.datasets.image_files import ImageFiles
 from absgd.datasets.image_reading import BrokenImage, StorageFailed, error_at, read_rgb
+from absgd.datasets.reading_processes import (
+    ASK_EVERY_S,
+    ReadAhead,
+    check_shared_memory,
+    leave_signals_to_parent,
+    read_batches,
+)
 from absgd.datasets.registered_dataset import normalisation_of
 from absgd.errors import UserError
 from absgd.randomness import derived_seed
 from absgd.registry.dataset_table import DATASETS, DatasetSpec
+from absgd.short_folders import shorten_socket_paths
 
 Transform = Callable[[Image], Tensor]
 
@@ -67,6 +75,7 @@ class DiskBatches:
         self._device = device
         self._share = share
         self._labels_N = torch.from_numpy(images.labels_N.copy()).to(device)
+        check_shared_memory(self._ahead(_Steps(torch.arange(len(images)), config.batch_size, share)))
         self._order = EpochOrder(images.labels_N, config, _CPU)
         self._mean, self._std = (
             torch.tensor(values, device=device).view(-1, 1, 1) for values in normalisation_of(config.data, spec)
@@ -106,7 +115,9 @@ class DiskBatches:
         return self._read(steps, self._evaluation)
 
     def _read(self, steps: _Steps, transform: Transform) -> Iterator[Batch]:
-        workers = min(self._workers, len(steps))
+        ahead = self._ahead(steps)
+        check_shared_memory(ahead)
+        workers = ahead.workers
         loader: DataLoader[Any] = DataLoader(
             _ImageReader(self._images, transform),
             batch_sampler=steps,
@@ -115,11 +126,16 @@ class DiskBatches:
             pin_memory=self._device.type == "cuda",
             multiprocessing_context=_worker_context() if workers else None,
             generator=torch.Generator(),  # DataLoader would draw from torch's global generator otherwise
+            timeout=ASK_EVERY_S if workers else 0,
+            worker_init_fn=leave_signals_to_parent if workers else None,
         )
-        for index_B, read in zip(steps.indices(), loader, strict=True):
+        for index_B, read in zip(steps.indices(), read_batches(loader, ahead), strict=True):
             if isinstance(read, _Unreadable):
                 raise error_at(self._images, read.position, read.fault)
             yield self._batch(read, index_B)
+
+    def _ahead(self, steps: _Steps) -> ReadAhead:
+        return ReadAhead(min(self._workers, len(steps)), len(steps), steps.largest * 3 * self._side**2)
 
     def _batch(self, pixels_BCHW: Tensor, index_B: Tensor) -> Batch:
         index_B = index_B.to(self._device, non_blocking=True)
@@ -196,6 +212,11 @@ class _Steps:
     def __len__(self) -> int:
         return -(-len(self._order_N) // self._batch_size)
 
+    @property
+    def largest(self) -> int:
+        """Images of the share in the largest batch."""
+        return self._share.largest(min(self._batch_size, len(self._order_N)))
+
     def __iter__(self) -> Iterator[list[_Key]]:
         for start, index_B in zip(itertools.count(step=self._batch_size), self.indices(), strict=False):
             rows = self._share.rows(len(index_B))
@@ -244,11 +265,16 @@ def _joined(read: list[_ReadResult], side: int) -> Tensor | _Unreadable:
         if isinstance(image, _Unreadable):
             return image
         pixels.append(image)
-    return torch.stack(pixels) if pixels else torch.empty(0, 3, side, side, dtype=torch.uint8)
+    joined = torch.stack(pixels) if pixels else torch.empty(0, 3, side, side, dtype=torch.uint8)
+    if get_worker_info() is not None:
+        # Here, where an error reaches the training process: later that would wait for ever.
+        joined.share_memory_()  # type: ignore[no-untyped-call]
+    return joined
 
 
 def _worker_context() -> BaseContext:
     """Fork workers from a clean server process, never from this one, which may hold CUDA and threads."""
+    shorten_socket_paths()
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
     context.set_forkserver_preload(["torch", "torchvision.transforms.v2", "PIL.Image", "pydantic"])

@@ -16,13 +16,15 @@ from typing import Any
 from absgd.paths import is_endless
 from absgd.records import write_atomically
 
+GIT_S = 20.0
+"""Time for each answer of git."""
 _PACKAGES = ("absgd-tune", "torch", "torchvision", "ray", "optuna", "numpy", "pandas", "pyarrow", "scikit-learn")
 
 
 def add_session(path: Path, gpus: list[str]) -> None:
     """Append the environment of this process to the JSON file at `path`: one entry for a start and for each resume."""
     try:
-        text = "" if is_endless(path) else path.read_text()
+        text = "" if is_endless(path) else path.read_text(encoding="utf-8")
         sessions = [session for session in json.loads(text)["sessions"] if _is_session(session)]
     except (
         FileNotFoundError,
@@ -81,10 +83,14 @@ def _git_sha() -> str | None:
     if not (root / ".git").exists():
         return None
     try:
-        sha = subprocess.run(["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
-        status = subprocess.run(
-            ["git", "-C", str(root), "status", "--porcelain"], capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
+        sha, status = (_git(root, *words) for words in (("rev-parse", "HEAD"), ("status", "--porcelain")))
+    except (OSError, subprocess.SubprocessError):
         return None
-    return sha.stdout.strip() + ("+dirty" if status.stdout.strip() else "")
+    return sha + ("+dirty" if status else "")
+
+
+def _git(root: Path, *words: str) -> str:
+    """Return what git prints; its time is bounded, since a checkout may lie on a disk that does not answer."""
+    command = ["git", "-C", str(root), *words]
+    done = subprocess.run(command, capture_output=True, check=True, timeout=GIT_S)
+    return done.stdout.decode(errors="replace").strip()

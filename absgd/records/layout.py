@@ -10,6 +10,8 @@ from absgd.paths import PathLike
 TRIALS_FILE = "trials.parquet"
 EPOCHS_FILE = "epochs.parquet"
 ENVIRONMENT_FILE = "environment.json"
+RESUME_NOTE_FILE = "resume.txt"
+"""How to resume an interrupted run, where its terminal was gone when it should have been printed."""
 LABELS_FILE = "train_labels.parquet"
 CLASSES_FILE = "classes.parquet"
 """Names and sizes of the classes of a run or scenario."""

@@ -86,7 +86,7 @@ class _LocalFollowers:
         for process in self._processes:
             process.join(_PATIENCE_S)
             process.kill()
-            process.join()
+            process.join(_PATIENCE_S)  # it may wait in the kernel for a disk
 
 
 def _follow_here(settings: dict[str, Any], rendezvous: Rendezvous, rank: int, is_cuda: bool) -> None:

@@ -43,7 +43,7 @@ def assert_refused(config_file: Path, values: dict[str, Any], message: str, monk
     words = [f"--set={key}={value}" for key, value in values.items()]
     result = CliRunner().invoke(app, ["--config", str(config_file), *words])
     assert result.exit_code == 2, result.output
-    (line,) = result.output.splitlines()
+    (line,) = result.stderr.splitlines()
     assert line.startswith("absgd-train: error: expected ")
     assert message in line
     assert sorted(Path().rglob("*")) == before

@@ -6,7 +6,7 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,14 +32,23 @@ def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def started(folder: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
-    """Start a command in its own process group; end it with the block in any case."""
+def started(
+    folder: Path, *words: str, environment: Mapping[str, str] = ON_CPU, output: int = subprocess.PIPE
+) -> Iterator[subprocess.Popen[str]]:
+    """Start a command in its own process group; end it with the block in any case.
+
+    Args:
+        folder: where it starts.
+        words: the command.
+        environment: its environment.
+        output: descriptor of its standard output and error; by default a pipe for each.
+    """
     process = subprocess.Popen(
         command(*words),
         cwd=folder,
-        env=ON_CPU,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        env=environment,
+        stdout=output,
+        stderr=output,
         text=True,
         start_new_session=True,
     )
@@ -48,6 +57,18 @@ def started(folder: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
     finally:
         process.kill()
         process.wait()
+
+
+def put_wrong_modules(folder: Path) -> None:
+    """Put packages with our names, and modules with names of the standard library, where the user stands.
+
+    Neither a command nor any process that it starts may import them.
+    """
+    for name in ("absgd", "tune_runs", "analysis", "torch"):
+        (folder / name).mkdir()
+        (folder / name / "__init__.py").write_text("raise SystemExit('the wrong package')")
+    for name in ("statistics", "random", "pickle", "signal", "queue"):
+        (folder / f"{name}.py").write_text("raise SystemExit('the wrong module')")
 
 
 def replaced_table(path: Path) -> pd.DataFrame:

@@ -10,15 +10,14 @@ import pandas as pd
 import pytest
 
 from absgd import records
-from tests.support.commands import run
+from tests.support.commands import put_wrong_modules, run
 from tune_runs.confirm.confirmation_table import value_text
 
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     folder = tmp_path_factory.mktemp("user")
-    (folder / "analysis").mkdir()  # a package of the user with our name is not imported
-    (folder / "analysis/__init__.py").write_text("raise SystemExit('the wrong package')")
+    put_wrong_modules(folder)
     return folder, run(folder, "absgd-tune", "--space", "quickstart", "--num-trials", "4", "--no-confirm")
 
 
@@ -79,6 +78,7 @@ def test_every_kind_of_forked_trial_is_its_config_trained_from_scratch_in_anothe
 def test_two_ranks_equal_one_process(tmp_path: Path) -> None:
     small = ("data.n_max=30", "data.val_per_class=10", "epochs=3", "attention.switch_epoch=1", "optimizer.lr=0.02")
     words = [word for setting in small for word in ("--set", setting)]
+    put_wrong_modules(tmp_path)
     (tmp_path / "run.yaml").write_text(
         "{data: {name: digits}, model: {name: resnet8}, "
         "attention: {lam: 2, gamma: 0.5, ab_alpha: 0.5, switch_epoch: 1}}"

@@ -167,7 +167,7 @@ def test_search_is_confirmed_later_and_an_interrupted_confirmation_resumes(tmp_p
     assert "[confirmed 8/8]" in resumed.stdout
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupted_training_names_the_command_to_resume(tmp_path: Path, number: signal.Signals) -> None:
     (tmp_path / "long.yaml").write_text(
         "data: {name: digits}\nmodel: {name: resnet8}\nloss: {name: ce}\nepochs: 3000\n"

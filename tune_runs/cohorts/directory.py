@@ -29,10 +29,12 @@ class HostProcess:
     def __init__(self, size: int, image_store: ActorHandle, placement: HostPlacement) -> None:
         if placement.gpus is not None:  # before CUDA is touched: Ray hides the GPUs from actors that request none
             os.environ["CUDA_VISIBLE_DEVICES"] = placement.gpus
+        from absgd.output_streams import prepare_process
         from absgd.training.cohort import prepare_cohort_process
         from tune_runs.cohorts.cohort_runs import CohortRuns
         from tune_runs.cohorts.host import CohortHost
 
+        prepare_process()
         prepare_cohort_process()
         self._host = CohortHost(size, CohortRuns(image_store))
 

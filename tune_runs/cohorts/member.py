@@ -14,7 +14,7 @@ from typing import Any
 import ray
 from ray import tune
 from ray.actor import ActorHandle
-from ray.exceptions import RayActorError, RayError
+from ray.exceptions import GetTimeoutError, RayActorError, RayError
 
 from tune_runs.cohorts.messages import CohortAccess, HostAnswer, HostPlacement, SeatRequest, TrialProcess
 from tune_runs.trial.trial_plan import TrialTask, task_of
@@ -24,6 +24,8 @@ TRIES = 10
 """Hosts that a trial asks, each of which should have room, before it gives up."""
 POLL_S = 5.0
 """Time in which the host answers, whether or not it has a report."""
+LOST_S = 600.0
+"""Time without any answer after which a host or the directory counts as lost; starting a host may take minutes."""
 LEAVE_S = 1.0
 """Time in which a host learns that a trial has left; Tune gives a stopped trial 2 s, then starts a new process."""
 
@@ -48,16 +50,16 @@ def _reports(task: TrialTask, access: CohortAccess) -> Generator[TrialReport, No
     name = f"{task.trial_id} {uuid.uuid4().hex[:8]}"
     try:
         host = _joined_host(name, task, access)
-    except RayActorError as error:
+    except (RayActorError, GetTimeoutError) as error:
         raise CohortLost(str(error).splitlines()[0]) from None
     try:
         while True:
-            answer: HostAnswer = ray.get(host.next_report.remote(name, POLL_S))
+            answer: HostAnswer = ray.get(host.next_report.remote(name, POLL_S), timeout=LOST_S)
             if answer.has_ended:
                 return
             if answer.report is not None:
                 yield answer.report
-    except RayActorError as error:
+    except (RayActorError, GetTimeoutError) as error:
         raise CohortLost(str(error).splitlines()[0]) from None
     finally:
         with suppress(RayError):  # the host first: the trial that gets the seat next must find room there
@@ -75,12 +77,12 @@ def _joined_host(name: str, task: TrialTask, access: CohortAccess) -> ActorHandl
     process = TrialProcess(placement.node, os.getpid())
     for _ in range(TRIES):
         request = SeatRequest(task.trial_id, process, placement, full, list(lost))
-        host: ActorHandle = ray.get(access.directory.seat.remote(request, access))
+        host: ActorHandle = ray.get(access.directory.seat.remote(request, access), timeout=LOST_S)
         try:
-            if ray.get(host.join.remote(name, task, process.pid)):
+            if ray.get(host.join.remote(name, task, process.pid), timeout=LOST_S):
                 return host
             full.append(host_id(host))
-        except RayActorError as error:
+        except (RayActorError, GetTimeoutError) as error:
             lost[host_id(host)] = str(error).splitlines()[0]
     raise CohortLost(next(reversed(lost.values()), f"{len(full)} hosts, none with room"))
 

@@ -16,6 +16,8 @@ from rich.console import Console
 from absgd import records
 from absgd.config import RunConfig
 from absgd.datasets import Splits, class_sizes
+from absgd.output_streams import impatient_output
+from absgd.terminal import only_shows
 from tune_runs.cohorts.directory import running_cohorts
 from tune_runs.cohorts.member import train_in_cohort
 from tune_runs.confirm.best_file import BestFiles
@@ -25,13 +27,16 @@ from tune_runs.driver.recording_callback import RecordingCallback
 from tune_runs.driver.scheduler import SchedulerByScenario
 from tune_runs.driver.search_summary import print_summary
 from tune_runs.driver.searcher import RunQueueSearcher, ScenarioRunQueue
+from tune_runs.driver.start_watch import StartWatch
 from tune_runs.driver.stop_request import StopRequest, signals_to
 from tune_runs.driver.study import ScenarioStudy
 from tune_runs.driver.trunk_planner import TrunkPlanner
 from tune_runs.ray_cluster.image_store import ImageStore
 from tune_runs.ray_cluster.watchdog import watchdog
+from tune_runs.ray_cluster.worker_check import logs_folder, raylet_error
 from tune_runs.recording.budgets import RAISED_BY, Budgets
 from tune_runs.recording.checkpoints import Checkpoints
+from tune_runs.recording.onlooker import Onlooker
 from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.scenario_images import ScenarioImages
 from tune_runs.recording.tensorboard import TensorBoardCallback
@@ -54,7 +59,10 @@ class RunningSearch(NamedTuple):
     scheduler: SchedulerByScenario
     confirmations: dict[str, ScenarioConfirmation]
     """Confirmations of all scenarios, also where this session runs none: earlier ones keep their results."""
-    callbacks: tuple[RecordingCallback, TensorBoardCallback, LiveTableCallback]
+    callbacks: tuple[RecordingCallback, Onlooker, Onlooker]
+    """What Tune tells of each event: the one that records first, then those that show."""
+    progress: LiveTableCallback
+    """The last of them."""
 
 
 def drive(
@@ -89,18 +97,21 @@ def drive(
             _write_labels(records.scenario_folder(folder, name), plan.control, own)
             images.adopt(name, plan.control, own)
         search = assemble_search(request, plans, images, num_concurrent, console)
-        progress = search.callbacks[-1]
-        with signals_to(search.stop), watchdog(request.address, request.resume_command):
-            progress.start()
+        progress = search.progress
+        with signals_to(search.stop), watchdog(request.address, request.resume_command), impatient_output():
+            with only_shows("the table"):
+                progress.start()
             try:
-                _train_with_ray(space, image_store, num_concurrent, search)
+                _train_with_ray(space, image_store, num_concurrent, search, _start_watch(request, search, console))
             except KeyboardInterrupt:
                 search.stop.is_interrupted = True
             finally:
-                progress.stop()
+                with only_shows("the table"):
+                    progress.stop()
     _end_session(search)
     update_plans(search.confirmations)
-    print_summary(space, search.recorder, console, search.confirmations)
+    with only_shows("the summary"):
+        print_summary(space, search.recorder, console, search.confirmations)
     if search.stop.used_budget:
         resume = f"{request.resume_command} {RAISED_BY[search.stop.used_budget]}".rstrip()
         words = f"ended:   {search.stop.used_budget}; continue with: {resume}"
@@ -157,8 +168,12 @@ def assemble_search(
     on_end = (checkpoints.run_ended, confirmations_planned, searcher.run_ended, bests.run_ended)
     recording = RecordingCallback(recorder, searcher, failures, stop, on_end)
     progress = LiveTableCallback(space, plans, recorder, console, to_run, request.searches)
-    callbacks = (recording, TensorBoardCallback(space, recorder), progress)
-    return RunningSearch(recorder, checkpoints, stop, searcher, scheduler, confirmations, callbacks)
+    callbacks = (
+        recording,
+        Onlooker(TensorBoardCallback(space, recorder), "TensorBoard's record"),
+        Onlooker(progress, "the table of the search"),
+    )
+    return RunningSearch(recorder, checkpoints, stop, searcher, scheduler, confirmations, callbacks, progress)
 
 
 def _search_of(
@@ -235,7 +250,17 @@ def _write_labels(folder: Path, config: RunConfig, splits: Splits) -> None:
     records.write_table(folder / records.CLASSES_FILE, class_sizes(config, splits))
 
 
-def _train_with_ray(space: SearchSpace, image_store: ImageStore, num_concurrent: int, search: RunningSearch) -> None:
+def _start_watch(request: SearchRequest, search: RunningSearch, console: Console) -> Onlooker:
+    def say(words: str) -> None:
+        console.print(words, markup=False, highlight=False, soft_wrap=True)
+
+    watch = StartWatch(search.stop, request.address is None, say, lambda: raylet_error(logs_folder()))
+    return Onlooker(watch, "the watch over starting trials")
+
+
+def _train_with_ray(
+    space: SearchSpace, image_store: ImageStore, num_concurrent: int, search: RunningSearch, watch: Onlooker
+) -> None:
     """Let Ray train; its own files go to a temporary folder, since nothing reads them back."""
     if search.searcher.is_done:
         return
@@ -252,7 +277,7 @@ def _train_with_ray(space: SearchSpace, image_store: ImageStore, num_concurrent:
                 trial_dirname_creator=_trial_folder,
             ),
             run_config=tune.RunConfig(
-                name="ray", storage_path=scratch, callbacks=list(search.callbacks), stop=search.stop, verbose=0
+                name="ray", storage_path=scratch, callbacks=[*search.callbacks, watch], stop=search.stop, verbose=0
             ),
         )
         try:

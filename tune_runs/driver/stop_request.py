@@ -1,4 +1,4 @@
-"""A request to end a search early: Ctrl-C, SIGTERM, a budget, too many equal errors, or a disk that is full."""
+"""A request to end a search early: a signal, a budget, too many equal errors, or a disk that is full."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from types import FrameType
 from typing import Any
 
 from ray.tune import Stopper
+
+from absgd.terminal import handling
 
 
 class StopRequest(Stopper):  # type: ignore[misc]
@@ -51,9 +53,12 @@ class StopRequest(Stopper):  # type: ignore[misc]
         """Stop because the records cannot be written."""
         self.error = error
 
-    def on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        """Ask to stop on the first signal; raise KeyboardInterrupt on the second."""
-        if self.is_interrupted:
+    def on_signal(self, number: int, _frame: FrameType | None) -> None:
+        """Ask to stop on the first signal; raise KeyboardInterrupt on the second.
+
+        A terminal that closes may send SIGHUP twice, by its kernel and by its shell: that is no second signal.
+        """
+        if self.is_interrupted and number != signal.SIGHUP:
             raise KeyboardInterrupt
         self.is_interrupted = True
 
@@ -64,10 +69,6 @@ class StopRequest(Stopper):  # type: ignore[misc]
 
 @contextmanager
 def signals_to(stop: StopRequest) -> Iterator[None]:
-    """Let SIGINT and SIGTERM ask to stop inside the block."""
-    earlier = {number: signal.signal(number, stop.on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    """Let SIGINT, SIGTERM and SIGHUP ask to stop inside the block."""
+    with handling(stop.on_signal):
         yield
-    finally:
-        for number, handler in earlier.items():
-            signal.signal(number, handler)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import ray
 from ray.actor import ActorHandle
-from ray.exceptions import RayError
+from ray.exceptions import GetTimeoutError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 if TYPE_CHECKING:  # every process with a handle of the actor imports this module; most need no torch
@@ -21,8 +21,12 @@ TIMEOUT_S = 60.0
 """Time in which the actor answers, a start of its process included; a cluster that takes longer counts as lost."""
 
 
+FETCH_S = 900.0
+"""Time in which images reach a node; Ray itself gives up after ten minutes without progress."""
+
+
 class ImagesLost(RuntimeError):  # noqa: N818 - names an event; `tune_runs.trial.failures` knows it
-    """The actor has no reference to the images."""
+    """The actor has no reference to the images, or they do not arrive."""
 
 
 class _ImageReferences:
@@ -54,7 +58,7 @@ class ImageStore:
         """Put images into the object store; return them in the store's memory, so that the given copy can be freed."""
         self._references[key] = ray.put(splits)
         self.ensure_available(key)
-        stored: Splits = ray.get(self._references[key])
+        stored: Splits = ray.get(self._references[key], timeout=FETCH_S)
         return stored
 
     def ensure_available(self, key: str) -> None:
@@ -79,10 +83,14 @@ def fetch_images(image_store: ActorHandle, key: str) -> Splits:
     Called in a worker.
 
     Raises:
-        ImagesLost: if the actor has restarted since the driver made them available; the run then starts again.
+        ImagesLost: if the actor has restarted since the driver made them available, or they do not arrive in time; the
+            run then starts again.
     """
-    found = ray.get(image_store.get.remote(key))
-    if not found:
-        raise ImagesLost(f"no images under {key}")
-    splits: Splits = ray.get(found[0])
+    try:
+        found = ray.get(image_store.get.remote(key), timeout=FETCH_S)
+        if not found:
+            raise ImagesLost(f"no images under {key}")
+        splits: Splits = ray.get(found[0], timeout=FETCH_S)
+    except GetTimeoutError:
+        raise ImagesLost(f"no images under {key} within {FETCH_S:g} s") from None
     return splits

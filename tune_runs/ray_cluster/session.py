@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from absgd.errors import UserError
+from absgd.short_folders import fits, short_link_to
+from absgd.terminal import warn
 from tune_runs.ray_cluster.http2 import greets, is_http2
+
+if TYPE_CHECKING:
+    from ray.job_config import JobConfig
 
 ANSWERS_WITHIN_S = 10.0
 """Time in which a cluster that is joined must give its first sign of life."""
@@ -32,6 +40,8 @@ _QUIET = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
 }
 # With this set, a Ray started here binds 127.0.0.1 instead of every interface; joining a cluster must not set it.
+_LONGEST_SOCKET = "/ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
+"""What Ray adds to its temporary folder."""
 _LOCAL = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "disabled"}
 
 
@@ -57,13 +67,44 @@ def ray_session(address: str | None = None) -> Iterator[None]:
         return
     # A failed trial becomes a row with its error, and a line on the screen: Ray need not print its traceback too.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    with _temporary_folder(address) as folder:
+        _initialise(address, folder)
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _temporary_folder(address: str | None) -> Iterator[str | None]:
+    """Give the temporary folder of a Ray that is started here; None: its own choice."""
+    own = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
+    if address or fits(own, _LONGEST_SOCKET):
+        yield None
+        return
+    with short_link_to(own) as link:
+        warn(f"the path of the temporary folder {own} is too long for Ray's sockets: they are reached through {link}")
+        yield f"{link}/ray"
+
+
+def _initialise(address: str | None, temporary_folder: str | None) -> None:
+    """Call `ray.init`.
+
+    Raises:
+        UserError: if no cluster answers at `address`.
+    """
+    import ray
+
     try:
-        ray.init(
-            address=address or "local",
-            log_to_driver=False,
-            logging_level="ERROR",
-            **({} if address else {"include_dashboard": False}),
-        )
+        with _hangup_ignored():
+            ray.init(
+                address=address or "local",
+                log_to_driver=False,
+                logging_level="ERROR",
+                job_config=_job_config(address is None),
+                **({} if address else {"include_dashboard": False}),
+                **({"_temp_dir": temporary_folder} if temporary_folder else {}),
+            )
     except (ConnectionError, ValueError, RuntimeError, ray.exceptions.AuthenticationError) as error:
         if address is None:
             raise
@@ -75,10 +116,39 @@ def ray_session(address: str | None = None) -> Iterator[None]:
         raise UserError(
             f"expected a Ray cluster at {address!r}, got: {str(error).splitlines()[0]} (--address)"
         ) from None
+
+
+@contextmanager
+def _hangup_ignored() -> Iterator[None]:
+    """Let the processes that are started in the block ignore SIGHUP: the driver, which gets it too, ends them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    earlier = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         yield
     finally:
-        ray.shutdown()
+        signal.signal(signal.SIGHUP, earlier)
+
+
+def _job_config(is_local: bool) -> JobConfig:
+    """Return the part of Ray's configuration that decides where workers import from.
+
+    By itself Ray puts the current folder of the driver first on the path of its workers, so that they would import a
+    file or package there in place of the one that the driver imported. Here local workers have the path of the driver,
+    and those of a cluster their own.
+    """
+    from ray.job_config import JobConfig
+
+    class DriverPath(JobConfig):  # type: ignore[misc]
+        def _runtime_env_has_working_dir(self) -> bool:
+            """Claim a working directory, for which Ray leaves the path alone; nothing else asks."""
+            return True
+
+    config = DriverPath()
+    if is_local:  # workers put each of these before the earlier ones
+        config._py_driver_sys_path = [os.path.abspath(place) for place in reversed(sys.path)]
+    return config
 
 
 def _is_about_token(error: BaseException | None) -> bool:

@@ -17,6 +17,7 @@ from ray.util.placement_group import PlacementGroup, get_current_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from absgd.config import RunConfig
+from absgd.output_streams import prepare_process
 from absgd.training.local_ranks import follow
 from absgd.training.ranks.interface import ALONE, Ranks
 from absgd.training.ranks.process_group import Rendezvous, following, leading
@@ -109,6 +110,7 @@ def _rank_task(group: PlacementGroup, rank: int) -> Any:
 
 
 def _follow_trial(task: TrialTask, image_store: ActorHandle, rendezvous: Rendezvous, rank: int) -> None:
+    prepare_process()
     with following(rendezvous, rank, _backend(task.config)) as ranks:
         follow(task.config, fetch_images(image_store, task.images_key), ranks)
 

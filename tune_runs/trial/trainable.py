@@ -10,6 +10,7 @@ from ray import tune
 from ray.actor import ActorHandle
 
 from absgd.datasets import BatchesOf, Splits, build_batches
+from absgd.output_streams import prepare_process
 from absgd.training import Diverged, Trainer
 from absgd.training.ranks.interface import ALONE, Ranks
 from tune_runs.ray_cluster.image_store import fetch_images
@@ -30,6 +31,7 @@ def train_trial(ray_config: dict[str, Any], image_store: ActorHandle) -> None:
         ray_config: configuration of the Ray trial, from `TrialTask.to_ray_config`.
         image_store: has the images of every scenario and data seed, one read-only copy on each node that fetches them.
     """
+    prepare_process()
     task = task_of(ray_config)
     with trial_ranks(task, image_store) as ranks:
         for report in trial_steps(task, fetch_images(image_store, task.images_key), ranks):

@@ -24,6 +24,16 @@ def test_first_signal_asks_and_second_does_not_wait(number: signal.Signals) -> N
     assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == earlier
 
 
+def test_closed_terminal_asks_and_its_second_signal_does_not_hurry() -> None:
+    stop = StopRequest()
+    with signals_to(stop):
+        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert stop.is_interrupted
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
 def test_each_reason_asks_and_is_kept_apart() -> None:
     full, failing, ended = StopRequest(), StopRequest(), StopRequest()
     full.record_error(OSError(28, "No space left on device"))

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +17,14 @@ import pytest
 
 from absgd.errors import UserError
 from tune_runs.ray_cluster import session as ray_session
-from tune_runs.ray_cluster.session import _check_answers, _is_about_token
+from tune_runs.ray_cluster.session import (
+    _LONGEST_SOCKET,
+    _check_answers,
+    _hangup_ignored,
+    _is_about_token,
+    _job_config,
+    _temporary_folder,
+)
 
 ROOT = Path(__file__).parents[3]
 RAY_STOP = re.compile(r"""\bray["',\s\]\[()]+stop\b|AutoscalingCluster""")
@@ -88,3 +99,45 @@ def test_silent_server_is_refused_after_a_timeout(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(ray_session, "ANSWERS_WITHIN_S", 0.2)
     with server(lambda _: None) as address, pytest.raises(UserError, match=r"got no answer within 0\.2 s"):
         _check_answers(address)
+
+
+def test_local_workers_have_the_path_of_the_driver_and_not_the_current_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", ["/first", "/second"])
+    config = _job_config(is_local=True)
+    workers_path: list[str] = []
+    for place in config._py_driver_sys_path:  # as a worker does
+        workers_path.insert(0, place)
+    assert workers_path == ["/first", "/second"]
+    assert _job_config(is_local=False)._py_driver_sys_path == []
+    # Ray adds the current folder unless this is true, and asks it nowhere else.
+    assert config._runtime_env_has_working_dir()
+    assert "working_dir" not in config.runtime_env
+
+
+def test_long_temporary_folder_is_reached_by_a_short_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    folder = tmp_path / ("x" * 80)
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    with _temporary_folder("10.0.0.1:6379") as own:
+        assert own is None, "a cluster has its own folder"
+    with _temporary_folder(None) as own:
+        assert own is not None
+        assert len(own + _LONGEST_SOCKET.removeprefix("/ray")) <= 107
+        os.makedirs(own)
+        assert (folder / "ray").is_dir()
+    assert capsys.readouterr().err.count("too long for Ray's sockets") == 1
+    monkeypatch.setenv("TMPDIR", "/tmp")
+    with _temporary_folder(None) as own:
+        assert own is None
+
+
+def test_processes_of_ray_ignore_the_end_of_the_terminal() -> None:
+    code = "import signal; print(signal.getsignal(signal.SIGHUP) is signal.SIG_IGN)"
+    earlier = signal.getsignal(signal.SIGHUP)
+    with _hangup_ignored():
+        done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
+    assert signal.getsignal(signal.SIGHUP) is earlier

@@ -1,0 +1,116 @@
+"""Signals that end a command, its last words, and what only shows."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+
+from absgd.output_streams import ForgivingFile
+from absgd.terminal import (
+    ending_signals,
+    interruptible,
+    only_shows,
+    print_product,
+    run_command,
+    say_interrupted,
+    shortened,
+)
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@pytest.fixture(autouse=True)
+def same_handlers() -> Iterator[None]:
+    earlier = [signal.getsignal(one) for one in SIGNALS]
+    yield
+    for number, handler in zip(SIGNALS, earlier, strict=True):
+        signal.signal(number, handler)
+
+
+def on(descriptor: int) -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BufferedWriter(ForgivingFile(descriptor, "standard output")), line_buffering=True)
+
+
+@pytest.fixture
+def closed_pipe() -> Iterator[int]:
+    reader, writer = os.pipe()
+    os.close(reader)
+    yield writer
+    os.close(writer)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_signals_interrupt(number: signal.Signals) -> None:
+    earlier = [signal.getsignal(one) for one in SIGNALS]
+    with pytest.raises(KeyboardInterrupt), interruptible():
+        os.kill(os.getpid(), number)
+    assert [signal.getsignal(one) for one in SIGNALS] == earlier
+
+
+def test_second_hangup_of_a_closed_terminal_disturbs_no_one() -> None:
+    with interruptible():
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGHUP)
+
+
+def test_hangup_that_nohup_ignores_stays_ignored() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    assert ending_signals() == (signal.SIGINT, signal.SIGTERM)
+    with interruptible():
+        os.kill(os.getpid(), signal.SIGHUP)
+
+
+def test_product_that_a_full_disk_cut_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    descriptor = os.open("/dev/full", os.O_WRONLY)
+    monkeypatch.setattr(sys, "stdout", on(descriptor))
+    with pytest.raises(OSError, match="No space left"):
+        print_product("a table\n")
+    os.close(descriptor)
+
+
+def test_product_of_which_the_reader_wanted_no_more_is_none(monkeypatch: pytest.MonkeyPatch, closed_pipe: int) -> None:
+    monkeypatch.setattr(sys, "stdout", on(closed_pipe))
+    print_product("a table\n")
+
+
+def test_last_words_are_kept_in_a_file_where_standard_error_is_gone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, closed_pipe: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    say_interrupted("continue with: x", tmp_path / "shown.txt")
+    assert capsys.readouterr().err == "continue with: x\n"
+    assert not (tmp_path / "shown.txt").exists()
+    monkeypatch.setattr(sys, "stderr", on(closed_pipe))
+    say_interrupted("continue with: x", tmp_path / "kept.txt")
+    assert (tmp_path / "kept.txt").read_text() == "continue with: x\n"
+
+
+def test_deleted_current_folder_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gone").mkdir()
+    assert shortened(tmp_path / "run") == tmp_path / "run"
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert shortened(tmp_path / "gone/run") == tmp_path / "gone/run", "a search that runs there goes on"
+    monkeypatch.setattr("absgd.terminal.prepare_process", lambda: None)
+    with pytest.raises(SystemExit, match="2"):
+        run_command(typer.Typer())
+    assert "the current folder no longer exists" in capsys.readouterr().err
+    monkeypatch.chdir(tmp_path)
+    assert shortened(tmp_path / "run") == Path("run")
+
+
+def test_what_only_shows_cannot_fail(capsys: pytest.CaptureFixture[str]) -> None:
+    with only_shows("the table"):
+        raise BrokenPipeError(32, "Broken pipe")
+    assert capsys.readouterr().err == "warning: the table could not be shown: BrokenPipeError: [Errno 32] Broken pipe\n"
+    with pytest.raises(KeyboardInterrupt), only_shows("the table"):
+        raise KeyboardInterrupt

@@ -1,0 +1,74 @@
+"""What only shows a search can neither end it nor change its records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from ray.tune import Callback
+
+from tests.support.fake_tuner import FakeTuner, make_space, rising
+from tune_runs.recording import tensorboard as event_files
+from tune_runs.recording.onlooker import Onlooker
+
+HOOKS = ("on_trial_result", "on_trial_complete", "on_trial_error", "on_step_end", "on_experiment_end")
+
+
+class Failing(Callback):  # type: ignore[misc]
+    def __init__(self, error: Exception) -> None:
+        self.num_told = 0
+        self._error = error
+
+    def __getattribute__(self, name: str) -> Any:
+        if name not in HOOKS:
+            return super().__getattribute__(name)
+
+        def fail(**_: Any) -> None:
+            self.num_told += 1
+            raise self._error
+
+        return fail
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+@pytest.mark.parametrize("error", [BrokenPipeError(32, "Broken pipe"), RuntimeError("a bug"), UnicodeError("±")])
+def test_error_ends_the_onlooker_alone(hook: str, error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
+    failing = Failing(error)
+    onlooker = Onlooker(failing, "the table")
+    for name in (hook, *HOOKS):
+        getattr(onlooker, name)(iteration=1, trials=[], trial=None)
+    assert failing.num_told == 1
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said == f"warning: the table ends here ({type(error).__name__}: {error}); the search goes on"
+
+
+def test_events_reach_a_healthy_one() -> None:
+    told = []
+
+    class Healthy(Callback):  # type: ignore[misc]
+        def on_trial_result(self, **event: Any) -> None:
+            told.append(event)
+
+    onlooker = Onlooker(Healthy(), "the table")
+    onlooker.on_trial_result(iteration=1, trials=[], trial="a", result={})
+    onlooker.on_step_end(iteration=1, trials=[])
+    assert told == [{"iteration": 1, "trials": [], "trial": "a", "result": {}}]
+
+
+def test_broken_tracker_leaves_the_records_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no such protocol")
+
+    columns = ["trial_id", "status", "error", "metric_last", "epochs_trained"]
+    FakeTuner(make_space(), tmp_path / "run", rising).run()
+    monkeypatch.setattr(event_files, "EventsWriter", broken)
+    (tmp_path / "other").mkdir()
+    FakeTuner(make_space(), tmp_path / "other" / "run", rising).run()
+    whole, other = (pd.read_parquet(tmp_path / name / "trials.parquet")[columns] for name in ("run", "other/run"))
+    pd.testing.assert_frame_equal(whole, other)
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said == "warning: TensorBoard's record ends here (RuntimeError: no such protocol); the search goes on"
