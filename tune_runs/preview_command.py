@@ -11,7 +11,7 @@ import sys
 
 from rich.console import Console
 
-from absgd.terminal import interruptible
+from absgd.terminal import interruptible, print_product
 from tune_runs.preview.preview_drawing import draw_preview
 from tune_runs.preview.scenario_cost import EpochTime
 from tune_runs.preview.search_preview import preview_search
@@ -42,6 +42,7 @@ def print_preview(space: SearchSpace, address: str | None, measure: bool, consol
     if times:
         first = next(iter(times))
         _print_probe(space, plans[first], times[first], console)
+    print_product("")  # a full disk that cut the tables is an error
 
 
 def _print_probe(space: SearchSpace, plan: ScenarioPlan, time: EpochTime, console: Console) -> None:

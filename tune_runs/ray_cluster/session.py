@@ -50,12 +50,17 @@ def set_environment(is_local: bool) -> None:
     os.environ.update(_QUIET | (_LOCAL if is_local else {}))
 
 
+class RayDoesNotStart(OSError):  # noqa: N818 - names an event
+    """Ray cannot start on this machine."""
+
+
 @contextmanager
 def ray_session(address: str | None = None) -> Iterator[None]:
     """Connect to a Ray for the block: the one of this process, the cluster at `address`, or a new local one.
 
     Raises:
         UserError: if no cluster answers at `address`.
+        RayDoesNotStart: if none can be started here.
     """
     set_environment(is_local=address is None)
     if address:
@@ -88,11 +93,7 @@ def _temporary_folder(address: str | None) -> Iterator[str | None]:
 
 
 def _initialise(address: str | None, temporary_folder: str | None) -> None:
-    """Call `ray.init`.
-
-    Raises:
-        UserError: if no cluster answers at `address`.
-    """
+    """Call `ray.init`; it raises as `ray_session`."""
     import ray
 
     try:
@@ -105,17 +106,15 @@ def _initialise(address: str | None, temporary_folder: str | None) -> None:
                 **({} if address else {"include_dashboard": False}),
                 **({"_temp_dir": temporary_folder} if temporary_folder else {}),
             )
-    except (ConnectionError, ValueError, RuntimeError, ray.exceptions.AuthenticationError) as error:
+    except (OSError, ValueError, RuntimeError, ray.exceptions.AuthenticationError) as error:
         if address is None:
-            raise
+            raise RayDoesNotStart(f"Ray does not start on this machine: {_one_line(error)}") from None
         if _is_about_token(error):
             raise UserError(
                 f"expected the token of the Ray cluster at {address!r}: set RAY_AUTH_MODE=token, and put the token "
                 "into ~/.ray/auth_token or the file that RAY_AUTH_TOKEN_PATH names (--address)"
             ) from None
-        raise UserError(
-            f"expected a Ray cluster at {address!r}, got: {str(error).splitlines()[0]} (--address)"
-        ) from None
+        raise UserError(f"expected a Ray cluster at {address!r}, got: {_one_line(error)} (--address)") from None
 
 
 @contextmanager
@@ -149,6 +148,10 @@ def _job_config(is_local: bool) -> JobConfig:
     if is_local:  # workers put each of these before the earlier ones
         config._py_driver_sys_path = [os.path.abspath(place) for place in reversed(sys.path)]
     return config
+
+
+def _one_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def _is_about_token(error: BaseException | None) -> bool:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import ray
 
 from absgd.errors import UserError
 from tune_runs.ray_cluster import session as ray_session
@@ -141,3 +142,16 @@ def test_processes_of_ray_ignore_the_end_of_the_terminal() -> None:
         done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "True\n"
     assert signal.getsignal(signal.SIGHUP) is earlier
+
+
+@pytest.mark.parametrize(
+    "error", [PermissionError(13, "Permission denied", "/proc/1/ray"), RuntimeError("\nno raylet\n")]
+)
+def test_ray_that_does_not_start_is_one_line(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fail(**_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(ray, "init", fail)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    with pytest.raises(OSError, match=r"^Ray does not start on this machine: .*(Permission denied|no raylet)"):
+        ray_session.ray_session().__enter__()
