@@ -15,8 +15,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.support.commands import ON_CPU, has_completed, started
+from tests.support.commands import ON_CPU, has_completed, put_wrong_modules, started
 from tests.support.ray_searches import SMALL
+from tests.support.small_files import write_imagefolder
 from tests.support.waiting import TIMEOUT_S, wait_until
 
 SPACE: dict[str, Any] = {
@@ -24,7 +25,7 @@ SPACE: dict[str, Any] = {
     "name": "small",
     "base": {**SMALL["base"], "epochs": 3},
     "scenarios": SMALL["scenarios"][:1],
-    "search": {"lam": {"low": 0.5, "high": 50, "log": True}, "switch_epoch": {"choices": [1]}},
+    "search": {**SMALL["search"], "switch_epoch": {"choices": [1]}},
     "num_trials": 2,
     "early_stopping": None,
     "confirm": {"top": 1, "seeds": 2, "controls": ["ce"]},
@@ -67,6 +68,21 @@ def test_closed_terminal_ends_a_search_which_says_how_to_resume_where_it_can(tmp
     assert set(pd.read_parquet(trials).status) <= {"completed", "interrupted"}
     note = (tmp_path / "runs/small/resume.txt").read_text()
     assert note == "absgd-tune: interrupted; continue with: absgd-tune --resume runs/small\n"
+
+
+def test_readers_of_images_work_among_wrong_modules_and_in_a_long_temporary_folder(tmp_path: Path) -> None:
+    write_imagefolder(tmp_path / "images", num_classes=2, per_class=6)
+    data = {"name": "imagefolder", "root": "images", "side": 16, "workers": 2}
+    config = {"data": data, "model": {"name": "resnet8"}, "epochs": 1, "batch_size": 4, "device": {"type": "cpu"}}
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(config))
+    put_wrong_modules(tmp_path)
+    temporary = tmp_path / ("t" * 90)
+    temporary.mkdir()
+    environment = {**ON_CPU, "TMPDIR": str(temporary)}
+    with started(tmp_path, "absgd-train", "--config", "run.yaml", environment=environment) as process:
+        _, errors = process.communicate(timeout=TIMEOUT_S)
+    assert (process.returncode, errors) == (0, "")
+    assert pd.read_parquet(tmp_path / "runs/run/trials.parquet").status[0] == "completed"
 
 
 def read_all(terminal: int) -> None:
