@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO, cast
 
+from absgd.errors import encodable
+
 PATIENCE_S = 5.0
 """Time for which an impatient file waits for a reader that has stopped reading, such as a terminal after Ctrl-S."""
 _PIECE = 4096
@@ -164,5 +166,5 @@ def _nearest_sign(error: UnicodeError) -> tuple[str | bytes, int]:
     """Replace characters that an encoding lacks: typographic signs by ASCII ones, others by question marks."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    lacking = error.object[error.start : error.end].translate(_SIGNS)
+    lacking = encodable(error.object[error.start : error.end]).translate(_SIGNS)
     return "".join(char if char.isascii() else "?" for char in lacking), error.end

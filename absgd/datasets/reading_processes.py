@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -102,13 +103,13 @@ def _as_user_error(error: RuntimeError, ahead: ReadAhead) -> Exception:
 def _too_small(ahead: ReadAhead, free: int) -> str:
     return (
         f"expected at least {_mib(ahead.needed_bytes)} free in {SHARED_MEMORY} for the batches of {ahead.workers} "
-        f"processes that read images, got {_mib(free)}: enlarge it (docker run --shm-size=...), or lower "
+        f"processes that read images, got {_mib(free, math.floor)}: enlarge it (docker run --shm-size=...), or lower "
         "`data.workers` (0 needs none) or `batch_size` (data.workers)"
     )
 
 
-def _mib(size: int) -> str:
-    return f"{size / _MIB:,.0f} MiB"
+def _mib(size: int, rounded: Callable[[float], int] = math.ceil) -> str:
+    return f"{rounded(10 * size / _MIB) / 10:,g} MiB"
 
 
 def _free_bytes() -> int | None:

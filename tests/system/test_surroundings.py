@@ -73,7 +73,14 @@ def test_closed_terminal_ends_a_search_which_says_how_to_resume_where_it_can(tmp
 def test_readers_of_images_work_among_wrong_modules_and_in_a_long_temporary_folder(tmp_path: Path) -> None:
     write_imagefolder(tmp_path / "images", num_classes=2, per_class=6)
     data = {"name": "imagefolder", "root": "images", "side": 16, "workers": 2}
-    config = {"data": data, "model": {"name": "resnet8"}, "epochs": 1, "batch_size": 4, "device": {"type": "cpu"}}
+    config = {
+        "data": data,
+        "model": {"name": "resnet8"},
+        "loss": {"name": "ce"},
+        "epochs": 1,
+        "batch_size": 4,
+        "device": {"type": "cpu"},
+    }
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(config))
     put_wrong_modules(tmp_path)
     temporary = tmp_path / ("t" * 90)

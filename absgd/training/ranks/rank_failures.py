@@ -120,9 +120,16 @@ def watching(store: TCPStore, size: int, followers: Followers, ranks: JoinedRank
 
 
 def abort_collectives() -> None:
-    """Free every thread of this process that waits in a collective operation."""
-    with suppress(RuntimeError):
-        dist.distributed_c10d._get_default_group().abort()
+    """Free every thread of this process that waits in a collective operation.
+
+    In torch 2.6 gloo has no way to do so: there `watching` ends the process after ABORTED_S.
+    """
+    with suppress(RuntimeError, ValueError):
+        group = dist.distributed_c10d._get_default_group()
+        if hasattr(group, "abort"):
+            group.abort()
+        elif dist.get_backend() == "nccl":
+            dist.distributed_c10d._abort_process_group()
 
 
 def _is_of_collective(error: BaseException) -> bool:
