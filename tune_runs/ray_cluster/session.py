@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -96,6 +97,8 @@ def _initialise(address: str | None, temporary_folder: str | None) -> None:
     """Call `ray.init`; it raises as `ray_session`."""
     import ray
 
+    if address is None and shutil.which("bash") is None:
+        raise RayDoesNotStart("Ray does not start on this machine: PATH has no bash, which starts its workers")
     try:
         with _hangup_ignored():
             ray.init(

@@ -155,3 +155,12 @@ def test_ray_that_does_not_start_is_one_line(monkeypatch: pytest.MonkeyPatch, er
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     with pytest.raises(OSError, match=r"^Ray does not start on this machine: .*(Permission denied|no raylet)"):
         ray_session.ray_session().__enter__()
+
+
+def test_missing_bash_is_named_before_ray_waits_for_its_workers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(OSError, match="PATH has no bash, which starts its workers"):
+        ray_session.ray_session().__enter__()
