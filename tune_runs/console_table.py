@@ -131,6 +131,17 @@ def print_whole(console: Console, text: str) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
+def value_text(value: object) -> str:
+    """Return the value of a setting, numbers to four significant digits.
+
+    >>> value_text(5.374136), value_text(None), value_text([1, 2])
+    ('5.374', '-', '1, 2')
+    """
+    if isinstance(value, list | tuple):
+        return ", ".join(map(value_text, value))
+    return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def wrapped_lines(text: str, width: int, indent: int = 0) -> Iterator[Text]:
     """Yield a text as lines that break between words; a word longer than the terminal, such as a path, is folded."""
     lines = textwrap.wrap(text, max(width - indent, 1), break_long_words=False, break_on_hyphens=False)

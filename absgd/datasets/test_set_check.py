@@ -12,7 +12,6 @@ from absgd.config import RunConfig
 from absgd.datasets.image_files import ImageFiles
 from absgd.datasets.image_reading import BrokenImage, StorageFailed, check_decodes, error_at
 from absgd.datasets.splits import load_test
-from absgd.errors import UserError
 
 
 def check_test_set(config: RunConfig) -> None:
@@ -22,8 +21,6 @@ def check_test_set(config: RunConfig) -> None:
         UserError: if it is absent, has no image, or one of its images is missing or broken.
     """
     images = load_test(config)
-    if not len(images):
-        raise UserError(f"expected images in the test set of `{config.data.name}`, got none (data.root)")
     if isinstance(images, ImageFiles) and config.data.on_bad_image == "error":
         with ThreadPoolExecutor(max(config.data.workers, os.cpu_count() or 1)) as pool:
             for position, fault in enumerate(pool.map(lambda place: _fault(images, place), range(len(images)))):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterator, Sequence
 
 from absgd.counts import plural
@@ -51,18 +52,29 @@ def in_fractions(trials: Sequence[RayTrial], percent: Percent, complain: Complai
             )
             return False
     for column in in_percent:
+        values = [value for trial in trials for value in _values(trial, column)]
+        if values and max(values) <= 1:
+            complain(
+                f"expected `{column}` in percent, got at most {max(values):g} in {plural(len(trials), 'trial')}: "
+                "left out; load a folder of fractions without `percent` (--percent)"
+            )
+            return False
+    for column in in_percent:
         for row in (row for trial in trials for row in trial.epochs):
             row[column] = _divided(row.get(column))
     return True
 
 
 def _outside(trial: RayTrial, column: str, top: float) -> Iterator[float]:
+    """Yield the first value of a trial that is not between 0 and `top`, if there is one."""
+    outside = (one for one in _values(trial, column) if not -ROUNDING <= one <= top * (1 + ROUNDING))
+    yield from itertools.islice(outside, 1)
+
+
+def _values(trial: RayTrial, column: str) -> Iterator[float]:
     for row in trial.epochs:
         value = row.get(column)
-        for one in value if isinstance(value, list) else [value]:
-            if one is not None and not -ROUNDING <= one <= top * (1 + ROUNDING):
-                yield one
-                return
+        yield from (one for one in (value if isinstance(value, list) else [value]) if one is not None)
 
 
 def _divided(value: float | list[float | None] | None) -> float | list[float | None] | None:

@@ -22,8 +22,6 @@ class RayState(NamedTuple):
     trial_id: str
     status: str
     """`TERMINATED`, `ERROR`, or one of `UNFINISHED`."""
-    num_failures: int
-    """Times that the trial raised or lost its process."""
 
 
 def read_states(path: Path, complain: Complain) -> list[RayState]:
@@ -47,13 +45,11 @@ def read_states(path: Path, complain: Complain) -> list[RayState]:
 def _states(data: Mapping[str, Any]) -> Iterator[RayState]:
     """Yield the states in a file of Ray 2.6 or later (`trial_data`) or of an earlier one (`checkpoints`)."""
     for entry in data["trial_data"] if "trial_data" in data else data["checkpoints"]:
-        state, about = entry if isinstance(entry, list) else (entry, "{}")
-        state, about = (json.loads(one) if isinstance(one, str) else one for one in (state, about))
+        state = entry[0] if isinstance(entry, list) else entry
+        state = json.loads(state) if isinstance(state, str) else state
         folder = state.get("relative_logdir") or state.get("logdir") or ""
-        failures = about.get("num_failures", state.get("num_failures", 0))
         yield RayState(
             folder=PurePosixPath(str(folder)).name,
             trial_id=str(state["trial_id"]),
             status=str(state["status"]),
-            num_failures=failures if isinstance(failures, int) else 0,
         )

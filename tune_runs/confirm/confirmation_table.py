@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from absgd.counts import plural
 from absgd.datasets import class_names, numbered
+from absgd.errors import UserError
 from absgd.records import TRIALS_FILE, Verdict, column_words, over_classes, test_metric_of
 from tune_runs.confirm.candidate_results import CandidateResult, winner
 from tune_runs.confirm.candidates import CandidateSet
 from tune_runs.confirm.scenario_confirmation import ScenarioConfirmation
-from tune_runs.console_table import ConsoleFacts, ConsoleTable, together
+from tune_runs.console_table import ConsoleFacts, ConsoleTable, together, value_text
 from tune_runs.space.model import SearchSpace
 
 
@@ -33,7 +34,9 @@ def confirmation_tables(space: SearchSpace, confirmations: Mapping[str, Scenario
 
 def confirmation_lines(confirmations: Mapping[str, ScenarioConfirmation]) -> list[str]:
     """Return the lines below the table: the meaning of the star, left-out controls and incomplete runs."""
-    lines = ["*: the best mean on validation of `best-1`, ...; each run read the test set once, and no choice used it"]
+    read = any(one.test for results in _results(confirmations).values() for one in results)
+    test = "each complete run read the test set once, and no choice used it" if read else "no test set was read"
+    lines = [f"*: the best mean on validation of `best-1`, ...; {test}"]
     for scenario, results in _results(confirmations).items():
         lines += [f"note: {scenario}: {note}" for note in confirmations[scenario].candidates.notes]
         lines += _absent_classes(scenario, results, confirmations[scenario].candidates)
@@ -48,7 +51,10 @@ def _absent_classes(scenario: str, results: Sequence[CandidateResult], candidate
     recall = next((one.recall for one in results if None in one.recall), ())
     if not recall:
         return []
-    names = class_names(candidates.members[0].config.data, len(recall))
+    try:
+        names = class_names(candidates.members[0].config.data, len(recall))
+    except UserError:  # the folder is gone since: the search has ended, and its results are shown
+        names = tuple(map(str, range(len(recall))))
     absent = numbered(names, [label for label, value in enumerate(recall) if value is None])
     return [f"note: {scenario}: no test image of class {absent}: test accuracies are means{over_classes(recall)}"]
 
@@ -62,17 +68,6 @@ def verdict_facts(verdicts: Sequence[Verdict]) -> ConsoleFacts:
             settings = ", ".join(together(f"{name} {value_text(value)}") for name, value in one.settings.items())
             facts.append(("", f"{one.configuration}: {settings}"))
     return ConsoleFacts(facts)
-
-
-def value_text(value: object) -> str:
-    """Return the value of a setting, numbers to four significant digits.
-
-    >>> value_text(5.374136), value_text(None), value_text([1, 2])
-    ('5.374', '-', '1, 2')
-    """
-    if isinstance(value, list | tuple):
-        return ", ".join(map(value_text, value))
-    return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _results(confirmations: Mapping[str, ScenarioConfirmation]) -> dict[str, list[CandidateResult]]:

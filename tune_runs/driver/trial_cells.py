@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from absgd import records
 from absgd.counts import after_epochs
-from tune_runs.confirm.confirmation_table import value_text
-from tune_runs.console_table import together
+from tune_runs.console_table import together, value_text
 from tune_runs.recording.trial_record import TrialRecord
 from tune_runs.space.model import SearchSpace
 from tune_runs.space.setting_names import setting_of

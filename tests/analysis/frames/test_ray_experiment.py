@@ -246,6 +246,11 @@ def test_accuracies_in_percent_are_refused_until_they_are_named(tmp_path: Path) 
         load(with_lines(path, "train_00001", [{"val_accuracy": 5000.0}]), percent=True)
 
 
+def test_fractions_are_not_taken_for_percent(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"expected `val_accuracy` in percent, got at most 0\.91 in 3 trials"):
+        load(experiment(tmp_path / "old"), percent=True)
+
+
 def test_nested_metrics_have_names_with_slashes(tmp_path: Path) -> None:
     def nested(line: dict[str, Any]) -> dict[str, Any]:
         return {"val": {"top": {"1": line["val_accuracy"]}, "loss": 1.5}, "train": {"loss": 2.5}, "config": {"lr": 1}}

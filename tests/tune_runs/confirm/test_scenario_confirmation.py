@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -373,3 +372,17 @@ def test_classes_without_a_test_image_are_named(tmp_path: Path, monkeypatch: pyt
 def test_nothing_is_said_of_classes_that_are_all_there(done: FakeTuner) -> None:
     assert not [line for line in confirmation_lines(done.confirmations) if "no test image" in line]
     assert "Test accuracies" not in records.best_file(done.recorder.folder, EXP).read_text()
+
+
+@pytest.mark.parametrize("is_tested", [True, False])
+def test_the_test_set_is_called_read_only_if_it_was(
+    done: FakeTuner, monkeypatch: pytest.MonkeyPatch, is_tested: bool
+) -> None:
+    results = {name: one.results() for name, one in done.confirmations.items()}
+    if not is_tested:
+        for name, one in done.confirmations.items():
+            untested = [result._replace(test=None) for result in results[name]]
+            monkeypatch.setattr(one, "results", lambda untested=untested: untested)
+    said = confirmation_lines(done.confirmations)[0]
+    assert said.endswith("each complete run read the test set once, and no choice used it") is is_tested
+    assert said.endswith("no test set was read") is not is_tested

@@ -113,4 +113,4 @@ def test_summary_and_best_file_have_the_confirmed_numbers(confirmed: tuple[Path,
         assert any(name in line and spread in line for line in printed.splitlines()), printed
         assert any(line.startswith(f"#   {name} ") and spread in line for line in text.splitlines()), text
     assert RunConfig.from_yaml(best).seeds.data == 0
-    assert "each run read the test set once" in printed
+    assert "each complete run read the test set once" in printed
