@@ -17,19 +17,19 @@ from pathlib import Path
 
 import numpy as np
 
+from absgd.config.locations import DEFAULT_ROOT
 from absgd.config.sections import DataConfig
 from absgd.datasets.images import Labels, Pixels
 from absgd.errors import UserError
 from absgd.paths import expanded, is_absent, open_regular
 
-_DEFAULT_ROOT = Path("data")
 _GZIP_MAGIC = b"\x1f\x8b"
 _IDX_UINT8 = 8
 
 
 def data_root(config: DataConfig) -> Path:
     """The folder with the data sets: `data.root`, else `data` in the current folder."""
-    return _DEFAULT_ROOT if config.root is None else expanded(config.root, "data.root")
+    return Path(DEFAULT_ROOT) if config.root is None else expanded(config.root, "data.root")
 
 
 def locate(folders: Iterable[Path], names: Sequence[str], suffixes: Sequence[str] = ("",)) -> list[Path] | None:

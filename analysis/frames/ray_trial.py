@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from absgd.counts import plural
 from analysis.frames.ray_columns import (
     EPOCH_TYPES,
     SETTING_TYPES,
@@ -137,7 +138,7 @@ def _read_results(file: Path, complain: Complain) -> tuple[list[Any], list[JsonO
                 is_nested = dict in map(type, result.values())
                 results.append(dict(flat(result)) if is_nested else result)
     if damaged:
-        complain(f"{file.parent.name}/{file.name}: {damaged} damaged line{'s' * (damaged > 1)} left out")
+        complain(f"{file.parent.name}/{file.name}: {plural(damaged, 'damaged line')} left out")
     return configs, results
 
 
