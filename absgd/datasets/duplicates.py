@@ -22,6 +22,7 @@ from absgd.errors import UserError
 from absgd.paths import open_regular
 
 OnDuplicate = Literal["refuse", "keep"]
+_Read = Callable[[Path], object]
 
 THREADS = 8
 """Threads that ask the file system; they wait for it, not for a processor."""
@@ -124,27 +125,70 @@ def content_keys(images: ImageFiles, identities: Sequence[str]) -> list[str]:
     Raises:
         UserError: if a file may not be read or the file system fails.
     """
-    groups = [list(range(len(images)))]
-    with ThreadPoolExecutor(THREADS) as pool:
-        for read in (_size, _head, _digest):
-            places = [place for group in groups for place in group]
-            values = pool.map(partial(_asked, images, read), places)
-            alike: dict[object, list[int]] = defaultdict(list)
-            for (number, place), value in zip(_numbered(groups), values, strict=True):
-                alike[number, value].append(place)
-            groups = [group for group in alike.values() if len(group) > 1]
     keys = list(identities)
-    for group in groups:
+    for group in _equal_files(len(images), partial(_asked, images), lambda group: len(group) > 1):
         for place in group:
             keys[place] = identities[group[0]]
     return keys
+
+
+def shared_with(
+    images: ImageFiles,
+    identities: Sequence[str],
+    other: ImageFiles,
+    other_identities: Sequence[str],
+    compare_up_to: int,
+) -> frozenset[int]:
+    """Return the positions of the images that another part has too: the same file, or an equal one.
+
+    Args:
+        images: of one part of a data set.
+        identities: of each image, equal for two paths to one file.
+        other: images of the other part; one of them that cannot be read is equal to none.
+        other_identities: of each image of the other part.
+        compare_up_to: most images of a part of which the content is compared too.
+
+    Raises:
+        UserError: if a file of `images` may not be read or the file system fails.
+    """
+    known, num_images = frozenset(other_identities), len(images)
+    shared = frozenset(place for place, identity in enumerate(identities) if identity in known)
+    if max(num_images, len(other)) > compare_up_to:
+        return shared
+
+    def ask(read: _Read, place: int) -> object:
+        if place < num_images:
+            return _asked(images, read, place)
+        try:
+            return read(other.path(place - num_images))
+        except OSError:  # told where that part is read
+            return object()
+
+    groups = _equal_files(num_images + len(other), ask, lambda group: group[0] < num_images <= group[-1])
+    return shared | {place for group in groups for place in group if place < num_images}
+
+
+def _equal_files(
+    num_files: int, ask: Callable[[_Read, int], object], counts: Callable[[Sequence[int]], bool]
+) -> list[list[int]]:
+    """Return the groups of equal files, positions in rising order; a group that does not count is not read on."""
+    groups = [list(range(num_files))]
+    with ThreadPoolExecutor(THREADS) as pool:
+        for read in (_size, _head, _digest):
+            places = [place for group in groups for place in group]
+            values = pool.map(partial(ask, read), places)
+            alike: dict[object, list[int]] = defaultdict(list)
+            for (number, place), value in zip(_numbered(groups), values, strict=True):
+                alike[number, value].append(place)
+            groups = [group for group in alike.values() if counts(group)]
+    return groups
 
 
 def _numbered(groups: Sequence[Sequence[int]]) -> Iterator[tuple[int, int]]:
     return ((number, place) for number, group in enumerate(groups) for place in group)
 
 
-def _asked(images: ImageFiles, read: Callable[[Path], object], place: int) -> object:
+def _asked(images: ImageFiles, read: _Read, place: int) -> object:
     try:
         return read(images.path(place))
     except OSError as error:

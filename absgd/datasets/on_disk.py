@@ -1,7 +1,7 @@
 """Readers of the data sets whose images stay on disk: they return paths and labels; `DiskBatches` reads the images.
 
-`train` and `test` are read separately: neither looks at the other's images. The training part decides the number of
-classes, so that labels mean the same in every part.
+`train` and `test` are read separately. The training part decides the number of classes, so that labels mean the same
+in every part; the others are compared with it, since an image of theirs that is trained on makes a run look better.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ import numpy as np
 
 from absgd.config.sections import DataConfig
 from absgd.datasets.data_files import damaged, data_root, locate, read_bytes, status_of
-from absgd.datasets.duplicates import check_given_once, check_not_shared, listed_identities
+from absgd.datasets.duplicates import check_given_once, check_not_shared, listed_identities, shared_with
 from absgd.datasets.image_checks import checked
 from absgd.datasets.image_files import ImageFiles, encoded
 from absgd.datasets.image_folders import IMAGE_SUFFIXES, PassedOver, class_folders, images_below
@@ -128,9 +128,10 @@ def read_listed(layout: ListLayout, config: DataConfig, part: DiskPart) -> Image
     check_given_once(images, identities, config.on_duplicate, COMPARED_IN_LISTS)
     if part != "train":
         train_root = _image_root(data_root(config), train_list, train)
-        trained = frozenset(listed_identities(train_root, [image.path for image in train.images]))
-        shared = [position for position, identity in enumerate(identities) if identity in trained]
-        check_not_shared(images, shared, str(train_list), config.on_duplicate)
+        trained = _as_files(train_root, train_list, train.images, num_classes)
+        trained_identities = listed_identities(train_root, [image.path for image in train.images])
+        shared = shared_with(images, identities, trained, trained_identities, COMPARED_IN_LISTS)
+        check_not_shared(images, sorted(shared), str(train_list), config.on_duplicate)
     return images
 
 
@@ -155,17 +156,19 @@ def read_tiny_imagenet(config: DataConfig, part: Literal["train", "test"]) -> Im
     wnids_path = _located(data_root(config), ("tiny-imagenet-200",), [("wnids.txt",)], "Tiny-ImageNet")[0]
     root, wnids = wnids_path.parent, parse_names(_text(wnids_path))
     label_of = {wnid: label for label, wnid in enumerate(wnids)}
+    folders = {f"train/{wnid}/images": label for wnid, label in label_of.items()}
     if not 2 <= len(label_of) == len(wnids) <= TINY_IMAGENET_CLASSES:
         raise damaged(wnids_path, f"expected 2 to {TINY_IMAGENET_CLASSES} different classes, got {len(wnids)} lines")
     if part == "test":
         source = root / "val" / "val_annotations.txt"
         parsed = parse_val_annotations(_text(source), label_of)
         images = _checked_files(root, source, parsed.images, parsed.bad_lines, len(wnids), config)
-        paths = [os.fsdecode(path) for path in images.paths_N]
-        check_given_once(images, listed_identities(root, paths), config.on_duplicate, COMPARED_IN_LISTS)
+        identities = listed_identities(root, [os.fsdecode(path) for path in images.paths_N])
+        check_given_once(images, identities, config.on_duplicate, COMPARED_IN_LISTS)
+        shared = _shared_with_folders(images, identities, root, folders, COMPARED_IN_LISTS)
+        check_not_shared(images, sorted(shared), str(root / "train"), config.on_duplicate)
         return images
-    folders = {f"train/{wnid}/images": label for wnid, label in label_of.items()}
-    return _images_in_folders(root, "train", folders, len(wnids), config, COMPARED_IN_LISTS, PassedOver())
+    return _images_in_folders(root, "train", folders, (), len(wnids), config, COMPARED_IN_LISTS, PassedOver())
 
 
 def read_imagefolder(config: DataConfig, part: DiskPart) -> ImageFiles:
@@ -187,19 +190,26 @@ def read_imagefolder(config: DataConfig, part: DiskPart) -> ImageFiles:
         if name not in label_of:
             raise UserError(f"expected the class folders of {root / 'train'}, got {root / part / name} (data.root)")
     folders = {f"{part}/{name}": label_of[name] for name in names}
-    return _images_in_folders(root, part, folders, len(label_of), config, COMPARED_IN_FOLDERS, passed_over)
+    others = [] if part == "train" else [f"train/{name}" for name in label_of]
+    if part == "test" and config.validation == "own":
+        others += [f"val/{name}" for name in class_folders(root / "val", PassedOver())]
+    return _images_in_folders(root, part, folders, others, len(label_of), config, COMPARED_IN_FOLDERS, passed_over)
 
 
 def _images_in_folders(
     root: Path,
     part: DiskPart,
     folders: Mapping[str, int],
+    compared: Iterable[str],
     num_classes: int,
     config: DataConfig,
     compare_up_to: int,
     passed_over: PassedOver,
 ) -> ImageFiles:
-    """The images of a part in folders of one label each; training needs an image in every folder."""
+    """The images of a part in folders of one label each; training needs an image in every folder.
+
+    None of them may be in the folders of other parts, nor equal to an image in the folders `compared`.
+    """
     found: list[ListedImage] = []
     missing: list[int] = []
     identity_of: dict[str, str] = {}
@@ -219,9 +229,22 @@ def _images_in_folders(
     identities = [identity_of.get(path, path) for path in paths]
     check_given_once(images, identities, config.on_duplicate, compare_up_to)
     others = tuple(f"{other}/" for other in get_args(DiskPart) if other != part)
-    shared = [position for position, identity in enumerate(identities) if identity.startswith(others)]
-    check_not_shared(images, shared, " or ".join(str(root / other) for other in others), config.on_duplicate)
+    shared = {position for position, identity in enumerate(identities) if identity.startswith(others)}
+    shared |= _shared_with_folders(images, identities, root, compared, compare_up_to)
+    check_not_shared(images, sorted(shared), " or ".join(str(root / other) for other in others), config.on_duplicate)
     return images
+
+
+def _shared_with_folders(
+    images: ImageFiles, identities: Sequence[str], root: Path, folders: Iterable[str], compare_up_to: int
+) -> frozenset[int]:
+    """Positions of the images that the folders of another part have too."""
+    found = [image for folder in folders for image in images_below(root, folder, PassedOver())]
+    other = _as_files(root, root, [ListedImage(0, image.path, 0) for image in found], images.num_classes)
+    real = os.path.realpath(root)
+    own = [os.path.join(real, identity) for identity in identities]
+    others = [os.path.join(real, image.identity) for image in found]
+    return shared_with(images, own, other, others, compare_up_to)
 
 
 def imagefolder_classes(config: DataConfig) -> tuple[str, ...]:
@@ -306,7 +329,12 @@ def _checked_files(
     config: DataConfig,
     missing: Sequence[int] = (),
 ) -> ImageFiles:
-    images = ImageFiles(
+    images = _as_files(root, source, found, num_classes)
+    return checked(images, bad_lines, config.on_bad_image, config.workers, missing)
+
+
+def _as_files(root: Path, source: Path, found: Sequence[ListedImage], num_classes: int) -> ImageFiles:
+    return ImageFiles(
         root=root,
         paths_N=encoded([image.path for image in found]),
         labels_N=np.array([image.label for image in found], dtype=np.int64),
@@ -314,7 +342,6 @@ def _checked_files(
         source=source,
         num_classes=num_classes,
     )
-    return checked(images, bad_lines, config.on_bad_image, config.workers, missing)
 
 
 def _text(path: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,57 @@ def test_training_image_in_another_list_is_refused(listed: Path, part: str) -> N
         read(config.with_values({"data.on_duplicate": "keep"}))
 
 
+def first_of(folder: Path) -> Path:
+    return min(folder.iterdir())
+
+
+def hard_link(source: Path, path: Path) -> None:
+    path.hardlink_to(source)
+
+
+def shared_store(source: Path, path: Path) -> None:
+    """Replace an image by a link to a file in a store, and link to that file from `path` too."""
+    store = Path(f"{os.path.commonpath([source, path])}-store")
+    store.mkdir()
+    source.rename(store / "0123")
+    source.symlink_to(store / "0123")
+    path.symlink_to(store / "0123")
+
+
+WAYS = pytest.mark.parametrize("way", [shutil.copyfile, hard_link, shared_store])
+"""Ways to put a training image into another part."""
+
+
+@WAYS
+@pytest.mark.parametrize("part", ["val", "test"])
+def test_training_image_under_another_name_in_another_list_is_refused(
+    listed: Path, part: str, way: Callable[[Path, Path], None]
+) -> None:
+    path, label = train_lines(listed)[0].rsplit(" ", 1)
+    way(listed / path, listed / "images" / "other.jpg")
+    add_line(listed, f"images/other.jpg {label}", part)
+    message = r"got 1 image of .*ImageNet_LT_train\.txt in .*: first .*/images/other\.jpg"
+    with pytest.raises(UserError, match=message):
+        read_part(data("imagenet_lt", listed), part)  # type: ignore[arg-type]
+    with pytest.warns(UserWarning, match=r"kept 1 image of .*ImageNet_LT_train\.txt in"):
+        assert len(read_part(data("imagenet_lt", listed, on_duplicate="keep"), part)) == 7  # type: ignore[arg-type]
+
+
+def test_equal_training_images_are_not_looked_for_from_long_lists(
+    listed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("absgd.datasets.on_disk.COMPARED_IN_LISTS", 11)
+    path, label = train_lines(listed)[0].rsplit(" ", 1)
+    shutil.copy(listed / path, listed / "images" / "other.jpg")
+    add_line(listed, f"images/other.jpg {label}", "test")
+    assert len(read_part(data("imagenet_lt", listed), "test")) == 7
+
+
+def test_training_image_that_is_missing_is_equal_to_none(listed: Path) -> None:
+    (listed / train_lines(listed)[0].rsplit(" ", 1)[0]).unlink()
+    assert len(read_part(data("imagenet_lt", listed), "test")) == 6
+
+
 def test_clothing1m_key_with_two_labels_is_a_bad_line(tmp_path: Path) -> None:
     root = write_clothing1m(tmp_path, 2, published=True)
     labels = root / "annotations" / "noisy_label_kv.txt"
@@ -164,6 +216,46 @@ def test_links_into_another_part_are_refused(folders: Path) -> None:
     (folders / "test" / "class_0" / "more").symlink_to(folders / "train" / "class_0")
     with pytest.raises(UserError, match=rf"got 4 images of {folders}/train or {folders}/val in {folders}/test: first"):
         load_test(dataset_config("imagefolder", folders))
+
+
+@WAYS
+@pytest.mark.parametrize("part", ["val", "test"])
+def test_training_image_in_another_folder_is_refused(
+    folders: Path, part: str, way: Callable[[Path, Path], None]
+) -> None:
+    way(first_of(folders / "train" / "class_0"), folders / part / "class_1" / "other.png")
+    with pytest.raises(UserError, match=rf"got 1 image of {folders}/train or .* in {folders}/{part}: first .*other"):
+        read_part(data("imagefolder", folders), part)  # type: ignore[arg-type]
+    with pytest.warns(UserWarning, match=rf"kept 1 image of {folders}/train or .* in {folders}/{part}"):
+        assert len(read_part(data("imagefolder", folders, on_duplicate="keep"), part)) == 7  # type: ignore[arg-type]
+
+
+def test_links_to_one_file_from_two_parts_are_refused_however_many_images_there_are(
+    folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("absgd.datasets.on_disk.COMPARED_IN_FOLDERS", 0)
+    shared_store(first_of(folders / "train" / "class_0"), folders / "test" / "class_0" / "other.png")
+    with pytest.raises(UserError, match="got 1 image of"):
+        read_part(data("imagefolder", folders), "test")
+
+
+def test_own_validation_image_in_the_test_set_is_refused(folders: Path) -> None:
+    shutil.copy(first_of(folders / "val" / "class_0"), folders / "test" / "class_0" / "other.png")
+    with pytest.raises(UserError, match="got 1 image of"):
+        read_part(data("imagefolder", folders, validation="own"), "test")
+    assert len(read_part(data("imagefolder", folders), "test")) == 7
+
+
+@WAYS
+def test_tiny_imagenet_training_image_in_its_validation_folder_is_refused(
+    tmp_path: Path, way: Callable[[Path, Path], None]
+) -> None:
+    root = write_tiny_imagenet(tmp_path, 3, 2) / "tiny-imagenet-200"
+    changed = root / "val" / "images" / "val_0.JPEG"
+    changed.unlink()
+    way(next((root / "train").rglob("*_0.JPEG")), changed)
+    with pytest.raises(UserError, match=rf"got 1 image of {root}/train in .*: first {changed}"):
+        load_test(dataset_config("tiny_imagenet", tmp_path))
 
 
 def test_tiny_imagenet_image_annotated_twice_is_refused(tmp_path: Path) -> None:
