@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -57,11 +58,17 @@ def test_closed_terminal_ends_a_search_which_says_how_to_resume_where_it_can(tmp
     (tmp_path / "long.yaml").write_text(yaml.safe_dump({**SPACE, "base": {**SPACE["base"], "epochs": 200}}))
     trials = tmp_path / "runs/small/trials.parquet"
     controller, terminal = os.openpty()
-    threading.Thread(target=read_all, args=(controller,), daemon=True).start()
+    is_closing = threading.Event()
+    reader = threading.Thread(target=read_until, args=(controller, is_closing), daemon=True)
+    reader.start()
     with started(tmp_path, "absgd-tune", "--space", "long.yaml", output=terminal) as process:
         os.close(terminal)
-        wait_until(lambda: has_completed(trials), process)
-        os.close(controller)
+        try:
+            wait_until(lambda: has_completed(trials), process)
+        finally:
+            is_closing.set()
+            reader.join()  # a thread that reads would keep the terminal open
+            os.close(controller)
         os.killpg(process.pid, signal.SIGHUP)  # as a kernel does when a connection ends
         os.killpg(process.pid, signal.SIGHUP)  # and then a shell
         assert process.wait(TIMEOUT_S) == 130
@@ -72,7 +79,7 @@ def test_closed_terminal_ends_a_search_which_says_how_to_resume_where_it_can(tmp
 
 def test_readers_of_images_work_among_wrong_modules_and_in_a_long_temporary_folder(tmp_path: Path) -> None:
     write_imagefolder(tmp_path / "images", num_classes=2, per_class=6)
-    data = {"name": "imagefolder", "root": "images", "side": 16, "workers": 2}
+    data = {"name": "imagefolder", "root": "images", "val_per_class": 2, "side": 16, "workers": 2}
     config = {
         "data": data,
         "model": {"name": "resnet8"},
@@ -92,10 +99,12 @@ def test_readers_of_images_work_among_wrong_modules_and_in_a_long_temporary_fold
     assert pd.read_parquet(tmp_path / "runs/run/trials.parquet").status[0] == "completed"
 
 
-def read_all(terminal: int) -> None:
-    with suppress(OSError):  # once it is closed
-        while os.read(terminal, 10_000):
-            pass
+def read_until(terminal: int, is_closing: threading.Event) -> None:
+    """Read what a terminal shows, so that nobody waits for it, until it is about to be closed."""
+    while not is_closing.is_set():
+        if select.select([terminal], [], [], 0.1)[0]:
+            with suppress(OSError):  # the command has ended
+                os.read(terminal, 10_000)
 
 
 @pytest.mark.parametrize("words", [("absgd-tune", "--schema"), ("absgd-tune", "--help"), ("absgd-report", "--help")])
