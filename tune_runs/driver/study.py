@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,13 @@ from tune_runs.request.space_files import refuse_changes
 from tune_runs.space.distinct_points import all_points, distinct_points
 from tune_runs.space.model import Scenario, SearchSpace
 from tune_runs.space.parameters import Scalar
-from tune_runs.space.run_configs import enqueued_points, optuna_params, suggested_config
+from tune_runs.space.run_configs import (
+    enqueued_points,
+    optuna_params,
+    point_identity,
+    suggested_config,
+    suggested_point,
+)
 from tune_runs.stopping.rungs import early_stopping
 from tune_runs.trial.trial_plan import TrialPlan
 
@@ -76,11 +82,10 @@ class ScenarioStudy:
         self._first_epochs: dict[str, int] = {}
         """Trial -> epoch from which its steps count."""
         self._reported: dict[str, int] = {}
-        every = None if distinct_points(space, scenario) else all_points(space, scenario)
-        self._points = [optuna_params(space, point) for point in every or ()]
-        """Optuna parameters of all points, where they are countable and more than trials: none is tried twice."""
         self._check_space()
         self._queue_points(warm_start)
+        self._points = self._points_to_watch()
+        """All points, where they are countable and may be drawn: none is tried twice."""
 
     def prepare(self, recorder: Recorder) -> None:
         """Bring the study to what is recorded: tell it trials that ended, and let the others wait to continue.
@@ -186,13 +191,21 @@ class ScenarioStudy:
         """
         if POINTS not in self.study.user_attrs:
             inside: list[Mapping[str, Scalar]] = list(enqueued_points(self.space).inside)
-            inside += [point for point in warm_start if point not in inside]
+            known = [self._identity(point).items() for point in inside]
+            inside += [point for point in warm_start if self._identity(point).items() not in known]
             if every := distinct_points(self.space, self.scenario):
-                inside = sorted(every, key=lambda point: not any(known.items() <= point.items() for known in inside))
+                known = [self._identity(point).items() for point in inside]
+                inside = sorted(every, key=lambda point: not any(one <= self._identity(point).items() for one in known))
             self.study.set_user_attr(POINTS, [optuna_params(self.space, point) for point in inside])
         points = self.study.user_attrs[POINTS]
         for point in points[len(self.study.get_trials(deepcopy=False)) :]:
             self.study.enqueue_trial(point)
+
+    def _points_to_watch(self) -> tuple[dict[str, Scalar], ...]:
+        """Return all points, where they are countable; none where the study was begun with all of them in its queue."""
+        every = all_points(self.space, self.scenario) or ()
+        queued = {frozenset(params.items()) for params in self.study.user_attrs[POINTS]}
+        return () if queued.issuperset(frozenset(optuna_params(self.space, one).items()) for one in every) else every
 
     def _planned(self, number: int, config: RunConfig) -> TrialPlan:
         return TrialPlan(_trial_id(self.scenario, number), self.scenario.name, "search", number, config)
@@ -230,8 +243,12 @@ class ScenarioStudy:
 
     def _draws(self, trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> dict[str, Any]:
         """Return the parameters that the sampler draws for a trial, without changing the study."""
-        mirror = optuna.create_study(directions=self.study.directions, sampler=self._sampler_of(trial.number))
-        mirror.add_trials([one for one in trials if one.number != trial.number and one.state != TrialState.WAITING])
+        storage = optuna.storages.InMemoryStorage()
+        sampler = self._sampler_of(trial.number)
+        mirror = optuna.create_study(storage=storage, directions=self.study.directions, sampler=sampler)
+        for one in trials:
+            if one.number != trial.number and one.state != TrialState.WAITING:
+                storage.create_new_trial(mirror._study_id, one)  # as it is: `add_trials` refuses values out of range
         if fixed := trial.system_attrs.get(FIXED_PARAMS):
             mirror.enqueue_trial(fixed)
         drawn = mirror.ask()
@@ -241,13 +258,19 @@ class ScenarioStudy:
     def _in_place_of_a_repetition(self, number: int) -> dict[str, Scalar] | None:
         """Return the parameters of a point not tried before, if a trial repeats one; the same ones at each call."""
         trials = self.study.get_trials(deepcopy=False)
-        tried = [_params_of(one) for one in trials if one.number < number]
-        drawn = self._draws(trials[number], trials)
-        if drawn not in tried:
+        tried = [self._drawn_point(_params_of(one)) for one in trials if one.number < number]
+        if self._drawn_point(self._draws(trials[number], trials)) not in tried:
             return None
-        left = [params for params in self._points if params not in tried]
+        left = [point for point in self._points if self._identity(point) not in tried]
         seed = derived_seed(self.space.seed, f"repetition/{self.scenario.name}", number)
-        return random.Random(seed).choice(left) if left else None
+        return optuna_params(self.space, random.Random(seed).choice(left)) if left else None
+
+    def _drawn_point(self, params: dict[str, Any]) -> dict[str, Hashable]:
+        """Return what tells the point of Optuna parameters from others."""
+        return suggested_point(self.space, self.scenario, optuna.trial.FixedTrial(params))
+
+    def _identity(self, point: Mapping[str, Scalar]) -> dict[str, Hashable]:
+        return point_identity(self.space, point)
 
     def _let_wait(self, trial: FrozenTrial | optuna.trial.Trial) -> None:
         self._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)

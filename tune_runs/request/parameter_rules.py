@@ -96,7 +96,9 @@ def _broken_grid_rules(parameter: Parameter, low: float, high: float) -> Iterato
                 yield f"expected `{key}` to be a whole number up to 2^53 with type `int`, got {numeral(value)}"
     if parameter.log and step is not None:
         yield f"expected `log` or `step`, not both, got `log` with `step` {numeral(step)}"
-    if step is not None and not is_multiple(high - low, step):
+    if step is not None and (high - low) / step > _MAX_WHOLE:
+        yield f"expected at most 2^53 multiples of `step` between the bounds, got {numeral(step)}"
+    elif step is not None and not is_multiple(high - low, step):
         bounds = f"{numeral(low)} and {numeral(high)}"
         yield f"expected `high` - `low` to be a multiple of `step` ({numeral(step)}), got {bounds}"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from absgd.records import METRICS
 from tune_runs.request.search_request import Points
 from tune_runs.space.model import Scenario, SearchSpace
 from tune_runs.space.parameters import Parameter, Scalar
-from tune_runs.space.run_configs import parameter_values_of
+from tune_runs.space.run_configs import parameter_values_of, point_identity
 
 NUM_POINTS = 5
 """Most points of each scenario."""
@@ -56,11 +56,13 @@ def _points(
 ) -> Iterator[dict[str, Scalar]]:
     sign = 1.0 if METRICS[space.metric] == "max" else -1.0
     own = [row for row in rows if row["scenario"] == scenario.name and row["trial_id"] in last]
-    tried: list[dict[str, Scalar]] = []
+    tried: list[dict[str, Hashable]] = []
     for row in sorted(own, key=lambda row: -sign * last[row["trial_id"]]):
         point = parameter_values_of(space, scenario, records.config_of(row))
-        if point not in tried and all(_can_draw(space.search[name], value) for name, value in point.items()):
-            tried.append(point)
+        if not all(_can_draw(space.search[name], value) for name, value in point.items()):
+            continue
+        if (identity := point_identity(space, point)) not in tried:
+            tried.append(identity)
             yield point
 
 

@@ -28,11 +28,12 @@ def num_values(parameter: Parameter) -> int | None:
     if parameter.kind == "float" and parameter.step is None:
         return None
     low, high = parameter.bounds
-    return (round((high - low) / (parameter.step or 1)) + 1) * len(parameter.sign or (1,))
+    steps = parameter.num_steps
+    return (int(high - low if steps is None else steps) + 1) * len(parameter.sign or (1,))
 
 
 def value_at(parameter: Parameter, index: int) -> Scalar:
-    """Return the value at a position among the `num_values` of a parameter.
+    """Return the value at a position among the `num_values` of a parameter, as Optuna draws it.
 
     >>> value_at(Parameter(type="int", low=10, high=20, step=5), 2)
     20
@@ -40,8 +41,7 @@ def value_at(parameter: Parameter, index: int) -> Scalar:
     if parameter.choices is not None:
         return cast(Scalar, parameter.choices[index])
     signs = parameter.sign or (1,)
-    low, _ = parameter.bounds
-    return parameter.typed(signs[index % len(signs)] * (low + index // len(signs) * (parameter.step or 1)))
+    return parameter.typed(signs[index % len(signs)] * parameter.value_after(index // len(signs)))
 
 
 def num_trials_of(space: SearchSpace, scenario: Scenario) -> int:

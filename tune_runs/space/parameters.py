@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Hashable
+from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
@@ -85,6 +87,44 @@ class Parameter(Section):
     def draws_magnitude(self) -> bool:
         """Whether Optuna draws the magnitude: a logarithmic range needs positive numbers."""
         return self.sign is not None or (self.log and self.kind != "categorical" and self.bounds[1] < 0)
+
+    @property
+    def num_steps(self) -> int | None:
+        """Steps from `low` to the largest value that Optuna draws, which counts in decimals; None: no step is given.
+
+        >>> Parameter(low=0.1, high=0.7, step=0.1).num_steps
+        6
+        """
+        if self.step is None:
+            return None
+        low, high = (Decimal(str(bound)) for bound in self.bounds)
+        return int((high - low) // Decimal(str(self.step)))
+
+    def value_after(self, num_steps: int) -> float:
+        """Return the value so many steps above `low`, to the bit the one that Optuna draws.
+
+        >>> 0.1 + 6 * 0.1, Parameter(low=0.1, high=0.7, step=0.1).value_after(6)
+        (0.7000000000000001, 0.7)
+        """
+        low, _ = self.bounds
+        if self.step is None:
+            return low + num_steps
+        if self.kind == "int":
+            return low + num_steps * int(self.step)
+        largest = Decimal(str(low)) + (self.num_steps or 0) * Decimal(str(self.step))
+        return min(low + num_steps * self.step, float(largest))
+
+    def identity(self, value: Scalar) -> Hashable:
+        """Return what tells a well-formed value from others: where there is a step, 0.3 and 0.1 + 2 * 0.1 are one.
+
+        >>> Parameter(low=0.1, high=0.7, step=0.1).identity(0.3)
+        (2, False)
+        """
+        if self.step is None or not isinstance(value, int | float):
+            return value
+        is_negative = self.sign is not None and value < 0
+        size = -value if is_negative else value
+        return round((size - self.bounds[0]) / self.step), is_negative
 
     @property
     def branches(self) -> tuple[tuple[Scalar, Scalar], ...]:

@@ -6,7 +6,7 @@ Nothing here imports torch, Ray or Optuna.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from absgd.config import RunConfig, merge_dotted
@@ -26,8 +26,22 @@ def suggested_config(space: SearchSpace, scenario: Scenario, trial: BaseTrial) -
 
     It includes device and threads, so that the same config trains the same run elsewhere.
     """
-    values = active_values(space, scenario, lambda name: space.search[name].suggest(name, trial))
-    return RunConfig.from_dict(run_settings(space, scenario, values), f"scenario {scenario.name}")
+    settings = run_settings(space, scenario, _suggested_values(space, scenario, trial))
+    return RunConfig.from_dict(settings, f"scenario {scenario.name}")
+
+
+def suggested_point(space: SearchSpace, scenario: Scenario, trial: BaseTrial) -> dict[str, Hashable]:
+    """Return the `point_identity` of the values that Optuna draws."""
+    return point_identity(space, _suggested_values(space, scenario, trial))
+
+
+def _suggested_values(space: SearchSpace, scenario: Scenario, trial: BaseTrial) -> dict[str, Scalar]:
+    return active_values(space, scenario, lambda name: space.search[name].suggest(name, trial))
+
+
+def point_identity(space: SearchSpace, values: Mapping[str, Scalar]) -> dict[str, Hashable]:
+    """Return parameter -> identity of its value: equal for equal points, however their values were rounded."""
+    return {name: space.search[name].identity(value) for name, value in values.items()}
 
 
 def parameter_values_of(space: SearchSpace, scenario: Scenario, config: RunConfig) -> dict[str, Scalar]:
@@ -72,6 +86,7 @@ class EnqueuedPoints:
 def enqueued_points(space: SearchSpace) -> EnqueuedPoints:
     """Return the enqueued points that the space can draw, and why the others are skipped."""
     inside: list[dict[str, Scalar]] = []
+    found: list[dict[str, Hashable]] = []
     notes: list[str] = []
     for index, given in enumerate(space.enqueue):
         point = {name: space.search[name].typed(value) for name, value in given.items()}
@@ -79,10 +94,11 @@ def enqueued_points(space: SearchSpace) -> EnqueuedPoints:
         if outside:
             ranges = space.search[outside[0]].describe()
             notes.append(f"enqueue.{index} is skipped: `{outside[0]}` {given[outside[0]]} lies outside {ranges}")
-        elif point in inside:
+        elif point_identity(space, point) in found:
             notes.append(f"enqueue.{index} is skipped: the same point is given before")
         else:
             inside.append(point)
+            found.append(point_identity(space, point))
     return EnqueuedPoints(tuple(inside), tuple(notes))
 
 

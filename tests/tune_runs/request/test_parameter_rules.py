@@ -72,6 +72,11 @@ ONE_SIDE = "expected `low` and `high` on one side of 0, since lambda is never 0 
             "search.gamma",
         ),
         (
+            {"search/gamma": {"low": 0, "high": 1, "step": 1e-30}},
+            "expected at most 2^53 multiples of `step` between the bounds, got 1e-30",
+            "search.gamma",
+        ),
+        (
             {"search/switch_epoch": {"type": "int", "low": 8.5, "high": 12}},
             "expected `low` to be a whole number up to 2^53 with type `int`, got 8.5",
             "search.switch_epoch",

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
+from optuna.distributions import FloatDistribution
 
-from tests.support.fake_searches import EXP, assert_same, trials
+from absgd.records import STUDY_FILE
+from tests.support.fake_searches import EXP, assert_same, study_trials, trials
 from tests.support.fake_tuner import SPACE, FakeTuner, make_space, rising
 from tests.support.spaces import make
+from tune_runs.driver.study import POINTS
+from tune_runs.driver.study_journal import open_study
 from tune_runs.request.space_files import with_options
-from tune_runs.space.distinct_points import distinct_points, most_distinct_points, num_trials_of
+from tune_runs.request.warm_start import warm_start_points
+from tune_runs.space.distinct_points import distinct_points, most_distinct_points, num_trials_of, num_values, value_at
 from tune_runs.space.model import SearchSpace
+from tune_runs.space.parameters import Parameter
 
 ATTENTION = {"lam": 5.0, "gamma": 0.7, "ab_alpha": 0.5, "switch_epoch": 4}
 CONSTANT = {"lam": {"choices": [5.0]}}
@@ -110,3 +118,72 @@ def test_search_of_few_points_that_is_resumed_tries_what_it_would_have_tried(tmp
         FakeTuner(repeating_space(), folder, rising, concurrent=1).run(stop_after_results=moment)
         FakeTuner(repeating_space(), folder, rising, concurrent=1).run()
         assert_same(folder, tmp_path / "whole")
+
+
+SEVENTHS = {"gamma": {"low": 0.1, "high": 0.7, "step": 0.1}}
+"""Seven values, whose multiples of 0.1 are rounded: 0.1 + 6 * 0.1 is more than 0.7."""
+
+
+def tried_gammas(folder: Path) -> list[float]:
+    return list(trials(folder).query("phase == 'search'").gamma)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "step"), [(0.1, 0.7, 0.1), (0.05, 0.95, 0.15), (0, 1, 1 / 3), (0, 1, 0.3333333333334), (1, 9, 2)]
+)
+def test_listed_values_are_those_that_optuna_draws(low: float, high: float, step: float) -> None:
+    parameter = Parameter(low=low, high=high, step=step)
+    listed = [value_at(parameter, index) for index in range(num_values(parameter) or 0)]
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Optuna says where it lowers `high` to a multiple of `step`
+        drawn = {parameter.suggest("x", study.ask()) for _ in range(200)}
+        distribution = FloatDistribution(low, high, step=step)
+    assert set(listed) == drawn
+    assert max(drawn) == distribution.high
+
+
+@pytest.mark.parametrize("num_trials", [6, 7])
+def test_points_of_a_range_with_rounded_steps_are_inside_and_tried_once(tmp_path: Path, num_trials: int) -> None:
+    for seed in range(12):
+        space = space_of(SEVENTHS, num_trials=num_trials, seed=seed)
+        FakeTuner(space, tmp_path / f"fake{seed}", rising).run()
+        tried = tried_gammas(tmp_path / f"fake{seed}")
+        assert len({round(gamma * 10) for gamma in tried}) == len(tried) == num_trials
+        assert 0.1 <= min(tried) < max(tried) <= 0.7
+
+
+@pytest.mark.parametrize("num_trials", [4, 7])
+def test_known_value_that_rounds_otherwise_than_the_step_is_the_same_point(tmp_path: Path, num_trials: int) -> None:
+    """0.3 is not 0.1 + 2 * 0.1."""
+    FakeTuner(space_of(SEVENTHS, num_trials=7), tmp_path / "earlier", rising).run()
+    space = space_of(SEVENTHS, num_trials=num_trials, enqueue=[{"gamma": 0.3}, {"gamma": 0.1 + 2 * 0.1}])
+    (points,) = warm_start_points(space, tmp_path / "earlier").values()
+    for seed in range(6):
+        folder = tmp_path / f"fake{seed}"
+        FakeTuner(space.model_copy(update={"seed": seed}), folder, rising, warm_start=points).run()
+        tried = [round(gamma * 10) for gamma in tried_gammas(folder)]
+        assert len(set(tried)) == num_trials
+        assert tried[0] in {3, 7, 6, 5, 4}
+        assert 3 in tried
+
+
+def test_study_that_holds_a_value_outside_its_range_continues(tmp_path: Path) -> None:
+    """An earlier version queued 0.1 + 6 * 0.1, for which Optuna takes the value as it is."""
+    folder = tmp_path / "fake"
+    (folder / "scenarios" / EXP).mkdir(parents=True)
+    study, _ = open_study(folder / "scenarios" / EXP / STUDY_FILE, EXP, "max")
+    study.set_user_attr(POINTS, [{"gamma": 0.1 + 6 * 0.1}])
+    with pytest.warns(UserWarning, match="out of range"):
+        FakeTuner(space_of(SEVENTHS, num_trials=6), folder, rising).run()
+    assert len({round(gamma * 10) for gamma in tried_gammas(folder)}) == 6
+
+
+def test_search_that_is_extended_to_all_points_tries_each_once(tmp_path: Path) -> None:
+    search = {"lam": {"choices": [1.0, 5.0, 9.0, 12.0]}, "switch_epoch": {"choices": [3, 4]}}
+    for seed in range(4):
+        folder = tmp_path / f"fake{seed}"
+        for num_trials in (6, 8):
+            FakeTuner(space_of(search, num_trials=num_trials, seed=seed), folder, rising).run()
+        tried = [tuple(trial.params.items()) for trial in study_trials(folder, EXP)]
+        assert len(set(tried)) == len(tried) == 8

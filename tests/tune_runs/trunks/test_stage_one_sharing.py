@@ -242,6 +242,8 @@ def test_sharing_covers_every_trial_drawn(seed: int) -> None:
         (Parameter(type="int", low=1, high=8, log=True), list(range(1, 9))),
         (Parameter(type="float", low=0.5, high=1.0, step=0.25), [0.5, 0.75, 1.0]),
         (Parameter(type="float", low=1, high=2, step=1, sign=(1, -1)), [1.0, -1.0, 2.0, -2.0]),
+        (Parameter(type="float", low=0.1, high=0.3, step=0.1, sign=(-1,)), [-0.1, -0.2, -0.3]),
+        (Parameter(type="float", low=0, high=1, step=0.3333333333334), [0.0, 0.3333333333334, 0.6666666666668]),
         (Parameter(type="float", low=1, high=2), None),
         (Parameter(type="float", low=1, high=2, log=True), None),
     ],
