@@ -6,7 +6,8 @@ run resumes from any folder. Paths that have moved since are replaced by their n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -105,9 +106,29 @@ def moved(path: str, moves: Moves) -> str:
     ('/new/a', '/older')
     """
     for old, new in moves.items():
-        if path == old or path.startswith(f"{old.rstrip('/')}/"):
+        if _is_inside(path, old):
             return str(Path(new) / Path(path).relative_to(old))
     return path
+
+
+def warn_of_unused_moves(moves: Moves, settings: Iterable[Mapping[str, Any]], paths: Iterable[str | None] = ()) -> None:
+    """Name each of `moves` that is the beginning of no recorded path, with the paths that are recorded.
+
+    Args:
+        moves: as `parse_moves` returns them.
+        settings: partial or whole RunConfigs, as plain mappings: the recorded ones.
+        paths: further recorded paths.
+    """
+    found = [setting_value(one, key) for one in settings for key in PATH_SETTINGS]
+    recorded = sorted({str(path) for path in (*found, *paths) if path is not None})
+    for old in moves:
+        if not any(_is_inside(path, old) for path in recorded):
+            known = f"they are {', '.join(recorded)}" if recorded else "there are none"
+            warnings.warn(f"no recorded path is or begins with {old}: {known} (--moved)", stacklevel=1)
+
+
+def _is_inside(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder.rstrip('/')}/")
 
 
 def check_places(settings: Mapping[str, Any], option: str) -> None:
@@ -142,5 +163,5 @@ def parse_moves(words: list[str], option: str) -> dict[str, str]:
         place = next((place for place, path in found.items() if path.exists()), places[-1])  # a path may contain "="
         if not found[place].exists():
             raise UserError(f"expected a path that exists, found no {found[place]} ({option})")
-        moves[word[:place]] = str(found[place])
+        moves[word[:place].rstrip("/") or "/"] = str(found[place])
     return moves

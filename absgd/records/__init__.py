@@ -4,7 +4,15 @@ Every package may import it; it imports no torch.
 """
 
 from absgd.records.atomic import write_atomically
-from absgd.records.config_columns import ADDED_LATER, COLUMN_OF, CONFIG_COLUMNS, config_columns, config_of, moved_row
+from absgd.records.config_columns import (
+    ADDED_LATER,
+    COLUMN_OF,
+    CONFIG_COLUMNS,
+    config_columns,
+    config_of,
+    moved_row,
+    with_earlier_defaults,
+)
 from absgd.records.confirmation import BEST_PREFIX, best_name, is_best, winning_order
 from absgd.records.layout import (
     BEST_CHECKPOINT,
@@ -58,7 +66,7 @@ from absgd.records.metrics import (
 )
 from absgd.records.schema import CLASS_SCHEMA, EPOCH_SCHEMA, LABEL_SCHEMA, TRIAL_SCHEMA
 from absgd.records.statuses import FINISHED, PHASES, STATUSES, Phase, Status
-from absgd.records.tables import as_table, class_table, label_table, read_rows, write_table
+from absgd.records.tables import as_table, class_table, columns_of, label_table, read_rows, write_table
 from absgd.records.verdict_file import Verdict, VerdictOutcome, read_verdicts, write_verdicts
 
 __all__ = [
@@ -115,6 +123,7 @@ __all__ = [
     "chosen_epoch",
     "class_table",
     "column_words",
+    "columns_of",
     "config_columns",
     "config_of",
     "error_file",
@@ -134,6 +143,7 @@ __all__ = [
     "trunk_folder",
     "trunks_folder",
     "winning_order",
+    "with_earlier_defaults",
     "write_atomically",
     "write_table",
     "write_verdicts",

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 import pyarrow as pa
 
 from absgd.config import RunConfig, setting_keys
-from absgd.config.dotted_keys import find_setting
+from absgd.config.dotted_keys import find_setting, setting_value
 from absgd.config.locations import PATH_SETTINGS, Moves, moved
 from absgd.records.column_types import column_type
 from absgd.records.layout import TRIALS_FILE
+from absgd.registry.dataset_table import DATASETS
 
 _NAMES = {
     "data.name": "dataset",
@@ -91,6 +93,26 @@ def moved_row(row: Mapping[str, Any], moves: Moves) -> dict[str, Any]:
     return {**row, **{column: path and moved(path, moves) for column, path in paths.items()}}
 
 
+def with_earlier_defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of an earlier version with its value of each that it lacked and that has another default now.
+
+    What a data set in memory does not use is left out.
+
+    Args:
+        settings: a partial or whole RunConfig, as plain mappings.
+    """
+    found = deepcopy(dict(settings))
+    data = found.get("data")
+    spec = DATASETS.get(str(data.get("name"))) if isinstance(data, dict) else None
+    for key, value in _ADDED_LATER.items():
+        section, leaf = key.split(".")
+        is_unused = section == "data" and spec is not None and spec.in_memory
+        inner = found.get(section)
+        if isinstance(inner, dict) and leaf not in inner and not is_unused and value != setting_value({}, key):
+            inner[leaf] = value
+    return found
+
+
 def config_of(row: Mapping[str, Any]) -> RunConfig:
     """Return the whole config of a trial row: the inverse of `config_columns`.
 
@@ -105,10 +127,11 @@ def config_of(row: Mapping[str, Any]) -> RunConfig:
         node = data
         for parent in parents:
             node = node.setdefault(parent, {})
-        node[leaf] = ADDED_LATER.get(column) if row[column] is None else row[column]
+        if row[column] is not None or column not in ADDED_LATER:
+            node[leaf] = row[column]
     if data["attention"]["lam"] is None:
         data["attention"] = None
     from_epoch = data["class_balance"]["from_epoch"]
     if str(from_epoch).isdecimal():
         data["class_balance"]["from_epoch"] = int(from_epoch)
-    return RunConfig.from_dict(data, TRIALS_FILE)
+    return RunConfig.from_dict(with_earlier_defaults(data), TRIALS_FILE)

@@ -17,6 +17,8 @@ from absgd.records.atomic import write_atomically
 from absgd.records.config_columns import ADDED_LATER
 from absgd.records.schema import CLASS_SCHEMA, LABEL_SCHEMA
 
+_OTHER = "another version wrote it, or another program"
+
 
 def label_table(
     index_N: npt.NDArray[np.int64], labels_N: npt.NDArray[np.int64], changed_N: npt.NDArray[np.bool_]
@@ -53,6 +55,28 @@ def write_table(path: PathLike, table: pa.Table) -> None:
     write_atomically(path, buffer.getvalue())
 
 
+def _unreadable(path: Path, error: Exception) -> UserError:
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    return UserError(f"cannot read {path}: {reason}; it is damaged, or {_OTHER}")
+
+
+def columns_of(path: PathLike) -> list[str]:
+    """Return the columns of a parquet file of a run; none if it does not exist.
+
+    Raises:
+        UserError: if the file is damaged.
+    """
+    path = Path(path)
+    if not path.exists():
+        return []
+    if is_endless(path):
+        raise UserError(f"cannot read {path}: it is a device or a pipe")
+    try:
+        return list(pq.read_schema(path).names)
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(path, error) from None
+
+
 def read_rows(path: PathLike, schema: pa.Schema) -> list[dict[str, Any]]:
     """Read the rows of a parquet file of a run, with the columns of `schema` only; none if it does not exist.
 
@@ -66,15 +90,13 @@ def read_rows(path: PathLike, schema: pa.Schema) -> list[dict[str, Any]]:
         return []
     if is_endless(path):
         raise UserError(f"cannot read {path}: it is a device or a pipe")
-    other = "another version wrote it, or another program"
     try:
         table = pq.read_table(path)
         missing = [name for name in schema.names if name not in table.column_names]
         for name in missing:
             if name not in ADDED_LATER:
-                raise UserError(f"cannot read {path}: no column `{name}`; {other}")
+                raise UserError(f"cannot read {path}: no column `{name}`; {_OTHER}")
             table = table.append_column(name, pa.array([ADDED_LATER[name]] * table.num_rows, schema.field(name).type))
         return list(table.select(schema.names).cast(schema).to_pylist())
     except (pa.ArrowException, OSError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserError(f"cannot read {path}: {reason}; it is damaged, or {other}") from None
+        raise _unreadable(path, error) from None

@@ -14,7 +14,7 @@ import torch
 
 from absgd import records
 from absgd.config import RunConfig
-from absgd.config.locations import Moves, check_places, with_moved_paths
+from absgd.config.locations import Moves, check_places, warn_of_unused_moves, with_moved_paths
 from absgd.counts import plural
 from absgd.datasets import class_sizes
 from absgd.errors import UserError
@@ -82,6 +82,7 @@ class RunFolder:
         if not (path / records.CONFIG_FILE).is_file():
             raise UserError(f"expected a run folder with {records.CONFIG_FILE}, found none in {path} (--resume)")
         recorded = _recorded_config(path / records.CONFIG_FILE)
+        warn_of_unused_moves(moves or {}, [recorded.to_dict()])
         config = RunConfig.from_dict(with_moved_paths(recorded.to_dict(), moves or {}), records.CONFIG_FILE)
         check_places(config.to_dict(), "--resume")
         if config != recorded:
@@ -181,11 +182,8 @@ class RunFolder:
 
 
 def _recorded_config(path: Path) -> RunConfig:
-    """Return the config of an earlier run, which records every setting.
-
-    An earlier version had no `data.on_duplicate`, and took every image as it was.
-    """
+    """Return the config of an earlier run, which records every setting that its version had."""
     settings = read_yaml(path)
-    if isinstance(settings, dict) and isinstance(settings.get("data"), dict):
-        settings["data"].setdefault("on_duplicate", "keep")
-    return RunConfig.from_dict(settings, str(path))
+    return RunConfig.from_dict(
+        records.with_earlier_defaults(settings) if isinstance(settings, dict) else settings, str(path)
+    )

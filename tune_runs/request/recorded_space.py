@@ -5,14 +5,14 @@ Nothing here imports torch, Ray or Optuna.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 from absgd import records
 from absgd.config import merge_dotted
-from absgd.config.dotted_keys import setting_value
+from absgd.config.dotted_keys import is_given, setting_value
 from absgd.config.locations import (
     PATH_SETTINGS,
     Moves,
@@ -80,19 +80,31 @@ def with_moves(space: SearchSpace, moves: Moves, option: str) -> SearchSpace:
     Raises:
         UserError: if there is nothing at one of them.
     """
-    data = [with_moved_paths({"data": part.data}, moves)["data"] for part in space.scenarios]
-    changes = {
-        "base": with_moved_paths(space.base, moves),
-        "scenarios": [_part(part, str(part.name), own) for part, own in zip(space.scenarios, data, strict=True)],
-        "trunks": None if space.trunks is None else moved(space.trunks, moves),
-    }
-    found = with_options(space, changes)
+    found = _moved_space(space, moves)
     for scenario in found.scenario_list:
         check_places(merge_dotted(found.base, scenario.settings, "space"), option)
     if found.trunks is not None and not Path(found.trunks).is_dir():
         advice = f"if it has moved, add `--moved {found.trunks}=NEW`"
         warn(f"no folder {found.trunks}: stage one is trained again; {advice} (trunks)")
     return found
+
+
+def _moved_space(space: SearchSpace, moves: Moves) -> SearchSpace:
+    data = [with_moved_paths({"data": part.data}, moves)["data"] for part in space.scenarios]
+    changes = {
+        "base": with_moved_paths(space.base, moves),
+        "scenarios": [_part(part, str(part.name), own) for part, own in zip(space.scenarios, data, strict=True)],
+        "trunks": None if space.trunks is None else moved(space.trunks, moves),
+    }
+    return with_options(space, changes)
+
+
+def paths_of(space: SearchSpace) -> Iterator[str]:
+    """Yield the paths of a space."""
+    for settings in (space.base, *({"data": part.data} for part in space.scenarios)):
+        yield from (setting_value(settings, key) for key in PATH_SETTINGS if is_given(settings, key))
+    if space.trunks is not None:
+        yield space.trunks
 
 
 def without_places(decisive: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,12 +126,41 @@ def without_places(decisive: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def filled_from(given: SearchSpace, known: SearchSpace) -> SearchSpace:
-    """Return a given space in which names, titles and places that it leaves out are those of the recorded one."""
+def filled_from(given: SearchSpace, known: SearchSpace, moves: Moves) -> SearchSpace:
+    """Return a given space in which names, titles and places that it leaves out are those of the recorded one.
+
+    So is a path at which there is nothing: a relative one means the folder in which the search began.
+
+    Args:
+        given: the space that the user gave.
+        known: the recorded one, its paths where they are now.
+        moves: folders that have moved since the search began.
+    """
     if len(given.scenarios) != len(known.scenarios):
         return recorded(given)
     parts = []
-    for part, old in zip(given.scenarios, known.scenarios, strict=True):
+    for old, part in _pairs(known, given):
         kept = {key: value for key, value in old.data.items() if key in ("title", "root") and key not in part.data}
         parts.append(_part(part, part.name or str(old.name), {**part.data, **kept}))
-    return recorded(with_options(given, {"scenarios": parts}))
+    found = _moved_space(recorded(with_options(given, {"scenarios": parts})), moves)
+    base = _with_places_of(known.base, found.base)
+    data = [_with_places_of({"data": old.data}, {"data": part.data})["data"] for old, part in _pairs(known, found)]
+    parts = [_part(part, str(part.name), own) for part, own in zip(found.scenarios, data, strict=True)]
+    return with_options(found, {"base": base, "scenarios": parts})
+
+
+def _pairs(known: SearchSpace, given: SearchSpace) -> Iterable[tuple[ScenarioSettings, ScenarioSettings]]:
+    return zip(known.scenarios, given.scenarios, strict=True)
+
+
+def _with_places_of(known: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return given settings with the recorded path in place of each at which there is nothing."""
+    found: dict[str, Any] = deepcopy(dict(given))
+    for key in PATH_SETTINGS:
+        section, leaf = key.split(".")
+        if is_given(known, key) and is_given(given, key):
+            old, new = setting_value(known, key), setting_value(given, key)
+            if old is not None and new is not None and old != new and not Path(new).exists():
+                warn(f"`{key}` stays {old}, as recorded: there is nothing at {new} (--space: {key})")
+                found[section][leaf] = old
+    return found

@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from absgd import records
-from absgd.config.locations import Moves
+from absgd.config import merge_dotted
+from absgd.config.locations import PATH_SETTINGS, Moves, warn_of_unused_moves
 from absgd.errors import UserError
 from absgd.terminal import shortened
 from absgd.yaml_text import dump_yaml, read_yaml
-from tune_runs.request.recorded_space import filled_from, recorded, recovered, with_moves
+from tune_runs.request.recorded_space import filled_from, paths_of, recorded, recovered, with_moves
 from tune_runs.request.space_files import load_space, refuse_changes, with_options
 from tune_runs.space.model import BUDGETS, SearchSpace
 from tune_runs.space.parameters import Scalar
@@ -132,11 +133,18 @@ def resume_request(
     space_file = folder / records.SPACE_FILE
     if not space_file.is_file():
         raise UserError(f"expected a run folder with {records.SPACE_FILE}, found none in {folder} ({option})")
-    space = with_moves(recorded(recovered(_begun_space(folder), folder)), moves or {}, option)
+    moves = moves or {}
+    begun = recorded(recovered(_begun_space(folder), folder))
+    if moves:
+        rows = records.read_rows(folder / records.TRIALS_FILE, records.TRIAL_SCHEMA)
+        columns = [records.COLUMN_OF[key] for key in PATH_SETTINGS]
+        warn_of_unused_moves(moves, [], [*paths_of(begun), *(row[name] for row in rows for name in columns)])
+    space = with_moves(begun, moves, option)
     changes: dict[str, object] = {}
     if given is not None:
-        given = filled_from(given, space)
-        refuse_changes(space.decisive(), given.decisive(), f"{space_file} and --space")
+        given = filled_from(given, space, moves)
+        places = f"{space_file} and --space; `--moved OLD=NEW` names a folder that has moved"
+        refuse_changes(space.decisive(), given.decisive(), places)
         _check_num_trials(space, given, extend, trains_trials=option == "--resume")
         changes |= {key: value for key, value in given.to_dict().items() if key in (*BUDGETS, "confirm")}
     changes |= budgets or {}
@@ -145,7 +153,7 @@ def resume_request(
     if changes:
         space = with_options(space, changes)
     points = read_yaml(folder / records.WARM_START_FILE) if (folder / records.WARM_START_FILE).exists() else {}
-    return SearchRequest(space, folder.absolute(), address, is_resume=True, warm_start=points, moves=moves or {})
+    return SearchRequest(space, folder.absolute(), address, is_resume=True, warm_start=points, moves=moves)
 
 
 def _check_num_trials(recorded: SearchSpace, given: SearchSpace, extend: int, trains_trials: bool) -> None:
@@ -165,12 +173,17 @@ def _check_num_trials(recorded: SearchSpace, given: SearchSpace, extend: int, tr
 def _begun_space(folder: Path) -> SearchSpace:
     """Return the space that a search began with.
 
-    An earlier version had no `data.on_duplicate`, and its trials took every image as it was (`records.ADDED_LATER`):
-    so does the rest of their search.
+    The trials of an earlier version, whose table has no `data.on_duplicate`, took every image as it was: so does the
+    rest of their search.
     """
     space = load_space(str(folder / records.SPACE_FILE))
-    rows = records.read_rows(folder / records.TRIALS_FILE, records.TRIAL_SCHEMA)
-    if not any(row["on_duplicate"] == "keep" for row in rows) or "on_duplicate" in space.base.get("data", {}):
+    columns = records.columns_of(folder / records.TRIALS_FILE)
+    if not columns or records.COLUMN_OF["data.on_duplicate"] in columns:
         return space
-    scenarios = [part.model_dump() | {"data": {"on_duplicate": "keep", **part.data}} for part in space.scenarios]
+    scenarios = []
+    for part, scenario in zip(space.scenarios, space.scenario_list, strict=True):
+        given = merge_dotted(space.base, scenario.settings, "space")["data"]
+        earlier = records.with_earlier_defaults({"data": given})["data"]
+        added = {key: value for key, value in earlier.items() if key not in given}
+        scenarios.append({**part.model_dump(mode="json"), "data": {**part.data, **added}})
     return with_options(space, {"scenarios": scenarios}, str(folder / records.SPACE_FILE))

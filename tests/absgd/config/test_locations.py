@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from absgd.config.locations import check_places, data_title, moved, parse_moves, with_moved_paths, with_recorded_places
+from absgd.config.locations import (
+    check_places,
+    data_title,
+    moved,
+    parse_moves,
+    warn_of_unused_moves,
+    with_moved_paths,
+    with_recorded_places,
+)
 from absgd.errors import UserError
 
 
@@ -61,11 +70,24 @@ def test_moves_as_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     (tmp_path / "new=here").mkdir()
     assert parse_moves(["/old=new=here"], "--moved") == {"/old": f"{tmp_path}/new=here"}
     assert parse_moves(["/o=l=d=new=here"], "--moved") == {"/o=l=d": f"{tmp_path}/new=here"}
+    for word, old in {"/old/=new=here": "/old", "/=new=here": "/"}.items():
+        assert parse_moves([word], "--moved") == {old: f"{tmp_path}/new=here"}
     for word in ("/old", "=/new", "/old="):
         with pytest.raises(UserError, match="expected OLD=NEW"):
             parse_moves([word], "--moved")
     with pytest.raises(UserError, match=r"found no .*absent .*--moved"):
         parse_moves(["/old=absent"], "--moved")
+
+
+def test_a_move_of_nothing_is_named_with_the_recorded_paths() -> None:
+    settings = [folder_of("imagefolder", "/old/imgs"), folder_of("digits")]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_unused_moves({"/old": "/new", "/trunks": "/new", "/": "/new"}, settings, ["/trunks", None])
+    with pytest.warns(UserWarning, match=r"no recorded path is or begins with /ol: they are /old/imgs \(--moved\)"):
+        warn_of_unused_moves({"/ol": "/new"}, settings)
+    with pytest.warns(UserWarning, match="with /old: there are none"):
+        warn_of_unused_moves({"/old": "/new"}, [])
 
 
 def test_a_place_that_is_gone_is_named_with_the_option(tmp_path: Path) -> None:

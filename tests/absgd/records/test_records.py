@@ -73,6 +73,19 @@ def test_row_of_an_earlier_version_has_its_behaviour(tmp_path: Path) -> None:
     assert records.config_of(found) == CONFIG.with_values({"data.on_duplicate": "keep"})
 
 
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ({"name": "imagefolder"}, {"name": "imagefolder", "on_duplicate": "keep"}),
+        ({"name": "imagefolder", "on_duplicate": "refuse"}, {"name": "imagefolder", "on_duplicate": "refuse"}),
+        ({"name": "digits"}, {"name": "digits"}),
+    ],
+)
+def test_settings_of_an_earlier_version_are_given_its_behaviour(data: dict[str, str], expected: dict[str, str]) -> None:
+    assert records.with_earlier_defaults({"data": data, "device": {}}) == {"data": expected, "device": {}}
+    assert records.with_earlier_defaults({"data": 3}) == {"data": 3}
+
+
 def test_text_that_is_not_utf_8_is_escaped_in_tables(tmp_path: Path) -> None:
     records.write_table(tmp_path / "t.parquet", records.as_table(records.TRIAL_SCHEMA, [{"error": "caf\udce9.png"}]))
     assert records.read_rows(tmp_path / "t.parquet", records.TRIAL_SCHEMA)[0]["error"] == r"caf\xe9.png"

@@ -52,7 +52,9 @@ def test_scenarios_of_own_images_are_named_after_their_folder(tmp_path: Path, mo
     assert [scenario.name for scenario in titled.scenario_list] == ["Birds", "Birds-symmetric-0.4"]
 
 
-def test_a_search_resumes_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_resumes_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     request = begun(tmp_path, monkeypatch)
     again = resume_request(request.folder)
     assert again.space == request.space
@@ -60,10 +62,33 @@ def test_a_search_resumes_from_any_folder(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(tmp_path / "here")
     assert resume_request(Path("runs/own"), given=space_of()).space == request.space
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(
-        UserError, match=rf"`base.data.root` was '{tmp_path}/here/my imgs', is now '{tmp_path}/my imgs'"
-    ):
+    assert resume_request(request.folder, given=space_of()).space == request.space
+    assert f"`data.root` stays {tmp_path}/here/my imgs, as recorded: there is nothing at" in capsys.readouterr().err
+
+
+def test_a_space_with_other_images_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = begun(tmp_path, monkeypatch)
+    Path("my imgs").mkdir()
+    message = rf"`--moved OLD=NEW`.*`base.data.root` was '{tmp_path}/here/my imgs', is now '{tmp_path}/elsewhere/my im"
+    with pytest.raises(UserError, match=message):
         resume_request(request.folder, given=space_of())
+
+
+def test_the_space_file_of_a_search_resumes_it_after_a_move(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new = tmp_path / "here", tmp_path / "there"
+    given = space_of(base={**SPACE["base"], "data": {**OWN, "root": f"{old}/my imgs"}})
+    begun(tmp_path, monkeypatch, given)
+    old.rename(new)
+    again = resume_request(new / "runs" / "own", given=given, moves={str(old): str(new)})
+    assert again.space.base["data"]["root"] == f"{new}/my imgs"
+    again.begin()
+    assert resume_request(new / "runs" / "own", given=given).space == again.space
+
+
+def test_a_move_of_nothing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = begun(tmp_path, monkeypatch, space_of(trunks="trunks"))
+    with pytest.warns(UserWarning, match=rf"begins with /x: they are {tmp_path}/here/my imgs, {tmp_path}/here/trunks"):
+        resume_request(request.folder, moves={"/x": str(tmp_path)})
 
 
 def test_the_default_folder_of_data_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,13 +39,36 @@ def begun(folder: Path, space: SearchSpace, on_duplicate: str | None) -> SearchS
     return request.space
 
 
-def test_search_of_a_version_without_on_duplicate_resumes_with_its_duplicates(tmp_path: Path) -> None:
-    before = begun(tmp_path / "run", make_space(), None)
-    request = resume_request(tmp_path / "run", given=make_space())
-    assert [part.data for part in request.space.scenarios] == [{"on_duplicate": "keep"}] * 2
+def test_search_of_a_version_without_on_duplicate_resumes_with_its_duplicates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "imgs").mkdir()
+    space = make_space(base={**SPACE["base"], "data": {"name": "imagefolder", "root": "imgs"}})
+    before = begun(tmp_path / "run", space, None)
+    request = resume_request(tmp_path / "run", given=space)
+    assert [part.data["on_duplicate"] for part in request.space.scenarios] == ["keep"] * 2
     assert request.space.decisive() == before.decisive()
     request.begin()
     assert resume_request(tmp_path / "run").space == request.space
+
+
+def test_earlier_search_of_images_in_memory_resumes_as_it_was(tmp_path: Path) -> None:
+    before = begun(tmp_path / "run", make_space(), None)
+    assert resume_request(tmp_path / "run").space == before
+
+
+def test_scenario_that_keeps_duplicates_leaves_the_others_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "imgs").mkdir()
+    base = {**SPACE["base"], "data": {"name": "imagefolder", "root": "imgs"}}
+    first, second = SPACE["scenarios"]
+    space = make_space(base=base, scenarios=[{**first, "data": {"on_duplicate": "keep"}}, second])
+    before = begun(tmp_path / "run", space, "keep")
+    assert resume_request(tmp_path / "run").space == before
+    assert [part.data.get("on_duplicate") for part in before.scenarios] == ["keep", None]
 
 
 @pytest.mark.parametrize("recorded", ["refuse", None])
