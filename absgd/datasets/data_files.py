@@ -5,12 +5,14 @@ Shape legend: N images.
 
 from __future__ import annotations
 
+import codecs
 import errno
 import gzip
 import math
 import os
 import stat
 import struct
+import warnings
 import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -148,3 +150,41 @@ def _unzipped(path: Path, content: bytes) -> bytes:
         return gzip.decompress(content)
     except (OSError, EOFError, zlib.error) as error:
         raise damaged(path, f"expected a whole gzip file, got one that cannot be unpacked: {error}") from None
+
+
+def located(root: Path, inner_folders: Sequence[str], alternatives: Sequence[tuple[str, ...]], name: str) -> list[Path]:
+    """The files of the first of the alternatives that are found together in `root` or a folder inside it.
+
+    Raises:
+        UserError: if none is found.
+    """
+    folders = [root, *(root / inner for inner in inner_folders)]
+    for names in alternatives:
+        if found := locate(folders, names):
+            return found
+    wanted = ", or ".join(" and ".join(names) for names in alternatives)
+    raise UserError(
+        f"expected {wanted} in {' or '.join(map(str, folders))}, found none: give the folder of {name} as "
+        "`data.root`; it cannot be downloaded here (data.root)"
+    )
+
+
+def text_of(path: Path) -> str:
+    """Read a text file.
+
+    Raises:
+        UserError: if it cannot be read, or is not in UTF-8.
+    """
+    content = read_bytes(path)
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise damaged(path, "expected UTF-8 text, got UTF-16")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise damaged(path, f"expected UTF-8 text, got an invalid byte at position {error.start}") from None
+
+
+def warn_of_download(config: DataConfig, name: str) -> None:
+    """Say that `data.download` is not used by a data set that cannot be downloaded."""
+    if config.download:
+        warnings.warn(f"{name} cannot be downloaded here: `data.download` is not used", stacklevel=1)

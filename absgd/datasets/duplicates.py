@@ -24,6 +24,10 @@ from absgd.paths import open_regular
 OnDuplicate = Literal["refuse", "keep"]
 _Read = Callable[[Path], object]
 
+COMPARED_IN_FOLDERS = 50_000
+"""Most images of a user's folders of which equal files under other names are looked for: more take too long."""
+COMPARED_IN_LISTS = 5_000
+"""The same for lists: fewer than every published list has, since nobody can mend those."""
 THREADS = 8
 """Threads that ask the file system; they wait for it, not for a processor."""
 HEAD_BYTES = 4096

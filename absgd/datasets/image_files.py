@@ -9,13 +9,16 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from absgd.datasets.image_lists import ListedImage
 from absgd.datasets.images import Indices, Labels
 from absgd.errors import UserError
 
+DiskPart = Literal["train", "val", "test"]
 Paths = npt.NDArray[np.bytes_]
 
 
@@ -74,3 +77,15 @@ class ImageFiles:
 def encoded(paths: Sequence[str]) -> Paths:
     """Relative paths as the array that ImageFiles holds."""
     return np.array([os.fsencode(path) for path in paths], dtype=np.bytes_).reshape(len(paths))
+
+
+def as_image_files(root: Path, source: Path, found: Sequence[ListedImage], num_classes: int) -> ImageFiles:
+    """Return the images that a list names, or a folder, as ImageFiles; nothing is checked."""
+    return ImageFiles(
+        root=root,
+        paths_N=encoded([image.path for image in found]),
+        labels_N=np.array([image.label for image in found], dtype=np.int64),
+        lines_N=np.array([image.line for image in found], dtype=np.int64),
+        source=source,
+        num_classes=num_classes,
+    )

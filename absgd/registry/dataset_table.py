@@ -110,7 +110,7 @@ DATASETS: dict[str, DatasetSpec] = {
         class_names=class_names.CIFAR100,
     ),
     "tiny_imagenet": DatasetSpec(
-        reader="absgd.datasets.on_disk:read_tiny_imagenet",
+        reader="absgd.datasets.in_folders:read_tiny_imagenet",
         num_classes=200,
         channels=3,
         side=64,
@@ -118,7 +118,7 @@ DATASETS: dict[str, DatasetSpec] = {
         std=IMAGENET_STD,
         pad=8,
         flip=True,
-        names_reader="absgd.datasets.on_disk:tiny_imagenet_classes",
+        names_reader="absgd.datasets.in_folders:tiny_imagenet_classes",
     ),
     "imagenet_lt": DatasetSpec(
         reader="absgd.datasets.on_disk:read_imagenet_lt",
@@ -169,7 +169,7 @@ DATASETS: dict[str, DatasetSpec] = {
         class_names=class_names.CLOTHING1M,
     ),
     "imagefolder": DatasetSpec(
-        reader="absgd.datasets.on_disk:read_imagefolder",
+        reader="absgd.datasets.in_folders:read_imagefolder",
         num_classes=None,
         channels=3,
         side=224,
@@ -179,7 +179,7 @@ DATASETS: dict[str, DatasetSpec] = {
         flip=True,
         crop="random_resized",
         has_own_validation=True,
-        names_reader="absgd.datasets.on_disk:imagefolder_classes",
+        names_reader="absgd.datasets.in_folders:imagefolder_classes",
         titled_by_folder=True,
     ),
 }

@@ -206,7 +206,7 @@ def test_equal_files_in_folders_are_refused_in_every_part(folders: Path, part: s
 
 
 def test_two_classes_that_lead_to_one_folder_are_refused(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("absgd.datasets.on_disk.COMPARED_IN_FOLDERS", 0)
+    monkeypatch.setattr("absgd.datasets.in_folders.COMPARED_IN_FOLDERS", 0)
     (folders / "train" / "class_3").symlink_to("class_1")
     with pytest.raises(UserError, match="got 4 images given again, 4 with two labels"):
         read_part(data("imagefolder", folders), "train")
@@ -233,7 +233,7 @@ def test_training_image_in_another_folder_is_refused(
 def test_links_to_one_file_from_two_parts_are_refused_however_many_images_there_are(
     folders: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("absgd.datasets.on_disk.COMPARED_IN_FOLDERS", 0)
+    monkeypatch.setattr("absgd.datasets.in_folders.COMPARED_IN_FOLDERS", 0)
     shared_store(first_of(folders / "train" / "class_0"), folders / "test" / "class_0" / "other.png")
     with pytest.raises(UserError, match="got 1 image of"):
         read_part(data("imagefolder", folders), "test")

@@ -15,13 +15,8 @@ import pytest
 from absgd.config import RunConfig
 from absgd.config.sections import DataConfig
 from absgd.datasets import DATASETS, ImageFiles, load_splits, load_test, read_part
-from absgd.datasets.on_disk import (
-    read_clothing1m,
-    read_imagefolder,
-    read_imagenet_lt,
-    read_inaturalist18,
-    read_tiny_imagenet,
-)
+from absgd.datasets.in_folders import read_imagefolder, read_tiny_imagenet
+from absgd.datasets.on_disk import read_clothing1m, read_imagenet_lt, read_inaturalist18
 from absgd.errors import UserError
 from tests.contracts.datasets import DiskDatasetContract, dataset_config
 from tests.support.small_files import (
