@@ -20,7 +20,6 @@ from tune_runs.driver.scenario_progress import EpochPace, ScenarioProgress, scen
 from tune_runs.driver.trial_cells import score, searched_values
 from tune_runs.preview.confirm_cost import confirm_cost
 from tune_runs.recording.recorder import Recorder
-from tune_runs.space.distinct_points import num_trials_of
 from tune_runs.space.model import SearchSpace
 from tune_runs.trial.trial_plan import task_of
 from tune_runs.trial.trial_reports import report_of
@@ -76,7 +75,7 @@ class LiveTableCallback(Callback):  # type: ignore[misc]
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
         self._started = time.monotonic()
         self._pace = EpochPace()
-        self._sharing = {name: plan.sharing for name, plan in plans.items()}
+        self._plans = plans
         self._confirm_epochs = {
             name: confirm_cost(space, plan).epochs for name, plan in plans.items() if name in self._confirmations
         }
@@ -136,8 +135,8 @@ class LiveTableCallback(Callback):  # type: ignore[misc]
             done, total = sum(one.num_ended for one in plans), sum(one.num_runs for one in plans)
             place = f"confirmed {done}/{total}"
         else:
-            done = sum(self._recorder.finished(scenario) for scenario in self._sharing)
-            total = sum(num_trials_of(self._space, scenario) for scenario in self._space.scenario_list)
+            done = sum(self._recorder.finished(scenario) for scenario in self._plans)
+            total = sum(plan.num_trials for plan in self._plans.values())
             place = f"{done}/{total}"
         summary = trial.summary
         value = "none" if summary.metric_last is None else f"{summary.metric_last:.4f}"
@@ -153,13 +152,12 @@ class LiveTableCallback(Callback):  # type: ignore[misc]
             scenario_progress(
                 self._space,
                 self._recorder,
-                name,
-                shared,
+                plan,
                 self._confirmations.get(name),
                 self._confirm_epochs.get(name, 0),
                 self._is_searching,
             )
-            for name, shared in self._sharing.items()
+            for name, plan in self._plans.items()
         ]
         now = time.monotonic()
         elapsed_s = now - self._started

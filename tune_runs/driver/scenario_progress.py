@@ -10,8 +10,8 @@ from tune_runs.confirm.best_file import chosen_trial
 from tune_runs.confirm.scenario_confirmation import ScenarioConfirmation
 from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.trial_record import TrialRecord
-from tune_runs.space.distinct_points import num_trials_of
 from tune_runs.space.model import SearchSpace
+from tune_runs.trunks.scenario_plan import ScenarioPlan
 from tune_runs.trunks.stage_one_sharing import StageOneSharing
 
 _PACE_OVER = 100  # epochs that decide the pace
@@ -40,8 +40,7 @@ class ScenarioProgress:
 def scenario_progress(
     space: SearchSpace,
     recorder: Recorder,
-    scenario: str,
-    shared: StageOneSharing,
+    plan: ScenarioPlan,
     confirmation: ScenarioConfirmation | None = None,
     confirm_epochs: int = 0,
     is_searching: bool = True,
@@ -51,16 +50,15 @@ def scenario_progress(
     Args:
         space: the search space.
         recorder: records of the search.
-        scenario: name of the scenario.
-        shared: how its trials share stage one.
+        plan: plan of the scenario.
         confirmation: confirmation of the scenario, if this session runs it.
         confirm_epochs: epochs that the confirmation is expected to train, before its plan is made.
         is_searching: whether this session trains search trials.
     """
+    scenario, shared = plan.name, plan.sharing
     trials = recorder.trials_of(scenario)
     states = Counter[str](trial.status for trial in trials if trial.phase == "search")
-    num_trials = next(num_trials_of(space, one) for one in space.scenario_list if one.name == scenario)
-    states["waiting"] = max(0, num_trials - sum(states.values()) + states.pop("interrupted", 0))
+    states["waiting"] = max(0, plan.num_trials - sum(states.values()) + states.pop("interrupted", 0))
     trial_epochs = _trial_epochs(space, recorder, scenario, shared)
     left = _controls_to_begin(recorder, scenario, shared, states["waiting"]) * space.epochs if is_searching else 0
     left += states["waiting"] * trial_epochs if is_searching else 0

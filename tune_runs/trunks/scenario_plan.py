@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from absgd.config import RunConfig
+from tune_runs.space.distinct_points import num_trials_of
 from tune_runs.space.model import Scenario, SearchSpace
 from tune_runs.space.run_configs import control_config
 from tune_runs.trunks.stage_one_sharing import StageOneSharing, stage_one_sharing
@@ -23,6 +24,8 @@ class ScenarioPlan:
     """The plain control: base and scenario on the base criterion alone."""
     sharing: StageOneSharing
     """How the trials share stage one."""
+    num_trials: int
+    """Search trials: `num_trials` of the space, or the different points where they are fewer."""
 
     @property
     def name(self) -> str:
@@ -35,5 +38,6 @@ def plan_scenarios(space: SearchSpace) -> Mapping[str, ScenarioPlan]:
     plans = {}
     for scenario in space.scenario_list:
         control = control_config(space, scenario)
-        plans[scenario.name] = ScenarioPlan(scenario, control, stage_one_sharing(space, scenario, control))
+        sharing = stage_one_sharing(space, scenario, control)
+        plans[scenario.name] = ScenarioPlan(scenario, control, sharing, num_trials_of(space, scenario))
     return plans

@@ -42,14 +42,14 @@ def text(console: Console) -> str:
 
 
 def progress_of(tuner: FakeTuner, name: str = EXP) -> ScenarioProgress:
-    return scenario_progress(tuner.space, tuner.recorder, name, tuner.plans[name].sharing)
+    return scenario_progress(tuner.space, tuner.recorder, tuner.plans[name])
 
 
 def totals_along(tuner: FakeTuner, fails: Mapping[str, int] | None = None) -> tuple[list[int], int]:
     """Return the sum of epochs done and left before and after each result of a search, and those done in the end."""
-    shared = tuner.plans[EXP].sharing
-    along = [scenario_progress(tuner.space, tuner.recorder, EXP, shared)]
-    along += (scenario_progress(tuner.space, tuner.recorder, EXP, shared) for _ in tuner.results(fails or {}))
+    plan = tuner.plans[EXP]
+    along = [scenario_progress(tuner.space, tuner.recorder, plan)]
+    along += (scenario_progress(tuner.space, tuner.recorder, plan) for _ in tuner.results(fails or {}))
     assert along[-1].epochs_left == 0
     return [one.epochs_done + one.epochs_left for one in along], along[-1].epochs_done
 
@@ -207,6 +207,23 @@ def test_time_left_counts_no_epochs_that_this_session_has_not_trained(
     assert f"1:00 elapsed, at most about {clock_text(left)} left" in text(console)
 
 
+def test_drawing_and_the_end_of_a_trial_list_no_points(halfway: FakeTuner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up to 2,000 for each scenario would be listed at every redraw."""
+
+    def listed(*_: object) -> None:
+        raise AssertionError("points are listed")
+
+    monkeypatch.setattr("tune_runs.space.distinct_points.active_values", listed)
+    monkeypatch.setattr("tune_runs.space.distinct_points.distinct_points", listed)
+    for console in (terminal(), Console(file=io.StringIO())):
+        progress = LiveTableCallback(halfway.space, halfway.plans, halfway.recorder, console)
+        progress.start()
+        progress.on_trial_complete(
+            trial=SimpleNamespace(config=next(iter(halfway.searcher.plans.values())).task.to_ray_config())
+        )
+        progress.stop()
+
+
 def test_time_left_is_within_the_time_budget(halfway: FakeTuner, monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = iter([0.0])
     monkeypatch.setattr("tune_runs.driver.live_table.time", SimpleNamespace(monotonic=lambda: next(seconds, 60.0)))
@@ -290,10 +307,10 @@ def test_confirmation_has_a_column_and_its_epochs_count(tmp_path: Path, capsys: 
     space = one_scenario(SWITCH_AT_3, num_trials=2, early_stopping=None, confirm=confirm)
     tuner = FakeTuner(space, tmp_path / "fake", rising, concurrent=1)
     lines = LiveTableCallback(space, tuner.plans, tuner.recorder, Console(file=io.StringIO()), tuner.confirmations)
-    shared, expected = tuner.plans[EXP].sharing, confirm_cost(space, tuner.plans[EXP]).epochs
+    plan, expected = tuner.plans[EXP], confirm_cost(space, tuner.plans[EXP]).epochs
     totals = []
     for _ in tuner.results({}):
-        one = scenario_progress(space, tuner.recorder, EXP, shared, tuner.confirmations[EXP], expected)
+        one = scenario_progress(space, tuner.recorder, plan, tuner.confirmations[EXP], expected)
         totals.append(one.epochs_done + one.epochs_left)
         text = rendered(live_table(space, [one], 1.0, 1.0))
         assert ("confirmed" in text) == (one.confirmed is not None)
