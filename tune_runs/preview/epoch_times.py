@@ -5,15 +5,16 @@ Imports torch, through `absgd.training`; neither Ray nor Optuna.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import math
 import signal
 import statistics
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from types import FrameType
 from typing import NamedTuple
 
@@ -83,26 +84,39 @@ class TimeLimitReached(Exception):  # noqa: N818 - names an event
     """The time of a `time_limit` is over."""
 
 
-@contextmanager
+@contextlib.contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
     """Raise TimeLimitReached inside the block once it has lasted so long; only in the main thread, and where it can.
 
-    A signal interrupts the block between two operations of torch, and again every second in case that is swallowed.
+    A signal interrupts the block between two operations of torch, and again every second in case that is swallowed. It
+    interrupts neither what ends the block, such as processes that are stopped, nor what follows.
     """
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
         yield
         return
 
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        raise TimeLimitReached
+    is_inside = True
+
+    def stop(_number: int, frame: FrameType | None) -> None:
+        if is_inside and not _is_leaving(frame):
+            raise TimeLimitReached
 
     earlier = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
     try:
         yield
     finally:
+        is_inside = False
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, earlier)
+
+
+def _is_leaving(frame: FrameType | None) -> bool:
+    """Whether a block is being left: an exception unwinds it, or its context manager runs."""
+    error = sys.exc_info()[1]
+    while error is not None and not isinstance(error, TimeLimitReached):
+        error = error.__context__
+    return error is not None or (frame is not None and frame.f_globals.get("__name__") == contextlib.__name__)
 
 
 def _scenario_time(space: SearchSpace, plan: ScenarioPlan, splits: Splits, budget_s: float) -> EpochTime:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import subprocess
 import sys
 from typing import Any
@@ -12,7 +14,7 @@ import pytest
 from absgd.datasets import load_splits
 from absgd.errors import UserError
 from tests.support.spaces import make
-from tune_runs.preview.epoch_times import measure_epoch_times, part_of, seconds_of_epoch
+from tune_runs.preview.epoch_times import TimeLimitReached, measure_epoch_times, part_of, seconds_of_epoch, time_limit
 from tune_runs.preview.scenario_cost import EpochTime
 from tune_runs.space.run_configs import control_config
 from tune_runs.trunks.scenario_plan import ScenarioPlan, plan_scenarios
@@ -112,18 +114,17 @@ def test_measure_imports_neither_ray_nor_optuna() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_measure_ends_at_its_limit_and_leaves_out_what_took_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second of three scenarios trains without an end."""
+def test_measure_leaves_out_what_took_longer_than_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     space = make({**SMALL, "scenarios": [{"name": "a"}, {"name": "b"}, {"name": "c"}]})
 
     def measured(_space: object, plan: ScenarioPlan, *_: object) -> EpochTime:
-        while plan.name == "b":
-            pass
+        if plan.name == "b":
+            raise TimeLimitReached
         return EpochTime(1.0, 1.0, 1)
 
     monkeypatch.setattr("tune_runs.preview.epoch_times._scenario_time", measured)
     said: list[str] = []
-    times = measure_epoch_times(space, plan_scenarios(space), said.append, limit_s=0.2)
+    times = measure_epoch_times(space, plan_scenarios(space), said.append)
     assert list(times) == ["a", "c"]
     assert any(line.startswith("b was not measured: a batch of each stage takes longer than") for line in said)
 
@@ -139,3 +140,71 @@ def test_many_scenarios_divide_the_time() -> None:
     with pytest.raises(KeyboardInterrupt):
         measure_epoch_times(space, plan_scenarios(space), say)
     assert said == ["measuring s0 (1 of 100), at most 0.4 s, or one batch of each stage"]
+
+
+def tick() -> None:
+    """Send the signal of a time limit."""
+    signal.raise_signal(signal.SIGALRM)
+
+
+def assert_no_limit_is_left(earlier: object) -> None:
+    assert signal.getsignal(signal.SIGALRM) == earlier
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_time_limit_ends_a_block_without_an_end() -> None:
+    earlier = signal.getsignal(signal.SIGALRM)
+
+    def train(seconds: float) -> None:
+        with time_limit(seconds):
+            while True:
+                pass
+
+    with pytest.raises(TimeLimitReached):
+        train(0.05)
+    assert_no_limit_is_left(earlier)
+
+
+def test_time_limit_comes_again_where_it_was_swallowed() -> None:
+    def train() -> None:
+        with time_limit(60):
+            with contextlib.suppress(TimeLimitReached):
+                tick()
+            tick()
+
+    with pytest.raises(TimeLimitReached):
+        train()
+
+
+def test_time_limit_does_not_interrupt_the_end_of_a_block() -> None:
+    ended = []
+
+    def train() -> None:
+        with time_limit(60):
+            try:
+                tick()
+            finally:
+                with contextlib.suppress(OSError):
+                    raise OSError
+                tick()
+                ended.append("processes")
+
+    with pytest.raises(TimeLimitReached):
+        train()
+    assert ended == ["processes"]
+    with time_limit(60), contextlib.ExitStack() as stack:
+        stack.callback(signal.raise_signal, signal.SIGALRM)  # within contextlib
+
+
+def test_time_limit_that_is_reached_as_its_block_ends_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    earlier, set_timer = signal.getsignal(signal.SIGALRM), signal.setitimer
+
+    def late(which: int, *times: float) -> None:
+        if times == (0,):
+            tick()
+        set_timer(which, *times)
+
+    monkeypatch.setattr(signal, "setitimer", late)
+    with time_limit(60):
+        pass
+    assert_no_limit_is_left(earlier)
