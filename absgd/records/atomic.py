@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from absgd.errors import encodable
 from absgd.paths import PathLike
 from absgd.records.layout import unfinished_prefix
 
@@ -19,11 +20,11 @@ def write_atomically(
 
     Args:
         path: the file, in a folder that exists.
-        content: its new content; text is written in UTF-8.
+        content: its new content; text is written in UTF-8, what that cannot hold as `encodable` writes it.
         survives_power_cut: whether the same is true of a crash of the machine; it costs a wait for the disk.
     """
     path = Path(path)
-    data = content.encode() if isinstance(content, str) else content
+    data = encodable(content).encode() if isinstance(content, str) else content
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=unfinished_prefix(path.name))
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -80,7 +80,7 @@ def write_verdicts(path: Path, verdicts: Sequence[Verdict]) -> None:
     rows = [{"label": one.label, **dataclasses.asdict(one)} for one in verdicts]
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"verdicts": rows}, indent=2, ensure_ascii=False) + "\n"
-    write_atomically(path, text.encode(errors="backslashreplace"))  # names of folders need not be UTF-8
+    write_atomically(path, text.encode(errors="backslashreplace"))  # JSON's own escapes, read back as they were
 
 
 def read_verdicts(path: Path) -> list[Verdict]:

@@ -146,6 +146,11 @@ def test_failed_write_keeps_the_old_file_and_leaves_nothing_behind(
     assert [file.name for file in tmp_path.iterdir()] == ["f.txt"]
 
 
+def test_text_that_is_not_utf_8_is_written_with_escapes(tmp_path: Path) -> None:
+    records.write_atomically(tmp_path / "f.txt", "KeyError: 'caf\udce9 \ud800 é'")
+    assert (tmp_path / "f.txt").read_text(encoding="utf-8") == r"KeyError: 'caf\xe9 \ud800 é'"
+
+
 def test_damaged_table_is_a_user_error(tmp_path: Path) -> None:
     (tmp_path / "t.parquet").write_bytes(b"PAR1 not really")
     with pytest.raises(UserError, match=r"cannot read .*t.parquet"):
