@@ -117,6 +117,7 @@ def print_product(text: str) -> None:
 
 def say_interrupted(message: str, note: Path) -> None:
     """Print the last message of an interrupted command; where standard error is gone, keep it in the file `note`."""
+    message = encodable(message)
     print(message, file=sys.stderr, flush=True)
     if is_error_output_lost():
         with suppress(OSError):

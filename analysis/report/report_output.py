@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from absgd.errors import UserError
+from absgd.errors import UserError, encodable
 from absgd.paths import PathLike, is_endless
 from absgd.records import write_atomically
 
@@ -55,7 +55,7 @@ def write_text(path: PathLike, text: str) -> None:
     path = Path(path)
     check_is_file(path)
     if is_endless(path):  # a rename would replace it by a file
-        path.write_text(text, encoding="utf-8")
+        path.write_text(encodable(text), encoding="utf-8")
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     try:

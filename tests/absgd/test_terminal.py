@@ -88,8 +88,8 @@ def test_last_words_are_kept_in_a_file_where_standard_error_is_gone(
     assert capsys.readouterr().err == "continue with: x\n"
     assert not (tmp_path / "shown.txt").exists()
     monkeypatch.setattr(sys, "stderr", on(closed_pipe))
-    say_interrupted("continue with: x", tmp_path / "kept.txt")
-    assert (tmp_path / "kept.txt").read_text() == "continue with: x\n"
+    say_interrupted("continue with: café \udce9", tmp_path / "kept.txt")
+    assert (tmp_path / "kept.txt").read_text(encoding="utf-8") == "continue with: café \\xe9\n"
 
 
 def test_deleted_current_folder_is_named(

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from analysis.cli import app
+from analysis.report.report_output import write_text
 
 
 def call(*words: str | Path) -> tuple[int, str, str]:
@@ -39,6 +40,12 @@ def test_a_pipe_is_written_into(search_folder: Path, tmp_path: Path, kind: str) 
     assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
     reader.join(timeout=120)
     assert found[0].startswith(b"folder,scenario" if kind == "csv" else b"<!DOCTYPE html>")
+
+
+def test_names_that_are_not_utf_8_are_written_into_a_device_as_into_a_file(tmp_path: Path) -> None:
+    write_text("/dev/null", "caf\udce9")
+    write_text(tmp_path / "x.md", "caf\udce9")
+    assert (tmp_path / "x.md").read_text() == r"caf\xe9"
 
 
 @pytest.mark.parametrize("kind", ["csv", "html"])
