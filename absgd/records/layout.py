@@ -57,7 +57,7 @@ def scenario_folder(folder: PathLike, scenario: str) -> Path:
     return Path(folder) / SCENARIOS_FOLDER / scenario
 
 
-def trunk_folder(trunks: Path, stage_one_key: str, digest: str) -> Path:
+def trunk_folder(trunks: PathLike, stage_one_key: str, digest: str) -> Path:
     """Folder of one trunk's snapshots, among those of a scenario or of several searches.
 
     Args:
@@ -65,7 +65,7 @@ def trunk_folder(trunks: Path, stage_one_key: str, digest: str) -> Path:
         stage_one_key: key of the runs that share the trunk.
         digest: sha256 of all that the trunk must also agree on, as text.
     """
-    return trunks / f"{stage_one_key}-{digest[:8]}"
+    return Path(trunks) / f"{stage_one_key}-{digest[:8]}"
 
 
 def trunks_folder(folder: PathLike, scenario: str) -> Path:

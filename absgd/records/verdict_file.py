@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from absgd.paths import PathLike
 from absgd.records.atomic import write_atomically
 
 VerdictOutcome = Literal[
@@ -71,24 +72,24 @@ class Verdict:
         return f"{self.scenario}: {self.text}"
 
 
-def write_verdicts(path: Path, verdicts: Sequence[Verdict]) -> None:
+def write_verdicts(path: PathLike, verdicts: Sequence[Verdict]) -> None:
     """Write verdicts as JSON; parent folders are created.
 
     Raises:
         OSError: if the file cannot be written.
     """
     rows = [{"label": one.label, **dataclasses.asdict(one)} for one in verdicts]
-    path.parent.mkdir(parents=True, exist_ok=True)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"verdicts": rows}, indent=2, ensure_ascii=False) + "\n"
     write_atomically(path, text.encode(errors="backslashreplace"))  # JSON's own escapes, read back as they were
 
 
-def read_verdicts(path: Path) -> list[Verdict]:
+def read_verdicts(path: PathLike) -> list[Verdict]:
     """Return the verdicts of a file that `write_verdicts` has written.
 
     Raises:
         OSError: if it cannot be read.
     """
     names = [field.name for field in dataclasses.fields(Verdict)]
-    rows = json.loads(path.read_text(encoding="utf-8"))["verdicts"]
+    rows = json.loads(Path(path).read_text(encoding="utf-8"))["verdicts"]
     return [Verdict(**{**{name: row[name] for name in names}, "details": tuple(row["details"])}) for row in rows]

@@ -29,7 +29,7 @@ def assert_refused(changes: dict[str, Any], message: str, monkeypatch: pytest.Mo
     before = sorted(Path().rglob("*"))
     result = CliRunner().invoke(app, ["--space", "x.yaml"])
     assert result.exit_code == 2, result.output
-    (line,) = result.output.splitlines()
+    (line,) = result.stderr.splitlines()
     assert line.startswith("absgd-tune: error: expected ")
     assert message in line
     assert sorted(Path().rglob("*")) == before
