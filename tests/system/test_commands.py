@@ -100,7 +100,7 @@ def test_results_are_read_without_this_project(searched: tuple[Path, subprocess.
         "print(len(frame), [name for name in ('absgd', 'tune_runs', 'ray', 'torch') if name in sys.modules])"
     )
     printed = subprocess.run(
-        [sys.executable, "-c", code], cwd=searched[0], capture_output=True, text=True, check=True
+        [sys.executable, "-P", "-c", code], cwd=searched[0], capture_output=True, text=True, check=True
     ).stdout
     assert printed.strip() == "5 []"
 

@@ -240,7 +240,7 @@ def test_image_that_another_rank_cannot_read_is_named(tmp_path: Path) -> None:
     config = dataset_config("imagefolder", root, **{"data.side": 16, "data.workers": 0, "batch_size": 27})
     splits = load_splits(config)
     for position in range(len(splits.train)):
-        splits.train.path(position).write_bytes(b"broken")  # type: ignore[union-attr]
+        splits.train.path(position).write_bytes(f"broken {position}".encode())  # type: ignore[union-attr]
     with pytest.raises(UserError, match="expected an image, got a file that is not an image"):
         on_ranks(2, trained, config.to_dict())
 

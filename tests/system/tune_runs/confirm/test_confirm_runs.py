@@ -67,7 +67,10 @@ def test_each_confirmation_alone_reads_the_test_set_and_once(confirmed: tuple[Pa
     folder, _, log = confirmed
     rows = rows_in(folder, "confirm")
     assert len(rows) == 2 * 5
-    assert sorted(line for line in log if line.endswith(" test")) == sorted(f"{row['trial_id']} test" for row in rows)
+    tested = sorted(line for line in log if line.endswith(" test") and line != "driver test")
+    assert tested == sorted(f"{row['trial_id']} test" for row in rows)
+    assert log.count("driver test") == 1, "before anything is trained, to see that it is whole"
+    assert log.index("driver test") < log.index(tested[0])
     assert {line for line in log if line.endswith(" train")} == {"driver train"}
     assert log.count("driver train") == 3, "each data seed is read once"
     for phase in ("search", "control"):
