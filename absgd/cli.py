@@ -332,6 +332,6 @@ def _print_summary(folder: RunFolder, test: TestMetrics | None) -> None:
         chosen = _place(row["chosen_epoch"], epochs)
         print_words(f"{folder.metric} {last}{over} {after_epochs(epochs)}, the last; the best is {best} {chosen}")
     if test is not None:
-        scores = f"test_accuracy {test.test_accuracy:.4f}  test_balanced_accuracy {test.test_balanced_accuracy:.4f}"
-        print_words(scores + records.over_classes(test.test_recall))
+        shown = f"test_accuracy {test.test_accuracy:.4f}  test_balanced_accuracy {test.test_balanced_accuracy:.4f}"
+        print_words(shown + records.over_classes(test.test_recall))
     print(f"recorded in {folder.path}")

@@ -60,6 +60,13 @@ def _unreadable(path: Path, error: Exception) -> UserError:
     return UserError(f"cannot read {path}: {reason}; it is damaged, or {_OTHER}")
 
 
+def _has_table(path: Path) -> bool:
+    """Whether there is a file to read; a device or a pipe is refused, since reading it may never end."""
+    if is_endless(path):
+        raise UserError(f"cannot read {path}: it is a device or a pipe")
+    return path.exists()
+
+
 def columns_of(path: PathLike) -> list[str]:
     """Return the columns of a parquet file of a run; none if it does not exist.
 
@@ -67,10 +74,8 @@ def columns_of(path: PathLike) -> list[str]:
         UserError: if the file is damaged.
     """
     path = Path(path)
-    if not path.exists():
+    if not _has_table(path):
         return []
-    if is_endless(path):
-        raise UserError(f"cannot read {path}: it is a device or a pipe")
     try:
         return list(pq.read_schema(path).names)
     except (pa.ArrowException, OSError) as error:
@@ -86,10 +91,8 @@ def read_rows(path: PathLike, schema: pa.Schema) -> list[dict[str, Any]]:
         UserError: if the file is damaged, or lacks other columns of `schema`, or has them with other types.
     """
     path = Path(path)
-    if not path.exists():
+    if not _has_table(path):
         return []
-    if is_endless(path):
-        raise UserError(f"cannot read {path}: it is a device or a pipe")
     try:
         table = pq.read_table(path)
         missing = [name for name in schema.names if name not in table.column_names]

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from absgd.counts import plural
-from absgd.datasets import class_names, numbered
-from absgd.errors import UserError
-from absgd.records import TRIALS_FILE, Verdict, column_words, over_classes, test_metric_of
+from absgd.datasets import numbered
+from absgd.records import (
+    CLASS_SCHEMA,
+    CLASSES_FILE,
+    TRIALS_FILE,
+    Verdict,
+    column_words,
+    over_classes,
+    read_rows,
+    scenario_folder,
+    test_metric_of,
+)
 from tune_runs.confirm.candidate_results import CandidateResult, winner
-from tune_runs.confirm.candidates import CandidateSet
 from tune_runs.confirm.scenario_confirmation import ScenarioConfirmation
 from tune_runs.console_table import ConsoleFacts, ConsoleTable, together, value_text
 from tune_runs.space.model import SearchSpace
@@ -32,29 +41,33 @@ def confirmation_tables(space: SearchSpace, confirmations: Mapping[str, Scenario
     return tables
 
 
-def confirmation_lines(confirmations: Mapping[str, ScenarioConfirmation]) -> list[str]:
-    """Return the lines below the table: the meaning of the star, left-out controls and incomplete runs."""
-    read = any(one.test for results in _results(confirmations).values() for one in results)
+def confirmation_lines(confirmations: Mapping[str, ScenarioConfirmation], folder: Path) -> list[str]:
+    """Return the lines below the table: the meaning of the star, left-out controls and incomplete runs.
+
+    Args:
+        confirmations: confirmation of each scenario.
+        folder: folder of the search, which has the names of the classes.
+    """
+    found = _results(confirmations)
+    read = any(one.test for results in found.values() for one in results)
     test = "each complete run read the test set once, and no choice used it" if read else "no test set was read"
     lines = [f"*: the best mean on validation of `best-1`, ...; {test}"]
-    for scenario, results in _results(confirmations).items():
+    for scenario, results in found.items():
         lines += [f"note: {scenario}: {note}" for note in confirmations[scenario].candidates.notes]
-        lines += _absent_classes(scenario, results, confirmations[scenario].candidates)
+        lines += _absent_classes(scenario, results, folder)
         if missing := sum(one.num_runs - one.num_completed for one in results):
             are = f"{plural(missing, 'run')} {'is' if missing == 1 else 'are'}"
             lines.append(f"note: {scenario}: {are} not complete, see `error` in {TRIALS_FILE}")
     return lines
 
 
-def _absent_classes(scenario: str, results: Sequence[CandidateResult], candidates: CandidateSet) -> list[str]:
+def _absent_classes(scenario: str, results: Sequence[CandidateResult], folder: Path) -> list[str]:
     """Return a line that names the classes without a test image, if there are any."""
     recall = next((one.recall for one in results if None in one.recall), ())
     if not recall:
         return []
-    try:
-        names = class_names(candidates.members[0].config.data, len(recall))
-    except UserError:  # the folder is gone since: the search has ended, and its results are shown
-        names = tuple(map(str, range(len(recall))))
+    rows = read_rows(scenario_folder(folder, scenario) / CLASSES_FILE, CLASS_SCHEMA)
+    names = tuple(row["name"] for row in rows) or tuple(map(str, range(len(recall))))
     absent = numbered(names, [label for label, value in enumerate(recall) if value is None])
     return [f"note: {scenario}: no test image of class {absent}: test accuracies are means{over_classes(recall)}"]
 

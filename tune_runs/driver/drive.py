@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ from tune_runs.cohorts.directory import running_cohorts
 from tune_runs.cohorts.member import train_in_cohort
 from tune_runs.confirm.best_file import BestFiles
 from tune_runs.confirm.scenario_confirmation import ScenarioConfirmation, every_confirmation_failed
+from tune_runs.console_table import print_whole
 from tune_runs.driver.live_table import LiveTableCallback
 from tune_runs.driver.recording_callback import RecordingCallback
 from tune_runs.driver.scheduler import SchedulerByScenario
@@ -115,7 +117,7 @@ def drive(
     if search.stop.used_budget:
         resume = f"{request.resume_command} {RAISED_BY[search.stop.used_budget]}".rstrip()
         words = f"ended:   {search.stop.used_budget}; continue with: {resume}"
-        console.print(words, markup=False, highlight=False, soft_wrap=True)
+        print_whole(console, words)
     if search.stop.used_budget is not None:
         return True
     has_best = any(search.recorder.best(one.name) for one in space.scenario_list)
@@ -251,9 +253,7 @@ def _write_labels(folder: Path, config: RunConfig, splits: Splits) -> None:
 
 
 def _start_watch(request: SearchRequest, search: RunningSearch, console: Console) -> Onlooker:
-    def say(words: str) -> None:
-        console.print(words, markup=False, highlight=False, soft_wrap=True)
-
+    say = partial(print_whole, console)
     watch = StartWatch(search.stop, request.address is None, say, lambda: raylet_error(logs_folder()))
     return Onlooker(watch, "the watch over starting trials")
 

@@ -52,7 +52,7 @@ def print_summary(
         for line in (*lines, ""):
             print_sentence(console, line)
         console.print(Group(*tables))
-        lines = confirmation_lines(confirmations or {})
+        lines = confirmation_lines(confirmations or {}, recorder.folder)
     for line in lines:
         print_sentence(console, line)
     print_whole(console, f"results: {folder / records.TRIALS_FILE}, {folder / records.EPOCHS_FILE}")

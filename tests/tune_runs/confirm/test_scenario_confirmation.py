@@ -363,15 +363,24 @@ def test_classes_without_a_test_image_are_named(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("tests.support.fake_tuner.fake_test", lambda _trainer, _run: few)
     tuner = FakeTuner(confirmed_space(), tmp_path / "fake", by_seed)
     tuner.run()
-    lines = confirmation_lines(tuner.confirmations)
+    lines = confirmation_lines(tuner.confirmations, tuner.recorder.folder)
     told = "no test image of class 3: test accuracies are means over 9 of 10 classes"
     assert [line for line in lines if "no test image" in line] == [f"note: {EXP}: {told}", f"note: {STEP}: {told}"]
+    names = ["shirt" if label == 3 else str(label) for label in range(10)]
+    table = records.scenario_folder(tuner.recorder.folder, EXP) / records.CLASSES_FILE
+    records.write_table(table, records.class_table(names, [1] * 10, [1] * 10))
+    (line,) = (
+        one for one in confirmation_lines(tuner.confirmations, tuner.recorder.folder) if f"{EXP}: no test" in one
+    )
+    assert "no test image of class 3 (shirt): " in line
     best = records.best_file(tuner.recorder.folder, EXP).read_text()
     assert "# Test accuracies are means over 9 of 10 classes: the others have no test image." in best
 
 
 def test_nothing_is_said_of_classes_that_are_all_there(done: FakeTuner) -> None:
-    assert not [line for line in confirmation_lines(done.confirmations) if "no test image" in line]
+    assert not [
+        line for line in confirmation_lines(done.confirmations, done.recorder.folder) if "no test image" in line
+    ]
     assert "Test accuracies" not in records.best_file(done.recorder.folder, EXP).read_text()
 
 
@@ -384,6 +393,6 @@ def test_the_test_set_is_called_read_only_if_it_was(
         for name, one in done.confirmations.items():
             untested = [result._replace(test=None) for result in results[name]]
             monkeypatch.setattr(one, "results", lambda untested=untested: untested)
-    said = confirmation_lines(done.confirmations)[0]
+    said = confirmation_lines(done.confirmations, done.recorder.folder)[0]
     assert said.endswith("each complete run read the test set once, and no choice used it") is is_tested
     assert said.endswith("no test set was read") is not is_tested
