@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, get_args
 
 from absgd.config import RunConfig
-from absgd.config.sections import ClassBalanceConfig, SeedConfig
+from absgd.config.sections import ClassBalanceConfig
 from absgd.errors import UserError
 from absgd.records import best_name
 from absgd.registry.loss_table import LOSSES
+from tune_runs.seed_pairs.pair_runs import PairRun, SeedPair, with_trunks
 from tune_runs.space.model import ControlName
 
 
@@ -36,29 +37,6 @@ class CandidateSet(NamedTuple):
     members: tuple[Candidate, ...]
     notes: tuple[str, ...]
     """A sentence for each control that was asked for and is not trained."""
-
-
-class SeedPair(NamedTuple):
-    """Seeds of a run outside the search."""
-
-    number: int
-    """Counted from 1."""
-    data: int
-    train: int
-
-
-class ConfirmRun(NamedTuple):
-    """A candidate on a pair of seeds."""
-
-    trial_id: str
-    candidate: str
-    config: RunConfig
-    trunk: str | None
-    """Trial id of the plain run on the same pair that it forks from; None: it trains from its first epoch."""
-    fork_at: int
-    """Epochs that it shares with that run."""
-    save_at: tuple[int, ...]
-    """Numbers of epochs after which it writes snapshots for runs that fork from it."""
 
 
 def best_candidates(ranked: Sequence[tuple[str, RunConfig]], top: int) -> list[Candidate]:
@@ -107,62 +85,19 @@ def with_controls(
     return CandidateSet(tuple(runs), tuple(notes))
 
 
-def seed_pairs(search: SeedConfig, count: int) -> tuple[SeedPair, ...]:
-    """Return seed pairs that differ from the pair of the search and from each other in both seeds.
-
-    >>> seed_pairs(SeedConfig(data=0, train=7), 2)
-    (SeedPair(number=1, data=1, train=8), SeedPair(number=2, data=2, train=9))
-    """
-    largest = 2**63
-    return tuple(
-        SeedPair(number, (search.data + number) % largest, (search.train + number) % largest)
-        for number in range(1, count + 1)
-    )
+def confirm_runs(candidates: Sequence[Candidate], pairs: Sequence[SeedPair]) -> tuple[PairRun, ...]:
+    """Return every candidate on every pair, pair after pair, in the order in which they start."""
+    return tuple(run for pair in pairs for run in with_trunks([_on(pair, one) for one in candidates]))
 
 
-def confirm_runs(candidates: Sequence[Candidate], pairs: Sequence[SeedPair]) -> tuple[ConfirmRun, ...]:
-    """Return every candidate on every pair, pair after pair, in the order in which they start.
-
-    Within a pair, runs that others fork from come first and forks last, so that the rest trains along with stage one.
-    """
-    return tuple(run for pair in pairs for run in sorted(_runs_on(candidates, pair), key=_start_priority))
+def confirm_id(candidate: Candidate, pair: SeedPair) -> str:
+    """Return the trial id of a candidate on a pair."""
+    return f"{candidate.run}-seed{pair.number}"
 
 
-def plain_prefix(config: RunConfig) -> tuple[RunConfig, int]:
-    """Return the plain run that a run equals at first, and the number of epochs for which it does.
-
-    With attention weights this is its stage one; without, the same run without class balance, where that is deferred.
-    """
-    if config.attention is not None:
-        return config.stage_one(), config.attention.switch_epoch
-    if config.class_balance.type == "none":
-        return config, 0
-    return config.with_values({"class_balance": ClassBalanceConfig().model_dump()}), config.class_balance_epoch
-
-
-def _runs_on(candidates: Sequence[Candidate], pair: SeedPair) -> list[ConfirmRun]:
-    seeds = {"seeds.data": pair.data, "seeds.train": pair.train}
-    runs = {f"{one.run}-seed{pair.number}": (one.name, one.config.with_values(seeds)) for one in candidates}
-    plain = {config.stage_one_key(): run for run, (_, config) in runs.items() if config.attention is None}
-    forks: dict[str, tuple[str, int]] = {}
-    for run, (_, config) in runs.items():
-        part, epochs = plain_prefix(config)
-        trunk = plain.get(part.stage_one_key())
-        if trunk not in (None, run) and epochs:
-            forks[run] = (str(trunk), epochs)
-    trunks = {trunk for trunk, _ in forks.values()}
-    forks = {run: fork for run, fork in forks.items() if run not in trunks}
-    made = []
-    for run, (name, config) in runs.items():
-        trunk, fork_at = forks.get(run, (None, 0))
-        due = {epochs for other, epochs in forks.values() if other == run}
-        save_at = tuple(sorted({*due, config.epochs})) if due else ()
-        made.append(ConfirmRun(run, name, config, trunk, fork_at, save_at))
-    return made
-
-
-def _start_priority(run: ConfirmRun) -> int:
-    return 0 if run.save_at else 1 if run.trunk is None else 2
+def _on(pair: SeedPair, candidate: Candidate) -> PairRun:
+    config = candidate.config.with_values({"seeds.data": pair.data, "seeds.train": pair.train})
+    return PairRun(confirm_id(candidate, pair), pair.number, "confirm", config, candidate.name)
 
 
 def _digest(config: RunConfig) -> str:

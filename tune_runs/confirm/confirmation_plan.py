@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from absgd import records
 from absgd.config import RunConfig
-from tune_runs.confirm.candidates import Candidate, CandidateSet, ConfirmRun, SeedPair, confirm_runs, with_controls
+from tune_runs.confirm.candidates import Candidate, CandidateSet, confirm_runs, with_controls
+from tune_runs.seed_pairs.pair_runs import PairRun, SeedPair
 from tune_runs.space.model import ControlName
 
 
@@ -16,15 +17,15 @@ class ConfirmationPlan:
     """The candidates of a scenario's confirmation and their runs."""
 
     candidates: CandidateSet
-    all_runs: tuple[ConfirmRun, ...]
+    all_runs: tuple[PairRun, ...]
     """Runs of all candidates; in a provisional plan the controls are those of `best-1`."""
-    runs: tuple[ConfirmRun, ...]
+    runs: tuple[PairRun, ...]
     """Runs of `all_runs` that may start now or have started, in the order in which they start."""
     is_final: bool
     """Whether the winner is known, so that the plan no longer changes."""
 
     @property
-    def best_runs(self) -> tuple[ConfirmRun, ...]:
+    def best_runs(self) -> tuple[PairRun, ...]:
         """Runs of the configurations that may win."""
         return tuple(run for run in self.all_runs if _is_best(run))
 
@@ -70,5 +71,5 @@ def final_plan(
     return ConfirmationPlan(candidates, all_runs, all_runs, is_final=True)
 
 
-def _is_best(run: ConfirmRun) -> bool:
-    return records.is_best(run.candidate)
+def _is_best(run: PairRun) -> bool:
+    return run.candidate is not None and records.is_best(run.candidate)

@@ -6,14 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tune_runs.confirm.candidate_results import CandidateResult, candidate_results, winner
-from tune_runs.confirm.candidates import Candidate, CandidateSet, ConfirmRun, best_candidates, seed_pairs
+from tune_runs.confirm.candidates import Candidate, CandidateSet, best_candidates, confirm_id
 from tune_runs.confirm.confirmation_plan import NOTHING_TO_CONFIRM, ConfirmationPlan, final_plan, provisional_plan
 from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.scenario_images import ScenarioImages
+from tune_runs.seed_pairs.pair_run_queue import PairRunQueue
+from tune_runs.seed_pairs.pair_runs import PairRun, seed_pair
 from tune_runs.space.model import ConfirmConfig
 from tune_runs.trial.trial_plan import TrialPlan
 from tune_runs.trunks.scenario_plan import ScenarioPlan
-from tune_runs.trunks.trunk_use import TrunkUse
 
 _NO_CANDIDATES = CandidateSet((), ())
 
@@ -44,13 +45,13 @@ class ScenarioConfirmation:
         trunks: Path,
         search_is_done: Callable[[], bool],
     ) -> None:
-        self._config, self._recorder, self._images = config, recorder, images
-        self._name, self._trunks, self._search_is_done = scenario.name, trunks, search_is_done
+        self._config, self._recorder = config, recorder
+        self._name, self._search_is_done = scenario.name, search_is_done
         self._plain = scenario.control
-        self._pairs = seed_pairs(self._plain.seeds, config.seeds)
+        self._pairs = [seed_pair(self._plain.seeds, 1 + place) for place in range(config.seeds)]
         self._plan: ConfirmationPlan | None = None
         """Plan of the confirmation; None before the search is done."""
-        self._lost: list[TrialPlan] = []
+        self._queue = PairRunQueue(scenario.name, recorder, images, trunks)
 
     def update_plan(self) -> None:
         """Make the plan once the search is done, and the final one once every run that may win has ended.
@@ -59,9 +60,10 @@ class ScenarioConfirmation:
         `candidate`; rows are written with the next flush of the recorder.
         """
         plan = self._plan
-        is_due = plan is None or not (plan.is_final or any(map(self._is_open, plan.best_runs)))
+        is_due = plan is None or not (plan.is_final or any(map(self._queue.is_open, plan.best_runs)))
         if is_due and self._search_is_done():
             self._plan = self._make_plan()
+            self._queue.runs = self._plan.runs
             if self._plan.runs:
                 self._name_rows(self._plan)
 
@@ -74,12 +76,12 @@ class ScenarioConfirmation:
         return self._plan.candidates if self._plan else _NO_CANDIDATES
 
     @property
-    def runs(self) -> tuple[ConfirmRun, ...]:
+    def runs(self) -> tuple[PairRun, ...]:
         """Runs of the plan that may start or have started, in their order; none before the search is done."""
-        return self._plan.runs if self._plan else ()
+        return self._queue.runs
 
     @property
-    def _all_runs(self) -> tuple[ConfirmRun, ...]:
+    def _all_runs(self) -> tuple[PairRun, ...]:
         return self._plan.all_runs if self._plan else ()
 
     @property
@@ -91,7 +93,7 @@ class ScenarioConfirmation:
     def is_done(self) -> bool:
         """Whether the search is done and every run of the plan has ended."""
         is_planned = self._plan is not None and self._search_is_done()
-        return is_planned and not self._lost and not any(map(self._is_open, self.runs))
+        return is_planned and self._queue.is_done
 
     @property
     def has_result(self) -> bool:
@@ -101,15 +103,12 @@ class ScenarioConfirmation:
     @property
     def num_ended(self) -> int:
         """Runs of the plan that have ended."""
-        return sum(not self._is_open(run) for run in self.runs)
+        return self._queue.num_ended
 
     @property
     def epochs_left(self) -> int:
         """Epochs of the plan still to train, unless a snapshot is missing."""
-        return sum(run.config.epochs - self._epochs_done(run) for run in self._all_runs if self._is_open(run))
-
-    def _epochs_done(self, run: ConfirmRun) -> int:
-        return max(run.fork_at, len(self._recorder.epochs.get(run.trial_id, ())))
+        return self._queue.epochs_left(self._all_runs)
 
     def results(self) -> list[CandidateResult]:
         """Return the result of each candidate so far."""
@@ -123,7 +122,7 @@ class ScenarioConfirmation:
 
     def requeue(self, plan: TrialPlan) -> None:
         """Start a run again whose process was lost."""
-        self._lost.append(plan)
+        self._queue.requeue(plan)
 
     def next_run(self) -> TrialPlan | None:
         """Return a run that can start now, recorded as started; None when there is none.
@@ -131,23 +130,12 @@ class ScenarioConfirmation:
         Raises:
             UserError: if the data cannot be read.
         """
-        if self._lost:
-            return self._lost.pop(0)
-        run = next((run for run in self.runs if self._waits(run) and self._has_stage_one(run)), None)
-        if run is None:
-            return None
-        plan = self._trial_plan(run)
-        self._recorder.start(plan)
-        return plan
+        return self._queue.next_run()
 
     def run_ended(self, trial_id: str) -> None:
         """Release the images of data seeds that no open run needs."""
-        if not any(run.trial_id == trial_id for run in self.runs):
-            return
-        needed = {run.config.seeds.data for run in self._all_runs if self._is_open(run)}
-        for pair in self._pairs:
-            if pair.data not in needed:
-                self._images.release(self._name, pair.data)
+        planned = [run for run in self._all_runs if self._queue.is_open(run)]
+        self._queue.run_ended(trial_id, {run.config.seeds.data for run in planned})
 
     def _make_plan(self) -> ConfirmationPlan:
         ranked = [(trial.trial_id, trial.config) for trial in self._recorder.ranked(self._name)]
@@ -157,7 +145,7 @@ class ScenarioConfirmation:
             return NOTHING_TO_CONFIRM
         scenario = self._plain, self._name, self._config.controls, self._pairs
         plan = provisional_plan(best, *scenario)
-        if any(map(self._is_open, plan.best_runs)):
+        if any(map(self._queue.is_open, plan.best_runs)):
             return plan
         return final_plan(best, self._winner(best), *scenario)
 
@@ -174,42 +162,7 @@ class ScenarioConfirmation:
                 trial.candidate = names.get(trial.trial_id, None if plan.is_final else trial.candidate)
 
     def _was_confirmed(self, candidate: Candidate) -> bool:
-        return any(f"{candidate.run}-seed{pair.number}" in self._recorder.trials for pair in self._pairs)
-
-    def _is_open(self, run: ConfirmRun) -> bool:
-        trial = self._recorder.trials.get(run.trial_id)
-        return trial is None or not trial.is_finished
-
-    def _waits(self, run: ConfirmRun) -> bool:
-        trial = self._recorder.trials.get(run.trial_id)
-        return trial is None or trial.status == "interrupted"
-
-    def _has_stage_one(self, run: ConfirmRun) -> bool:
-        """Whether a run need not wait: its trunk has passed the fork, or never will."""
-        if run.trunk is None:
-            return True
-        trunk = self._recorder.trials.get(run.trunk)
-        if trunk is None or trunk.status == "interrupted":
-            return False
-        return trunk.status != "running" or self._recorder.epochs_reached[run.trunk] >= run.fork_at
-
-    def _trial_plan(self, run: ConfirmRun) -> TrialPlan:
-        return TrialPlan(
-            trial_id=run.trial_id,
-            scenario=self._name,
-            phase="confirm",
-            number=None,
-            config=run.config,
-            trunk=self._trunk_use(run),
-            candidate=run.candidate,
-        )
-
-    def _trunk_use(self, run: ConfirmRun) -> TrunkUse | None:
-        if run.trunk is None and not run.save_at:
-            return None
-        trunk = next(one for one in self._all_runs if one.trial_id == (run.trunk or run.trial_id)).config
-        data = self._images.fingerprint(self._name, trunk, trunk.model.weights)
-        return TrunkUse(str(self._trunks), trunk.stage_one_key(), data, run.fork_at, run.save_at)
+        return any(confirm_id(candidate, pair) in self._recorder.trials for pair in self._pairs)
 
 
 def every_confirmation_failed(confirmations: Mapping[str, ScenarioConfirmation]) -> bool:

@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 from absgd.config import RunConfig
 from absgd.records import best_name
-from tune_runs.confirm.candidates import Candidate, CandidateSet, confirm_runs, seed_pairs, with_controls
+from tune_runs.confirm.candidates import Candidate, CandidateSet, confirm_runs, with_controls
 from tune_runs.preview.scenario_cost import EpochTime
+from tune_runs.seed_pairs.pair_runs import seed_pair
 from tune_runs.space.boundary import boundary_runs
 from tune_runs.space.model import ConfirmConfig, SearchSpace
 from tune_runs.trunks.scenario_plan import ScenarioPlan
@@ -49,7 +50,7 @@ def confirm_cost(space: SearchSpace, plan: ScenarioPlan) -> ConfirmCost:
     num_best = min(config.top, space.num_trials)
     every = (_candidates_of(best, num_best, plan, config) for best in _possible_winners(space, plan))
     candidates = max(every, key=lambda one: len(one.members)).members
-    runs = confirm_runs(candidates, seed_pairs(plan.control.seeds, config.seeds))
+    runs = confirm_runs(candidates, [seed_pair(plan.control.seeds, 1 + n) for n in range(config.seeds)])
     alone = {best_name(place) for place in range(2, num_best + 1)} if plan.sharing.expected_trunks != 1 else set()
     trained = {run.trial_id: run.config.epochs - (0 if run.candidate in alone else run.fork_at) for run in runs}
     controls = tuple(one.name for one in candidates[num_best:])

@@ -16,10 +16,9 @@ from tune_runs.confirm.candidates import (
     CandidateSet,
     best_candidates,
     confirm_runs,
-    plain_prefix,
-    seed_pairs,
     with_controls,
 )
+from tune_runs.seed_pairs.pair_runs import SeedPair, plain_prefix, seed_pair
 from tune_runs.space.model import ControlName
 
 EVERY = get_args(ControlName)
@@ -42,6 +41,10 @@ def config_of(**changes: Any) -> RunConfig:
 def controls_of(winner: RunConfig, plain: RunConfig | None = None) -> CandidateSet:
     best = [Candidate("best-1", "s-0003", winner)]
     return with_controls(best, best[0], plain or config_of().stage_one(), "s", EVERY)
+
+
+def seed_pairs(search: SeedConfig, count: int) -> list[SeedPair]:
+    return [seed_pair(search, 1 + place) for place in range(count)]
 
 
 def by_name(candidates: CandidateSet) -> dict[str, RunConfig]:
