@@ -13,11 +13,12 @@ from absgd.records.config_columns import (
     moved_row,
     with_earlier_defaults,
 )
-from absgd.records.confirmation import BEST_PREFIX, best_name, is_best, winning_order
+from absgd.records.confirmation import BEST_PREFIX, LEFT_REASONS, LeftReason, best_name, is_best, winning_order
 from absgd.records.layout import (
     BEST_CHECKPOINT,
     CLASSES_FILE,
     CONFIG_FILE,
+    CONFIRMATION_FILE,
     ENVIRONMENT_FILE,
     EPOCHS_FILE,
     EVENTS_FOLDER,
@@ -36,6 +37,7 @@ from absgd.records.layout import (
     WARM_START_FILE,
     best_file,
     checkpoints_folder,
+    confirmation_file,
     error_file,
     is_unfinished,
     scenario_folder,
@@ -64,7 +66,7 @@ from absgd.records.metrics import (
     summary_columns,
     test_metric_of,
 )
-from absgd.records.schema import CLASS_SCHEMA, EPOCH_SCHEMA, LABEL_SCHEMA, TRIAL_SCHEMA
+from absgd.records.schema import CLASS_SCHEMA, CONFIRMATION_SCHEMA, EPOCH_SCHEMA, LABEL_SCHEMA, TRIAL_SCHEMA
 from absgd.records.statuses import FINISHED, PHASES, STATUSES, Phase, Status
 from absgd.records.tables import as_table, class_table, columns_of, label_table, read_rows, write_table
 from absgd.records.verdict_file import Verdict, VerdictOutcome, read_verdicts, write_verdicts
@@ -78,6 +80,8 @@ __all__ = [
     "COLUMN_OF",
     "CONFIG_COLUMNS",
     "CONFIG_FILE",
+    "CONFIRMATION_FILE",
+    "CONFIRMATION_SCHEMA",
     "DEFAULT_METRIC",
     "ENVIRONMENT_FILE",
     "EPOCHS_FILE",
@@ -90,6 +94,7 @@ __all__ = [
     "LABELS_FILE",
     "LABEL_SCHEMA",
     "LAST_CHECKPOINT",
+    "LEFT_REASONS",
     "LOCK_FILE",
     "MANY_ABOVE",
     "METRICS",
@@ -110,6 +115,7 @@ __all__ = [
     "VERDICTS_FILE",
     "WARM_START_FILE",
     "EpochRecord",
+    "LeftReason",
     "Phase",
     "ShotGroup",
     "Status",
@@ -126,6 +132,7 @@ __all__ = [
     "columns_of",
     "config_columns",
     "config_of",
+    "confirmation_file",
     "error_file",
     "is_best",
     "is_unfinished",

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Literal, get_args
+
+LeftReason = Literal["decided", "cannot win", "verdict", "budget", "max pairs"]
+"""Why a rival has no further pairs: a claim about it; too far behind, which is no claim; the verdict is decided without
+it; or `confirm.epoch_budget` or `confirm.max_pairs` is reached."""
+LEFT_REASONS: tuple[LeftReason, ...] = get_args(LeftReason)
 
 BEST_PREFIX = "best-"
 """Prefix of the names of candidates that can win; all others are controls."""

@@ -33,6 +33,8 @@ ID_FILE = ".id"
 LOCK_FILE = ".lock"
 """Held by the process that runs the search."""
 SCENARIOS_FOLDER = "scenarios"
+CONFIRMATION_FILE = "confirmation.parquet"
+"""What the confirmation of a scenario has found at each of its looks, in the folder of the scenario."""
 STUDY_FILE = "study.journal"
 """Journal of the Optuna study of a scenario, in its folder."""
 EVENTS_FOLDER = "tensorboard"
@@ -55,6 +57,11 @@ def error_file(folder: PathLike, trial_id: str) -> Path:
 def scenario_folder(folder: PathLike, scenario: str) -> Path:
     """Folder of the files of one scenario."""
     return Path(folder) / SCENARIOS_FOLDER / scenario
+
+
+def confirmation_file(folder: PathLike, scenario: str) -> Path:
+    """File of what the confirmation of a scenario has found, in the folder of its search."""
+    return scenario_folder(folder, scenario) / CONFIRMATION_FILE
 
 
 def trunk_folder(trunks: PathLike, stage_one_key: str, digest: str) -> Path:

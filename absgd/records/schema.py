@@ -78,3 +78,28 @@ LABEL_SCHEMA = pa.schema(
         ("changed", pa.bool_()),  # by label noise
     ]
 )
+
+CONFIRMATION_SCHEMA = pa.schema(
+    [
+        ("scenario", pa.string()),
+        ("subject", pa.string()),  # the candidate that claims are about
+        ("look", pa.int64()),  # number of pairs planned so far, from 1
+        ("step", pa.int64()),  # of the look: 1, then 2 where dearer rivals follow
+        ("rival", pa.string()),  # has a row at each look until it has left
+        ("on", pa.string()),  # `test` or `validation`: where the scores are from
+        ("metric", pa.string()),  # the metric of the search; on `test` its counterpart there is compared
+        ("n", pa.int64()),  # pairs on which both completed
+        ("num_left_out", pa.int64()),  # pairs on which one of the two ended without completing
+        ("difference", pa.float64()),  # this and the following: fields of absgd.comparisons.RivalComparison
+        ("std", pa.float64()),
+        ("df", pa.float64()),
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+        ("p_value", pa.float64()),
+        ("finding", pa.string()),
+        ("left", pa.string()),  # why no further pairs of this rival are trained, see LEFT_REASONS; null: still in play
+        ("pairs_needed", pa.int64()),
+        ("margin", pa.float64()),  # in units of the metric
+        ("level", pa.float64()),  # of all claims of the search
+    ]
+)
