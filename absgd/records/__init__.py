@@ -67,8 +67,17 @@ from absgd.records.metrics import (
     test_metric_of,
 )
 from absgd.records.schema import CLASS_SCHEMA, CONFIRMATION_SCHEMA, EPOCH_SCHEMA, LABEL_SCHEMA, TRIAL_SCHEMA
-from absgd.records.statuses import FINISHED, PHASES, STATUSES, Phase, Status
-from absgd.records.tables import as_table, class_table, columns_of, label_table, read_rows, write_table
+from absgd.records.statuses import FINISHED, PHASES, STATUSES, Phase, Status, earlier_pair
+from absgd.records.tables import (
+    PAIR,
+    as_table,
+    class_table,
+    columns_of,
+    earlier_pairs,
+    label_table,
+    read_rows,
+    write_table,
+)
 from absgd.records.verdict_file import Verdict, VerdictOutcome, read_verdicts, write_verdicts
 
 __all__ = [
@@ -99,6 +108,7 @@ __all__ = [
     "MANY_ABOVE",
     "METRICS",
     "METRIC_TITLES",
+    "PAIR",
     "PHASES",
     "PREVIOUS_CHECKPOINT",
     "REPORT_FILE",
@@ -133,6 +143,8 @@ __all__ = [
     "config_columns",
     "config_of",
     "confirmation_file",
+    "earlier_pair",
+    "earlier_pairs",
     "error_file",
     "is_best",
     "is_unfinished",

@@ -38,6 +38,10 @@ TRIAL_SCHEMA = pa.schema(
         ("number", pa.int64()),  # of the trial in its Optuna study; null for runs outside it
         ("phase", pa.string()),
         ("candidate", pa.string()),  # name of the confirmed configuration or control; null outside confirmation
+        (
+            "pair",
+            pa.int64(),
+        ),  # of seeds: 0 is that of `base.seeds`, k has both seeds + k; null outside a search
         ("status", pa.string()),
         ("error", pa.string()),
         *((column, kind) for column, (_, kind) in CONFIG_COLUMNS.items()),

@@ -16,7 +16,10 @@ from absgd.paths import PathLike, is_endless
 from absgd.records.atomic import write_atomically
 from absgd.records.config_columns import ADDED_LATER
 from absgd.records.schema import CLASS_SCHEMA, LABEL_SCHEMA
+from absgd.records.statuses import earlier_pair
 
+PAIR = "pair"
+"""Column that earlier versions lack and that follows from others."""
 _OTHER = "another version wrote it, or another program"
 
 
@@ -85,7 +88,8 @@ def columns_of(path: PathLike) -> list[str]:
 def read_rows(path: PathLike, schema: pa.Schema) -> list[dict[str, Any]]:
     """Read the rows of a parquet file of a run, with the columns of `schema` only; none if it does not exist.
 
-    Settings of `ADDED_LATER` that the version which wrote it did not have are given their defaults.
+    Settings of `ADDED_LATER` that the version which wrote it did not have are given their defaults; `pair` follows from
+    the phase and the id of a run.
 
     Raises:
         UserError: if the file is damaged, or lacks other columns of `schema`, or has them with other types.
@@ -97,9 +101,22 @@ def read_rows(path: PathLike, schema: pa.Schema) -> list[dict[str, Any]]:
         table = pq.read_table(path)
         missing = [name for name in schema.names if name not in table.column_names]
         for name in missing:
-            if name not in ADDED_LATER:
-                raise UserError(f"cannot read {path}: no column `{name}`; {_OTHER}")
-            table = table.append_column(name, pa.array([ADDED_LATER[name]] * table.num_rows, schema.field(name).type))
+            table = table.append_column(name, pa.array(_earlier_values(path, table, name), schema.field(name).type))
         return list(table.select(schema.names).cast(schema).to_pylist())
     except (pa.ArrowException, OSError) as error:
         raise _unreadable(path, error) from None
+
+
+def _earlier_values(path: Path, table: pa.Table, name: str) -> list[Any]:
+    """Return the values of a column that the version which wrote a table did not have."""
+    if name in ADDED_LATER:
+        return [ADDED_LATER[name]] * int(table.num_rows)
+    if name == PAIR and {"phase", "trial_id"} <= set(table.column_names):
+        return earlier_pairs(table)
+    raise UserError(f"cannot read {path}: no column `{name}`; {_OTHER}")
+
+
+def earlier_pairs(table: pa.Table) -> list[int | None]:
+    """Return the column `pair` of a table of trials that an earlier version wrote without it."""
+    keys = zip(table["phase"].to_pylist(), table["trial_id"].to_pylist(), strict=True)
+    return [earlier_pair(str(phase), str(trial_id)) for phase, trial_id in keys]

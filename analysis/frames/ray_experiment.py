@@ -108,7 +108,7 @@ def _frames(path: Path, trials: list[RayTrial], metric: str, complain: Complain)
         keys = {"run": path.name, "scenario": _scenario(trial.settings, path.name), "trial_id": trial.name}
         epochs = [{"stage": 1, **values, **keys, records.INHERITED: False} for values in trial.epochs]
         summary = records.summary_columns([{metric: None, **row} for row in epochs], metric)
-        about = {"phase": "search", "status": status, "epochs": trial.settings.get("epochs", longest)}
+        about = {"phase": "search", "pair": 0, "status": status, "epochs": trial.settings.get("epochs", longest)}
         trial_rows.append({**trial.settings, **keys, **about, **summary, "wall_s": trial.wall_s})
         tables.append(records.as_table(records.EPOCH_SCHEMA, epochs))
     frame = to_frame(records.as_table(records.TRIAL_SCHEMA, trial_rows))

@@ -65,7 +65,7 @@ def _read(path: Path, schema: pa.Schema, essential: Sequence[str], complain: Com
         first = (str(error).splitlines() or [type(error).__name__])[0]
         complain(f"cannot read {path.name}: {first}")
         return None
-    lacking = [name for name in schema.names if name not in table.column_names and name not in records.ADDED_LATER]
+    lacking = [name for name in schema.names if name not in (*table.column_names, *records.ADDED_LATER, records.PAIR)]
     missing = [name for name in lacking if name in essential]
     if missing:
         complain(f"{path.name} has no column `{missing[0]}`: not written by absgd")
@@ -86,7 +86,10 @@ def _conform(
         empty = pa.nulls(table.num_rows, field.type)
         if field.name not in table.column_names:
             default = records.ADDED_LATER.get(field.name)
-            columns.append(empty if default is None else pa.array([default] * table.num_rows, field.type))
+            if field.name == records.PAIR:
+                columns.append(pa.array(records.earlier_pairs(table), field.type))
+            else:
+                columns.append(empty if default is None else pa.array([default] * table.num_rows, field.type))
             continue
         column = table.column(field.name)
         if column.type != field.type:

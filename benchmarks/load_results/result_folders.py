@@ -25,7 +25,7 @@ def made_up_trial(number: int, epochs: int) -> tuple[dict[str, Any], list[dict[s
     config = RunConfig.from_dict({**settings, "attention": {**attention, "switch_epoch": switch}, "epochs": epochs})
     keys = {"run": "many", "scenario": "digits-exp-0.05", "trial_id": f"digits-exp-0.05-{number:04d}"}
     rows = [{**keys, **_epoch(source, epoch, switch)} for epoch in range(epochs)]
-    about = {"number": number, "phase": "search", "status": "completed", "class_counts": [50] * NUM_CLASSES}
+    about = {"number": number, "phase": "search", "pair": 0, "status": "completed", "class_counts": [50] * NUM_CLASSES}
     summary = records.summary_columns([*rows], records.DEFAULT_METRIC)
     return {**keys, **about, **records.config_columns(config), **summary, "wall_s": 100.0}, rows, config
 

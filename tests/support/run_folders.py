@@ -81,6 +81,7 @@ class RunFolderBuilder:
             "trial_id": trial_id,
             "number": len(self.trials) if phase == "search" else None,
             "phase": phase,
+            "pair": None if phase == "single" else run.seeds.data,
             "status": status,
             **records.config_columns(run),
             **records.summary_columns(rows, metric),

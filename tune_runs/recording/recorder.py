@@ -118,6 +118,7 @@ class Recorder:
             number=plan.number,
             phase=plan.phase,
             candidate=plan.candidate,
+            pair=plan.pair,
             settings=records.config_columns(plan.config),
             class_counts=splits.class_counts,
             split_hash=splits.hash,
@@ -224,19 +225,19 @@ class Recorder:
         """Epochs trained by all runs of the search."""
         return sum(trial.summary.epochs_trained for trial in self.trials.values())
 
-    def control(self, scenario: str, stage_one_key: str | None = None) -> TrialRecord | None:
-        """Return the scenario's plain control, or that of a given stage one; None when it has not begun."""
+    def control(self, scenario: str, stage_one_key: str | None = None, pair: int = 0) -> TrialRecord | None:
+        """Return the scenario's plain control on a pair, or that of a given stage one; None before it has begun."""
         if stage_one_key is None:
-            return self.trials.get(control_id(scenario))
-        return next((trial for trial in self.controls(scenario) if trial.stage_one_key == stage_one_key), None)
+            return self.trials.get(control_id(scenario, pair=pair))
+        return next((trial for trial in self.controls(scenario, pair) if trial.stage_one_key == stage_one_key), None)
 
     def trials_of(self, scenario: str) -> list[TrialRecord]:
         """Return all trials of a scenario, controls and confirmations among them."""
         return [trial for trial in self.trials.values() if trial.scenario == scenario]
 
-    def controls(self, scenario: str) -> list[TrialRecord]:
-        """Return the plain controls of a scenario, one for each stage one."""
-        return [trial for trial in self.trials_of(scenario) if trial.phase == "control"]
+    def controls(self, scenario: str, pair: int = 0) -> list[TrialRecord]:
+        """Return the plain controls of a scenario on a seed pair, one for each stage one."""
+        return [trial for trial in self.trials_of(scenario) if (trial.phase, trial.pair) == ("control", pair)]
 
     def control_value(self, scenario: str, epoch: int) -> float | Never | None:
         """Return the metric of the scenario's own plain control at an epoch; None when it is not known yet."""
@@ -263,7 +264,7 @@ class Recorder:
 
     def _control_columns(self, trial: TrialRecord, columns: EpochRow) -> EpochRow:
         """Return the control's own values where they are equal, so that lists over many classes are held once."""
-        control = self.control(trial.scenario, trial.stage_one_key)
+        control = self.control(trial.scenario, trial.stage_one_key, trial.pair or 0)
         epochs = self.epochs[control.trial_id] if control else []
         known = epochs[columns["epoch"]] if columns["epoch"] < len(epochs) else {}
         theirs = {name: known.get(name) for name in columns}

@@ -42,6 +42,8 @@ class TrialRecord:
     phase: Phase
     candidate: str | None
     """Name of the confirmed configuration or control; None outside a confirmation."""
+    pair: int | None
+    """Number of its seed pair; None where an earlier version did not say."""
     settings: Mapping[str, Any]
     """The columns of the trial's config; see `absgd.records.config_columns`."""
     class_counts: Sequence[int]

@@ -129,6 +129,7 @@ class PairRunQueue:
             config=run.config,
             trunk=self._trunk_use(run),
             candidate=run.candidate,
+            pair=run.pair,
         )
 
     def _trunk_use(self, run: PairRun) -> TrunkUse | None:

@@ -83,6 +83,8 @@ class TrialPlan:
     """Names the run and its search in the rows of its snapshots."""
     candidate: str | None = None
     """Candidate of a confirmation, such as `best-1`, or the control that it is compared with, such as `ce`."""
+    pair: int = 0
+    """Number of its seed pair."""
 
     @cached_property
     def stage_one_key(self) -> str:
@@ -104,13 +106,14 @@ class TrialPlan:
         )
 
 
-def control_id(scenario: str, stage_one_key: str | None = None) -> str:
+def control_id(scenario: str, stage_one_key: str | None = None, pair: int = 0) -> str:
     """Return the trial id of a scenario's plain control, or of the plain control of another stage one in its search.
 
-    >>> control_id("digits"), control_id("digits", "0123456789abcdef")
-    ('digits-control', 'digits-control-01234567')
+    >>> control_id("digits"), control_id("digits", "0123456789abcdef"), control_id("digits", pair=2)
+    ('digits-control', 'digits-control-01234567', 'digits-control-pair2')
     """
-    return f"{scenario}-control" + (f"-{stage_one_key[:8]}" if stage_one_key else "")
+    other = f"-{stage_one_key[:8]}" if stage_one_key else ""
+    return f"{scenario}-control{other}" + (f"-pair{pair}" if pair else "")
 
 
 def images_key(scenario: str, seed_data: int) -> str:

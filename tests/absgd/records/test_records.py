@@ -185,3 +185,19 @@ def test_importing_records_loads_neither_torch_nor_ray() -> None:
     code = "import sys, absgd.records, absgd.config; print([m for m in ('torch', 'ray', 'optuna') if m in sys.modules])"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == "[]"
+
+
+def test_pairs_of_tables_that_lack_them_follow_from_phases_and_ids(tmp_path: Path) -> None:
+    keys = [
+        ("search", "s-0001", 0),
+        ("control", "s-control", 0),
+        ("confirm", "s-0001-seed3", 3),
+        ("single", "run", None),
+    ]
+    rows = [{"trial_id": trial_id, "phase": phase} for phase, trial_id, _ in keys]
+    path = tmp_path / "trials.parquet"
+    table = records.as_table(records.TRIAL_SCHEMA, rows)
+    records.write_table(path, table.drop_columns([records.PAIR]))
+    found = records.read_rows(path, records.TRIAL_SCHEMA)
+    assert [row["pair"] for row in found] == [pair for *_, pair in keys]
+    assert records.read_rows(path, table.drop_columns([records.PAIR]).schema)[0].keys() == found[0].keys() - {"pair"}

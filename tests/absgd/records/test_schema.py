@@ -80,6 +80,7 @@ TRIAL_COLUMNS = {
     "number": "int64",
     "phase": "string",
     "candidate": "string",
+    "pair": "int64",
     "status": "string",
     "error": "string",
     **{column: kind for column, (_, kind) in CONFIG_COLUMNS.items()},

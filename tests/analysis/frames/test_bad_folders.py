@@ -93,10 +93,11 @@ def test_older_version_lacks_columns(tmp_path: Path) -> None:
 
 
 def test_older_version_without_titles_is_whole(folder: Path) -> None:
-    change(folder / "trials.parquet", lambda table: table.drop_columns(["data_title", "data_resize", "fast"]))
+    change(folder / "trials.parquet", lambda table: table.drop_columns(["data_title", "data_resize", "fast", "pair"]))
     runs = load(folder)
     assert runs.problems == ()
     assert set(runs.trials.data_resize) == {"crop"}
+    assert set(runs.trials[runs.trials.phase == "search"].pair) == {0}
     assert "absgd-train --config" in report_html(runs)
     assert runs.trials.data_title.isna().all()
 
