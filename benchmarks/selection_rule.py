@@ -34,8 +34,8 @@ from absgd import records
 from analysis.frames.selection import SelectionRule, with_scores
 from analysis.frames.typed_frames import to_frame
 from analysis.questions.paired_statistics import paired
+from benchmarks.complete_curves.curve_sets import CHOSEN_ON
 from benchmarks.complete_curves.curve_tables import CONTROL
-from benchmarks.complete_curves.curve_training import EARLY_STOPPING_CURVES
 from benchmarks.harness.command_line import at_least, command_parser, report_environment, write_json_report
 
 METRIC = records.DEFAULT_METRIC
@@ -152,7 +152,7 @@ def _difference_to_last(by_seed: pd.DataFrame, rule: str, name: str) -> str:
 def main() -> None:
     """Compare the rules, print and write the report."""
     parser = command_parser("benchmarks.selection_rule", __doc__)
-    parser.add_argument("--curves", type=Path, default=EARLY_STOPPING_CURVES / "curves.parquet")
+    parser.add_argument("--curves", type=Path, default=CHOSEN_ON.folder / "curves.parquet")
     parser.add_argument("--draws", type=at_least(1), default=200, help="samples of 16 configurations")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()

@@ -17,12 +17,9 @@ from absgd.datasets import Splits, load_splits
 from absgd.records import EpochRecord
 from absgd.training import Diverged, Trainer
 from benchmarks.complete_curves.curve_tables import CONTROL
-from benchmarks.harness.locations import RESULTS, SPACES
-from tune_runs.request.space_files import load_space
 from tune_runs.space.model import Scenario, SearchSpace
 from tune_runs.space.run_configs import suggested_config
 
-EARLY_STOPPING_CURVES = RESULTS / "early_stopping"
 COLUMNS = ("epoch", "stage", "lr", "train_loss", "val_loss", "val_accuracy", "val_balanced_accuracy")
 
 
@@ -33,11 +30,6 @@ class CurveTable(NamedTuple):
     space: SearchSpace
     scenario: Scenario
     seed: int
-
-
-def early_stopping_spaces() -> list[SearchSpace]:
-    """Load the spaces on whose curves the rules of early stopping are judged."""
-    return [load_space(str(path)) for path in sorted(SPACES.glob("early_stopping_*.yaml"))]
 
 
 def random_configs(space: SearchSpace, scenario: Scenario) -> list[RunConfig]:

@@ -34,9 +34,9 @@ import pandas as pd
 import scipy
 
 from absgd.errors import UserError
+from benchmarks.complete_curves.curve_sets import CHOSEN_ON, load_cells
 from benchmarks.complete_curves.curve_tables import SeedCurves
-from benchmarks.complete_curves.curve_training import EARLY_STOPPING_CURVES
-from benchmarks.early_stopping.curve_loading import comparable_cells, load_cells, means_elsewhere
+from benchmarks.early_stopping.curve_loading import comparable_cells, means_elsewhere
 from benchmarks.early_stopping.rule_replays import SIZES, replay_rules
 from benchmarks.early_stopping.rule_tables import rule_table, rung_table, with_tables
 from benchmarks.early_stopping.rung_correlations import rung_correlations
@@ -47,7 +47,7 @@ from benchmarks.harness.locations import RESULTS
 def early_stopping_parser() -> argparse.ArgumentParser:
     """Return the parser of this command."""
     parser = command_parser("benchmarks.early_stopping", __doc__)
-    parser.add_argument("--curves", type=Path, default=EARLY_STOPPING_CURVES)
+    parser.add_argument("--curves", type=Path, default=CHOSEN_ON.folder)
     parser.add_argument("--orders", type=at_least(2), default=30)
     parser.add_argument("--out", type=Path, default=RESULTS / "early_stopping")
     parser.add_argument("--page", type=Path, help="page of Markdown whose tables are replaced")
@@ -70,7 +70,7 @@ def main() -> None:
     options = parser.parse_args()
     started = time.perf_counter()
     try:
-        cells = comparable_cells(load_cells(options.curves), max(SIZES))
+        cells = comparable_cells(load_cells(CHOSEN_ON, options.curves), max(SIZES))
         page = options.page and options.page.read_text()
         options.out.mkdir(parents=True, exist_ok=True)
     except (UserError, OSError) as error:

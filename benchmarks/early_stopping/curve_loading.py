@@ -1,39 +1,13 @@
-"""Complete curves read and checked for the comparison of rules."""
+"""Complete curves checked for the comparison of rules."""
 
 from __future__ import annotations
 
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-
-import pandas as pd
 
 from absgd.errors import UserError
-from benchmarks.complete_curves.curve_tables import SeedCurves, read_seed_curves
-from benchmarks.complete_curves.curve_training import early_stopping_spaces
-
-
-def load_cells(folder: Path) -> list[SeedCurves]:
-    """Load the curves in a folder of `benchmarks.train_curves`, finished or not.
-
-    Raises:
-        UserError: if there are none, or a scenario belongs to no space.
-    """
-    whole = folder / "curves.parquet"
-    parts = [whole] if whole.exists() else sorted((folder / "parts").glob("*.parquet"))
-    if not parts:
-        raise UserError(
-            f"expected what `python -m benchmarks.train_curves` writes, got none of it in {folder} (--curves)"
-        )
-    table = pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
-    by_scenario = {scenario.name: space for space in early_stopping_spaces() for scenario in space.scenario_list}
-    if unknown := sorted(set(table.scenario) - by_scenario.keys()):
-        raise UserError(f"expected scenarios {', '.join(by_scenario)}, got {', '.join(unknown)} ({folder})")
-    return [
-        read_seed_curves(by_scenario[str(scenario)], str(scenario), int(str(seed)), rows)
-        for (scenario, seed), rows in table.groupby(["scenario", "seed"])
-    ]
+from benchmarks.complete_curves.curve_tables import SeedCurves
 
 
 def comparable_cells(cells: Sequence[SeedCurves], num_trials: int) -> list[SeedCurves]:

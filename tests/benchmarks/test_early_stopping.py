@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 from absgd.errors import UserError
+from benchmarks.complete_curves.curve_sets import CHOSEN_ON, load_cells
 from benchmarks.complete_curves.curve_tables import TrialCurve
-from benchmarks.complete_curves.curve_training import EARLY_STOPPING_CURVES
 from benchmarks.complete_curves.search_replay import ReplayedSearch
 from benchmarks.early_stopping.__main__ import main
-from benchmarks.early_stopping.curve_loading import comparable_cells, load_cells
+from benchmarks.early_stopping.curve_loading import comparable_cells
 from benchmarks.early_stopping.rule_replays import SIZES, candidate_rules, rule_means
 from benchmarks.early_stopping.rule_tables import with_tables
 from benchmarks.early_stopping.rung_correlations import rung_correlations
@@ -79,25 +79,25 @@ def write_curves(folder: Path, scenario: str = "digits-exp-0.05", seeds: tuple[i
 
 def test_cells_are_read_from_parts_of_an_unfinished_study(tmp_path: Path) -> None:
     write_curves(tmp_path)
-    (cell,) = load_cells(tmp_path)
+    (cell,) = load_cells(CHOSEN_ON, tmp_path)
     assert (cell.seed, dict(cell.control)) == (3, {0: 0.4, 1: 0.4, 2: 0.4})
     assert cell.curves == (TrialCurve(0, 1, {1: 0.5, 2: 0.5}, 0.25),)
 
 
 def test_committed_curves_are_read() -> None:
-    cells = comparable_cells(load_cells(EARLY_STOPPING_CURVES), max(SIZES))
+    cells = comparable_cells(load_cells(CHOSEN_ON), max(SIZES))
     assert [len(cell.curves) for cell in cells] == [48] * 20
 
 
 def test_folder_without_curves_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"expected what `python -m benchmarks.train_curves` writes.*--curves"):
-        load_cells(tmp_path)
+        load_cells(CHOSEN_ON, tmp_path)
 
 
 def test_curves_of_another_scenario_are_refused(tmp_path: Path) -> None:
     write_curves(tmp_path, "digits-exp-0.5")
     with pytest.raises(UserError, match=r"expected scenarios .*digits-exp-0\.05.*, got digits-exp-0\.5 "):
-        load_cells(tmp_path)
+        load_cells(CHOSEN_ON, tmp_path)
 
 
 def test_curves_of_one_seed_or_of_few_trials_are_refused() -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from benchmarks.complete_curves.curve_sets import CHOSEN_ON, HELD_OUT
 from benchmarks.complete_curves.curve_tables import TrialCurve, read_seed_curves
 from benchmarks.complete_curves.curve_training import (
     CurveTable,
-    early_stopping_spaces,
     random_configs,
     switch_epochs,
     train_missing,
@@ -18,6 +18,7 @@ from benchmarks.complete_curves.curve_training import (
 from benchmarks.harness.locations import SPACES
 from tests.support.spaces import make
 from tune_runs.request.space_files import load_space
+from tune_runs.space.model import SearchSpace
 
 
 def rows_of(number: int, values: list[float], switch: int = 9) -> list[dict[str, float]]:
@@ -67,10 +68,21 @@ def test_spaces_are_valid(path: Path) -> None:
 
 
 def test_early_stopping_is_judged_on_two_data_sets_with_two_scenarios_each() -> None:
-    assert [(space.name, len(space.scenario_list)) for space in early_stopping_spaces()] == [
+    assert [(space.name, len(space.scenario_list)) for space in CHOSEN_ON.spaces] == [
         ("digits", 2),
         ("fashion_mnist", 2),
     ]
+
+
+def test_held_out_curves_are_of_label_noise_and_of_other_networks_or_epochs() -> None:
+    assert "digits-symmetric-0.4" in {one.name for space in HELD_OUT.spaces for one in space.scenario_list}
+    kinds = [{_network_and_epochs(space) for space in curves.spaces} for curves in (CHOSEN_ON, HELD_OUT)]
+    assert len(kinds[1]) == 3
+    assert not set.intersection(*kinds)
+
+
+def _network_and_epochs(space: SearchSpace) -> tuple[str, int]:
+    return random_configs(space, space.scenario_list[0])[0].model.name, space.epochs
 
 
 def test_fewer_configurations_are_the_first_of_more() -> None:
