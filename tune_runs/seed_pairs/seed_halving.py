@@ -1,0 +1,75 @@
+"""Halving over the seed pairs of a search: how many configurations go on to each further pair, and which.
+
+Nothing here knows runs or records: `benchmarks.seed_plans` replays the same functions over complete curves.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+
+from absgd.comparisons import prior_variance
+
+LEAST_SIZE = 2
+"""Configurations that go on to every further pair, where as many are left: one alone needs no comparison."""
+STANDARD_ERRORS = 2.0
+"""A configuration this many standard errors of a difference behind the best is left aside."""
+
+
+def planned_sizes(num_trials: int, pairs: int, reduction_factor: int) -> tuple[int, ...]:
+    """Return the most configurations that train on each pair after the first.
+
+    >>> planned_sizes(32, 4, 3), planned_sizes(16, 4, 3), planned_sizes(32, 1, 3)
+    ((10, 3, 2), (5, 2, 2), ())
+    """
+    sizes = [num_trials]
+    for _ in range(pairs - 1):
+        sizes.append(max(LEAST_SIZE, sizes[-1] // reduction_factor))
+    return tuple(sizes[1:])
+
+
+def going_on(gains: Mapping[int, Sequence[float]], val_losses: Mapping[int, float], size: int) -> list[int]:
+    """Return the configurations that go on to the next pair, best first; one alone is chosen, and trains no further.
+
+    Those on the most pairs so far are ranked: fewer lost runs first, then the higher mean gain, then the lower
+    validation loss, then the earlier trial. The best `size` go on, except those that are clearly behind: with a lost
+    run where the best has none, or, from the second pair on, `STANDARD_ERRORS` behind the best. The standard error
+    comes from all configurations and pairs, by `prior_variance`.
+
+    Args:
+        gains: trial -> its gain over the plain control on pair 0, 1, ..., larger is better; NaN: the run was lost.
+        val_losses: trial -> validation loss at the last epoch of pair 0.
+        size: of `planned_sizes`, for the next pair.
+    """
+    num_pairs = max(map(len, gains.values()), default=0)
+    live = [number for number, own in gains.items() if len(own) == num_pairs]
+    places = {number: (_num_lost(gains[number]), -_mean_gain(gains[number])) for number in live}
+    order = sorted(live, key=lambda number: (*places[number], val_losses[number], number))
+    error = _standard_error(gains, num_pairs)
+    return [number for number in order[:size] if not _clearly_behind(places[order[0]], places[number], error)]
+
+
+def _clearly_behind(best: tuple[int, float], other: tuple[int, float], error: float) -> bool:
+    return other[0] > best[0] or other[1] - best[1] > STANDARD_ERRORS * error
+
+
+def _standard_error(gains: Mapping[int, Sequence[float]], num_pairs: int) -> float:
+    """Return the standard error of a difference of two means over `num_pairs` pairs; infinite where it is unknown."""
+    table = {
+        str(number): {pair: gain for pair, gain in enumerate(own) if not math.isnan(gain)}
+        for number, own in gains.items()
+        if len(own) > 1
+    }
+    found = prior_variance(table)
+    return math.sqrt(found.variance / num_pairs) if found else math.inf
+
+
+def _num_lost(own: Sequence[float]) -> int:
+    return sum(map(math.isnan, own))
+
+
+def _mean_gain(own: Sequence[float]) -> float:
+    """Return the mean over the runs that were not lost, rounded, so that means that differ by rounding are equal."""
+    known = [gain for gain in own if not math.isnan(gain)]
+    return round(statistics.fmean(known), 9) if known else -math.inf
