@@ -16,6 +16,7 @@ from hypothesis import settings
 from tune_runs.ray_cluster.session import set_environment
 
 set_environment(is_local=True)  # before any test module imports Ray
+os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"  # a call into Ray that was meant for a fake fails, and starts no cluster
 
 # A shell starts its background jobs with SIGINT ignored, and what they start inherits that: no process would notice the
 # Ctrl-C that a test sends it.

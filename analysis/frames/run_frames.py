@@ -84,6 +84,8 @@ class RunFrames:
             trials, rows = own.reset_index(drop=True), epochs.get(index, [])
             folders = tuple(folder for folder in self.folders if folder.name == trials.folder.iloc[0])
             curves = self.epochs.iloc[rows].reset_index(drop=True)
+            if (len(trials), len(curves), folders) == (len(self.trials), len(self.epochs), self.folders):
+                return (self,)  # with what it has worked out so far
             found.append(dataclasses.replace(self, trials=trials, epochs=curves, folders=folders))
         return tuple(found)
 

@@ -91,9 +91,9 @@ def _about(runs: Runs) -> str:
 
 
 def _overview_section(runs: Runs, found: Sequence[Verdict], comparisons: pd.DataFrame) -> str:
-    table = overview(runs, found, comparisons)
     if len(found) == 1:
         return ""  # its one row would repeat the scenario's own table
+    table = overview(runs, found, comparisons)
     results, *settings = table.parts()
     lines = ['<section id="overview">', f"<h2>{esc(table.title)}</h2>", table_element(results)]
     lines += [f"<h3>{esc(part.title)}</h3>\n{table_element(part)}" for part in settings]

@@ -23,7 +23,7 @@ from typing import Any
 
 import psutil
 
-LIFE_S = 900
+LIFE_S = 1800
 MAX_NODES = 6
 HEALTH_CHECKS = {
     "health_check_initial_delay_ms": 1000,

@@ -57,7 +57,7 @@ def test_search_killed_repeatedly_ends_as_an_uninterrupted_one(
     whole: WholeSearch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = whole.folder
-    deaths, trained = 0, FakeTrainer.epochs_trained.total()
+    deaths, trained = 0, FakeTrainer.epochs_trained
     while True:
         try:
             with killed_at(23, monkeypatch):
@@ -67,7 +67,7 @@ def test_search_killed_repeatedly_ends_as_an_uninterrupted_one(
             deaths += 1
     assert deaths > 5
     assert_same(folder, tmp_path / "whole")
-    assert FakeTrainer.epochs_trained.total() - trained <= trials(folder).epochs_trained.sum() + deaths
+    assert FakeTrainer.epochs_trained - trained <= trials(folder).epochs_trained.sum() + deaths
 
 
 @pytest.fixture(scope="module")
@@ -223,7 +223,7 @@ def test_damaged_checkpoint_of_a_trial_is_named_and_the_one_before_used(whole: W
             newest = left[-1]
             break
     newest.write_bytes(newest.read_bytes()[:-1])
-    trained = FakeTrainer.epochs_trained.total()
+    trained = FakeTrainer.epochs_trained
     done = sum(len(rows) for rows in tuner.recorder.epochs.values()) - sum(
         trial.summary.epochs_inherited for trial in tuner.recorder.trials.values()
     )
@@ -231,7 +231,7 @@ def test_damaged_checkpoint_of_a_trial_is_named_and_the_one_before_used(whole: W
     resumed.run()
     assert any(str(newest) in note and note.endswith("trained again") for note in resumed.notes)
     assert_same(whole.folder, folder)
-    again = FakeTrainer.epochs_trained.total() - trained
+    again = FakeTrainer.epochs_trained - trained
     assert again == trials(folder).epochs_trained.sum() - done + 1, "the epoch of the damaged one alone"
 
 

@@ -76,10 +76,10 @@ def test_lost_process_carries_rays_reason(text: str) -> None:
 def test_run_that_loses_its_process_resumes_to_the_same_end(tmp_path: Path, trial_id: str, moments: list[int]) -> None:
     space = space_with(num_trials=4, early_stopping=None)
     FakeTuner(space, tmp_path / "whole", rising, concurrent=1).run()
-    trained = FakeTrainer.epochs_trained.total()
+    trained = FakeTrainer.epochs_trained
     tuner = FakeTuner(space, tmp_path / "lost", rising, concurrent=1)
     tuner.run(loses={trial_id: moments})
-    assert FakeTrainer.epochs_trained.total() - trained == trials(tmp_path / "lost").epochs_trained.sum(), "none twice"
+    assert FakeTrainer.epochs_trained - trained == trials(tmp_path / "lost").epochs_trained.sum(), "none twice"
     whole, lost = (trials(tmp_path / name).drop(columns=CLOCKS).set_index("trial_id") for name in ("whole", "lost"))
     assert lost.loc[trial_id, "restarts"] == len(moments)
     assert lost.restarts.sum() == len(moments)
