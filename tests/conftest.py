@@ -17,6 +17,8 @@ from tune_runs.ray_cluster.session import set_environment
 
 set_environment(is_local=True)  # before any test module imports Ray
 os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"  # a call into Ray that was meant for a fake fails, and starts no cluster
+# By default Ray's workers wait for every other process of a busy machine. Ray spells the variable so.
+os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112
 
 # A shell starts its background jobs with SIGINT ignored, and what they start inherits that: no process would notice the
 # Ctrl-C that a test sends it.

@@ -151,7 +151,8 @@ def watchdog(address: str | None, resume_command: str) -> Iterator[None]:
     def end(lost: str) -> None:
         _end(lost_message(lost, address, resume_command))
 
-    watching = Watchdog(questions_to_ray(), end, limit_s=_limit_s())
+    limit_s = _limit_s()
+    watching = Watchdog(questions_to_ray(), end, limit_s=limit_s)
     watching.start()
     try:
         yield
