@@ -12,7 +12,8 @@ from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from absgd import records
 from benchmarks.complete_curves.curve_tables import SeedCurves, TrialCurve
 from benchmarks.complete_curves.plain_asha import AshaClock, asha_settings
-from tune_runs.stopping.rungs import EarlyStopping
+from tune_runs.space.model import EarlyStoppingConfig, SearchSpace
+from tune_runs.stopping.rungs import EarlyStopping, early_stopping
 from tune_runs.stopping.stopping_rules import ScenarioStopping
 
 IsBehind = Callable[[TrialCurve, int], bool]
@@ -43,7 +44,7 @@ def replay_ours(cell: SeedCurves, order: Sequence[TrialCurve], at_once: int, sto
     def is_behind(curve: TrialCurve, epoch: int) -> bool:
         return judge.falls_behind(str(curve.number), curve.switch, epoch, curve.by_epoch[epoch])
 
-    forks = _take_turns(cell, order, at_once, is_behind)
+    forks = take_turns(cell, order, at_once, is_behind)
     return dataclasses.replace(forks, epochs=cell.space.epochs + forks.epochs)
 
 
@@ -55,7 +56,7 @@ def replay_plain(
     The epochs before a trial's switch count, but take no turns. One trial at a time also stands for trials side by
     side: in the last half of the epochs they reach rungs in their order of arrival.
     """
-    second = _take_turns(cell, order, at_once, _asha_stops(cell, order, clock) if clock else _never)
+    second = take_turns(cell, order, at_once, _asha_stops(cell, order, clock) if clock else _never)
     return dataclasses.replace(second, epochs=second.epochs + sum(curve.switch for curve in order))
 
 
@@ -85,7 +86,7 @@ def _asha_stops(cell: SeedCurves, order: Sequence[TrialCurve], clock: AshaClock)
     return is_behind
 
 
-def _take_turns(cell: SeedCurves, order: Sequence[TrialCurve], at_once: int, is_behind: IsBehind) -> ReplayedSearch:
+def take_turns(cell: SeedCurves, order: Sequence[TrialCurve], at_once: int, is_behind: IsBehind) -> ReplayedSearch:
     """Replay stage two of all trials."""
     arriving, live = iter(order), list[tuple[TrialCurve, Iterator[int]]]()
     epochs, completed = 0, list[TrialCurve]()
@@ -107,3 +108,8 @@ def _take_turns(cell: SeedCurves, order: Sequence[TrialCurve], at_once: int, is_
 def kept_trial(cell: SeedCurves, completed: Sequence[TrialCurve]) -> TrialCurve:
     """Return the trial that a search keeps: the best at the last epoch, as `Recorder.best` chooses."""
     return max(completed, key=lambda curve: (cell.sign * curve.end(), -curve.val_loss))
+
+
+def stopping_under(space: SearchSpace, config: EarlyStoppingConfig | None) -> EarlyStopping:
+    """Return the early stopping of a space whose settings are replaced by `config`."""
+    return early_stopping(space.model_copy(update={"early_stopping": config}))

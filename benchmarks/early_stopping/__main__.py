@@ -38,7 +38,7 @@ from benchmarks.complete_curves.curve_sets import CHOSEN_ON, load_cells
 from benchmarks.complete_curves.curve_tables import SeedCurves
 from benchmarks.early_stopping.curve_loading import comparable_cells, means_elsewhere
 from benchmarks.early_stopping.rule_replays import SIZES, replay_rules
-from benchmarks.early_stopping.rule_tables import rule_table, rung_table, with_tables
+from benchmarks.early_stopping.rule_tables import rule_table, rung_table, with_short_tables
 from benchmarks.early_stopping.rung_correlations import rung_correlations
 from benchmarks.harness.command_line import CORES, at_least, command_parser, report_environment, write_json_report
 from benchmarks.harness.locations import RESULTS
@@ -89,7 +89,7 @@ def main() -> None:
     tables = {f"{size} trials": list(rule_table(rows, size)) for size in SIZES}
     tables["rank correlation"] = list(rung_table(rungs))
     if options.page:
-        options.page.write_text(with_tables(page, tables))
+        options.page.write_text(with_short_tables(page, tables))
     for name, lines in tables.items():
         print("\n".join((f"\n{name}\n", *lines)))
     print(f"\n{len(cells)} cells, {options.orders} orders each, {about['seconds']} s")

@@ -10,9 +10,14 @@ from typing import Any
 
 from benchmarks.complete_curves.curve_tables import SeedCurves, TrialCurve
 from benchmarks.complete_curves.plain_asha import AshaClock
-from benchmarks.complete_curves.search_replay import ReplayedSearch, kept_trial, replay_ours, replay_plain
-from tune_runs.space.model import EarlyStoppingConfig, SearchSpace, StoppingRule
-from tune_runs.stopping.rungs import EarlyStopping, early_stopping
+from benchmarks.complete_curves.search_replay import (
+    ReplayedSearch,
+    kept_trial,
+    replay_ours,
+    replay_plain,
+    stopping_under,
+)
+from tune_runs.space.model import EarlyStoppingConfig, StoppingRule
 
 PLAIN = "plain way"
 PLAIN_CLOCK: AshaClock = "since_switch"
@@ -93,8 +98,3 @@ def rule_means(
             one - cell.sign * elsewhere[our.number] for one, our in zip(best, ours, strict=True)
         ),
     }
-
-
-def stopping_under(space: SearchSpace, config: EarlyStoppingConfig | None) -> EarlyStopping:
-    """Return the early stopping of a space whose settings are replaced by `config`."""
-    return early_stopping(space.model_copy(update={"early_stopping": config}))

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
+from benchmarks.harness.marked_tables import with_tables
+
 LONG_TABLE = re.compile(r"[24], from 2 \||4, from 1 \||, from 3 \|")
 """Rules that a page omits."""
 
@@ -46,12 +48,8 @@ def rung_table(rungs: pd.DataFrame) -> Iterator[str]:
             yield f"| {' | '.join((str(rule), str(rung), *shown))} |"
 
 
-def with_tables(page: str, tables: Mapping[str, Sequence[str]]) -> str:
-    """Replace the tables between `<!-- NAME -->` and `<!-- /NAME -->` of a page, without the rules in LONG_TABLE."""
-    for name, lines in tables.items():
-        start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
-        before, found, rest = page.partition(start)
-        if found:
-            shown = [line for line in lines if not LONG_TABLE.search(line)]
-            page = before + start + "\n".join(shown) + "\n" + end + rest.partition(end)[2]
-    return page
+def with_short_tables(page: str, tables: Mapping[str, Sequence[str]]) -> str:
+    """Replace the tables of a page, without the rules in LONG_TABLE."""
+    return with_tables(
+        page, {name: [line for line in lines if not LONG_TABLE.search(line)] for name, lines in tables.items()}
+    )

@@ -10,7 +10,8 @@ from scipy.stats import spearmanr
 
 from absgd import records
 from benchmarks.complete_curves.curve_tables import SeedCurves
-from benchmarks.early_stopping.rule_replays import BY_AGE, stopping_under
+from benchmarks.complete_curves.search_replay import stopping_under
+from benchmarks.early_stopping.rule_replays import BY_AGE
 from tune_runs.space.model import EarlyStoppingConfig, SearchSpace
 from tune_runs.stopping.rungs import EarlyStopping, early_stopping
 from tune_runs.stopping.stopping_rules import ScenarioStopping

@@ -15,7 +15,7 @@ from benchmarks.complete_curves.search_replay import ReplayedSearch
 from benchmarks.early_stopping.__main__ import main
 from benchmarks.early_stopping.curve_loading import comparable_cells
 from benchmarks.early_stopping.rule_replays import SIZES, candidate_rules, rule_means
-from benchmarks.early_stopping.rule_tables import with_tables
+from benchmarks.early_stopping.rule_tables import with_short_tables
 from benchmarks.early_stopping.rung_correlations import rung_correlations
 from tests.support.small_curves import EPOCHS, cell_of, curve
 
@@ -134,6 +134,6 @@ def test_every_rule_is_a_candidate() -> None:
 def test_tables_of_a_page_are_replaced_between_their_marks() -> None:
     page = "# Page\n<!-- 32 trials -->\nold\n<!-- /32 trials -->\nrest\n"
     lines = ["| rule |", "| age, 2, from 1 |", "| age, 2, from 2 |", "| age, 3, from 2 |", "| age, 2, from 3 |"]
-    new = with_tables(page, {"32 trials": lines, "48 trials": ["nowhere"]})
+    new = with_short_tables(page, {"32 trials": lines, "48 trials": ["nowhere"]})
     kept = "| rule |\n| age, 2, from 1 |\n| age, 3, from 2 |"
     assert new == f"# Page\n<!-- 32 trials -->\n{kept}\n<!-- /32 trials -->\nrest\n"

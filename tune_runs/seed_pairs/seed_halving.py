@@ -13,8 +13,8 @@ from absgd.comparisons import prior_variance
 
 LEAST_SIZE = 2
 """Configurations that go on to every further pair, where as many are left: one alone needs no comparison."""
-STANDARD_ERRORS = 2.0
-"""A configuration this many standard errors of a difference behind the best is left aside."""
+STANDARD_ERRORS = 1.0
+"""A configuration that is further behind the best, in standard errors of a difference, is left aside."""
 
 
 def planned_sizes(num_trials: int, pairs: int, reduction_factor: int) -> tuple[int, ...]:
@@ -29,33 +29,41 @@ def planned_sizes(num_trials: int, pairs: int, reduction_factor: int) -> tuple[i
     return tuple(sizes[1:])
 
 
-def going_on(gains: Mapping[int, Sequence[float]], val_losses: Mapping[int, float], size: int) -> list[int]:
+def going_on(
+    gains: Mapping[int, Sequence[float]],
+    val_losses: Mapping[int, float],
+    size: int,
+    standard_errors: float = STANDARD_ERRORS,
+) -> list[int]:
     """Return the configurations that go on to the next pair, best first; one alone is chosen, and trains no further.
 
     Those on the most pairs so far are ranked: fewer lost runs first, then the higher mean gain, then the lower
     validation loss, then the earlier trial. The best `size` go on, except those that are clearly behind: with a lost
-    run where the best has none, or, from the second pair on, `STANDARD_ERRORS` behind the best. The standard error
+    run where the best has none, or, from the second pair on, `standard_errors` behind the best. The standard error
     comes from all configurations and pairs, by `prior_variance`.
 
     Args:
         gains: trial -> its gain over the plain control on pair 0, 1, ..., larger is better; NaN: the run was lost.
         val_losses: trial -> validation loss at the last epoch of pair 0.
         size: of `planned_sizes`, for the next pair.
+        standard_errors: other than that of a search in benchmarks only; infinite: none leaves for its mean.
     """
     num_pairs = max(map(len, gains.values()), default=0)
     live = [number for number, own in gains.items() if len(own) == num_pairs]
     places = {number: (_num_lost(gains[number]), -_mean_gain(gains[number])) for number in live}
     order = sorted(live, key=lambda number: (*places[number], val_losses[number], number))
-    error = _standard_error(gains, num_pairs)
-    return [number for number in order[:size] if not _clearly_behind(places[order[0]], places[number], error)]
+    lead = standard_errors * _standard_error(gains, num_pairs)
+    return [number for number in order[:size] if not _clearly_behind(places[order[0]], places[number], lead)]
 
 
-def _clearly_behind(best: tuple[int, float], other: tuple[int, float], error: float) -> bool:
-    return other[0] > best[0] or other[1] - best[1] > STANDARD_ERRORS * error
+def _clearly_behind(best: tuple[int, float], other: tuple[int, float], lead: float) -> bool:
+    return other[0] > best[0] or other[1] - best[1] > lead
 
 
 def _standard_error(gains: Mapping[int, Sequence[float]], num_pairs: int) -> float:
     """Return the standard error of a difference of two means over `num_pairs` pairs; infinite where it is unknown."""
+    if num_pairs < 2:  # before any is replicated
+        return math.inf
     table = {
         str(number): {pair: gain for pair, gain in enumerate(own) if not math.isnan(gain)}
         for number, own in gains.items()
