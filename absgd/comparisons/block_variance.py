@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from absgd.comparisons.claim_rules import Scores
+from absgd.comparisons.paired_differences import Values
 
 
 class PriorVariance(NamedTuple):
@@ -18,11 +19,42 @@ class PriorVariance(NamedTuple):
     """Degrees of freedom; positive."""
 
 
-def prior_variance(scores: Scores) -> PriorVariance | None:
-    """Estimate the variance of a paired difference from any table of candidates and pairs, complete or not.
+def block_variance(scores_SCP: Values) -> tuple[Values, Values]:
+    """Estimate the common variance of a paired difference in each of S scenarios by least squares.
 
     Scores are taken as the sum of a candidate's mean, a pair's effect and noise of one variance; the difference of two
-    candidates has twice that variance.
+    candidates has twice that variance. The table may have gaps.
+
+    Args:
+        scores_SCP: scores of C candidates on P pairs; NaN: not completed.
+
+    Returns:
+        variance_S: NaN where no degree of freedom is left; df_S.
+    """
+    known_SCP = np.isfinite(scores_SCP)
+    weights_SCP = known_SCP.astype(np.float64)
+    total_S = np.maximum(weights_SCP.sum(axis=(1, 2), keepdims=True), 1)
+    centre_S = np.where(known_SCP, scores_SCP, 0.0).sum(axis=(1, 2), keepdims=True) / total_S
+    values_SCP = np.where(known_SCP, scores_SCP - centre_S, 0.0)
+    per_pair_SP = weights_SCP.sum(axis=1)
+    fraction_SCP = weights_SCP / np.maximum(per_pair_SP, 1)[:, None]
+    own_SC = weights_SCP.sum(axis=2)
+    # Candidates' effects after those of pairs are eliminated; the effects of pairs follow from them.
+    normal_SCC = np.eye(own_SC.shape[1]) * own_SC[..., None] - fraction_SCP @ weights_SCP.transpose(0, 2, 1)
+    pair_mean_SP = values_SCP.sum(axis=1) / np.maximum(per_pair_SP, 1)
+    right_SC = values_SCP.sum(axis=2) - (weights_SCP @ pair_mean_SP[..., None])[..., 0]
+    inverse_SCC = np.linalg.pinv(normal_SCC, rcond=1e-9, hermitian=True)
+    effects_SC = (inverse_SCC @ right_SC[..., None])[..., 0]
+    pair_effects_SP = pair_mean_SP - (fraction_SCP * effects_SC[..., None]).sum(axis=1)
+    residuals_SCP = np.where(known_SCP, values_SCP - effects_SC[..., None] - pair_effects_SP[:, None], 0.0)
+    rank_S = np.rint(np.trace(inverse_SCC @ normal_SCC, axis1=1, axis2=2)) + (per_pair_SP > 0).sum(axis=1)
+    df_S = weights_SCP.sum(axis=(1, 2)) - rank_S
+    squares_S = (residuals_SCP**2).sum(axis=(1, 2))
+    return np.where(df_S > 0, 2 * squares_S / np.maximum(df_S, 1), np.nan), df_S
+
+
+def prior_variance(scores: Scores) -> PriorVariance | None:
+    """Estimate the variance of a paired difference from any table of candidates and pairs, complete or not.
 
     Args:
         scores: of the pairs of the search; candidates may lack pairs.
@@ -30,18 +62,11 @@ def prior_variance(scores: Scores) -> PriorVariance | None:
     Returns:
         The variance; None where the table leaves no degree of freedom, or shows no spread at all.
     """
-    cells = [(name, pair, score) for name, own in scores.items() for pair, score in own.items()]
-    names = sorted({name for name, _, _ in cells})
-    pairs = sorted({pair for _, pair, _ in cells})
-    if not cells:
+    pairs = sorted({pair for own in scores.values() for pair in own})
+    if not pairs:
         return None
-    design = np.zeros((len(cells), len(names) + len(pairs)))
-    for row, (name, pair, _) in enumerate(cells):
-        design[row, names.index(name)] = design[row, len(names) + pairs.index(pair)] = 1
-    values = np.array([score for _, _, score in cells], dtype=np.float64)
-    effects, _, rank, _ = np.linalg.lstsq(design, values, rcond=None)
-    df = len(cells) - int(rank)
-    squares = float(((values - design @ effects) ** 2).sum())
-    if df < 1 or squares <= 1e-24:
+    table_CP = np.array([[own.get(pair, np.nan) for pair in pairs] for own in scores.values()], dtype=np.float64)
+    variance_S, df_S = block_variance(table_CP[None])
+    if df_S[0] < 1 or variance_S[0] <= 1e-24:
         return None
-    return PriorVariance(2 * squares / df, float(df))
+    return PriorVariance(float(variance_S[0]), float(df_S[0]))

@@ -33,7 +33,7 @@ def pairs_needed(
     totals = np.arange(n + 1, MOST_PAIRS + 1)
     if not len(totals):
         return None
-    levels = np.array([nominal_level(alpha, int(total), look) for total in totals])
+    levels = nominal_level(alpha, totals.astype(np.float64), look)
     quantiles = -special.stdtrit(df * (totals - 1) / (n - 1), levels / 2)
     errors = max(std, 1e-12) / np.sqrt(totals)
     found = special.ndtr(abs(difference) / errors - quantiles)

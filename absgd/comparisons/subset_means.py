@@ -9,7 +9,7 @@ import numpy as np
 from absgd.comparisons.paired_differences import EQUAL_WITHIN, Values
 
 MOST_VALUES = 20
-"""Values whose subsets are counted; with more of them Student's t serves."""
+"""Values whose subsets are counted; of more, the first."""
 
 
 def subset_means(values: Values) -> Values:

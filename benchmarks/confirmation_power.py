@@ -1,0 +1,338 @@
+"""How often does a confirmation claim something wrong, and how often does it find a true difference?
+
+    python -m benchmarks.confirmation_power [--scenarios 10000] [--quick] [--json FILE]
+
+Simulated scores go through the decisions of a search (`absgd.comparisons`). Unit: the standard deviation of the
+difference of two candidates on one pair, if all have equal noise; the margin is half of it. A confirmation is trained
+pair by pair: first the subject and the two rivals that cost least, a look, then the others, a look. A rival leaves when
+there is a claim about it, or when it cannot win and does not decide the verdict; a rival that makes the subject worse
+ends the scenario. The first table has the probability that anything claimed about any rival of any scenario is wrong,
+in percent, with its Monte Carlo error: by the 8th pair, by the 20th, and for one look after 3 and after 5 pairs. It
+must be at most 5. The other tables have the probability that a rival is found to be worse than the subject, all rivals
+being so by the given difference: for one look after n pairs; in the same runs for Student's paired t with Holm's
+correction over all comparisons; and by the n-th pair of a sequence, with the mean number of pairs of a rival.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import scipy
+from scipy import stats
+
+from absgd.comparisons.claim_rules import ClaimRules
+from absgd.comparisons.contrasts import contrasts
+from absgd.comparisons.look_claims import FINDINGS, claims_at_look
+from absgd.comparisons.rivals_in_play import is_far_behind
+from benchmarks.harness.command_line import at_least, command_parser, report_environment, write_json_report
+
+Values = npt.NDArray[np.float64]
+MARGIN = 0.5
+LEVEL = 0.05
+MAX_PAIRS = 20
+FIXED = (3, 5)
+"""Pairs of single looks whose error is counted."""
+SHAPES = ((6, 8), (1, 8), (1, 2))
+"""Scenarios and rivals of each."""
+DIFFERENCES = (0.5, 1.0, 2.0, 3.0)
+NUM_PAIRS = (2, 3, 4, 5, 6, 8, 10)
+SEQUENCE = (3, 4, 5, 6, 8, 10, 12, 20)
+NUM_CHEAP = 2
+"""Rivals trained in the first step of a round."""
+DECIDING = (0, 2)
+"""Rivals that stay although they cannot win: plain training at both learning rates."""
+PRIOR_DF = 12.0
+"""Degrees of freedom of the spread that the search has seen."""
+BETTER, WORSE, EQUIVALENT = (FINDINGS.index(name) for name in ("better", "worse", "equivalent"))
+
+
+class Case(NamedTuple):
+    """Scores drawn under one condition, and what is true of them."""
+
+    name: str
+    draw: Callable[[np.random.Generator, int, int], Values]
+    """(generator, scenarios, rivals) -> scores_SCP."""
+    true_R: Callable[[int], Values]
+    """Rivals -> true differences."""
+    unit: float = 1.0
+
+
+def _zero(rivals: int) -> Values:
+    return np.zeros(rivals)
+
+
+def _noise(rng: np.random.Generator, scenarios: int, rivals: int) -> Values:
+    return np.asarray(rng.normal(size=(scenarios, rivals + 1, MAX_PAIRS)) / np.sqrt(2))
+
+
+def _with_factor(noisy: slice) -> Callable[[np.random.Generator, int, int], Values]:
+    """Four times the variance for some candidates."""
+
+    def draw(rng: np.random.Generator, scenarios: int, rivals: int) -> Values:
+        scores_SCP = _noise(rng, scenarios, rivals)
+        scores_SCP[:, noisy] *= 2
+        return scores_SCP
+
+    return draw
+
+
+def _heavy(rng: np.random.Generator, scenarios: int, rivals: int) -> Values:
+    return np.asarray(rng.standard_t(3, size=(scenarios, rivals + 1, MAX_PAIRS)) / np.sqrt(6))
+
+
+def _skewed(rng: np.random.Generator, scenarios: int, rivals: int) -> Values:
+    return np.asarray((rng.exponential(size=(scenarios, rivals + 1, MAX_PAIRS)) - 1) / np.sqrt(2))
+
+
+def _skewed_subject(rng: np.random.Generator, scenarios: int, rivals: int) -> Values:
+    scores_SCP = _noise(rng, scenarios, rivals)
+    scores_SCP[:, 0] = -_skewed(rng, scenarios, 0)[:, 0]
+    return scores_SCP
+
+
+def _tiny(images: int) -> Callable[[np.random.Generator, int, int], Values]:
+    """Accuracy on a test set that all pairs share: each image has its own chance of being right."""
+
+    def draw(rng: np.random.Generator, scenarios: int, rivals: int) -> Values:
+        easy_SI = rng.beta(4, 1, size=(scenarios, images))
+        right_SCP = np.zeros((scenarios, rivals + 1, MAX_PAIRS))
+        for image in range(images):
+            right_SCP += rng.random(right_SCP.shape) < easy_SI[:, image, None, None]
+        return right_SCP / images
+
+    return draw
+
+
+def _tiny_unit(images: int) -> float:
+    return float(np.sqrt(2 * (4 / 30) / images))  # E p (1 - p) of beta(4, 1) is 4 / 30
+
+
+def _lost(kind: str) -> Callable[[np.random.Generator, int, int], Values]:
+    """One run in ten diverges: any, or those with the lowest scores."""
+
+    def draw(rng: np.random.Generator, scenarios: int, rivals: int) -> Values:
+        scores_SCP = _noise(rng, scenarios, rivals)
+        worst = scores_SCP < stats.norm.ppf(0.1) / np.sqrt(2)
+        is_lost = rng.random(scores_SCP.shape) < 0.1 if kind == "any" else worst
+        return np.where(is_lost, np.nan, scores_SCP)
+
+    return draw
+
+
+def _shifted(true_R: Callable[[int], Values]) -> Callable[[np.random.Generator, int, int], Values]:
+    def draw(rng: np.random.Generator, scenarios: int, rivals: int) -> Values:
+        scores_SCP = _noise(rng, scenarios, rivals)
+        scores_SCP[:, 1:] -= true_R(rivals)[:, None]
+        return scores_SCP
+
+    return draw
+
+
+def _shifted_case(name: str, true_R: Callable[[int], Values]) -> Case:
+    return Case(name, _shifted(true_R), true_R)
+
+
+def cases() -> Iterator[Case]:
+    """Yield the conditions under which wrong claims are counted."""
+    yield Case("no difference, equal variances", _noise, _zero)
+    yield Case("variance x 4: subject", _with_factor(slice(0, 1)), _zero)
+    yield Case("variance x 4: one rival", _with_factor(slice(1, 2)), _zero)
+    yield Case("variance x 4: every other candidate", _with_factor(slice(1, None, 2)), _zero)
+    yield Case("heavy tails (t, 3 df)", _heavy, _zero)
+    yield Case("skewed (exponential)", _skewed, _zero)
+    yield Case("skewed subject alone", _skewed_subject, _zero)
+    yield Case("test set of 50 images", _tiny(50), _zero, _tiny_unit(50))
+    yield Case("test set of 100 images", _tiny(100), _zero, _tiny_unit(100))
+    yield Case("a tenth of the runs diverged", _lost("any"), _zero)
+    yield Case("the lowest tenth diverged", _lost("lowest"), _zero)
+    yield _shifted_case("difference = margin", lambda rivals: np.full(rivals, MARGIN))
+    yield _shifted_case("difference = -margin", lambda rivals: np.full(rivals, -MARGIN))
+    yield _shifted_case("half of the rivals 3 behind", lambda rivals: np.where(np.arange(rivals) % 2, 3.0, 0.0))
+
+
+class Outcome(NamedTuple):
+    """What S simulated scenarios have claimed."""
+
+    finding_SR: npt.NDArray[np.int64]
+    look_SR: npt.NDArray[np.int64]
+    """Number of the pair after which the claim was made."""
+    pairs_SR: Values
+    """Pairs on which the rival was trained."""
+
+
+def confirm(scores_SCP: Values, prior_S: Values, rules: ClaimRules, max_pairs: int) -> Outcome:
+    """Run the confirmations of S scenarios, pair by pair and step by step, as a search does."""
+    scenarios, candidates, _ = scores_SCP.shape
+    rivals = candidates - 1
+    seen_SCP = np.full_like(scores_SCP, np.nan)
+    finding_SR = np.zeros((scenarios, rivals), dtype=np.int64)
+    look_SR, pairs_SR = np.zeros_like(finding_SR), np.zeros((scenarios, rivals))
+    in_play_SR = np.ones((scenarios, rivals), dtype=np.bool_)
+    has_left_SR = np.zeros_like(in_play_SR)
+    is_cheap_R = np.arange(rivals) < NUM_CHEAP
+    stays_R = np.isin(np.arange(rivals), DECIDING)
+    for pair in range(max_pairs):
+        for step_R in (is_cheap_R, ~is_cheap_R):
+            at = np.flatnonzero((in_play_SR & step_R).any(axis=1))
+            if not len(at):
+                continue
+            trains_SR = in_play_SR[at] & step_R
+            seen_SCP[at, 0, pair] = scores_SCP[at, 0, pair]
+            seen_SCP[at, 1:, pair] = np.where(trains_SR, scores_SCP[at, 1:, pair], seen_SCP[at, 1:, pair])
+            pairs_SR[at] += trains_SR
+            found = contrasts(seen_SCP[at, :, : pair + 1])
+            is_open_SR = (finding_SR[at] == 0) & ~has_left_SR[at]
+            claimed_SR = np.where(is_open_SR, claims_at_look(found, is_open_SR, rules, pair + 1).finding_SR, 0)
+            finding_SR[at] += claimed_SR
+            look_SR[at] = np.where(claimed_SR > 0, pair + 1, look_SR[at])
+            is_far_SR = is_far_behind(found.differences_SRP, prior_S[at], PRIOR_DF) & ~stays_R
+            is_over_S = (finding_SR[at] == WORSE).any(axis=1)
+            has_left_SR[at] |= is_far_SR & (finding_SR[at] == 0)
+            in_play_SR[at] &= (finding_SR[at] == 0) & ~is_far_SR & ~is_over_S[:, None]
+    return Outcome(finding_SR, look_SR, pairs_SR)
+
+
+def are_wrong(finding_SR: npt.NDArray[np.int64], true_R: Values, margin: float) -> npt.NDArray[np.bool_]:
+    """Return which claims are wrong."""
+    is_wrong_SR: npt.NDArray[np.bool_] = (
+        ((finding_SR == BETTER) & (true_R <= 0))
+        | ((finding_SR == WORSE) & (true_R >= 0))
+        | ((finding_SR == EQUIVALENT) & (np.abs(true_R) >= margin))
+    )
+    return is_wrong_SR
+
+
+def over_scenarios(is_wrong_SR: npt.NDArray[np.bool_], scenarios: int) -> tuple[float, float]:
+    """Return the probability of a wrong claim in any of several independent scenarios, and its Monte Carlo error."""
+    once = float(is_wrong_SR.any(axis=1).mean())
+    error = float(np.sqrt(max(once, 1 / len(is_wrong_SR)) * (1 - once) / len(is_wrong_SR)))
+    return 1 - (1 - once) ** scenarios, scenarios * error
+
+
+def _priors(rng: np.random.Generator, scenarios: int, unit: float) -> Values:
+    """Variances of paired differences as the search estimates them."""
+    return unit**2 * rng.chisquare(PRIOR_DF, size=scenarios) / PRIOR_DF
+
+
+def one_look(scores_SCP: Values, rules: ClaimRules, pairs: int) -> npt.NDArray[np.int64]:
+    """Return the findings of a single look after some pairs."""
+    found = contrasts(scores_SCP[:, :, :pairs])
+    return claims_at_look(found, np.ones(found.n_SR.shape, dtype=np.bool_), rules, None).finding_SR
+
+
+def error_rows(repeats: int, rng: np.random.Generator) -> Iterator[dict[str, Any]]:
+    """Yield the probability of a wrong claim under each condition."""
+    for scenarios, rivals in SHAPES:
+        for case in cases():
+            margin = MARGIN * case.unit
+            rules = ClaimRules(margin, LEVEL, scenarios)
+            scores_SCP = case.draw(rng, repeats, rivals)
+            outcome = confirm(scores_SCP, _priors(rng, repeats, case.unit), rules, MAX_PAIRS)
+            true_R = case.true_R(rivals)
+            is_wrong_SR = are_wrong(outcome.finding_SR, true_R, margin)
+            row: dict[str, Any] = {"scenarios": scenarios, "rivals": rivals, "case": case.name}
+            for last in (8, MAX_PAIRS):
+                by_then_SR = is_wrong_SR & (outcome.look_SR <= last)
+                row[f"by {last}"], row[f"by {last} error"] = over_scenarios(by_then_SR, scenarios)
+            for pairs in FIXED:
+                fixed_SR = are_wrong(one_look(scores_SCP, rules, pairs), true_R, margin)
+                row[f"at {pairs}"], row[f"at {pairs} error"] = over_scenarios(fixed_SR, scenarios)
+            yield row
+
+
+def paired_t_holm(scores_SCP: Values, scenarios: int) -> float:
+    """Return how often Student's paired t finds the subject better, by Holm over all comparisons of the scenarios."""
+    usable = len(scores_SCP) // scenarios * scenarios
+    result = stats.ttest_1samp(scores_SCP[:usable, :1] - scores_SCP[:usable, 1:], 0.0, axis=2)
+    p_SM = result.pvalue.reshape(usable // scenarios, -1)
+    sorted_SM = np.sort(p_SM, axis=1)
+    tests = p_SM.shape[1]
+    is_above_SM = sorted_SM >= LEVEL / (tests - np.arange(tests))
+    count_S = np.where(is_above_SM.any(axis=1), is_above_SM.argmax(axis=1), tests)
+    return float(count_S.mean() / tests)
+
+
+def power_rows(repeats: int, rng: np.random.Generator) -> Iterator[dict[str, Any]]:
+    """Yield the probability that a rival is found to be worse than the subject, by difference."""
+    for scenarios, rivals in SHAPES:
+        rules = ClaimRules(MARGIN, LEVEL, scenarios)
+        for difference in DIFFERENCES:
+            scores_SCP = _noise(rng, repeats, rivals)
+            scores_SCP[:, 0] += difference
+            row: dict[str, Any] = {"scenarios": scenarios, "rivals": rivals, "difference": difference}
+            for pairs in NUM_PAIRS:
+                row[f"one look, {pairs}"] = float((one_look(scores_SCP, rules, pairs) == BETTER).mean())
+                row[f"paired t, {pairs}"] = paired_t_holm(scores_SCP[:, :, :pairs], scenarios)
+            outcome = confirm(scores_SCP, _priors(rng, repeats, 1.0), rules, MAX_PAIRS)
+            for last in SEQUENCE:
+                is_found_SR = (outcome.finding_SR == BETTER) & (outcome.look_SR <= last)
+                row[f"by {last}"] = float(is_found_SR[:, DECIDING[0]].mean())
+            row["pairs, at most 8"] = float(np.minimum(outcome.pairs_SR, 8).mean())
+            row["pairs, deciding, at most 8"] = float(np.minimum(outcome.pairs_SR[:, DECIDING[0]], 8).mean())
+            yield row
+
+
+def _print_errors(rows: list[dict[str, Any]]) -> None:
+    print(
+        "| scenarios x rivals | condition | by 8 | by 20 | one look, 3 | one look, 5 |\n|---|---|---:|---:|---:|---:|"
+    )
+    for row in rows:
+        cells = [
+            f"{100 * row[name]:.1f} ± {100 * row[f'{name} error']:.1f}" for name in ("by 8", "by 20", "at 3", "at 5")
+        ]
+        print(f"| {row['scenarios']} x {row['rivals']} | {row['case']} | {' | '.join(cells)} |")
+
+
+def _print_power(rows: list[dict[str, Any]]) -> None:
+    for kind, counts in (("one look", NUM_PAIRS), ("paired t", NUM_PAIRS), ("by", SEQUENCE)):
+        extra = ["pairs, at most 8", "pairs, deciding, at most 8"] if kind == "by" else []
+        heads = [f"{kind} {count}" for count in counts] + extra
+        print(f"\n| scenarios x rivals | difference | {' | '.join(heads)} |\n|---|---:|{'---:|' * len(heads)}")
+        for row in rows:
+            names = [f"by {count}" if kind == "by" else f"{kind}, {count}" for count in counts]
+            cells = [f"{100 * row[name]:.0f} %" for name in names] + [f"{row[name]:.1f}" for name in extra]
+            print(f"| {row['scenarios']} x {row['rivals']} | {row['difference']} | {' | '.join(cells)} |")
+
+
+def main() -> int:
+    """Run the simulation; exit status 1 where an error rate exceeds 5 % by more than two Monte Carlo errors."""
+    parser = command_parser("benchmarks.confirmation_power", __doc__)
+    parser.add_argument("--scenarios", type=at_least(100), default=10_000, help="simulated scenarios of each case")
+    parser.add_argument("--quick", action="store_true", help="a tenth of them")
+    parser.add_argument("--seed", type=at_least(0), default=0)
+    parser.add_argument("--json", type=Path)
+    options: argparse.Namespace = parser.parse_args()
+    repeats = options.scenarios // 10 if options.quick else options.scenarios
+    started = time.perf_counter()
+    rng = np.random.default_rng(options.seed)
+    errors = list(error_rows(repeats, rng))
+    _print_errors(errors)
+    power = list(power_rows(repeats // 2, rng))
+    _print_power(power)
+    columns = ("by 8", "by 20", "at 3", "at 5")
+    too_high = [row for row in errors for name in columns if row[name] > LEVEL + 2 * row[f"{name} error"]]
+    worst = max(row[name] for row in errors for name in columns)
+    wall_s = time.perf_counter() - started
+    print(f"\nLargest error rate: {100 * worst:.1f} %; {repeats:,} scenarios of each case, {wall_s:.0f} s.")
+    report = {
+        **report_environment(parser.prog),
+        "scipy": scipy.__version__,
+        "numpy": np.__version__,
+        "simulated_scenarios": repeats,
+        "wall_s": wall_s,
+        "errors": errors,
+        "power": power,
+    }
+    write_json_report(options.json, report)
+    return 1 if too_high else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
