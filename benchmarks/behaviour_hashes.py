@@ -95,6 +95,7 @@ SPACE: dict[str, Any] = {
         "switch_epoch": {"low": 2, "high": 4},
     },
     "num_trials": 8,
+    "seeds": {"pairs": 1},
     "confirm": None,
     "resources": {"cpu": 2, "gpu": 0},
 }

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from absgd import records
-from tests.support.commands import has_completed, run, started
+from tests.support.commands import replaced_table, run, started
 from tests.support.ray_searches import SMALL, comparable, rows_of, trained_alone
 from tests.support.waiting import wait_until
 
@@ -23,6 +23,7 @@ SPACE: dict[str, Any] = {
     "base": {**SMALL["base"], "epochs": EPOCHS},
     "scenarios": SMALL["scenarios"][:1],
     "num_trials": 3,
+    "seeds": {"pairs": 2},
     "confirm": None,
 }
 
@@ -36,6 +37,10 @@ class Resumed(NamedTuple):
     printed: str
 
 
+def is_on_a_further_pair(trials: Path) -> bool:
+    return trials.exists() and bool((replaced_table(trials).query("phase == 'replicate'").status == "running").any())
+
+
 @pytest.fixture(scope="module")
 def resumed(tmp_path_factory: pytest.TempPathFactory) -> Resumed:
     here = tmp_path_factory.mktemp("user")
@@ -43,7 +48,7 @@ def resumed(tmp_path_factory: pytest.TempPathFactory) -> Resumed:
     folder = here / "runs/small"
     trials = folder / records.TRIALS_FILE
     with started(here, "absgd-tune", "--space", "small.yaml") as process:
-        wait_until(lambda: has_completed(trials), process)
+        wait_until(lambda: is_on_a_further_pair(trials), process)
         process.kill()
         process.wait()
     before = pd.read_parquet(trials)
@@ -56,21 +61,28 @@ def test_search_killed_with_sigkill_resumes_to_whole_records(resumed: Resumed) -
     assert "running" in set(resumed.before.status)
     ended = resumed.before.query("status == 'completed'").set_index("trial_id")
     after = pd.read_parquet(resumed.folder / records.TRIALS_FILE).set_index("trial_id")
-    assert after.phase.value_counts().to_dict() == {"search": 3, "control": 1}
+    assert after.groupby(["phase", "pair"]).size().to_dict() == {
+        ("search", 0): 3,
+        ("control", 0): 1,
+        ("control", 1): 1,
+        ("replicate", 1): 2,
+    }
     assert set(after.status) == {"completed"}
     assert after.loc[ended.index, ["metric_last", "started_at"]].equals(ended[["metric_last", "started_at"]])
     epochs = pd.read_parquet(resumed.folder / records.EPOCHS_FILE)
     assert {name: own.epoch.tolist() for name, own in epochs.groupby("trial_id")} == {
         name: list(range(EPOCHS)) for name in after.index
     }
-    best = after.metric_last[after.phase == "search"].max()
-    assert f"{best:.4f}" in resumed.printed
+    control = after[after.phase == "control"].set_index("pair").metric_last
+    runs = after[after.phase.isin(("search", "replicate"))]
+    gains = (runs.metric_last - runs.pair.map(control)).groupby(runs.number).agg(["mean", "count"])
+    assert f"{gains['mean'][gains['count'] == 2].max():+.4f} ± " in resumed.printed
 
 
 def test_every_trial_equals_training_from_scratch_to_the_bit(resumed: Resumed) -> None:
     for row in records.read_rows(resumed.folder / records.TRIALS_FILE, records.TRIAL_SCHEMA):
         rows = rows_of(resumed.folder, row["trial_id"])
-        inherited = row["switch_epoch"] if row["phase"] == "search" else 0
+        inherited = 0 if row["phase"] == "control" else row["switch_epoch"]
         assert sum(one["inherited"] for one in rows) == inherited
         assert comparable(rows) == trained_alone(row), row["trial_id"]
 
@@ -82,5 +94,5 @@ def test_results_are_read_in_pandas_without_this_project(resumed: Resumed) -> No
     )
     words = [sys.executable, "-c", code]
     printed = subprocess.run(words, cwd=resumed.folder, capture_output=True, text=True, check=True).stdout
-    assert printed.strip() == "4 []"
+    assert printed.strip() == "7 []"
     assert "<h1>small</h1>" in (resumed.folder / "report.html").read_text()

@@ -26,6 +26,7 @@ from analysis.figures.figure_style import (
     rounded,
     unit,
 )
+from analysis.frames.pair_gains import on_first_pair
 from analysis.frames.typed_frames import SCENARIO
 from analysis.questions.learning_curves import stops
 from analysis.questions.winners import best_rows
@@ -39,6 +40,7 @@ def curves_drawing(runs: Runs) -> Drawing | None:
     """Draw the learning curves of the search, from each trial's switch on, with its control; None without curves."""
     frame = runs.curves()
     own = frame[frame.phase.isin(("search", "control", "single")) & frame.value.notna()]
+    own = own[on_first_pair(own)]
     if own.empty:
         return None
     metric = str(own.metric.iloc[0])
@@ -125,7 +127,7 @@ def _add_best(figure: go.Figure, runs: Runs, rows: pd.DataFrame, metric: str) ->
         return
     best = rows[rows.trial_id == winners.trial_id.iloc[0]]
     best = best[best.switch_epoch.isna() | (best.epoch >= best.switch_epoch - 1)]
-    _add_lines(figure, best, "best of the search (one seed)", {"color": ORANGE, "width": 3}, metric)
+    _add_lines(figure, best, "best of the search (first pair of seeds)", {"color": ORANGE, "width": 3}, metric)
     switch = best.switch_epoch.iloc[0] if len(best) else None
     if switch is not None and not pd.isna(switch):
         figure.add_vline(x=int(switch), line={"color": ORANGE, "dash": "dot", "width": 1.5})

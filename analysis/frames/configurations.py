@@ -7,6 +7,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from absgd.records import BEST_PREFIX, FINISHED
+from analysis.frames.pair_gains import on_first_pair, pair_gains
 from analysis.frames.typed_frames import SCENARIO
 
 Basis = Literal["confirmed", "one seed"]
@@ -30,9 +31,12 @@ def configurations(scored: pd.DataFrame) -> pd.DataFrame:
         `test_std`, `test_second_mean`, `test_second_std` (at the other epoch; NaN unless all `n` were tested), all in
         units of the metric (std with n - 1, NaN for one seed); `rank_mean` (`val_mean` with its sign set so that larger
         is better), `loss_mean` (validation loss at the last epoch of completed trials, which breaks
-        ties), and the settings of its first trial, from which the others differ in their seeds only.
+        ties); of a search over several pairs of seeds `num_pairs`, `num_lost_pairs`, `gain_n`, `gain_mean`, `gain_std`
+        and `rank_gain`, as in `pair_gains.pair_gains` (`num_pairs` is 1 for all others), while the numbers before are
+        those of its first pair; and the settings of its first trial, from which the others differ in their seeds only.
     """
-    frame = scored[scored.status.isin(ENDED) | ((scored.phase == "confirm") & scored.candidate.notna())]
+    frame = scored[on_first_pair(scored)]
+    frame = frame[frame.status.isin(ENDED) | ((frame.phase == "confirm") & frame.candidate.notna())]
     frame = frame.assign(configuration=_names(frame), basis=_basis(frame), is_control=_is_control(frame))
     frame = frame.assign(is_diverged=frame.status == "diverged", is_failed=frame.status == "failed")
     frame = frame.assign(is_ended=frame.status.isin(ENDED), stage_one=_stage_one_of_controls(frame))
@@ -62,9 +66,21 @@ def configurations(scored: pd.DataFrame) -> pd.DataFrame:
         columns=["score", "rank_score", "test", "test_second", "last_val_loss", "is_diverged", "is_failed", "is_ended"]
     )
     whole = numbers.join(settings).reset_index()
+    whole = _with_gains(whole, pair_gains(scored))
     whole["num_seeds"] = whole.groupby([*SCENARIO, "basis"]).num_trials.transform("max")
     whole["is_whole"] = (whole.n == whole.num_seeds) & (whole.n > 0)
     return whole.drop(columns=["num_trials", "stage_one"])
+
+
+def _with_gains(whole: pd.DataFrame, gains: pd.DataFrame) -> pd.DataFrame:
+    """Add the gains over pairs to the rows of search trials."""
+    keys = pd.MultiIndex.from_frame(whole[[*SCENARIO, "number"]])
+    found = gains.reindex(keys).reset_index(drop=True).set_axis(whole.index)
+    is_trial = whole.phase == "search"
+    found = found.where(is_trial)
+    counts = {"num_pairs": 1, "num_lost_pairs": 0, "gain_n": 0}
+    found = found.assign(**{name: found[name].fillna(least).astype("int64") for name, least in counts.items()})
+    return pd.concat([whole, found], axis=1)
 
 
 def _names(frame: pd.DataFrame) -> pd.Series[Any]:

@@ -29,11 +29,13 @@ def best(runs: RunFrames, by: str | Sequence[str]) -> pd.DataFrame:
 
     Returns:
         One row per group: the columns of `by`, `metric`, `rule` (the selection rule), `configuration`, `basis`
-        (`confirmed`, or `one seed`, where the mean is the score of the luckiest of many trials), `n`, `num_seeds`
-        (planned seeds, of which `n` completed), `val_mean`, `val_std`, `test_mean`, `test_std` (in units of the metric;
-        NaN if the test set was not read), `test_at` (the epoch of the test columns), `num_classes`, `val_classes`,
-        `test_classes` (classes that accuracies are over), the searched settings, `num_completed`, `num_pruned`,
-        `num_diverged` (search trials of the group), `run`, `scenario`, `trial_id`, `folder`.
+        (`confirmed`, or `one seed`, where the mean is the score of the luckiest of many trials on the first pair of
+        seeds), `num_pairs` (of seeds over which the search trained it; 1 for others), `gain_mean`, `gain_std` (over the
+        plain control of each of these pairs; NaN for others), `n`, `num_seeds` (planned seeds, of which `n` completed),
+        `val_mean`, `val_std`, `test_mean`, `test_std` (in units of the metric; NaN if the test set was not read),
+        `test_at` (the epoch of the test columns), `num_classes`, `val_classes`, `test_classes` (classes that accuracies
+        are over), the searched settings, `num_completed`, `num_pruned`, `num_diverged` (search trials of the group),
+        `run`, `scenario`, `trial_id`, `folder`.
 
     A group that holds several data sets, imbalances or noise levels gives a warning: its best hides the others.
 
@@ -55,6 +57,9 @@ def best(runs: RunFrames, by: str | Sequence[str]) -> pd.DataFrame:
         "rule",
         "configuration",
         "basis",
+        "num_pairs",
+        "gain_mean",
+        "gain_std",
         "n",
         "num_seeds",
         "val_mean",

@@ -130,6 +130,10 @@ def _edge_of_space(runs: RunFrames, winner: pd.Series[Any]) -> Iterator[Caution]
 
 
 def _few_seeds(winner: pd.Series[Any], is_searched: bool) -> Iterator[Caution]:
+    if winner.num_pairs > 1 and winner.basis != "confirmed":
+        text = f"Chosen among many trials over {plural(int(winner.num_pairs), 'pair')} of seeds: still optimistic."
+        yield Caution("seeds", text)
+        return
     if winner.basis != "confirmed":
         chosen = "Chosen on one seed among many trials: such a score is optimistic, and proves nothing."
         yield Caution("seeds", chosen if is_searched else "One run on one seed: its variation is unknown.")

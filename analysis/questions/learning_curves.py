@@ -11,7 +11,7 @@ from analysis.frames.typed_frames import KEY, SCENARIO
 
 CURVE_COLUMNS = (*METRICS, "train_loss", "lr", "log_u", "mean_weight_clean", "mean_weight_changed", "kept_fraction")
 """Columns of epochs.parquet that a curve can show."""
-_OF_TRIAL = ["run", "phase", "candidate", "status", "loss", "switch_epoch", "seed_data", "seed_train"]
+_OF_TRIAL = ["run", "phase", "candidate", "pair", "status", "loss", "switch_epoch", "seed_data", "seed_train"]
 
 
 def curves(runs: RunFrames, metric: str | None) -> pd.DataFrame:
@@ -23,9 +23,10 @@ def curves(runs: RunFrames, metric: str | None) -> pd.DataFrame:
             has no curve).
 
     Returns:
-        One row per trial and epoch, in order: `folder`, `scenario`, `trial_id`, `run`, `phase`, `candidate`, `status`,
-        `loss`, `switch_epoch`, `seed_data`, `seed_train`, `metric`, `epoch` (from 0), `stage`, `inherited`, `value` (in
-        units of the metric), `age` (epochs since the trial's own switch, 1 for the first; missing before the switch).
+        One row per trial and epoch, in order: `folder`, `scenario`, `trial_id`, `run`, `phase`, `candidate`, `pair`,
+        `status`, `loss`, `switch_epoch`, `seed_data`, `seed_train`, `metric`, `epoch` (from 0), `stage`, `inherited`,
+        `value` (in units of the metric), `age` (epochs since the trial's own switch, 1 for the first; missing before
+        the switch).
 
     Raises:
         UserError: if there is no such metric.

@@ -12,12 +12,13 @@ def savings(runs: RunFrames) -> pd.DataFrame:
     """Return the epochs that each search trained, and those it would have trained without sharing and stopping.
 
     Returns:
-        One row per scenario with a search: `folder`, `run`, `scenario`, `num_trials` (search trials and controls),
-        `epochs_from_scratch` (of all of them, each to its last epoch), `epochs_saved_by_trunk` (inherited),
-        `epochs_saved_by_stopping` (left untrained by trials that were stopped), `epochs_lost` (left untrained by trials
-        that diverged, failed or were interrupted), `epochs_trained`, `times_fewer` (from scratch over trained).
+        One row per scenario with a search: `folder`, `run`, `scenario`, `num_trials` (search trials and controls, those
+        on further pairs too), `epochs_from_scratch` (of all of them, each to its last epoch), `epochs_saved_by_trunk`
+        (inherited), `epochs_saved_by_stopping` (left untrained by trials that were stopped), `epochs_lost` (left
+        untrained by trials that diverged, failed or were interrupted), `epochs_trained`, `times_fewer` (from scratch
+        over trained).
     """
-    own = runs.trials[runs.trials.phase.isin(("search", "control")) & runs.trials.epochs.notna()]
+    own = runs.trials[runs.trials.phase.isin(("search", "replicate", "control")) & runs.trials.epochs.notna()]
     trained, inherited = own.epochs_trained.fillna(0), own.epochs_inherited.fillna(0)
     rest = (own.epochs - trained - inherited).clip(lower=0)
     frame = own.assign(

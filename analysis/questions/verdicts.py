@@ -142,6 +142,9 @@ def _one_seed(runs: RunFrames, winner: pd.Series[Any], comparisons: pd.DataFrame
     metric = str(winner.metric)
     title = METRIC_TITLES.get(metric, metric)
     details = [f"{winner.configuration}: validation {title} {score_text(metric, winner.val_mean)}, one seed."]
+    if winner.num_pairs > 1:
+        gain, pairs = difference_text(metric, winner.gain_mean), plural(int(winner.num_pairs), "pair")
+        details.append(f"Chosen over {pairs} of seeds of the search: mean gain over the plain control {gain}.")
     comparisons = comparisons[comparisons.n > 0]
     if comparisons.empty:
         text = "One seed and no control: no gain can be claimed."

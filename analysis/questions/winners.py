@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from absgd.records import winning_order
+from analysis.frames.pair_gains import on_first_pair
 from analysis.frames.run_frames import RunFrames
 from analysis.frames.typed_frames import SCENARIO
 from analysis.wording.titles import control_titles
@@ -20,13 +21,17 @@ def best_rows(configurations: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     """Return the row of `configurations` with the best mean on validation in each group.
 
     If a group has confirmed configurations, only they can win, in the order of `absgd.records.winning_order`, as in
-    the best file of a scenario.
+    the best file of a scenario. Of a search over several pairs of seeds those on the most pairs come first, and their
+    mean gain decides.
     """
     able = configurations[~configurations.is_control & (configurations.n > 0)]
-    numbers = zip(able.basis, able.num_seeds - able.n, able.rank_mean, able.loss_mean, strict=True)
+    has_pairs = able.num_pairs > 1
+    lost = (able.num_seeds - able.n).where(~has_pairs, able.num_lost_pairs)
+    gains = able.rank_mean.where(~has_pairs, able.rank_gain)
+    numbers = zip(able.basis, able.num_pairs, lost, gains, able.loss_mean, strict=True)
     order = [
-        (basis != "confirmed", *winning_order(num_lost, gain, val_loss, place))
-        for place, (basis, num_lost, gain, val_loss) in enumerate(numbers)
+        (basis != "confirmed", -num_pairs, *winning_order(num_lost, gain, val_loss, place))
+        for place, (basis, num_pairs, num_lost, gain, val_loss) in enumerate(numbers)
     ]
     ranked = able.iloc[[row[-1] for row in sorted(order)]]
     return ranked.drop_duplicates(list(by)).sort_index()
@@ -55,7 +60,7 @@ def trials_of(runs: RunFrames, winner: pd.Series[Any], control: str | None = Non
     elif control is None:
         is_meant = own.trial_id == winner.trial_id
     else:
-        is_plain = (own.phase == "control") & (own.loss.fillna("control") == control)
+        is_plain = (own.phase == "control") & on_first_pair(own) & (own.loss.fillna("control") == control)
         is_same = is_plain & (own.stage_one_key == winner.stage_one_key)
         is_meant = is_same if is_same.any() else is_plain
     found: pd.DataFrame = own[is_meant].drop_duplicates(SEEDS)

@@ -24,6 +24,7 @@ from analysis.runs import Runs
 
 _PHASES = {
     "search": ("search trial", ""),
+    "replicate": ("run", " on further pairs of seeds"),
     "control": ("control", ""),
     "confirm": ("run", " on fresh seeds"),
     "single": ("single run", ""),

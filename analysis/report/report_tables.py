@@ -9,13 +9,22 @@ from typing import Any
 
 import pandas as pd
 
+from absgd.counts import plural
 from absgd.records import METRIC_TITLES, Verdict
 from analysis.frames.run_frames import of_scenario
 from analysis.frames.typed_frames import SCENARIO
 from analysis.questions.best_configurations import setting_columns
 from analysis.questions.class_coverage import coverage_sentences
 from analysis.runs import Runs
-from analysis.wording.number_text import interval_text, is_fraction, p_text, score_text, setting_text, signed
+from analysis.wording.number_text import (
+    difference_text,
+    interval_text,
+    is_fraction,
+    p_text,
+    score_text,
+    setting_text,
+    signed,
+)
 from analysis.wording.titles import (
     PLAIN_CONTROLS,
     control_titles,
@@ -161,8 +170,11 @@ def scenario_table(runs: Runs, comparisons: pd.DataFrame) -> ReportTable:
     frame = runs.configurations
     basis = "confirmed" if (frame.basis == "confirmed").any() else "one seed"
     frame = frame[frame.basis == basis]
-    candidates = frame[~frame.is_control].sort_values(
-        ["n", "rank_mean", "loss_mean"], ascending=[False, False, True], kind="stable"
+    ranked = frame.assign(ranks=frame.rank_mean.where(frame.num_pairs == 1, frame.rank_gain))
+    candidates = ranked[~ranked.is_control].sort_values(
+        ["n", "num_pairs", "num_lost_pairs", "ranks", "loss_mean"],
+        ascending=[False, False, True, False, True],
+        kind="stable",
     )
     candidates = candidates[candidates.n > 0].head(MOST_TRIALS)
     controls = frame[frame.is_control]
@@ -171,8 +183,9 @@ def scenario_table(runs: Runs, comparisons: pd.DataFrame) -> ReportTable:
     settings = [name for name in (*setting_columns(runs), "lr") if shown[name].notna().any()]
     settings = [name for name in dict.fromkeys(settings) if name != "loss" or len(set(candidates.loss)) > 1]
     has_test = bool(shown.test_mean.notna().any())
+    has_pairs = basis != "confirmed" and bool((candidates.num_pairs > 1).any())
     has_differences = basis == "confirmed" and not comparisons.empty
-    columns = ["configuration", "n", "validation"]
+    columns = ["configuration", "n", "validation", *(["gain over pairs"] if has_pairs else [])]
     columns += ["test", f"test ({runs.rule.second_test_short})"] if has_test else []
     columns += ["best minus this", "p"] if has_differences else []
     first_setting = len(columns)
@@ -181,12 +194,30 @@ def scenario_table(runs: Runs, comparisons: pd.DataFrame) -> ReportTable:
     for _, row in shown.iterrows():
         seeds = str(row.n) if row.is_whole else f"{row.n} of {row.num_seeds}"
         line = [TableCell(_title(row)), number_cell(seeds, row.n), _score(row, "val")]
+        line += [_gain_over_pairs(row)] if has_pairs else []
         line += [_score(row, "test"), _score(row, "test_second")] if has_test else []
         line += _difference_cells(comparisons, row) if has_differences else ()
         cells.append((*line, *(setting_cell(row[name]) for name in settings)))
-    what = "Confirmed on fresh seeds" if basis == "confirmed" else "Best trials of the search, one seed"
+    what = "Confirmed on fresh seeds" if basis == "confirmed" else _searched_title(candidates)
     note = note_of(runs, has_test, has_differences)
     return ReportTable(what, note, tuple(columns), tuple(cells), first_setting)
+
+
+def _searched_title(candidates: pd.DataFrame) -> str:
+    pairs = int(candidates.num_pairs.max()) if len(candidates) else 1
+    return (
+        f"Best trials of the search, over {pairs} pairs of seeds"
+        if pairs > 1
+        else "Best trials of the search, one seed"
+    )
+
+
+def _gain_over_pairs(row: pd.Series[Any]) -> TableCell:
+    """Return the mean gain over the plain control of each pair, and the number of pairs behind it."""
+    if not row.gain_n:
+        return TableCell("–", math.nan)
+    metric = str(row.metric)
+    return number_cell(f"{difference_text(metric, row.gain_mean)} ({plural(int(row.gain_n), 'pair')})", row.gain_mean)
 
 
 def _title(row: pd.Series[Any]) -> str:

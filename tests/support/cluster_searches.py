@@ -33,6 +33,7 @@ SPACE = {
     },
     "num_trials": NUM_TRIALS,
     "early_stopping": None,
+    "seeds": {"pairs": 1},
     "confirm": None,
     "resources": {"cpu": 1, "gpu": 0},
 }

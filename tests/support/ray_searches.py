@@ -34,6 +34,7 @@ SMALL: dict[str, Any] = {
     },
     "num_trials": 2,
     "early_stopping": None,
+    "seeds": {"pairs": 1},
     "resources": {"cpu": 1, "gpu": 0},  # bits are compared, so on CPU
 }
 

@@ -171,6 +171,21 @@ def search_rows(folder: RunFolderBuilder, num_trials: int = 16, seed: int = 0) -
         folder.add(trial_id, run, value, status=status, num_epochs=done, inherited=switch)
 
 
+def replicate_rows(folder: RunFolderBuilder, num_pairs: int = 3) -> None:
+    """Add further pairs of seeds to `search_rows`: trials 0, 4 and 8, of which 4 is ahead over all pairs."""
+    for pair in range(1, num_pairs):
+        seeds = {"seeds.data": pair, "seeds.train": pair}
+        plain = config(**{"loss__name": "ce"}).stage_one().with_values(seeds)
+        folder.add(f"{folder.scenario}-control-pair{pair}", plain, 0.70 + pair / 100, phase="control")
+        for number in (0, 4, 8):
+            trial_id = f"{folder.scenario}-{number:04d}"
+            row = next(row for row in folder.trials if row["trial_id"] == trial_id)
+            trial = records.config_of(row)
+            end = 0.70 + pair / 100 + (0.2 if number == 4 else 0.01)
+            name = f"{trial_id}-pair{pair}"
+            folder.add(name, trial.with_values(seeds), end, phase="replicate", number=row["number"])
+
+
 GAINS = (0.020, 0.028, 0.024, 0.031, 0.022)
 """Gains of `best-1` over `ce` on test, by fresh seed."""
 GAINS_LR = (0.004, -0.006, 0.002, -0.003, 0.005)

@@ -25,6 +25,7 @@ SPACE: dict[str, Any] = {
         "switch_epoch": {"low": 8, "high": 12},
     },
     "num_trials": 4,
+    "seeds": {"pairs": 1},
     "confirm": None,
 }
 

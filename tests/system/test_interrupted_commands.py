@@ -120,6 +120,7 @@ search:
   switch_epoch: {low: 2, high: 3}
 num_trials: 2
 early_stopping: null
+seeds: {pairs: 1}
 confirm: {top: 1, seeds: 2, controls: [ce, ce-lr, cb-ce-drw]}
 """
 

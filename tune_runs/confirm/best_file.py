@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from absgd import records
+from absgd.counts import plural
 from absgd.records import over_classes, test_metric_of
 from tune_runs.confirm.candidate_results import CandidateResult, winner
 from tune_runs.confirm.scenario_confirmation import ScenarioConfirmation
+from tune_runs.recording.pair_scores import PairScore, gain_words
 from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.trial_record import TrialRecord
 
@@ -71,17 +73,22 @@ class BestFiles:
         if chosen is None:
             return None
         if confirmation is None or chosen.result is None:
-            return _searched_words(chosen.trial) + chosen.trial.config.to_yaml()
+            return _searched_words(self._recorder.scores(scenario)[0]) + chosen.trial.config.to_yaml()
         results = confirmation.results()
         about = _confirmed_words(self._recorder, scenario, chosen.trial.trial_id, chosen.result, results)
         return about + chosen.trial.config.to_yaml()
 
 
-def _searched_words(trial: TrialRecord) -> str:
-    return (
+def _searched_words(score: PairScore) -> str:
+    trial = score.trial
+    words = (
         f"# Best trial so far of run {trial.run}, scenario {trial.scenario}: {trial.trial_id},\n"
         f"# {trial.summary.metric} {trial.summary.metric_last!r} at the last epoch, on validation.\n"
     )
+    if score.num_pairs == 1 or score.mean_gain is None:
+        return words
+    lost = f"; {plural(score.num_lost, 'run')} diverged or failed" if score.num_lost else ""
+    return words + f"# Mean gain over the plain control of each pair of seeds: {gain_words(score)}{lost}.\n"
 
 
 def _confirmed_words(

@@ -34,6 +34,7 @@ class ScenarioConfirmation:
         images: gives the splits of each data seed.
         trunks: folder of the snapshots that runs fork from.
         search_is_done: whether the scenario's search has ended.
+        first_pair: number of the first seed pair that the search does not use.
     """
 
     def __init__(
@@ -44,11 +45,12 @@ class ScenarioConfirmation:
         images: ScenarioImages,
         trunks: Path,
         search_is_done: Callable[[], bool],
+        first_pair: int,
     ) -> None:
         self._config, self._recorder = config, recorder
         self._name, self._search_is_done = scenario.name, search_is_done
         self._plain = scenario.control
-        self._pairs = [seed_pair(self._plain.seeds, 1 + place) for place in range(config.seeds)]
+        self._pairs = [seed_pair(self._plain.seeds, first_pair + place) for place in range(config.seeds)]
         self._plan: ConfirmationPlan | None = None
         """Plan of the confirmation; None before the search is done."""
         self._queue = PairRunQueue(scenario.name, recorder, images, trunks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -43,6 +43,7 @@ from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.scenario_images import ScenarioImages
 from tune_runs.recording.tensorboard import TensorBoardCallback
 from tune_runs.request.search_request import SearchFailed, SearchInterrupted, SearchRequest, search_id
+from tune_runs.seed_pairs.search_over_pairs import SearchOverPairs
 from tune_runs.space.model import ConfirmConfig, SearchSpace
 from tune_runs.trial.failures import FailureCounter
 from tune_runs.trial.rank_tasks import placement
@@ -65,6 +66,8 @@ class RunningSearch(NamedTuple):
     """What Tune tells of each event: the one that records first, then those that show."""
     progress: LiveTableCallback
     """The last of them."""
+    update_plans: Callable[[], None]
+    """Brings the plans of further pairs and confirmations to what is recorded."""
 
 
 def drive(
@@ -111,7 +114,7 @@ def drive(
                 with only_shows("the table"):
                     progress.stop()
     _end_session(search)
-    update_plans(search.confirmations)
+    search.update_plans()
     with only_shows("the summary"):
         print_summary(space, search.recorder, console, search.confirmations)
     if search.stop.used_budget:
@@ -146,36 +149,51 @@ def assemble_search(
     """
     space, folder = request.space, request.folder
     recorder = Recorder(folder, space.metric, images)
-    retried: tuple[records.Phase, ...] = ("control", "confirm") if request.has_confirmation else ("control",)
+    retried: tuple[records.Phase, ...] = (
+        ("control", "replicate", "confirm") if request.has_confirmation else ("control", "replicate")
+    )
     recorder.load(retried, request.moves)
     stop = StopRequest(Budgets(space, recorder).used)
-    checkpoints = Checkpoints(space, recorder, num_concurrent, search_id(folder))
-    checkpoints.tidy_all()
     searches = {name: _search_of(request, plan, images, recorder, num_concurrent) for name, plan in plans.items()}
+    further_pairs = {
+        name: _search_over_pairs(request, plan, images, recorder, searches[name]) for name, plan in plans.items()
+    }
+    checkpoints = Checkpoints(
+        space, recorder, lambda name: further_pairs[name].in_play, num_concurrent, search_id(folder)
+    )
     confirmations = {
-        name: _confirmation_of(request, plan, images, recorder, searches[name]) for name, plan in plans.items()
+        name: _confirmation_of(request, plan, images, recorder, further_pairs[name]) for name, plan in plans.items()
     }
     to_run = confirmations if request.has_confirmation else {}
-    searcher = RunQueueSearcher(searches, to_run, images, checkpoints.with_folder, stop, request.searches)
-    update_plans(confirmations)
+    searcher = RunQueueSearcher(
+        searches, further_pairs, to_run, images, checkpoints.with_folder, stop, request.searches
+    )
+
+    def update_plans(_trial_id: str = "") -> None:
+        for pairs in further_pairs.values():
+            pairs.update_plan()
+        for confirmation in confirmations.values():
+            confirmation.update_plan()
+
+    update_plans()
+    checkpoints.tidy_all()
     bests = BestFiles(recorder, confirmations)
     bests.update_all()
     scheduler = SchedulerByScenario(space, searcher.plans, recorder)
     scheduler.replay(recorder)
     failures = FailureCounter(space.max_failures, space.max_equal_errors)
 
-    def confirmations_planned(_trial_id: str) -> None:
-        update_plans(confirmations)
-
-    on_end = (checkpoints.run_ended, confirmations_planned, searcher.run_ended, bests.run_ended)
+    on_end = (update_plans, checkpoints.run_ended, searcher.run_ended, bests.run_ended)
     recording = RecordingCallback(recorder, searcher, failures, stop, on_end)
-    progress = LiveTableCallback(space, plans, recorder, console, to_run, request.searches)
+    progress = LiveTableCallback(space, plans, recorder, console, to_run, request.searches, further_pairs)
     callbacks = (
         recording,
         Onlooker(TensorBoardCallback(space, recorder), "TensorBoard's record"),
         Onlooker(progress, "the table of the search"),
     )
-    return RunningSearch(recorder, checkpoints, stop, searcher, scheduler, confirmations, callbacks, progress)
+    return RunningSearch(
+        recorder, checkpoints, stop, searcher, scheduler, confirmations, callbacks, progress, update_plans
+    )
 
 
 def _search_of(
@@ -192,20 +210,21 @@ def _search_of(
     return ScenarioRunQueue(study, planner, recorder, num_concurrent)
 
 
-def _confirmation_of(
+def _search_over_pairs(
     request: SearchRequest, plan: ScenarioPlan, images: ScenarioImages, recorder: Recorder, search: ScenarioRunQueue
+) -> SearchOverPairs:
+    trunks = _trunks_folder(request, plan)
+    return SearchOverPairs(plan, request.space.seeds, recorder, images, trunks, lambda: search.is_done)
+
+
+def _confirmation_of(
+    request: SearchRequest, plan: ScenarioPlan, images: ScenarioImages, recorder: Recorder, search: SearchOverPairs
 ) -> ScenarioConfirmation:
     def search_is_done() -> bool:
         return not request.searches or search.is_done
 
     config, trunks = request.space.confirm or ConfirmConfig(), _trunks_folder(request, plan)
-    return ScenarioConfirmation(plan, config, recorder, images, trunks, search_is_done)
-
-
-def update_plans(confirmations: Mapping[str, ScenarioConfirmation]) -> None:
-    """Bring the plan of every confirmation to what is recorded: when a session starts or ends, and after each run."""
-    for confirmation in confirmations.values():
-        confirmation.update_plan()
+    return ScenarioConfirmation(plan, config, recorder, images, trunks, search_is_done, request.space.seeds.pairs)
 
 
 def _trunks_folder(request: SearchRequest, plan: ScenarioPlan) -> Path:

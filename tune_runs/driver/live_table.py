@@ -20,6 +20,7 @@ from tune_runs.driver.scenario_progress import EpochPace, ScenarioProgress, scen
 from tune_runs.driver.trial_cells import score, searched_values
 from tune_runs.preview.confirm_cost import confirm_cost
 from tune_runs.recording.recorder import Recorder
+from tune_runs.seed_pairs.search_over_pairs import SearchOverPairs
 from tune_runs.space.model import SearchSpace
 from tune_runs.trial.trial_plan import task_of
 from tune_runs.trial.trial_reports import report_of
@@ -41,14 +42,16 @@ def live_table(
         left_s: most seconds left; None: not known yet.
     """
     states = [state for state in ("waiting", *_STATES) if any(one.states.get(state) for one in progress)]
+    pairs = ["on pairs"] if any(one.on_pairs for one in progress) else []
     confirms = ["confirmed"] if any(one.confirmed for one in progress) else []
-    columns = ["scenario", *states, "best", "control", *confirms, "epochs"]
+    columns = ["scenario", *states, "best", "control", *pairs, *confirms, "epochs"]
     table = ConsoleTable(columns, f"{space.name}: {column_words(space.metric)}")
     for one in progress:
         counts = (str(one.states.get(state, 0)) for state in states)
         epochs = f"{one.epochs_done}/{one.epochs_done + one.epochs_left}"
         confirmed = ["{}/{}".format(*one.confirmed) if one.confirmed else "-"] if confirms else []
-        table.add_row(one.scenario, *counts, score(one.best), score(one.control), *confirmed, epochs)
+        on_pairs = ["{}/{}".format(*one.on_pairs) if one.on_pairs else "-"] if pairs else []
+        table.add_row(one.scenario, *counts, score(one.best), score(one.control), *on_pairs, *confirmed, epochs)
     left = "" if left_s is None else f", at most about {clock_text(left_s)} left"
     clock = f"{clock_text(elapsed_s)} elapsed{left}"
     bests = [f"best of {one.scenario}: {searched_values(space, one.best)}" for one in progress if one.best]
@@ -69,9 +72,11 @@ class LiveTableCallback(Callback):  # type: ignore[misc]
         console: Console,
         confirmations: Mapping[str, ScenarioConfirmation] | None = None,
         is_searching: bool = True,
+        pairs: Mapping[str, SearchOverPairs] | None = None,
     ) -> None:
         self._space, self._recorder, self._console = space, recorder, console
         self._confirmations, self._is_searching = confirmations or {}, is_searching
+        self._pairs = pairs or {}
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
         self._started = time.monotonic()
         self._pace = EpochPace()
@@ -134,6 +139,10 @@ class LiveTableCallback(Callback):  # type: ignore[misc]
             plans = self._confirmations.values()
             done, total = sum(one.num_ended for one in plans), sum(one.num_runs for one in plans)
             place = f"confirmed {done}/{total}"
+        elif trial.pair:
+            further = self._pairs.values()
+            done, total = sum(one.num_ended for one in further), sum(one.num_most for one in further)
+            place = f"on pairs {done}/{total}"
         else:
             done = sum(self._recorder.finished(scenario) for scenario in self._plans)
             total = sum(plan.num_trials for plan in self._plans.values())
@@ -156,6 +165,7 @@ class LiveTableCallback(Callback):  # type: ignore[misc]
                 self._confirmations.get(name),
                 self._confirm_epochs.get(name, 0),
                 self._is_searching,
+                self._pairs.get(name),
             )
             for name, plan in self._plans.items()
         ]

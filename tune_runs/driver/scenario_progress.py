@@ -10,6 +10,7 @@ from tune_runs.confirm.best_file import chosen_trial
 from tune_runs.confirm.scenario_confirmation import ScenarioConfirmation
 from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.trial_record import TrialRecord
+from tune_runs.seed_pairs.search_over_pairs import SearchOverPairs
 from tune_runs.space.model import SearchSpace
 from tune_runs.trunks.scenario_plan import ScenarioPlan
 from tune_runs.trunks.stage_one_sharing import StageOneSharing
@@ -33,6 +34,8 @@ class ScenarioProgress:
     """Largest number of epochs to train, unless a snapshot is missing; early stopping saves some of them."""
     num_running: int = 0
     """Runs of any kind that train now."""
+    on_pairs: tuple[int, int] | None = None
+    """Trials that have ended on further seed pairs, and the most of them; None where the search has one pair."""
     confirmed: tuple[int, int] | None = None
     """Ended runs and all runs of the confirmation; None before it is planned."""
 
@@ -44,6 +47,7 @@ def scenario_progress(
     confirmation: ScenarioConfirmation | None = None,
     confirm_epochs: int = 0,
     is_searching: bool = True,
+    pairs: SearchOverPairs | None = None,
 ) -> ScenarioProgress:
     """Count the recorded trials and epochs of a scenario.
 
@@ -54,6 +58,7 @@ def scenario_progress(
         confirmation: confirmation of the scenario, if this session runs it.
         confirm_epochs: epochs that the confirmation is expected to train, before its plan is made.
         is_searching: whether this session trains search trials.
+        pairs: search over further seed pairs of the scenario.
     """
     scenario, shared = plan.name, plan.sharing
     trials = recorder.trials_of(scenario)
@@ -62,12 +67,13 @@ def scenario_progress(
     trial_epochs = _trial_epochs(space, recorder, scenario, shared)
     left = _controls_to_begin(recorder, scenario, shared, states["waiting"]) * space.epochs if is_searching else 0
     left += states["waiting"] * trial_epochs if is_searching else 0
+    left += pairs.epochs_left if pairs and is_searching else 0
     confirmed = None
     if confirmation is not None:
         confirmed = (confirmation.num_ended, confirmation.num_runs) if confirmation.runs else None
         left += confirmation.epochs_left if confirmed else confirm_epochs
     for trial in trials:
-        if trial.status == "running" and trial.phase != "confirm":
+        if trial.status == "running" and trial.pair == 0:
             done = len(recorder.epochs[trial.trial_id])
             left += space.epochs - done if done or trial.phase == "control" else trial_epochs
     return ScenarioProgress(
@@ -78,6 +84,7 @@ def scenario_progress(
         epochs_done=sum(trial.summary.epochs_trained for trial in trials),
         epochs_left=left,
         num_running=sum(trial.status == "running" for trial in trials),
+        on_pairs=(pairs.num_ended, pairs.num_most) if pairs and pairs.num_most else None,
         confirmed=confirmed,
     )
 

@@ -14,6 +14,7 @@ from tune_runs.confirm.confirmation_table import confirmation_lines, confirmatio
 from tune_runs.confirm.scenario_confirmation import ScenarioConfirmation
 from tune_runs.console_table import ConsoleTable, TableColumn, print_sentence, print_whole
 from tune_runs.driver.trial_cells import score, searched_value
+from tune_runs.recording.pair_scores import gain_words
 from tune_runs.recording.recorder import Recorder
 from tune_runs.space.model import SearchSpace
 
@@ -23,13 +24,16 @@ def summary_table(
 ) -> ConsoleTable:
     """Draw the chosen configuration of each scenario with its settings, and its plain control."""
     title = f"{space.name}: chosen configurations, {column_words(space.metric)} at the last epoch"
-    table = ConsoleTable(["scenario", TableColumn("chosen", "text"), "score", "control", *space.search], title)
+    gains = ["gain"] if space.seeds.pairs > 1 else []
+    table = ConsoleTable(["scenario", TableColumn("chosen", "text"), "score", "control", *gains, *space.search], title)
     for scenario in space.scenario_list:
         chosen = chosen_trial(recorder, scenario.name, confirmations.get(scenario.name))
         trial = chosen.trial if chosen else None
         values = (searched_value(trial, name) if trial else "-" for name in space.search)
         control = recorder.control(scenario.name)
-        table.add_row(scenario.name, _name(chosen), score(trial), score(control), *values)
+        scores = {one.trial.trial_id: one for one in recorder.scores(scenario.name)} if gains else {}
+        gain = [gain_words(scores[trial.trial_id]) if trial else "-"] if gains else []
+        table.add_row(scenario.name, _name(chosen), score(trial), score(control), *gain, *values)
     return table
 
 
@@ -48,6 +52,11 @@ def print_summary(
     console.print(summary_table(space, recorder, confirmations or {}))
     folder = shortened(recorder.folder)
     lines = ["control: the plain base criterion; both scores on validation, from the one seed of the search"]
+    if space.seeds.pairs > 1:
+        lines = [
+            "control: the plain base criterion; both scores on validation, from the first pair of seeds",
+            "gain: mean over pairs of seeds of the score minus that of the pair's control, by which trials were chosen",
+        ]
     if tables := confirmation_tables(space, confirmations or {}):
         for line in (*lines, ""):
             print_sentence(console, line)

@@ -1,4 +1,4 @@
-"""The searcher that Ray asks for the next run: controls, trials whose stage one is ready, then confirmations."""
+"""The searcher that Ray asks for the next run: a control, a trial, a run on a further pair, or of a confirmation."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tune_runs.driver.trunk_planner import TrunkPlanner
 from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.scenario_images import ScenarioImages
 from tune_runs.recording.trial_record import TrialRecord
+from tune_runs.seed_pairs.search_over_pairs import SearchOverPairs
 from tune_runs.space.distinct_points import num_trials_of
 from tune_runs.trial.trial_plan import TrialPlan
 from tune_runs.trunks.trunk_use import fork_epoch
@@ -49,8 +50,8 @@ class ScenarioRunQueue:
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing is left to train, and nothing trains that may have to begin again."""
-        trials = (trial for trial in self._recorder.trials_of(self._name) if trial.phase != "confirm")
+        """Whether nothing is left to train on pair 0, and nothing trains there that may have to begin again."""
+        trials = (trial for trial in self._recorder.trials_of(self._name) if trial.pair == 0)
         is_idle = not self._lost and not any(trial.status == "running" for trial in trials)
         return is_idle and not self.num_left and not self._interrupted_control() and self._has_control
 
@@ -114,7 +115,7 @@ class ScenarioRunQueue:
         return {control.stage_one_key for control in needed if self._planner.has_lost(control.config)}
 
     def release_images(self, images: ScenarioImages) -> None:
-        """Release the images of the search once it is done: confirmations have their own data seeds."""
+        """Release the images of pair 0 once its trials are done: further pairs have their own data seeds."""
         if self.is_done:
             images.release(self._name, self._planner.own_config.seeds.data)
 
@@ -126,12 +127,14 @@ class ScenarioRunQueue:
 class RunQueueSearcher(Searcher):  # type: ignore[misc]
     """All scenarios behind one Ray searcher; the scenario with the most trials left comes first.
 
-    The plain controls of all scenarios come before everything else, and trials before runs of confirmations. A scenario
-    begins its confirmation once its own search is done; these runs fill the resources that searches leave idle.
+    The plain controls of all scenarios come before everything else, then trials, then runs on further seed pairs, then
+    runs of confirmations. A scenario goes on to a further pair, and to its confirmation, once all of its own runs
+    before have ended; these runs fill the resources that the trials of other scenarios leave idle.
     `tune_runs.driver.recording_callback` tells the results of trials to the studies, once they are recorded.
 
     Args:
         searches: search of each scenario by its name.
+        further_pairs: search over further seed pairs of each scenario.
         confirmations: confirmation of each scenario that this session confirms.
         images: images of all scenarios; those of a run are handed to workers before it starts.
         with_checkpoints: gives a plan the folder of its checkpoints.
@@ -142,6 +145,7 @@ class RunQueueSearcher(Searcher):  # type: ignore[misc]
     def __init__(
         self,
         searches: Mapping[str, ScenarioRunQueue],
+        further_pairs: Mapping[str, SearchOverPairs],
         confirmations: Mapping[str, ScenarioConfirmation],
         images: ScenarioImages,
         with_checkpoints: Callable[[TrialPlan], TrialPlan],
@@ -149,7 +153,7 @@ class RunQueueSearcher(Searcher):  # type: ignore[misc]
         is_searching: bool = True,
     ) -> None:
         super().__init__()
-        self.searches, self.confirmations = searches, confirmations
+        self.searches, self.further_pairs, self.confirmations = searches, further_pairs, confirmations
         self._images, self._with_checkpoints = images, with_checkpoints
         self._stop, self._is_searching = stop, is_searching
         self.plans: dict[str, TrialPlan] = {}
@@ -158,18 +162,24 @@ class RunQueueSearcher(Searcher):  # type: ignore[misc]
     @property
     def is_done(self) -> bool:
         """Whether nothing is left to train."""
-        searches = self.searches.values() if self._is_searching else ()
-        return all(one.is_done for one in (*searches, *self.confirmations.values()))
+        is_searched = not self._is_searching or all(pairs.is_done for pairs in self.further_pairs.values())
+        return is_searched and all(confirmation.is_done for confirmation in self.confirmations.values())
 
     def requeue(self, plan: TrialPlan) -> None:
         """Start a run again whose process was lost."""
-        ours = self.confirmations if plan.phase == "confirm" else self.searches
-        ours[plan.scenario].requeue(plan)
+        if plan.phase == "confirm":
+            self.confirmations[plan.scenario].requeue(plan)
+        elif plan.pair > 0:
+            self.further_pairs[plan.scenario].requeue(plan)
+        else:
+            self.searches[plan.scenario].requeue(plan)
 
     def run_ended(self, trial_id: str) -> None:
         """Release images that no further run of the scenario learns from."""
         for search in self.searches.values():
             search.release_images(self._images)
+        for pairs in self.further_pairs.values():
+            pairs.run_ended(trial_id)
         for confirmation in self.confirmations.values():
             confirmation.run_ended(trial_id)
 
@@ -198,6 +208,7 @@ class RunQueueSearcher(Searcher):  # type: ignore[misc]
             yield from (search.next_control() for search in self.searches.values())
             searches = sorted(self.searches.values(), key=lambda search: -search.num_left)
             yield from (search.next_trial() for search in searches)
+            yield from (pairs.next_run() for pairs in self.further_pairs.values())
         yield from (confirmation.next_run() for confirmation in self.confirmations.values())
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:

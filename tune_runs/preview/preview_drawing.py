@@ -13,6 +13,7 @@ from rich.console import Group, RenderableType
 from absgd.counts import plural
 from tune_runs.console_table import ConsoleFacts, ConsoleTable, TableColumn, together
 from tune_runs.preview.confirm_cost import ConfirmCost
+from tune_runs.preview.pairs_cost import PairsCost
 from tune_runs.preview.scenario_cost import ScenarioCost
 from tune_runs.preview.search_preview import SearchPreview, written
 from tune_runs.space.model import SearchSpace
@@ -77,6 +78,7 @@ def _facts(numbers: SearchPreview) -> list[tuple[str, str]]:
         ("chosen by", space.metric),
         *_sharing_facts(numbers),
         *_stopping_facts(numbers),
+        *_pairs_facts(numbers),
         *_confirm_facts(numbers),
         ("time budget", "none" if space.time_budget is None else f"{numeral(space.time_budget)} s"),
         ("one run takes", _occupied(space.resources.on(numbers.num_gpus))),
@@ -158,6 +160,29 @@ def _stopping_facts(numbers: SearchPreview) -> list[tuple[str, str]]:
     return [("early stopping", stopping.words), ("rungs", rungs)]
 
 
+def _pairs_facts(numbers: SearchPreview) -> list[tuple[str, str]]:
+    """Describe the further seed pairs, for each scenario where they differ."""
+    if numbers.space.seeds.pairs == 1:
+        return [("seeds", "one pair: the trials of one data seed and training seed are compared")]
+    said = {cost.name: _pairs_words(one) for cost, one in zip(numbers.scenarios, numbers.pairs, strict=True)}
+    if len(set(said.values())) == 1:
+        facts = [("seeds", said[numbers.scenarios[0].name])]
+    else:
+        facts = [("seeds", f"of {name}: {words}") for name, words in said.items()]
+    if len(numbers.pairs) == 1:
+        return facts
+    epochs = sum(one.epochs for one in numbers.pairs)
+    return [*facts, ("", f"in all scenarios {plural(epochs, 'more epoch')} at most")]
+
+
+def _pairs_words(cost: PairsCost) -> str:
+    if not cost.sizes:
+        return "no further pair: one trial has nothing to be compared with"
+    best = f"the best {_joined(list(map(str, cost.sizes)))} trials"
+    pairs = f"{plural(len(cost.sizes), 'further pair')} of seeds, each with a control"
+    return f"{best} go on to {pairs}: {plural(cost.epochs, 'more epoch')} at most"
+
+
 def _confirm_facts(numbers: SearchPreview) -> list[tuple[str, str]]:
     """Describe the confirmation, for each scenario where they differ."""
     if not numbers.confirmation:
@@ -216,6 +241,8 @@ def _time_facts(numbers: SearchPreview) -> list[tuple[str, str]]:
     if numbers.wall_s is not None:
         about = duration_words(numbers.wall_s) + ("" if numbers.stopping.is_modelled else " if no trial is stopped")
         facts.append(("wall time", f"about {about} ({seconds}, {numbers.concurrent} at once)"))
+    if numbers.pairs_s is not None:
+        facts.append(("", f"and about {duration_words(numbers.pairs_s)} for the further pairs of seeds"))
     if numbers.confirm_s is not None:
         facts.append(("", f"and about {duration_words(numbers.confirm_s)} for the confirmation"))
     if numbers.space.resources.ranks > 1:

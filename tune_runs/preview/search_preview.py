@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from tune_runs.preview.confirm_cost import ConfirmCost, confirm_cost, confirm_wall_s
+from tune_runs.preview.pairs_cost import PairsCost, pairs_cost, pairs_wall_s
 from tune_runs.preview.scenario_cost import EpochTime, ScenarioCost, scenario_cost, wall_time_s
 from tune_runs.space.model import SearchSpace
 from tune_runs.space.parameters import Scalar, numeral
@@ -47,10 +48,14 @@ class SearchPreview:
     """Runs that train at the same time on these nodes."""
     wall_s: float | None
     """Least wall time of the expected epochs; None where epochs were not measured or nothing fits."""
+    pairs: tuple[PairsCost, ...]
+    """Cost of the further seed pairs of each scenario."""
+    pairs_s: float | None
+    """Wall time of the further pairs, on top of `wall_s`."""
     confirmation: tuple[ConfirmCost, ...]
     """Cost of confirming each scenario; none where nothing is confirmed."""
     confirm_s: float | None
-    """Wall time of the confirmation, on top of `wall_s`."""
+    """Wall time of the confirmation, on top of both."""
 
     @property
     def rungs(self) -> tuple[int, ...]:
@@ -78,6 +83,9 @@ def preview_search(
     concurrent = min(fitting, (space.num_trials + 1) * len(space.scenarios))
     stopping = early_stopping(space)
     costs = [scenario_cost(space, plan, stopping, (times or {}).get(name)) for name, plan in plans.items()]
+    pairs = [pairs_cost(space, plan) for plan in plans.values()]
+    at_once = min(fitting, sum(one.num_runs for one in pairs))
+    pairs_s = pairs_wall_s(space.epochs, pairs, [cost.time for cost in costs], at_once)
     confirmation = [confirm_cost(space, plan) for plan in plans.values()] if space.confirm else []
     num_runs = sum(one.num_runs for one in confirmation)
     confirm_s = confirm_wall_s(space.epochs, confirmation, [cost.time for cost in costs], min(fitting, num_runs))
@@ -92,6 +100,8 @@ def preview_search(
         num_gpus=num_gpus,
         concurrent=concurrent,
         wall_s=wall_time_s(space.epochs, costs, concurrent) if concurrent else None,
+        pairs=tuple(pairs),
+        pairs_s=pairs_s,
         confirmation=tuple(confirmation),
         confirm_s=confirm_s,
     )

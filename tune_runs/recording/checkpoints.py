@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from absgd import records
@@ -16,18 +17,28 @@ from tune_runs.trial.trial_plan import CheckpointUse, TrialPlan
 class Checkpoints:
     """Places the checkpoints of runs and deletes those no longer needed.
 
-    While a run trains, its last two checkpoints and its best one are kept; afterwards only those of the best trials.
-    Checkpoints of a failed confirmation are kept too: it is tried again when the search resumes.
+    While a run trains, its last two checkpoints and its best one are kept; afterwards only those of the best trials,
+    and of all that may still become the best on further seed pairs. Checkpoints of a failed run that is tried again
+    when the search resumes are kept too.
 
     Args:
         space: gives the number of runs that keep their checkpoints, and the disk budget.
         recorder: has the records of all trials.
+        in_play: gives the ids of a scenario's trials that may still be chosen on further seed pairs.
         num_writers: runs that may write at the same time.
         origin: id of the search.
     """
 
-    def __init__(self, space: SearchSpace, recorder: Recorder, num_writers: int, origin: str) -> None:
-        self._space, self._recorder, self._num_writers, self._origin = space, recorder, num_writers, origin
+    def __init__(
+        self,
+        space: SearchSpace,
+        recorder: Recorder,
+        in_play: Callable[[str], Collection[str]],
+        num_writers: int,
+        origin: str,
+    ) -> None:
+        self._space, self._recorder, self._in_play = space, recorder, in_play
+        self._num_writers, self._origin = num_writers, origin
 
     def with_folder(self, plan: TrialPlan) -> TrialPlan:
         """Return the plan with the folder of its checkpoints."""
@@ -51,9 +62,11 @@ class Checkpoints:
             self._tidy(scenario.name)
 
     def _tidy(self, scenario: str) -> None:
-        kept = {trial.trial_id for trial in self._recorder.ranked(scenario)[: self._space.keep_checkpoints]}
+        keep = self._space.keep_checkpoints
+        kept = {trial.trial_id for trial in self._recorder.ranked(scenario)[:keep]}
+        kept.update(self._in_play(scenario) if keep else ())
         for trial in self._recorder.trials_of(scenario):
-            is_tried_again = (trial.phase, trial.status) == ("confirm", "failed")
+            is_tried_again = trial.phase in ("confirm", "replicate") and trial.status == "failed"
             if trial.is_finished and trial.trial_id not in kept and not is_tried_again:
                 shutil.rmtree(self._folder(scenario, trial.trial_id), ignore_errors=True)
 

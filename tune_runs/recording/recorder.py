@@ -12,6 +12,7 @@ from absgd.config.locations import Moves
 from absgd.errors import UserError
 from absgd.records import Phase, Status
 from tune_runs.recording.epoch_log import EpochLog, EpochRow, is_same_epoch
+from tune_runs.recording.pair_scores import PairScore, RunOnPair, ranked_scores
 from tune_runs.recording.scenario_images import ScenarioImages
 from tune_runs.recording.trial_record import EpochSummary, TrialRecord
 from tune_runs.stopping.stopping_rules import Never
@@ -57,11 +58,14 @@ class Recorder:
         """The epochs of each trial, in order."""
         return self._epoch_log.by_trial
 
-    def load(self, retried: Collection[Phase] = ("control", "confirm"), moves: Moves | None = None) -> None:
+    def load(
+        self, retried: Collection[Phase] = ("control", "replicate", "confirm"), moves: Moves | None = None
+    ) -> None:
         """Take over what earlier sessions recorded; trials that had not finished become `interrupted`.
 
         So does a control that failed: it is tried again, since trials fork from it. So does a failed run of a
-        confirmation, which perhaps lacks only the test set.
+        confirmation, which perhaps lacks only the test set, and a trial that failed on a further pair, unless the
+        choice between the trials is made: the scenario's confirmation has begun.
 
         Args:
             retried: phases whose failed runs are tried again in this session.
@@ -80,9 +84,11 @@ class Recorder:
             if known is not None and row["epoch"] == len(known):
                 self._epoch_log.keep({**row, "run": self.folder.name})
         self.earlier_epochs = self._epoch_log.arrived
+        chosen = {trial.scenario for trial in self.trials.values() if trial.phase == "confirm"}
         for trial in self.trials.values():
             is_whole = len(self.epochs[trial.trial_id]) == trial.epochs_done
-            is_tried_again = trial.phase in retried and trial.status == "failed"
+            is_over = trial.phase == "replicate" and trial.scenario in chosen
+            is_tried_again = trial.phase in retried and trial.status == "failed" and not is_over
             if not trial.is_finished or is_tried_again or not is_whole:
                 trial.status, trial.error = "interrupted", None
 
@@ -208,17 +214,26 @@ class Recorder:
         return next(iter(self.ranked(scenario)), None)
 
     def ranked(self, scenario: str) -> list[TrialRecord]:
-        """Return the completed search trials, best metric at the last epoch first; the lower val_loss breaks ties."""
-        sign = 1.0 if records.METRICS[self.metric] == "max" else -1.0
-        completed = [
-            trial for trial in self.trials_of(scenario) if (trial.phase, trial.status) == ("search", "completed")
+        """Return the completed search trials, the best first; `tune_runs.recording.pair_scores` has the order."""
+        return [score.trial for score in self.scores(scenario)]
+
+    def scores(self, scenario: str, before_pair: int | None = None) -> list[PairScore]:
+        """Return the scores of the completed search trials over seed pairs, the best first.
+
+        Args:
+            scenario: name of the scenario.
+            before_pair: only what the pairs before this one say; None: all pairs.
+        """
+        runs = [
+            RunOnPair(trial, trial.pair, self._last_loss(trial))
+            for trial in self.trials_of(scenario)
+            if trial.pair is not None and (before_pair is None or trial.pair < before_pair)
         ]
+        return ranked_scores(runs, records.METRICS[self.metric])
 
-        def rank(trial: TrialRecord) -> tuple[float, float]:
-            assert trial.summary.metric_last is not None, "a completed trial has a last epoch"
-            return -sign * trial.summary.metric_last, self.epochs[trial.trial_id][-1]["val_loss"]
-
-        return sorted(completed, key=rank)
+    def _last_loss(self, trial: TrialRecord) -> float | None:
+        rows = self.epochs[trial.trial_id]
+        return rows[-1]["val_loss"] if rows else None
 
     @property
     def epochs_trained(self) -> int:

@@ -26,7 +26,7 @@ SCALARS = tuple(
     field.name for field in dataclasses.fields(EpochRecord) if EPOCH_SCHEMA.field(field.name).type == pa.float64()
 )
 """Columns of an epoch that become curves, where they have a value."""
-_SETTINGS = ("scenario", "phase", "candidate", "loss", "lam", "gamma", "ab_alpha", "switch_epoch", "lr")
+_SETTINGS = ("scenario", "phase", "candidate", "pair", "loss", "lam", "gamma", "ab_alpha", "switch_epoch", "lr")
 """Columns of a trial in the table of settings, in addition to those that are searched."""
 
 

@@ -25,7 +25,8 @@ from absgd.config.locations import (
 )
 from absgd.paths import absolute
 from absgd.terminal import warn
-from tune_runs.request.space_files import with_options
+from absgd.yaml_text import read_yaml
+from tune_runs.request.space_files import ONE_PAIR, space_from_dict, with_options
 from tune_runs.space.model import ScenarioSettings, SearchSpace
 
 
@@ -49,6 +50,19 @@ def recorded(space: SearchSpace) -> SearchSpace:
 
 def _part(part: ScenarioSettings, name: str, data: Mapping[str, Any]) -> dict[str, Any]:
     return {**part.model_dump(mode="json"), "name": name, "data": dict(data)}
+
+
+def load_recorded(folder: Path) -> SearchSpace:
+    """Return the space that a run folder records; keys of earlier versions become those of today.
+
+    Raises:
+        UserError: if it cannot be read, or a rule is broken.
+    """
+    path = folder / records.SPACE_FILE
+    data = read_yaml(path)
+    if isinstance(data, Mapping) and "seeds" not in data:
+        data = {**data, "seeds": ONE_PAIR}
+    return space_from_dict(data, str(path))
 
 
 def recovered(space: SearchSpace, folder: Path) -> SearchSpace:
@@ -129,13 +143,15 @@ def without_places(decisive: Mapping[str, Any]) -> dict[str, Any]:
 def filled_from(given: SearchSpace, known: SearchSpace, moves: Moves) -> SearchSpace:
     """Return a given space in which names, titles and places that it leaves out are those of the recorded one.
 
-    So is a path at which there is nothing: a relative one means the folder in which the search began.
+    So is a path at which there is nothing: a relative one means the folder in which the search began; so is `seeds`.
 
     Args:
         given: the space that the user gave.
         known: the recorded one, its paths where they are now.
         moves: folders that have moved since the search began.
     """
+    if "seeds" not in given.model_fields_set:  # perhaps it was written for a version that had none
+        given = given.model_copy(update={"seeds": known.seeds})
     if len(given.scenarios) != len(known.scenarios):
         return recorded(given)
     parts = []

@@ -16,8 +16,8 @@ from absgd.config.locations import PATH_SETTINGS, Moves, warn_of_unused_moves
 from absgd.errors import UserError
 from absgd.terminal import shortened
 from absgd.yaml_text import dump_yaml, read_yaml
-from tune_runs.request.recorded_space import filled_from, paths_of, recorded, recovered, with_moves
-from tune_runs.request.space_files import load_space, refuse_changes, with_options
+from tune_runs.request.recorded_space import filled_from, load_recorded, paths_of, recorded, recovered, with_moves
+from tune_runs.request.space_files import refuse_changes, with_options
 from tune_runs.space.model import BUDGETS, SearchSpace
 from tune_runs.space.parameters import Scalar
 
@@ -176,7 +176,7 @@ def _begun_space(folder: Path) -> SearchSpace:
     The trials of an earlier version, whose table has no `data.on_duplicate`, took every image as it was: so does the
     rest of their search.
     """
-    space = load_space(str(folder / records.SPACE_FILE))
+    space = load_recorded(folder)
     columns = records.columns_of(folder / records.TRIALS_FILE)
     if not columns or records.COLUMN_OF["data.on_duplicate"] in columns:
         return space

@@ -22,6 +22,9 @@ from tune_runs.space.distinct_points import most_distinct_points
 from tune_runs.space.model import SearchSpace
 from tune_runs.space.setting_names import searchable_names, setting_of
 
+ONE_PAIR = {"pairs": 1}
+"""`seeds` where a space of an earlier version, or its decisive settings, say nothing about them."""
+
 
 def space_from_dict(data: object, source: str = "space") -> SearchSpace:
     """Return a checked space from plain mappings and scalars.
@@ -110,7 +113,8 @@ def refuse_changes(recorded: Mapping[str, Any], now: Mapping[str, Any], place: s
     Raises:
         UserError: listing every difference.
     """
-    if differences := list(_differences("", recorded, now)):
+    one, other = ({"seeds": ONE_PAIR, **settings} for settings in (recorded, now))
+    if differences := list(_differences("", one, other)):
         raise UserError(
             f"a resumed search must not change; start a new one, with `--warm-start` if you like ({place}): "
             + "; ".join(differences)

@@ -36,6 +36,8 @@ class PairRunQueue:
         self._scenario, self._recorder, self._images, self._trunks = scenario, recorder, images, trunks
         self._runs: tuple[PairRun, ...] = ()
         self._lost: list[TrialPlan] = []
+        self._to_retrain: set[str] = set()
+        """Runs that have ended and train again."""
         self._seeds: set[int] = set()
         """Data seeds of all runs that were ever planned in this session."""
 
@@ -52,7 +54,7 @@ class PairRunQueue:
     @property
     def is_done(self) -> bool:
         """Whether every planned run has ended."""
-        return not self._lost and not any(map(self.is_open, self._runs))
+        return not self._lost and not self._to_retrain and not any(map(self.is_open, self._runs))
 
     @property
     def num_ended(self) -> int:
@@ -73,6 +75,10 @@ class PairRunQueue:
         """Start a run again whose process was lost."""
         self._lost.append(plan)
 
+    def retrain(self, trial_id: str) -> None:
+        """Train a run again that has ended: its snapshots are gone, and runs that fork from them wait for it."""
+        self._to_retrain.add(trial_id)
+
     def next_run(self) -> TrialPlan | None:
         """Return a run that can start now, recorded as started; None when there is none.
 
@@ -86,6 +92,7 @@ class PairRunQueue:
         if run is None:
             return None
         plan = self._trial_plan(run)
+        self._to_retrain.discard(run.trial_id)
         self._recorder.start(plan)
         return plan
 
@@ -109,14 +116,14 @@ class PairRunQueue:
 
     def _waits(self, run: PairRun) -> bool:
         trial = self._recorder.trials.get(run.trial_id)
-        return trial is None or trial.status == "interrupted"
+        return trial is None or trial.status == "interrupted" or run.trial_id in self._to_retrain
 
     def _has_stage_one(self, run: PairRun) -> bool:
         """Whether a run need not wait: its trunk has passed the fork, or never will."""
         if run.trunk is None:
             return True
         trunk = self._recorder.trials.get(run.trunk)
-        if trunk is None or trunk.status == "interrupted":
+        if trunk is None or trunk.status == "interrupted" or run.trunk in self._to_retrain:
             return False
         return trunk.status != "running" or self._recorder.epochs_reached[run.trunk] >= run.fork_at
 
@@ -127,12 +134,13 @@ class PairRunQueue:
             phase=run.phase,
             number=run.number,
             config=run.config,
-            trunk=self._trunk_use(run),
+            trunk=self.trunk_use(run),
             candidate=run.candidate,
             pair=run.pair,
         )
 
-    def _trunk_use(self, run: PairRun) -> TrunkUse | None:
+    def trunk_use(self, run: PairRun) -> TrunkUse | None:
+        """Return how a run uses the snapshots of a trunk; None where it does not."""
         if run.trunk_key is None:
             return None
         data = self._images.fingerprint(self._scenario, run.config, run.config.model.weights)

@@ -38,6 +38,9 @@ class ScenarioSettings(Section):
     """Settings of `noise`."""
 
 
+MAX_PAIRS = 100
+"""Most seed pairs of a search; each further one is at least two runs and a control."""
+
 StoppingRule = Literal["epoch", "age", "advantage", "mean_advantage", "age_then_epoch", "median"]
 
 
@@ -45,10 +48,21 @@ class EarlyStoppingConfig(Section):
     rule: StoppingRule = "age_then_epoch"
     """Values compared at a rung, and when; docs/early-stopping.md has the numbers behind the default."""
     reduction_factor: Annotated[int, Field(ge=2, le=2**31 - 1)] | None = None
-    """About one trial in this many continues at each rung; null: 3. `median` has none."""
+    """About one trial in this many continues at each rung; null: 3, with several pairs of `seeds` 6. `median` has
+    none."""
     grace_period: Count | None = None
     """First rung. `epoch`: in epochs done, after the latest `switch_epoch`, null: one more than it. The other rules: in
-    epochs since the trial's own switch, null: a twentieth of the longest stage two, at least two."""
+    epochs since the trial's own switch, null: a twentieth of the longest stage two, at least two; with several pairs of
+    `seeds` a tenth, at least four."""
+
+
+class SeedsConfig(Section):
+    pairs: Annotated[int, Field(ge=1, le=MAX_PAIRS)] = 4
+    """Pairs of data seed and training seed over which a scenario is searched, that of `base.seeds` first; 1: that one
+    alone. The best configurations of a pair go on to the next, where they train to the last epoch."""
+    reduction_factor: Annotated[int, Field(ge=2, le=2**31 - 1)] = 3
+    """About one configuration in this many goes on to each further pair, at least two; docs/seeds.md has the numbers
+    behind the default."""
 
 
 ControlName = Literal["base", "base-lr", "ce", "ce-lr", "ce-tau", "cb-ce-drw", "ldam-drw", "focal", "balanced-softmax"]
@@ -112,6 +126,8 @@ class SearchSpace(Section):
     """Validation metric that decides."""
     early_stopping: EarlyStoppingConfig | None = EarlyStoppingConfig()
     """Rule that stops trials that fall behind; null: every trial trains to the last epoch."""
+    seeds: SeedsConfig = SeedsConfig()
+    """Further pairs of seeds on which the best configurations of the search are trained, before one is chosen."""
     confirm: ConfirmConfig | None = ConfirmConfig()
     """Configurations trained on fresh seeds, and tested, when the search is done; null: none."""
     resources: ResourcesConfig = ResourcesConfig()
@@ -156,6 +172,8 @@ class SearchSpace(Section):
         for name in ("gpu", "cohort"):
             del settings["resources"][name]
         settings["base"] = _without_refusals(settings["base"])
+        if self.seeds.pairs == 1:  # so did earlier versions, whose records do not say it
+            del settings["seeds"]
         settings["scenarios"] = [_without_refusals(part) for part in settings["scenarios"]]
         return {key: value for key, value in settings.items() if key not in _NOT_DECISIVE}
 

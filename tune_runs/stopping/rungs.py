@@ -9,10 +9,10 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from tune_runs.space.boundary import boundary_runs
-from tune_runs.space.model import EarlyStoppingConfig, SearchSpace, StoppingRule
+from tune_runs.space.model import SearchSpace, StoppingRule
 
 Unit = Literal["epochs", "epochs since the switch"]
 
@@ -179,35 +179,47 @@ def early_stopping(space: SearchSpace) -> EarlyStopping:
     config = space.early_stopping
     if config is None:
         return none
-    grace = config.grace_period or _default_grace_period(config.rule, none)
-    return dataclasses.replace(none, rule=config.rule, grace_period=grace, ladder=_ladder(config, grace, none))
+    pace = ONE_PAIR_PACE if space.seeds.pairs == 1 else SEVERAL_PAIRS_PACE
+    grace = config.grace_period or _default_grace_period(config.rule, none, pace)
+    factor = config.reduction_factor or pace.reduction_factor
+    ladder = _ladder(config.rule, factor, grace, none)
+    return dataclasses.replace(none, rule=config.rule, grace_period=grace, ladder=ladder)
 
 
-DEFAULT_FACTOR = 3
-GRACE_SHARE, LEAST_GRACE = 20, 2
-"""Default of the first rung: one in GRACE_SHARE of the longest stage two, at least LEAST_GRACE epochs after the switch:
-right after it the network has not settled."""
+class StoppingPace(NamedTuple):
+    """Defaults of early stopping: when trials are first compared, and how many of them continue."""
+
+    reduction_factor: int
+    grace_share: int
+    """The first rung is one in this many of the epochs of the longest stage two, ..."""
+    least_grace: int
+    """... and at least these epochs after the switch: right after it the network has not settled."""
 
 
-def _default_grace_period(rule: StoppingRule, space: EarlyStopping) -> int:
+ONE_PAIR_PACE = StoppingPace(3, 20, 2)
+SEVERAL_PAIRS_PACE = StoppingPace(6, 10, 4)
+"""Further pairs of seeds choose among the trials that are left, so that a good one that was stopped is missed; with one
+pair luck chooses among them. docs/seeds.md has the numbers."""
+
+
+def _default_grace_period(rule: StoppingRule, space: EarlyStopping, pace: StoppingPace) -> int:
     if rule == "epoch":
         return 1 if space.latest_switch is None else space.latest_switch + 1
-    return min(space.longest_stage_two, max(LEAST_GRACE, space.longest_stage_two // GRACE_SHARE))
+    return min(space.longest_stage_two, max(pace.least_grace, space.longest_stage_two // pace.grace_share))
 
 
-def _ladder(config: EarlyStoppingConfig, grace: int, space: EarlyStopping) -> tuple[Rung, ...]:
-    factor = config.reduction_factor or DEFAULT_FACTOR
+def _ladder(rule: StoppingRule, factor: int, grace: int, space: EarlyStopping) -> tuple[Rung, ...]:
     powers = [factor**k for k in range(32)]
-    if config.rule == "epoch":
+    if rule == "epoch":
         return tuple(Rung(grace - 1 + power, "epochs", factor) for power in powers if grace - 1 + power < space.epochs)
     earliest, latest = space.earliest_switch or 0, space.latest_switch or 0
     final: tuple[Rung, ...] = ()
-    if config.rule == "age_then_epoch" and earliest < latest:
+    if rule == "age_then_epoch" and earliest < latest:
         epochs = (latest + grace * power for power in powers)
         final = tuple(Rung(epoch, "epochs", factor) for epoch in epochs if epoch < space.epochs)
     ends_at = final[0].at if final else space.epochs
     ages = [grace * power for power in powers if earliest + grace * power < ends_at]
-    if config.rule == "median":
+    if rule == "median":
         return tuple(Rung(age, "epochs since the switch", 2) for age in ages[:1])
     return (*(Rung(age, "epochs since the switch", factor) for age in ages), *final)
 

@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from absgd import records
+from absgd.errors import UserError
 from tests.support.fake_tuner import SPACE, make_space
 from tune_runs.request.search_request import SearchRequest, new_request, resume_request
+from tune_runs.request.space_files import space_from_dict
 from tune_runs.space.model import SearchSpace
 
 REQUESTS: dict[str, dict[str, Any]] = {
@@ -83,3 +86,23 @@ def test_what_happens_to_duplicates_is_not_decisive(tmp_path: Path) -> None:
     before = begun(tmp_path / "run", make_space(), "refuse")
     data = {"name": "digits", "on_duplicate": "keep"}
     assert resume_request(tmp_path / "run", given=make_space(base={**SPACE["base"], "data": data})).space == before
+
+
+def test_search_of_a_version_without_seeds_has_one_pair_also_where_its_space_is_given_again(tmp_path: Path) -> None:
+    space = make_space(seeds={"pairs": 1})
+    begun(tmp_path / "run", space, "keep")
+    file = tmp_path / "run" / records.SPACE_FILE
+    file.write_text(yaml.safe_dump({key: value for key, value in space.to_dict().items() if key != "seeds"}))
+    given = space_from_dict({key: value for key, value in SPACE.items() if key != "seeds"})
+    assert given.seeds.pairs == 4
+    for request in (resume_request(tmp_path / "run"), resume_request(tmp_path / "run", given=given)):
+        assert request.space.seeds.pairs == 1
+    with pytest.raises(UserError, match=r"must not change.*`seeds.pairs` was 1, is now 3"):
+        resume_request(tmp_path / "run", given=make_space(seeds={"pairs": 3}))
+
+
+def test_pairs_do_not_change_on_a_resume(tmp_path: Path) -> None:
+    begun(tmp_path / "run", make_space(seeds={"pairs": 3}), "keep")
+    assert resume_request(tmp_path / "run").space.seeds.pairs == 3
+    with pytest.raises(UserError, match=r"`seeds.pairs` was 3, is now 1"):
+        resume_request(tmp_path / "run", given=make_space(seeds={"pairs": 1}))

@@ -37,6 +37,7 @@ def small(name: str, root: Path) -> SearchSpace:
         "num_trials": 1,
         "resources": {"cpu": 1, "gpu": 0},
         "enqueue": [],
+        "seeds": {"pairs": 1},
         "confirm": None,
     }
     return space_from_dict(given | changed, f"small {name}")

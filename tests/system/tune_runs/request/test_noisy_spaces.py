@@ -52,6 +52,7 @@ def small(name: str, root: Path, num_trials: int = 1, weights: str | None = None
     if "scenarios" in given:
         given["scenarios"] = [one for one in given["scenarios"] if one["noise"] in NOISES[name]]
     changed = {"num_trials": num_trials, "resources": {"cpu": 1, "gpu": 0}, "confirm": None}
+    changed["seeds"] = {"pairs": 1}
     return space_from_dict(given | changed, f"small {name}")
 
 

@@ -1,0 +1,47 @@
+"""The cost of further seed pairs, before anything is trained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.spaces import first_plan, make, refusal
+from tune_runs.preview.pairs_cost import PairsCost, pairs_cost, pairs_wall_s
+from tune_runs.preview.scenario_cost import EpochTime
+
+
+def cost(changes: dict[str, Any]) -> PairsCost:
+    """Return the cost for a space of 16 epochs whose trials switch in 8..12, with changes."""
+    space = make({"num_trials": 32, "seeds": {"pairs": 4, "reduction_factor": 3}, **changes})
+    return pairs_cost(space, first_plan(space))
+
+
+def test_each_pair_has_a_control_and_a_stage_two_of_each_trial() -> None:
+    found = cost({})
+    assert found.sizes == (10, 3, 2)
+    assert (found.num_runs, found.epochs, found.epochs_plain) == (18, 3 * 16 + 15 * 6, 3 * 16)
+
+
+def test_trials_with_a_stage_one_of_their_own_train_whole_runs() -> None:
+    found = cost({"search/optimizer.lr": {"low": 0.01, "high": 0.1}})
+    assert (found.epochs, found.epochs_plain) == (18 * 16, 3 * 16 + 15 * 10)
+
+
+def test_no_more_trials_go_on_than_there_are() -> None:
+    assert cost({"num_trials": 2}).sizes == (2, 2, 2)
+    assert cost({"num_trials": 1}) == PairsCost((), 0, 0)
+    assert cost({"seeds": {"pairs": 1}}) == PairsCost((), 0, 0)
+
+
+def test_pairs_follow_each_other() -> None:
+    time = EpochTime(1.0, 2.0, 1000)
+    assert pairs_wall_s(16, [cost({})], [time], concurrent=100) == 3 * 16 * 2
+    assert pairs_wall_s(16, [cost({})], [time], concurrent=1) == 3 * 16 + 15 * 6 * 2
+    assert pairs_wall_s(16, [cost({"num_trials": 1})], [time], concurrent=1) is None
+    assert pairs_wall_s(16, [cost({})], [None], concurrent=1) is None
+
+
+@pytest.mark.parametrize("pairs", [0, 101, 1.5])
+def test_impossible_numbers_of_pairs_are_refused(pairs: float) -> None:
+    assert "(x.yaml: seeds.pairs)" in refusal({"seeds": {"pairs": pairs}})

@@ -1,0 +1,138 @@
+"""The scores of search trials over seed pairs, and the order in which they are ranked.
+
+On a pair, a trial's gain is its metric at the last epoch minus that of the pair's plain control, with its sign set so
+that larger is better. Pairs differ in how hard their validation images are; gains take that out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+from absgd.counts import plural
+from tune_runs.recording.trial_record import TrialRecord
+from tune_runs.trial.trial_plan import control_id
+
+
+class RunOnPair(NamedTuple):
+    """A run of a scenario on a seed pair."""
+
+    trial: TrialRecord
+    pair: int
+    val_loss: float | None
+    """Validation loss at the last epoch trained."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PairScore:
+    """The score of a completed search trial over the seed pairs on which it was trained."""
+
+    trial: TrialRecord
+    """The trial on pair 0."""
+    num_pairs: int
+    """Pairs on which it has ended, pair 0 included."""
+    num_lost: int
+    """Pairs on which it diverged or failed."""
+    gains: Mapping[int, float]
+    """Pair -> gain over the pair's plain control; pairs on which both were completed."""
+    compared: tuple[float, ...]
+    """What ranks trials of equally many pairs, by pair, larger is better; NaN where it was lost. These
+    are gains; on a pair whose control was not completed, gains over the mean of all trials there: the same order."""
+    val_loss: float
+    """Validation loss at the last epoch of pair 0."""
+
+    @property
+    def num_completed(self) -> int:
+        """Pairs on which it was completed."""
+        return self.num_pairs - self.num_lost
+
+    @property
+    def mean_gain(self) -> float | None:
+        """Mean gain over the plain control; None where no pair has both."""
+        return statistics.fmean(self.gains.values()) if self.gains else None
+
+    @property
+    def gain_std(self) -> float | None:
+        """Standard deviation of the gains (n - 1); None below two pairs."""
+        return statistics.stdev(self.gains.values()) if len(self.gains) > 1 else None
+
+
+def ranked_scores(runs: Iterable[RunOnPair], mode: Literal["max", "min"]) -> list[PairScore]:
+    """Return the scores of the completed search trials among the runs of a scenario, the best first.
+
+    More pairs come first, since only the better trials of a pair go on to the next; then fewer lost ones, the larger
+    mean gain, and the lower validation loss.
+
+    Args:
+        runs: runs of a scenario; those of other phases are ignored, and so are trials that were not completed.
+        mode: whether a larger or a smaller metric is better.
+    """
+    sign = 1.0 if mode == "max" else -1.0
+    by_number, controls = _by_number(runs)
+    values = {number: {run.pair: sign * _last(run) for run in own if _is_completed(run)} for number, own in by_number}
+    baselines = _baselines(values.values(), {pair: sign * value for pair, value in controls.items()})
+    scores = [_score(own, values[number], controls, baselines) for number, own in by_number]
+    return sorted(scores, key=_rank)
+
+
+def _by_number(runs: Iterable[RunOnPair]) -> tuple[list[tuple[int, list[RunOnPair]]], dict[int, float]]:
+    """Return the runs of each completed search trial, pair 0 first, and the last metric of each pair's control."""
+    found: dict[int, list[RunOnPair]] = defaultdict(list)
+    controls: dict[int, float] = {}
+    for run in runs:
+        trial = run.trial
+        if trial.phase in ("search", "replicate") and trial.number is not None:
+            found[trial.number].append(run)
+        elif trial.trial_id == control_id(trial.scenario, pair=run.pair) and _is_completed(run):
+            controls[run.pair] = _last(run)
+    trials = ((number, sorted(own, key=lambda run: run.pair)) for number, own in found.items())
+    return [(number, own) for number, own in trials if own[0].pair == 0 and _is_completed(own[0])], controls
+
+
+def _baselines(values: Iterable[Mapping[int, float]], controls: Mapping[int, float]) -> dict[int, float]:
+    every: dict[int, list[float]] = defaultdict(list)
+    for own in values:
+        for pair, value in own.items():
+            every[pair].append(value)
+    return {pair: controls.get(pair, math.fsum(found) / len(found)) for pair, found in every.items()}
+
+
+def _score(
+    own: Sequence[RunOnPair], values: Mapping[int, float], controls: Mapping[int, float], baselines: Mapping[int, float]
+) -> PairScore:
+    ended = [run for run in own if run.trial.is_finished]
+    gains = {pair: value - baselines[pair] for pair, value in values.items()}
+    return PairScore(
+        trial=own[0].trial,
+        num_pairs=len(ended),
+        num_lost=sum(not _is_completed(run) for run in ended),
+        gains={pair: gain for pair, gain in gains.items() if pair in controls},
+        compared=tuple(gains.get(run.pair, math.nan) for run in ended),
+        val_loss=math.nan if own[0].val_loss is None else own[0].val_loss,
+    )
+
+
+def _rank(score: PairScore) -> tuple[float, ...]:
+    known = [gain for gain in score.compared if not math.isnan(gain)]
+    return -score.num_pairs, score.num_lost, -round(math.fsum(known) / len(known), 9), score.val_loss
+
+
+def _is_completed(run: RunOnPair) -> bool:
+    return run.trial.status == "completed"
+
+
+def _last(run: RunOnPair) -> float:
+    assert run.trial.summary.metric_last is not None, "a completed run has a last epoch"
+    return run.trial.summary.metric_last
+
+
+def gain_words(score: PairScore) -> str:
+    """Return the mean gain with its standard deviation and the number of pairs behind it; `-` where there is none."""
+    if score.mean_gain is None:
+        return "-"
+    spread = "" if score.gain_std is None else f" ± {score.gain_std:.4f}"
+    return f"{score.mean_gain:+.4f}{spread} ({plural(len(score.gains), 'pair')})"
