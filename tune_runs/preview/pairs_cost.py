@@ -9,47 +9,62 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tune_runs.preview.scenario_cost import EpochTime
-from tune_runs.seed_pairs.seed_halving import planned_sizes
+from tune_runs.seed_pairs.seed_halving import LEAST_SIZE, planned_sizes
 from tune_runs.space.model import SearchSpace
+from tune_runs.stopping.rungs import EarlyStopping
 from tune_runs.trunks.scenario_plan import ScenarioPlan
+from tune_runs.trunks.stage_one_sharing import StageOneSharing
 
 
 class PairsCost(NamedTuple):
-    """The most that one scenario trains on further seed pairs."""
+    """What one scenario trains on further seed pairs: at most, and as expected."""
 
     sizes: tuple[int, ...]
     """Most trials on each further pair, from pair 1 on; none where there is nothing to choose from."""
+    expected_sizes: tuple[int, ...]
+    """The same where early stopping leaves as many trials as expected; fewer where one is clearly ahead."""
     epochs: int
-    """Epochs trained, without inherited ones."""
-    epochs_plain: int
-    """Epochs among `epochs` that train the base criterion alone."""
+    """Most epochs trained, without inherited ones."""
+    expected: int
+    """Epochs with `expected_sizes`."""
+    expected_plain: int
+    """Epochs among `expected` that train the base criterion alone."""
 
     @property
     def num_runs(self) -> int:
-        """Most runs: trials, and a control on each pair."""
-        return sum(self.sizes) + len(self.sizes)
+        """Expected runs: trials, and a control on each pair."""
+        return sum(self.expected_sizes) + len(self.expected_sizes)
 
 
-def pairs_cost(space: SearchSpace, plan: ScenarioPlan) -> PairsCost:
-    """Return the most that a scenario trains on further pairs; fewer pairs follow where one trial is clearly ahead.
+def pairs_cost(space: SearchSpace, plan: ScenarioPlan, stopping: EarlyStopping) -> PairsCost:
+    """Return the cost of a scenario on further pairs, where no trial is so far ahead that it is chosen early.
 
     Trials are assumed to switch at the mean switch epoch. Where the search varies stage one, each trial is assumed to
     train its own.
     """
-    epochs, sharing = space.epochs, plan.sharing
-    every = planned_sizes(plan.num_trials, space.seeds.pairs, space.seeds.reduction_factor)
-    sizes = tuple(min(size, plan.num_trials) for size in every) if plan.num_trials > 1 else ()
-    num_trials, is_forked = sum(sizes), sharing.shares and sharing.expected_trunks == 1
+    num_trials = plan.num_trials
+    every = planned_sizes(num_trials, space.seeds.pairs, space.seeds.reduction_factor)
+    sizes = tuple(min(size, num_trials) for size in every) if num_trials >= LEAST_SIZE else ()
+    left = stopping.survivors(num_trials, plan.sharing.switch_epochs or (stopping.start_of(None),))
+    completed = max(LEAST_SIZE, round(left[-1])) if left and stopping.is_modelled else num_trials
+    expected = tuple(min(size, completed) for size in sizes)
+    epochs, plain = _epochs(space.epochs, plan.sharing, expected)
+    return PairsCost(sizes, expected, _epochs(space.epochs, plan.sharing, sizes)[0], epochs, plain)
+
+
+def _epochs(epochs: int, sharing: StageOneSharing, sizes: Sequence[int]) -> tuple[int, int]:
+    """Return the epochs of all runs on pairs of these sizes, and those of the base criterion alone."""
+    num_trials, controls = sum(sizes), len(sizes) * epochs
     stage_one = num_trials * sharing.mean_fork_epoch
-    whole = (num_trials + len(sizes)) * epochs
-    plain = len(sizes) * epochs + (0 if is_forked else stage_one)
-    return PairsCost(sizes, round(whole - stage_one if is_forked else whole), round(plain))
+    is_forked = sharing.shares and sharing.expected_trunks == 1
+    whole = controls + num_trials * epochs
+    return round(whole - stage_one if is_forked else whole), round(controls + (0 if is_forked else stage_one))
 
 
 def pairs_wall_s(
     epochs: int, costs: Sequence[PairsCost], times: Sequence[EpochTime | None], concurrent: int
 ) -> float | None:
-    """Return the least wall time of the further pairs; None where epochs were not measured or nothing is run.
+    """Return the least wall time of the expected runs; None where epochs were not measured or nothing is run.
 
     A pair takes its longest run, or all its epochs spread over the simultaneous runs, whichever is longer, and pairs
     follow each other.
@@ -65,7 +80,7 @@ def pairs_wall_s(
         return None
     longest = max(len(cost.sizes) * epochs * max(time.stage_one_s, time.stage_two_s) for cost, time in timed)
     work = sum(
-        cost.epochs_plain * time.stage_one_s + (cost.epochs - cost.epochs_plain) * time.stage_two_s
+        cost.expected_plain * time.stage_one_s + (cost.expected - cost.expected_plain) * time.stage_two_s
         for cost, time in timed
     )
     return max(longest, work / concurrent)

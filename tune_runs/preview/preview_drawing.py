@@ -171,16 +171,17 @@ def _pairs_facts(numbers: SearchPreview) -> list[tuple[str, str]]:
         facts = [("seeds", f"of {name}: {words}") for name, words in said.items()]
     if len(numbers.pairs) == 1:
         return facts
-    epochs = sum(one.epochs for one in numbers.pairs)
-    return [*facts, ("", f"in all scenarios {plural(epochs, 'more epoch')} at most")]
+    expected, most = (sum(getattr(one, name) for one in numbers.pairs) for name in ("expected", "epochs"))
+    return [*facts, ("", f"in all scenarios about {plural(expected, 'more epoch')}, {most:,} at most")]
 
 
 def _pairs_words(cost: PairsCost) -> str:
     if not cost.sizes:
         return "no further pair: one trial has nothing to be compared with"
-    best = f"the best {_joined(list(map(str, cost.sizes)))} trials"
+    best, most = (_joined(list(map(str, sizes))) for sizes in (cost.expected_sizes, cost.sizes))
+    about = best if best == most else f"about {best} (at most {most})"
     pairs = f"{plural(len(cost.sizes), 'further pair')} of seeds, each with a control"
-    return f"{best} go on to {pairs}: {plural(cost.epochs, 'more epoch')} at most"
+    return f"{about} trials go on to {pairs}: about {plural(cost.expected, 'more epoch')}, {cost.epochs:,} at most"
 
 
 def _confirm_facts(numbers: SearchPreview) -> list[tuple[str, str]]:

@@ -83,7 +83,7 @@ def preview_search(
     concurrent = min(fitting, (space.num_trials + 1) * len(space.scenarios))
     stopping = early_stopping(space)
     costs = [scenario_cost(space, plan, stopping, (times or {}).get(name)) for name, plan in plans.items()]
-    pairs = [pairs_cost(space, plan) for plan in plans.values()]
+    pairs = [pairs_cost(space, plan, stopping) for plan in plans.values()]
     at_once = min(fitting, sum(one.num_runs for one in pairs))
     pairs_s = pairs_wall_s(space.epochs, pairs, [cost.time for cost in costs], at_once)
     confirmation = [confirm_cost(space, plan) for plan in plans.values()] if space.confirm else []
