@@ -105,7 +105,7 @@ SPACES: dict[str, dict[str, Any]] = {
             {"imbalance": {"type": "exp", "ratio": 0.1}},
             {"noise": {"type": "symmetric", "rate": 0.2}},
         ],
-        "confirm": {"top": 2, "seeds": 2, "controls": ["ce", "ce-lr", "cb-ce-drw", "ldam-drw"]},
+        "confirm": {"max_pairs": 2, "controls": ["ce", "ce-lr", "cb-ce-drw", "ldam-drw"]},
         "num_trials": 6,
     },
     "several stage ones": {

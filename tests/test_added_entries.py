@@ -26,6 +26,7 @@ from absgd.training import Trainer
 from analysis.load import load
 from analysis.report.html_report import report_html
 from tests.support.fake_tuner import SPACE, FakeTuner, rising
+from tests.support.made_up_scores import far
 from tests.support.spaces import preview_of
 from tune_runs.request.space_files import space_from_dict
 from tune_runs.space.model import SearchSpace
@@ -104,7 +105,7 @@ def added(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def space(**changes: Any) -> SearchSpace:
     base = {name: RUN[name] for name in ("data", "model", "loss")}
-    confirm = {"top": 1, "seeds": 2}
+    confirm = {"max_pairs": 2}
     asked = {**SPACE, "base": {**base, "epochs": 10}, "scenarios": [{}], "num_trials": 3, "confirm": confirm}
     return space_from_dict({**asked, **changes})
 
@@ -166,7 +167,7 @@ def test_space_is_checked_and_previewed() -> None:
 
 
 def test_search_confirms_against_its_controls_and_the_report_has_their_titles(tmp_path: Path) -> None:
-    FakeTuner(space(), tmp_path / "run", rising).run()
+    FakeTuner(space(), tmp_path / "run", rising, test_score=far).run()
     trials = pd.read_parquet(tmp_path / "run" / records.TRIALS_FILE)
     assert trials[trials.phase == "control"].loss.tolist() == ["scaled"]
     confirmed = trials[trials.phase == "confirm"].drop_duplicates("candidate").set_index("candidate")

@@ -42,6 +42,7 @@ from tune_runs.command_options import (
     NoConfirmOption,
     NumTrialsOption,
     OutOption,
+    PairsOption,
     PreviewOption,
     ResumeOption,
     SchemaOption,
@@ -91,6 +92,7 @@ def tune(
     extend: ExtendOption = None,
     warm_start: WarmStartOption = None,
     confirm: ConfirmOption = None,
+    pairs: PairsOption = None,
     no_confirm: NoConfirmOption = False,
     preview: PreviewOption = False,
     measure: MeasureOption = False,
@@ -114,6 +116,7 @@ def tune(
         extend=extend,
         warm_start=warm_start,
         confirm=confirm,
+        pairs=pairs,
         no_confirm=no_confirm,
         preview=preview,
         measure=measure,
@@ -140,6 +143,8 @@ def _carry_out(options: TuneOptions) -> None:
     console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
     if options.confirm is not None and (options.resume is not None or options.no_confirm or options.extend):
         raise UserError("expected `--confirm DIR` without --resume, --extend and --no-confirm")
+    if options.pairs is not None and options.confirm is None:
+        raise UserError("expected `--pairs N` with `--confirm DIR`; a new search takes `confirm.max_pairs`")
     if options.resume is not None:
         _continue_search(options, "--resume", options.resume, decisive, console)
     elif options.confirm is not None:
@@ -153,7 +158,7 @@ def _continue_search(
 ) -> None:
     """Resume, extend or confirm the search recorded in the folder `run`."""
     if decisive or options.out or options.warm_start or options.preview or options.measure:
-        others = "" if options.confirm else "--extend, --no-confirm, "
+        others = "--pairs, " if options.confirm else "--extend, --no-confirm, "
         raise UserError(
             f"`{option}` accepts --space, {others}--moved, --address and budgets only: "
             "the run folder records everything else"
@@ -161,7 +166,9 @@ def _continue_search(
     same = load_space(options.space) if options.space is not None else None
     folder = checked_folder(run, option)
     moves = parse_moves(options.moved, "--moved")
-    request = resume_request(folder, options.address, options.extend or 0, options.budgets, same, option, moves)
+    request = resume_request(
+        folder, options.address, options.extend or 0, options.budgets, same, option, moves, options.pairs
+    )
     searches, confirms = options.confirm is None, not options.no_confirm
     _run(dataclasses.replace(request, searches=searches, confirms=confirms), console)
 

@@ -16,16 +16,17 @@ to its switch epoch every trial equals this control, so stage one is trained onl
 and trials fork from them. A trial that falls behind others is stopped early; trials are compared only after their own
 switch. All choices are made on validation images.
 
-When the search of a scenario is done, its best configurations and their controls are trained again on fresh seeds
-(`confirm` in a space; skip it with --no-confirm, run it later with --confirm OUT/NAME). Only these runs read the test
-set, each once, after its last epoch. The winner is the configuration with the best mean on validation.
+When the search of a scenario is done, the configuration it has chosen is confirmed: it and its controls are trained on
+one fresh pair of seeds after another (`confirm` in a space; skip it with --no-confirm, run it later with --confirm
+OUT/NAME). After each pair the test scores are compared, and only controls about which nothing is decided yet are
+trained on the next. Only these runs read the test set, each once, after its last epoch. --pairs N allows more pairs.
 
 Results are written to OUT/NAME and kept up to date while the search runs: trials.parquet (one row per trial),
 epochs.parquet (one row per trial and epoch), best/SCENARIO.yaml (a complete configuration, which absgd-train --config
 reproduces exactly), space.yaml, environment.json, scenarios/SCENARIO/study.journal (for Optuna).
 
 After Ctrl-C, a kill, a crash or the end of a budget, absgd-tune --resume OUT/NAME continues the search: finished trials
-are kept, unfinished ones continue from their last epoch. --extend adds trials and confirms any new best configurations.
+are kept, unfinished ones continue from their last epoch. --extend adds trials and confirms a configuration chosen anew.
 
 Exit status: 0 the search is complete or a budget is used up; 1 the search failed, or every trial did; 2 a request is
 invalid; 130 Ctrl-C.
@@ -38,7 +39,7 @@ Examples:
   absgd-tune --space my_space.yaml --name second --num-trials 64 --address auto
   absgd-tune --resume runs/second --extend 32
   absgd-tune --space my_space.yaml --name third --warm-start runs/second
-  absgd-tune --confirm runs/third
+  absgd-tune --confirm runs/third --pairs 12
 """
 
 SpaceOption = Annotated[
@@ -125,7 +126,17 @@ ConfirmOption = Annotated[
     typer.Option(
         "--confirm",
         metavar="DIR",
-        help="Confirm what the search in this folder has found so far on fresh seeds, without searching further.",
+        help="Confirm what the search in this folder has chosen so far on fresh seeds, without searching further.",
+    ),
+]
+PairsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--pairs",
+        metavar="N",
+        min=1,
+        help="With --confirm: most fresh pairs of seeds, also for a confirmation that has ended; replaces "
+        "`confirm.max_pairs`.",
     ),
 ]
 NoConfirmOption = Annotated[
@@ -164,6 +175,7 @@ class TuneOptions:
     extend: int | None
     warm_start: Path | None
     confirm: Path | None
+    pairs: int | None
     no_confirm: bool
     preview: bool
     measure: bool

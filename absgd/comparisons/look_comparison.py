@@ -20,6 +20,7 @@ def compare_at_look(
     rules: ClaimRules,
     look: int | None,
     settled: Collection[str] = (),
+    with_need: bool = True,
 ) -> list[RivalComparison]:
     """Compare the subject with each rival that has no claim yet, and make the claims that the data allow.
 
@@ -35,6 +36,7 @@ def compare_at_look(
         rules: margin and level.
         look: the number of pairs trained so far; None if there is only this look, which then has all of the level.
         settled: rivals with a claim of an earlier look, which holds, and those that left because they cannot win.
+        with_need: whether `pairs_needed` is worked out, which takes longer than everything else.
 
     Returns:
         One comparison for each of `rivals` that is not settled, in their order.
@@ -50,7 +52,7 @@ def compare_at_look(
         n, finding = int(found.n_SR[at]), FINDINGS[claims.finding_SR[at]]
         difference, std, df = float(found.mean_SR[at]), float(found.std_SR[at]), float(found.df_SR[at])
         need = None
-        if finding == "undecided" and n > 1:
+        if finding == "undecided" and n > 1 and with_need:
             need = pairs_needed(difference, std, df, n, rules, float(claims.alpha_SR[at]), look)
         low, high, p_value = (float(one[at]) for one in (claims.low_SR, claims.high_SR, claims.p_value_SR))
         known_df = df if n > 1 else np.nan

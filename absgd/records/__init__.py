@@ -13,7 +13,16 @@ from absgd.records.config_columns import (
     moved_row,
     with_earlier_defaults,
 )
-from absgd.records.confirmation import BEST_PREFIX, LEFT_REASONS, LeftReason, best_name, is_best, winning_order
+from absgd.records.confirmation import (
+    BEST_PREFIX,
+    LEFT_REASONS,
+    LeftReason,
+    base_criteria,
+    best_name,
+    deciding_names,
+    is_best,
+    winning_order,
+)
 from absgd.records.layout import (
     BEST_CHECKPOINT,
     CLASSES_FILE,
@@ -133,6 +142,7 @@ __all__ = [
     "Verdict",
     "VerdictOutcome",
     "as_table",
+    "base_criteria",
     "best_file",
     "best_name",
     "checkpoints_folder",
@@ -143,6 +153,7 @@ __all__ = [
     "config_columns",
     "config_of",
     "confirmation_file",
+    "deciding_names",
     "earlier_pair",
     "earlier_pairs",
     "error_file",

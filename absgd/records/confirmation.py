@@ -1,9 +1,11 @@
-"""The candidates of a confirmation: the names of those that can win, and which of them wins."""
+"""The candidates of a confirmation: the names of those that can win, which of them wins, and what it must beat."""
 
 from __future__ import annotations
 
 import math
 from typing import Literal, get_args
+
+from absgd.registry.loss_table import base_criterion, is_attentive
 
 LeftReason = Literal["decided", "cannot win", "verdict", "budget", "max pairs"]
 """Why a rival has no further pairs: a claim about it; too far behind, which is no claim; the verdict is decided without
@@ -49,3 +51,30 @@ def winning_order(num_lost: int, gain: float, val_loss: float | None, place: int
     """
     is_known = val_loss is not None and not math.isnan(val_loss)
     return num_lost, -gain, val_loss if is_known and val_loss is not None else math.inf, place
+
+
+def base_criteria(loss: str) -> tuple[str, ...]:
+    """Return cross entropy and, if different, the base criterion that the attention weights of a loss multiply.
+
+    >>> base_criteria("abce"), base_criteria("absce")
+    (('ce',), ('ce', 'sce'))
+    """
+    base = base_criterion(loss)
+    return ("ce", base) if is_attentive(loss) and base != "ce" else ("ce",)
+
+
+def deciding_names(loss: str, ab_alpha: float | None) -> tuple[str, ...]:
+    """Return the names of the controls that a configuration must beat to be called better.
+
+    They are plain training, at both learning rates: the weights of a batch sum to about 1 / ab_alpha, so a gain over
+    plain training at lr may come from the larger learning rate alone.
+
+    >>> deciding_names("abce", 0.5), deciding_names("abce", 1.0)
+    (('ce', 'ce-lr'), ('ce',))
+
+    Args:
+        loss: its `loss.name`.
+        ab_alpha: its `attention.ab_alpha`; None without attention weights.
+    """
+    rates = ("", "-lr") if ab_alpha not in (None, 1.0) else ("",)
+    return tuple(criterion + rate for criterion in base_criteria(loss) for rate in rates)

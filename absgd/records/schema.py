@@ -88,7 +88,6 @@ CONFIRMATION_SCHEMA = pa.schema(
         ("scenario", pa.string()),
         ("subject", pa.string()),  # the candidate that claims are about
         ("look", pa.int64()),  # number of pairs planned so far, from 1
-        ("step", pa.int64()),  # of the look: 1, then 2 where dearer rivals follow
         ("rival", pa.string()),  # has a row at each look until it has left
         ("on", pa.string()),  # `test` or `validation`: where the scores are from
         ("metric", pa.string()),  # the metric of the search; on `test` its counterpart there is compared

@@ -1,4 +1,4 @@
-"""The controls that a configuration must beat to be called better."""
+"""The controls that a configuration must beat to be called better, of a row of the analysis."""
 
 from __future__ import annotations
 
@@ -6,30 +6,29 @@ from typing import Any
 
 import pandas as pd
 
-from absgd.registry.loss_table import base_criterion, is_attentive
+from absgd import records
 
 
 def base_criteria(winner: pd.Series[Any]) -> tuple[str, ...]:
     """Return cross entropy and, if different, the base criterion that the winner's attention weights multiply."""
-    loss = str(winner.get("loss"))
-    base = base_criterion(loss)
-    return ("ce", base) if is_attentive(loss) and base != "ce" else ("ce",)
+    return records.base_criteria(str(winner.get("loss")))
 
 
 def has_raised_lr(winner: pd.Series[Any]) -> bool:
     """Whether lr / ab_alpha differs from lr."""
-    ab_alpha = winner.get("ab_alpha")
-    return not pd.isna(ab_alpha) and float(ab_alpha) != 1.0
+    ab_alpha = _ab_alpha(winner)
+    return ab_alpha is not None and ab_alpha != 1.0
 
 
 def deciding_controls(winner: pd.Series[Any]) -> tuple[str, ...]:
-    """Return the controls that a configuration must beat to be called better: plain training, at both learning rates.
-
-    The weights of a batch sum to about 1 / ab_alpha, so a gain over plain training at lr may come from the larger
-    learning rate alone.
+    """Return the controls that a configuration must beat to be called better, by `absgd.records.deciding_names`.
 
     Args:
         winner: with the columns `loss` and `ab_alpha` of its trials.
     """
-    rates = ("", "-lr") if has_raised_lr(winner) else ("",)
-    return tuple(criterion + rate for criterion in base_criteria(winner) for rate in rates)
+    return records.deciding_names(str(winner.get("loss")), _ab_alpha(winner))
+
+
+def _ab_alpha(winner: pd.Series[Any]) -> float | None:
+    value = winner.get("ab_alpha")
+    return None if pd.isna(value) else float(value)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+import pandas as pd
 import pytest
 from optuna.trial import TrialState
 
+from absgd import records
 from tests.support.fake_searches import (
     EXP,
     assert_same,
@@ -18,6 +20,7 @@ from tests.support.fake_searches import (
 )
 from tests.support.fake_tuner import SPACE, FakeTrainer, FakeTuner, make_space
 from tests.support.kills import Killed, killed_at
+from tests.support.made_up_scores import close
 from tune_runs.space.model import SearchSpace
 
 
@@ -40,7 +43,7 @@ def whole_search(folder: Path) -> WholeSearch:
     return WholeSearch(folder, count[0])
 
 
-CONFIRM = {"top": 2, "seeds": 2, "controls": ["ce", "ce-lr", "cb-ce-drw"]}
+CONFIRM = {"max_pairs": 3, "controls": ["ce", "ce-lr", "cb-ce-drw"]}
 
 
 def with_confirmation() -> SearchSpace:
@@ -53,14 +56,14 @@ def with_confirmation() -> SearchSpace:
 def whole_confirmation(folder: Path) -> WholeSearch:
     """Run an uninterrupted search with its confirmation."""
     with killed_at(0, pytest.MonkeyPatch()) as count:
-        tuner = FakeTuner(with_confirmation(), folder, some_diverge, concurrent=1)
+        tuner = FakeTuner(with_confirmation(), folder, some_diverge, concurrent=1, test_score=close)
         results = tuner.results({})
         while not tuner.searcher.searches[EXP].is_done:
             next(results)
         num_before = count[0]
         for _ in results:
             pass
-    assert trials(folder).query("phase == 'confirm'").groupby("candidate").size().eq(2).all()
+    assert trials(folder).query("phase == 'confirm'").groupby("candidate").size().eq(3).all()
     assert set(trials(folder).status) == {"completed", "diverged"}
     return WholeSearch(folder, count[0], num_before)
 
@@ -83,11 +86,13 @@ def assert_killed_confirmation_ends_as(
 ) -> None:
     """Kill a search and confirmation in `folder` at write number `moment`, resume it, and compare it with `whole`."""
     with pytest.raises(Killed), killed_at(moment, monkeypatch):
-        FakeTuner(with_confirmation(), folder, some_diverge, concurrent=1).run()
+        FakeTuner(with_confirmation(), folder, some_diverge, concurrent=1, test_score=close).run()
     complete = set(trials(folder).query("phase == 'confirm' and status == 'completed'").trial_id)
-    resumed = FakeTuner(with_confirmation(), folder, some_diverge, concurrent=1)
+    resumed = FakeTuner(with_confirmation(), folder, some_diverge, concurrent=1, test_score=close)
     resumed.run()
     assert_same(whole.folder, folder)
     assert not complete & set(resumed.tested), "the test set is not read again"
+    tables = [pd.read_parquet(records.confirmation_file(one, EXP)) for one in (whole.folder, folder)]
+    pd.testing.assert_frame_equal(*tables, check_exact=True)
     best = [(one / "best" / f"{EXP}.yaml").read_text() for one in (whole.folder, folder)]
     assert best[0] == best[1]

@@ -29,7 +29,7 @@ SPACE: dict[str, Any] = {
     "search": {**SMALL["search"], "switch_epoch": {"choices": [1]}},
     "num_trials": 2,
     "early_stopping": None,
-    "confirm": {"top": 1, "seeds": 2, "controls": ["ce"]},
+    "confirm": {"max_pairs": 2, "controls": ["ce"]},
 }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from absgd.errors import UserError
 from tests.support.fake_tuner import SPACE
 from tests.support.small_files import write_imagefolder
 from tests.support.tune_command import call, write
@@ -223,13 +224,37 @@ def test_confirm_takes_its_settings_from_a_space_given(here: Path) -> None:
     from tune_runs.request.search_request import resume_request
 
     (here / "space.yaml").write_text(dump_yaml(make_space().to_dict()))
-    more = make_space(confirm={"top": 1, "seeds": 5})
+    more = make_space(confirm={"max_pairs": 5})
     assert resume_request(here).space.confirm is None
     assert resume_request(here, given=more).space.confirm == more.confirm
 
 
+def test_pairs_replaces_the_most_pairs_and_never_fewer_than_are_trained(here: Path) -> None:
+    from absgd.yaml_text import dump_yaml
+    from tests.support.fake_tuner import make_space
+    from tests.support.run_folders import confirmed
+    from tune_runs.request.search_request import resume_request
+
+    folder = confirmed(here / "run")  # on five fresh pairs
+    (folder / "space.yaml").write_text(dump_yaml(make_space(confirm={"max_pairs": 5, "margin": 1.5}).to_dict()))
+    more = resume_request(folder, option="--confirm", pairs=9)
+    assert more.space.confirm is not None
+    assert (more.space.confirm.max_pairs, more.space.confirm.margin) == (9, 1.5)
+    result = call("--confirm", "run", "--pairs", 4)
+    assert result.exit_code == 2
+    said = f"expected at least 5 fresh pairs of seeds, as many as {folder.relative_to(here)} has, got 4 (--pairs)"
+    assert said in " ".join(result.stderr.split())
+    with pytest.raises(UserError, match=r"got 3 \(--space: confirm.max_pairs\)"):
+        resume_request(folder, given=make_space(confirm={"max_pairs": 3}), option="--confirm")
+    assert call("--confirm", "run", "--pairs", 0).exit_code == 2
+    for words in (["--resume", "run"], ["--space", "quickstart"]):
+        result = call(*words, "--pairs", 4)
+        assert result.exit_code == 2
+        assert "expected `--pairs N` with `--confirm DIR`" in result.stderr
+
+
 def test_no_confirm_leaves_it_out_of_a_preview(here: Path) -> None:
-    assert "3 fresh" in call("--space", "quickstart", "--preview").output
+    assert "4 fresh" in call("--space", "quickstart", "--preview").output
     assert "the test set is not read" in call("--space", "quickstart", "--preview", "--no-confirm").output
 
 
@@ -268,7 +293,7 @@ def test_missing_test_set_is_refused_before_a_search_that_confirms(here: Path, o
     shutil.rmtree(here / "imgs" / "test")
     base = {**SPACE["base"], "data": {"name": "imagefolder", "root": "imgs", "val_per_class": 2, "side": 16}}
     scenarios = [{"name": "mine"}]
-    write(here / "s.yaml", base=base, scenarios=scenarios, confirm={"top": 1})
+    write(here / "s.yaml", base=base, scenarios=scenarios, confirm={"max_pairs": 1})
     (here / "run").mkdir()
     write(here / "run" / "space.yaml", base=base, scenarios=scenarios, confirm=None)
     result = call(*options)

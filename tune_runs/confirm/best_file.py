@@ -8,7 +8,7 @@ from typing import NamedTuple
 from absgd import records
 from absgd.counts import plural
 from absgd.records import over_classes, test_metric_of
-from tune_runs.confirm.candidate_results import CandidateResult, winner
+from tune_runs.confirm.candidate_results import CandidateResult
 from tune_runs.confirm.scenario_confirmation import ScenarioConfirmation
 from tune_runs.recording.pair_scores import PairScore, gain_words
 from tune_runs.recording.recorder import Recorder
@@ -19,7 +19,7 @@ class ChosenTrial(NamedTuple):
     """The configuration that a scenario has chosen so far."""
 
     name: str
-    """`best-2`, where a confirmation chose it; else the id of the trial."""
+    """`best-1`, where it was confirmed; else the id of the trial."""
     trial: TrialRecord
     """The trial of the search that has it."""
     result: CandidateResult | None
@@ -29,10 +29,12 @@ class ChosenTrial(NamedTuple):
 def chosen_trial(
     recorder: Recorder, scenario: str, confirmation: ScenarioConfirmation | None = None
 ) -> ChosenTrial | None:
-    """Return the winner of a confirmation that has ended, else the best trial of the search; None without any."""
-    if confirmation and confirmation.has_result and (best := winner(confirmation.results(), recorder.metric)):
-        (run,) = (one.run for one in confirmation.candidates.members if one.name == best.name)
-        return ChosenTrial(best.name, recorder.trials[run], best)
+    """Return the subject of a confirmation that has ended, else the best trial of the search; None without any."""
+    if confirmation and confirmation.has_result:
+        subject = confirmation.candidates.members[0]
+        result = next(one for one in confirmation.results() if one.name == subject.name)
+        if result.num_completed:
+            return ChosenTrial(subject.name, recorder.trials[subject.run], result)
     trial = recorder.best(scenario)
     return None if trial is None else ChosenTrial(trial.trial_id, trial, None)
 

@@ -1,4 +1,4 @@
-"""The runs of a confirmation: the best configurations of a search and their controls, on fresh seeds.
+"""The candidates of a confirmation, the configuration that a search chose and its controls, and their runs.
 
 Pure plans, made from the records: a resumed search plans the same. Only the runs planned here read the test set.
 Nothing here imports torch, Ray or Optuna.
@@ -14,9 +14,8 @@ from typing import Any, NamedTuple, get_args
 from absgd.config import RunConfig
 from absgd.config.sections import ClassBalanceConfig
 from absgd.errors import UserError
-from absgd.records import best_name
 from absgd.registry.loss_table import LOSSES
-from tune_runs.seed_pairs.pair_runs import PairRun, SeedPair, with_trunks
+from tune_runs.seed_pairs.pair_runs import PairRun, on_pair, with_trunks
 from tune_runs.space.model import ControlName
 
 
@@ -32,50 +31,34 @@ class Candidate(NamedTuple):
 
 
 class CandidateSet(NamedTuple):
-    """The configurations confirmed in a scenario, and the controls they are compared with."""
+    """The configuration that is confirmed in a scenario, and the controls that it is compared with."""
 
     members: tuple[Candidate, ...]
+    """The configuration first."""
     notes: tuple[str, ...]
     """A sentence for each control that was asked for and is not trained."""
 
 
-def best_candidates(ranked: Sequence[tuple[str, RunConfig]], top: int) -> list[Candidate]:
-    """Return the first `top` different configurations of completed trials, the best first.
+def with_controls(subject: Candidate, plain: RunConfig, scenario: str, names: Sequence[ControlName]) -> CandidateSet:
+    """Return a configuration and its controls.
 
     Args:
-        ranked: trial id and config of each trial, the best first.
-        top: number of configurations.
-    """
-    different: dict[str, Candidate] = {}
-    for trial_id, config in ranked:
-        candidate = Candidate(best_name(len(different) + 1), trial_id, config)
-        different.setdefault(config.model_dump_json(), candidate)
-    return list(different.values())[:top]
-
-
-def with_controls(
-    best: Sequence[Candidate], winner: Candidate, plain: RunConfig, scenario: str, names: Sequence[ControlName]
-) -> CandidateSet:
-    """Return the best configurations and the controls of one of them.
-
-    Args:
-        best: configurations that are confirmed.
-        winner: the one among them that the controls belong to.
+        subject: the configuration that is confirmed.
         plain: plain control of the scenario's search; gives `class_tau` to controls that do not vary it.
         scenario: name of the scenario.
         names: controls asked for.
     """
-    runs, notes = list(best), []
+    runs, notes = [subject], []
     for name in (one for one in get_args(ControlName) if one in names):
         try:
-            made = _CONTROL_RECIPES[name](winner.config, plain)
+            made = _CONTROL_RECIPES[name](subject.config, plain)
         except UserError as error:
             notes.append(f"control `{name}` is left out: {error}")
             continue
         if isinstance(made, str):
             notes += [f"control `{name}` is left out: {made}"] if made else []
             continue
-        shown = _shown_name(name, winner.config)
+        shown = _shown_name(name, subject.config)
         if same := next((one.name for one in runs if one.config == made), None):
             notes.append(f"control `{name}` is left out: it is identical to `{same}`")
         elif shown in (one.name for one in runs):
@@ -85,19 +68,27 @@ def with_controls(
     return CandidateSet(tuple(runs), tuple(notes))
 
 
-def confirm_runs(candidates: Sequence[Candidate], pairs: Sequence[SeedPair]) -> tuple[PairRun, ...]:
-    """Return every candidate on every pair, pair after pair, in the order in which they start."""
-    return tuple(run for pair in pairs for run in with_trunks([_on(pair, one) for one in candidates]))
+def confirm_runs(candidates: Sequence[Candidate], pair: int) -> tuple[PairRun, ...]:
+    """Return the runs of candidates on a seed pair, in the order in which they start."""
+    return with_trunks([_on(pair, one) for one in candidates])
 
 
-def confirm_id(candidate: Candidate, pair: SeedPair) -> str:
-    """Return the trial id of a candidate on a pair."""
-    return f"{candidate.run}-seed{pair.number}"
+def confirm_id(run: str, pair: int) -> str:
+    """Return the trial id of a candidate on a pair.
+
+    >>> confirm_id("digits-0003", 4)
+    'digits-0003-seed4'
+    """
+    return f"{run}-seed{pair}"
 
 
-def _on(pair: SeedPair, candidate: Candidate) -> PairRun:
-    config = candidate.config.with_values({"seeds.data": pair.data, "seeds.train": pair.train})
-    return PairRun(confirm_id(candidate, pair), pair.number, "confirm", config, candidate.name)
+def source_of(trial_id: str) -> str:
+    """Return the `Candidate.run` that a trial id of a confirmation begins with."""
+    return trial_id.rpartition("-seed")[0]
+
+
+def _on(pair: int, candidate: Candidate) -> PairRun:
+    return PairRun(confirm_id(candidate.run, pair), pair, "confirm", on_pair(candidate.config, pair), candidate.name)
 
 
 def _digest(config: RunConfig) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from absgd.counts import plural
 from absgd.datasets import numbered
 from absgd.records import (
     CLASS_SCHEMA,
     CLASSES_FILE,
+    METRICS,
     TRIALS_FILE,
     Verdict,
     column_words,
@@ -18,47 +21,149 @@ from absgd.records import (
     scenario_folder,
     test_metric_of,
 )
-from tune_runs.confirm.candidate_results import CandidateResult, winner
+from tune_runs.confirm.candidate_results import CandidateResult
+from tune_runs.confirm.rounds import RivalLook
 from tune_runs.confirm.scenario_confirmation import ScenarioConfirmation
-from tune_runs.console_table import ConsoleFacts, ConsoleTable, together, value_text
+from tune_runs.console_table import ConsoleFacts, ConsoleTable, TableColumn, together, value_text
 from tune_runs.space.model import SearchSpace
 
 
 def confirmation_tables(space: SearchSpace, confirmations: Mapping[str, ScenarioConfirmation]) -> list[ConsoleTable]:
-    """Draw the mean and standard deviation of each candidate, a table for each scenario; a star marks the winner."""
+    """Draw the mean of each candidate and how far the confirmed configuration is ahead of it, a table per scenario."""
     found = _results(confirmations)
     test = column_words(test_metric_of(space.metric))
-    columns = ["candidate", "n", column_words(space.metric), test, f"{test} (chosen epoch)"]
+    columns: list[str | TableColumn] = [
+        "candidate",
+        "n",
+        column_words(space.metric),
+        test,
+        "ahead of it by",
+        TableColumn("finding", "text"),
+    ]
     tables = []
     for scenario, results in found.items():
         of = f"{space.name}, {scenario}" if len(space.scenario_list) > 1 else space.name
         title = f"{of}: confirmed on fresh seeds, mean ± standard deviation at the last epoch"
-        best = winner(results, space.metric) if confirmations[scenario].has_result else None
         table = ConsoleTable(columns, title)
+        rounds = confirmations[scenario].rounds
+        looks, unit = rounds.last() if rounds else {}, Unit.of(space.metric)
         for one in results:
-            table.add_row(one.name + (" *" if best and one.name == best.name else ""), *_cells(one))
+            look = looks.get(one.name)
+            found_text = _found_words(look) if look else ""
+            table.add_row(one.name, *_cells(one), unit.interval(look) if look else "", found_text)
         tables.append(table)
     return tables
 
 
-def confirmation_lines(confirmations: Mapping[str, ScenarioConfirmation], folder: Path) -> list[str]:
-    """Return the lines below the table: the meaning of the star, left-out controls and incomplete runs.
+def confirmation_lines(
+    confirmations: Mapping[str, ScenarioConfirmation], folder: Path, resume: str = "absgd-tune --confirm DIR"
+) -> list[str]:
+    """Return the lines below the tables: their meaning, what is undecided and what it would take, incomplete runs.
 
     Args:
         confirmations: confirmation of each scenario.
         folder: folder of the search, which has the names of the classes.
+        resume: command that continues the confirmation, without its `--pairs`.
     """
     found = _results(confirmations)
+    if not found:
+        return []
     read = any(one.test for results in found.values() for one in results)
-    test = "each complete run read the test set once, and no choice used it" if read else "no test set was read"
-    lines = [f"*: the best mean on validation of `best-1`, ...; {test}"]
+    test = (
+        "each complete run read the test set once, and chose no configuration by it" if read else "no test set was read"
+    )
+    unit = Unit.of(next(iter(confirmations.values())).metric).words
+    lines = [f"ahead of it by: difference of the test scores, {unit}, with its simultaneous interval; {test}"]
     for scenario, results in found.items():
-        lines += [f"note: {scenario}: {note}" for note in confirmations[scenario].candidates.notes]
+        own = confirmations[scenario]
+        lines += [f"note: {scenario}: {note}" for note in own.candidates.notes]
+        lines += [f"{scenario}: {line}" for line in _ending_lines(own, resume)]
         lines += _absent_classes(scenario, results, folder)
         if missing := sum(one.num_runs - one.num_completed for one in results):
             are = f"{plural(missing, 'run')} {'is' if missing == 1 else 'are'}"
             lines.append(f"note: {scenario}: {are} not complete, see `error` in {TRIALS_FILE}")
     return lines
+
+
+class Unit(NamedTuple):
+    """The unit in which differences of a metric are shown."""
+
+    words: str
+    factor: float
+    decimals: int
+
+    @classmethod
+    def of(cls, metric: str) -> Unit:
+        """Return points for fractions, else the unit of the metric."""
+        return cls("in points", 100.0, 2) if METRICS[metric] == "max" else cls("in units of the loss", 1.0, 4)
+
+    def interval(self, look: RivalLook) -> str:
+        """Format a difference and its interval: `+1.20 [0.30, 2.10]`; without the interval where there is none."""
+        found = look.comparison
+        if math.isnan(found.difference):
+            return "-"
+        low, high = (self._number(value) for value in (found.low, found.high))
+        is_known = math.isfinite(found.low) and math.isfinite(found.high)
+        return self._number(found.difference, "+") + (f" [{low}, {high}]" if is_known else "")
+
+    def _number(self, value: float, sign: str = "") -> str:
+        return f"{self.factor * value:{sign}.{self.decimals}f}"
+
+
+def _found_words(look: RivalLook) -> str:
+    finding = look.comparison.finding
+    if finding == "equivalent":
+        return "equivalent"
+    return finding if finding != "undecided" or look.left != "cannot win" else "undecided, cannot win"
+
+
+def _ending_lines(confirmation: ScenarioConfirmation, resume: str) -> list[str]:
+    """Return why the confirmation of a scenario ended, and what it would take to decide the rest."""
+    rounds = confirmation.rounds
+    if rounds is None or rounds.ending is None:
+        return []
+    lines = []
+    if rounds.ending == "diverged":
+        lines.append(f"`{rounds.subject}` diverged on two of the fresh pairs, so no further pair was trained")
+    if rounds.ending == "worse":
+        worse = [name for name, one in rounds.last().items() if one.comparison.finding == "worse"]
+        lines.append(f"`{rounds.subject}` is worse than {listed_names(worse)}, so no further pair was trained")
+    num_pairs = len(rounds.looks)
+    if num_pairs == 1:
+        lines.append("one pair of seeds allows no claim")
+    if not rounds.looks:
+        lines.append("the epoch budget of the confirmation is too small for one pair of seeds")
+    lines += [
+        f"{plural(one.num_left_out, 'pair')} left out of the comparison with `{name}`, since a run on it has no score"
+        for name, one in rounds.last().items()
+        if one.num_left_out
+    ]
+    if rounds.ending not in ("budget", "max pairs"):
+        return lines
+    undecided = {name: one for name, one in rounds.last().items() if one.left in ("budget", "max pairs")}
+    needed = {name: one.comparison.pairs_needed for name, one in undecided.items()}
+    lines += [
+        f"undecided against `{name}`: " + (f"about {plural(more, 'more pair')} for 80 % power" if more else _NO_NUMBER)
+        for name, more in needed.items()
+    ]
+    known = [more for more in needed.values() if more]
+    if undecided:
+        bound = "" if rounds.ending == "max pairs" else " and a larger `confirm.epoch_budget`"
+        lines.append(f"go on with: {resume} --pairs {num_pairs + min(known, default=1)}{bound}")
+    return lines
+
+
+_NO_NUMBER = "more than a thousand pairs for 80 % power, or too few pairs to tell"
+
+
+def listed_names(names: Sequence[str]) -> str:
+    """Return names in words.
+
+    >>> listed_names(["ce", "ce-lr", "focal"])
+    '`ce`, `ce-lr` and `focal`'
+    """
+    quoted = [f"`{name}`" for name in names]
+    return " and ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)
 
 
 def _absent_classes(scenario: str, results: Sequence[CandidateResult], folder: Path) -> list[str]:
@@ -90,5 +195,5 @@ def _results(confirmations: Mapping[str, ScenarioConfirmation]) -> dict[str, lis
 
 
 def _cells(result: CandidateResult) -> tuple[str, ...]:
-    spreads = (result.validation, result.test, result.test_chosen)
+    spreads = (result.validation, result.test)
     return (str(result.num_completed), *("-" if one is None else str(one) for one in spreads))

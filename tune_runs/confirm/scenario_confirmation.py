@@ -1,101 +1,128 @@
-"""The confirmation of a scenario while it runs: which of its planned runs starts next, and whether all have ended."""
+"""The confirmation of a scenario while it runs: which of its planned runs starts next, and what has been found."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
+from absgd import records
+from absgd.comparisons import ClaimRules, PriorVariance, prior_variance
+from absgd.records import METRICS, deciding_names, is_best, test_metric_of
 from tune_runs.confirm.candidate_results import CandidateResult, candidate_results, winner
-from tune_runs.confirm.candidates import Candidate, CandidateSet, best_candidates, confirm_id
-from tune_runs.confirm.confirmation_plan import NOTHING_TO_CONFIRM, ConfirmationPlan, final_plan, provisional_plan
+from tune_runs.confirm.candidates import (
+    Candidate,
+    CandidateSet,
+    confirm_id,
+    confirm_runs,
+    source_of,
+    with_controls,
+)
+from tune_runs.confirm.contests import contest_of
+from tune_runs.confirm.look_rows import look_rows
+from tune_runs.confirm.rounds import Outcome, RoundRules, Rounds, replay
 from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.scenario_images import ScenarioImages
+from tune_runs.recording.trial_record import TrialRecord
 from tune_runs.seed_pairs.pair_run_queue import PairRunQueue
-from tune_runs.seed_pairs.pair_runs import PairRun, seed_pair
-from tune_runs.space.model import ConfirmConfig
+from tune_runs.seed_pairs.pair_runs import PairRun
+from tune_runs.space.model import ConfirmConfig, SearchSpace
 from tune_runs.trial.trial_plan import TrialPlan
 from tune_runs.trunks.scenario_plan import ScenarioPlan
 
-_NO_CANDIDATES = CandidateSet((), ())
+_POINT = 0.01
+"""Units of a metric in a point."""
 
 
 class ScenarioConfirmation:
     """The runs of one scenario on fresh seeds, once its search is done.
 
-    `update_plan` makes the plan from the records: first the best trials by validation with the plain runs that they
-    fork from and, once these have ended, the controls of the winner among them. Where the search was extended after an
-    earlier confirmation, candidates that are new are trained in addition, and rows of controls that belonged to another
-    winner lose their `candidate`. Everything else only reads the plan.
+    `update_plan` replays the rounds (`tune_runs.confirm.rounds`) from the records: the configuration that the search
+    has chosen against its controls, one seed pair after another, until nothing is undecided. Where the search was
+    extended after an earlier confirmation and has chosen another configuration, rows of candidates that no longer
+    belong to it lose their `candidate`. Everything else only reads the plan.
 
     Args:
         scenario: plan of the scenario's search.
-        config: how many configurations and seeds, and which controls.
+        space: the space, with its `confirm` or the defaults.
         recorder: has the rows of all runs.
         images: gives the splits of each data seed.
         trunks: folder of the snapshots that runs fork from.
         search_is_done: whether the scenario's search has ended.
-        first_pair: number of the first seed pair that the search does not use.
     """
 
     def __init__(
         self,
         scenario: ScenarioPlan,
-        config: ConfirmConfig,
+        space: SearchSpace,
         recorder: Recorder,
         images: ScenarioImages,
         trunks: Path,
         search_is_done: Callable[[], bool],
-        first_pair: int,
     ) -> None:
-        self._config, self._recorder = config, recorder
-        self._name, self._search_is_done = scenario.name, search_is_done
-        self._plain = scenario.control
-        self._pairs = [seed_pair(self._plain.seeds, first_pair + place) for place in range(config.seeds)]
-        self._plan: ConfirmationPlan | None = None
-        """Plan of the confirmation; None before the search is done."""
+        self._space, self._config, self._recorder = space, space.confirm or ConfirmConfig(), recorder
+        self._name, self._plain, self._search_is_done = scenario.name, scenario.control, search_is_done
         self._queue = PairRunQueue(scenario.name, recorder, images, trunks)
+        self._is_planned = False
+        self._candidates = CandidateSet((), ())
+        self._rounds: Rounds | None = None
+        """None before the search is done, and where no trial was completed."""
+        self._replayed: object = None
+        """What the rounds were replayed from."""
+        self._written: list[dict[str, object]] | None = None
 
     def update_plan(self) -> None:
-        """Make the plan once the search is done, and the final one once every run that may win has ended.
+        """Replay the rounds once the search is done, and write what they have found.
 
         Call it when a session starts and whenever a run has ended. It gives the rows of the plan's runs their
         `candidate`; rows are written with the next flush of the recorder.
+
+        Raises:
+            OSError: if the table of the findings cannot be written.
         """
-        plan = self._plan
-        is_due = plan is None or not (plan.is_final or any(map(self._queue.is_open, plan.best_runs)))
-        if is_due and self._search_is_done():
-            self._plan = self._make_plan()
-            self._queue.runs = self._plan.runs
-            if self._plan.runs:
-                self._name_rows(self._plan)
+        if not self._search_is_done():
+            return
+        subject = self._subject()
+        known = subject, {trial.trial_id: trial.status for trial in self._rows}
+        if self._is_planned and known == self._replayed:
+            return
+        self._is_planned, self._replayed = True, known
+        self._candidates = CandidateSet((), ())
+        self._rounds = None
+        runs: tuple[PairRun, ...] = ()
+        if subject is not None:
+            self._candidates = with_controls(subject, self._plain, self._name, self._config.controls)
+            self._rounds, runs = self._replay()
+            self._name_rows()
+        self._queue.runs = runs
+        self._write()
 
     @property
     def candidates(self) -> CandidateSet:
-        """The candidates; none before the search is done, or where no trial was completed.
+        """The configuration and its controls; none before the search is done, or where no trial was completed."""
+        return self._candidates
 
-        Before the winner is known the controls are those of `best-1`; only the plain run that it forks from is trained.
-        """
-        return self._plan.candidates if self._plan else _NO_CANDIDATES
+    @property
+    def rounds(self) -> Rounds | None:
+        """The rounds so far; None before the search is done, or where no trial was completed."""
+        return self._rounds
 
     @property
     def runs(self) -> tuple[PairRun, ...]:
-        """Runs of the plan that may start or have started, in their order; none before the search is done."""
+        """Runs that may start or have started, in their order; none before the search is done."""
         return self._queue.runs
 
     @property
-    def _all_runs(self) -> tuple[PairRun, ...]:
-        return self._plan.all_runs if self._plan else ()
-
-    @property
     def num_runs(self) -> int:
-        """Runs of the whole plan; those of the winner's controls may still be replaced by others."""
-        return len(self._all_runs)
+        """Runs planned so far; more follow while a comparison is undecided."""
+        return len(self.runs)
 
     @property
     def is_done(self) -> bool:
-        """Whether the search is done and every run of the plan has ended."""
-        is_planned = self._plan is not None and self._search_is_done()
-        return is_planned and self._queue.is_done
+        """Whether the search is done, every planned run has ended, and none follows."""
+        is_planned = self._is_planned and self._search_is_done()
+        return is_planned and self._queue.is_done and (self._rounds is None or self._rounds.ending is not None)
 
     @property
     def has_result(self) -> bool:
@@ -104,23 +131,28 @@ class ScenarioConfirmation:
 
     @property
     def num_ended(self) -> int:
-        """Runs of the plan that have ended."""
+        """Planned runs that have ended."""
         return self._queue.num_ended
 
     @property
     def epochs_left(self) -> int:
-        """Epochs of the plan still to train, unless a snapshot is missing."""
-        return self._queue.epochs_left(self._all_runs)
+        """Most epochs still to train, unless a snapshot is missing."""
+        return self._queue.epochs_left() + (self._rounds.epochs_later if self._rounds else 0)
+
+    @property
+    def metric(self) -> str:
+        """The metric of the search."""
+        return self._recorder.metric
 
     def results(self) -> list[CandidateResult]:
-        """Return the result of each candidate so far."""
-        return self._results_of([one.name for one in self.candidates.members])
+        """Return the result of each candidate so far, and of others that an earlier version confirmed."""
+        names = [one.name for one in self.candidates.members]
+        return self._results_of([*names, *(name for name in sorted(self._earlier_bests) if name not in names)])
 
     def _results_of(self, names: Sequence[str]) -> list[CandidateResult]:
-        trials = [trial for trial in self._recorder.trials_of(self._name) if trial.phase == "confirm"]
-        epochs = {trial.trial_id: self._recorder.epochs[trial.trial_id] for trial in trials}
+        epochs = {trial.trial_id: self._recorder.epochs[trial.trial_id] for trial in self._rows}
         last_losses = {trial_id: rows[-1]["val_loss"] for trial_id, rows in epochs.items() if rows}
-        return candidate_results(trials, last_losses, names, self._recorder.metric)
+        return candidate_results(self._rows, last_losses, names, self._recorder.metric)
 
     def requeue(self, plan: TrialPlan) -> None:
         """Start a run again whose process was lost."""
@@ -135,36 +167,98 @@ class ScenarioConfirmation:
         return self._queue.next_run()
 
     def run_ended(self, trial_id: str) -> None:
-        """Release the images of data seeds that no open run needs."""
-        planned = [run for run in self._all_runs if self._queue.is_open(run)]
-        self._queue.run_ended(trial_id, {run.config.seeds.data for run in planned})
+        """Release the images of data seeds that no planned run needs."""
+        self._queue.run_ended(trial_id)
 
-    def _make_plan(self) -> ConfirmationPlan:
-        ranked = [(trial.trial_id, trial.config) for trial in self._recorder.ranked(self._name)]
-        every = best_candidates(ranked, top=len(ranked))
-        best = [one for place, one in enumerate(every) if place < self._config.top or self._was_confirmed(one)]
-        if not best:
-            return NOTHING_TO_CONFIRM
-        scenario = self._plain, self._name, self._config.controls, self._pairs
-        plan = provisional_plan(best, *scenario)
-        if any(map(self._queue.is_open, plan.best_runs)):
-            return plan
-        return final_plan(best, self._winner(best), *scenario)
+    @property
+    def _rows(self) -> list[TrialRecord]:
+        return [trial for trial in self._recorder.trials_of(self._name) if trial.phase == "confirm"]
 
-    def _winner(self, best: Sequence[Candidate]) -> Candidate:
-        """Return the candidate with the best validation mean, or the best of the search if no run was completed."""
-        found = winner(self._results_of([one.name for one in best]), self._recorder.metric)
-        return next((one for one in best if found and one.name == found.name), best[0])
+    @cached_property
+    def _claims(self) -> ClaimRules:
+        return ClaimRules(self._config.margin * _POINT, num_scenarios=len(self._space.scenarios))
 
-    def _name_rows(self, plan: ConfirmationPlan) -> None:
-        """Give the rows of the plan their `candidate`; once the plan is final, rows of an earlier plan lose theirs."""
-        names = {run.trial_id: run.candidate for run in plan.all_runs}
+    @property
+    def _earlier_bests(self) -> dict[str, str]:
+        """Name -> trial of the configurations that an earlier version confirmed side by side; none of one alone."""
+        found = {str(one.candidate): source_of(one.trial_id) for one in self._rows if is_best(one.candidate or "")}
+        return found if len(found) > 1 else {}
+
+    def _subject(self) -> Candidate | None:
+        """Return what the search chose, or the winner of those that an earlier version confirmed side by side."""
+        best = self._recorder.best(self._name)
+        if best is None:
+            return None
+        name, earlier = records.best_name(1), self._earlier_bests
+        if best.trial_id in earlier.values():
+            won = winner(self._results_of(sorted(earlier)), self._recorder.metric)
+            if won is not None:
+                name, best = won.name, self._recorder.trials[earlier[won.name]]
+        return Candidate(name, best.trial_id, best.config)
+
+    def _replay(self) -> tuple[Rounds, tuple[PairRun, ...]]:
+        members = self._candidates.members
+        deciding = deciding_names(members[0].config.loss.name, _ab_alpha(members[0]))
+        rules = RoundRules(self._claims, self._config.max_pairs, self._config.epoch_budget, self._prior())
+        sources = {one.name: one.run for one in members}
+
+        def outcome(name: str, number: int) -> Outcome | None:
+            return self._outcome(confirm_id(sources[name], self._pair(number)))
+
+        found = replay(contest_of(members, deciding), rules, outcome)
+        planned = {confirm_id(sources[run.candidate], self._pair(run.round)) for run in found.planned}
+        rounds = ((self._pair(number), names) for number, names in found.members.items())
+        every = [
+            run for pair, names in rounds for run in confirm_runs([one for one in members if one.name in names], pair)
+        ]
+        return found, tuple(run for run in every if run.trial_id in planned)
+
+    def _pair(self, number: int) -> int:
+        """Return the seed pair of a round: the first is the one that follows those of the search."""
+        return self._space.seeds.pairs + number - 1
+
+    def _outcome(self, trial_id: str) -> Outcome | None:
+        trial = self._recorder.trials.get(trial_id)
+        if trial is None or not trial.is_finished:
+            return None
+        value = trial.test.get(test_metric_of(self._recorder.metric)) if trial.status == "completed" else None
+        score = None if value is None or math.isnan(value) else self._signed(value)
+        return Outcome(score, trial.status == "diverged")
+
+    def _signed(self, value: float) -> float:
+        return value if METRICS[self._recorder.metric] == "max" else -value
+
+    def _prior(self) -> PriorVariance | None:
+        """Return the spread of differences between the pairs of the search, on validation."""
+        scores: dict[str, dict[int, float]] = {}
         for trial in self._recorder.trials_of(self._name):
-            if trial.phase == "confirm":
-                trial.candidate = names.get(trial.trial_id, None if plan.is_final else trial.candidate)
+            value = trial.summary.metric_last
+            is_completed = trial.number is not None and trial.status == "completed"
+            if is_completed and trial.pair is not None and value is not None:
+                scores.setdefault(str(trial.number), {})[trial.pair] = self._signed(value)
+        return prior_variance({name: own for name, own in scores.items() if len(own) > 1})
 
-    def _was_confirmed(self, candidate: Candidate) -> bool:
-        return any(confirm_id(candidate, pair) in self._recorder.trials for pair in self._pairs)
+    def _name_rows(self) -> None:
+        """Give the rows of all candidates their `candidate`; rows of others lose it, but for those of before."""
+        names = {one.run: one.name for one in self._candidates.members}
+        earlier = self._earlier_bests
+        kept = earlier if self._candidates.members[0].run in earlier.values() else {}
+        for trial in self._rows:
+            trial.candidate = names.get(source_of(trial.trial_id), trial.candidate if trial.candidate in kept else None)
+
+    def _write(self) -> None:
+        """Write the looks, if they differ from those last written; a session begins with writing them."""
+        path = records.confirmation_file(self._recorder.folder, self._name)
+        rows = look_rows(self._rounds, self._name, self._recorder.metric, self._claims) if self._rounds else []
+        if rows == self._written or (not rows and not path.exists()):
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        records.write_table(path, records.as_table(records.CONFIRMATION_SCHEMA, rows))
+        self._written = rows
+
+
+def _ab_alpha(candidate: Candidate) -> float | None:
+    return candidate.config.attention.ab_alpha if candidate.config.attention else None
 
 
 def every_confirmation_failed(confirmations: Mapping[str, ScenarioConfirmation]) -> bool:

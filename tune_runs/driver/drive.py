@@ -44,7 +44,7 @@ from tune_runs.recording.scenario_images import ScenarioImages
 from tune_runs.recording.tensorboard import TensorBoardCallback
 from tune_runs.request.search_request import SearchFailed, SearchInterrupted, SearchRequest, search_id
 from tune_runs.seed_pairs.search_over_pairs import SearchOverPairs
-from tune_runs.space.model import ConfirmConfig, SearchSpace
+from tune_runs.space.model import SearchSpace
 from tune_runs.trial.failures import FailureCounter
 from tune_runs.trial.rank_tasks import placement
 from tune_runs.trial.trainable import train_trial
@@ -223,8 +223,8 @@ def _confirmation_of(
     def search_is_done() -> bool:
         return not request.searches or search.is_done
 
-    config, trunks = request.space.confirm or ConfirmConfig(), _trunks_folder(request, plan)
-    return ScenarioConfirmation(plan, config, recorder, images, trunks, search_is_done, request.space.seeds.pairs)
+    trunks = _trunks_folder(request, plan)
+    return ScenarioConfirmation(plan, request.space, recorder, images, trunks, search_is_done)
 
 
 def _trunks_folder(request: SearchRequest, plan: ScenarioPlan) -> Path:

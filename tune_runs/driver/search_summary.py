@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 
 from rich.console import Console, Group
@@ -38,7 +39,7 @@ def summary_table(
 
 
 def _name(chosen: ChosenTrial | None) -> str:
-    """Return `best-2` where a confirmation chose, else the number of the trial."""
+    """Return `best-1` where it was confirmed, else the number of the trial."""
     return "-" if chosen is None else chosen.name if chosen.result else f"trial {chosen.trial.number}"
 
 
@@ -61,7 +62,8 @@ def print_summary(
         for line in (*lines, ""):
             print_sentence(console, line)
         console.print(Group(*tables))
-        lines = confirmation_lines(confirmations or {}, recorder.folder)
+        resume = shlex.join(["absgd-tune", "--confirm", str(folder)])
+        lines = confirmation_lines(confirmations or {}, recorder.folder, resume)
     for line in lines:
         print_sentence(console, line)
     print_whole(console, f"results: {folder / records.TRIALS_FILE}, {folder / records.EPOCHS_FILE}")

@@ -1,4 +1,4 @@
-"""The cost of a confirmation, before the best trials are known.
+"""The cost of a confirmation, before the configuration is known that it is about.
 
 Nothing here imports torch, Ray or Optuna.
 """
@@ -7,71 +7,74 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
+from absgd.comparisons import ClaimRules, PriorVariance
 from absgd.config import RunConfig
-from absgd.records import best_name
-from tune_runs.confirm.candidates import Candidate, CandidateSet, confirm_runs, with_controls
+from absgd.records import best_name, deciding_names
+from tune_runs.confirm.candidates import Candidate, CandidateSet, with_controls
+from tune_runs.confirm.contests import contest_of
+from tune_runs.confirm.rounds import Contest, Fork, RoundRules, epochs_of_round
 from tune_runs.preview.scenario_cost import EpochTime
-from tune_runs.seed_pairs.pair_runs import seed_pair
+from tune_runs.preview.simulated_rounds import ExpectedRounds, expected_rounds
+from tune_runs.seed_pairs.seed_halving import planned_sizes
 from tune_runs.space.boundary import boundary_runs
 from tune_runs.space.model import ConfirmConfig, SearchSpace
 from tune_runs.trunks.scenario_plan import ScenarioPlan
 
 _MAX_BOUNDARY_RUNS = 32  # runs at the boundary of a space considered as its best trial
+_STD = 1.0
+"""Assumed standard deviation of the difference of two candidates on one pair, in points."""
 
 
 class ConfirmCost(NamedTuple):
-    """The most that one scenario trains on fresh seeds."""
+    """What one scenario trains on fresh seeds: at most, and as expected from simulated scores."""
 
-    num_best: int
-    """Number of best configurations."""
     controls: tuple[str, ...]
-    num_seeds: int
+    max_pairs: int
     num_runs: int
-    num_trunks: int
+    """Most runs."""
     epochs: int
-    """Epochs trained, without inherited ones."""
-    epochs_plain: int
-    """Epochs among `epochs` that controls train."""
+    """Most epochs trained, without inherited ones."""
+    expected: ExpectedRounds
+    num_steps: int
+    """Runs of a pair that wait for each other, at most."""
 
 
 def confirm_cost(space: SearchSpace, plan: ScenarioPlan) -> ConfirmCost:
-    """Return the cost of confirming a scenario whose best trials are at the boundary of the space.
+    """Return the cost of confirming a scenario whose best trial is at the boundary of the space.
 
-    Winners are assumed to switch at the mean switch epoch, and to be the run at the boundary that needs most controls.
-    Where the search varies stage one, only the best configuration shares it with a control.
-
-    Args:
-        space: its `confirm`, or the default where it has none, says what is trained.
-        plan: plan of the scenario.
+    It is assumed to switch at the mean switch epoch, and to be the run at the boundary that needs most controls. The
+    true differences to its controls are assumed to be normal with twice the standard deviation of a paired difference.
     """
     config = space.confirm or ConfirmConfig()
-    num_best = min(config.top, space.num_trials)
-    every = (_candidates_of(best, num_best, plan, config) for best in _possible_winners(space, plan))
-    candidates = max(every, key=lambda one: len(one.members)).members
-    runs = confirm_runs(candidates, [seed_pair(plan.control.seeds, 1 + n) for n in range(config.seeds)])
-    alone = {best_name(place) for place in range(2, num_best + 1)} if plan.sharing.expected_trunks != 1 else set()
-    trained = {run.trial_id: run.config.epochs - (0 if run.candidate in alone else run.fork_at) for run in runs}
-    controls = tuple(one.name for one in candidates[num_best:])
+    every = (_candidates_of(best, plan, config) for best in _possible_winners(space, plan))
+    members = max(every, key=lambda one: len(one.members)).members
+    subject = members[0].config
+    ab_alpha = subject.attention.ab_alpha if subject.attention else None
+    contest = contest_of(members, deciding_names(subject.loss.name, ab_alpha))
+    most = config.max_pairs * epochs_of_round(contest, (contest.subject, *contest.rivals))
+    budget = config.epoch_budget
+    claims = ClaimRules(config.margin, num_scenarios=len(space.scenarios))
+    rules = RoundRules(claims, config.max_pairs, budget, _prior(space), with_need=False)
     return ConfirmCost(
-        num_best=num_best,
-        controls=controls,
-        num_seeds=config.seeds,
-        num_runs=len(runs),
-        num_trunks=sum(bool(run.save_at) for run in runs),
-        epochs=sum(trained.values()),
-        epochs_plain=sum(trained[run.trial_id] for run in runs if run.candidate in controls),
+        controls=contest.rivals,
+        max_pairs=config.max_pairs,
+        num_runs=config.max_pairs * len(members) if contest.rivals else 0,
+        epochs=most if budget is None else min(most, budget),
+        expected=_expected(_Hashable.of(contest), rules),
+        num_steps=2 if contest.gates else 1,
     )
 
 
 def confirm_wall_s(
     epochs: int, costs: Sequence[ConfirmCost], times: Sequence[EpochTime | None], concurrent: int
 ) -> float | None:
-    """Return the least wall time of a confirmation; None where epochs were not measured or nothing is run.
+    """Return the least wall time of the expected epochs of a confirmation; None where epochs were not measured.
 
-    It is the longest run, or all epochs spread over the simultaneous runs, whichever is longer; reading the test set
-    is not included.
+    It is the longest chain of runs, or all epochs spread over the simultaneous runs, whichever is longer; reading the
+    test set is not included.
 
     Args:
         epochs: epochs of every run.
@@ -82,12 +85,47 @@ def confirm_wall_s(
     timed = [(cost, time) for cost, time in zip(costs, times, strict=False) if time is not None]
     if not timed or len(timed) < len(costs) or not concurrent:
         return None
-    longest = max(epochs * max(time.stage_one_s, time.stage_two_s) for _, time in timed)
+    longest = max(
+        cost.expected.num_rounds * cost.num_steps * epochs * max(time.stage_one_s, time.stage_two_s)
+        for cost, time in timed
+    )
     work = sum(
-        cost.epochs_plain * time.stage_one_s + (cost.epochs - cost.epochs_plain) * time.stage_two_s
+        (cost.expected.epochs - cost.expected.epochs_of_subject) * time.stage_one_s
+        + cost.expected.epochs_of_subject * time.stage_two_s
         for cost, time in timed
     )
     return max(longest, work / concurrent)
+
+
+class _Hashable(NamedTuple):
+    """A contest as a key: equal scenarios are simulated once."""
+
+    subject: str
+    rivals: tuple[str, ...]
+    epochs: int
+    forks: tuple[tuple[str, Fork], ...]
+    deciding: frozenset[str]
+    gates: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, contest: Contest) -> _Hashable:
+        forks, gates = tuple(sorted(contest.forks.items())), tuple(sorted(contest.gates.items()))
+        return cls(contest.subject, contest.rivals, contest.epochs, forks, contest.deciding, gates)
+
+    def contest(self) -> Contest:
+        return Contest(self.subject, self.rivals, self.epochs, dict(self.forks), self.deciding, dict(self.gates))
+
+
+@lru_cache(maxsize=64)
+def _expected(contest: _Hashable, rules: RoundRules) -> ExpectedRounds:
+    return expected_rounds(contest.contest(), rules, _STD)
+
+
+def _prior(space: SearchSpace) -> PriorVariance | None:
+    """Return the spread that a search over several pairs will know: a block design of those that go on."""
+    sizes = planned_sizes(space.num_trials, space.seeds.pairs, space.seeds.reduction_factor)
+    df = sum(sizes) - len(sizes)
+    return PriorVariance(_STD**2, float(df)) if df > 0 else None
 
 
 def _possible_winners(space: SearchSpace, plan: ScenarioPlan) -> list[RunConfig]:
@@ -102,6 +140,5 @@ def _possible_winners(space: SearchSpace, plan: ScenarioPlan) -> list[RunConfig]
     return [one for one in found if one.attention is not None] or found
 
 
-def _candidates_of(best: RunConfig, count: int, plan: ScenarioPlan, config: ConfirmConfig) -> CandidateSet:
-    bests = [Candidate(best_name(place), f"{place}", best) for place in range(1, count + 1)]
-    return with_controls(bests, bests[0], plan.control, plan.name, config.controls)
+def _candidates_of(best: RunConfig, plan: ScenarioPlan, config: ConfirmConfig) -> CandidateSet:
+    return with_controls(Candidate(best_name(1), "1", best), plan.control, plan.name, config.controls)

@@ -195,17 +195,18 @@ def _confirm_facts(numbers: SearchPreview) -> list[tuple[str, str]]:
         facts = [("confirmation", f"of {name}: {words}") for name, words in said.items()]
     if len(numbers.confirmation) == 1:
         return facts
-    num_runs, epochs = (sum(getattr(one, name) for one in numbers.confirmation) for name in ("num_runs", "epochs"))
-    return [*facts, ("", f"{plural(num_runs, 'run')} in all scenarios, {plural(epochs, 'epoch')} at most")]
+    expected = sum(round(one.expected.epochs) for one in numbers.confirmation)
+    most = sum(one.epochs for one in numbers.confirmation)
+    return [*facts, ("", f"in all scenarios about {plural(expected, 'epoch')}, {plural(most, 'epoch')} at most")]
 
 
 def _confirm_words(cost: ConfirmCost) -> str:
-    best = "the best configuration" if cost.num_best == 1 else f"the best {cost.num_best} configurations"
-    controls = f" and {_joined(cost.controls)}" if cost.controls else ""
-    seeds = f"{plural(cost.num_seeds, 'fresh pair')} of seeds"
-    trunks = f", {plural(cost.num_trunks, 'trunk')}" if cost.num_trunks else ""
-    runs, epochs = plural(cost.num_runs, "run"), plural(cost.epochs, "epoch")
-    return f"{best}{controls}, on {seeds}: {runs}{trunks}, {epochs} at most"
+    if not cost.controls:
+        return "the best configuration has no control to compare with, so nothing is trained"
+    pairs = f"up to {plural(cost.max_pairs, 'fresh pair')} of seeds, while a comparison is undecided"
+    expected = f"about {plural(round(cost.expected.epochs), 'epoch')} on {cost.expected.num_rounds:.1f} pairs expected"
+    most = f"at most {plural(cost.num_runs, 'run')} and {plural(cost.epochs, 'epoch')}"
+    return f"the best configuration and {_joined(cost.controls)}, on {pairs}: {expected}, {most}"
 
 
 def _occupied(resources: ResourcesConfig) -> str:

@@ -13,12 +13,13 @@ from pathlib import Path
 from absgd import records
 from absgd.config import merge_dotted
 from absgd.config.locations import PATH_SETTINGS, Moves, warn_of_unused_moves
+from absgd.counts import plural
 from absgd.errors import UserError
 from absgd.terminal import shortened
 from absgd.yaml_text import dump_yaml, read_yaml
 from tune_runs.request.recorded_space import filled_from, load_recorded, paths_of, recorded, recovered, with_moves
 from tune_runs.request.space_files import refuse_changes, with_options
-from tune_runs.space.model import BUDGETS, SearchSpace
+from tune_runs.space.model import BUDGETS, ConfirmConfig, SearchSpace
 from tune_runs.space.parameters import Scalar
 
 Points = Mapping[str, Sequence[Mapping[str, Scalar]]]
@@ -114,6 +115,7 @@ def resume_request(
     given: SearchSpace | None = None,
     option: str = "--resume",
     moves: Moves | None = None,
+    pairs: int | None = None,
 ) -> SearchRequest:
     """Return the request to resume the search recorded in a folder.
 
@@ -126,9 +128,11 @@ def resume_request(
             replace the recorded ones, and for `num_trials`, which --extend may have raised since.
         option: the command-line option that asked for the resume.
         moves: folders that have moved since the search began.
+        pairs: most fresh pairs of seeds of the confirmation; None: as recorded, or as in `given`.
 
     Raises:
-        UserError: if the folder has no search, or `given` is another space.
+        UserError: if the folder has no search, `given` is another space, or fewer fresh pairs than are trained already
+            are asked for.
     """
     space_file = folder / records.SPACE_FILE
     if not space_file.is_file():
@@ -150,8 +154,13 @@ def resume_request(
     changes |= budgets or {}
     if extend:
         changes["num_trials"] = space.num_trials + extend
+    if pairs is not None:
+        confirm = (space.confirm or ConfirmConfig()).model_dump(mode="json")
+        changes["confirm"] = {**confirm, **(changes.get("confirm") or {}), "max_pairs": pairs}  # type: ignore[dict-item]
     if changes:
         space = with_options(space, changes)
+    if "confirm" in changes:
+        _check_num_pairs(space, folder, "--pairs" if pairs is not None else "--space: confirm.max_pairs")
     points = read_yaml(folder / records.WARM_START_FILE) if (folder / records.WARM_START_FILE).exists() else {}
     return SearchRequest(space, folder.absolute(), address, is_resume=True, warm_start=points, moves=moves)
 
@@ -167,6 +176,17 @@ def _check_num_trials(recorded: SearchSpace, given: SearchSpace, extend: int, tr
         warnings.warn(
             f"`num_trials` stays {recorded.num_trials}, as recorded, not {given.num_trials} (--space: num_trials)",
             stacklevel=3,
+        )
+
+
+def _check_num_pairs(space: SearchSpace, folder: Path, place: str) -> None:
+    """Refuse fewer fresh pairs than are trained already: their scores are known, and claims may rest on them."""
+    rows = records.read_rows(folder / records.TRIALS_FILE, records.TRIAL_SCHEMA)
+    numbers = {row["pair"] for row in rows if row["phase"] == "confirm" and row["candidate"] is not None}
+    if space.confirm is not None and len(numbers) > space.confirm.max_pairs:
+        raise UserError(
+            f"expected at least {plural(len(numbers), 'fresh pair')} of seeds, as many as {folder} has, "
+            f"got {space.confirm.max_pairs} ({place})"
         )
 
 

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from absgd.config import RunConfig
 from absgd.config.dotted_keys import is_given, setting_value
 from absgd.errors import broken_rules, nearest
+from absgd.records import METRICS
 from tune_runs.request.parameter_rules import broken_search_rules
 from tune_runs.space.boundary import boundary_runs, covers_every_combination
 from tune_runs.space.model import Scenario, SearchSpace
@@ -37,6 +38,7 @@ def broken_space_rules(space: SearchSpace) -> Iterator[tuple[str, str]]:
     if gpu is not None and gpu > 1:
         yield "resources.gpu", f"expected `gpu` <= 1, and `gpus_per_trial` for more, got {numeral(gpu)}"
     yield from _broken_stopping_rules(space)
+    yield from _broken_confirm_rules(space)
     for index, point in enumerate(space.enqueue):
         yield from _broken_point_rules(space, f"enqueue.{index}", point)
 
@@ -115,6 +117,15 @@ def _broken_stopping_rules(space: SearchSpace) -> Iterator[tuple[str, str]]:
         yield (
             "early_stopping.reduction_factor",
             f"expected no `reduction_factor` with rule `median`, got {config.reduction_factor}",
+        )
+
+
+def _broken_confirm_rules(space: SearchSpace) -> Iterator[tuple[str, str]]:
+    if space.confirm is not None and METRICS[space.metric] == "max" and space.confirm.margin >= 100:
+        yield (
+            "confirm.margin",
+            f"expected `margin` < 100 points, since `{space.metric}` is a fraction and no two scores differ by more, "
+            f"got {numeral(space.confirm.margin)}",
         )
 
 

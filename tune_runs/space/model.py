@@ -69,12 +69,29 @@ ControlName = Literal["base", "base-lr", "ce", "ce-lr", "ce-tau", "cb-ce-drw", "
 
 
 class ConfirmConfig(Section):
-    top: Count = 3
-    """Best configurations of each scenario, by validation, that are trained again."""
-    seeds: Count = 3
-    """Fresh pairs of data seed and training seed; each of these configurations and each control is trained on all."""
+    max_pairs: Count = 8
+    """Most fresh pairs of a data seed and a training seed; a pair is added only while a comparison is undecided."""
+    margin: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.5
+    """Difference in points, hundredths of the metric's unit, below which two methods are as good as equal."""
     controls: Annotated[tuple[ControlName, ...], Field(strict=False)] = get_args(ControlName)
     """Methods to compare with, given the settings of the best configuration; docs/confirmation.md explains each."""
+    epoch_budget: Count | None = None
+    """Epochs that the confirmation of each scenario may train; a pair starts only if it fits; null: no bound."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_the_new_keys(cls, data: object) -> object:
+        for key, message in _RENAMED.items():
+            if isinstance(data, Mapping) and key in data:
+                raise broken_rule(key, message)
+        return data
+
+
+_RENAMED = {
+    "top": "unknown key `top`: the seeds of the search choose one configuration, and that one is confirmed",
+    "seeds": "unknown key `seeds`; it is now `max_pairs`, the most fresh pairs of seeds",
+}
+"""Keys of `confirm` in earlier versions -> what became of them."""
 
 
 @dataclasses.dataclass(frozen=True)

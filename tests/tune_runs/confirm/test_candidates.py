@@ -14,11 +14,10 @@ from analysis.wording.titles import control_titles
 from tune_runs.confirm.candidates import (
     Candidate,
     CandidateSet,
-    best_candidates,
     confirm_runs,
     with_controls,
 )
-from tune_runs.seed_pairs.pair_runs import SeedPair, plain_prefix, seed_pair
+from tune_runs.seed_pairs.pair_runs import plain_prefix, seed_pair
 from tune_runs.space.model import ControlName
 
 EVERY = get_args(ControlName)
@@ -39,12 +38,7 @@ def config_of(**changes: Any) -> RunConfig:
 
 
 def controls_of(winner: RunConfig, plain: RunConfig | None = None) -> CandidateSet:
-    best = [Candidate("best-1", "s-0003", winner)]
-    return with_controls(best, best[0], plain or config_of().stage_one(), "s", EVERY)
-
-
-def seed_pairs(search: SeedConfig, count: int) -> list[SeedPair]:
-    return [seed_pair(search, 1 + place) for place in range(count)]
+    return with_controls(Candidate("best-1", "s-0003", winner), plain or config_of().stage_one(), "s", EVERY)
 
 
 def by_name(candidates: CandidateSet) -> dict[str, RunConfig]:
@@ -128,36 +122,25 @@ def test_control_that_breaks_a_rule_is_left_out_and_named() -> None:
     assert "ce-lr" not in by_name(controls_of(config_of(**{"attention.ab_alpha": 1.0}))), "it is identical to `ce`"
 
 
-def test_best_candidates_are_different_configurations() -> None:
-    ranked = [(f"s-{n}", config_of(**{"attention.lam": lam})) for n, lam in enumerate((1.0, 1.0, 2.0, 3.0))]
-    found = best_candidates(ranked, top=2)
-    assert [(one.name, one.run) for one in found] == [("best-1", "s-0"), ("best-2", "s-2")]
-    assert len(best_candidates(ranked, top=9)) == 3
-
-
 def test_seeds_differ_from_the_searchs_and_from_each_other() -> None:
-    pairs = seed_pairs(SeedConfig(data=2**63 - 2, train=5), 3)
+    pairs = [seed_pair(SeedConfig(data=2**63 - 2, train=5), number) for number in (1, 2, 3)]
     assert [pair.data for pair in pairs] == [2**63 - 1, 0, 1]
     assert [pair.train for pair in pairs] == [6, 7, 8]
 
 
 def test_runs_share_a_trunk_where_stage_one_agrees_and_every_pair_has_its_own() -> None:
     winner = config_of()
-    second = config_of(**{"attention.switch_epoch": 4, "attention.lam": 9.0})
-    other = config_of(**{"optimizer.lr": 0.3})
-    best = [Candidate(f"best-{k}", f"s-000{k}", one) for k, one in enumerate((winner, second, other), start=1)]
-    made = with_controls(best, best[0], winner.stage_one(), "s", EVERY)
-    runs = confirm_runs(made.members, seed_pairs(SeedConfig(), 2))
-    assert len(runs) == 2 * 9
-    assert len({run.trial_id for run in runs}) == len(runs)
+    made = controls_of(winner)
     for number in (1, 2):
-        own = [run for run in runs if run.trial_id.endswith(f"-seed{number}")]
+        own = confirm_runs(made.members, number)
+        assert len({run.trial_id for run in own}) == 7
+        assert all(run.trial_id.endswith(f"-seed{number}") and run.pair == number for run in own)
         assert {(run.config.seeds.data, run.config.seeds.train) for run in own} == {(number, number)}
         assert own[0].candidate == "ce"
-        assert own[0].save_at == (4, 6, 10)
+        assert own[0].save_at == (6, 10)
         forks = {run.candidate: run.fork_at for run in own if run.trunk == own[0].trial_id}
-        assert forks == {"best-1": 6, "best-2": 4, "cb-ce-drw": 6}
-        assert [run.candidate for run in own[-3:]] == list(forks), "they wait for their stage one"
+        assert forks == {"best-1": 6, "cb-ce-drw": 6}
+        assert [run.candidate for run in own[-2:]] == list(forks), "they wait for their stage one"
         for run in own:
             if run.trunk:
                 assert plain_prefix(run.config)[0] == own[0].config
@@ -165,15 +148,14 @@ def test_runs_share_a_trunk_where_stage_one_agrees_and_every_pair_has_its_own() 
 
 def test_plain_control_is_trained_once_and_a_switch_at_epoch_0_does_not_fork() -> None:
     winner = config_of(**{"attention.switch_epoch": 0})
-    runs = confirm_runs(controls_of(winner).members, seed_pairs(SeedConfig(), 1))
+    runs = confirm_runs(controls_of(winner).members, 1)
     assert [run.candidate for run in runs].count("ce") == 1
     assert all(run.trunk is None and not run.save_at for run in runs)
 
 
 def test_without_the_control_there_is_no_trunk() -> None:
-    best = [Candidate("best-1", "s-0003", config_of())]
-    made = with_controls(best, best[0], config_of().stage_one(), "s", ("focal",))
-    assert [(run.candidate, run.trunk) for run in confirm_runs(made.members, seed_pairs(SeedConfig(), 1))] == [
+    made = with_controls(Candidate("best-1", "s-0003", config_of()), config_of().stage_one(), "s", ("focal",))
+    assert [(run.candidate, run.trunk) for run in confirm_runs(made.members, 1)] == [
         ("best-1", None),
         ("focal", None),
     ]
@@ -205,8 +187,8 @@ def test_every_control_can_be_trained(name: str) -> None:
 def test_every_control_has_a_recipe_and_a_title(control: ControlName) -> None:
     made: set[str] = set()
     for loss in ("abce", "abtce"):
-        best = [Candidate("best-1", "s-0003", config_of(**{"loss.name": loss, "loss.class_tau": 1.0}))]
-        found = with_controls(best, best[0], config_of().stage_one(), "s", (control,))
+        subject = Candidate("best-1", "s-0003", config_of(**{"loss.name": loss, "loss.class_tau": 1.0}))
+        found = with_controls(subject, config_of().stage_one(), "s", (control,))
         made |= {one.name for one in found.members} - {"best-1"}
     assert made
     assert made <= control_titles().keys()

@@ -13,34 +13,40 @@ from rich.console import Console
 from absgd import records
 from absgd.config import RunConfig
 from tests.support.fake_searches import EXP, STEP, study_trials, trials
-from tests.support.fake_tuner import FakeTuner, make_space, rising
+from tests.support.fake_tuner import FakeTuner, epoch_record, make_space, rising
+from tests.support.made_up_scores import close, far
+from tune_runs.confirm.candidates import Candidate, confirm_id, with_controls
 from tune_runs.confirm.confirmation_table import confirmation_lines
 from tune_runs.confirm.scenario_confirmation import every_confirmation_failed
 from tune_runs.driver.search_summary import print_summary
 from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.scenario_images import ScenarioImages
+from tune_runs.seed_pairs.pair_runs import on_pair
 from tune_runs.space.model import SearchSpace
+from tune_runs.trial.trial_plan import TrialPlan
 from tune_runs.trial.trial_reports import FinalMetrics
 
-CONFIRM = {"top": 2, "seeds": 2, "controls": ["ce", "ce-lr", "cb-ce-drw"]}
-NAMES = ["best-1", "best-2", "ce", "ce-lr", "cb-ce-drw"]
+CONFIRM = {"max_pairs": 3, "controls": ["ce", "ce-lr", "cb-ce-drw"]}
+NAMES = ["best-1", "ce", "ce-lr", "cb-ce-drw"]
 
 
 def confirmed_space(**changes: Any) -> SearchSpace:
     return make_space(**{"num_trials": 4, "confirm": CONFIRM, "early_stopping": None, **changes})
 
 
-def by_seed(config: RunConfig, epoch: int) -> float:
-    """Return a curve by which the second best of the search is better on fresh seeds."""
-    value = rising(config, epoch)
-    return 0.5 - value if config.seeds.data else value
+def one_scenario(**changes: Any) -> SearchSpace:
+    return confirmed_space(scenarios=[{"imbalance": {"type": "exp", "ratio": 0.1}}], **changes)
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> FakeTuner:
-    tuner = FakeTuner(confirmed_space(), tmp_path_factory.mktemp("runs") / "fake", by_seed)
+    tuner = FakeTuner(confirmed_space(), tmp_path_factory.mktemp("runs") / "fake", rising, test_score=close)
     tuner.run()
     return tuner
+
+
+def findings(folder: Path, scenario: str = EXP) -> pd.DataFrame:
+    return pd.read_parquet(records.confirmation_file(folder, scenario))
 
 
 def confirm_rows(folder: Path) -> pd.DataFrame:
@@ -53,62 +59,94 @@ def test_every_candidate_is_trained_on_the_same_fresh_seeds(done: FakeTuner) -> 
     assert frame.number.isna().all()
     for scenario in (EXP, STEP):
         own = frame[frame.scenario == scenario]
-        assert own.groupby("candidate").size().to_dict() == dict.fromkeys(NAMES, 2)
+        assert own.groupby("candidate").size().to_dict() == dict.fromkeys(NAMES, 3)
         for _, runs in own.groupby("candidate"):
-            assert sorted(zip(runs.seed_data, runs.seed_train, strict=True)) == [(1, 1), (2, 2)]
-        assert own.groupby("seed_data").split_hash.nunique().to_dict() == {1: 1, 2: 1}
+            assert sorted(zip(runs.seed_data, runs.seed_train, strict=True)) == [(1, 1), (2, 2), (3, 3)]
+        assert own.groupby("seed_data").split_hash.nunique().to_dict() == {1: 1, 2: 1, 3: 1}
     assert trials(done.recorder.folder).query("phase != 'confirm'").candidate.isna().all()
 
 
-def test_best_candidates_are_the_best_trials_and_controls_follow_the_confirmed_winner(done: FakeTuner) -> None:
+def test_what_the_search_chose_is_confirmed_with_its_controls(done: FakeTuner) -> None:
     frame = confirm_rows(done.recorder.folder).query("scenario == @EXP and seed_data == 1").set_index("candidate")
-    ranked = done.recorder.ranked(EXP)
-    for place in (0, 1):
-        assert frame.loc[f"best-{place + 1}", "lam"] == ranked[place].settings["lam"]
-        assert frame.loc[f"best-{place + 1}", "trial_id"] == f"{ranked[place].trial_id}-seed1"
-    assert frame.loc["ce-lr", "lr"] == 0.1 / ranked[1].settings["ab_alpha"]
-    assert frame.loc["cb-ce-drw", "class_balance_from_epoch"] == str(ranked[1].settings["switch_epoch"])
+    best = done.recorder.best(EXP)
+    assert best is not None
+    assert frame.loc["best-1", "lam"] == best.settings["lam"]
+    assert frame.loc["best-1", "trial_id"] == f"{best.trial_id}-seed1"
+    assert frame.loc["ce-lr", "lr"] == 0.1 / best.settings["ab_alpha"]
+    assert frame.loc["cb-ce-drw", "class_balance_from_epoch"] == str(best.settings["switch_epoch"])
 
 
-def test_controls_are_trained_once_the_winner_is_known_but_for_the_trunks(tmp_path: Path) -> None:
-    tuner = FakeTuner(confirmed_space(), tmp_path / "fake", by_seed)
-    plan = tuner.confirmations[EXP]
+def test_each_pair_begins_once_the_one_before_has_ended_and_dear_controls_follow_cheap_ones(tmp_path: Path) -> None:
+    tuner = FakeTuner(one_scenario(), tmp_path / "fake", rising, concurrent=8, test_score=close)
     for _ in tuner.results({}):
         runs = [trial for trial in tuner.recorder.trials_of(EXP) if trial.phase == "confirm"]
-        best = [trial for trial in runs if str(trial.candidate).startswith("best-")]
-        if runs and (len(best) < 4 or any(trial.status == "running" for trial in best)):
-            assert {trial.candidate for trial in runs} <= {"best-1", "best-2", "ce"}
-            assert plan.num_runs == 10
-            assert not plan.has_result
-    assert plan.num_ended == plan.num_runs == 10
+        for number in (1, 2, 3):
+            own = {str(trial.candidate): trial for trial in runs if trial.settings["seed_data"] == number}
+            earlier = [trial for trial in runs if trial.settings["seed_data"] < number]
+            assert not own or all(trial.is_finished for trial in earlier)
+            assert "ce-lr" not in own or all(own[name].is_finished for name in ("best-1", "ce", "cb-ce-drw"))
+    plan = tuner.confirmations[EXP]
+    assert plan.num_ended == plan.num_runs == 12
     assert plan.has_result
 
 
-def test_controls_follow_the_searchs_best_where_no_best_run_completed(tmp_path: Path) -> None:
-    def diverging(config: RunConfig, epoch: int) -> float | None:
-        return None if config.seeds.data and config.attention else rising(config, epoch)
+def test_table_has_each_control_at_each_look_and_why_it_left(done: FakeTuner) -> None:
+    table = findings(done.recorder.folder)
+    assert table.groupby("look").rival.apply(sorted).to_dict() == dict.fromkeys((1, 2, 3), sorted(NAMES[1:]))
+    assert set(table.subject) == {"best-1"}
+    assert set(table.finding) == {"undecided"}
+    assert table[table["look"] < 3].left.isna().all()
+    assert set(table[table["look"] == 3].left) == {"max pairs"}
+    frame = confirm_rows(done.recorder.folder).query("scenario == @EXP")
+    tested = frame.set_index(["candidate", "seed_data"]).test_accuracy
+    last = table[table["look"] == 3].set_index("rival")
+    for name in NAMES[1:]:
+        assert last.loc[name, "difference"] == pytest.approx((tested["best-1"] - tested[name]).mean())
+        assert last.loc[name, "n"] == 3
+    assert set(table.margin) == {0.005}
 
-    tuner = FakeTuner(confirmed_space(), tmp_path / "fake", diverging)
+
+def test_far_controls_end_the_confirmation_early(tmp_path: Path) -> None:
+    space = one_scenario(confirm={**CONFIRM, "max_pairs": 8})
+    tuner = FakeTuner(space, tmp_path / "fake", rising, test_score=far)
     tuner.run()
-    frame = confirm_rows(tmp_path / "fake").query("scenario == @EXP and seed_data == 1").set_index("candidate")
-    assert frame.status["best-1"] == frame.status["best-2"] == "diverged"
-    assert frame.loc["ce-lr", "lr"] == 0.1 / tuner.recorder.ranked(EXP)[0].settings["ab_alpha"]
+    table = findings(tmp_path / "fake")
+    last = table.sort_values("look").drop_duplicates("rival", keep="last").set_index("rival")
+    assert last.finding[["ce", "ce-lr"]].tolist() == ["better", "better"]
+    assert table["look"].max() < 8
+    assert len(tuner.tested) < 8 * 4
+    lines = confirmation_lines(tuner.confirmations, tmp_path / "fake")
+    assert not [line for line in lines if "undecided" in line or "--pairs" in line]
 
 
-@pytest.mark.parametrize("stop_after", [70, 90, 110, 130, 150])
+def test_configuration_that_is_worse_ends_it_and_is_named(tmp_path: Path) -> None:
+    space = one_scenario(confirm={**CONFIRM, "max_pairs": 8})
+    tuner = FakeTuner(space, tmp_path / "fake", rising, test_score=lambda config: 1.0 - far(config))
+    tuner.run()
+    lines = confirmation_lines(tuner.confirmations, tmp_path / "fake")
+    (said,) = (line for line in lines if "is worse than" in line)
+    assert said.startswith(f"{EXP}: `best-1` is worse than `ce`")
+    assert "ce-lr" not in set(confirm_rows(tmp_path / "fake").candidate), "plain training at lr is ahead already"
+    assert findings(tmp_path / "fake")["look"].max() < 8
+
+
+@pytest.mark.parametrize("stop_after", [70, 90, 110, 130, 150, 190])
 def test_killed_confirmation_ends_as_an_uninterrupted_one(tmp_path: Path, done: FakeTuner, stop_after: int) -> None:
-    FakeTuner(confirmed_space(), tmp_path / "fake", by_seed).run(stop_after_results=stop_after)
-    FakeTuner(confirmed_space(), tmp_path / "fake", by_seed).run()
+    FakeTuner(confirmed_space(), tmp_path / "fake", rising, test_score=close).run(stop_after_results=stop_after)
+    FakeTuner(confirmed_space(), tmp_path / "fake", rising, test_score=close).run()
     columns = ["trial_id", "candidate", "status", "lr", "metric_last"]
     one, other = (
         confirm_rows(folder)[columns].sort_values("trial_id") for folder in (tmp_path / "fake", done.recorder.folder)
     )
     pd.testing.assert_frame_equal(one.reset_index(drop=True), other.reset_index(drop=True))
+    for scenario in (EXP, STEP):
+        tables = [findings(folder, scenario) for folder in (tmp_path / "fake", done.recorder.folder)]
+        pd.testing.assert_frame_equal(*tables, check_exact=True)
 
 
 def test_stage_one_of_a_pair_is_trained_once(done: FakeTuner) -> None:
     frame = confirm_rows(done.recorder.folder)
-    forks = frame[frame.candidate.isin(["best-1", "best-2"])]
+    forks = frame[frame.candidate.isin(["best-1"])]
     assert (forks.epochs_inherited == forks.switch_epoch).all()
     drw = frame[frame.candidate == "cb-ce-drw"]
     assert (drw.epochs_inherited == drw.class_balance_from_epoch.astype(int)).all()
@@ -141,31 +179,45 @@ def test_chosen_epoch_may_be_inherited_and_is_what_is_tested(tmp_path: Path) -> 
     assert (frame.test_accuracy == 10).all()
 
 
-def test_winner_has_the_best_mean_on_validation_and_its_file_names_it(done: FakeTuner) -> None:
+def test_best_file_has_the_confirmed_configuration_with_all_numbers(done: FakeTuner) -> None:
     folder = done.recorder.folder
     frame = confirm_rows(folder).query("scenario == @EXP")
     means = frame.groupby("candidate").metric_last.mean()
-    assert means["best-2"] > means["best-1"]
     text = (folder / "best" / f"{EXP}.yaml").read_text()
-    second = done.recorder.ranked(EXP)[1]
-    assert f"confirmed on fresh seeds: best-2, trial {second.trial_id}." in text
-    assert f"{means['best-2']:.4f} ± " in text
-    assert "ce-lr             n 2" in text
+    best = done.recorder.ranked(EXP)[0]
+    assert f"confirmed on fresh seeds: best-1, trial {best.trial_id}." in text
+    assert f"{means['best-1']:.4f} ± " in text
+    assert "ce-lr             n 3" in text
     written = RunConfig.from_yaml(folder / "best" / f"{EXP}.yaml")
     assert written.attention is not None
-    assert written.attention.lam == second.settings["lam"]
+    assert written.attention.lam == best.settings["lam"]
     assert (written.seeds.data, written.seeds.train) == (0, 0), "it reproduces the trial"
 
 
-def test_summary_has_the_settings_of_the_winner_not_of_the_best_of_the_search(done: FakeTuner) -> None:
-    console = Console(file=io.StringIO(), width=120)
+def test_summary_says_what_was_found_and_what_the_rest_would_take(done: FakeTuner) -> None:
+    console = Console(file=io.StringIO(), width=160)
     print_summary(done.space, done.recorder, console, done.confirmations)
     assert isinstance(console.file, io.StringIO)
-    (row, *_) = [line.split() for line in console.file.getvalue().splitlines() if line.strip().startswith(EXP)]
-    second = done.recorder.ranked(EXP)[1]
-    assert row[1] == "best-2"
-    assert row[2] == f"{second.summary.metric_last:.4f}"
-    assert row[4] == f"{second.settings['lam']:.4g}"
+    text = console.file.getvalue()
+    (row, *_) = [line.split() for line in text.splitlines() if line.strip().startswith(EXP)]
+    assert row[1] == "best-1"
+    (ce, *_) = [line for line in text.splitlines() if line.strip().startswith("ce ")]
+    assert ce.split()[1] == "3"
+    assert "undecided" in ce
+    last = findings(done.recorder.folder).query("look == 3").set_index("rival")
+    assert f"{100 * last.loc['ce', 'difference']:+.2f} [" in ce
+    needed = int(last.loc["ce", "pairs_needed"])
+    assert f"{EXP}: undecided against `ce`: about {needed} more pairs for 80 % power" in " ".join(text.split())
+    least = 3 + int(last.pairs_needed.min())
+    assert f"--pairs {least}" in text
+
+
+def test_one_pair_claims_nothing_and_says_so(tmp_path: Path) -> None:
+    tuner = FakeTuner(one_scenario(confirm={**CONFIRM, "max_pairs": 1}), tmp_path / "fake", rising, test_score=far)
+    tuner.run()
+    assert set(findings(tmp_path / "fake").finding) == {"undecided"}
+    lines = confirmation_lines(tuner.confirmations, tmp_path / "fake")
+    assert f"{EXP}: one pair of seeds allows no claim" in lines
 
 
 def test_only_a_confirmation_without_any_completed_run_has_failed(done: FakeTuner, tmp_path: Path) -> None:
@@ -190,13 +242,9 @@ class AlwaysAt(dict[str, int]):
         return self._results if self._part in trial_id else default
 
 
-def test_test_columns_do_not_affect_results(tmp_path: Path, done: FakeTuner, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Test metrics change neither the choice nor its description, but for the test numbers in it."""
-    from tests.support import fake_tuner
-
-    worse, better = (FinalMetrics(records.TestMetrics(0.0, value, value, (value,) * 10)) for value in (0.0, 9.0))
-    monkeypatch.setattr(fake_tuner, "fake_test", lambda trainer, _: worse if trainer.config.attention else better)
-    FakeTuner(confirmed_space(), tmp_path / "fake", by_seed).run()
+def test_test_columns_do_not_affect_the_choice(tmp_path: Path, done: FakeTuner) -> None:
+    """Test scores decide how many pairs are trained, never which configuration is chosen."""
+    FakeTuner(confirmed_space(), tmp_path / "fake", rising, test_score=lambda config: 1.0 - far(config)).run()
     for scenario in (EXP, STEP):
         one, other = (folder / "best" / f"{scenario}.yaml" for folder in (tmp_path / "fake", done.recorder.folder))
         assert RunConfig.from_yaml(one) == RunConfig.from_yaml(other)
@@ -204,16 +252,21 @@ def test_test_columns_do_not_affect_results(tmp_path: Path, done: FakeTuner, mon
 
 
 def test_confirmation_starts_after_its_own_search_and_fills_free_places(tmp_path: Path) -> None:
-    tuner = FakeTuner(confirmed_space(), tmp_path / "fake", rising, concurrent=8)
-    tuner.run()
-    order = [trial.phase for trial in tuner.recorder.trials.values()]
-    assert order.index("confirm") < len(order) - 20 + 1
-    assert tuner.most_live == 8
+    """One scenario's search is longer, so the other's confirmation trains beside it."""
+    tuner = FakeTuner(confirmed_space(), tmp_path / "fake", rising, concurrent=3, test_score=far)
+    seen = set()
+    for _ in tuner.results({}):
+        running = [trial for trial in tuner.recorder.trials.values() if trial.status == "running"]
+        seen |= {frozenset(trial.phase for trial in running)}
+        for trial in running:
+            assert trial.phase != "confirm" or tuner.searcher.searches[trial.scenario].is_done
+    assert frozenset({"search", "confirm"}) in seen
+    assert tuner.most_live == 3
 
 
 def test_images_are_read_once_for_each_data_seed_and_released(done: FakeTuner) -> None:
     read = [(config.imbalance.type, config.seeds.data) for config in done.read]
-    assert sorted(read) == sorted(set(read)) == [(kind, seed) for kind in ("exp", "step") for seed in (0, 1, 2)]
+    assert sorted(read) == sorted(set(read)) == [(kind, seed) for kind in ("exp", "step") for seed in (0, 1, 2, 3)]
     assert done.store.keys == set()
     assert done.store.most <= 4
 
@@ -239,36 +292,32 @@ def test_confirm_later_changes_nothing_in_the_search(tmp_path: Path) -> None:
         after[after.phase == "search"][["trial_id", "status"]], before[["trial_id", "status"]]
     )
     counts = after.query("phase == 'confirm'").groupby("scenario").candidate.nunique()
-    assert (counts == 3 + 6).all(), "with the defaults, where the space has no settings for it"
+    assert (counts == 1 + 5).all(), "with the defaults, where the space has no settings for it; `ce` ties"
     third = FakeTuner(make_space(num_trials=20, early_stopping=None), folder, rising)
     third.run()
     assert len(trials(folder).query("phase == 'search'")) == 40
     assert third.tested == []
 
 
-def test_extended_search_confirms_new_candidates_and_keeps_old_runs(tmp_path: Path) -> None:
+def test_extended_search_confirms_what_it_chooses_then_and_keeps_old_runs(tmp_path: Path) -> None:
     folder = tmp_path / "fake"
-    first = FakeTuner(confirmed_space(), folder, rising, concurrent=1)
+    first = FakeTuner(one_scenario(), folder, rising, concurrent=1, test_score=close)
     first.run()
     before = confirm_rows(folder).set_index("trial_id")
-    again = FakeTuner(confirmed_space(num_trials=16), folder, rising, concurrent=1)
+    again = FakeTuner(one_scenario(num_trials=16), folder, rising, concurrent=1, test_score=close)
     best_before = first.recorder.ranked(EXP)[0].trial_id
     again.run()
     after = confirm_rows(folder).set_index("trial_id")
-    assert again.recorder.ranked(EXP)[0].trial_id != best_before, "the seed finds a better one"
+    best = again.recorder.ranked(EXP)[0].trial_id
+    assert best != best_before, "the seed finds a better one"
     same = ["lam", "lr", "metric_last", "test_accuracy", "seed_data"]
     pd.testing.assert_frame_equal(after.loc[before.index, same], before[same])
     assert set(again.tested) == set(after.index) - set(before.index)
-    own = after[after.scenario == EXP]
-    ranks = {trial.trial_id: f"best-{place}" for place, trial in enumerate(again.recorder.ranked(EXP), start=1)}
-    for trial_id, row in own.iterrows():
-        source = str(trial_id).rpartition("-seed")[0]
-        if source in ranks:
-            assert row.candidate == ranks[source], "names are those of the search as it is now"
-    assert own[own.candidate == "ce"].index.isin(before.index).all(), "the same control as before"
-    gone = before.loc[own[own.candidate.isna()].index]
-    assert {"ce-lr"} <= set(gone.candidate) <= {"ce-lr", "cb-ce-drw"}, "they belonged to another best trial"
-    assert own.groupby("candidate").size().eq(2).all()
+    assert set(after[after.candidate == "best-1"].index) == {f"{best}-seed{number}" for number in (1, 2, 3)}
+    assert after[after.candidate == "ce"].index.isin(before.index).all(), "the same control as before"
+    gone = before.loc[after[after.candidate.isna()].index]
+    assert {"best-1", "ce-lr"} <= set(gone.candidate) <= {"best-1", "ce-lr", "cb-ce-drw"}, "they belonged to another"
+    assert set(findings(folder).finding) == {"undecided"}
 
 
 def test_failed_and_diverged_confirmations_are_rows_left_out_of_means(tmp_path: Path) -> None:
@@ -277,65 +326,138 @@ def test_failed_and_diverged_confirmations_are_rows_left_out_of_means(tmp_path: 
         return None if config.seeds.data == 2 and is_deferred and epoch == 8 else rising(config, epoch)
 
     folder = tmp_path / "fake"
-    tuner = FakeTuner(confirmed_space(scenarios=[{"imbalance": {"type": "exp", "ratio": 0.1}}]), folder, breaks)
-    tuner.run(fails={f"{EXP}-{number:04d}-seed2": 1 for number in range(4)})
+    tuner = FakeTuner(one_scenario(), folder, breaks, test_score=close)
+    tuner.run(fails={f"{EXP}-{number:04d}-seed3": 1 for number in range(4)})
     frame = confirm_rows(folder)
     assert frame.groupby("candidate").status.apply(sorted).to_dict() == {
-        "best-1": ["completed", "failed"],
-        "best-2": ["completed", "failed"],
-        "cb-ce-drw": ["completed", "diverged"],
-        "ce": ["completed", "completed"],
-        "ce-lr": ["completed", "completed"],
+        "best-1": ["completed", "completed", "failed"],
+        "cb-ce-drw": ["completed", "completed", "diverged"],
+        "ce": ["completed"] * 3,
+        "ce-lr": ["completed"] * 3,
     }
+    table = findings(folder).query("look == 3").set_index("rival")
+    assert table.n.to_dict() == {"ce": 2, "ce-lr": 2, "cb-ce-drw": 1}
+    assert table.num_left_out.to_dict() == {"ce": 1, "ce-lr": 1, "cb-ce-drw": 2}
+    lines = confirmation_lines(tuner.confirmations, folder)
+    assert f"{EXP}: 2 pairs left out of the comparison with `cb-ce-drw`, since a run on it has no score" in lines
     text = (folder / "best" / f"{EXP}.yaml").read_text()
-    assert "best-1            n 1 of 2" in text
+    assert "best-1            n 2 of 3" in text
     assert frame[frame.status != "completed"].test_accuracy.isna().all()
     idle = Recorder(folder, "val_accuracy", ScenarioImages())
     idle.load(retried=("control",))
     failed = [trial for trial in idle.trials.values() if trial.status == "failed"]
-    assert [trial.error for trial in failed] == ["Boom", "Boom"], "a session that does not confirm leaves them so"
-    again = FakeTuner(confirmed_space(scenarios=[{"imbalance": {"type": "exp", "ratio": 0.1}}]), folder, breaks)
+    assert [trial.error for trial in failed] == ["Boom"], "a session that does not confirm leaves them so"
+    again = FakeTuner(one_scenario(), folder, breaks, test_score=close)
     again.run()
     assert sorted(set(again.tested)) == sorted(frame[frame.status == "failed"].trial_id), "failed ones are tried again"
-    assert "best-1            n 2 " in (folder / "best" / f"{EXP}.yaml").read_text()
+    assert "best-1            n 3 " in (folder / "best" / f"{EXP}.yaml").read_text()
+    assert findings(folder).query("look == 3").set_index("rival").n.to_dict() == {"ce": 3, "ce-lr": 3, "cb-ce-drw": 2}
+
+
+def test_runs_beyond_what_a_retried_one_leaves_planned_stay_as_rows(tmp_path: Path) -> None:
+    """A retry that decides an earlier look ends the confirmation there; the later runs were trained all the same."""
+    space = one_scenario(confirm={**CONFIRM, "max_pairs": 8})
+    whole = FakeTuner(space, tmp_path / "whole", rising, test_score=far)
+    whole.run()
+    folder = tmp_path / "fake"
+    tuner = FakeTuner(space, folder, rising, test_score=far)
+    tuner.run(fails={f"{EXP}-{number:04d}-seed2": 1 for number in range(4)})
+    rows = confirm_rows(folder)
+    assert findings(folder)["look"].max() > findings(tmp_path / "whole")["look"].max()
+    again = FakeTuner(space, folder, rising, test_score=far)
+    again.run()
+    assert sorted(confirm_rows(folder).trial_id) == sorted(rows.trial_id)
+    pd.testing.assert_frame_equal(findings(folder), findings(tmp_path / "whole"))
+    assert confirm_rows(folder).candidate.notna().all()
 
 
 def test_lost_process_resumes_and_reads_the_test_set_once(tmp_path: Path) -> None:
     folder = tmp_path / "fake"
-    tuner = FakeTuner(confirmed_space(scenarios=[{"imbalance": {"type": "exp", "ratio": 0.1}}]), folder, rising)
+    tuner = FakeTuner(one_scenario(), folder, rising, test_score=close)
     tuner.run(loses={f"{EXP}-{number:04d}-seed1": [2, 1] for number in range(4)})
     frame = confirm_rows(folder)
-    assert frame[frame.candidate.isin(["best-1", "best-2"]) & (frame.seed_data == 1)].restarts.tolist() == [2, 2]
+    assert frame[(frame.candidate == "best-1") & (frame.seed_data == 1)].restarts.tolist() == [2]
     assert sorted(tuner.tested) == sorted(frame.trial_id)
 
 
 def test_finished_confirmation_is_done_and_reads_no_fresh_images(done: FakeTuner) -> None:
-    again = FakeTuner(confirmed_space(), done.recorder.folder, by_seed)
+    again = FakeTuner(confirmed_space(), done.recorder.folder, rising, test_score=close)
     assert again.searcher.is_done
     assert {config.seeds.data for config in again.read} == {0}, "those of the search, by the driver"
 
 
-def test_more_seeds_are_trained_in_addition(tmp_path: Path) -> None:
+def test_more_pairs_are_trained_in_addition_also_after_the_end(tmp_path: Path) -> None:
     folder = tmp_path / "fake"
-    FakeTuner(confirmed_space(), folder, rising).run()
-    before = set(confirm_rows(folder).trial_id)
-    more = FakeTuner(confirmed_space(confirm={**CONFIRM, "seeds": 3}), folder, rising)
+    FakeTuner(one_scenario(), folder, rising, test_score=close).run()
+    before, looks = set(confirm_rows(folder).trial_id), findings(folder)
+    more = FakeTuner(one_scenario(confirm={**CONFIRM, "max_pairs": 4}), folder, rising, test_score=close)
+    assert not more.searcher.is_done
     more.run()
-    assert len(more.tested) == len(set(more.tested) - before) == 2 * len(NAMES)
-    assert confirm_rows(folder).groupby(["scenario", "candidate"]).size().eq(3).all()
+    assert len(more.tested) == len(set(more.tested) - before) > 0
+    assert {int(trial_id[-1]) for trial_id in more.tested} == {4}
+    kept = findings(folder).query("look <= 3").drop(columns="left")
+    pd.testing.assert_frame_equal(kept, looks.drop(columns="left"))
+
+
+def earlier_folder(folder: Path) -> dict[str, str]:
+    """Write a search and confirmation as the version before did: three configurations side by side on three pairs.
+
+    Returns:
+        Name -> trial of the configurations; `best-2` is the best on validation of the fresh seeds.
+    """
+    space = one_scenario(confirm=None)
+    tuner = FakeTuner(space, folder, rising)
+    tuner.run()
+    recorder = tuner.recorder
+    best = recorder.ranked(EXP)[:3]
+    (plan,) = tuner.plans.values()
+    for place, trial in enumerate(best, start=1):
+        subject = Candidate(f"best-{place}", trial.trial_id, trial.config)
+        members = with_controls(subject, plan.control, EXP, ("ce", "ce-lr", "cb-ce-drw")).members
+        for one in members if place == 2 else members[:1]:
+            for number in (1, 2, 3):
+                config = on_pair(one.config, number)
+                trial_id = confirm_id(one.run, number)
+                recorder.start(TrialPlan(trial_id, EXP, "confirm", None, config, candidate=one.name, pair=number))
+                value = 0.5 + (0.1 if place == 2 else 0.0)
+                about = {"run": folder.name, "scenario": EXP, "trial_id": trial_id, "inherited": False}
+                for epoch in range(config.epochs):
+                    recorder._epoch_log.keep(about | vars(epoch_record(epoch, value)))
+                score = close(config)
+                recorder.trials[trial_id].test = {"test_accuracy": score, "test_balanced_accuracy": score}
+                recorder.finish(trial_id, "completed")
+    return {f"best-{place}": trial.trial_id for place, trial in enumerate(best, start=1)}
+
+
+def test_confirmation_of_the_version_before_goes_on_with_its_winner(tmp_path: Path) -> None:
+    folder = tmp_path / "fake"
+    known = earlier_folder(folder)
+    before = confirm_rows(folder).set_index("trial_id")
+    assert len(before) == 3 * 6
+    space = one_scenario(confirm={**CONFIRM, "max_pairs": 4})
+    tuner = FakeTuner(space, folder, rising, searches=False, test_score=close)
+    assert tuner.confirmations[EXP].candidates.members[0].run == known["best-2"]
+    tuner.run()
+    after = confirm_rows(folder).set_index("trial_id")
+    pd.testing.assert_frame_equal(after.loc[before.index], before, check_dtype=False)
+    assert {trial_id[-1] for trial_id in tuner.tested} == {"4"}, "what is trained is not trained again"
+    table = findings(folder)
+    assert set(table.subject) == {"best-2"}
+    assert table.groupby("look").n.max().to_dict() == {1: 1, 2: 2, 3: 3, 4: 4}
+    assert "confirmed on fresh seeds: best-2" in (folder / "best" / f"{EXP}.yaml").read_text()
 
 
 def test_epoch_budget_ends_a_confirmation_and_a_larger_one_resumes_it(tmp_path: Path) -> None:
     folder = tmp_path / "fake"
     budget = 2 * (10 + 4 * 7) + 30
-    first = FakeTuner(confirmed_space(epoch_budget=budget), folder, rising)
+    first = FakeTuner(confirmed_space(epoch_budget=budget), folder, rising, test_score=close)
     first.run()
     assert first.stop.used_budget == "the epoch budget was used up"
     first.end_early()
     before = confirm_rows(folder)
     assert {"completed", "interrupted"} <= set(before.status)
     assert (folder / "best" / f"{EXP}.yaml").read_text().startswith("# Best trial so far of run")
-    again = FakeTuner(confirmed_space(), folder, rising)
+    again = FakeTuner(confirmed_space(), folder, rising, test_score=close)
     again.run()
     assert set(confirm_rows(folder).status) == {"completed"}
     assert not set(again.tested) & set(before[before.status == "completed"].trial_id)
@@ -348,12 +470,21 @@ def test_checkpoints_of_confirmations_go_when_they_end(done: FakeTuner) -> None:
 
 def test_reading_a_confirmation_changes_no_record(tmp_path: Path) -> None:
     folder = tmp_path / "fake"
-    FakeTuner(confirmed_space(), folder, by_seed).run()
-    extended = FakeTuner(confirmed_space(num_trials=6), folder, by_seed)
+    FakeTuner(confirmed_space(), folder, rising, test_score=close).run()
+    extended = FakeTuner(confirmed_space(num_trials=6), folder, rising, test_score=close)
     for _ in extended.results({}):
         before = [trial.to_row() for trial in extended.recorder.trials.values()]
         for one in extended.confirmations.values():
-            _ = one.candidates, one.runs, one.num_runs, one.num_ended, one.epochs_left, one.is_done, one.has_result
+            _ = (
+                one.candidates,
+                one.rounds,
+                one.runs,
+                one.num_runs,
+                one.num_ended,
+                one.epochs_left,
+                one.is_done,
+                one.has_result,
+            )
             one.results()
         assert [trial.to_row() for trial in extended.recorder.trials.values()] == before
 
@@ -361,7 +492,7 @@ def test_reading_a_confirmation_changes_no_record(tmp_path: Path) -> None:
 def test_classes_without_a_test_image_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     few = FinalMetrics(records.TestMetrics(1.0, 0.5, 0.5, (0.5,) * 3 + (None,) + (0.5,) * 6))
     monkeypatch.setattr("tests.support.fake_tuner.fake_test", lambda _trainer, _run: few)
-    tuner = FakeTuner(confirmed_space(), tmp_path / "fake", by_seed)
+    tuner = FakeTuner(confirmed_space(), tmp_path / "fake", rising)
     tuner.run()
     lines = confirmation_lines(tuner.confirmations, tuner.recorder.folder)
     told = "no test image of class 3: test accuracies are means over 9 of 10 classes"
@@ -394,5 +525,5 @@ def test_the_test_set_is_called_read_only_if_it_was(
             untested = [result._replace(test=None) for result in results[name]]
             monkeypatch.setattr(one, "results", lambda untested=untested: untested)
     said = confirmation_lines(done.confirmations, done.recorder.folder)[0]
-    assert said.endswith("each complete run read the test set once, and no choice used it") is is_tested
+    assert said.endswith("each complete run read the test set once, and chose no configuration by it") is is_tested
     assert said.endswith("no test set was read") is not is_tested

@@ -26,6 +26,7 @@ from tests.support.fake_searches import (
 )
 from tests.support.fake_tuner import SPACE, FakeTrainer, FakeTuner, make_space, rising
 from tests.support.kills import Killed, killed_at
+from tests.support.made_up_scores import close
 from tests.support.whole_searches import (
     WholeSearch,
     assert_killed_confirmation_ends_as,
@@ -90,15 +91,15 @@ def test_several_confirmations_at_once_lose_and_repeat_nothing(
     num_before, num_writes = confirmed.writes_before, confirmed.writes
     folder, moment = tmp_path / "fake", num_before + (1 + 2 * part) * (num_writes - num_before) // 9
     with pytest.raises(Killed), killed_at(moment, monkeypatch):
-        FakeTuner(with_confirmation(), folder, some_diverge, concurrent=3).run()
+        FakeTuner(with_confirmation(), folder, some_diverge, concurrent=3, test_score=close).run()
     before = records.read_rows(folder / records.TRIALS_FILE, records.TRIAL_SCHEMA)
     ended = {row["trial_id"]: row for row in before if row["status"] in ("completed", "diverged")}
-    resumed = FakeTuner(with_confirmation(), folder, some_diverge, concurrent=3)
+    resumed = FakeTuner(with_confirmation(), folder, some_diverge, concurrent=3, test_score=close)
     resumed.run()
     after = {row["trial_id"]: row for row in records.read_rows(folder / records.TRIALS_FILE, records.TRIAL_SCHEMA)}
     assert {trial_id: after[trial_id] for trial_id in ended} == ended
     assert not set(ended) & set(resumed.tested)
-    assert sum(row["phase"] == "confirm" for row in after.values()) == 10
+    assert sum(row["phase"] == "confirm" for row in after.values()) == 12
     known = epochs(folder)
     assert not known.duplicated(["trial_id", "epoch"]).any()
     assert len(known) == sum(row["epochs_trained"] + row["epochs_inherited"] for row in after.values())
@@ -352,7 +353,7 @@ def test_resume_takes_budgets_and_more_trials_and_the_same_space(tmp_path: Path)
 def test_space_given_to_an_extended_search_may_have_the_number_of_trials_before(tmp_path: Path) -> None:
     from absgd.yaml_text import dump_yaml
 
-    more_seeds, extended = space_of(confirm={"seeds": 9}), space_of(num_trials=10)
+    more_seeds, extended = space_of(confirm={"max_pairs": 9}), space_of(num_trials=10)
     (tmp_path / records.SPACE_FILE).write_text(dump_yaml(extended.to_dict()))
     for option in ("--confirm", "--resume"):
         with pytest.warns(UserWarning, match=r"`num_trials` stays 10, as recorded, not 6 \(--space: num_trials\)"):

@@ -201,35 +201,49 @@ def test_duration_words(seconds: float, words: str) -> None:
     assert duration_words(seconds) == words
 
 
-CONFIRM = {"confirm": {"top": 2, "seeds": 3, "controls": ["ce", "ce-lr", "cb-ce-drw"]}}
+CONFIRM = {"confirm": {"max_pairs": 3, "controls": ["ce", "ce-lr", "cb-ce-drw"]}}
 
 
-def test_preview_counts_the_confirmation() -> None:
+def test_preview_counts_the_confirmation_at_most_and_as_expected() -> None:
     numbers = preview_of(make(CONFIRM), [(2, 0)], {"digits": TIME})
     (cost,) = numbers.confirmation
-    assert (cost.num_best, cost.controls, cost.num_runs, cost.num_trunks) == (2, ("ce", "ce-lr", "cb-ce-drw"), 15, 3)
-    assert cost.epochs == 3 * (2 * 16 + 3 * (16 - 10)), "what forks trains the epochs after its switch, 10 on average"
-    assert numbers.confirm_s == cost.epochs * 2 / 2
+    assert (cost.controls, cost.max_pairs, cost.num_runs) == (("ce", "ce-lr", "cb-ce-drw"), 3, 12)
+    most = 2 * 16 + 2 * (16 - 10)
+    assert cost.epochs == 3 * most, "what forks trains the epochs after its switch, 10 on average"
+    assert most - 16 <= cost.expected.epochs <= cost.epochs
+    assert 1 <= cost.expected.num_rounds <= 3
+    assert numbers.confirm_s is not None
+    assert numbers.confirm_s >= cost.expected.num_rounds * 2 * 16 * TIME.stage_one_s, "pairs wait for each other"
     text = " ".join(drawn(CONFIRM, times={"digits": TIME}).split())
+    expected = f"about {round(cost.expected.epochs)} epochs on {cost.expected.num_rounds:.1f} pairs expected"
     assert (
-        "confirmation the best 2 configurations and ce, ce-lr and cb-ce-drw, on 3 fresh pairs of seeds: 15 runs, "
-        "3 trunks, 150 epochs at most"
+        "confirmation the best configuration and ce, ce-lr and cb-ce-drw, on up to 3 fresh pairs of seeds, while a "
+        f"comparison is undecided: {expected}, at most 12 runs and {3 * most} epochs"
     ) in text
-    assert "and about 2 min for the confirmation" in text
+    assert "for the confirmation" in text
     assert "confirmation none: the test set is not read" in " ".join(drawn({}).split())
 
 
-def test_confirmation_of_different_stage_ones_shares_only_the_bests() -> None:
-    one, other = (preview_of(make({**CONFIRM, **changes}), [(2, 0)]).confirmation[0] for changes in ({}, LR_CHOICES))
-    assert other.epochs - one.epochs == 3 * 10
+def test_epoch_budget_bounds_the_confirmation_in_the_preview() -> None:
+    budget = {"confirm": {**CONFIRM["confirm"], "epoch_budget": 60}}
+    (cost,) = preview_of(make(budget), [(2, 0)]).confirmation
+    assert cost.epochs == 60
+    assert cost.expected.epochs <= 60
+
+
+def test_equal_scenarios_are_simulated_alike() -> None:
+    several = {**CONFIRM, "scenarios": [{"imbalance": {"type": "exp", "ratio": ratio}} for ratio in (0.1, 0.02)]}
+    one, other = preview_of(make(several), [(2, 0)]).confirmation
+    assert one == other
 
 
 def test_draw_preview_counts_a_control_for_each_stage_one_and_uses_plurals() -> None:
     several = {"search/optimizer.lr": {"choices": [0.05, 0.2]}, "num_trials": 40}
     assert "40 trials and about 2 controls, one for each stage one, 16 epochs each" in drawn(several)
     assert "1 trial and 1 control, 16 epochs each" in drawn({"num_trials": 1})
-    one = {"confirm": {"top": 1, "seeds": 1, "controls": ["ce"]}}
-    assert "the best configuration and ce, on 1 fresh pair of seeds: 2 runs, 1 trunk, 22 epochs at most" in drawn(one)
+    one = {"confirm": {"max_pairs": 1, "controls": ["ce"]}}
+    said = "the best configuration and ce, on up to 1 fresh pair of seeds, while a comparison is undecided"
+    assert f"{said}: about 22 epochs" in " ".join(drawn(one).split())
 
 
 @pytest.mark.parametrize("width", [80, 60, 40])

@@ -10,7 +10,7 @@ from tune_runs.recording.trial_record import TrialRecord
 
 
 def test_record_becomes_the_row_it_was_made_of(tmp_path: Path) -> None:
-    confirm = {"top": 1, "seeds": 1, "controls": ["ce"]}
+    confirm = {"max_pairs": 1, "controls": ["ce"]}
     FakeTuner(make_space(num_trials=2, confirm=confirm), tmp_path / "fake", rising).run()
     file = tmp_path / "fake" / records.TRIALS_FILE
     rows = records.read_rows(file, records.TRIAL_SCHEMA)

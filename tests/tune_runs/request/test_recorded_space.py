@@ -191,3 +191,13 @@ def test_a_control_whose_key_has_changed_is_trained_once(tmp_path: Path) -> None
     control = tuner.recorder.control(space.scenario_list[0].name)
     assert control is not None
     assert (control.status, control.stage_one_key != "0" * 16) == ("completed", True)
+
+
+def test_confirm_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    space = {**SPACE, "confirm": {"top": 3, "seeds": 5, "controls": ["ce"]}}
+    (tmp_path / "space.yaml").write_text(yaml.safe_dump(space))
+    found = resume_request(tmp_path).space.confirm
+    assert found is not None
+    assert (found.max_pairs, found.controls, found.margin) == (5, ("ce",), 0.5)
+    (tmp_path / "space.yaml").write_text(yaml.safe_dump({**SPACE, "confirm": None}))
+    assert resume_request(tmp_path).space.confirm is None

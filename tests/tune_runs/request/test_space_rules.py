@@ -174,3 +174,24 @@ def test_space_of_many_choices_is_checked_at_each_of_them() -> None:
     make(lists)
     with pytest.raises(UserError, match=r"expected `model.dropout` < 1.0, got 1.5 \(x.yaml: search.model.dropout\)"):
         make({**lists, "search/model.dropout": {"choices": [*(n / 10 for n in range(9)), 1.5]}})
+
+
+@pytest.mark.parametrize(
+    ("confirm", "said"),
+    [
+        ({"margin": 0}, "expected `confirm.margin` > 0.0, got 0 (x.yaml: confirm.margin)"),
+        ({"margin": -1}, "expected `confirm.margin` > 0.0, got -1"),
+        ({"margin": float("nan")}, "expected `confirm.margin` "),
+        ({"margin": 100}, "expected `margin` < 100 points, since `val_balanced_accuracy` is a fraction"),
+        ({"max_pairs": 0}, "expected `confirm.max_pairs` >= 1, got 0"),
+        ({"epoch_budget": 0}, "expected `confirm.epoch_budget` >= 1, got 0"),
+        ({"top": 3}, "unknown key `top`: the seeds of the search choose one configuration"),
+        ({"seeds": 3}, "unknown key `seeds`; it is now `max_pairs`"),
+    ],
+)
+def test_confirmation_that_cannot_be_is_refused(confirm: dict[str, Any], said: str) -> None:
+    assert said in refusal({"confirm": confirm})
+
+
+def test_margin_in_units_of_the_loss_has_no_upper_bound() -> None:
+    assert make({"metric": "val_loss", "confirm": {"margin": 250}}).confirm is not None

@@ -1,0 +1,231 @@
+"""Rounds of a confirmation, replayed from made-up scores: what is planned, who leaves, and when it ends."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+
+import pytest
+
+from absgd.comparisons import ClaimRules, PriorVariance
+from tune_runs.confirm.rounds import (
+    Contest,
+    Fork,
+    Outcome,
+    PlannedRun,
+    RoundRules,
+    Rounds,
+    epochs_of_candidates,
+    replay,
+)
+
+RIVALS = ("ce", "ce-lr", "cb-ce-drw", "focal")
+CONTEST = Contest(
+    subject="best-1",
+    rivals=RIVALS,
+    epochs=200,
+    forks={"best-1": Fork("ce", 150), "cb-ce-drw": Fork("ce", 150)},
+    deciding=frozenset({"ce", "ce-lr"}),
+    gates={"ce-lr": "ce"},
+)
+MARGIN = 0.005
+FAR = {"ce": 0.2, "ce-lr": 0.18, "cb-ce-drw": 0.1, "focal": 0.15}
+"""Differences by which the subject is ahead, twenty standard deviations and more."""
+STD = 0.005
+
+
+def rules(max_pairs: int = 6, **changes: object) -> RoundRules:
+    return RoundRules(ClaimRules(MARGIN), max_pairs, **changes)  # type: ignore[arg-type]
+
+
+def outcomes(
+    gaps: Mapping[str, float], num: int = 12, seed: int = 0, std: float = STD
+) -> dict[tuple[str, int], Outcome]:
+    """Return the outcomes of all candidates in all rounds."""
+    source = random.Random(seed)
+    names = ("best-1", *gaps)
+    return {
+        (name, number): Outcome(0.7 - gaps.get(name, 0.0) + source.gauss(0, std))
+        for number in range(1, num + 1)
+        for name in names
+    }
+
+
+def run_all(known: Mapping[tuple[str, int], Outcome], own: RoundRules, contest: Contest = CONTEST) -> Rounds:
+    return replay(contest, own, lambda name, number: known.get((name, number)))
+
+
+def planned_in(rounds: Rounds, number: int) -> set[str]:
+    return {run.candidate for run in rounds.planned if run.round == number}
+
+
+def test_first_step_is_the_subject_its_trunk_and_what_forks() -> None:
+    rounds = run_all({}, rules())
+    assert rounds.planned == (PlannedRun("best-1", 1), PlannedRun("ce", 1), PlannedRun("cb-ce-drw", 1))
+    assert rounds.ending is None
+    assert rounds.epochs == 200 + 50 + 50
+    assert rounds.epochs + rounds.epochs_later == 6 * (300 + 400)
+
+
+def test_second_step_follows_once_all_runs_of_the_first_have_ended() -> None:
+    known = outcomes(FAR)
+    first = {key: known[key] for key in (("best-1", 1), ("ce", 1))}
+    assert planned_in(run_all(first, rules()), 1) == {"best-1", "ce", "cb-ce-drw"}
+    first["cb-ce-drw", 1] = known["cb-ce-drw", 1]
+    rounds = run_all(first, rules())
+    assert planned_in(rounds, 1) == {"best-1", *RIVALS}
+    assert rounds.looks == ()
+
+
+def test_far_rivals_are_beaten_after_few_pairs_and_no_claim_follows_from_one() -> None:
+    rounds = run_all(outcomes(FAR), rules())
+    assert rounds.ending == "decided"
+    assert 2 <= len(rounds.looks) < 6
+    assert {one.comparison.finding for one in rounds.looks[0].rivals} == {"undecided"}
+    last = rounds.last()
+    assert {name: last[name].comparison.finding for name in ("ce", "ce-lr")} == {"ce": "better", "ce-lr": "better"}
+    assert {last[name].left for name in RIVALS} <= {"decided", "cannot win"}
+    assert rounds.epochs_later == 0
+
+
+def test_rivals_that_cannot_win_leave_after_one_pair_where_the_search_knows_the_spread() -> None:
+    rounds = run_all(outcomes(FAR), rules(prior=PriorVariance(STD**2 * 2, 15.0)))
+    first = {one.comparison.rival: one for one in rounds.looks[0].rivals}
+    assert first["focal"].left == first["cb-ce-drw"].left == "cannot win"
+    assert first["ce"].left is None, "it decides, so it stays until there is a claim"
+    assert {one.comparison.finding for one in rounds.looks[0].rivals} == {"undecided"}, "the prior makes no claim"
+    assert planned_in(rounds, 2) == {"best-1", "ce", "ce-lr"}
+
+
+def test_subject_that_is_worse_ends_the_confirmation() -> None:
+    rounds = run_all(outcomes({**FAR, "cb-ce-drw": -0.2}), rules())
+    assert rounds.ending == "worse"
+    assert rounds.last()["cb-ce-drw"].comparison.finding == "worse"
+    assert len(rounds.looks) < 6
+    assert None not in {one.left for one in rounds.looks[-1].rivals}
+
+
+def test_raised_rate_waits_until_the_subject_leads_and_catches_up() -> None:
+    known = outcomes({**FAR, "ce": 0.0005})
+    known["ce", 1] = Outcome(known["best-1", 1].score + 0.02)  # type: ignore[operator]
+    for number in (2, 3):
+        known["ce", number] = Outcome(known["best-1", number].score - 0.04)  # type: ignore[operator]
+    early = {key: one for key, one in known.items() if key[1] == 1}
+    assert planned_in(run_all(early, rules()), 1) == {"best-1", "ce", "cb-ce-drw", "focal"}
+    step = {**early, **{(name, 2): known[name, 2] for name in ("best-1", "ce", "cb-ce-drw")}}
+    rounds = run_all(step, rules())
+    assert PlannedRun("ce-lr", 1) in rounds.planned
+    assert PlannedRun("ce-lr", 2) in rounds.planned
+    whole = run_all(known, rules(max_pairs=2))
+    assert whole.last()["ce-lr"].comparison.n == 2
+
+
+def test_raised_rate_is_never_trained_where_the_plain_rate_is_as_good() -> None:
+    known = outcomes({"ce": -0.001, "ce-lr": 0.0, "cb-ce-drw": 0.1, "focal": 0.1}, std=STD / 50)
+    rounds = run_all(known, rules())
+    last = rounds.last()
+    assert last["ce"].comparison.finding == "equivalent"
+    assert last["ce-lr"].left == "verdict"
+    assert last["ce-lr"].comparison.n == 0
+    assert "ce-lr" not in {run.candidate for run in rounds.planned}
+
+
+def test_most_pairs_and_the_epoch_budget_end_it_undecided() -> None:
+    close = outcomes({"ce": 0.006, "ce-lr": 0.006, "cb-ce-drw": 0.006, "focal": 0.006})
+    rounds = run_all(close, rules(max_pairs=2))
+    assert rounds.ending == "max pairs"
+    assert {one.left for one in rounds.looks[-1].rivals} <= {"max pairs", "decided", "cannot win"}
+    assert "max pairs" in {one.left for one in rounds.looks[-1].rivals}
+    assert all(one.left != "max pairs" for one in rounds.looks[0].rivals)
+    bounded = run_all(close, rules(epoch_budget=1500))
+    assert bounded.ending == "budget"
+    assert bounded.epochs <= 1500
+    assert len(bounded.looks) == 2
+    nothing = run_all(close, rules(epoch_budget=100))
+    assert (nothing.ending, nothing.planned, nothing.looks) == ("budget", (), ())
+
+
+def test_more_pairs_leave_the_earlier_looks_as_they_were() -> None:
+    close = outcomes({"ce": 0.006, "ce-lr": 0.006, "cb-ce-drw": 0.006, "focal": 0.006})
+    few, more = (run_all(close, rules(max_pairs=count)) for count in (3, 5))
+    assert [run for run in more.planned if run.round <= 3] == list(few.planned)
+    assert repr(more.looks[:2]) == repr(few.looks[:2]), "NaN equals NaN in words"
+    assert repr([one.comparison for one in more.looks[2].rivals]) == repr(
+        [one.comparison for one in few.looks[2].rivals]
+    )
+
+
+def test_order_of_arrival_and_kills_change_nothing() -> None:
+    known = outcomes({"ce": 0.02, "ce-lr": 0.01, "cb-ce-drw": 0.008, "focal": -0.002})
+    whole = run_all(known, rules())
+    for seed in range(20):
+        source, ended = random.Random(seed), {}
+        while True:
+            rounds = run_all(ended, rules())
+            waiting = [run for run in rounds.planned if tuple(run) not in ended]
+            if not waiting:
+                break
+            assert rounds.ending is None
+            run = source.choice(waiting)
+            ended[tuple(run)] = known[tuple(run)]
+        assert repr(rounds.looks) == repr(whole.looks), "NaN equals NaN in words"
+        assert (rounds.ending, rounds.epochs) == (whole.ending, whole.epochs)
+        assert set(rounds.planned) == set(whole.planned)
+
+
+def test_lost_runs_are_left_out_of_their_comparison_and_counted() -> None:
+    known = outcomes(FAR)
+    known["ce", 2] = Outcome(None, has_diverged=True)
+    rounds = run_all(known, rules())
+    looks = {one.comparison.rival: one for one in rounds.looks[1].rivals}
+    assert (looks["ce"].comparison.n, looks["ce"].num_left_out) == (1, 1)
+    assert looks["ce-lr"].comparison.n == 2
+
+
+def test_subject_that_diverged_cannot_be_better_and_a_second_time_ends_it() -> None:
+    known = outcomes(FAR)
+    known["best-1", 2] = Outcome(None, has_diverged=True)
+    rounds = run_all(known, rules())
+    assert "better" not in {one.comparison.finding for one in rounds.last().values()}
+    assert {one.left for one in rounds.last().values()} == {"cannot win"}
+    known["best-1", 1] = Outcome(None, has_diverged=True)
+    again = run_all(known, rules())
+    assert again.ending == "diverged"
+    assert len(again.looks) == 2
+
+
+def test_pairs_without_a_new_score_make_no_claim() -> None:
+    """A rival whose runs fail from some pair on is not tested again on the same pairs."""
+    known = outcomes({"ce": 0.006, "ce-lr": 0.006, "cb-ce-drw": 0.1, "focal": 0.1})
+    for number in range(3, 13):
+        known["ce", number] = Outcome(None)
+    rounds = run_all(known, rules(max_pairs=12))
+    found = [one.comparison for look in rounds.looks[2:] for one in look.rivals if one.comparison.rival == "ce"]
+    assert found
+    assert {(one.n, one.finding) for one in found} == {(2, "undecided")}
+
+
+def test_trunk_that_has_left_is_trained_only_where_it_saves_epochs() -> None:
+    known = outcomes({"ce": 0.2, "ce-lr": 0.006, "cb-ce-drw": 0.003, "focal": 0.1})
+    rounds = run_all(known, rules())
+    left = next(look.round for look in rounds.looks for one in look.rivals if one.comparison.rival == "ce" and one.left)
+    forks_left = {one.comparison.rival for one in rounds.looks[left - 1].rivals if one.left is None}
+    assert "cb-ce-drw" in forks_left
+    assert "ce" in planned_in(rounds, left + 1), "two runs fork from it"
+    alone = run_all(outcomes({"ce": 0.2, "ce-lr": 0.006, "cb-ce-drw": 0.2, "focal": 0.2}), rules())
+    assert planned_in(alone, len(alone.looks)) == {"best-1", "ce-lr"}, "one run trains its own stage one"
+    assert epochs_of_candidates(CONTEST, alone)["best-1"] > 50 * len(alone.looks)
+
+
+def test_no_rival_means_nothing_to_confirm() -> None:
+    rounds = run_all({}, rules(), Contest("best-1", (), 200))
+    assert (rounds.planned, rounds.looks, rounds.ending) == ((), (), "decided")
+
+
+@pytest.mark.parametrize("max_pairs", [1, 2])
+def test_one_pair_claims_nothing(max_pairs: int) -> None:
+    rounds = run_all(outcomes(FAR), rules(max_pairs=max_pairs))
+    assert len(rounds.looks) == max_pairs
+    if max_pairs == 1:
+        assert {one.comparison.finding for one in rounds.last().values()} == {"undecided"}
+        assert {one.left for one in rounds.last().values()} == {"max pairs"}

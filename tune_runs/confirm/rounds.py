@@ -1,0 +1,337 @@
+"""The rounds of a confirmation, replayed from the runs that have ended: what is planned, what is found, when it ends.
+
+One seed pair is a round. Its runs are planned in steps, each from the results of earlier steps alone, once all runs
+of these have ended: the order in which runs end, kills and resumes change nothing. After the last step of a round the
+rivals are compared with the subject, and those about which nothing is left to find out take no further part.
+
+Pure functions: nothing here imports torch, Ray or Optuna.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Literal, NamedTuple
+
+from absgd.comparisons import ClaimRules, PriorVariance, RivalComparison, cannot_win, compare_at_look, prior_variance
+from absgd.records import LeftReason
+
+Ending = Literal["decided", "worse", "diverged", "budget", "max pairs"]
+"""Why no further round begins: a finding on every rival; the subject is worse than one of them; it diverged on two
+pairs; `confirm.epoch_budget`; `confirm.max_pairs`."""
+_MOST_DIVERGED = 1
+"""Fresh pairs on which the subject may diverge: after one it cannot be called better, after more nothing is gained."""
+
+
+class Outcome(NamedTuple):
+    """How a run on a fresh pair ended."""
+
+    score: float | None
+    """Its score, larger is better; None: it has none, because it failed or diverged."""
+    has_diverged: bool = False
+
+
+class Fork(NamedTuple):
+    """The plain run that a candidate equals at first."""
+
+    trunk: str
+    """Name of the candidate that is this plain run."""
+    epochs: int
+    """Epochs for which it does."""
+
+
+@dataclass(frozen=True)
+class Contest:
+    """The candidates of a confirmation by name."""
+
+    subject: str
+    """The configuration that the confirmation is about."""
+    rivals: tuple[str, ...]
+    """The candidates that it is compared with."""
+    epochs: int
+    """Epochs of a run."""
+    forks: Mapping[str, Fork] = field(default_factory=dict)
+    """Candidate -> the plain run that it forks from, where that is trained too."""
+    deciding: frozenset[str] = frozenset()
+    """Rivals that the subject must beat to be called better."""
+    gates: Mapping[str, str] = field(default_factory=dict)
+    """Rival -> the rival that the subject must lead before it is trained."""
+
+
+@dataclass(frozen=True)
+class RoundRules:
+    """The bounds of a confirmation, and the rules of its claims."""
+
+    claims: ClaimRules
+    max_pairs: int
+    epoch_budget: int | None = None
+    prior: PriorVariance | None = None
+    """Variance between the pairs of the search: it stops rivals that cannot win, and makes no claim."""
+    with_need: bool = True
+    """Whether the pairs that a claim would take are worked out, too."""
+
+
+class PlannedRun(NamedTuple):
+    """A candidate in a round."""
+
+    candidate: str
+    round: int
+    """From 1."""
+
+
+class RivalLook(NamedTuple):
+    """A rival after a round."""
+
+    comparison: RivalComparison
+    left: LeftReason | None
+    """Why it takes no further part; None: it does."""
+    num_left_out: int = 0
+    """Rounds in which it or the subject ended without a score."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """The rivals in play after a round."""
+
+    round: int
+    rivals: tuple[RivalLook, ...]
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """A confirmation as far as the ended runs take it."""
+
+    subject: str
+    members: Mapping[int, frozenset[str]]
+    """Round -> all candidates that take part in it, those among them that are not planned yet."""
+    planned: tuple[PlannedRun, ...]
+    """Runs that may start, or have started, in their order."""
+    looks: tuple[Look, ...]
+    ending: Ending | None
+    """Why no further round begins; None: runs that are planned have not ended."""
+    epochs: int
+    """Epochs of the planned runs, unless a snapshot is missing."""
+    epochs_later: int
+    """Most epochs of runs that may be planned later."""
+
+    def last(self) -> dict[str, RivalLook]:
+        """Return the last look at each rival."""
+        return {one.comparison.rival: one for look in self.looks for one in look.rivals}
+
+
+def replay(contest: Contest, rules: RoundRules, outcome: Callable[[str, int], Outcome | None]) -> Rounds:
+    """Return the rounds that follow from the runs that have ended.
+
+    Args:
+        contest: the candidates.
+        rules: the bounds and the rules of claims.
+        outcome: gives how a candidate ended in a round; None: it has not.
+    """
+    state = _Replay(contest, rules, outcome)
+    ending: Ending | None = None if contest.rivals else "decided"
+    number = 0
+    while contest.rivals and ending is None:
+        if number == rules.max_pairs:
+            ending = "max pairs"
+        elif not state.fits(number + 1):
+            ending = "budget"
+        else:
+            number += 1
+            if not state.trains(number):
+                break
+            ending = state.look(number)
+    return state.result(number, ending)
+
+
+def epochs_of_round(contest: Contest, names: Collection[str]) -> int:
+    """Return the epochs that these candidates train on one pair."""
+    return sum(_epochs_of(contest, name, names) for name in names)
+
+
+def epochs_of_candidates(contest: Contest, rounds: Rounds) -> dict[str, int]:
+    """Return the epochs that each candidate trains in its planned runs, unless a snapshot is missing."""
+    epochs: Counter[str] = Counter()
+    for run in rounds.planned:
+        epochs[run.candidate] += _epochs_of(contest, run.candidate, rounds.members[run.round])
+    return dict(epochs)
+
+
+class _Replay:
+    """A confirmation while it is replayed, round after round."""
+
+    def __init__(self, contest: Contest, rules: RoundRules, outcome: Callable[[str, int], Outcome | None]) -> None:
+        self._contest, self._rules, self._outcome = contest, rules, outcome
+        self._in_play = list(contest.rivals)
+        self._settled: list[str] = []
+        """Rivals about which there is a claim, or that cannot win: the others share the level."""
+        self._members: dict[int, set[str]] = {}
+        self._planned: dict[PlannedRun, None] = {}
+        self._looks: list[Look] = []
+        self._scores: dict[str, dict[int, float]] = {name: {} for name in (contest.subject, *contest.rivals)}
+        self._num_pairs: dict[str, int] = {}
+        """Pairs of each rival at the look before."""
+        self._num_diverged = 0
+        """Rounds in which the subject diverged."""
+
+    def fits(self, number: int) -> bool:
+        """Whether a round cannot exceed the epoch budget, with the earlier rounds of rivals that wait at a gate."""
+        budget = self._rules.epoch_budget
+        return budget is None or self._epochs_planned() + self._most_epochs_of(number) <= budget
+
+    def trains(self, number: int) -> bool:
+        """Plan the steps of a round as far as they follow; return whether all of its runs have ended."""
+        members = self._members_now()
+        self._members[number] = members
+        first = self._first_step(members)
+        if not self._have_ended(PlannedRun(name, number) for name in self._ordered(first)):
+            return False
+        later = [name for name in self._ordered(members - first) if self._is_trained(name)]
+        missing = [
+            PlannedRun(name, earlier)
+            for name in later
+            for earlier in range(1, number)
+            if PlannedRun(name, earlier) not in self._planned
+        ]
+        for name, earlier in missing:
+            self._members[earlier].add(name)
+        return self._have_ended([*missing, *(PlannedRun(name, number) for name in later)])
+
+    def look(self, number: int) -> Ending | None:
+        """Compare the rivals after a round; return why no further one begins, if none does."""
+        diverged = self._outcome(self._contest.subject, number)
+        self._num_diverged += diverged is not None and diverged.has_diverged
+        subject, rules = self._contest.subject, self._rules
+        found = compare_at_look(
+            subject, self._scores, self._contest.rivals, rules.claims, number, self._settled, rules.with_need
+        )
+        rivals = [self._judged(one) for one in found if one.rival in self._in_play]
+        self._in_play = [one.comparison.rival for one in rivals if one.left is None]
+        rivals = [one._replace(left="verdict") if self._waits_in_vain(one.comparison.rival) else one for one in rivals]
+        self._looks.append(Look(number, tuple(rivals)))
+        self._settled += [one.comparison.rival for one in rivals if one.left in ("decided", "cannot win")]
+        self._in_play = [one.comparison.rival for one in rivals if one.left is None]
+        if any(one.comparison.finding == "worse" for one in rivals):
+            return "worse"
+        if self._num_diverged > _MOST_DIVERGED:
+            return "diverged"
+        return None if self._in_play else "decided"
+
+    def result(self, number: int, ending: Ending | None) -> Rounds:
+        """Return the replayed rounds; rivals that were in play at the end say in the last look why they leave."""
+        looks = self._looks
+        if looks and ending is not None:
+            *looks, last = looks
+            reason: LeftReason = ending if ending in ("budget", "max pairs") else "verdict"
+            rivals = tuple(one if one.left else one._replace(left=reason) for one in last.rivals)
+            looks = [*looks, Look(last.round, rivals)]
+        return Rounds(
+            subject=self._contest.subject,
+            members={one: frozenset(names) for one, names in self._members.items()},
+            planned=tuple(self._planned),
+            looks=tuple(looks),
+            ending=ending,
+            epochs=self._epochs_planned(),
+            epochs_later=0 if ending else self._most_epochs_after(number),
+        )
+
+    def _judged(self, one: RivalComparison) -> RivalLook:
+        if one.n == self._num_pairs.get(one.rival):  # the level for these pairs is spent
+            one = one._replace(finding="undecided")
+        self._num_pairs[one.rival] = one.n
+        left: LeftReason | None = None
+        if one.finding == "better" and self._num_diverged:
+            one, left = one._replace(finding="undecided"), "cannot win"
+        elif one.finding != "undecided":
+            left = "decided"
+        elif one.rival not in self._contest.deciding and self._cannot_win(one.rival):
+            left = "cannot win"
+        return RivalLook(one, left, self._num_left_out(one.rival))
+
+    def _waits_in_vain(self, rival: str) -> bool:
+        """Whether a rival in play will not be trained: the subject does not lead the one before it, which has left."""
+        gate = self._contest.gates.get(rival)
+        return rival in self._in_play and gate not in self._in_play and not self._is_trained(rival)
+
+    def _num_left_out(self, rival: str) -> int:
+        rounds = [run.round for run in self._planned if run.candidate == rival]
+        ours, theirs = self._scores[self._contest.subject], self._scores[rival]
+        return sum(number not in ours or number not in theirs for number in rounds)
+
+    def _cannot_win(self, rival: str) -> bool:
+        return cannot_win(self._contest.subject, self._scores, rival, self._rules.prior or prior_variance(self._scores))
+
+    def _members_now(self) -> set[str]:
+        """Return subject, rivals in play, and trunks that cost less than the first epochs of those that fork."""
+        members = {self._contest.subject, *self._in_play}
+        forks = self._contest.forks
+        for trunk in {forks[name].trunk for name in members if name in forks} - members:
+            if epochs_of_round(self._contest, members | {trunk}) <= epochs_of_round(self._contest, members):
+                members.add(trunk)
+        return members
+
+    def _first_step(self, members: set[str]) -> set[str]:
+        """Return the subject, what it must lead before others are trained, and all that fork, with their trunks."""
+        forks = {name: fork for name, fork in self._contest.forks.items() if {name, fork.trunk} <= members}
+        gates = {gate for rival, gate in self._contest.gates.items() if {rival, gate} <= members}
+        return {self._contest.subject, *gates, *forks, *(fork.trunk for fork in forks.values())}
+
+    def _is_trained(self, rival: str) -> bool:
+        """Whether a rival is trained now: the subject leads the one before it, where that is confirmed too."""
+        gate = self._contest.gates.get(rival)
+        if gate not in self._contest.rivals:
+            return True
+        ours, theirs = self._scores[self._contest.subject], self._scores[gate]
+        differences = [ours[number] - theirs[number] for number in ours if number in theirs]
+        return bool(differences) and fmean(differences) > 0
+
+    def _have_ended(self, runs: Iterable[PlannedRun]) -> bool:
+        """Plan the runs of a step, and return whether all of them have ended."""
+        is_whole = True
+        for run in runs:
+            self._planned[run] = None
+            ended = self._outcome(run.candidate, run.round)
+            if ended is None:
+                is_whole = False
+            elif ended.score is not None:
+                self._scores[run.candidate][run.round] = ended.score
+        return is_whole
+
+    def _ordered(self, names: Collection[str]) -> list[str]:
+        return [name for name in (self._contest.subject, *self._contest.rivals) if name in names]
+
+    def _epochs_planned(self) -> int:
+        return sum(_epochs_of(self._contest, run.candidate, self._members[run.round]) for run in self._planned)
+
+    def _most_epochs_of(self, number: int) -> int:
+        members = self._members_now()
+        waiting = [name for name in members if name in self._contest.gates]
+        missing = sum(
+            PlannedRun(name, earlier) not in self._planned for name in waiting for earlier in range(1, number)
+        )
+        return epochs_of_round(self._contest, members) + missing * self._contest.epochs
+
+    def _most_epochs_after(self, number: int) -> int:
+        """Return the most epochs of runs that are not planned yet, if no rival leaves early."""
+        members = self._members_now()
+        open_round = number and len(self._looks) < number
+        rest = (
+            [name for name in self._members[number] if PlannedRun(name, number) not in self._planned]
+            if open_round
+            else []
+        )
+        now = sum(_epochs_of(self._contest, name, self._members[number]) for name in rest)
+        waiting = [name for name in members if name in self._contest.gates]
+        missing = sum(
+            PlannedRun(name, earlier) not in self._planned for name in waiting for earlier in range(1, number)
+        )
+        later = (self._rules.max_pairs - number) * epochs_of_round(self._contest, members)
+        most = now + missing * self._contest.epochs + later
+        budget = self._rules.epoch_budget
+        return most if budget is None else max(0, min(most, budget - self._epochs_planned()))
+
+
+def _epochs_of(contest: Contest, name: str, members: Collection[str]) -> int:
+    fork = contest.forks.get(name)
+    return contest.epochs - (fork.epochs if fork and fork.trunk in members else 0)
