@@ -141,20 +141,22 @@ def _outcome(findings: list[Finding | None]) -> VerdictOutcome:
 def _one_seed(runs: RunFrames, winner: pd.Series[Any], comparisons: pd.DataFrame) -> _Statement:
     metric = str(winner.metric)
     title = METRIC_TITLES.get(metric, metric)
-    details = [f"{winner.configuration}: validation {title} {score_text(metric, winner.val_mean)}, one seed."]
-    if winner.num_pairs > 1:
-        gain, pairs = difference_text(metric, winner.gain_mean), plural(int(winner.num_pairs), "pair")
-        details.append(f"Chosen over {pairs} of seeds of the search: mean gain over the plain control {gain}.")
+    on = "one seed" if winner.num_pairs == 1 else "on the first pair of seeds"
+    details = [f"{winner.configuration}: validation {title} {score_text(metric, winner.val_mean)}, {on}."]
     comparisons = comparisons[comparisons.n > 0]
     if comparisons.empty:
         text = "One seed and no control: no gain can be claimed."
         return _Statement("no control", text, _CONFIRM_FIRST, tuple(details))
     row = comparisons.iloc[0]
-    gap = difference_text(metric, abs(row.difference)).replace("+", "")
-    place = "ahead of" if row.difference > 0 else "behind" if row.difference < 0 else "level with"
-    by = f"{gap} " if row.difference else ""
+    where, gain, control = "On one seed", row.difference, title_of_control(row.control)
+    if winner.num_pairs > 1 and winner.gain_n:
+        pairs = plural(int(winner.gain_n), "pair")
+        where, gain, control = f"Over {pairs} of seeds of the search", winner.gain_mean, "the plain control"
+    gap = difference_text(metric, abs(gain)).replace("+", "")
+    place = "ahead of" if gain > 0 else "behind" if gain < 0 else "level with"
+    by = f"{gap} " if gain else ""
     sentence = (
-        f"On one seed the best trial is {by}{place} {title_of_control(row.control)} on validation: "
+        f"{where} the best trial is {by}{place} {control} on validation: "
         "not a finding until it is confirmed on fresh seeds."
     )
     images = validation_images(runs, winner)

@@ -79,6 +79,9 @@ def test_configurations_have_one_row_for_each_trial_and_control_of_the_first_pai
 
 
 def test_reports_say_over_how_many_pairs_the_search_chose(folder: Path) -> None:
+    (verdict,) = load(folder).verdicts()
+    assert str(verdict).startswith("digits-exp-0.05: Over 3 pairs of seeds of the search the best trial is")
+    assert any("over 3 pairs of seeds" in text for text in load(folder).cautions().text)
     text = markdown(load(folder))
     assert "over 3 pairs of seeds" in text
 
