@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,8 @@ NUM_POINTS = 5
 def warm_start_points(space: SearchSpace, folder: Path) -> Points:
     """Return for each scenario the best configurations that the run in `folder` found in the scenario of the same name.
 
-    They are completed search trials that `space` can draw, ranked by the metric of `space` at the last epoch.
+    They are completed search trials that `space` can draw: those that were completed on most pairs of seeds first, then
+    by the mean over these pairs of the metric of `space` at the last epoch.
 
     Raises:
         UserError: if there is no such run, or it has no configuration that this space can draw.
@@ -32,7 +35,7 @@ def warm_start_points(space: SearchSpace, folder: Path) -> Points:
     rows = [
         row
         for row in records.read_rows(path, records.TRIAL_SCHEMA)
-        if (row["phase"], row["status"]) == ("search", "completed")
+        if row["phase"] in ("search", "replicate") and row["status"] == "completed"
     ]
     last = _last_values(folder, space.metric)
     points = {one.name: tuple(_points(space, one, rows, last))[:NUM_POINTS] for one in space.scenario_list}
@@ -55,9 +58,15 @@ def _points(
     space: SearchSpace, scenario: Scenario, rows: list[dict[str, Any]], last: Mapping[str, float]
 ) -> Iterator[dict[str, Scalar]]:
     sign = 1.0 if METRICS[space.metric] == "max" else -1.0
-    own = [row for row in rows if row["scenario"] == scenario.name and row["trial_id"] in last]
+    values: dict[int, list[float]] = defaultdict(list)
+    for row in rows:
+        if row["scenario"] == scenario.name and row["trial_id"] in last:
+            values[row["number"]].append(sign * last[row["trial_id"]])
+    own = [
+        row for row in rows if row["scenario"] == scenario.name and row["phase"] == "search" and row["number"] in values
+    ]
     tried: list[dict[str, Hashable]] = []
-    for row in sorted(own, key=lambda row: -sign * last[row["trial_id"]]):
+    for row in sorted(own, key=lambda row: (-len(values[row["number"]]), -statistics.fmean(values[row["number"]]))):
         point = parameter_values_of(space, scenario, records.config_of(row))
         if not all(_can_draw(space.search[name], value) for name, value in point.items()):
             continue

@@ -325,6 +325,24 @@ def test_confirmation_has_a_column_and_its_epochs_count(tmp_path: Path, capsys: 
     )
 
 
+def test_further_pairs_have_a_column_and_their_epochs_count(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    space = one_scenario(SWITCH_AT_3, num_trials=4, early_stopping=None, seeds={"pairs": 2, "reduction_factor": 2})
+    tuner = FakeTuner(space, tmp_path / "fake", rising, concurrent=1)
+    pairs = tuner.searcher.further_pairs
+    lines = LiveTableCallback(space, tuner.plans, tuner.recorder, Console(file=io.StringIO()), pairs=pairs)
+    totals = []
+    for _ in tuner.results({}):
+        one = scenario_progress(space, tuner.recorder, tuner.plans[EXP], pairs=pairs[EXP])
+        totals.append(one.epochs_done + one.epochs_left)
+        text = rendered(live_table(space, [one], 1.0, 1.0))
+        assert "on pairs" in text
+    assert set(totals) == {10 + 4 * 7 + 10 + 2 * 7}
+    assert "2/2" in text
+    last = list(tuner.recorder.trials)[-1]
+    lines.on_trial_complete(trial=ray_trial(last))
+    assert capsys.readouterr().out.startswith(f"[on pairs 2/2] {last} completed after 10 of 10 epochs (3 inherited)")
+
+
 def rendered(table: Any) -> str:
     console = Console(width=80, file=io.StringIO())
     console.print(table)

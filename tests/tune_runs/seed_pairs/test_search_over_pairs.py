@@ -17,6 +17,7 @@ from tests.support.fake_searches import CLOCKS, EPOCH_CLOCKS, EXP, STOPPING, epo
 from tests.support.fake_tuner import SPACE, FakeTrainer, FakeTuner, rising
 from tune_runs.driver.scenario_progress import scenario_progress
 from tune_runs.driver.search_summary import print_summary
+from tune_runs.request.warm_start import warm_start_points
 from tune_runs.space.model import SearchSpace
 
 SEEDS = {"pairs": 3, "reduction_factor": 3}
@@ -304,7 +305,7 @@ def test_an_epoch_budget_ends_the_search_over_pairs_too(tmp_path: Path) -> None:
 
 
 def test_a_confirmation_begins_after_the_last_pair_and_on_fresh_ones(tmp_path: Path) -> None:
-    confirm = {"top": 1, "seeds": 2, "controls": ["ce"]}
+    confirm = {"max_pairs": 2, "controls": ["ce"]}
     tuner = FakeTuner(pairs_space(seeds={"pairs": 2}, confirm=confirm), tmp_path / "fake", rising)
     seen = []
     for _ in tuner.results({}):
@@ -315,10 +316,11 @@ def test_a_confirmation_begins_after_the_last_pair_and_on_fresh_ones(tmp_path: P
     assert all(statuses == {"completed"} for statuses in seen)
     frame = trials(tmp_path / "fake").query("phase == 'confirm'")
     assert {(row.pair, row.seed_data, row.seed_train) for row in frame.itertuples()} == {(2, 2, 2), (3, 3, 3)}
+    assert set(frame[frame.candidate == "best-1"].lam) == {tuner.recorder.ranked(EXP)[0].settings["lam"]}
 
 
 def test_a_search_that_is_confirmed_early_trains_no_further_pair(tmp_path: Path) -> None:
-    space = pairs_space(confirm={"top": 1, "seeds": 1, "controls": ["ce"]})
+    space = pairs_space(confirm={"max_pairs": 1, "controls": ["ce"]})
     tuner = FakeTuner(space, tmp_path / "fake", rising)
     for trial_id in tuner.results({}):
         if trial_id.endswith("-pair1") and "control" not in trial_id:
@@ -352,3 +354,9 @@ def test_progress_counts_trials_on_further_pairs_and_their_epochs(tmp_path: Path
     assert left == sorted(left, reverse=True)
     assert left[-1] == 0
     assert along[-1].states == {"completed": 9, "waiting": 0}
+
+
+def test_points_of_a_warm_start_are_the_best_over_pairs(done: FakeTuner) -> None:
+    points = warm_start_points(pairs_space(), done.recorder.folder)[EXP]
+    ranked = done.recorder.ranked(EXP)[:5]
+    assert [point["gamma"] for point in points] == [trial.settings["gamma"] for trial in ranked]
