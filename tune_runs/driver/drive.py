@@ -149,9 +149,7 @@ def assemble_search(
     """
     space, folder = request.space, request.folder
     recorder = Recorder(folder, space.metric, images)
-    retried: tuple[records.Phase, ...] = (
-        ("control", "replicate", "confirm") if request.has_confirmation else ("control", "replicate")
-    )
+    retried = _retried(request)
     recorder.load(retried, request.moves)
     stop = StopRequest(Budgets(space, recorder).used)
     searches = {name: _search_of(request, plan, images, recorder, num_concurrent) for name, plan in plans.items()}
@@ -208,6 +206,13 @@ def _search_of(
 
     planner = TrunkPlanner(plan, _trunks_folder(request, plan), fingerprint)
     return ScenarioRunQueue(study, planner, recorder, num_concurrent)
+
+
+def _retried(request: SearchRequest) -> tuple[records.Phase, ...]:
+    """Return the phases whose failed runs are tried again: those that this session trains."""
+    searched: tuple[records.Phase, ...] = ("replicate",) if request.searches else ()
+    confirmed: tuple[records.Phase, ...] = ("confirm",) if request.has_confirmation else ()
+    return ("control", *searched, *confirmed)
 
 
 def _search_over_pairs(

@@ -33,7 +33,8 @@ def summary_table(
         values = (searched_value(trial, name) if trial else "-" for name in space.search)
         control = recorder.control(scenario.name)
         scores = {one.trial.trial_id: one for one in recorder.scores(scenario.name)} if gains else {}
-        gain = [gain_words(scores[trial.trial_id]) if trial else "-"] if gains else []
+        known = scores.get(trial.trial_id) if trial else None
+        gain = [gain_words(known) if known else "-"] if gains else []
         table.add_row(scenario.name, _name(chosen), score(trial), score(control), *gain, *values)
     return table
 

@@ -360,3 +360,18 @@ def test_points_of_a_warm_start_are_the_best_over_pairs(done: FakeTuner) -> None
     points = warm_start_points(pairs_space(), done.recorder.folder)[EXP]
     ranked = done.recorder.ranked(EXP)[:5]
     assert [point["gamma"] for point in points] == [trial.settings["gamma"] for trial in ranked]
+
+
+def test_a_failed_run_on_a_further_pair_is_tried_again_until_the_confirmation_has_begun(tmp_path: Path) -> None:
+    space = pairs_space(seeds={"pairs": 2}, confirm={"max_pairs": 1, "controls": ["ce"]})
+    tuner = FakeTuner(space, tmp_path / "fake", rising)
+    for trial_id in tuner.results({f"{EXP}-0000-pair1": 5, f"{EXP}-0005-pair1": 5}):
+        if tuner.recorder.trials[trial_id].status == "failed":
+            break
+    copy = tmp_path / "copy"
+    shutil.copytree(tmp_path / "fake", copy)
+    FakeTuner(space, copy, rising).run()
+    assert set(replicates(copy).status) == {"completed"}, "it was tried again"
+    FakeTuner(space, tmp_path / "fake", rising, searches=False).run()
+    FakeTuner(space, tmp_path / "fake", rising).run()
+    assert "failed" in set(replicates(tmp_path / "fake").status), "the choice was made"
