@@ -83,6 +83,8 @@ class ReplayedChoice(NamedTuple):
     epochs: int
     """Of all trials, replicates and controls."""
     pairs_used: int
+    gains: Mapping[int, Sequence[float]]
+    """Trial -> its gain on each pair; NaN where it diverged."""
 
 
 def replay_plan(
@@ -112,7 +114,7 @@ def replay_plan(
             break
         epochs += _train_further(cells[seed], live, plan, gains)
     used = max(map(len, gains.values()))
-    return ReplayedChoice(going_on(gains, losses, 1, plan.standard_errors)[0], epochs, used)
+    return ReplayedChoice(going_on(gains, losses, 1, plan.standard_errors)[0], epochs, used, gains)
 
 
 def first_pair(cells: PairCells, order: Sequence[int], seed: int, plan: SeedPlan) -> ReplayedSearch:

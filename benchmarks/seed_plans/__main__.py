@@ -1,6 +1,6 @@
 """Every plan of seeds replayed over complete curves: what the chosen configuration is worth on other seeds, and epochs.
 
-    python -m benchmarks.seed_plans [--quick] [--draws 20] [--out FOLDER] [--page FILE] [--json FILE]
+    python -m benchmarks.seed_plans [early_stopping | seed_plans ...] [--quick] [--page FILE] [--json FILE]
 
 The curves are those of `benchmarks.train_curves`: the set `early_stopping`, on which the default was chosen, and the
 set `seed_plans`, which took no part. A search draws 16, 32 or 48 of the 48 configurations and a seed for pair 0;
@@ -13,18 +13,18 @@ stand for further pairs in every order. Per plan:
 - pairs used: with the one on which all trials begin.
 
 The comparison of what Optuna is told needs values of configurations that nobody trained. They come from a random forest
-fitted to the curves of each seed; see `benchmarks.seed_plans.told_values`.
+fitted to the curves; see `benchmarks.seed_plans.told_values`.
 
-Writes plans.parquet and told_values.parquet (a row for each plan or value, scenario and number of trials) and prints
-their tables; --page replaces those tables in a page of Markdown that has `<!-- NAME -->` and `<!-- /NAME -->` around
-each.
+Writes plans_on_SET.parquet for each set of curves and, with `early_stopping`, told_values.parquet (a row for each plan
+or value, scenario and number of trials) and prints their tables; --page replaces those tables in a page of Markdown
+that has `<!-- NAME -->` and `<!-- /NAME -->` around each.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -33,35 +33,42 @@ from typing import Any
 import pandas as pd
 
 from absgd.errors import UserError
-from benchmarks.complete_curves.curve_sets import CURVE_SETS
-from benchmarks.complete_curves.pair_replays import ONE_PAIR, PairCells, SeedPlan, pair_cells
+from benchmarks.complete_curves.curve_sets import CHOSEN_ON, CURVE_SETS, HELD_OUT
+from benchmarks.complete_curves.pair_replays import ONE_PAIR, PairCells, pair_cells
 from benchmarks.harness.command_line import CORES, at_least, command_parser, report_environment, write_json_report
 from benchmarks.harness.marked_tables import with_tables
-from benchmarks.seed_plans.candidate_plans import candidate_plans
+from benchmarks.seed_plans.candidate_plans import candidate_plans, main_plans
 from benchmarks.seed_plans.plan_replays import replay_plans
 from benchmarks.seed_plans.plan_tables import plan_table, told_table
 from benchmarks.seed_plans.told_values import told_value_rows
 
 SIZES = (32, 16, 48)
+"""Numbers of trials; all plans for the first, the main ones for the others."""
 QUICK_DRAWS = 2
 
 
 def seed_plans_parser() -> argparse.ArgumentParser:
     """Return the parser of this command."""
     parser = command_parser("benchmarks.seed_plans", __doc__)
+    parser.add_argument("curves", nargs="*", choices=[*CURVE_SETS, []], help="sets of curves; default: all")
     parser.add_argument("--quick", action="store_true", help="32 trials only, few draws, nothing written but --json")
     parser.add_argument("--draws", type=at_least(2), default=20, help="choices of configurations for each first seed")
-    parser.add_argument("--searches", type=at_least(2), default=100, help="searches with each told value")
-    parser.add_argument("--out", type=Path, default=CURVE_SETS["seed_plans"].folder)
+    parser.add_argument("--searches", type=at_least(2), default=50, help="searches with each told value")
+    parser.add_argument("--out", type=Path, default=HELD_OUT.folder)
     parser.add_argument("--page", type=Path, help="page of Markdown whose tables are replaced")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--jobs", type=at_least(1), default=CORES)
     return parser
 
 
-def _replay(task: tuple[str, PairCells, int], plans: Sequence[SeedPlan], draws: int) -> list[dict[str, Any]]:
+def _replay(task: tuple[str, PairCells, int], draws: int) -> list[dict[str, Any]]:
     curves, cells, num_trials = task
+    plans = candidate_plans() if num_trials == SIZES[0] else main_plans()
     return [{"curves": curves, **row} for row in replay_plans(cells, plans, num_trials, draws)]
+
+
+def _told(task: tuple[str, PairCells], searches: int) -> list[dict[str, Any]]:
+    return list(told_value_rows(*task, searches))
 
 
 def main() -> None:
@@ -70,28 +77,34 @@ def main() -> None:
     options = parser.parse_args()
     started = time.perf_counter()
     try:
-        page = options.page and options.page.read_text()
-        by_set = {name: pair_cells(curves) for name, curves in CURVE_SETS.items()}
+        if options.page:
+            options.page.read_text()  # refuses a page that is not there before anything is replayed
+        by_set = {name: pair_cells(CURVE_SETS[name]) for name in options.curves or CURVE_SETS}
         options.out.mkdir(parents=True, exist_ok=True)
     except (UserError, OSError) as error:
         parser.error(str(error))
     draws, sizes = (QUICK_DRAWS, SIZES[:1]) if options.quick else (options.draws, SIZES)
     tasks = [(name, cells, size) for size in sizes for name, found in by_set.items() for cells in found.values()]
-    replay = partial(_replay, plans=candidate_plans(), draws=draws)
+    replay = partial(_replay, draws=draws)
+    ask = partial(_told, searches=QUICK_DRAWS if options.quick else options.searches)
     with ProcessPoolExecutor(options.jobs) as pool:
-        rows = pd.DataFrame([row for part in pool.map(replay, tasks) for row in part])
-    told = pd.DataFrame(told_value_rows(by_set["early_stopping"], QUICK_DRAWS if options.quick else options.searches))
+        replayed, asked = pool.map(replay, tasks), pool.map(ask, by_set.get(CHOSEN_ON.name, {}).items())
+        rows = pd.DataFrame([row for part in replayed for row in part])
+        told = pd.DataFrame([row for part in asked for row in part])
     tables = {
         f"{name}, {size} trials": list(plan_table(rows[rows.curves == name], size, ONE_PAIR.name))
         for name in by_set
         for size in sizes
     }
-    tables["told values"] = list(told_table(told))
+    if len(told):
+        tables["told values"] = list(told_table(told))
     if not options.quick:
-        rows.to_parquet(options.out / "plans.parquet", index=False)
-        told.to_parquet(options.out / "told_values.parquet", index=False)
-    if page:
-        options.page.write_text(with_tables(page, tables))
+        for name, own in rows.groupby("curves"):
+            own.to_parquet(options.out / f"plans_on_{name}.parquet", index=False)
+        if len(told):
+            told.to_parquet(options.out / "told_values.parquet", index=False)
+    if options.page:
+        options.page.write_text(with_tables(options.page.read_text(), tables))
     _report(options, parser.prog, by_set, draws, started)
     for name, lines in tables.items():
         print("\n".join((f"\n{name}\n", *lines)))

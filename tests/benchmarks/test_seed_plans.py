@@ -9,13 +9,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.complete_curves.curve_sets import CHOSEN_ON, HELD_OUT
 from benchmarks.complete_curves.pair_replays import DEFAULT_PLAN, ONE_PAIR, PairCurves, SeedPlan
+from benchmarks.complete_curves.search_replay import stopping_under
 from benchmarks.seed_plans.__main__ import main
 from benchmarks.seed_plans.candidate_plans import candidate_plans
 from benchmarks.seed_plans.plan_replays import replay_plans
 from benchmarks.seed_plans.plan_tables import plan_table
 from benchmarks.seed_plans.told_values import told_value
 from tests.support.small_curves import cell_of, curve
+from tune_runs.space.model import EarlyStoppingConfig, SearchSpace, SeedsConfig
+from tune_runs.stopping.rungs import early_stopping
 
 
 def test_gain_held_out_is_the_mean_over_the_seeds_that_choose_nothing() -> None:
@@ -49,6 +53,14 @@ def test_plans_have_names_of_their_own_and_leave_a_seed_of_five() -> None:
     assert len({plan.name for plan in plans}) == len(plans)
     assert {ONE_PAIR, DEFAULT_PLAN} <= set(plans)
     assert max(plan.pairs for plan in plans) < 5
+
+
+@pytest.mark.parametrize("space", [*CHOSEN_ON.spaces, *HELD_OUT.spaces], ids=lambda space: space.name)
+def test_default_plan_is_that_of_a_search(space: SearchSpace) -> None:
+    seeds = SeedsConfig()
+    assert (DEFAULT_PLAN.pairs, DEFAULT_PLAN.reduction_factor) == (seeds.pairs, seeds.reduction_factor)
+    searched = space.model_copy(update={"seeds": seeds, "early_stopping": EarlyStoppingConfig()})
+    assert early_stopping(searched) == stopping_under(space, DEFAULT_PLAN.stopping)
 
 
 @pytest.mark.parametrize(
