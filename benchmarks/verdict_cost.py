@@ -40,9 +40,6 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 from scipy import stats
-from tune_runs.confirm.contests import contest_of
-from tune_runs.confirm.rounds import Contest, RoundRules, Rounds, epochs_of_round
-from tune_runs.preview.simulated_rounds import simulated
 
 from absgd.comparisons import ClaimRules, PriorVariance, prior_variance
 from absgd.config import RunConfig
@@ -65,6 +62,9 @@ from benchmarks.complete_curves.search_replay import kept_trial, replay_plain
 from benchmarks.harness.command_line import CORES, at_least, command_parser, report_environment, write_json_report
 from benchmarks.harness.marked_tables import with_tables
 from tune_runs.confirm.candidates import Candidate, with_controls
+from tune_runs.confirm.contests import contest_of
+from tune_runs.confirm.rounds import Contest, RoundRules, Rounds, epochs_of_round
+from tune_runs.preview.simulated_rounds import simulated
 from tune_runs.space.model import ConfirmConfig, ControlName
 
 Way = Literal["script", "before", "now"]
