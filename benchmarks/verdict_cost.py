@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import math
 import random
 import statistics
 import time
@@ -152,7 +153,7 @@ def _prior(found: ReplayedChoice) -> PriorVariance | None:
 def spread(cells: PairCells, choices: Sequence[Choice]) -> float:
     """Return the standard deviation over seeds of the gains of the configurations chosen, pooled."""
     gains = [[pair.gains_at_end[one.number] for pair in cells.values()] for one in choices]
-    return statistics.fmean(statistics.variance(own) for own in gains) ** 0.5
+    return math.sqrt(statistics.fmean(statistics.variance(own) for own in gains))
 
 
 def contest(config: RunConfig) -> Contest:
