@@ -28,12 +28,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
-from scipy.stats import spearmanr
+from scipy.stats import spearmanr, ttest_1samp
 
 from absgd import records
 from analysis.frames.selection import SelectionRule, with_scores
 from analysis.frames.typed_frames import to_frame
-from analysis.questions.paired_statistics import paired
 from benchmarks.complete_curves.curve_sets import CHOSEN_ON
 from benchmarks.complete_curves.curve_tables import CONTROL
 from benchmarks.harness.command_line import at_least, command_parser, report_environment, write_json_report
@@ -144,9 +143,10 @@ def _spread(values: list[float], name: str) -> str:
 def _difference_to_last(by_seed: pd.DataFrame, rule: str, name: str) -> str:
     if rule == RULES[0].title:
         return ""
-    found = paired((by_seed.loc[rule][name] - by_seed.loc[RULES[0].title][name]).tolist())
+    differences = by_seed.loc[rule][name] - by_seed.loc[RULES[0].title][name]
+    low, high = ttest_1samp(differences, 0.0).confidence_interval(0.95)
     digits = 3 if name == "rank" else 2
-    return f"{found.difference:+.{digits}f} ({found.low:+.{digits}f} to {found.high:+.{digits}f})"
+    return f"{differences.mean():+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})"
 
 
 def main() -> None:

@@ -16,7 +16,8 @@ from absgd.records.atomic import write_atomically
 
 VerdictOutcome = Literal[
     "better",
-    "not distinguishable",
+    "equivalent",
+    "undecided",
     "worse",
     "control missing",
     "unfinished",
@@ -27,7 +28,8 @@ VerdictOutcome = Literal[
 ]
 VERDICT_LABELS: dict[VerdictOutcome, str] = {
     "better": "Better than plain training",
-    "not distinguishable": "Not distinguishable",
+    "equivalent": "Equivalent to plain training",
+    "undecided": "Undecided",
     "worse": "Worse than a control",
     "control missing": "A control is missing",
     "unfinished": "Not confirmed yet",
@@ -37,6 +39,8 @@ VERDICT_LABELS: dict[VerdictOutcome, str] = {
     "nothing finished": "Nothing to choose from",
 }
 """Outcome -> the verdict in a few words."""
+_EARLIER: dict[str, VerdictOutcome] = {"not distinguishable": "undecided"}
+"""Outcomes of earlier versions."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +50,8 @@ class Verdict:
     folder: str
     scenario: str
     outcome: VerdictOutcome
-    """`better`: than all deciding controls, and worse than none; `worse`: than any; else why neither can be claimed."""
+    """`better`: than all deciding controls, and worse than none; `worse`: than any; `equivalent`: within the margin of
+    a deciding control, and no other is undecided; else why nothing can be claimed."""
     sentence: str
     """The verdict for readers of one sentence, with the controls that are ahead, be it by points alone."""
     advice: str
@@ -92,4 +97,8 @@ def read_verdicts(path: PathLike) -> list[Verdict]:
     """
     names = [field.name for field in dataclasses.fields(Verdict)]
     rows = json.loads(Path(path).read_text(encoding="utf-8"))["verdicts"]
-    return [Verdict(**{**{name: row[name] for name in names}, "details": tuple(row["details"])}) for row in rows]
+    known = [{name: row[name] for name in names} for row in rows]
+    return [
+        Verdict(**{**row, "outcome": _EARLIER.get(row["outcome"], row["outcome"]), "details": tuple(row["details"])})
+        for row in known
+    ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -23,7 +25,7 @@ from analysis.figures.figure_style import (
 )
 from analysis.questions.learning_curves import winner_curves
 from analysis.runs import Runs
-from analysis.wording.number_text import interval_text, p_text
+from analysis.wording.number_text import difference_text, interval_text, p_text
 from analysis.wording.titles import PLAIN_CONTROLS, title_of_control
 
 
@@ -40,11 +42,14 @@ def differences_drawing(comparisons: pd.DataFrame) -> Drawing | None:
     scale = unit(metric)
     axis = f"best minus control, {on}" + (" (points)" if scale == 100 else "")
     figure = new_figure(axis, "", height=130 + 42 * len(rows))
-    has_interval = rows.low.notna()
-    columns = zip(rows.low, rows.high, rows.p_finding, rows.n, strict=True)
+    has_interval = rows.low.notna() & rows.low.abs().ne(math.inf)
+    columns = zip(rows.low, rows.high, rows.p_value, rows.n, rows.finding, strict=True)
     texts = [
-        f"95 % interval {interval_text(metric, low, high)}<br>p {p_text(p)}, n = {n}" for low, high, p, n in columns
+        f"{finding}: 95 % interval {interval_text(metric, low, high)}<br>p {p_text(p)}, n = {n}"
+        for low, high, p, n, finding in columns
     ]
+    margin = float(rows.margin.iloc[0])
+    figure.add_vrect(x0=-margin * scale, x1=margin * scale, fillcolor=GREY, opacity=0.15, line_width=0)
     figure.add_vline(x=0, line={"color": INK, "width": 1})
     figure.add_trace(
         go.Scatter(
@@ -68,8 +73,9 @@ def differences_drawing(comparisons: pd.DataFrame) -> Drawing | None:
     name = str(rows.configuration.iloc[0])
     caption = (
         f"{METRIC_TITLES.get(metric, metric).capitalize()} of {name} minus that of each control, paired by fresh seed, "
-        "with 95 % intervals of the mean (Student's t), corrected for the number of comparisons as the verdict is. "
-        "Right of zero: better; left of it: worse; an interval across zero, or none: not distinguishable."
+        "with 95 % intervals of the mean, which all hold at once. Right of zero: better; left of it: worse; inside the "
+        f"grey band of {difference_text(metric, margin).removeprefix('+')}: equivalent; otherwise, or without an "
+        "interval: undecided."
     )
     return Drawing("differences", "Is it better than the controls?", caption, figure)
 

@@ -25,7 +25,8 @@ def configurations(scored: pd.DataFrame) -> pd.DataFrame:
         One row per configuration of a scenario: `folder`, `run`, `scenario`, `configuration` (its name in the
         confirmation; the trial id in the search, the name of the loss for a control of the search), `basis`
         (`confirmed`: on fresh seeds; `one seed`), `is_control`, `trial_id` (of its first trial), `metric`, `num_seeds`
-        (planned trials: the largest number that any configuration with this basis in the scenario has), `num_ended`,
+        (planned trials: those of a confirmed control, which may leave early; else the largest number that any
+        configuration with this basis in the scenario has), `num_ended`,
         `n` (completed trials, over which means are taken), `num_diverged`, `num_failed`, `is_whole` (whether all
         completed), `num_tested` (completed trials that read the test set); `val_mean`, `val_std`, `test_mean`,
         `test_std`, `test_second_mean`, `test_second_std` (at the other epoch; NaN unless all `n` were tested), all in
@@ -67,7 +68,8 @@ def configurations(scored: pd.DataFrame) -> pd.DataFrame:
     )
     whole = numbers.join(settings).reset_index()
     whole = _with_gains(whole, pair_gains(scored))
-    whole["num_seeds"] = whole.groupby([*SCENARIO, "basis"]).num_trials.transform("max")
+    most = whole.groupby([*SCENARIO, "basis"]).num_trials.transform("max")
+    whole["num_seeds"] = whole.num_trials.where(whole.is_control & (whole.basis == "confirmed"), most)
     whole["is_whole"] = (whole.n == whole.num_seeds) & (whole.n > 0)
     return whole.drop(columns=["num_trials", "stage_one"])
 

@@ -14,6 +14,7 @@ from absgd import records
 from absgd.errors import UserError, shown
 from absgd.paths import PathLike
 from absgd.yaml_text import parse_yaml
+from analysis.frames.confirmation_looks import RivalRows, read_confirmations
 from analysis.frames.data_names import ClassNames, read_class_names
 from analysis.frames.typed_frames import Complain
 
@@ -32,6 +33,8 @@ class LoadedFolder:
     """Content of space.yaml; empty if there is none."""
     class_names: ClassNames = dataclasses.field(default_factory=dict)
     """Names of the classes of each scenario, as far as they are recorded."""
+    confirmations: Mapping[str, RivalRows] = dataclasses.field(default_factory=dict)
+    """Scenario -> what its sequential confirmation has found about each rival; without those that have none."""
     sessions: tuple[Mapping[str, Any], ...] = ()
     """Sessions of environment.json: command, versions and hardware of each start and resume."""
 
@@ -98,7 +101,7 @@ def kind_of(path: Path) -> FolderKind | None:
 
 
 def describe(path: Path, kind: FolderKind, complain: Complain) -> LoadedFolder:
-    """Read the space, class names and sessions of a folder; a damaged file is reported and counts as absent."""
+    """Read what a folder has besides its tables of trials; a damaged file is reported and counts as absent."""
     space: Mapping[str, Any] = {}
     file = path / records.SPACE_FILE
     if file.is_file():
@@ -108,7 +111,8 @@ def describe(path: Path, kind: FolderKind, complain: Complain) -> LoadedFolder:
         except (UserError, OSError, ValueError) as error:
             complain(f"cannot read {file.name}: {str(error).splitlines()[0]}")
     sessions = _sessions(path / records.ENVIRONMENT_FILE, complain)
-    return LoadedFolder(path, kind, space, read_class_names(path, complain), sessions)
+    confirmations = read_confirmations(path, complain) if kind == "absgd" else {}
+    return LoadedFolder(path, kind, space, read_class_names(path, complain), confirmations, sessions)
 
 
 def _sessions(file: Path, complain: Complain) -> tuple[Mapping[str, Any], ...]:

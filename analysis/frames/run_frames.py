@@ -11,6 +11,7 @@ import pandas as pd
 
 from absgd.errors import UserError
 from analysis.frames.configurations import configurations
+from analysis.frames.confirmation_looks import RivalRows
 from analysis.frames.data_names import published_name
 from analysis.frames.loaded_folders import LoadedFolder, Problem
 from analysis.frames.selection import DEFAULT_RULE, RuleName, SelectionRule, with_scores
@@ -62,6 +63,10 @@ class RunFrames:
     def space_of(self, folder: str) -> Mapping[str, Any]:
         """Return the content of a folder's space.yaml; empty if there is none."""
         return next((one.space for one in self.folders if one.name == folder), {})
+
+    def confirmation_of(self, folder: str, scenario: str) -> RivalRows:
+        """Return what the search recorded of a sequential confirmation; empty if there was none."""
+        return next((one.confirmations.get(scenario, {}) for one in self.folders if one.name == folder), {})
 
     def class_name(self, folder: str, scenario: str, label: int) -> str:
         """Return the name of a class: as recorded, else the published one, else its number."""

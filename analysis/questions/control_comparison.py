@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
 import pandas as pd
 
+from absgd.comparisons import ClaimRules, Finding, RivalComparison, compare_at_look
 from absgd.errors import UserError, nearest, shown
 from absgd.records import METRICS
 from analysis.frames.configurations import Basis
+from analysis.frames.confirmation_looks import RivalRows
 from analysis.frames.run_frames import RunFrames
+from analysis.frames.selection import DEFAULT_RULE
 from analysis.frames.typed_frames import SCENARIO
 from analysis.questions.deciding_controls import deciding_controls
-from analysis.questions.paired_statistics import half_width, holm, paired
 from analysis.questions.winners import SEEDS, best_rows, control_names, controls_of, trials_of
 
 On = Literal["auto", "test", "validation"]
-Finding = Literal["better", "worse", "not distinguishable"]
-ALPHA = 0.05
-"""Significance level of findings."""
+Measured = Literal["test", "validation"]
+LEVEL = 0.05
+"""Largest probability that any finding is wrong."""
+DEFAULT_MARGIN = 0.5
+"""Margin of equivalence in points where a space has none."""
+_POINT = 0.01
 
 
 class _Comparison(NamedTuple):
-    """A winner against one control, before correction for multiple tests; the fields are the columns of `compare`."""
+    """A winner against one control; the fields are the columns of `compare`."""
 
     folder: str
     run: str
@@ -32,7 +38,7 @@ class _Comparison(NamedTuple):
     control: str
     decides: bool
     basis: Basis
-    on: Literal["test", "validation"]
+    on: Measured
     metric: str
     rule: str
     n: int
@@ -41,9 +47,15 @@ class _Comparison(NamedTuple):
     control_mean: float
     difference: float
     std: float
+    df: float
     low: float
     high: float
     p_value: float
+    finding: Finding
+    pairs_needed: float
+    margin: float
+    num_scenarios: float
+    left: str | None
 
 
 def compare(runs: RunFrames, control: str | None, on: On) -> pd.DataFrame:
@@ -51,6 +63,8 @@ def compare(runs: RunFrames, control: str | None, on: On) -> pd.DataFrame:
 
     Confirmed configurations are compared with confirmed controls on the test set, which took no part in the choice;
     before confirmation, the best trial is compared with the control of the search, on validation and from one seed.
+    What a sequential confirmation has claimed, pair by pair, is read from its record; other runs are one look at all
+    their pairs (`absgd.comparisons`).
 
     Args:
         runs: the runs.
@@ -58,17 +72,16 @@ def compare(runs: RunFrames, control: str | None, on: On) -> pd.DataFrame:
         on: `test`, `validation`, or `auto`: test if both sides have it, else validation.
 
     Returns:
-        One row per scenario and control: `folder`, `run`, `scenario`, `configuration`, `control`, `basis`, `on`,
-        `metric`, `rule`, `n` (pairs), `num_unpaired` (seeds that only one side has), `mean`, `control_mean` (over the
-        pairs), `difference` (positive: the configuration is better), `std`, `low`, `high` (95 % interval, Student's
-        t, corrected as `p_finding` is: it leaves out zero exactly where there is a finding), all in units of the
-        metric, and `p_value` (two-sided); `p_holm` (corrected by Holm over the scenarios that
-        have this control), `num_tests` (the number of them with a p-value), `p_all` and `num_all` (over all scenarios
-        and controls); `decides` (whether the configuration must beat this control to be called better), `finding`
-        (`better`, `worse` or `not distinguishable`), and the `p_finding` and `num_finding` it is based on.
-
-        Being better than *all* deciding controls needs no correction over them: `p_holm`. Being worse than *any*
-        control, or better than one of the others, does: `p_all`.
+        One row per scenario and control: `folder`, `run`, `scenario`, `configuration`, `control`, `decides` (whether
+        the configuration must beat this control to be called better), `basis`, `on`, `metric`, `rule`, `n` (pairs),
+        `num_unpaired` (seeds that only one side has), `mean`, `control_mean` (over the pairs), `difference` (positive:
+        the configuration is better), `std` (of a paired difference, moderated), `df` (its degrees of freedom), `low`,
+        `high` (simultaneous 95 % interval: it leaves out zero exactly where the finding is `better` or `worse`),
+        `p_value` (two-sided, corrected for all controls, scenarios and looks), `finding` (`better`, `worse`,
+        `equivalent`: the interval is inside the margin, or `undecided`), `pairs_needed` (about how many more pairs
+        decide it with 80 % power; NaN: decided, one pair, or more than a thousand), `margin`, all in units of the
+        metric; `num_scenarios` (that share the level; NaN where the record of a confirmation says the finding), and
+        `left` (why a sequential confirmation trains this control no longer: see `absgd.records.LEFT_REASONS`).
 
     Raises:
         UserError: if no scenario has the control, or `on` is not one of the three.
@@ -77,83 +90,136 @@ def compare(runs: RunFrames, control: str | None, on: On) -> pd.DataFrame:
         valid = ", ".join(f"`{name}`" for name in get_args(On))
         raise UserError(f"expected one of {valid}, got {shown(on)}{nearest(on, get_args(On))} (on)")
     configurations = runs.configurations
-    winners = best_rows(configurations, SCENARIO)
-    rows = []
-    for _, winner in winners.iterrows():
-        rows += [_compared(runs, winner, name, on) for name in controls_of(configurations, winner)]
-    if not any(control in (None, row.control) for row in rows):
+    winners = [winner for _, winner in best_rows(configurations, SCENARIO).iterrows()]
+    controls = [controls_of(configurations, winner) for winner in winners]
+    if not any(control in (None, name) for names in controls for name in names):
         raise UserError(_no_control(configurations, control))
-    table = _with_findings(pd.DataFrame(rows))
+    num_scenarios = max(1, sum(winner.basis == "confirmed" for winner in winners))
+    rows = []
+    for winner, names in zip(winners, controls, strict=True):
+        rows += _Winner(runs, winner, names, on).compared(num_scenarios)
+    table = pd.DataFrame(rows, columns=_Comparison._fields)
     return table if control is None else table[table.control == control].reset_index(drop=True)
 
 
 def no_comparisons() -> pd.DataFrame:
     """Return the result of `compare` where no scenario has a control: its columns without rows."""
-    corrected = ("p_holm", "num_tests", "p_all", "num_all", "p_finding", "num_finding", "finding")
-    return pd.DataFrame(columns=[*_Comparison._fields, *corrected])
+    return pd.DataFrame(columns=_Comparison._fields)
 
 
-def _with_findings(table: pd.DataFrame) -> pd.DataFrame:
-    families = table.groupby("control").p_value
-    table["p_holm"] = families.transform(lambda own: holm(own.tolist()))
-    table["num_tests"] = families.transform("count").astype("int64")
-    table["p_all"] = holm(table.p_value.tolist())
-    table["num_all"] = int(table.p_value.count())
-    is_gain = table.decides & (table.difference > 0)
-    table["p_finding"] = table.p_holm.where(is_gain, table.p_all)
-    table["num_finding"] = table.num_tests.where(is_gain, table.num_all)
-    table[["low", "high"]] = [corrected_interval(row) for row in table.itertuples(index=False)]
-    found = (table.difference > 0).map({True: "better", False: "worse"})
-    table["finding"] = found.where(table.p_finding < ALPHA, "not distinguishable")
-    return table
+class _Winner:
+    """The winner of a scenario, its controls, and the pairs of both."""
+
+    def __init__(self, runs: RunFrames, winner: pd.Series[Any], controls: Sequence[str], on: On) -> None:
+        self._runs = runs
+        self._winner = winner
+        self._controls = controls
+        self._on = on
+        self._ours = trials_of(runs, winner)
+        self._theirs = {name: trials_of(runs, winner, name) for name in controls}
+        self._pairs = {name: _pairs(self._ours, theirs) for name, theirs in self._theirs.items()}
+
+    def compared(self, num_scenarios: int) -> list[_Comparison]:
+        """Return a row for each control."""
+        margin = _margin(self._runs.space_of(str(self._winner.folder)))
+        rules = ClaimRules(margin, LEVEL, num_scenarios)
+        found = {name: one for on in get_args(Measured) for name, one in self._fixed_look(on, rules).items()}
+        recorded = self._recorded()
+        return [self._row(name, found[name], rules, recorded.get(name)) for name in self._controls]
+
+    def _measured(self, control: str) -> Measured:
+        pairs = self._pairs[control]
+        has_test = bool(len(pairs)) and bool(pairs[["test", "test_control"]].notna().all(axis=None))
+        return self._on if self._on != "auto" else "test" if has_test else "validation"
+
+    def _usable(self, control: str) -> pd.DataFrame:
+        column = _column(self._measured(control))
+        return self._pairs[control].dropna(subset=[column, f"{column}_control"])
+
+    def _fixed_look(self, on: Measured, rules: ClaimRules) -> dict[str, RivalComparison]:
+        """Compare with the controls measured on `on`; those measured elsewhere count among the tests all the same."""
+        sign = -1.0 if METRICS.get(str(self._winner.metric)) == "min" else 1.0
+        scores: dict[str, dict[int, float]] = {"": {}}
+        numbers: dict[tuple[float, ...], int] = {}
+        for name in self._controls:
+            if self._measured(name) != on:
+                continue
+            scores[name] = {}
+            usable = self._usable(name)
+            columns = [usable[one] for one in (*SEEDS, _column(on), f"{_column(on)}_control")]
+            for *seeds, ours, theirs in zip(*columns, strict=True):
+                number = numbers.setdefault(tuple(seeds), len(numbers))
+                scores[""][number], scores[name][number] = sign * float(ours), sign * float(theirs)
+        found = compare_at_look("", scores, self._controls, rules, None)
+        return {one.rival: one for one in found if one.rival in scores}
+
+    def _recorded(self) -> RivalRows:
+        """What the search recorded about this winner, if that is what is asked."""
+        rows = self._runs.confirmation_of(str(self._winner.folder), str(self._winner.scenario))
+        if self._winner.basis != "confirmed" or self._runs.rule.name != DEFAULT_RULE:
+            return {}
+        is_meant = {name: row["subject"] == self._winner.configuration for name, row in rows.items()}
+        return {name: row for name, row in rows.items() if is_meant[name] and self._on in ("auto", row["on"])}
+
+    def _row(
+        self, control: str, found: RivalComparison, rules: ClaimRules, recorded: Mapping[str, Any] | None
+    ) -> _Comparison:
+        winner, usable = self._winner, self._usable(control)
+        measured: Measured = self._measured(control)
+        num_unpaired = len(self._ours) + len(self._theirs[control]) - 2 * len(usable)
+        margin, left = rules.margin, None
+        if recorded is not None:
+            found = _as_comparison(recorded)
+            margin, left, measured = recorded["margin"], recorded["left"], recorded["on"]
+            num_unpaired = recorded["num_left_out"] or 0
+        column = _column(measured)
+        return _Comparison(
+            folder=winner.folder,
+            run=winner.run,
+            scenario=winner.scenario,
+            configuration=winner.configuration,
+            control=control,
+            decides=control in deciding_controls(winner),
+            basis=winner.basis,
+            on=measured,
+            metric=winner.metric,
+            rule=self._runs.rule.title,
+            n=found.n,
+            num_unpaired=num_unpaired,
+            mean=float(usable[column].mean()),
+            control_mean=float(usable[f"{column}_control"].mean()),
+            difference=found.difference,
+            std=found.std,
+            df=found.df,
+            low=found.low,
+            high=found.high,
+            p_value=found.p_value,
+            finding=found.finding,
+            pairs_needed=math.nan if found.pairs_needed is None else float(found.pairs_needed),
+            margin=margin,
+            num_scenarios=float(rules.num_scenarios) if recorded is None else math.nan,
+            left=left,
+        )
 
 
-def corrected_interval(row: Any) -> tuple[float, float]:
-    """Return the interval that leaves out zero exactly where the corrected p-value is below `ALPHA`.
-
-    A correction that multiplies a p-value by m is the same as testing at level `ALPHA` / m, whose interval is that of
-    confidence 1 - `ALPHA` / m.
-
-    Args:
-        row: a row of `compare` whose `low` and `high` are not corrected.
-    """
-    if math.isnan(row.low) or not row.std or row.p_finding <= row.p_value:
-        return row.low, row.high
-    times = row.p_finding / row.p_value if row.p_value else row.num_finding
-    half = half_width(row.n, row.std, 1 - ALPHA / times)
-    return row.difference - half, row.difference + half
+def _column(on: Measured) -> str:
+    return "test" if on == "test" else "score"
 
 
-def _compared(runs: RunFrames, winner: pd.Series[Any], control: str, on: On) -> _Comparison:
-    ours, theirs = trials_of(runs, winner), trials_of(runs, winner, control)
-    pairs = _pairs(ours, theirs)
-    has_test = bool(len(pairs)) and bool(pairs[["test", "test_control"]].notna().all(axis=None))
-    measured = on if on != "auto" else "test" if has_test else "validation"
-    column = "test" if measured == "test" else "score"
-    pairs = pairs.dropna(subset=[column, f"{column}_control"])
-    sign = -1.0 if METRICS.get(str(winner.metric)) == "min" else 1.0
-    found = paired((sign * (pairs[column] - pairs[f"{column}_control"])).tolist())
-    return _Comparison(
-        folder=winner.folder,
-        run=winner.run,
-        scenario=winner.scenario,
-        configuration=winner.configuration,
-        control=control,
-        decides=control in deciding_controls(winner),
-        basis=winner.basis,
-        on=measured,
-        metric=winner.metric,
-        rule=runs.rule.title,
-        n=found.n,
-        num_unpaired=len(ours) + len(theirs) - 2 * len(pairs),
-        mean=float(pairs[column].mean()),
-        control_mean=float(pairs[f"{column}_control"].mean()),
-        difference=found.difference,
-        std=found.std,
-        low=found.low,
-        high=found.high,
-        p_value=found.p_value,
-    )
+def _margin(space: Mapping[str, Any]) -> float:
+    """The margin of a space in units of the metric."""
+    section = space.get("confirm")
+    points = section.get("margin") if isinstance(section, Mapping) else None
+    if not isinstance(points, int | float) or isinstance(points, bool) or not 0 < points < math.inf:
+        points = DEFAULT_MARGIN
+    return _POINT * float(points)
+
+
+def _as_comparison(row: Mapping[str, Any]) -> RivalComparison:
+    """A row of confirmation.parquet; null is NaN."""
+    numbers = {name: row[name] for name in RivalComparison._fields}
+    missing = {name: math.nan for name, value in numbers.items() if value is None and name != "pairs_needed"}
+    return RivalComparison(**{**numbers, **missing})
 
 
 def _pairs(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:

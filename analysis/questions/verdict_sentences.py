@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+from absgd.comparisons import Finding
 from absgd.counts import plural
 from absgd.records import METRIC_TITLES, VerdictOutcome
-from analysis.questions.control_comparison import Finding
 from analysis.wording.number_text import difference_text, interval_text, p_text, score_text, setting_text
 from analysis.wording.titles import title_of_control
 
@@ -29,13 +30,25 @@ def listed(names: list[str]) -> str:
     return titles[0] if len(titles) == 1 else f"{', '.join(titles[:-1])} and {titles[-1]}"
 
 
-def not_worse_sentence(findings: dict[str, Finding]) -> str:
+def margin_text(metric: str, margin: float) -> str:
+    """Return the margin of equivalence in words."""
+    return difference_text(metric, margin).removeprefix("+")
+
+
+def not_worse_sentence(findings: Mapping[str, Finding]) -> str:
     """Compare the winner with controls that it is not worse than; begins with a space, empty if there are none."""
-    better = [name for name, finding in findings.items() if finding == "better"]
-    equal = [name for name, finding in findings.items() if finding == "not distinguishable"]
-    parts = [f"better than {listed(better)}"] if better else []
-    parts += [f"not distinguishable from {listed(equal)}"] if equal else []
+    parts = []
+    for finding, words in _WORDS.items():
+        names = [name for name, own in findings.items() if own == finding]
+        parts += [f"{words} {listed(names)}"] if names else []
     return f" It is {' and '.join(parts)}." if parts else ""
+
+
+_WORDS: dict[Finding, str] = {
+    "better": "better than",
+    "equivalent": "equivalent to",
+    "undecided": "not yet distinguishable from",
+}
 
 
 MOST_AHEAD = 3
@@ -56,46 +69,78 @@ def ahead_sentence(rows: pd.DataFrame) -> str:
     ]
     shown += [f"{len(rows) - MOST_AHEAD} more"] if len(rows) > MOST_AHEAD else []
     names = shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
-    return f" Ahead of {rows.configuration.iloc[0]} on {rows.on.iloc[0]}, but not distinguishable from it: {names}."
+    return f" Ahead of {rows.configuration.iloc[0]} on {rows.on.iloc[0]}, but not yet distinguishable from it: {names}."
 
 
-def confirmed_advice(outcome: VerdictOutcome, ahead: Sequence[str]) -> str:
+def confirmed_advice(outcome: VerdictOutcome, ahead: Sequence[str], need: str) -> str:
     """Return whether to use a confirmed configuration that is worse than no control.
 
     Args:
         outcome: of its verdict.
         ahead: controls ahead of it by points alone, the furthest first.
+        need: from `need_sentence`.
     """
     if outcome == "better":
-        first = f", or {title_of_control(ahead[0])}: more seeds would tell which" if ahead else ""
+        first = f", or {title_of_control(ahead[0])}: more pairs of seeds would tell which" if ahead else ""
         return f"Use it{first}."
     if outcome == "control missing":
         return "Train the missing control before using it."
     plainest = "the simplest of those ahead" if ahead else "plain training, which is simpler"
-    return f"No reason to use it on this evidence: take {plainest}, or confirm it on more seeds."
+    if outcome == "equivalent":
+        return f"No reason to use it: take {plainest}."
+    return f"No reason to use it on this evidence: take {plainest}, or confirm it on more pairs of seeds.{need}"
 
 
-def criterion_sentence(subject: str, criterion: str, findings: dict[str, Finding], raised: bool) -> str:
+def need_sentence(rows: pd.DataFrame, folder: str | None) -> str:
+    """Return what it would take to decide undecided comparisons; begins with a space, empty if nothing is known.
+
+    Args:
+        rows: their rows of `control_comparison.compare`.
+        folder: run folder of the search; None: not a folder that `absgd-tune` continues.
+    """
+    known = rows[rows.n > 1]
+    if known.empty:
+        return ""
+    if known.pairs_needed.isna().all():
+        return " A thousand pairs would not be enough at the present difference and spread."
+    row = known.sort_values("pairs_needed", ascending=False).iloc[0]
+    more = int(row.pairs_needed)
+    text = f" About {plural(more, 'more pair')} would decide it with 80 % power"
+    if folder is None:
+        return f"{text}."
+    return f"{text}: absgd-tune --confirm {shlex.quote(folder)} --pairs {int(row.n) + more}"
+
+
+def criterion_sentence(subject: str, criterion: str, findings: Mapping[str, Finding], raised: bool) -> str:
     """Compare the winner with plain training on a criterion, at lr and, if that differs, at lr / ab_alpha."""
     at_lr, at_raised = findings.get(criterion), findings.get(f"{criterion}-lr")
     title, title_raised = title_of_control(criterion), title_of_control(f"{criterion}-lr")
-    if not raised:
-        if at_lr is None:
-            return f"{subject} was not compared with {title}."
-        return f"{subject} is {'better than' if at_lr == 'better' else 'not distinguishable from'} {title}."
-    predicates: dict[tuple[Finding | None, Finding | None], str] = {
-        ("better", "better"): f"is better than {title}, also at the same effective learning rate (lr / ab_alpha)",
-        ("better", "not distinguishable"): f"is better than {title}, but not distinguishable from {title_raised}: "
-        "the gain may be the larger learning rate alone",
-        ("better", None): f"is better than {title}; whether the learning rate alone explains the gain was not tested",
-        ("not distinguishable", "better"): f"is better than {title_raised}, but not distinguishable from it at lr",
-        ("not distinguishable", "not distinguishable"): f"is not distinguishable from {title} at either learning rate",
-        ("not distinguishable", None): f"is not distinguishable from {title}",
-        (None, "better"): f"is better than {title_raised}; it was not compared with it at lr",
-        (None, "not distinguishable"): f"is not distinguishable from {title_raised}",
-        (None, None): f"was not compared with {title}",
-    }
-    return f"{subject} {predicates[at_lr, at_raised]}."
+    if at_lr is None and (at_raised is None or not raised):
+        return f"{subject} was not compared with {title}."
+    if not raised and at_lr is not None:
+        return f"{subject} is {_WORDS[at_lr]} {title}."
+    if at_lr is None and at_raised is not None:
+        missing = "; it was not compared with it at lr" if at_raised == "better" else ""
+        return f"{subject} is {_WORDS[at_raised]} {title_raised}{missing}."
+    assert at_lr is not None  # told apart above
+    return f"{subject} is {_at_both_rates(at_lr, at_raised, title, title_raised)}."
+
+
+def _at_both_rates(at_lr: Finding, at_raised: Finding | None, title: str, title_raised: str) -> str:
+    first = f"{_WORDS[at_lr]} {title}"
+    if at_raised is None:
+        missing = "; whether the learning rate alone explains the gain was not tested" if at_lr == "better" else ""
+        return f"{first}{missing}"
+    if at_lr == at_raised:
+        same = ", also at the same effective learning rate (lr / ab_alpha)"
+        return f"{first}{same if at_lr == 'better' else ' at either learning rate'}"
+    if at_lr != "better" and at_raised == "better":
+        return f"{_WORDS[at_raised]} {title_raised}, but {_WORDS[at_lr]} it at lr"
+    if at_lr != "better":
+        return f"{first} and {_WORDS[at_raised]} {title_raised}"
+    is_same = at_raised == "equivalent"
+    why = "the larger learning rate alone explains it" if is_same else "the gain may be the larger learning rate alone"
+    return f"{first}, but {_WORDS[at_raised]} {title_raised}: {why}"
 
 
 def score_sentence(winner: pd.Series[Any]) -> str:
@@ -110,11 +155,29 @@ def score_sentence(winner: pd.Series[Any]) -> str:
 
 def comparison_sentence(row: pd.Series[Any]) -> str:
     """Return a row of `control_comparison.compare` as a sentence."""
-    words = {"better": "Better than", "worse": "Worse than", "not distinguishable": "Not distinguishable from"}
+    words: dict[Finding, str] = {
+        "better": "Better than",
+        "worse": "Worse than",
+        "equivalent": f"Equivalent within {margin_text(row.metric, row.margin)} to",
+        "undecided": "Undecided against",
+    }
     where = f"{difference_text(row.metric, row.difference)} on {row.on}"
-    if math.isnan(row.low):
-        sure = f"{plural(int(row.n), 'pair')}, no interval"
+    return f"{words[row.finding]} {title_of_control(row.control)}: {where} ({_certainty(row)})."
+
+
+def _certainty(row: pd.Series[Any]) -> str:
+    """How sure a difference is, what would decide it, and what was left out."""
+    if row.n == 1:
+        parts = ["one pair: no claim"]
+    elif math.isnan(row.low) or math.isinf(row.low):
+        parts = [f"{plural(int(row.n), 'pair')}, too few for an interval"]
     else:
-        p = f"95 % interval {interval_text(row.metric, row.low, row.high)}, p {p_text(row.p_finding)}"
-        sure = p + (f", both by Holm over {row.num_finding} tests" if row.num_finding > 1 else "") + f", n = {row.n}"
-    return f"{words[row.finding]} {title_of_control(row.control)}: {where} ({sure})."
+        parts = [f"95 % interval {interval_text(row.metric, row.low, row.high)}", f"p {p_text(row.p_value)}"]
+        parts += [f"n = {row.n}"]
+    if row.finding == "undecided" and not math.isnan(row.pairs_needed):
+        parts += [f"about {plural(int(row.pairs_needed), 'more pair')} for 80 % power"]
+    if row.left == "cannot win":
+        parts += ["no longer trained: too far behind to win"]
+    if row.num_unpaired:
+        parts += [f"{plural(int(row.num_unpaired), 'run')} without a partner left out"]
+    return ", ".join(parts)

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from absgd.comparisons import Finding
 from absgd.counts import plural
 from absgd.records import METRIC_TITLES, Verdict, VerdictOutcome
 from analysis.frames.run_frames import RunFrames, of_scenario
 from analysis.frames.typed_frames import SCENARIO
 from analysis.questions.best_configurations import setting_columns
 from analysis.questions.cautions import validation_images
-from analysis.questions.control_comparison import Finding
 from analysis.questions.deciding_controls import base_criteria, deciding_controls, has_raised_lr
 from analysis.questions.verdict_sentences import (
     ahead_sentence,
@@ -21,6 +21,8 @@ from analysis.questions.verdict_sentences import (
     confirmed_advice,
     criterion_sentence,
     listed,
+    margin_text,
+    need_sentence,
     not_worse_sentence,
     score_sentence,
     subject_of,
@@ -35,7 +37,7 @@ _CONFIRM_FIRST = "Confirm it before using it."
 
 
 def verdicts(runs: RunFrames, comparisons: pd.DataFrame) -> list[Verdict]:
-    """Return one verdict per scenario of each folder, in order; p-values are corrected over all of them.
+    """Return one verdict per scenario of each folder, in order.
 
     Args:
         runs: the runs.
@@ -54,7 +56,7 @@ def verdicts(runs: RunFrames, comparisons: pd.DataFrame) -> list[Verdict]:
         if winner.basis != "confirmed":
             statement = _lost_confirmation(one.configurations) or _one_seed(one, winner, own)
         else:
-            statement = _unfinished(one.configurations, winner) or _confirmed(winner, own)
+            statement = _unfinished(one.configurations, winner) or _confirmed(one, winner, own)
         name, settings = str(winner.configuration), _settings(one, winner)
         found.append(Verdict(folder, scenario, *statement, configuration=name, settings=settings))
     return found
@@ -77,10 +79,11 @@ class _Statement(NamedTuple):
     details: tuple[str, ...]
 
 
-def _confirmed(winner: pd.Series[Any], comparisons: pd.DataFrame) -> _Statement:
+def _confirmed(runs: RunFrames, winner: pd.Series[Any], comparisons: pd.DataFrame) -> _Statement:
     compared = comparisons[comparisons.n > 0]
     findings: dict[str, Finding] = dict(zip(compared.control, compared.finding, strict=True))
     deciding = deciding_controls(winner)
+    folder = next((one.name for one in runs.folders if one.kind == "absgd"), None)
     worse = [name for name, finding in findings.items() if finding == "worse"]
     ahead = compared[(compared.difference < -_LEAST_LEAD) & (compared.finding != "worse")].sort_values("difference")
     lead = ahead_sentence(ahead)
@@ -102,7 +105,11 @@ def _confirmed(winner: pd.Series[Any], comparisons: pd.DataFrame) -> _Statement:
         for place, criterion in enumerate(base_criteria(winner))
     )
     outcome = _outcome([findings.get(name) for name in deciding])
-    return _Statement(outcome, f"{sentence}{lead}", confirmed_advice(outcome, ahead.control.tolist()), details)
+    if "equivalent" in {findings.get(name) for name in deciding}:
+        sentence += f" Equivalent: within {margin_text(str(winner.metric), compared.margin.iloc[0])}."
+    undecided = compared[compared.decides & (compared.finding == "undecided")]
+    advice = confirmed_advice(outcome, ahead.control.tolist(), need_sentence(undecided, folder))
+    return _Statement(outcome, f"{sentence}{lead}", advice, details)
 
 
 def _lost_confirmation(configurations: pd.DataFrame) -> _Statement | None:
@@ -133,9 +140,11 @@ def _unfinished(configurations: pd.DataFrame, winner: pd.Series[Any]) -> _Statem
 
 
 def _outcome(findings: list[Finding | None]) -> VerdictOutcome:
-    if "not distinguishable" in findings:
-        return "not distinguishable"
-    return "control missing" if None in findings else "better"
+    if "undecided" in findings:
+        return "undecided"
+    if None in findings:
+        return "control missing"
+    return "equivalent" if "equivalent" in findings else "better"
 
 
 def _one_seed(runs: RunFrames, winner: pd.Series[Any], comparisons: pd.DataFrame) -> _Statement:

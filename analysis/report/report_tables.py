@@ -99,7 +99,10 @@ def note_of(runs: Runs, has_test: bool, has_intervals: bool) -> str:
     text += f"Selection rule: {runs.rule.title}, on validation"
     text += f"; test at the {runs.rule.test_title}." if has_test else _why_no_test(runs)
     text = " ".join([text, *coverage_sentences(runs.epochs, runs.shown)])
-    return text + (" 95 % intervals and p-values: paired by seed, corrected by Holm." if has_intervals else "")
+    return text + (f" {_INTERVALS}" if has_intervals else "")
+
+
+_INTERVALS = "95 % intervals and p-values: paired by seed, corrected for all controls, scenarios and looks."
 
 
 def _why_no_test(runs: Runs) -> str:
@@ -155,7 +158,7 @@ def _gain(comparisons: pd.DataFrame, key: tuple[str, str], control: str) -> Tabl
 def gain_cell(row: pd.Series[Any]) -> TableCell:
     """Return the cell of a difference with its interval."""
     text = signed(row.metric, row.difference)
-    if not math.isnan(row.low):
+    if math.isfinite(row.low):
         text += f" ({interval_text(row.metric, row.low, row.high)})"
     return number_cell(text, row.difference)
 
@@ -187,7 +190,7 @@ def scenario_table(runs: Runs, comparisons: pd.DataFrame) -> ReportTable:
     has_differences = basis == "confirmed" and not comparisons.empty
     columns = ["configuration", "n", "validation", *(["gain over pairs"] if has_pairs else [])]
     columns += ["test", f"test ({runs.rule.second_test_short})"] if has_test else []
-    columns += ["best minus this", "p"] if has_differences else []
+    columns += ["best minus this", "p", "best is"] if has_differences else []
     first_setting = len(columns)
     columns += map(title_of_parameter, settings)
     cells = []
@@ -230,8 +233,10 @@ def _place_of_controls(names: pd.Series[str]) -> pd.Series[int]:
     return names.map(lambda name: order.get(name, len(order)))
 
 
-def _difference_cells(comparisons: pd.DataFrame, row: pd.Series[Any]) -> tuple[TableCell, TableCell]:
+def _difference_cells(comparisons: pd.DataFrame, row: pd.Series[Any]) -> tuple[TableCell, ...]:
     own = comparisons[(comparisons.control == row.configuration) & (comparisons.n > 0)]
     if not row.is_control or own.empty:
-        return TableCell("–", math.nan), TableCell("–", math.nan)
-    return gain_cell(own.iloc[0]), number_cell(p_text(own.iloc[0].p_finding), own.iloc[0].p_finding)
+        return TableCell("–", math.nan), TableCell("–", math.nan), TableCell("–")
+    one = own.iloc[0]
+    finding = f"{one.finding} ({one.left})" if one.left == "cannot win" else str(one.finding)
+    return gain_cell(one), number_cell(p_text(one.p_value), one.p_value), TableCell(finding)

@@ -134,7 +134,7 @@ def comma_separated(runs: Runs) -> str:
     comparisons = runs.comparisons
     for control in comparisons.control.unique():
         own = comparisons[comparisons.control == control].set_index(SCENARIO)
-        columns = own[["difference", "low", "high", "p_finding"]]
+        columns = own[["difference", "low", "high", "p_value", "finding"]]
         table = table.join(columns.rename(columns=lambda name, control=control: f"{control}_{name}"), on=SCENARIO)
     outcomes = pd.DataFrame(
         [{"folder": v.folder, "scenario": v.scenario, "verdict": v.outcome} for v in runs.verdicts()]

@@ -52,7 +52,7 @@ def interval_text(metric: str, low: float, high: float) -> str:
     >>> interval_text("val_accuracy", -0.001, 0.02)
     '−0.10 to +2.00'
     """
-    return "–" if math.isnan(low) else f"{signed(metric, low)} to {signed(metric, high)}"
+    return "–" if not math.isfinite(low) else f"{signed(metric, low)} to {signed(metric, high)}"
 
 
 def p_text(value: float) -> str:

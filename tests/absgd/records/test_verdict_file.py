@@ -34,3 +34,10 @@ def test_text_is_sentence_and_advice() -> None:
 
 def test_every_outcome_has_a_label() -> None:
     assert tuple(VERDICT_LABELS) == get_args(VerdictOutcome)
+
+
+def test_verdict_of_an_earlier_version_is_undecided(tmp_path: Path) -> None:
+    file = tmp_path / "verdicts.json"
+    write_verdicts(file, [Verdict("r", "s", "undecided", "It is not distinguishable.", "")])
+    file.write_text(file.read_text().replace('"undecided"', '"not distinguishable"'))
+    assert [one.outcome for one in read_verdicts(file)] == ["undecided"]

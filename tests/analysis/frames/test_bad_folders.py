@@ -165,7 +165,7 @@ def test_controls_of_an_earlier_winner_are_not_damage(tmp_path: Path, full: Runs
     assert runs.problems == ()
     assert len(runs.trials) == len(full.trials) + 3
     assert runs.best().drop(columns="folder").equals(full.best().drop(columns="folder"))
-    columns = ["configuration", "control", "difference", "p_holm"]
+    columns = ["configuration", "control", "difference", "p_value"]
     assert runs.compare(control=None)[columns].equals(full.compare(control=None)[columns])
     assert "earlier-0" not in report_html(runs)
 

@@ -1,95 +1,46 @@
-"""Paired differences and corrected p-values, compared with plain loops and scipy."""
+"""Differences to controls: which pairs, which claims, and where those of a sequential confirmation are read."""
 
 from __future__ import annotations
 
 import math
 import statistics
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy import stats
+import yaml
 
+from absgd import records
+from absgd.comparisons import ClaimRules, compare_at_look
 from absgd.errors import UserError
 from analysis import Runs, load
-from analysis.questions.paired_statistics import holm, paired
 from tests.support import run_folders
 from tests.support.run_folders import GAINS, GAINS_LR
 
 
-def test_paired_is_the_t_test_of_scipy() -> None:
-    source = np.random.default_rng(0)
-    for n in (2, 3, 5, 30):
-        ours, theirs = source.normal(0.8, 0.02, n), source.normal(0.79, 0.02, n)
-        found = paired((ours - theirs).tolist())
-        reference = stats.ttest_rel(ours, theirs)
-        interval = reference.confidence_interval(0.95)
-        assert found.p_value == pytest.approx(reference.pvalue, rel=1e-12)
-        assert (found.low, found.high) == pytest.approx((interval.low, interval.high), rel=1e-12)
-        assert (found.n, found.difference) == (n, pytest.approx(float(np.mean(ours - theirs))))
-
-
-def test_paired_by_hand() -> None:
-    values = [0.01, 0.03, 0.02]
-    found = paired(values)
-    half = stats.t.ppf(0.975, 2) * statistics.stdev(values) / math.sqrt(3)
-    assert found.low == pytest.approx(0.02 - half)
-    assert found.high == pytest.approx(0.02 + half)
-    assert found.std == pytest.approx(0.01)
-
-
-def test_one_pair_has_only_a_difference() -> None:
-    found = paired([0.02])
-    assert (found.n, found.difference) == (1, 0.02)
-    assert all(math.isnan(value) for value in found[2:])
-
-
-def test_no_pair() -> None:
-    assert paired([]).n == 0
-
-
-def test_equal_scores_are_equal() -> None:
-    assert paired([0.0, 0.0, 0.0])[1:] == (0.0, 0.0, 0.0, 0.0, 1.0)
-
-
-def test_constant_difference_is_not_certainty() -> None:
-    found = paired([0.01, 0.01])
-    assert found.difference == 0.01
-    assert math.isnan(found.p_value)
-
-
-def naive_holm(p_values: list[float]) -> list[float]:
-    """Apply Holm's definition: the largest p * (m - rank) over all p-values up to each one."""
-    ranks = {index: rank for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i]))}
-    found = []
-    for index in range(len(p_values)):
-        before = [i for i in range(len(p_values)) if ranks[i] <= ranks[index]]
-        found.append(max(min(1.0, p_values[i] * (len(p_values) - ranks[i])) for i in before))
-    return found
-
-
-@given(st.lists(st.floats(0, 1), max_size=8))
-def test_holm_is_the_naive_loop(p_values: list[float]) -> None:
-    assert holm(p_values) == pytest.approx(naive_holm(p_values))
-
-
-def test_holm_leaves_out_missing_p_values() -> None:
-    found = holm([0.01, math.nan, 0.02])
-    assert found[0] == 0.02
-    assert math.isnan(found[1])
-    assert found[2] == 0.02
-
-
 def test_confirmed_runs_are_compared_on_test_by_seed(full: Runs) -> None:
     row = full.compare(control="ce").iloc[0]
-    reference = stats.ttest_1samp(GAINS, 0)
     assert (row.configuration, row.basis, row.on, row.n) == ("best-1", "confirmed", "test", 5)
     assert row.difference == pytest.approx(statistics.fmean(GAINS))
-    assert row.p_value == pytest.approx(reference.pvalue)
-    assert row.p_holm == pytest.approx(row.p_value)
-    assert row["rule"] == "last epoch"
+    assert (row["rule"], row.finding, row.margin) == ("last epoch", "better", 0.005)
+    assert pd.isna(row.left)
+
+
+def test_confirmed_runs_are_one_look_by_the_rules_of_a_confirmation(full: Runs) -> None:
+    trials = full.trials[full.trials.phase == "confirm"]
+    names = ["ce", "ce-lr", "focal", "balanced-softmax"]
+    scores = {
+        str(name): dict(zip(own.seed_data, own.test_balanced_accuracy, strict=True))
+        for name, own in trials.groupby("candidate")
+    }
+    expected = compare_at_look("best-1", scores, names, ClaimRules(0.005), None)
+    table = full.compare(control=None)
+    for one, (_, row) in zip(expected, table.iterrows(), strict=True):
+        assert tuple(row[["control", "n", "finding"]]) == (one.rival, one.n, one.finding)
+        numbers = ["difference", "std", "df", "low", "high", "p_value"]
+        assert row[numbers].tolist() == pytest.approx([getattr(one, name) for name in numbers])
+        assert row.pairs_needed == (one.pairs_needed or pytest.approx(math.nan, nan_ok=True))
 
 
 def test_on_validation_when_asked(full: Runs) -> None:
@@ -134,14 +85,76 @@ def test_control_of_the_same_stage_one(tmp_path: Path) -> None:
     assert row.control_mean == 0.75
 
 
-def test_p_values_are_corrected_over_scenarios(tmp_path: Path) -> None:
+def test_level_is_shared_by_the_scenarios(tmp_path: Path) -> None:
     for k in range(3):
         folder = run_folders.RunFolderBuilder(tmp_path / f"r{k}", f"scenario-{k}")
         run_folders.confirm_rows(folder, gains=[gain - 0.008 * k for gain in GAINS])
         folder.write()
-    table = load(tmp_path / "*").compare()
-    assert table.p_holm.tolist() == pytest.approx(naive_holm(table.p_value.tolist()))
-    assert table.num_tests.tolist() == [3, 3, 3]
+    together = load(tmp_path / "*").compare(control=None)
+    alone = load(tmp_path / "r1").compare(control=None)
+    assert set(together.num_scenarios) == {3}
+    own = together[together.scenario == "scenario-1"]
+    assert own.p_value.tolist() == pytest.approx([min(1.0, 3 * p) for p in alone.p_value], rel=0.5)
+    assert (own.p_value.to_numpy() >= alone.p_value.to_numpy()).all()
+
+
+def looked(tmp_path: Path, **changes: Any) -> Path:
+    """Write a confirmed folder with the record of a sequential confirmation: two looks at `ce`, one at the others."""
+    path = run_folders.confirmed(tmp_path / "sequential")
+    scenario = "digits-exp-0.05"
+    shared = {"scenario": scenario, "subject": "best-1", "on": "test", "metric": run_folders.METRIC, "step": 1}
+    numbers = {"std": 0.01, "df": 7.0, "p_value": 0.3, "margin": 0.02, "level": 0.05, "num_left_out": 1}
+    row = {**shared, **numbers, "difference": 0.003, "low": -0.03, "high": 0.04, "finding": "undecided"}
+    rows = [
+        {**row, "look": 2, "rival": "ce", "n": 2, "pairs_needed": 8},
+        {**row, "look": 2, "rival": "ce-lr", "n": 2, "finding": "equivalent", "left": "decided"},
+        {**row, "look": 1, "rival": "focal", "n": 1, "left": "cannot win", "low": None, "high": None, "p_value": None},
+        {**row, "look": 3, "rival": "ce", "n": 3, "pairs_needed": 9, "left": "max pairs", **changes},
+    ]
+    file = records.confirmation_file(path, scenario)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    records.write_table(file, records.as_table(records.CONFIRMATION_SCHEMA, rows))
+    return path
+
+
+def test_findings_of_a_sequential_confirmation_are_those_it_recorded(tmp_path: Path) -> None:
+    runs = load(looked(tmp_path))
+    table = runs.compare(control=None).set_index("control")
+    assert table.finding.to_dict() == {
+        "ce": "undecided", "ce-lr": "equivalent", "focal": "undecided", "balanced-softmax": "better",
+    }  # fmt: skip
+    ce = table.loc["ce"]
+    assert (ce.n, ce.pairs_needed, ce.left, ce.margin, ce.num_unpaired) == (3, 9, "max pairs", 0.02, 1)
+    assert (table.loc["focal", "n"], table.loc["focal", "left"]) == (1, "cannot win")
+    assert math.isnan(table.loc["focal", "low"])
+    assert pd.isna(table.loc["balanced-softmax", "left"])  # not in the record: one look at its pairs
+
+
+@pytest.mark.parametrize(("changes", "options"), [({"on": "test"}, {"on": "validation"}), ({"subject": "best-2"}, {})])
+def test_a_record_about_something_else_is_not_read(
+    tmp_path: Path, changes: dict[str, Any], options: dict[str, Any]
+) -> None:
+    row = load(looked(tmp_path, **changes)).compare(**options).iloc[0]
+    assert row.n == 5
+
+
+def test_another_selection_rule_is_one_look_at_all_pairs(tmp_path: Path) -> None:
+    assert load(looked(tmp_path), rule="mean_last_k").compare(on="validation").n.tolist() == [5]
+
+
+def test_a_damaged_record_is_a_problem_and_not_read(tmp_path: Path) -> None:
+    path = looked(tmp_path)
+    records.confirmation_file(path, "digits-exp-0.05").write_bytes(b"PAR1 no")
+    runs = load(path)
+    assert any("confirmation.parquet" in str(one) for one in runs.problems)
+    assert runs.compare().n.tolist() == [5]
+
+
+@pytest.mark.parametrize(("confirm", "margin"), [({"margin": 2}, 0.02), ({"margin": "x"}, 0.005), (None, 0.005)])
+def test_margin_is_that_of_the_space_in_points(tmp_path: Path, confirm: dict[str, Any] | None, margin: float) -> None:
+    path = run_folders.confirmed(tmp_path / "r")
+    (path / records.SPACE_FILE).write_text(yaml.safe_dump({"confirm": confirm}))
+    assert load(path).compare().margin.tolist() == [margin]
 
 
 def test_a_loss_is_better_when_smaller(tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ def test_csv_has_raw_numbers(full: Runs) -> None:
     best = full.best().iloc[0]
     assert float(row["val_mean"]) == best.val_mean
     assert float(row["ce_difference"]) == full.compare().difference.iloc[0]
-    assert row["verdict"] == "not distinguishable"
+    assert row["verdict"] == "undecided"
 
 
 def test_csv_text_is_no_formula(tmp_path: Path) -> None:
@@ -247,7 +247,11 @@ def test_results_and_settings_of_a_confirmation_are_two_tables(full: Runs) -> No
     table = scenario_table(full, full.comparisons)
     results, settings = table.parts()
     assert results.columns + settings.columns[1:] == table.columns
-    assert (results.columns[-1], settings.columns[0], settings.columns[-1]) == ("p", "configuration", "learning rate")
+    assert (results.columns[-1], settings.columns[0], settings.columns[-1]) == (
+        "best is",
+        "configuration",
+        "learning rate",
+    )
     assert [left + right[1:] for left, right in zip(results.rows, settings.rows, strict=True)] == list(table.rows)
 
 
