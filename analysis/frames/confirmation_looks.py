@@ -30,7 +30,7 @@ def read_confirmations(path: Path, complain: Complain) -> dict[str, RivalRows]:
             complain(str(error).replace(f"{path}/", ""))
             continue
         rows = [row for row in rows if row["scenario"] == file.parent.name and row["rival"] and row["look"] is not None]
-        rows.sort(key=lambda row: (row["look"], row["step"] or 0))
+        rows.sort(key=lambda row: row["look"])
         if rows:
             found[file.parent.name] = {row["rival"]: row for row in rows}
     return found

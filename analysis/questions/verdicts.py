@@ -83,9 +83,9 @@ def _confirmed(runs: RunFrames, winner: pd.Series[Any], comparisons: pd.DataFram
     compared = comparisons[comparisons.n > 0]
     findings: dict[str, Finding] = dict(zip(compared.control, compared.finding, strict=True))
     deciding = deciding_controls(winner)
-    folder = next((one.name for one in runs.folders if one.kind == "absgd"), None)
+    is_ours = any(one.name == winner.folder and one.kind == "absgd" for one in runs.folders)
     worse = [name for name, finding in findings.items() if finding == "worse"]
-    ahead = compared[(compared.difference < -_LEAST_LEAD) & (compared.finding != "worse")].sort_values("difference")
+    ahead = compared[(compared.difference < -_LEAST_LEAD) & (compared.finding == "undecided")].sort_values("difference")
     lead = ahead_sentence(ahead)
     is_shown = compared.decides | (compared.difference < -_LEAST_LEAD)
     shown = [row for _, row in compared[is_shown].iterrows()]
@@ -108,7 +108,8 @@ def _confirmed(runs: RunFrames, winner: pd.Series[Any], comparisons: pd.DataFram
     if "equivalent" in {findings.get(name) for name in deciding}:
         sentence += f" Equivalent: within {margin_text(str(winner.metric), compared.margin.iloc[0])}."
     undecided = compared[compared.decides & (compared.finding == "undecided")]
-    advice = confirmed_advice(outcome, ahead.control.tolist(), need_sentence(undecided, folder))
+    need = need_sentence(undecided, str(winner.folder) if is_ours else None)
+    advice = confirmed_advice(outcome, ahead.control.tolist(), need)
     return _Statement(outcome, f"{sentence}{lead}", advice, details)
 
 

@@ -102,7 +102,7 @@ def looked(tmp_path: Path, **changes: Any) -> Path:
     """Write a confirmed folder with the record of a sequential confirmation: two looks at `ce`, one at the others."""
     path = run_folders.confirmed(tmp_path / "sequential")
     scenario = "digits-exp-0.05"
-    shared = {"scenario": scenario, "subject": "best-1", "on": "test", "metric": run_folders.METRIC, "step": 1}
+    shared = {"scenario": scenario, "subject": "best-1", "on": "test", "metric": run_folders.METRIC}
     numbers = {"std": 0.01, "df": 7.0, "p_value": 0.3, "margin": 0.02, "level": 0.05, "num_left_out": 1}
     row = {**shared, **numbers, "difference": 0.003, "low": -0.03, "high": 0.04, "finding": "undecided"}
     rows = [
