@@ -62,7 +62,7 @@ def test_page_has_verdict_numbers_and_environment(full: Runs) -> None:
     for wanted in (
         "the gain may be the larger learning rate alone",
         "82.47 ± 0.63",
-        "+2.50 (+1.94 to +3.06)",
+        "+2.50 (+1.72 to +3.28)",
         "Selection rule: last epoch",
         "absgd-train --config",
         "absgd-tune --space s.yaml",
