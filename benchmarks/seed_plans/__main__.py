@@ -50,7 +50,7 @@ QUICK_DRAWS = 2
 def seed_plans_parser() -> argparse.ArgumentParser:
     """Return the parser of this command."""
     parser = command_parser("benchmarks.seed_plans", __doc__)
-    parser.add_argument("curves", nargs="*", choices=[*CURVE_SETS, []], help="sets of curves; default: all")
+    parser.add_argument("curves", nargs="*", type=curve_set, metavar="SET", help=f"default: {' '.join(CURVE_SETS)}")
     parser.add_argument("--quick", action="store_true", help="32 trials only, few draws, nothing written but --json")
     parser.add_argument("--draws", type=at_least(2), default=20, help="choices of configurations for each first seed")
     parser.add_argument("--searches", type=at_least(2), default=50, help="searches with each told value")
@@ -59,6 +59,13 @@ def seed_plans_parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--jobs", type=at_least(1), default=CORES)
     return parser
+
+
+def curve_set(name: str) -> str:
+    """Return the name of a set of curves; an argument type."""
+    if name not in CURVE_SETS:
+        raise argparse.ArgumentTypeError(f"expected {' or '.join(CURVE_SETS)}, got {name!r}")
+    return name
 
 
 def _replay(task: tuple[str, PairCells, int], draws: int) -> list[dict[str, Any]]:

@@ -82,11 +82,20 @@ def test_mean_is_told_for_the_best_quarter_alone() -> None:
     assert told_value("mean over the pairs, for the best quarter", rows) == pytest.approx(0.1)
 
 
-def test_missing_page_is_refused_before_anything_is_replayed(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--page", "no.md"], "no.md"),
+        (["early"], "expected early_stopping or seed_plans, got 'early'"),
+        (["--draws", "1"], "--draws: expected a whole number of at least 2, got '1'"),
+    ],
+)
+def test_wrong_command_lines_are_refused_before_anything_is_replayed(
+    words: list[str], message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["seed_plans", "--out", str(tmp_path / "out"), "--page", str(tmp_path / "no.md")])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["seed_plans", "--out", str(tmp_path / "out"), *words])
     with pytest.raises(SystemExit) as error:
         main()
-    assert (error.value.code, "no.md" in capsys.readouterr().err) == (2, True)
+    assert (error.value.code, message in capsys.readouterr().err) == (2, True)
     assert not (tmp_path / "out").exists()
