@@ -142,6 +142,13 @@ def replay(contest: Contest, rules: RoundRules, outcome: Callable[[str, int], Ou
             if not state.trains(number):
                 break
             ending = state.look(number)
+            if ending is None and state.missing(number):
+                if not state.catch_up_fits(number):
+                    ending = "budget"
+                elif not state.catches_up(number):
+                    break
+                else:
+                    ending = state.look(number)
     return state.result(number, ending)
 
 
@@ -174,6 +181,12 @@ class _Replay:
         """Pairs of each rival at the look before."""
         self._num_diverged = 0
         """Rounds in which the subject diverged."""
+        self._better: set[str] = set()
+        """Rivals than which the subject is better."""
+        trunks = {fork.trunk for fork in contest.forks.values()}
+        dear = set(contest.rivals) - contest.deciding - trunks - set(contest.forks)
+        self._dear = dear if contest.deciding else set()
+        """Rivals with a stage one of their own that do not decide: after the first round they wait for the claims."""
 
     def fits(self, number: int) -> bool:
         """Whether a round cannot exceed the epoch budget, with the earlier rounds of rivals that wait at a gate."""
@@ -187,7 +200,8 @@ class _Replay:
         first = self._first_step(members)
         if not self._have_ended(PlannedRun(name, number) for name in self._ordered(first)):
             return False
-        later = [name for name in self._ordered(members - first) if self._is_trained(name)]
+        second = self._ordered(members - first)
+        later = [name for name in second if self._is_trained(name) and not self._waits(name, number)]
         missing = [
             PlannedRun(name, earlier)
             for name in later
@@ -198,25 +212,73 @@ class _Replay:
             self._members[earlier].add(name)
         return self._have_ended([*missing, *(PlannedRun(name, number) for name in later)])
 
+    def missing(self, number: int) -> list[PlannedRun]:
+        """Return the runs of rounds up to this one that rivals lack which wait no longer, the earliest first."""
+        if any(name in self._in_play for name in self._contest.deciding):
+            return []
+        waited = [name for name in self._ordered(self._dear) if name in self._in_play]
+        runs = [PlannedRun(name, one) for one in range(1, number + 1) for name in waited]
+        return [run for run in runs if run not in self._planned]
+
+    def catch_up_fits(self, number: int) -> bool:
+        """Whether all missing runs fit into the epoch budget."""
+        budget, most = self._rules.epoch_budget, len(self.missing(number)) * self._contest.epochs
+        return budget is None or self._epochs_planned() + most <= budget
+
+    def catches_up(self, number: int) -> bool:
+        """Plan the missing runs, round by round, of rivals that can still win; return whether all have ended."""
+        for one in range(1, number + 1):
+            runs = [run for run in self.missing(number) if run.round == one and not self._cannot_win(run.candidate)]
+            self._members[one].update(run.candidate for run in runs)
+            if not self._have_ended(runs):
+                return False
+        return True
+
     def look(self, number: int) -> Ending | None:
-        """Compare the rivals after a round; return why no further one begins, if none does."""
-        diverged = self._outcome(self._contest.subject, number)
-        self._num_diverged += diverged is not None and diverged.has_diverged
-        subject, rules = self._contest.subject, self._rules
-        found = compare_at_look(
-            subject, self._scores, self._contest.rivals, rules.claims, number, self._settled, rules.with_need
-        )
-        rivals = [self._judged(one) for one in found if one.rival in self._in_play]
+        """Compare the rivals after a round, or again once some have caught up; return why no further one begins."""
+        ended = [self._outcome(self._contest.subject, one) for one in range(1, number + 1)]
+        self._num_diverged = sum(one is not None and one.has_diverged for one in ended)
+        found = self._compared(number)
+        rivals = [self._judged(one) for one in found]
         self._in_play = [one.comparison.rival for one in rivals if one.left is None]
-        rivals = [one._replace(left="verdict") if self._waits_in_vain(one.comparison.rival) else one for one in rivals]
-        self._looks.append(Look(number, tuple(rivals)))
+        self._better |= {one.comparison.rival for one in rivals if one.comparison.finding == "better"}
+        for is_in_vain in (self._has_no_lead, self._is_needless):
+            rivals = [one._replace(left="verdict") if is_in_vain(one.comparison.rival) else one for one in rivals]
+            self._in_play = [one.comparison.rival for one in rivals if one.left is None]
         self._settled += [one.comparison.rival for one in rivals if one.left in ("decided", "cannot win")]
-        self._in_play = [one.comparison.rival for one in rivals if one.left is None]
+        self._keep(Look(number, tuple(rivals)))
         if any(one.comparison.finding == "worse" for one in rivals):
             return "worse"
         if self._num_diverged > _MOST_DIVERGED:
             return "diverged"
         return None if self._in_play else "decided"
+
+    def _compared(self, number: int) -> list[RivalComparison]:
+        """Compare all rivals in play; those that wait for the claims of others make none, and leave them the level."""
+        waiting = [name for name in self._in_play if self._waits(name, max(number, 2))]
+        rest = [name for name in self._in_play if name not in waiting]
+        found: dict[str, RivalComparison] = {}
+        for names, others in ((rest, waiting), (waiting, rest)):
+            compared = compare_at_look(
+                self._contest.subject,
+                self._scores,
+                self._contest.rivals,
+                self._rules.claims,
+                number,
+                [*self._settled, *others],
+                self._rules.with_need and names == rest,
+            )
+            found |= {one.rival: one for one in compared if one.rival in names}
+        found |= {name: found[name]._replace(finding="undecided") for name in waiting}
+        return [found[name] for name in self._in_play]
+
+    def _keep(self, look: Look) -> None:
+        """Keep a look; a second one after the same round replaces the rivals that were still in play."""
+        if self._looks and self._looks[-1].round == look.round:
+            again = {one.comparison.rival: one for one in look.rivals}
+            first = self._looks.pop().rivals
+            look = Look(look.round, tuple(again.get(one.comparison.rival, one) for one in first))
+        self._looks.append(look)
 
     def result(self, number: int, ending: Ending | None) -> Rounds:
         """Return the replayed rounds; rivals that were in play at the end say in the last look why they leave."""
@@ -249,10 +311,20 @@ class _Replay:
             left = "cannot win"
         return RivalLook(one, left, self._num_left_out(one.rival))
 
-    def _waits_in_vain(self, rival: str) -> bool:
+    def _has_no_lead(self, rival: str) -> bool:
         """Whether a rival in play will not be trained: the subject does not lead the one before it, which has left."""
         gate = self._contest.gates.get(rival)
         return rival in self._in_play and gate not in self._in_play and not self._is_trained(rival)
+
+    def _is_needless(self, rival: str) -> bool:
+        """Whether a dear rival in play will not be trained: one that decides has left without being beaten."""
+        deciding = self._contest.deciding
+        is_open = bool(deciding.intersection(self._in_play))
+        return rival in self._dear and rival in self._in_play and not is_open and not deciding <= self._better
+
+    def _waits(self, rival: str, number: int) -> bool:
+        """Whether a rival is not trained in a round, because the claims about those that decide come first."""
+        return number > 1 and rival in self._dear and any(name in self._in_play for name in self._contest.deciding)
 
     def _num_left_out(self, rival: str) -> int:
         rounds = [run.round for run in self._planned if run.candidate == rival]
@@ -305,31 +377,23 @@ class _Replay:
         return sum(_epochs_of(self._contest, run.candidate, self._members[run.round]) for run in self._planned)
 
     def _most_epochs_of(self, number: int) -> int:
-        members = self._members_now()
+        members = {name for name in self._members_now() if not self._waits(name, number)}
         waiting = [name for name in members if name in self._contest.gates]
-        missing = sum(
-            PlannedRun(name, earlier) not in self._planned for name in waiting for earlier in range(1, number)
-        )
+        missing = self._num_missing(waiting, number - 1)
         return epochs_of_round(self._contest, members) + missing * self._contest.epochs
 
     def _most_epochs_after(self, number: int) -> int:
         """Return the most epochs of runs that are not planned yet, if no rival leaves early."""
         members = self._members_now()
-        open_round = number and len(self._looks) < number
-        rest = (
-            [name for name in self._members[number] if PlannedRun(name, number) not in self._planned]
-            if open_round
-            else []
-        )
-        now = sum(_epochs_of(self._contest, name, self._members[number]) for name in rest)
-        waiting = [name for name in members if name in self._contest.gates]
-        missing = sum(
-            PlannedRun(name, earlier) not in self._planned for name in waiting for earlier in range(1, number)
-        )
         later = (self._rules.max_pairs - number) * epochs_of_round(self._contest, members)
-        most = now + missing * self._contest.epochs + later
+        missing = self._num_missing(self._in_play, number)
+        most = missing * self._contest.epochs + later
         budget = self._rules.epoch_budget
         return most if budget is None else max(0, min(most, budget - self._epochs_planned()))
+
+    def _num_missing(self, names: Collection[str], last: int) -> int:
+        """Return how many runs of rounds up to `last` are not planned."""
+        return sum(PlannedRun(name, number) not in self._planned for name in names for number in range(1, last + 1))
 
 
 def _epochs_of(contest: Contest, name: str, members: Collection[str]) -> int:

@@ -24,7 +24,7 @@ from tune_runs.space.model import ConfirmConfig, SearchSpace
 from tune_runs.trunks.scenario_plan import ScenarioPlan
 
 _MAX_BOUNDARY_RUNS = 32  # runs at the boundary of a space considered as its best trial
-_STD = 1.0
+SPREAD = 1.0
 """Assumed standard deviation of the difference of two candidates on one pair, in points."""
 
 
@@ -48,24 +48,34 @@ def confirm_cost(space: SearchSpace, plan: ScenarioPlan) -> ConfirmCost:
     It is assumed to switch at the mean switch epoch, and to be the run at the boundary that needs most controls. The
     true differences to its controls are assumed to be normal with twice the standard deviation of a paired difference.
     """
+    config, contest = space.confirm or ConfirmConfig(), likely_contest(space, plan)
+    most = config.max_pairs * epochs_of_round(contest, (contest.subject, *contest.rivals))
+    budget = config.epoch_budget
+    return ConfirmCost(
+        controls=contest.rivals,
+        max_pairs=config.max_pairs,
+        num_runs=config.max_pairs * (1 + len(contest.rivals)) if contest.rivals else 0,
+        epochs=most if budget is None else min(most, budget),
+        expected=_expected(_Hashable.of(contest), simulated_rules(space)),
+        num_steps=2 if contest.gates else 1,
+    )
+
+
+def likely_contest(space: SearchSpace, plan: ScenarioPlan) -> Contest:
+    """Return the contest of a best trial at the boundary of the space, the one with most controls."""
     config = space.confirm or ConfirmConfig()
     every = (_candidates_of(best, plan, config) for best in _possible_winners(space, plan))
     members = max(every, key=lambda one: len(one.members)).members
     subject = members[0].config
     ab_alpha = subject.attention.ab_alpha if subject.attention else None
-    contest = contest_of(members, deciding_names(subject.loss.name, ab_alpha))
-    most = config.max_pairs * epochs_of_round(contest, (contest.subject, *contest.rivals))
-    budget = config.epoch_budget
+    return contest_of(members, deciding_names(subject.loss.name, ab_alpha))
+
+
+def simulated_rules(space: SearchSpace) -> RoundRules:
+    """Return the rules of the confirmation of a space, for scores in points whose differences spread by `SPREAD`."""
+    config = space.confirm or ConfirmConfig()
     claims = ClaimRules(config.margin, num_scenarios=len(space.scenarios))
-    rules = RoundRules(claims, config.max_pairs, budget, _prior(space), with_need=False)
-    return ConfirmCost(
-        controls=contest.rivals,
-        max_pairs=config.max_pairs,
-        num_runs=config.max_pairs * len(members) if contest.rivals else 0,
-        epochs=most if budget is None else min(most, budget),
-        expected=_expected(_Hashable.of(contest), rules),
-        num_steps=2 if contest.gates else 1,
-    )
+    return RoundRules(claims, config.max_pairs, config.epoch_budget, _prior(space), with_need=False)
 
 
 def confirm_wall_s(
@@ -118,14 +128,14 @@ class _Hashable(NamedTuple):
 
 @lru_cache(maxsize=64)
 def _expected(contest: _Hashable, rules: RoundRules) -> ExpectedRounds:
-    return expected_rounds(contest.contest(), rules, _STD)
+    return expected_rounds(contest.contest(), rules, SPREAD)
 
 
 def _prior(space: SearchSpace) -> PriorVariance | None:
     """Return the spread that a search over several pairs will know: a block design of those that go on."""
     sizes = planned_sizes(space.num_trials, space.seeds.pairs, space.seeds.reduction_factor)
     df = sum(sizes) - len(sizes)
-    return PriorVariance(_STD**2, float(df)) if df > 0 else None
+    return PriorVariance(SPREAD**2, float(df)) if df > 0 else None
 
 
 def _possible_winners(space: SearchSpace, plan: ScenarioPlan) -> list[RunConfig]:

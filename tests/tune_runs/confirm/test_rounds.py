@@ -157,11 +157,12 @@ def test_more_pairs_leave_the_earlier_looks_as_they_were() -> None:
 
 def test_order_of_arrival_and_kills_change_nothing() -> None:
     known = outcomes({"ce": 0.02, "ce-lr": 0.01, "cb-ce-drw": 0.008, "focal": -0.002})
-    whole = run_all(known, rules())
-    for seed in range(20):
+    own = rules(with_need=False)
+    whole = run_all(known, own)
+    for seed in range(10):
         source, ended = random.Random(seed), {}
         while True:
-            rounds = run_all(ended, rules())
+            rounds = run_all(ended, own)
             waiting = [run for run in rounds.planned if tuple(run) not in ended]
             if not waiting:
                 break
@@ -215,6 +216,41 @@ def test_trunk_that_has_left_is_trained_only_where_it_saves_epochs() -> None:
     alone = run_all(outcomes({"ce": 0.2, "ce-lr": 0.006, "cb-ce-drw": 0.2, "focal": 0.2}), rules())
     assert planned_in(alone, len(alone.looks)) == {"best-1", "ce-lr"}, "one run trains its own stage one"
     assert epochs_of_candidates(CONTEST, alone)["best-1"] > 50 * len(alone.looks)
+
+
+def test_dear_rivals_that_do_not_decide_wait_after_one_pair_and_then_catch_up() -> None:
+    known = outcomes({"ce": 0.02, "ce-lr": 0.02, "cb-ce-drw": 0.1, "focal": -0.001})
+    own = rules(with_need=False)
+    whole = run_all(known, own)
+    claimed = max(look.round for look in whole.looks for one in look.rivals if one.comparison.rival in ("ce", "ce-lr"))
+    assert claimed > 1
+    until = {key: one for key, one in known.items() if key[1] <= claimed and (key[0] != "focal" or key[1] == 1)}
+    rounds = run_all(until, own)
+    focal = [run.round for run in rounds.planned if run.candidate == "focal"]
+    assert focal == [1, 2], "one pair of all, then none until the claims, then pair by pair"
+    assert rounds.ending is None
+    assert rounds.epochs + rounds.epochs_later >= whole.epochs
+    caught_up = run_all({key: one for key, one in known.items() if key[1] <= claimed}, own)
+    assert caught_up.last()["focal"].comparison.n == claimed
+    assert [look.round for look in caught_up.looks] == list(range(1, claimed + 1)), "one look after each pair"
+
+
+def test_dear_rivals_that_fall_behind_while_they_catch_up_are_trained_no_further() -> None:
+    known = outcomes({"ce": 0.02, "ce-lr": 0.02, "cb-ce-drw": 0.1, "focal": 0.05})
+    known["focal", 1] = Outcome(known["best-1", 1].score)
+    whole = run_all(known, rules(with_need=False, prior=PriorVariance(STD**2 * 2, 15.0)))
+    focal = [run.round for run in whole.planned if run.candidate == "focal"]
+    assert focal[:2] == [1, 2]
+    assert len(focal) < len(whole.looks)
+    assert whole.last()["focal"].left == "cannot win"
+
+
+def test_dear_rivals_are_left_where_the_subject_does_not_beat_plain_training() -> None:
+    known = outcomes({"ce": -0.001, "ce-lr": 0.0, "cb-ce-drw": 0.1, "focal": 0.0}, std=STD / 50)
+    whole = run_all(known, rules(with_need=False))
+    assert [run.round for run in whole.planned if run.candidate == "focal"] == [1]
+    assert whole.last()["focal"].left == "verdict"
+    assert whole.ending == "decided"
 
 
 def test_no_rival_means_nothing_to_confirm() -> None:
