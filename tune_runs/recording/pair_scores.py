@@ -43,7 +43,7 @@ class PairScore:
     """What ranks trials of equally many pairs, by pair, larger is better; NaN where it was lost. These
     are gains; on a pair whose control was not completed, gains over the mean of all trials there: the same order."""
     val_loss: float
-    """Validation loss at the last epoch of pair 0."""
+    """Validation loss at the last epoch of pair 0; infinite where it is unknown."""
 
     @property
     def num_completed(self) -> int:
@@ -65,7 +65,7 @@ def ranked_scores(runs: Iterable[RunOnPair], mode: Literal["max", "min"]) -> lis
     """Return the scores of the completed search trials among the runs of a scenario, the best first.
 
     More pairs come first, since only the better trials of a pair go on to the next; then fewer lost ones, the larger
-    mean gain, and the lower validation loss.
+    mean gain, the lower validation loss, and the earlier trial.
 
     Args:
         runs: runs of a scenario; those of other phases are ignored, and so are trials that were not completed.
@@ -112,13 +112,19 @@ def _score(
         num_lost=sum(not _is_completed(run) for run in ended),
         gains={pair: gain for pair, gain in gains.items() if pair in controls},
         compared=tuple(gains.get(run.pair, math.nan) for run in ended),
-        val_loss=math.nan if own[0].val_loss is None else own[0].val_loss,
+        val_loss=_known_loss(own[0].val_loss),
     )
 
 
 def _rank(score: PairScore) -> tuple[float, ...]:
     known = [gain for gain in score.compared if not math.isnan(gain)]
-    return -score.num_pairs, score.num_lost, -round(math.fsum(known) / len(known), 9), score.val_loss
+    mean, number = round(math.fsum(known) / len(known), 9), score.trial.number
+    assert number is not None, "a search trial has a number"
+    return -score.num_pairs, score.num_lost, -mean, score.val_loss, number
+
+
+def _known_loss(loss: float | None) -> float:
+    return math.inf if loss is None or math.isnan(loss) else loss
 
 
 def _is_completed(run: RunOnPair) -> bool:

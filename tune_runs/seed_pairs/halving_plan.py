@@ -43,8 +43,9 @@ def halving_plan(
 ) -> HalvingPlan:
     """Plan the further pairs of a scenario by `seed_halving.going_on`.
 
-    Where `going_on` leaves one trial, it is chosen, and no further
-    pair follows. So only the first further pair is certain before the runs of the pair before have ended.
+    Where `going_on` leaves one trial, it is chosen, and no further pair follows, unless others are recorded there, which
+    an extended search compares it with. So only the first further pair is certain before the runs of the pair before
+    have ended.
 
     Args:
         recorder: has the records of all trials.
@@ -60,21 +61,21 @@ def halving_plan(
         if is_open:
             ready = sum(score.num_completed == pair for score in scores)
             return HalvingPlan(tuple(stages), pair if pair == 1 and ready >= LEAST_SIZE else None, is_final=False)
-        trials = _joining(scores, size)
-        trials += [trial for trial in _recorded_on(recorder, scenario, pair) if trial not in trials]
-        if not trials:
+        trials, recorded = _joining(scores, size), _recorded_on(recorder, scenario, pair)
+        if not recorded and len(trials) < LEAST_SIZE:
             break
+        trials += [trial for trial in recorded if trial not in trials]
         stages.append(PairStage(pair, tuple(trials)))
         is_open = not has_ended(stages[-1])
     return HalvingPlan(tuple(stages), None, is_final=True)
 
 
 def _joining(scores: Sequence[PairScore], size: int) -> list[TrialRecord]:
-    """Return the trials that go on to the next pair, the best first; none where the choice is made."""
+    """Return the trials that go on to the next pair, the best first; one where it is chosen."""
     by_number = {score.trial.number: score for score in scores if score.trial.number is not None}
     gains = {number: score.compared for number, score in by_number.items()}
     chosen = going_on(gains, {number: score.val_loss for number, score in by_number.items()}, size)
-    return [by_number[number].trial for number in chosen] if len(chosen) >= LEAST_SIZE else []
+    return [by_number[number].trial for number in chosen]
 
 
 def _recorded_on(recorder: Recorder, scenario: str, pair: int) -> list[TrialRecord]:

@@ -179,6 +179,26 @@ def test_extended_search_keeps_its_replicates_and_adds_those_of_better_trials(tm
     assert set(after.status) <= set(STATUSES)
 
 
+def test_a_clear_winner_of_an_extension_is_not_behind_trials_on_more_pairs(tmp_path: Path) -> None:
+    scores = ((0.100, 0.120, 0.110), (0.110, 0.108, 0.112), (0.0, 0.0, 0.0), (0.50, 0.51, 0.505))
+    order: dict[float, int] = {}
+
+    def curve(config: RunConfig, epoch: int) -> float:
+        if config.attention is None:
+            return 0.0
+        place = order.setdefault(config.attention.lam, len(order))
+        return scores[place][config.seeds.data]
+
+    FakeTuner(pairs_space(num_trials=3), tmp_path / "fake", curve, concurrent=1).run()
+    assert set(replicates(tmp_path / "fake").query("pair == 2").number) == {0, 1}
+    tuner = FakeTuner(pairs_space(num_trials=4), tmp_path / "fake", curve, concurrent=1)
+    tuner.run()
+    assert set(replicates(tmp_path / "fake").query("pair == 2").number) == {0, 1, 3}
+    best = tuner.recorder.best(EXP)
+    assert best is not None
+    assert best.number == 3
+
+
 def test_a_replicate_that_diverges_puts_its_trial_behind_and_does_not_go_on(tmp_path: Path) -> None:
     def diverging(config: RunConfig, epoch: int) -> float | None:
         gamma = config.attention.gamma if config.attention else 0.0
