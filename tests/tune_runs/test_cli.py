@@ -271,7 +271,7 @@ def test_end_of_a_search_says_the_verdict_and_the_settings_it_is_about(
     write_report(folder, Console(width=60, no_color=True))
     shown = capsys.readouterr().out
     (found,) = load(folder).verdicts()
-    assert " ".join(f"verdict: {found}".split()) in " ".join(shown.split())
+    assert "".join(f"verdict: {found}".split()) in "".join(shown.split()), "a path wider than the console is broken"
     assert shown.rstrip().endswith("best-1: loss abce, lam 5, gamma 0.7, ab_alpha 0.5,\n          switch_epoch 5")
     assert f"report:  {folder}/report.html" in shown
 
