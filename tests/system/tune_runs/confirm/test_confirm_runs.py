@@ -68,8 +68,9 @@ def test_each_confirmation_alone_reads_the_test_set_and_once(confirmed: tuple[Pa
     folder, _, log = confirmed
     rows = rows_in(folder, "confirm")
     counts = Counter(row["candidate"] for row in rows)
-    always = dict.fromkeys(("best-1", "ce", "cb-ce-drw", "ldam-drw"), 2)
-    assert counts == {**always, **({"ce-lr": counts["ce-lr"]} if counts["ce-lr"] else {})}, "`ce-lr` waits for a lead"
+    assert {name: counts[name] for name in ("best-1", "ce", "cb-ce-drw")} == {"best-1": 2, "ce": 2, "cb-ce-drw": 2}
+    assert counts["ldam-drw"] in (1, 2), "after one pair it waits until plain training is beaten"
+    assert counts["ce-lr"] in (0, 1, 2), "it waits until the configuration leads `ce`"
     tested = sorted(line for line in log if line.endswith(" test") and line != "driver test")
     assert tested == sorted(f"{row['trial_id']} test" for row in rows)
     assert log.count("driver test") == 1, "before anything is trained, to see that it is whole"
@@ -115,7 +116,7 @@ def test_summary_and_best_file_have_the_confirmed_numbers(confirmed: tuple[Path,
     (best,) = (folder / "best").iterdir()
     text = best.read_text()
     for name, own in frame.groupby("candidate"):
-        spread = f"{own.metric_last.mean():.4f} ± {own.metric_last.std():.4f}"
+        spread = f"{own.metric_last.mean():.4f}" + (f" ± {own.metric_last.std():.4f}" if len(own) > 1 else "")
         assert any(name in line and spread in line for line in printed.splitlines()), printed
         assert any(line.startswith(f"#   {name} ") and spread in line for line in text.splitlines()), text
     assert RunConfig.from_yaml(best).seeds.data == 0
