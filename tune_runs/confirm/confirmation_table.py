@@ -142,10 +142,14 @@ def _ending_lines(confirmation: ScenarioConfirmation, resume: str) -> list[str]:
         return lines
     undecided = {name: one for name, one in rounds.last().items() if one.left in ("budget", "max pairs")}
     needed = {name: one.comparison.pairs_needed for name, one in undecided.items()}
+    waiting = [name for name, one in undecided.items() if one.comparison.n + one.num_left_out < num_pairs]
     lines += [
         f"undecided against `{name}`: " + (f"about {plural(more, 'more pair')} for 80 % power" if more else _NO_NUMBER)
         for name, more in needed.items()
+        if name not in waiting
     ]
+    if waiting:
+        lines.append(f"undecided against {listed_names(waiting)}: trained further once plain training is beaten")
     known = [more for more in needed.values() if more]
     if undecided:
         bound = "" if rounds.ending == "max pairs" else " and a larger `confirm.epoch_budget`"

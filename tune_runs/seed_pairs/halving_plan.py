@@ -43,9 +43,9 @@ def halving_plan(
 ) -> HalvingPlan:
     """Plan the further pairs of a scenario by `seed_halving.going_on`.
 
-    Where `going_on` leaves one trial, it is chosen, and no further pair follows, unless others are recorded there, which
-    an extended search compares it with. So only the first further pair is certain before the runs of the pair before
-    have ended.
+    Where `going_on` leaves one trial, it is chosen, and no further pair follows, unless others are recorded there,
+    which an extended search compares it with. So only the first further pair is certain before the runs of the pair
+    before have ended.
 
     Args:
         recorder: has the records of all trials.

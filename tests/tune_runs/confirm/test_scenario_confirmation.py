@@ -14,7 +14,7 @@ from absgd import records
 from absgd.config import RunConfig
 from tests.support.fake_searches import EXP, STEP, study_trials, trials
 from tests.support.fake_tuner import FakeTuner, epoch_record, make_space, rising
-from tests.support.made_up_scores import close, far
+from tests.support.made_up_scores import close, far, noise
 from tune_runs.confirm.candidates import Candidate, confirm_id, with_controls
 from tune_runs.confirm.confirmation_table import confirmation_lines
 from tune_runs.confirm.scenario_confirmation import every_confirmation_failed
@@ -210,6 +210,25 @@ def test_summary_says_what_was_found_and_what_the_rest_would_take(done: FakeTune
     assert f"{EXP}: undecided against `ce`: about {needed} more pairs for 80 % power" in " ".join(text.split())
     least = 3 + int(last.pairs_needed.min())
     assert f"--pairs {least}" in text
+
+
+def test_controls_that_wait_are_named_as_waiting(tmp_path: Path) -> None:
+    """Plain training is a little ahead, so that `ce-lr` and focal loss wait."""
+    controls = {"max_pairs": 2, "controls": ["ce", "ce-lr", "focal"]}
+    behind = {True: 0.7, False: 0.71}
+    space = one_scenario(confirm=controls)
+    tuner = FakeTuner(
+        space,
+        tmp_path / "fake",
+        rising,
+        test_score=lambda config: (
+            behind[config.attention is not None] + 0.005 * (config.seeds.train % 2) * noise(config)
+        ),
+    )
+    tuner.run()
+    lines = confirmation_lines(tuner.confirmations, tmp_path / "fake")
+    assert f"{EXP}: undecided against `ce-lr` and `focal`: trained further once plain training is beaten" in lines
+    assert any(line.startswith(f"{EXP}: undecided against `ce`: ") for line in lines)
 
 
 def test_one_pair_claims_nothing_and_says_so(tmp_path: Path) -> None:
