@@ -7,9 +7,13 @@ from typing import Literal, get_args
 
 from absgd.registry.loss_table import base_criterion, is_attentive
 
-LeftReason = Literal["decided", "cannot win", "verdict", "budget", "max pairs"]
-"""Why a rival has no further pairs: a claim about it; too far behind, which is no claim; the verdict is decided without
-it; or `confirm.epoch_budget` or `confirm.max_pairs` is reached."""
+LeftReason = Literal["decided", "cannot win", "diverged", "no score", "verdict", "budget", "max pairs"]
+"""Why a rival has no further pairs.
+
+There is a claim about it; it is too far behind, which is no claim; the subject diverged on a pair, so it is not called
+better; the rival has no score on its first two pairs; the verdict is decided without it; `confirm.epoch_budget` or
+`confirm.max_pairs` is reached.
+"""
 LEFT_REASONS: tuple[LeftReason, ...] = get_args(LeftReason)
 
 BEST_PREFIX = "best-"

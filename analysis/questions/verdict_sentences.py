@@ -178,6 +178,8 @@ def _certainty(row: pd.Series[Any]) -> str:
         parts += [f"about {plural(int(row.pairs_needed), 'more pair')} for 80 % power"]
     if row.left == "cannot win":
         parts += ["no longer trained: too far behind to win"]
+    if row.left == "diverged":
+        parts += ["the configuration diverged on a fresh pair, so it is not called better"]
     if row.num_unpaired:
         parts += [f"{plural(int(row.num_unpaired), 'run')} without a partner left out"]
     return ", ".join(parts)

@@ -238,5 +238,5 @@ def _difference_cells(comparisons: pd.DataFrame, row: pd.Series[Any]) -> tuple[T
     if not row.is_control or own.empty:
         return TableCell("–", math.nan), TableCell("–", math.nan), TableCell("–")
     one = own.iloc[0]
-    finding = f"{one.finding} ({one.left})" if one.left == "cannot win" else str(one.finding)
+    finding = f"{one.finding} ({one.left})" if one.left in ("cannot win", "diverged", "no score") else str(one.finding)
     return gain_cell(one), number_cell(p_text(one.p_value), one.p_value), TableCell(finding)

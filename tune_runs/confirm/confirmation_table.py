@@ -66,16 +66,9 @@ def confirmation_lines(
         resume: command that continues the confirmation, without its `--pairs`.
     """
     found = _results(confirmations)
-    if not found:
-        return []
-    read = any(one.test for results in found.values() for one in results)
-    test = (
-        "each complete run read the test set once, and chose no configuration by it" if read else "no test set was read"
-    )
-    unit = Unit.of(next(iter(confirmations.values())).metric).words
-    lines = [f"ahead of it by: difference of the test scores, {unit}, with its simultaneous interval; {test}"]
-    for scenario, results in found.items():
-        own = confirmations[scenario]
+    lines = _headline(found, confirmations) if found else []
+    for scenario, own in confirmations.items():
+        results = found.get(scenario, [])
         lines += [f"note: {scenario}: {note}" for note in own.candidates.notes]
         lines += [f"{scenario}: {line}" for line in _ending_lines(own, resume)]
         lines += _absent_classes(scenario, results, folder)
@@ -83,6 +76,18 @@ def confirmation_lines(
             are = f"{plural(missing, 'run')} {'is' if missing == 1 else 'are'}"
             lines.append(f"note: {scenario}: {are} not complete, see `error` in {TRIALS_FILE}")
     return lines
+
+
+def _headline(
+    found: Mapping[str, Sequence[CandidateResult]], confirmations: Mapping[str, ScenarioConfirmation]
+) -> list[str]:
+    """Return the line that says what the tables show."""
+    read = any(one.test for results in found.values() for one in results)
+    test = (
+        "each complete run read the test set once, and chose no configuration by it" if read else "no test set was read"
+    )
+    unit = Unit.of(next(iter(confirmations.values())).metric).words
+    return [f"ahead of it by: difference of the test scores, {unit}, with its simultaneous interval; {test}"]
 
 
 class Unit(NamedTuple):
@@ -112,9 +117,8 @@ class Unit(NamedTuple):
 
 def _found_words(look: RivalLook) -> str:
     finding = look.comparison.finding
-    if finding == "equivalent":
-        return "equivalent"
-    return finding if finding != "undecided" or look.left != "cannot win" else "undecided, cannot win"
+    is_said = finding == "undecided" and look.left in ("cannot win", "diverged", "no score")
+    return f"{finding}, {look.left}" if is_said else finding
 
 
 def _ending_lines(confirmation: ScenarioConfirmation, resume: str) -> list[str]:
@@ -123,8 +127,10 @@ def _ending_lines(confirmation: ScenarioConfirmation, resume: str) -> list[str]:
     if rounds is None or rounds.ending is None:
         return []
     lines = []
-    if rounds.ending == "diverged":
-        lines.append(f"`{rounds.subject}` diverged on two of the fresh pairs, so no further pair was trained")
+    if rounds.ending == "no score":
+        lines.append(f"`{rounds.subject}` failed or diverged on two fresh pairs, so no further pair was trained")
+    if any(one.left == "diverged" for one in rounds.last().values()):
+        lines.append(f"`{rounds.subject}` diverged on a fresh pair, so it is not called better")
     if rounds.ending == "worse":
         worse = [name for name, one in rounds.last().items() if one.comparison.finding == "worse"]
         lines.append(f"`{rounds.subject}` is worse than {listed_names(worse)}, so no further pair was trained")
@@ -132,7 +138,8 @@ def _ending_lines(confirmation: ScenarioConfirmation, resume: str) -> list[str]:
     if num_pairs == 1:
         lines.append("one pair of seeds allows no claim")
     if not rounds.looks:
-        lines.append("the epoch budget of the confirmation is too small for one pair of seeds")
+        small = "the epoch budget of the confirmation is too small for one pair of seeds"
+        lines.append(small if rounds.ending == "budget" else "no control to compare with, so nothing was confirmed")
     lines += [
         f"{plural(one.num_left_out, 'pair')} left out of the comparison with `{name}`, since a run on it has no score"
         for name, one in rounds.last().items()
@@ -150,10 +157,11 @@ def _ending_lines(confirmation: ScenarioConfirmation, resume: str) -> list[str]:
     ]
     if waiting:
         lines.append(f"undecided against {listed_names(waiting)}: trained further once plain training is beaten")
-    known = [more for more in needed.values() if more]
+    known = [more for name, more in needed.items() if more and name in confirmation.deciding]
+    known = known or [more for more in needed.values() if more]
     if undecided:
         bound = "" if rounds.ending == "max pairs" else " and a larger `confirm.epoch_budget`"
-        lines.append(f"go on with: {resume} --pairs {num_pairs + min(known, default=1)}{bound}")
+        lines.append(f"go on with: {resume} --pairs {num_pairs + max(known, default=1)}{bound}")
     return lines
 
 

@@ -18,11 +18,11 @@ from typing import Literal, NamedTuple
 from absgd.comparisons import ClaimRules, PriorVariance, RivalComparison, cannot_win, compare_at_look, prior_variance
 from absgd.records import LeftReason
 
-Ending = Literal["decided", "worse", "diverged", "budget", "max pairs"]
-"""Why no further round begins: a finding on every rival; the subject is worse than one of them; it diverged on two
-pairs; `confirm.epoch_budget`; `confirm.max_pairs`."""
-_MOST_DIVERGED = 1
-"""Fresh pairs on which the subject may diverge: after one it cannot be called better, after more nothing is gained."""
+Ending = Literal["decided", "worse", "no score", "budget", "max pairs"]
+"""Why no further round begins: a finding on every rival; the subject is worse than one of them; it has no score on
+two pairs; `confirm.epoch_budget`; `confirm.max_pairs`."""
+_MOST_LOST = 1
+"""Pairs on which the subject may fail or diverge, and a rival that has no score yet: after more nothing is gained."""
 
 
 class Outcome(NamedTuple):
@@ -179,8 +179,8 @@ class _Replay:
         self._scores: dict[str, dict[int, float]] = {name: {} for name in (contest.subject, *contest.rivals)}
         self._num_pairs: dict[str, int] = {}
         """Pairs of each rival at the look before."""
-        self._num_diverged = 0
-        """Rounds in which the subject diverged."""
+        self._has_diverged = False
+        """Whether the subject diverged in a round."""
         self._better: set[str] = set()
         """Rivals than which the subject is better."""
         trunks = {fork.trunk for fork in contest.forks.values()}
@@ -237,7 +237,8 @@ class _Replay:
     def look(self, number: int) -> Ending | None:
         """Compare the rivals after a round, or again once some have caught up; return why no further one begins."""
         ended = [self._outcome(self._contest.subject, one) for one in range(1, number + 1)]
-        self._num_diverged = sum(one is not None and one.has_diverged for one in ended)
+        self._has_diverged = any(one is not None and one.has_diverged for one in ended)
+        num_lost = sum(one is not None and one.score is None for one in ended)
         found = self._compared(number)
         rivals = [self._judged(one) for one in found]
         self._in_play = [one.comparison.rival for one in rivals if one.left is None]
@@ -245,12 +246,12 @@ class _Replay:
         for is_in_vain in (self._has_no_lead, self._is_needless):
             rivals = [one._replace(left="verdict") if is_in_vain(one.comparison.rival) else one for one in rivals]
             self._in_play = [one.comparison.rival for one in rivals if one.left is None]
-        self._settled += [one.comparison.rival for one in rivals if one.left in ("decided", "cannot win")]
+        self._settled += [one.comparison.rival for one in rivals if one.left in ("decided", "cannot win", "diverged")]
         self._keep(Look(number, tuple(rivals)))
         if any(one.comparison.finding == "worse" for one in rivals):
             return "worse"
-        if self._num_diverged > _MOST_DIVERGED:
-            return "diverged"
+        if num_lost > _MOST_LOST:
+            return "no score"
         return None if self._in_play else "decided"
 
     def _compared(self, number: int) -> list[RivalComparison]:
@@ -288,6 +289,8 @@ class _Replay:
             reason: LeftReason = ending if ending in ("budget", "max pairs") else "verdict"
             rivals = tuple(one if one.left else one._replace(left=reason) for one in last.rivals)
             looks = [*looks, Look(last.round, rivals)]
+        if self._has_diverged:
+            looks = [Look(look.round, tuple(map(_without_better, look.rivals))) for look in looks]
         return Rounds(
             subject=self._contest.subject,
             members={one: frozenset(names) for one, names in self._members.items()},
@@ -303,13 +306,19 @@ class _Replay:
             one = one._replace(finding="undecided")
         self._num_pairs[one.rival] = one.n
         left: LeftReason | None = None
-        if one.finding == "better" and self._num_diverged:
-            one, left = one._replace(finding="undecided"), "cannot win"
+        if one.finding == "better" and self._has_diverged:
+            one, left = one._replace(finding="undecided"), "diverged"
         elif one.finding != "undecided":
             left = "decided"
+        elif self._has_no_score(one.rival):
+            left = "no score"
         elif one.rival not in self._contest.deciding and self._cannot_win(one.rival):
             left = "cannot win"
         return RivalLook(one, left, self._num_left_out(one.rival))
+
+    def _has_no_score(self, rival: str) -> bool:
+        """Whether a rival failed or diverged in every round, in two of them or more."""
+        return not self._scores[rival] and sum(run.candidate == rival for run in self._planned) > _MOST_LOST
 
     def _has_no_lead(self, rival: str) -> bool:
         """Whether a rival in play will not be trained: the subject does not lead the one before it, which has left."""
@@ -394,6 +403,13 @@ class _Replay:
     def _num_missing(self, names: Collection[str], last: int) -> int:
         """Return how many runs of rounds up to `last` are not planned."""
         return sum(PlannedRun(name, number) not in self._planned for name in names for number in range(1, last + 1))
+
+
+def _without_better(one: RivalLook) -> RivalLook:
+    """Take back that the subject is better: it has diverged, be it in a later round."""
+    if one.comparison.finding != "better":
+        return one
+    return one._replace(comparison=one.comparison._replace(finding="undecided"), left="diverged")
 
 
 def _epochs_of(contest: Contest, name: str, members: Collection[str]) -> int:

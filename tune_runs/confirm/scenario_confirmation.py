@@ -196,16 +196,21 @@ class ScenarioConfirmation:
                 name, best = won.name, self._recorder.trials[earlier[won.name]]
         return Candidate(name, best.trial_id, best.config)
 
+    @property
+    def deciding(self) -> tuple[str, ...]:
+        """Names of the controls that the subject must beat to be called better; none before it is known."""
+        subject = next(iter(self._candidates.members), None)
+        return deciding_names(subject.config.loss.name, _ab_alpha(subject)) if subject else ()
+
     def _replay(self) -> tuple[Rounds, tuple[PairRun, ...]]:
         members = self._candidates.members
-        deciding = deciding_names(members[0].config.loss.name, _ab_alpha(members[0]))
         rules = RoundRules(self._claims, self._config.max_pairs, self._config.epoch_budget, self._prior())
         sources = {one.name: one.run for one in members}
 
         def outcome(name: str, number: int) -> Outcome | None:
             return self._outcome(confirm_id(sources[name], self._pair(number)))
 
-        found = replay(contest_of(members, deciding), rules, outcome)
+        found = replay(contest_of(members, self.deciding), rules, outcome)
         planned = {confirm_id(sources[run.candidate], self._pair(run.round)) for run in found.planned}
         rounds = ((self._pair(number), names) for number, names in found.members.items())
         every = [

@@ -63,9 +63,9 @@ def print_summary(
         for line in (*lines, ""):
             print_sentence(console, line)
         console.print(Group(*tables))
-        resume = shlex.join(["absgd-tune", "--confirm", str(folder)])
-        lines = confirmation_lines(confirmations or {}, recorder.folder, resume)
-    for line in lines:
+        lines = []
+    resume = shlex.join(["absgd-tune", "--confirm", str(folder)])
+    for line in (*lines, *confirmation_lines(confirmations or {}, recorder.folder, resume)):
         print_sentence(console, line)
     print_whole(console, f"results: {folder / records.TRIALS_FILE}, {folder / records.EPOCHS_FILE}")
     for name in (scenario.name for scenario in space.scenario_list if recorder.best(scenario.name)):

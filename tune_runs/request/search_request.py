@@ -160,7 +160,7 @@ def resume_request(
     if changes:
         space = with_options(space, changes)
     if "confirm" in changes:
-        _check_num_pairs(space, folder, "--pairs" if pairs is not None else "--space: confirm.max_pairs")
+        _check_confirmation(begun.confirm, space.confirm, folder, "--pairs" if pairs is not None else "--space")
     points = read_yaml(folder / records.WARM_START_FILE) if (folder / records.WARM_START_FILE).exists() else {}
     return SearchRequest(space, folder.absolute(), address, is_resume=True, warm_start=points, moves=moves)
 
@@ -179,15 +179,32 @@ def _check_num_trials(recorded: SearchSpace, given: SearchSpace, extend: int, tr
         )
 
 
-def _check_num_pairs(space: SearchSpace, folder: Path, place: str) -> None:
-    """Refuse fewer fresh pairs than are trained already: their scores are known, and claims may rest on them."""
+def _check_confirmation(begun: ConfirmConfig | None, asked: ConfirmConfig | None, folder: Path, option: str) -> None:
+    """Refuse another confirmation than the one that has begun, but for more pairs and another budget.
+
+    Claims are made under rules that were fixed before any score was known: with another margin or other controls, what
+    was undecided would be tested again at the full level.
+    """
     rows = records.read_rows(folder / records.TRIALS_FILE, records.TRIAL_SCHEMA)
-    numbers = {row["pair"] for row in rows if row["phase"] == "confirm" and row["candidate"] is not None}
-    if space.confirm is not None and len(numbers) > space.confirm.max_pairs:
+    confirmed = [row for row in rows if row["phase"] == "confirm" and row["candidate"] is not None]
+    if asked is None or not confirmed:
+        return
+    if (num_pairs := len({row["pair"] for row in confirmed})) > asked.max_pairs:
         raise UserError(
-            f"expected at least {plural(len(numbers), 'fresh pair')} of seeds, as many as {folder} has, "
-            f"got {space.confirm.max_pairs} ({place})"
+            f"expected at least {plural(num_pairs, 'fresh pair')} of seeds, as many as {folder} has, "
+            f"got {asked.max_pairs} ({option}{': confirm.max_pairs' if option == '--space' else ''})"
         )
+    for name in ("margin", "controls"):
+        known, given = getattr(begun or ConfirmConfig(), name), getattr(asked, name)
+        if known != given and any(row["status"] == "completed" for row in confirmed):
+            raise UserError(
+                f"expected `{name}` {_listed(known)}, with which the confirmation in {folder} has begun, "
+                f"got {_listed(given)} ({option}: confirm.{name})"
+            )
+
+
+def _listed(value: float | tuple[str, ...]) -> str:
+    return ", ".join(value) or "none" if isinstance(value, tuple) else f"{value:g}"
 
 
 def _begun_space(folder: Path) -> SearchSpace:

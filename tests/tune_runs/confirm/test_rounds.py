@@ -188,11 +188,34 @@ def test_subject_that_diverged_cannot_be_better_and_a_second_time_ends_it() -> N
     known["best-1", 2] = Outcome(None, has_diverged=True)
     rounds = run_all(known, rules())
     assert "better" not in {one.comparison.finding for one in rounds.last().values()}
-    assert {one.left for one in rounds.last().values()} == {"cannot win"}
+    assert "diverged" in {one.left for one in rounds.last().values()}
     known["best-1", 1] = Outcome(None, has_diverged=True)
     again = run_all(known, rules())
-    assert again.ending == "diverged"
+    assert again.ending == "no score"
     assert len(again.looks) == 2
+
+
+def test_divergence_in_a_later_round_takes_back_what_was_called_better() -> None:
+    known = outcomes({"ce": 0.2, "ce-lr": 0.2, "cb-ce-drw": 0.003, "focal": 0.1})
+    whole = run_all(known, rules())
+    first = next(look.round for look in whole.looks for one in look.rivals if one.comparison.finding == "better")
+    assert first < len(whole.looks)
+    known["best-1", first + 1] = Outcome(None, has_diverged=True)
+    rounds = run_all(known, rules())
+    assert "better" not in {one.comparison.finding for look in rounds.looks for one in look.rivals}
+    assert rounds.last()["ce"].left == "diverged"
+
+
+def test_runs_that_fail_each_time_are_not_paid_for_to_the_end() -> None:
+    known = outcomes(FAR)
+    for number in range(1, 13):
+        known["ce", number] = Outcome(None)
+    rounds = run_all(known, rules(max_pairs=12))
+    assert rounds.last()["ce"].left == "no score"
+    assert sum(run.candidate == "ce" for run in rounds.planned) == 2
+    for number in range(1, 13):
+        known["best-1", number] = Outcome(None)
+    assert len(run_all(known, rules(max_pairs=12)).looks) == 2
 
 
 def test_pairs_without_a_new_score_make_no_claim() -> None:

@@ -10,10 +10,12 @@ import yaml
 
 from absgd import records
 from absgd.errors import UserError
+from absgd.yaml_text import dump_yaml
 from tests.support.fake_tuner import SPACE, make_space
+from tests.support.run_folders import confirmed
 from tune_runs.request.search_request import SearchRequest, new_request, resume_request
 from tune_runs.request.space_files import space_from_dict
-from tune_runs.space.model import SearchSpace
+from tune_runs.space.model import ConfirmConfig, SearchSpace
 
 REQUESTS: dict[str, dict[str, Any]] = {
     "absgd-tune --resume 'runs/my run'": {},
@@ -106,3 +108,17 @@ def test_pairs_do_not_change_on_a_resume(tmp_path: Path) -> None:
     assert resume_request(tmp_path / "run").space.seeds.pairs == 3
     with pytest.raises(UserError, match=r"`seeds.pairs` was 3, is now 1"):
         resume_request(tmp_path / "run", given=make_space(seeds={"pairs": 1}))
+
+
+def test_margin_and_controls_do_not_change_once_scores_are_known(tmp_path: Path) -> None:
+    folder = confirmed(tmp_path / "run")
+    begun = {"max_pairs": 5, "controls": ["ce", "ce-lr"]}
+    (folder / records.SPACE_FILE).write_text(dump_yaml(make_space(confirm=begun).to_dict()))
+    more = resume_request(folder, given=make_space(confirm={**begun, "max_pairs": 9, "epoch_budget": 70}))
+    assert more.space.confirm == ConfirmConfig(max_pairs=9, epoch_budget=70, controls=("ce", "ce-lr"))
+    for changed, said in (
+        ({"margin": 1.0}, r"expected `margin` 0.5, with which .* got 1 \(--space: confirm.margin\)"),
+        ({"controls": ["ce"]}, r"expected `controls` ce, ce-lr, with which .* got ce \(--space: confirm.controls\)"),
+    ):
+        with pytest.raises(UserError, match=said):
+            resume_request(folder, given=make_space(confirm={**begun, **changed}), option="--confirm")
