@@ -29,7 +29,9 @@ def test_probe_trains_real_trials(space: SearchSpace) -> None:
         "{cpu: 1, gpu: 0}",
         "{cpu: 2, gpu: 0, cohort: 2}",
     ]
-    assert [line.split(",")[0] for line in said] == ["probing digits: 1", "probing digits: 1"]
+    probed = [line for line in said if not line.startswith("measuring again")]  # as on a busy machine
+    assert len(probed) >= 2
+    assert {line.split(",")[0] for line in probed} == {"probing digits: 1"}
     assert (found.device, found.own, found.on_gpu) == ("2 CPUs", Packing(2, 1, 0), False)
     for row in found.results:
         assert not row.failure
