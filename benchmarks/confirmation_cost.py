@@ -32,7 +32,8 @@ from scipy import stats
 
 from absgd.comparisons import PriorVariance
 from benchmarks.harness.command_line import at_least, command_parser, report_environment, write_json_report
-from tune_runs.confirm.rounds import Contest, RoundRules, Rounds, epochs_of_candidates, epochs_of_round
+from tune_runs.confirm.contests import Contest, epochs_of_round
+from tune_runs.confirm.rounds import RoundRules, Rounds, epochs_of_candidates
 from tune_runs.preview.confirm_cost import SPREAD, likely_contest, simulated_rules
 from tune_runs.preview.simulated_rounds import simulated
 from tune_runs.request.space_files import load_space

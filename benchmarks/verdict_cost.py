@@ -46,7 +46,7 @@ from absgd.comparisons import ClaimRules, PriorVariance, prior_variance
 from absgd.config import RunConfig
 from absgd.datasets import load_splits
 from absgd.errors import UserError
-from absgd.records import best_name, deciding_names
+from absgd.records import best_name
 from absgd.training import Trainer
 from benchmarks.complete_curves.curve_sets import CURVE_SETS
 from benchmarks.complete_curves.curve_training import random_configs
@@ -63,8 +63,8 @@ from benchmarks.complete_curves.search_replay import kept_trial, replay_plain
 from benchmarks.harness.command_line import CORES, at_least, command_parser, report_environment, write_json_report
 from benchmarks.harness.marked_tables import with_tables
 from tune_runs.confirm.candidates import Candidate, with_controls
-from tune_runs.confirm.contests import contest_of
-from tune_runs.confirm.rounds import Contest, RoundRules, Rounds, epochs_of_round
+from tune_runs.confirm.contests import Contest, contest_of, epochs_of_round
+from tune_runs.confirm.rounds import RoundRules, Rounds
 from tune_runs.preview.simulated_rounds import simulated
 from tune_runs.space.model import ConfirmConfig, ControlName
 
@@ -159,8 +159,7 @@ def spread(cells: PairCells, choices: Sequence[Choice]) -> float:
 def contest(config: RunConfig) -> Contest:
     """Return a winner with the controls of this benchmark."""
     found = with_controls(Candidate(best_name(1), "winner", config), config.stage_one(), "scenario", CONTROLS)
-    ab_alpha = config.attention.ab_alpha if config.attention else None
-    return contest_of(found.members, deciding_names(config.loss.name, ab_alpha))
+    return contest_of(found.members)
 
 
 def fixed_epochs(way: Way, one: Contest) -> int:

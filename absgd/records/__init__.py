@@ -15,7 +15,9 @@ from absgd.records.config_columns import (
 )
 from absgd.records.confirmation import (
     BEST_PREFIX,
+    DEFAULT_MARGIN,
     LEFT_REASONS,
+    POINT,
     LeftReason,
     base_criteria,
     best_name,
@@ -76,7 +78,7 @@ from absgd.records.metrics import (
     test_metric_of,
 )
 from absgd.records.schema import CLASS_SCHEMA, CONFIRMATION_SCHEMA, EPOCH_SCHEMA, LABEL_SCHEMA, TRIAL_SCHEMA
-from absgd.records.statuses import FINISHED, PHASES, STATUSES, Phase, Status, earlier_pair
+from absgd.records.statuses import FINISHED, PHASES, STATUSES, Phase, Status
 from absgd.records.tables import (
     PAIR,
     as_table,
@@ -87,6 +89,7 @@ from absgd.records.tables import (
     read_rows,
     write_table,
 )
+from absgd.records.trial_ids import confirm_id, control_id, earlier_pair, replicate_id, source_of
 from absgd.records.verdict_file import Verdict, VerdictOutcome, read_verdicts, write_verdicts
 
 __all__ = [
@@ -100,6 +103,7 @@ __all__ = [
     "CONFIG_FILE",
     "CONFIRMATION_FILE",
     "CONFIRMATION_SCHEMA",
+    "DEFAULT_MARGIN",
     "DEFAULT_METRIC",
     "ENVIRONMENT_FILE",
     "EPOCHS_FILE",
@@ -119,6 +123,7 @@ __all__ = [
     "METRIC_TITLES",
     "PAIR",
     "PHASES",
+    "POINT",
     "PREVIOUS_CHECKPOINT",
     "REPORT_FILE",
     "RESUME_NOTE_FILE",
@@ -152,7 +157,9 @@ __all__ = [
     "columns_of",
     "config_columns",
     "config_of",
+    "confirm_id",
     "confirmation_file",
+    "control_id",
     "deciding_names",
     "earlier_pair",
     "earlier_pairs",
@@ -164,10 +171,12 @@ __all__ = [
     "over_classes",
     "read_rows",
     "read_verdicts",
+    "replicate_id",
     "scenario_folder",
     "shot_group",
     "snapshot_epochs",
     "snapshot_file",
+    "source_of",
     "summary_columns",
     "test_metric_of",
     "trunk_folder",

@@ -16,6 +16,11 @@ better; the rival has no score on its first two pairs; the verdict is decided wi
 """
 LEFT_REASONS: tuple[LeftReason, ...] = get_args(LeftReason)
 
+POINT = 0.01
+"""Units of a metric in a point."""
+DEFAULT_MARGIN = 0.5
+"""Points below which a difference does not matter, where a space does not say."""
+
 BEST_PREFIX = "best-"
 """Prefix of the names of candidates that can win; all others are controls."""
 

@@ -16,7 +16,7 @@ from absgd.paths import PathLike, is_endless
 from absgd.records.atomic import write_atomically
 from absgd.records.config_columns import ADDED_LATER
 from absgd.records.schema import CLASS_SCHEMA, LABEL_SCHEMA
-from absgd.records.statuses import earlier_pair
+from absgd.records.trial_ids import earlier_pair
 
 PAIR = "pair"
 """Column that earlier versions lack and that follows from others."""

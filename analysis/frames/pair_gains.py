@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from absgd.records import FINISHED
+from absgd.records import FINISHED, control_id
 from analysis.frames.typed_frames import SCENARIO
 
 ROUNDING = 9
@@ -50,11 +50,11 @@ def pair_gains(scored: pd.DataFrame) -> pd.DataFrame:
 
 
 def _control_scores(scored: pd.DataFrame) -> pd.DataFrame:
-    """Return the score of the scenario's own plain control on each pair; docs/results.md has its id."""
+    """Return the score of the scenario's own plain control on each pair."""
     controls = scored[(scored.phase == "control") & scored.pair.notna() & scored.score.notna()]
-    suffix = controls.pair.map(lambda pair: f"-pair{pair}" if pair else "").astype(str)
-    is_own = controls.trial_id == controls.scenario.astype(str) + "-control" + suffix
-    found = controls[is_own].drop_duplicates([*SCENARIO, "pair"])
+    names = zip(controls.trial_id, controls.scenario, controls.pair, strict=True)
+    is_own = [trial_id == control_id(str(scenario), pair=int(pair)) for trial_id, scenario, pair in names]
+    found = controls.loc[is_own].drop_duplicates([*SCENARIO, "pair"])
     return found[[*SCENARIO, "pair", "rank_score"]].rename(columns={"rank_score": "control_score"})
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from absgd.comparisons import ClaimRules, Finding, RivalComparison, compare_at_look
 from absgd.errors import UserError, nearest, shown
-from absgd.records import METRICS
+from absgd.records import DEFAULT_MARGIN, METRICS, POINT
 from analysis.frames.configurations import Basis
 from analysis.frames.confirmation_looks import RivalRows
 from analysis.frames.run_frames import RunFrames
@@ -23,9 +23,6 @@ On = Literal["auto", "test", "validation"]
 Measured = Literal["test", "validation"]
 LEVEL = 0.05
 """Largest probability that any finding is wrong."""
-DEFAULT_MARGIN = 0.5
-"""Margin of equivalence in points where a space has none."""
-_POINT = 0.01
 
 
 class _Comparison(NamedTuple):
@@ -212,7 +209,7 @@ def _margin(space: Mapping[str, Any]) -> float:
     points = section.get("margin") if isinstance(section, Mapping) else None
     if not isinstance(points, int | float) or isinstance(points, bool) or not 0 < points < math.inf:
         points = DEFAULT_MARGIN
-    return _POINT * float(points)
+    return POINT * float(points)
 
 
 def _as_comparison(row: Mapping[str, Any]) -> RivalComparison:

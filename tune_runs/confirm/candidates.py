@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, get_args
 from absgd.config import RunConfig
 from absgd.config.sections import ClassBalanceConfig
 from absgd.errors import UserError
+from absgd.records import confirm_id
 from absgd.registry.loss_table import LOSSES
 from tune_runs.seed_pairs.pair_runs import PairRun, on_pair, with_trunks
 from tune_runs.space.model import ControlName
@@ -71,20 +72,6 @@ def with_controls(subject: Candidate, plain: RunConfig, scenario: str, names: Se
 def confirm_runs(candidates: Sequence[Candidate], pair: int) -> tuple[PairRun, ...]:
     """Return the runs of candidates on a seed pair, in the order in which they start."""
     return with_trunks([_on(pair, one) for one in candidates])
-
-
-def confirm_id(run: str, pair: int) -> str:
-    """Return the trial id of a candidate on a pair.
-
-    >>> confirm_id("digits-0003", 4)
-    'digits-0003-seed4'
-    """
-    return f"{run}-seed{pair}"
-
-
-def source_of(trial_id: str) -> str:
-    """Return the `Candidate.run` that a trial id of a confirmation begins with."""
-    return trial_id.rpartition("-seed")[0]
 
 
 def _on(pair: int, candidate: Candidate) -> PairRun:

@@ -1,27 +1,55 @@
-"""A contest from its candidates: which of them fork from which, and which must be beaten.
+"""The contest of a confirmation: its candidates, which of them fork from which, which must be beaten, what they cost.
 
 Nothing here imports torch, Ray or Optuna.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from absgd.records import deciding_names
 from tune_runs.confirm.candidates import Candidate, confirm_runs
-from tune_runs.confirm.rounds import Contest, Fork
 
 _RAISED = "-lr"
 """Ends the name of a control at the raised learning rate; the rest is the control at the plain one."""
 
 
-def contest_of(members: Sequence[Candidate], deciding: Collection[str]) -> Contest:
+class Fork(NamedTuple):
+    """The plain run that a candidate equals at first."""
+
+    trunk: str
+    """Name of the candidate that is this plain run."""
+    epochs: int
+    """Epochs for which it does."""
+
+
+@dataclass(frozen=True)
+class Contest:
+    """The candidates of a confirmation by name."""
+
+    subject: str
+    """The configuration that the confirmation is about."""
+    rivals: tuple[str, ...]
+    """The candidates that it is compared with."""
+    epochs: int
+    """Epochs of a run."""
+    forks: Mapping[str, Fork] = field(default_factory=dict)
+    """Candidate -> the plain run that it forks from, where that is trained too."""
+    deciding: frozenset[str] = frozenset()
+    """Rivals that the subject must beat to be called better."""
+    gates: Mapping[str, str] = field(default_factory=dict)
+    """Rival -> the rival that the subject must lead before it is trained."""
+
+
+def contest_of(members: Sequence[Candidate]) -> Contest:
     """Return what the rounds of a confirmation need to know of its candidates.
 
     A control at the raised learning rate is trained only where the configuration leads the one at the plain rate.
 
     Args:
         members: the configuration, then its controls.
-        deciding: names of the controls that it must beat.
     """
     subject, *rivals = members
     runs = {run.trial_id: run for run in confirm_runs(members, 1)}
@@ -34,6 +62,23 @@ def contest_of(members: Sequence[Candidate], deciding: Collection[str]) -> Conte
         rivals=names,
         epochs=subject.config.epochs,
         forks=forks,
-        deciding=frozenset(names).intersection(deciding),
+        deciding=frozenset(names).intersection(deciding_controls(subject)),
         gates={name: name.removesuffix(_RAISED) for name in names if name.endswith(_RAISED)},
     )
+
+
+def deciding_controls(subject: Candidate) -> tuple[str, ...]:
+    """Return the names of the controls that a configuration must beat to be called better."""
+    attention = subject.config.attention
+    return deciding_names(subject.config.loss.name, attention.ab_alpha if attention else None)
+
+
+def epochs_of_round(contest: Contest, names: Collection[str]) -> int:
+    """Return the epochs that these candidates train on one pair."""
+    return sum(epochs_of(contest, name, names) for name in names)
+
+
+def epochs_of(contest: Contest, name: str, members: Collection[str]) -> int:
+    """Return the epochs that a candidate trains on a pair on which `members` take part."""
+    fork = contest.forks.get(name)
+    return contest.epochs - (fork.epochs if fork and fork.trunk in members else 0)

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal, NamedTuple
 
 from absgd.comparisons import ClaimRules, PriorVariance, RivalComparison, cannot_win, compare_at_look, prior_variance
 from absgd.records import LeftReason
+from tune_runs.confirm.contests import Contest, epochs_of, epochs_of_round
 
 Ending = Literal["decided", "worse", "no score", "budget", "max pairs"]
 """Why no further round begins: a finding on every rival; the subject is worse than one of them; it has no score on
@@ -31,33 +32,6 @@ class Outcome(NamedTuple):
     score: float | None
     """Its score, larger is better; None: it has none, because it failed or diverged."""
     has_diverged: bool = False
-
-
-class Fork(NamedTuple):
-    """The plain run that a candidate equals at first."""
-
-    trunk: str
-    """Name of the candidate that is this plain run."""
-    epochs: int
-    """Epochs for which it does."""
-
-
-@dataclass(frozen=True)
-class Contest:
-    """The candidates of a confirmation by name."""
-
-    subject: str
-    """The configuration that the confirmation is about."""
-    rivals: tuple[str, ...]
-    """The candidates that it is compared with."""
-    epochs: int
-    """Epochs of a run."""
-    forks: Mapping[str, Fork] = field(default_factory=dict)
-    """Candidate -> the plain run that it forks from, where that is trained too."""
-    deciding: frozenset[str] = frozenset()
-    """Rivals that the subject must beat to be called better."""
-    gates: Mapping[str, str] = field(default_factory=dict)
-    """Rival -> the rival that the subject must lead before it is trained."""
 
 
 @dataclass(frozen=True)
@@ -152,16 +126,11 @@ def replay(contest: Contest, rules: RoundRules, outcome: Callable[[str, int], Ou
     return state.result(number, ending)
 
 
-def epochs_of_round(contest: Contest, names: Collection[str]) -> int:
-    """Return the epochs that these candidates train on one pair."""
-    return sum(_epochs_of(contest, name, names) for name in names)
-
-
 def epochs_of_candidates(contest: Contest, rounds: Rounds) -> dict[str, int]:
     """Return the epochs that each candidate trains in its planned runs, unless a snapshot is missing."""
     epochs: Counter[str] = Counter()
     for run in rounds.planned:
-        epochs[run.candidate] += _epochs_of(contest, run.candidate, rounds.members[run.round])
+        epochs[run.candidate] += epochs_of(contest, run.candidate, rounds.members[run.round])
     return dict(epochs)
 
 
@@ -202,12 +171,7 @@ class _Replay:
             return False
         second = self._ordered(members - first)
         later = [name for name in second if self._is_trained(name) and not self._waits(name, number)]
-        missing = [
-            PlannedRun(name, earlier)
-            for name in later
-            for earlier in range(1, number)
-            if PlannedRun(name, earlier) not in self._planned
-        ]
+        missing = self._missing_of(later, number - 1)
         for name, earlier in missing:
             self._members[earlier].add(name)
         return self._have_ended([*missing, *(PlannedRun(name, number) for name in later)])
@@ -217,8 +181,7 @@ class _Replay:
         if any(name in self._in_play for name in self._contest.deciding):
             return []
         waited = [name for name in self._ordered(self._dear) if name in self._in_play]
-        runs = [PlannedRun(name, one) for one in range(1, number + 1) for name in waited]
-        return [run for run in runs if run not in self._planned]
+        return sorted(self._missing_of(waited, number), key=lambda run: run.round)
 
     def catch_up_fits(self, number: int) -> bool:
         """Whether all missing runs fit into the epoch budget."""
@@ -260,6 +223,8 @@ class _Replay:
         rest = [name for name in self._in_play if name not in waiting]
         found: dict[str, RivalComparison] = {}
         for names, others in ((rest, waiting), (waiting, rest)):
+            if not names:
+                continue
             compared = compare_at_look(
                 self._contest.subject,
                 self._scores,
@@ -383,26 +348,26 @@ class _Replay:
         return [name for name in (self._contest.subject, *self._contest.rivals) if name in names]
 
     def _epochs_planned(self) -> int:
-        return sum(_epochs_of(self._contest, run.candidate, self._members[run.round]) for run in self._planned)
+        return sum(epochs_of(self._contest, run.candidate, self._members[run.round]) for run in self._planned)
 
     def _most_epochs_of(self, number: int) -> int:
         members = {name for name in self._members_now() if not self._waits(name, number)}
         waiting = [name for name in members if name in self._contest.gates]
-        missing = self._num_missing(waiting, number - 1)
-        return epochs_of_round(self._contest, members) + missing * self._contest.epochs
+        missing = self._missing_of(waiting, number - 1)
+        return epochs_of_round(self._contest, members) + len(missing) * self._contest.epochs
 
     def _most_epochs_after(self, number: int) -> int:
         """Return the most epochs of runs that are not planned yet, if no rival leaves early."""
         members = self._members_now()
         later = (self._rules.max_pairs - number) * epochs_of_round(self._contest, members)
-        missing = self._num_missing(self._in_play, number)
-        most = missing * self._contest.epochs + later
+        most = len(self._missing_of(self._in_play, number)) * self._contest.epochs + later
         budget = self._rules.epoch_budget
         return most if budget is None else max(0, min(most, budget - self._epochs_planned()))
 
-    def _num_missing(self, names: Collection[str], last: int) -> int:
-        """Return how many runs of rounds up to `last` are not planned."""
-        return sum(PlannedRun(name, number) not in self._planned for name in names for number in range(1, last + 1))
+    def _missing_of(self, names: Iterable[str], last: int) -> list[PlannedRun]:
+        """Return the runs of these candidates in rounds up to `last` that are not planned."""
+        runs = (PlannedRun(name, number) for name in names for number in range(1, last + 1))
+        return [run for run in runs if run not in self._planned]
 
 
 def _without_better(one: RivalLook) -> RivalLook:
@@ -410,8 +375,3 @@ def _without_better(one: RivalLook) -> RivalLook:
     if one.comparison.finding != "better":
         return one
     return one._replace(comparison=one.comparison._replace(finding="undecided"), left="diverged")
-
-
-def _epochs_of(contest: Contest, name: str, members: Collection[str]) -> int:
-    fork = contest.forks.get(name)
-    return contest.epochs - (fork.epochs if fork and fork.trunk in members else 0)

@@ -9,17 +9,10 @@ from pathlib import Path
 
 from absgd import records
 from absgd.comparisons import ClaimRules, PriorVariance, prior_variance
-from absgd.records import METRICS, deciding_names, is_best, test_metric_of
+from absgd.records import METRICS, POINT, confirm_id, is_best, source_of, test_metric_of
 from tune_runs.confirm.candidate_results import CandidateResult, candidate_results, winner
-from tune_runs.confirm.candidates import (
-    Candidate,
-    CandidateSet,
-    confirm_id,
-    confirm_runs,
-    source_of,
-    with_controls,
-)
-from tune_runs.confirm.contests import contest_of
+from tune_runs.confirm.candidates import Candidate, CandidateSet, confirm_runs, with_controls
+from tune_runs.confirm.contests import contest_of, deciding_controls
 from tune_runs.confirm.look_rows import look_rows
 from tune_runs.confirm.rounds import Outcome, RoundRules, Rounds, replay
 from tune_runs.recording.recorder import Recorder
@@ -30,9 +23,6 @@ from tune_runs.seed_pairs.pair_runs import PairRun
 from tune_runs.space.model import ConfirmConfig, SearchSpace
 from tune_runs.trial.trial_plan import TrialPlan
 from tune_runs.trunks.scenario_plan import ScenarioPlan
-
-_POINT = 0.01
-"""Units of a metric in a point."""
 
 
 class ScenarioConfirmation:
@@ -176,7 +166,7 @@ class ScenarioConfirmation:
 
     @cached_property
     def _claims(self) -> ClaimRules:
-        return ClaimRules(self._config.margin * _POINT, num_scenarios=len(self._space.scenarios))
+        return ClaimRules(self._config.margin * POINT, num_scenarios=len(self._space.scenarios))
 
     @property
     def _earlier_bests(self) -> dict[str, str]:
@@ -200,7 +190,7 @@ class ScenarioConfirmation:
     def deciding(self) -> tuple[str, ...]:
         """Names of the controls that the subject must beat to be called better; none before it is known."""
         subject = next(iter(self._candidates.members), None)
-        return deciding_names(subject.config.loss.name, _ab_alpha(subject)) if subject else ()
+        return deciding_controls(subject) if subject else ()
 
     def _replay(self) -> tuple[Rounds, tuple[PairRun, ...]]:
         members = self._candidates.members
@@ -210,7 +200,7 @@ class ScenarioConfirmation:
         def outcome(name: str, number: int) -> Outcome | None:
             return self._outcome(confirm_id(sources[name], self._pair(number)))
 
-        found = replay(contest_of(members, self.deciding), rules, outcome)
+        found = replay(contest_of(members), rules, outcome)
         planned = {confirm_id(sources[run.candidate], self._pair(run.round)) for run in found.planned}
         rounds = ((self._pair(number), names) for number, names in found.members.items())
         every = [
@@ -260,10 +250,6 @@ class ScenarioConfirmation:
         path.parent.mkdir(parents=True, exist_ok=True)
         records.write_table(path, records.as_table(records.CONFIRMATION_SCHEMA, rows))
         self._written = rows
-
-
-def _ab_alpha(candidate: Candidate) -> float | None:
-    return candidate.config.attention.ab_alpha if candidate.config.attention else None
 
 
 def every_confirmation_failed(confirmations: Mapping[str, ScenarioConfirmation]) -> bool:

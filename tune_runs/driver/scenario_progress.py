@@ -99,7 +99,7 @@ def _trial_epochs(space: SearchSpace, recorder: Recorder, scenario: str, shared:
     ended = [recorder.epochs[one.trial_id] for one in recorder.controls(scenario) if one.status != "running"]
     if any(len(epochs) < max(shared.fork_epochs) for epochs in ended):
         return space.epochs
-    return space.epochs - min((*shared.fork_epochs, *shared.switch_epochs))
+    return space.epochs - shared.earliest_start
 
 
 def _controls_to_begin(recorder: Recorder, scenario: str, shared: StageOneSharing, num_waiting: int) -> int:

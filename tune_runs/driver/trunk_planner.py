@@ -6,11 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from absgd.config import RunConfig
-from tune_runs.trial.trial_plan import TrialPlan, control_id
-from tune_runs.trunks.identity import trunk_snapshots
+from absgd.records import control_id
+from tune_runs.trial.trial_plan import TrialPlan
+from tune_runs.trunks.identity import has_snapshots
 from tune_runs.trunks.scenario_plan import ScenarioPlan
 from tune_runs.trunks.trunk_use import TrunkUse, fork_epoch
 
@@ -55,16 +54,8 @@ class TrunkPlanner:
         return replace(plan, trunk=self._use(plan.config, start_at=fork_epoch(plan.config)))
 
     def has_lost(self, control: RunConfig) -> bool:
-        """Whether snapshots of a finished control are gone, so that trials could not fork.
-
-        Their contents are not checked. Snapshots of another version of torch, or of another kind of processor than the
-        driver's, count as gone: a control that is trained again finds those that its own process can use.
-        """
-        if not self._sharing.shares:
-            return False
-        device = torch.device("cuda" if control.device.type == "cuda" else "cpu")
-        trunk = trunk_snapshots(self._use(control, save_at=self._due), device)
-        return not set(self._due) <= set(trunk.epochs())
+        """Whether snapshots of a finished control are gone, so that trials could not fork."""
+        return self._sharing.shares and not has_snapshots(self._use(control, save_at=self._due), control.device.type)
 
     def _use(self, config: RunConfig, start_at: int = 0, save_at: tuple[int, ...] = ()) -> TrunkUse:
         weights = config.model.weights

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 from absgd.comparisons import ClaimRules, PriorVariance
 from absgd.config import RunConfig
-from absgd.records import best_name, deciding_names
+from absgd.records import best_name
 from tune_runs.confirm.candidates import Candidate, CandidateSet, with_controls
-from tune_runs.confirm.contests import contest_of
-from tune_runs.confirm.rounds import Contest, Fork, RoundRules, epochs_of_round
+from tune_runs.confirm.contests import Contest, Fork, contest_of, epochs_of_round
+from tune_runs.confirm.rounds import RoundRules
 from tune_runs.preview.scenario_cost import EpochTime
 from tune_runs.preview.simulated_rounds import ExpectedRounds, expected_rounds
 from tune_runs.seed_pairs.seed_halving import planned_sizes
@@ -66,9 +66,7 @@ def likely_contest(space: SearchSpace, plan: ScenarioPlan) -> Contest:
     config = space.confirm or ConfirmConfig()
     every = (_candidates_of(best, plan, config) for best in _possible_winners(space, plan))
     members = max(every, key=lambda one: len(one.members)).members
-    subject = members[0].config
-    ab_alpha = subject.attention.ab_alpha if subject.attention else None
-    return contest_of(members, deciding_names(subject.loss.name, ab_alpha))
+    return contest_of(members)
 
 
 def simulated_rules(space: SearchSpace) -> RoundRules:
@@ -95,13 +93,9 @@ def confirm_wall_s(
     timed = [(cost, time) for cost, time in zip(costs, times, strict=False) if time is not None]
     if not timed or len(timed) < len(costs) or not concurrent:
         return None
-    longest = max(
-        cost.expected.num_rounds * cost.num_steps * epochs * max(time.stage_one_s, time.stage_two_s)
-        for cost, time in timed
-    )
+    longest = max(cost.expected.num_rounds * cost.num_steps * epochs * time.longest_s for cost, time in timed)
     work = sum(
-        (cost.expected.epochs - cost.expected.epochs_of_subject) * time.stage_one_s
-        + cost.expected.epochs_of_subject * time.stage_two_s
+        time.seconds_of(cost.expected.epochs - cost.expected.epochs_of_subject, cost.expected.epochs_of_subject)
         for cost, time in timed
     )
     return max(longest, work / concurrent)

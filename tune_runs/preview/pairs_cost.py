@@ -78,9 +78,6 @@ def pairs_wall_s(
     timed = [(cost, time) for cost, time in zip(costs, times, strict=False) if time is not None]
     if not any(cost.sizes for cost in costs) or len(timed) < len(costs) or not concurrent:
         return None
-    longest = max(len(cost.sizes) * epochs * max(time.stage_one_s, time.stage_two_s) for cost, time in timed)
-    work = sum(
-        cost.expected_plain * time.stage_one_s + (cost.expected - cost.expected_plain) * time.stage_two_s
-        for cost, time in timed
-    )
+    longest = max(len(cost.sizes) * epochs * time.longest_s for cost, time in timed)
+    work = sum(time.seconds_of(cost.expected_plain, cost.expected - cost.expected_plain) for cost, time in timed)
     return max(longest, work / concurrent)

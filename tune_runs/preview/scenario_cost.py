@@ -27,6 +27,15 @@ class EpochTime:
     trained_share: float = 1.0
     """Share of an epoch that was trained; less than 1 where a whole one would have taken too long."""
 
+    @property
+    def longest_s(self) -> float:
+        """Seconds of an epoch of the stage that takes longer."""
+        return max(self.stage_one_s, self.stage_two_s)
+
+    def seconds_of(self, stage_one: float, stage_two: float) -> float:
+        """Return the seconds of a number of epochs of each stage."""
+        return stage_one * self.stage_one_s + stage_two * self.stage_two_s
+
 
 @dataclasses.dataclass(frozen=True)
 class ScenarioCost:
@@ -94,7 +103,7 @@ def wall_time_s(epochs: int, costs: Sequence[ScenarioCost], concurrent: int) -> 
     if len(timed) < len(costs):
         return None
     longest = max(_longest_chain_s(epochs, cost, time) for cost, time in timed)
-    work = sum(_work_s(cost, time) for cost, time in timed)
+    work = sum(time.seconds_of(cost.stage_one, cost.expected - cost.stage_one) for cost, time in timed)
     alone = min(_alone_s(cost, time) for cost, time in timed)
     num_trunks = min(concurrent, sum(cost.sharing.expected_trunks for cost in costs))
     return max(longest, alone + (work - num_trunks * alone) / concurrent)
@@ -102,11 +111,7 @@ def wall_time_s(epochs: int, costs: Sequence[ScenarioCost], concurrent: int) -> 
 
 def _longest_chain_s(epochs: int, cost: ScenarioCost, time: EpochTime) -> float:
     switch = max(cost.sharing.switch_epochs, default=epochs)
-    return max(epochs * time.stage_one_s, switch * time.stage_one_s + (epochs - switch) * time.stage_two_s)
-
-
-def _work_s(cost: ScenarioCost, time: EpochTime) -> float:
-    return cost.stage_one * time.stage_one_s + (cost.expected - cost.stage_one) * time.stage_two_s
+    return max(epochs * time.stage_one_s, time.seconds_of(switch, epochs - switch))
 
 
 def _alone_s(cost: ScenarioCost, time: EpochTime) -> float:

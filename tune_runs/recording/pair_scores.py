@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from absgd.counts import plural
+from absgd.records import control_id, winning_order
 from tune_runs.recording.trial_record import TrialRecord
-from tune_runs.trial.trial_plan import control_id
 
 
 class RunOnPair(NamedTuple):
@@ -42,8 +42,8 @@ class PairScore:
     compared: tuple[float, ...]
     """What ranks trials of equally many pairs, by pair, larger is better; NaN where it was lost. These
     are gains; on a pair whose control was not completed, gains over the mean of all trials there: the same order."""
-    val_loss: float
-    """Validation loss at the last epoch of pair 0; infinite where it is unknown."""
+    val_loss: float | None
+    """Validation loss at the last epoch of pair 0; None where it is unknown."""
 
     @property
     def num_completed(self) -> int:
@@ -112,19 +112,27 @@ def _score(
         num_lost=sum(not _is_completed(run) for run in ended),
         gains={pair: gain for pair, gain in gains.items() if pair in controls},
         compared=tuple(gains.get(run.pair, math.nan) for run in ended),
-        val_loss=_known_loss(own[0].val_loss),
+        val_loss=own[0].val_loss,
     )
 
 
 def _rank(score: PairScore) -> tuple[float, ...]:
-    known = [gain for gain in score.compared if not math.isnan(gain)]
-    mean, number = round(math.fsum(known) / len(known), 9), score.trial.number
-    assert number is not None, "a search trial has a number"
-    return -score.num_pairs, score.num_lost, -mean, score.val_loss, number
+    assert score.trial.number is not None, "a search trial has a number"
+    return -score.num_pairs, *order_over_pairs(score.compared, score.val_loss, score.trial.number)
 
 
-def _known_loss(loss: float | None) -> float:
-    return math.inf if loss is None or math.isnan(loss) else loss
+def order_over_pairs(compared: Sequence[float], val_loss: float | None, number: int) -> tuple[float, ...]:
+    """Return the sort key of a trial among those of equally many pairs, the smallest first: `records.winning_order`.
+
+    Args:
+        compared: what ranks it, by pair, larger is better; NaN where it was lost. Means that differ by rounding alone
+            are equal.
+        val_loss: validation loss at the last epoch of pair 0.
+        number: number of the trial.
+    """
+    known = [gain for gain in compared if not math.isnan(gain)]
+    mean = round(statistics.fmean(known), 9) if known else -math.inf
+    return winning_order(len(compared) - len(known), mean, val_loss, number)
 
 
 def _is_completed(run: RunOnPair) -> bool:

@@ -16,7 +16,7 @@ from tune_runs.recording.pair_scores import PairScore, RunOnPair, ranked_scores
 from tune_runs.recording.scenario_images import ScenarioImages
 from tune_runs.recording.trial_record import EpochSummary, TrialRecord
 from tune_runs.stopping.stopping_rules import Never
-from tune_runs.trial.trial_plan import TrialPlan, control_id, images_key
+from tune_runs.trial.trial_plan import TrialPlan, images_key
 from tune_runs.trial.trial_reports import ReportedEpoch, TrialReport
 
 FLUSH_EVERY_S = 2.0
@@ -243,7 +243,7 @@ class Recorder:
     def control(self, scenario: str, stage_one_key: str | None = None, pair: int = 0) -> TrialRecord | None:
         """Return the scenario's plain control on a pair, or that of a given stage one; None before it has begun."""
         if stage_one_key is None:
-            return self.trials.get(control_id(scenario, pair=pair))
+            return self.trials.get(records.control_id(scenario, pair=pair))
         return next((trial for trial in self.controls(scenario, pair) if trial.stage_one_key == stage_one_key), None)
 
     def trials_of(self, scenario: str) -> list[TrialRecord]:

@@ -6,32 +6,21 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
-
 from absgd.config import RunConfig
+from absgd.records import control_id, replicate_id
 from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.scenario_images import ScenarioImages
-from tune_runs.recording.trial_record import TrialRecord
 from tune_runs.seed_pairs.halving_plan import HalvingPlan, PairStage, halving_plan
 from tune_runs.seed_pairs.pair_run_queue import PairRunQueue
 from tune_runs.seed_pairs.pair_runs import PairRun, on_pair, seed_pair, with_trunks
 from tune_runs.seed_pairs.seed_halving import LEAST_SIZE, planned_sizes
 from tune_runs.space.model import SeedsConfig
-from tune_runs.trial.trial_plan import TrialPlan, control_id
-from tune_runs.trunks.identity import trunk_snapshots
+from tune_runs.trial.trial_plan import TrialPlan
+from tune_runs.trunks.identity import has_snapshots
 from tune_runs.trunks.scenario_plan import ScenarioPlan
 from tune_runs.trunks.trunk_use import fork_epoch
 
 _NOT_PLANNED = HalvingPlan((), None, is_final=False)
-
-
-def replicate_id(trial_id: str, pair: int) -> str:
-    """Return the trial id of a search trial on a further pair.
-
-    >>> replicate_id("digits-0003", 2)
-    'digits-0003-pair2'
-    """
-    return f"{trial_id}-pair{pair}"
 
 
 class SearchOverPairs:
@@ -64,7 +53,8 @@ class SearchOverPairs:
         self._sizes = planned_sizes(scenario.num_trials, config.pairs, config.reduction_factor)
         self._queue = PairRunQueue(scenario.name, recorder, images, trunks)
         self._plan = _NOT_PLANNED
-        self._configs: dict[str, RunConfig] = {}
+        self._stage_runs: dict[tuple[int, tuple[str, ...]], tuple[PairRun, ...]] = {}
+        """Pair, trials -> runs: the plan is made again whenever a run has ended, and mostly of the same stages."""
         self._ended_before = {trial.trial_id for trial in recorder.trials_of(scenario.name) if trial.is_finished}
 
     def update_plan(self) -> None:
@@ -146,26 +136,26 @@ class SearchOverPairs:
 
     @property
     def _epochs_of_fork(self) -> int:
-        sharing = self._scenario.sharing
-        epochs = self._scenario.control.epochs
-        return epochs - min((*sharing.fork_epochs, *sharing.switch_epochs)) if sharing.shares else epochs
+        sharing, epochs = self._scenario.sharing, self._scenario.control.epochs
+        return epochs - sharing.earliest_start if sharing.shares else epochs
 
     def _has_ended(self, stage: PairStage) -> bool:
         return not any(map(self._queue.is_open, self._runs_of(stage)))
 
-    def _config_of(self, trial: TrialRecord) -> RunConfig:
-        if trial.trial_id not in self._configs:
-            self._configs[trial.trial_id] = trial.config
-        return self._configs[trial.trial_id]
-
     def _runs_of(self, stage: PairStage) -> tuple[PairRun, ...]:
+        key = stage.pair, tuple(trial.trial_id for trial in stage.trials)
+        if key not in self._stage_runs:
+            self._stage_runs[key] = self._planned_runs(stage)
+        return self._stage_runs[key]
+
+    def _planned_runs(self, stage: PairStage) -> tuple[PairRun, ...]:
         """Return the runs of a stage: the pair's plain control, the trials, and controls of further stage ones."""
         replicates = [
             PairRun(
                 replicate_id(trial.trial_id, stage.pair),
                 stage.pair,
                 "replicate",
-                on_pair(self._config_of(trial), stage.pair),
+                on_pair(trial.config, stage.pair),
                 number=trial.number,
             )
             for trial in stage.trials
@@ -210,5 +200,4 @@ class SearchOverPairs:
     def _has_lost(self, run: PairRun) -> bool:
         use = self._queue.trunk_use(run)
         assert use is not None, "a run that saves snapshots has a trunk"
-        device = torch.device("cuda" if run.config.device.type == "cuda" else "cpu")
-        return not set(run.save_at) <= set(trunk_snapshots(use, device).epochs())
+        return not has_snapshots(use, run.config.device.type)

@@ -1,15 +1,15 @@
 """Halving over the seed pairs of a search: how many configurations go on to each further pair, and which.
 
-Nothing here knows runs or records: `benchmarks.seed_plans` replays the same functions over complete curves.
+Nothing here reads records: `benchmarks.seed_plans` replays the same functions over complete curves.
 """
 
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Mapping, Sequence
 
 from absgd.comparisons import prior_variance
+from tune_runs.recording.pair_scores import order_over_pairs
 
 LEAST_SIZE = 2
 """Configurations that go on to every further pair, where as many are left: one alone needs no comparison."""
@@ -31,7 +31,7 @@ def planned_sizes(num_trials: int, pairs: int, reduction_factor: int) -> tuple[i
 
 def going_on(
     gains: Mapping[int, Sequence[float]],
-    val_losses: Mapping[int, float],
+    val_losses: Mapping[int, float | None],
     size: int,
     standard_errors: float = STANDARD_ERRORS,
 ) -> list[int]:
@@ -50,13 +50,14 @@ def going_on(
     """
     num_pairs = max(map(len, gains.values()), default=0)
     live = [number for number, own in gains.items() if len(own) == num_pairs]
-    places = {number: (_num_lost(gains[number]), -_mean_gain(gains[number])) for number in live}
-    order = sorted(live, key=lambda number: (*places[number], val_losses[number], number))
+    places = {number: order_over_pairs(gains[number], val_losses[number], number) for number in live}
+    order = sorted(live, key=places.__getitem__)
     lead = standard_errors * _standard_error(gains, num_pairs)
     return [number for number in order[:size] if not _clearly_behind(places[order[0]], places[number], lead)]
 
 
-def _clearly_behind(best: tuple[int, float], other: tuple[int, float], lead: float) -> bool:
+def _clearly_behind(best: Sequence[float], other: Sequence[float], lead: float) -> bool:
+    """Whether a trial has lost more runs than the best, or its mean gain is further behind than `lead`."""
     return other[0] > best[0] or other[1] - best[1] > lead
 
 
@@ -71,13 +72,3 @@ def _standard_error(gains: Mapping[int, Sequence[float]], num_pairs: int) -> flo
     }
     found = prior_variance(table)
     return math.sqrt(found.variance / num_pairs) if found else math.inf
-
-
-def _num_lost(own: Sequence[float]) -> int:
-    return sum(map(math.isnan, own))
-
-
-def _mean_gain(own: Sequence[float]) -> float:
-    """Return the mean over the runs that were not lost, rounded, so that means that differ by rounding are equal."""
-    known = [gain for gain in own if not math.isnan(gain)]
-    return round(statistics.fmean(known), 9) if known else -math.inf

@@ -18,7 +18,7 @@ from absgd.config.dotted_keys import is_whole, setting_value
 from absgd.config.locations import data_title
 from absgd.config.sections import Count, PathText, Section, Seed
 from absgd.errors import broken_rule
-from absgd.records import DEFAULT_METRIC
+from absgd.records import DEFAULT_MARGIN, DEFAULT_METRIC
 from tune_runs.space.fields import Duration, Metric, PartialData, PartialImbalance, PartialNoise, PartialRun, Slug, slug
 from tune_runs.space.parameters import MAX_LISTED, Parameter, ScalarField
 from tune_runs.space.resources import ResourcesConfig
@@ -71,7 +71,7 @@ ControlName = Literal["base", "base-lr", "ce", "ce-lr", "ce-tau", "cb-ce-drw", "
 class ConfirmConfig(Section):
     max_pairs: Count = 8
     """Most fresh pairs of a data seed and a training seed; a pair is added only while a comparison is undecided."""
-    margin: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.5
+    margin: Annotated[float, Field(gt=0, allow_inf_nan=False)] = DEFAULT_MARGIN
     """Difference in points, hundredths of the metric's unit, below which two methods are as good as equal."""
     controls: Annotated[tuple[ControlName, ...], Field(strict=False)] = get_args(ControlName)
     """Methods to compare with, given the settings of the best configuration; docs/confirmation.md explains each."""

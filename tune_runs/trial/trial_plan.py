@@ -106,16 +106,6 @@ class TrialPlan:
         )
 
 
-def control_id(scenario: str, stage_one_key: str | None = None, pair: int = 0) -> str:
-    """Return the trial id of a scenario's plain control, or of the plain control of another stage one in its search.
-
-    >>> control_id("digits"), control_id("digits", "0123456789abcdef"), control_id("digits", pair=2)
-    ('digits-control', 'digits-control-01234567', 'digits-control-pair2')
-    """
-    other = f"-{stage_one_key[:8]}" if stage_one_key else ""
-    return f"{scenario}-control{other}" + (f"-pair{pair}" if pair else "")
-
-
 def images_key(scenario: str, seed_data: int) -> str:
     """Return the key in the image store of a scenario's images, split with a data seed."""
     return f"{scenario}/{seed_data}"

@@ -43,3 +43,17 @@ def trunk_snapshots(use: TrunkUse, device: torch.device) -> Snapshots:
     identity = trunk_identity(use.stage_one_key, use.data_fingerprint, device)
     digest = hashlib.sha256("\0".join(identity.values()).encode()).hexdigest()
     return Snapshots(records.trunk_folder(Path(use.folder), use.stage_one_key, digest), identity)
+
+
+def has_snapshots(use: TrunkUse, device_type: str) -> bool:
+    """Whether all snapshots that a trunk writes are there, as the names of their files say.
+
+    Those of another version of torch, or of another kind of processor than this process', count as gone: a control that
+    is trained again finds those that its own process can use.
+
+    Args:
+        use: that of the run that writes them.
+        device_type: `device.type` of its config.
+    """
+    device = torch.device("cuda" if device_type == "cuda" else "cpu")
+    return set(use.save_at) <= set(trunk_snapshots(use, device).epochs())

@@ -54,6 +54,11 @@ class StageOneSharing:
     stage_two_share: float
     """Share of the trials that have a stage two."""
 
+    @property
+    def earliest_start(self) -> int:
+        """Epochs done after which the earliest trial may fork or switch, where trials share stage one."""
+        return min((*self.fork_epochs, *self.switch_epochs))
+
 
 def stage_one_sharing(space: SearchSpace, scenario: Scenario, control: RunConfig) -> StageOneSharing:
     """Return whether and how the trials of a scenario share stage one.

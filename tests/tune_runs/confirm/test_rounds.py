@@ -8,16 +8,8 @@ from collections.abc import Mapping
 import pytest
 
 from absgd.comparisons import ClaimRules, PriorVariance
-from tune_runs.confirm.rounds import (
-    Contest,
-    Fork,
-    Outcome,
-    PlannedRun,
-    RoundRules,
-    Rounds,
-    epochs_of_candidates,
-    replay,
-)
+from tune_runs.confirm.contests import Contest, Fork
+from tune_runs.confirm.rounds import Outcome, PlannedRun, RoundRules, Rounds, epochs_of_candidates, replay
 
 RIVALS = ("ce", "ce-lr", "cb-ce-drw", "focal")
 CONTEST = Contest(

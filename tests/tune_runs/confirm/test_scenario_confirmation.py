@@ -12,10 +12,11 @@ from rich.console import Console
 
 from absgd import records
 from absgd.config import RunConfig
+from absgd.records import confirm_id
 from tests.support.fake_searches import EXP, STEP, study_trials, trials
 from tests.support.fake_tuner import FakeTuner, epoch_record, make_space, rising
 from tests.support.made_up_scores import close, far, noise
-from tune_runs.confirm.candidates import Candidate, confirm_id, with_controls
+from tune_runs.confirm.candidates import Candidate, with_controls
 from tune_runs.confirm.confirmation_table import confirmation_lines
 from tune_runs.confirm.scenario_confirmation import every_confirmation_failed
 from tune_runs.driver.search_summary import print_summary
