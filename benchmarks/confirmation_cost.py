@@ -43,6 +43,8 @@ GAPS = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0)
 """Leads of the configuration over each control, in standard deviations of a paired difference."""
 GAP_STD = 2.0
 """Standard deviation of the leads in the last case."""
+SUBJECT_PAIRS = 4
+"""Pairs on which the search has trained the configuration."""
 SCRIPT_PAIRS, SCRIPT_RUNS, EARLIER_PAIRS = 8, 9, 3
 LEVEL = 0.05
 
@@ -77,10 +79,11 @@ def _one(
 
 
 def _drawn(prior: PriorVariance | None, source: random.Random) -> PriorVariance | None:
-    """Return a spread as a search estimates it."""
+    """Return a spread as `absgd.comparisons.prior_variance` finds it: of all, and no less than that of the subject."""
     if prior is None:
         return None
-    return PriorVariance(prior.variance * source.gammavariate(prior.df / 2, 2 / prior.df), prior.df)
+    factors = (source.gammavariate(df / 2, 2 / df) for df in (prior.df, SUBJECT_PAIRS - 1))
+    return PriorVariance(prior.variance * max(factors), prior.df)
 
 
 def _is_right(contest: Contest, rounds: Rounds, gaps: dict[str, float]) -> bool:

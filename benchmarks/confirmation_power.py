@@ -3,14 +3,18 @@
     python -m benchmarks.confirmation_power [--scenarios 5000] [--quick] [--json FILE]
 
 Simulated scores go through the decisions of a search (`absgd.comparisons`). Unit: the standard deviation of the
-difference of two candidates on one pair, if all have equal noise; the margin is half of it. A confirmation is trained
-pair by pair: first the subject and the two rivals that cost least, a look, then the others, a look. A rival leaves when
-there is a claim about it, or when it cannot win and does not decide the verdict; a rival that makes the subject worse
-ends the scenario. The first table has the probability that anything claimed about any rival of any scenario is wrong,
-in percent, with its Monte Carlo error: by the 8th pair, by the 20th, and for one look after 3 and after 5 pairs. It
-must be at most 5. The other tables have the probability that a rival is found to be worse than the subject, all rivals
-being so by the given difference: for one look after n pairs; in the same runs for Student's paired t with Holm's
-correction over all comparisons; and by the n-th pair of a sequence, with the mean number of pairs of a rival.
+difference of two candidates on one pair, if all have equal noise; the margin is half of it. A search over four pairs
+has seen the subject and one rival on all of them, and others on fewer, with noise of the same kind; its spread counts.
+A confirmation is trained pair by pair, with a look after each: plain training first, then what waits for it, then what
+waits for both (`benchmarks.simulated_confirmations`). A rival leaves when there is a claim about it, or when it cannot
+win and does not decide the verdict; a rival that makes the subject worse ends the scenario.
+
+The first table has the probability that anything claimed about any rival of any scenario is wrong, in percent, with its
+Monte Carlo error: by the 8th pair, by the 20th, and for one look after 3 and after 5 pairs. It must be at most 5. The
+other tables have the probability that a rival is found to be worse than the subject, all rivals being so by the given
+difference: for one look after n pairs; in the same runs for Student's paired t with Holm's correction over all
+comparisons; and by the n-th pair of a sequence, for plain training and for it at both learning rates, with the mean
+number of pairs of plain training, of it at the raised rate, and of all rivals.
 """
 
 from __future__ import annotations
@@ -27,41 +31,33 @@ import numpy.typing as npt
 import scipy
 from scipy import stats
 
+from absgd.comparisons.block_variance import block_variance
 from absgd.comparisons.claim_rules import ClaimRules
 from absgd.comparisons.contrasts import contrasts
-from absgd.comparisons.look_claims import FINDINGS, claims_at_look
-from absgd.comparisons.rivals_in_play import is_far_behind
+from absgd.comparisons.look_claims import claims_at_look
 from benchmarks.harness.command_line import at_least, command_parser, report_environment, write_json_report
+from benchmarks.simulated_confirmations import BETTER, DECIDING, EQUIVALENT, WORSE, Spread, Values, confirm
 
-Values = npt.NDArray[np.float64]
 MARGIN = 0.5
 LEVEL = 0.05
-MAX_PAIRS = 20
+SEARCH_PAIRS, MAX_PAIRS = 4, 20
+"""Pairs of the search, and of the confirmation."""
+SEARCH_SIZES = (8, 8, 1, 0)
+"""Configurations on each pair of the search besides the subject and the control."""
 FIXED = (3, 5)
 """Pairs of single looks whose error is counted."""
 SHAPES = ((6, 8), (1, 8), (1, 2))
 """Scenarios and rivals of each."""
 DIFFERENCES = (0.5, 1.0, 2.0, 3.0)
 NUM_PAIRS = (2, 3, 4, 5, 6, 8, 10)
-SEQUENCE = (3, 4, 5, 6, 8, 10, 12, 20)
-NUM_CHEAP = 2
-"""Rivals trained in the first step of a round."""
-DECIDING = (0, 2)
-"""Rivals that stay although they cannot win: plain training at both learning rates."""
-PRIOR_DF = 12.0
-"""Degrees of freedom of the spread that the search has seen."""
-BETTER, WORSE, EQUIVALENT = (FINDINGS.index(name) for name in ("better", "worse", "equivalent"))
+SEQUENCE = (2, 3, 4, 5, 6, 8, 12, 20)
+BOTH = (4, 8, 12)
+"""Pairs after which both claims that decide the verdict are counted."""
+MOST = 12
+"""Most pairs, where their mean number is counted."""
 
-
-class Case(NamedTuple):
-    """Scores drawn under one condition, and what is true of them."""
-
-    name: str
-    draw: Callable[[np.random.Generator, int, int], Values]
-    """(generator, scenarios, rivals) -> scores_SCP."""
-    true_R: Callable[[int], Values]
-    """Rivals -> true differences."""
-    unit: float = 1.0
+Draw = Callable[[np.random.Generator, int, int], Values]
+"""(generator, scenarios, rivals) -> scores_SCP, on the pairs of the search and then those of the confirmation."""
 
 
 def _zero(rivals: int) -> Values:
@@ -69,10 +65,24 @@ def _zero(rivals: int) -> Values:
 
 
 def _noise(rng: np.random.Generator, scenarios: int, rivals: int) -> Values:
-    return np.asarray(rng.normal(size=(scenarios, rivals + 1, MAX_PAIRS)) / np.sqrt(2))
+    return np.asarray(rng.normal(size=(scenarios, rivals + 1, SEARCH_PAIRS + MAX_PAIRS)) / np.sqrt(2))
 
 
-def _with_factor(noisy: slice) -> Callable[[np.random.Generator, int, int], Values]:
+class Case(NamedTuple):
+    """Scores drawn under one condition, and what is true of them."""
+
+    name: str
+    draw: Draw
+    true_R: Callable[[int], Values] = _zero
+    """Rivals -> true differences."""
+    unit: float = 1.0
+    others: Draw = _noise
+    """Draws the other configurations of the search."""
+    search_share: float = 1.0
+    """Variance on validation, where the search has seen it, over that on test."""
+
+
+def _with_factor(noisy: slice) -> Draw:
     """Four times the variance for some candidates."""
 
     def draw(rng: np.random.Generator, scenarios: int, rivals: int) -> Values:
@@ -90,11 +100,11 @@ def _varied(rng: np.random.Generator, scenarios: int, rivals: int) -> Values:
 
 
 def _heavy(rng: np.random.Generator, scenarios: int, rivals: int) -> Values:
-    return np.asarray(rng.standard_t(3, size=(scenarios, rivals + 1, MAX_PAIRS)) / np.sqrt(6))
+    return np.asarray(rng.standard_t(3, size=(scenarios, rivals + 1, SEARCH_PAIRS + MAX_PAIRS)) / np.sqrt(6))
 
 
 def _skewed(rng: np.random.Generator, scenarios: int, rivals: int) -> Values:
-    return np.asarray((rng.exponential(size=(scenarios, rivals + 1, MAX_PAIRS)) - 1) / np.sqrt(2))
+    return np.asarray((rng.exponential(size=(scenarios, rivals + 1, SEARCH_PAIRS + MAX_PAIRS)) - 1) / np.sqrt(2))
 
 
 def _skewed_subject(rng: np.random.Generator, scenarios: int, rivals: int) -> Values:
@@ -103,12 +113,12 @@ def _skewed_subject(rng: np.random.Generator, scenarios: int, rivals: int) -> Va
     return scores_SCP
 
 
-def _tiny(images: int) -> Callable[[np.random.Generator, int, int], Values]:
+def _tiny(images: int) -> Draw:
     """Accuracy on a test set that all pairs share: each image has its own chance of being right."""
 
     def draw(rng: np.random.Generator, scenarios: int, rivals: int) -> Values:
         easy_SI = rng.beta(4, 1, size=(scenarios, images))
-        right_SCP = np.zeros((scenarios, rivals + 1, MAX_PAIRS))
+        right_SCP = np.zeros((scenarios, rivals + 1, SEARCH_PAIRS + MAX_PAIRS))
         for image in range(images):
             right_SCP += rng.random(right_SCP.shape) < easy_SI[:, image, None, None]
         return right_SCP / images
@@ -120,7 +130,7 @@ def _tiny_unit(images: int) -> float:
     return float(np.sqrt(2 * (4 / 30) / images))  # E p (1 - p) of beta(4, 1) is 4 / 30
 
 
-def _lost(kind: str) -> Callable[[np.random.Generator, int, int], Values]:
+def _lost(kind: str) -> Draw:
     """One run in ten diverges: any, or those with the lowest scores."""
 
     def draw(rng: np.random.Generator, scenarios: int, rivals: int) -> Values:
@@ -132,7 +142,7 @@ def _lost(kind: str) -> Callable[[np.random.Generator, int, int], Values]:
     return draw
 
 
-def _shifted(true_R: Callable[[int], Values]) -> Callable[[np.random.Generator, int, int], Values]:
+def _shifted(true_R: Callable[[int], Values]) -> Draw:
     def draw(rng: np.random.Generator, scenarios: int, rivals: int) -> Values:
         scores_SCP = _noise(rng, scenarios, rivals)
         scores_SCP[:, 1:] -= true_R(rivals)[:, None]
@@ -147,63 +157,23 @@ def _shifted_case(name: str, true_R: Callable[[int], Values]) -> Case:
 
 def cases() -> Iterator[Case]:
     """Yield the conditions under which wrong claims are counted."""
-    yield Case("no difference, equal variances", _noise, _zero)
-    yield Case("variance x 4: subject", _with_factor(slice(0, 1)), _zero)
-    yield Case("variance x 4: one rival", _with_factor(slice(1, 2)), _zero)
-    yield Case("variance x 4: every other candidate", _with_factor(slice(1, None, 2)), _zero)
-    yield Case("variances drawn, as of real configurations", _varied, _zero)
-    yield Case("heavy tails (t, 3 df)", _heavy, _zero)
-    yield Case("skewed (exponential)", _skewed, _zero)
-    yield Case("skewed subject alone", _skewed_subject, _zero)
-    yield Case("test set of 50 images", _tiny(50), _zero, _tiny_unit(50))
-    yield Case("test set of 100 images", _tiny(100), _zero, _tiny_unit(100))
-    yield Case("a tenth of the runs diverged", _lost("any"), _zero)
-    yield Case("the lowest tenth diverged", _lost("lowest"), _zero)
+    yield Case("no difference, equal variances", _noise)
+    yield Case("variance on validation 3/4 of that on test", _noise, search_share=0.75)
+    yield Case("variance x 4: subject", _with_factor(slice(0, 1)))
+    yield Case("variance x 4: one rival", _with_factor(slice(1, 2)))
+    yield Case("variance x 4: every other candidate", _with_factor(slice(1, None, 2)))
+    yield Case("variances drawn, as of real configurations", _varied, others=_varied)
+    yield Case("heavy tails (t, 3 df)", _heavy, others=_heavy)
+    yield Case("skewed (exponential)", _skewed, others=_skewed)
+    yield Case("skewed subject alone", _skewed_subject)
+    for images in (50, 100):
+        yield Case(f"test set of {images} images", _tiny(images), unit=_tiny_unit(images), others=_tiny(images))
+    yield Case("a tenth of the runs diverged", _lost("any"), others=_lost("any"))
+    yield Case("the lowest tenth diverged", _lost("lowest"), others=_lost("lowest"))
     yield _shifted_case("difference = margin", lambda rivals: np.full(rivals, MARGIN))
     yield _shifted_case("difference = -margin", lambda rivals: np.full(rivals, -MARGIN))
-    yield _shifted_case("half of the rivals 3 behind", lambda rivals: np.where(np.arange(rivals) % 2, 3.0, 0.0))
-
-
-class Outcome(NamedTuple):
-    """What S simulated scenarios have claimed."""
-
-    finding_SR: npt.NDArray[np.int64]
-    look_SR: npt.NDArray[np.int64]
-    """Number of the pair after which the claim was made."""
-    pairs_SR: Values
-    """Pairs on which the rival was trained."""
-
-
-def confirm(scores_SCP: Values, prior_S: Values, rules: ClaimRules, max_pairs: int) -> Outcome:
-    """Run the confirmations of S scenarios, pair by pair and step by step, as a search does."""
-    scenarios, candidates, _ = scores_SCP.shape
-    rivals = candidates - 1
-    seen_SCP = np.full_like(scores_SCP, np.nan)
-    finding_SR = np.zeros((scenarios, rivals), dtype=np.int64)
-    look_SR, pairs_SR = np.zeros_like(finding_SR), np.zeros((scenarios, rivals))
-    in_play_SR = np.ones((scenarios, rivals), dtype=np.bool_)
-    has_left_SR = np.zeros_like(in_play_SR)
-    is_cheap_R = np.arange(rivals) < NUM_CHEAP
-    stays_R = np.isin(np.arange(rivals), DECIDING)
-    for pair in range(max_pairs):
-        for step_R in (is_cheap_R, ~is_cheap_R):
-            at = np.flatnonzero((in_play_SR & step_R).any(axis=1))
-            if not len(at):
-                continue
-            trains_SR = in_play_SR[at] & step_R
-            seen_SCP[at, 0, pair] = scores_SCP[at, 0, pair]
-            seen_SCP[at, 1:, pair] = np.where(trains_SR, scores_SCP[at, 1:, pair], seen_SCP[at, 1:, pair])
-            pairs_SR[at] += trains_SR
-            found = contrasts(seen_SCP[at, :, : pair + 1])
-            is_open_SR = (finding_SR[at] == 0) & ~has_left_SR[at]
-            claimed_SR = np.where(is_open_SR, claims_at_look(found, is_open_SR, rules, pair + 1).finding_SR, 0)
-            finding_SR[at] += claimed_SR
-            look_SR[at] = np.where(claimed_SR > 0, pair + 1, look_SR[at])
-            is_far_SR = is_far_behind(found.differences_SRP, prior_S[at], PRIOR_DF) & ~stays_R
-            is_over_S = (finding_SR[at] == WORSE).any(axis=1)
-            has_left_SR[at] |= is_far_SR & (finding_SR[at] == 0)
-            in_play_SR[at] &= (finding_SR[at] == 0) & ~is_far_SR & ~is_over_S[:, None]
-    return Outcome(finding_SR, look_SR, pairs_SR)
+    yield _shifted_case("plain training 3 behind", lambda rivals: np.where(np.arange(rivals) == 0, 3.0, 0.0))
+    yield _shifted_case("those that decide 3 behind", lambda rivals: np.where(np.arange(rivals) < 2, 3.0, 0.0))
 
 
 def are_wrong(finding_SR: npt.NDArray[np.int64], true_R: Values, margin: float) -> npt.NDArray[np.bool_]:
@@ -223,9 +193,20 @@ def over_scenarios(is_wrong_SR: npt.NDArray[np.bool_], scenarios: int) -> tuple[
     return 1 - (1 - once) ** scenarios, scenarios * error
 
 
-def _priors(rng: np.random.Generator, scenarios: int, unit: float) -> Values:
-    """Variances of paired differences as the search estimates them."""
-    return unit**2 * rng.chisquare(PRIOR_DF, size=scenarios) / PRIOR_DF
+def drawn(case: Case, rng: np.random.Generator, scenarios: int, rivals: int) -> tuple[Values, Spread]:
+    """Return the scores of the confirmations, and the spread that `absgd.comparisons.prior_variance` finds before."""
+    scores_SCP = case.draw(rng, scenarios, rivals)
+    own_SCP = scores_SCP[:, :2, :SEARCH_PAIRS]
+    others_SCP = case.others(rng, scenarios, max(SEARCH_SIZES) - 1)[:, :, :SEARCH_PAIRS].copy()
+    for pair, size in enumerate(SEARCH_SIZES):
+        others_SCP[:, size:, pair] = np.nan
+    common_S, df_S = block_variance(np.concatenate([own_SCP, others_SCP], axis=1))
+    gains_SP = own_SCP[:, 0] - own_SCP[:, 1]
+    is_several_S = np.isfinite(gains_SP).sum(axis=1) > 1
+    own_S = np.nanvar(np.where(is_several_S[:, None], gains_SP, 0.0), axis=1, ddof=1)
+    is_known_S = (df_S > 0) & (common_S > 1e-24)
+    variance_S = case.search_share * np.where(is_known_S, np.fmax(common_S, own_S), 0.0)
+    return scores_SCP[:, :, SEARCH_PAIRS:], Spread(variance_S, np.where(is_known_S, df_S, 0.0))
 
 
 def one_look(scores_SCP: Values, rules: ClaimRules, pairs: int) -> npt.NDArray[np.int64]:
@@ -240,8 +221,8 @@ def error_rows(repeats: int, rng: np.random.Generator) -> Iterator[dict[str, Any
         for case in cases():
             margin = MARGIN * case.unit
             rules = ClaimRules(margin, LEVEL, scenarios)
-            scores_SCP = case.draw(rng, repeats, rivals)
-            outcome = confirm(scores_SCP, _priors(rng, repeats, case.unit), rules, MAX_PAIRS)
+            scores_SCP, spread = drawn(case, rng, repeats, rivals)
+            outcome = confirm(scores_SCP, spread, rules, MAX_PAIRS)
             true_R = case.true_R(rivals)
             is_wrong_SR = are_wrong(outcome.finding_SR, true_R, margin)
             row: dict[str, Any] = {"scenarios": scenarios, "rivals": rivals, "case": case.name}
@@ -271,18 +252,20 @@ def power_rows(repeats: int, rng: np.random.Generator) -> Iterator[dict[str, Any
     for scenarios, rivals in SHAPES:
         rules = ClaimRules(MARGIN, LEVEL, scenarios)
         for difference in DIFFERENCES:
-            scores_SCP = _noise(rng, repeats, rivals)
+            scores_SCP, spread = drawn(Case("ahead", _noise), rng, repeats, rivals)
             scores_SCP[:, 0] += difference
             row: dict[str, Any] = {"scenarios": scenarios, "rivals": rivals, "difference": difference}
             for pairs in NUM_PAIRS:
                 row[f"one look, {pairs}"] = float((one_look(scores_SCP, rules, pairs) == BETTER).mean())
                 row[f"paired t, {pairs}"] = paired_t_holm(scores_SCP[:, :, :pairs], scenarios)
-            outcome = confirm(scores_SCP, _priors(rng, repeats, 1.0), rules, MAX_PAIRS)
-            for last in SEQUENCE:
+            outcome = confirm(scores_SCP, spread, rules, MAX_PAIRS)
+            for last in (*SEQUENCE, *BOTH):
                 is_found_SR = (outcome.finding_SR == BETTER) & (outcome.look_SR <= last)
                 row[f"by {last}"] = float(is_found_SR[:, DECIDING[0]].mean())
-            row["pairs, at most 8"] = float(np.minimum(outcome.pairs_SR, 8).mean())
-            row["pairs, deciding, at most 8"] = float(np.minimum(outcome.pairs_SR[:, DECIDING[0]], 8).mean())
+                row[f"both by {last}"] = float(is_found_SR[:, DECIDING].all(axis=1).mean())
+            pairs_R = np.minimum(outcome.pairs_SR, MOST).mean(axis=0)
+            plain, raised = (float(pairs_R[place]) for place in DECIDING)
+            row |= {"pairs, plain": plain, "pairs, raised": raised, "pairs, all": float(pairs_R.mean())}
             yield row
 
 
@@ -299,12 +282,13 @@ def _print_errors(rows: list[dict[str, Any]]) -> None:
 
 def _print_power(rows: list[dict[str, Any]]) -> None:
     for kind, counts in (("one look", NUM_PAIRS), ("paired t", NUM_PAIRS), ("by", SEQUENCE)):
-        extra = ["pairs, at most 8", "pairs, deciding, at most 8"] if kind == "by" else []
-        heads = [f"{kind} {count}" for count in counts] + extra
+        both = [f"both by {count}" for count in BOTH] if kind == "by" else []
+        extra = ["pairs, plain", "pairs, raised", "pairs, all"] if kind == "by" else []
+        heads = [f"{kind} {count}" for count in counts] + both + extra
         print(f"\n| scenarios x rivals | difference | {' | '.join(heads)} |\n|---|---:|{'---:|' * len(heads)}")
         for row in rows:
             names = [f"by {count}" if kind == "by" else f"{kind}, {count}" for count in counts]
-            cells = [f"{100 * row[name]:.0f} %" for name in names] + [f"{row[name]:.1f}" for name in extra]
+            cells = [f"{100 * row[name]:.0f} %" for name in names + both] + [f"{row[name]:.1f}" for name in extra]
             print(f"| {row['scenarios']} x {row['rivals']} | {row['difference']} | {' | '.join(cells)} |")
 
 

@@ -53,11 +53,13 @@ def block_variance(scores_SCP: Values) -> tuple[Values, Values]:
     return np.where(df_S > 0, 2 * squares_S / np.maximum(df_S, 1), np.nan), df_S
 
 
-def prior_variance(scores: Scores) -> PriorVariance | None:
+def prior_variance(scores: Scores, subject: str | None = None) -> PriorVariance | None:
     """Estimate the variance of a paired difference from any table of candidates and pairs, complete or not.
 
     Args:
         scores: of the pairs of the search; candidates may lack pairs.
+        subject: candidate whose noise all differences will have; `scores` are then gains over one control. The
+            variance is no less than that of its own gains.
 
     Returns:
         The variance; None where the table leaves no degree of freedom, or shows no spread at all.
@@ -69,4 +71,6 @@ def prior_variance(scores: Scores) -> PriorVariance | None:
     variance_S, df_S = block_variance(table_CP[None])
     if df_S[0] < 1 or variance_S[0] <= 1e-24:
         return None
-    return PriorVariance(float(variance_S[0]), float(df_S[0]))
+    gains = list(scores.get(subject, {}).values()) if subject else []
+    own = float(np.var(gains, ddof=1)) if len(gains) > 1 else 0.0
+    return PriorVariance(max(float(variance_S[0]), own), float(df_S[0]))

@@ -10,6 +10,10 @@ from absgd.comparisons.block_variance import block_variance
 from absgd.comparisons.paired_differences import Values
 from absgd.comparisons.variance_moderation import moderated
 
+MOST_EARLIER_DF = 8.0
+"""Most degrees of freedom of the spread that earlier pairs have shown: however many they are, it is that of other
+candidates and of another score, and variances differ."""
+
 
 class Contrasts(NamedTuple):
     """The subject against R rivals in each of S scenarios; NaN where there are no pairs, for `std` fewer than two."""
@@ -53,3 +57,22 @@ def contrasts(scores_SCP: Values) -> Contrasts:
     common_S, _ = block_variance(compared_SCP)
     variance_SR = np.where(np.isnan(variance_SR), np.nan, np.fmax(variance_SR, common_S[:, None]))
     return Contrasts(differences_SRP, n_SR, mean_SR, np.sqrt(variance_SR), df_SR)
+
+
+def with_earlier_spread(found: Contrasts, variance_S: Values, df_S: Values) -> Contrasts:
+    """Return the contrasts with the spread of earlier pairs added to that of each rival with two pairs or more.
+
+    Both variances count with their degrees of freedom, the earlier one with `MOST_EARLIER_DF` at most, but the result
+    is never less than what the pairs themselves show.
+
+    Args:
+        found: the contrasts of the pairs themselves.
+        variance_S: of a paired difference, on earlier pairs.
+        df_S: its degrees of freedom; 0 where no earlier pairs are known.
+    """
+    earlier_df_S1 = np.minimum(df_S, MOST_EARLIER_DF)[:, None]
+    df_SR = found.df_SR + earlier_df_S1
+    squares_SR = found.df_SR * found.std_SR**2 + earlier_df_S1 * variance_S[:, None]
+    pooled_SR = np.divide(squares_SR, df_SR, out=np.full_like(df_SR, np.nan), where=df_SR > 0)
+    std_SR = np.maximum(found.std_SR, np.sqrt(pooled_SR))
+    return found._replace(std_SR=std_SR, df_SR=np.where(np.isnan(std_SR), found.df_SR, df_SR))

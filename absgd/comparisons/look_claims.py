@@ -30,7 +30,13 @@ class Claims(NamedTuple):
     """What the rival had of the level over all looks when its numbers were computed."""
 
 
-def claims_at_look(found: Contrasts, open_SR: npt.NDArray[np.bool_], rules: ClaimRules, look: int | None) -> Claims:
+def claims_at_look(
+    found: Contrasts,
+    open_SR: npt.NDArray[np.bool_],
+    rules: ClaimRules,
+    look: int | None,
+    untested_SR: npt.NDArray[np.bool_] | None = None,
+) -> Claims:
     """Make all claims that the data allow; each leaves more of the scenario's level for the rivals without one.
 
     Args:
@@ -38,11 +44,13 @@ def claims_at_look(found: Contrasts, open_SR: npt.NDArray[np.bool_], rules: Clai
         open_SR: rivals without a claim; the level is divided among them.
         rules: margin and level.
         look: number of pairs trained so far; None for a single look.
+        untested_SR: open rivals that keep their part of the level, but about which nothing is claimed; None: none.
     """
     low_SR, high_SR, p_SR, alpha_SR = (np.full(open_SR.shape, np.nan) for _ in range(4))
     finding_SR = np.zeros(open_SR.shape, dtype=np.int64)
     coarse_SR = _coarse(found)
     waiting_SR = open_SR.copy()
+    tested_SR = open_SR if untested_SR is None else open_SR & ~untested_SR
     while True:
         share_SR = np.broadcast_to(
             rules.scenario_level / np.maximum(waiting_SR.sum(axis=1, keepdims=True), 1), open_SR.shape
@@ -53,7 +61,7 @@ def claims_at_look(found: Contrasts, open_SR: npt.NDArray[np.bool_], rules: Clai
             np.copyto(table, values, where=waiting_SR)
         factor_SR = np.divide(rules.level, level_SR, out=np.full_like(level_SR, np.nan), where=level_SR > 0)
         np.copyto(p_SR, np.minimum(1.0, p_value * factor_SR), where=waiting_SR)
-        np.copyto(finding_SR, _findings(low, high, rules.margin), where=waiting_SR)
+        np.copyto(finding_SR, _findings(low, high, rules.margin), where=tested_SR & waiting_SR)
         claimed_SR = np.asarray(waiting_SR & (finding_SR > 0))
         if not claimed_SR.any():
             return Claims(low_SR, high_SR, p_SR, finding_SR, alpha_SR)

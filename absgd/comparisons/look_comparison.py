@@ -6,10 +6,11 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
+from absgd.comparisons.block_variance import PriorVariance
 from absgd.comparisons.claim_rules import ClaimRules, RivalComparison, Scores
-from absgd.comparisons.contrasts import contrasts
+from absgd.comparisons.contrasts import contrasts, with_earlier_spread
 from absgd.comparisons.look_claims import FINDINGS, claims_at_look
-from absgd.comparisons.more_pairs import pairs_needed
+from absgd.comparisons.more_pairs import Dfs, pairs_needed
 from absgd.comparisons.paired_differences import score_table
 
 
@@ -21,6 +22,8 @@ def compare_at_look(
     look: int | None,
     settled: Collection[str] = (),
     with_need: bool = True,
+    prior: PriorVariance | None = None,
+    untested: Collection[str] = (),
 ) -> list[RivalComparison]:
     """Compare the subject with each rival that has no claim yet, and make the claims that the data allow.
 
@@ -37,13 +40,19 @@ def compare_at_look(
         look: the number of pairs trained so far; None if there is only this look, which then has all of the level.
         settled: rivals with a claim of an earlier look, which holds, and those that left because they cannot win.
         with_need: whether `pairs_needed` is worked out, which takes longer than everything else.
+        prior: spread of paired differences on earlier pairs, those of the search; None: unknown.
+        untested: rivals that have no more pairs than at the look before: their part of the level is spent, and nothing
+            is claimed about them.
 
     Returns:
         One comparison for each of `rivals` that is not settled, in their order.
     """
-    found = contrasts(score_table(subject, scores, rivals)[None])
+    variance_S, df_S = (np.array([value]) for value in prior or (0.0, 0.0))
+    own = contrasts(score_table(subject, scores, rivals)[None])
+    found = with_earlier_spread(own, variance_S, df_S)
     is_open = np.array([rival not in settled for rival in rivals], dtype=np.bool_)
-    claims = claims_at_look(found, is_open[None], rules, look)
+    is_untested = np.array([rival in untested for rival in rivals], dtype=np.bool_)
+    claims = claims_at_look(found, is_open[None], rules, look, is_untested[None])
     comparisons = []
     for place, rival in enumerate(rivals):
         if not is_open[place]:
@@ -53,7 +62,8 @@ def compare_at_look(
         difference, std, df = float(found.mean_SR[at]), float(found.std_SR[at]), float(found.df_SR[at])
         need = None
         if finding == "undecided" and n > 1 and with_need:
-            need = pairs_needed(difference, std, df, n, rules, float(claims.alpha_SR[at]), look)
+            dfs = Dfs(float(own.df_SR[at]), df - float(own.df_SR[at]))
+            need = pairs_needed(difference, std, dfs, n, rules, float(claims.alpha_SR[at]), look)
         low, high, p_value = (float(one[at]) for one in (claims.low_SR, claims.high_SR, claims.p_value_SR))
         known_df = df if n > 1 else np.nan
         comparisons.append(RivalComparison(rival, n, difference, std, known_df, low, high, p_value, finding, need))

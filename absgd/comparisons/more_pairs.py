@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from absgd.comparisons.alpha_spending import nominal_level
@@ -11,15 +13,24 @@ POWER = 0.8
 MOST_PAIRS = 1000
 
 
+class Dfs(NamedTuple):
+    """The degrees of freedom of a standard deviation."""
+
+    pairs: float
+    """Those of the pairs at present; each further pair adds its share."""
+    earlier: float = 0.0
+    """Those of earlier pairs, which stay as they are."""
+
+
 def pairs_needed(
-    difference: float, std: float, df: float, n: int, rules: ClaimRules, alpha: float, look: int | None
+    difference: float, std: float, dfs: Dfs, n: int, rules: ClaimRules, alpha: float, look: int | None
 ) -> int | None:
     """Return about how many more pairs give a claim with probability `POWER`, if all is as it seems now.
 
     Args:
         difference: mean paired difference, taken as the true one.
         std: standard deviation of a paired difference, taken as the true one.
-        df: its degrees of freedom at present; each further pair adds its share.
+        dfs: its degrees of freedom.
         n: pairs at present, at least two.
         rules: with the margin.
         alpha: level that the rival has at present, of which `nominal_level` gives the part of each look.
@@ -34,7 +45,7 @@ def pairs_needed(
     if not len(totals):
         return None
     levels = nominal_level(alpha, totals.astype(np.float64), look)
-    quantiles = -special.stdtrit(df * (totals - 1) / (n - 1), levels / 2)
+    quantiles = -special.stdtrit(dfs.earlier + dfs.pairs * (totals - 1) / (n - 1), levels / 2)
     errors = max(std, 1e-12) / np.sqrt(totals)
     found = special.ndtr(abs(difference) / errors - quantiles)
     room = (rules.margin - abs(difference)) / errors - quantiles

@@ -15,7 +15,7 @@ from absgd.errors import UserError, encodable
 from absgd.paths import PathLike, is_endless
 from absgd.records.atomic import write_atomically
 from absgd.records.config_columns import ADDED_LATER
-from absgd.records.schema import CLASS_SCHEMA, LABEL_SCHEMA
+from absgd.records.schema import CLASS_SCHEMA, EARLIER_SPREAD, LABEL_SCHEMA
 from absgd.records.trial_ids import earlier_pair
 
 PAIR = "pair"
@@ -89,7 +89,7 @@ def read_rows(path: PathLike, schema: pa.Schema) -> list[dict[str, Any]]:
     """Read the rows of a parquet file of a run, with the columns of `schema` only; none if it does not exist.
 
     Settings of `ADDED_LATER` that the version which wrote it did not have are given their defaults; `pair` follows from
-    the phase and the id of a run.
+    the phase and the id of a run; `EARLIER_SPREAD` is null.
 
     Raises:
         UserError: if the file is damaged, or lacks other columns of `schema`, or has them with other types.
@@ -111,6 +111,8 @@ def _earlier_values(path: Path, table: pa.Table, name: str) -> list[Any]:
     """Return the values of a column that the version which wrote a table did not have."""
     if name in ADDED_LATER:
         return [ADDED_LATER[name]] * int(table.num_rows)
+    if name in EARLIER_SPREAD:
+        return [None] * int(table.num_rows)
     if name == PAIR and {"phase", "trial_id"} <= set(table.column_names):
         return earlier_pairs(table)
     raise UserError(f"cannot read {path}: no column `{name}`; {_OTHER}")

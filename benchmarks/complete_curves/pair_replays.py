@@ -170,7 +170,7 @@ TOP_THREE = SeedPlan(
     "one pair, then its best 3 on three more", 4, by_age(3, 2), sizes=(3, 3, 3), standard_errors=math.inf
 )
 """What search and confirmation of the version before do to choose."""
-DEFAULT_PLAN = SeedPlan("default", 4, by_age(6, 4))
+DEFAULT_PLAN = SeedPlan("default", 4, by_age(2, 2))
 
 
 def pair_cells(curves: CurveSet) -> dict[str, PairCells]:

@@ -37,10 +37,10 @@ def candidate_plans() -> list[SeedPlan]:
         _other("factor 2 between pairs", reduction_factor=2),
         _other("factor 4 between pairs", reduction_factor=4),
         _other("stopping with factor 3 from age 2", stopping=by_age(3, 2)),
-        _other("stopping with factor 2 from age 2", stopping=by_age(2, 2)),
-        _other("stopping with factor 4 from age 3", stopping=by_age(4, 3)),
+        _other("stopping with factor 2 from age 3", stopping=by_age(2, 3)),
+        _other("stopping with factor 3 from age 3", stopping=by_age(3, 3)),
         _other("stopping with factor 4 from age 4", stopping=by_age(4, 4)),
-        _other("stopping with factor 6 from age 5", stopping=by_age(6, 5)),
+        _other("stopping with factor 6 from age 4", stopping=by_age(6, 4)),
         _other("stopping on further pairs too", later_stopping=by_age(2, 4)),
         _other("every other trial begins on the second pair", first_pairs=2),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import pytest
 from optuna.storages.journal import JournalFileBackend
 
 from absgd import records
+from tune_runs.recording import recorder
 
 
 class Killed(BaseException):
@@ -21,7 +23,10 @@ class Killed(BaseException):
 
 @contextmanager
 def killed_at(moment: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """Inside the block, kill at write number `moment`: before, during or after it, in turn; count the writes."""
+    """Inside the block, kill at write number `moment`: before, during or after it, in turn; count the writes.
+
+    Nothing is written because time has passed, so that the same search has the same writes on a busy machine.
+    """
     count = [0]
 
     def dies(write: Callable[..., Any], halfway: Callable[..., Any]) -> Callable[..., Any]:
@@ -48,6 +53,7 @@ def killed_at(moment: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int
     with monkeypatch.context() as patched:
         for module in _modules_that_bind("write_atomically", write):
             patched.setattr(module, "write_atomically", as_bytes)
+        patched.setattr(recorder, "FLUSH_EVERY_S", math.inf)
         patched.setattr(JournalFileBackend, "append_logs", dies(append, half_a_line))
         yield count
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 from absgd.records import deciding_names
@@ -41,6 +42,18 @@ class Contest:
     """Rivals that the subject must beat to be called better."""
     gates: Mapping[str, str] = field(default_factory=dict)
     """Rival -> the rival that the subject must lead before it is trained."""
+
+    @cached_property
+    def awaited(self) -> Mapping[str, frozenset[str]]:
+        """Rival -> the rivals that the subject must beat before it is trained on a second pair.
+
+        A control at the raised learning rate waits for the one at the plain rate. Rivals with a stage one of their own
+        that do not decide wait for all that do: they are dear.
+        """
+        trunks = {fork.trunk for fork in self.forks.values()}
+        dear = set(self.rivals) - self.deciding - trunks - set(self.forks) if self.deciding else set()
+        raised = {rival: frozenset({gate}) for rival, gate in self.gates.items() if {rival, gate} <= set(self.rivals)}
+        return {**dict.fromkeys(sorted(dear), self.deciding), **raised}
 
 
 def contest_of(members: Sequence[Candidate]) -> Contest:

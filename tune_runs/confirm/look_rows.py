@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
-from absgd.comparisons import ClaimRules
-from tune_runs.confirm.rounds import RivalLook, Rounds
+from absgd.comparisons import PriorVariance
+from tune_runs.confirm.rounds import RivalLook, RoundRules, Rounds
 
 _NUMBERS = ("difference", "std", "df", "low", "high", "p_value")
 
 
-def look_rows(rounds: Rounds, scenario: str, metric: str, rules: ClaimRules) -> list[dict[str, Any]]:
+def look_rows(rounds: Rounds, scenario: str, metric: str, rules: RoundRules) -> list[dict[str, Any]]:
     """Return one row for each rival at each look until it leaves; numbers that do not exist are None.
 
     Args:
         rounds: the replayed rounds.
         scenario: name of the scenario.
         metric: metric of the search.
-        rules: the rules of the claims.
+        rules: the rules that they were replayed under.
     """
     about = {"scenario": scenario, "subject": rounds.subject, "on": "test", "metric": metric}
-    rule = {"margin": rules.margin, "level": rules.level}
+    prior = rules.prior
+    rule = {
+        "margin": rules.claims.margin,
+        "level": rules.claims.level,
+        "earlier_variance": prior.variance if prior else None,
+        "earlier_df": prior.df if prior else None,
+    }
     return [{**about, "look": look.round, **_columns(one), **rule} for look in rounds.looks for one in look.rivals]
+
+
+def recorded_prior(row: Mapping[str, Any]) -> PriorVariance | None:
+    """Return the spread of the search's pairs with which a row was found; None: without any."""
+    variance, df = row["earlier_variance"], row["earlier_df"]
+    return None if variance is None or df is None else PriorVariance(variance, df)
 
 
 def _columns(one: RivalLook) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class RoundRules:
     max_pairs: int
     epoch_budget: int | None = None
     prior: PriorVariance | None = None
-    """Variance between the pairs of the search: it stops rivals that cannot win, and makes no claim."""
+    """Spread of paired differences on the pairs of the search; None: unknown."""
     with_need: bool = True
     """Whether the pairs that a claim would take are worked out, too."""
 
@@ -89,6 +89,8 @@ class Rounds:
     """Epochs of the planned runs, unless a snapshot is missing."""
     epochs_later: int
     """Most epochs of runs that may be planned later."""
+    num_steps: int
+    """Steps so far; the runs of one may be trained at the same time."""
 
     def last(self) -> dict[str, RivalLook]:
         """Return the last look at each rival."""
@@ -106,23 +108,20 @@ def replay(contest: Contest, rules: RoundRules, outcome: Callable[[str, int], Ou
     state = _Replay(contest, rules, outcome)
     ending: Ending | None = None if contest.rivals else "decided"
     number = 0
-    while contest.rivals and ending is None:
-        if number == rules.max_pairs:
-            ending = "max pairs"
-        elif not state.fits(number + 1):
-            ending = "budget"
-        else:
+    while ending is None:
+        ending = state.bound(number + 1)
+        if ending is None:
             number += 1
             if not state.trains(number):
-                break
+                return state.result(number, None)
             ending = state.look(number)
-            if ending is None and state.missing(number):
-                if not state.catch_up_fits(number):
-                    ending = "budget"
-                elif not state.catches_up(number):
-                    break
-                else:
-                    ending = state.look(number)
+        while ending is None and state.missing(number):
+            if not state.catch_up_fits(number):
+                ending = "budget"
+            elif not state.catches_up(number):
+                return state.result(number, None)
+            else:
+                ending = state.look(number)
     return state.result(number, ending)
 
 
@@ -152,15 +151,13 @@ class _Replay:
         """Whether the subject diverged in a round."""
         self._better: set[str] = set()
         """Rivals than which the subject is better."""
-        trunks = {fork.trunk for fork in contest.forks.values()}
-        dear = set(contest.rivals) - contest.deciding - trunks - set(contest.forks)
-        self._dear = dear if contest.deciding else set()
-        """Rivals with a stage one of their own that do not decide: after the first round they wait for the claims."""
+        self._num_steps = 0
 
-    def fits(self, number: int) -> bool:
-        """Whether a round cannot exceed the epoch budget, with the earlier rounds of rivals that wait at a gate."""
-        budget = self._rules.epoch_budget
-        return budget is None or self._epochs_planned() + self._most_epochs_of(number) <= budget
+    def bound(self, number: int) -> Ending | None:
+        """Return the bound that a round would exceed; None: it may begin."""
+        if number > self._rules.max_pairs:
+            return "max pairs"
+        return None if self._fits(self._most_epochs_of(number)) else "budget"
 
     def trains(self, number: int) -> bool:
         """Plan the steps of a round as far as they follow; return whether all of its runs have ended."""
@@ -171,31 +168,25 @@ class _Replay:
             return False
         second = self._ordered(members - first)
         later = [name for name in second if self._is_trained(name) and not self._waits(name, number)]
-        missing = self._missing_of(later, number - 1)
-        for name, earlier in missing:
-            self._members[earlier].add(name)
-        return self._have_ended([*missing, *(PlannedRun(name, number) for name in later)])
+        return self._have_ended(PlannedRun(name, number) for name in later)
 
     def missing(self, number: int) -> list[PlannedRun]:
-        """Return the runs of rounds up to this one that rivals lack which wait no longer, the earliest first."""
-        if any(name in self._in_play for name in self._contest.deciding):
-            return []
-        waited = [name for name in self._ordered(self._dear) if name in self._in_play]
-        return sorted(self._missing_of(waited, number), key=lambda run: run.round)
+        """Return the runs of the earliest round up to this one that rivals lack which wait no longer."""
+        waited = [name for name in self._in_play if name in self._contest.awaited and not self._waits(name, 2)]
+        runs = self._missing_of(waited, number)
+        first = min((run.round for run in runs), default=None)
+        return [run for run in runs if run.round == first]
 
     def catch_up_fits(self, number: int) -> bool:
-        """Whether all missing runs fit into the epoch budget."""
-        budget, most = self._rules.epoch_budget, len(self.missing(number)) * self._contest.epochs
-        return budget is None or self._epochs_planned() + most <= budget
+        """Whether the missing runs fit into the epoch budget."""
+        return self._fits(len(self.missing(number)) * self._contest.epochs)
 
     def catches_up(self, number: int) -> bool:
-        """Plan the missing runs, round by round, of rivals that can still win; return whether all have ended."""
-        for one in range(1, number + 1):
-            runs = [run for run in self.missing(number) if run.round == one and not self._cannot_win(run.candidate)]
-            self._members[one].update(run.candidate for run in runs)
-            if not self._have_ended(runs):
-                return False
-        return True
+        """Plan the missing runs; return whether all have ended."""
+        runs = self.missing(number)
+        for name, earlier in runs:
+            self._members[earlier].add(name)
+        return self._have_ended(runs)
 
     def look(self, number: int) -> Ending | None:
         """Compare the rivals after a round, or again once some have caught up; return why no further one begins."""
@@ -206,9 +197,9 @@ class _Replay:
         rivals = [self._judged(one) for one in found]
         self._in_play = [one.comparison.rival for one in rivals if one.left is None]
         self._better |= {one.comparison.rival for one in rivals if one.comparison.finding == "better"}
-        for is_in_vain in (self._has_no_lead, self._is_needless):
-            rivals = [one._replace(left="verdict") if is_in_vain(one.comparison.rival) else one for one in rivals]
-            self._in_play = [one.comparison.rival for one in rivals if one.left is None]
+        while needless := set(filter(self._is_needless, self._in_play)):
+            rivals = [one._replace(left="verdict") if one.comparison.rival in needless else one for one in rivals]
+            self._in_play = [name for name in self._in_play if name not in needless]
         self._settled += [one.comparison.rival for one in rivals if one.left in ("decided", "cannot win", "diverged")]
         self._keep(Look(number, tuple(rivals)))
         if any(one.comparison.finding == "worse" for one in rivals):
@@ -219,7 +210,7 @@ class _Replay:
 
     def _compared(self, number: int) -> list[RivalComparison]:
         """Compare all rivals in play; those that wait for the claims of others make none, and leave them the level."""
-        waiting = [name for name in self._in_play if self._waits(name, max(number, 2))]
+        waiting = [name for name in self._in_play if self._waits(name, 2)]
         rest = [name for name in self._in_play if name not in waiting]
         found: dict[str, RivalComparison] = {}
         for names, others in ((rest, waiting), (waiting, rest)):
@@ -233,6 +224,8 @@ class _Replay:
                 number,
                 [*self._settled, *others],
                 self._rules.with_need and names == rest,
+                self._rules.prior,
+                [name for name in names if self._num_compared(name) == self._num_pairs.get(name)],
             )
             found |= {one.rival: one for one in compared if one.rival in names}
         found |= {name: found[name]._replace(finding="undecided") for name in waiting}
@@ -264,11 +257,10 @@ class _Replay:
             ending=ending,
             epochs=self._epochs_planned(),
             epochs_later=0 if ending else self._most_epochs_after(number),
+            num_steps=self._num_steps,
         )
 
     def _judged(self, one: RivalComparison) -> RivalLook:
-        if one.n == self._num_pairs.get(one.rival):  # the level for these pairs is spent
-            one = one._replace(finding="undecided")
         self._num_pairs[one.rival] = one.n
         left: LeftReason | None = None
         if one.finding == "better" and self._has_diverged:
@@ -285,20 +277,18 @@ class _Replay:
         """Whether a rival failed or diverged in every round, in two of them or more."""
         return not self._scores[rival] and sum(run.candidate == rival for run in self._planned) > _MOST_LOST
 
-    def _has_no_lead(self, rival: str) -> bool:
-        """Whether a rival in play will not be trained: the subject does not lead the one before it, which has left."""
-        gate = self._contest.gates.get(rival)
-        return rival in self._in_play and gate not in self._in_play and not self._is_trained(rival)
-
     def _is_needless(self, rival: str) -> bool:
-        """Whether a dear rival in play will not be trained: one that decides has left without being beaten."""
-        deciding = self._contest.deciding
-        is_open = bool(deciding.intersection(self._in_play))
-        return rival in self._dear and rival in self._in_play and not is_open and not deciding <= self._better
+        """Whether a rival will not be trained again: one that it waited for has left without being beaten."""
+        awaited = self._contest.awaited.get(rival, frozenset())
+        return any(name not in self._in_play and name not in self._better for name in awaited)
 
     def _waits(self, rival: str, number: int) -> bool:
-        """Whether a rival is not trained in a round, because the claims about those that decide come first."""
-        return number > 1 and rival in self._dear and any(name in self._in_play for name in self._contest.deciding)
+        """Whether a rival is not trained in a round, because claims about others come first."""
+        awaited = self._contest.awaited.get(rival, frozenset())
+        return number > 1 and any(name in self._in_play for name in awaited)
+
+    def _num_compared(self, rival: str) -> int:
+        return len(self._scores[self._contest.subject].keys() & self._scores[rival].keys())
 
     def _num_left_out(self, rival: str) -> int:
         rounds = [run.round for run in self._planned if run.candidate == rival]
@@ -334,7 +324,7 @@ class _Replay:
 
     def _have_ended(self, runs: Iterable[PlannedRun]) -> bool:
         """Plan the runs of a step, and return whether all of them have ended."""
-        is_whole = True
+        is_whole, before = True, len(self._planned)
         for run in runs:
             self._planned[run] = None
             ended = self._outcome(run.candidate, run.round)
@@ -342,6 +332,7 @@ class _Replay:
                 is_whole = False
             elif ended.score is not None:
                 self._scores[run.candidate][run.round] = ended.score
+        self._num_steps += len(self._planned) > before
         return is_whole
 
     def _ordered(self, names: Collection[str]) -> list[str]:
@@ -350,11 +341,14 @@ class _Replay:
     def _epochs_planned(self) -> int:
         return sum(epochs_of(self._contest, run.candidate, self._members[run.round]) for run in self._planned)
 
+    def _fits(self, epochs: int) -> bool:
+        """Whether so many more epochs stay within the budget."""
+        budget = self._rules.epoch_budget
+        return budget is None or self._epochs_planned() + epochs <= budget
+
     def _most_epochs_of(self, number: int) -> int:
-        members = {name for name in self._members_now() if not self._waits(name, number)}
-        waiting = [name for name in members if name in self._contest.gates]
-        missing = self._missing_of(waiting, number - 1)
-        return epochs_of_round(self._contest, members) + len(missing) * self._contest.epochs
+        members = self._members_now()
+        return epochs_of_round(self._contest, {name for name in members if not self._waits(name, number)})
 
     def _most_epochs_after(self, number: int) -> int:
         """Return the most epochs of runs that are not planned yet, if no rival leaves early."""

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from absgd import records
 from absgd.comparisons import ClaimRules, PriorVariance, prior_variance
+from absgd.errors import UserError
 from absgd.records import METRICS, POINT, confirm_id, is_best, source_of, test_metric_of
 from tune_runs.confirm.candidate_results import CandidateResult, candidate_results, winner
 from tune_runs.confirm.candidates import Candidate, CandidateSet, confirm_runs, with_controls
 from tune_runs.confirm.contests import contest_of, deciding_controls
-from tune_runs.confirm.look_rows import look_rows
+from tune_runs.confirm.look_rows import look_rows, recorded_prior
 from tune_runs.confirm.rounds import Outcome, RoundRules, Rounds, replay
 from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.scenario_images import ScenarioImages
@@ -161,12 +162,18 @@ class ScenarioConfirmation:
         self._queue.run_ended(trial_id)
 
     @property
+    def _file(self) -> Path:
+        return records.confirmation_file(self._recorder.folder, self._name)
+
+    @property
     def _rows(self) -> list[TrialRecord]:
         return [trial for trial in self._recorder.trials_of(self._name) if trial.phase == "confirm"]
 
     @cached_property
-    def _claims(self) -> ClaimRules:
-        return ClaimRules(self._config.margin * POINT, num_scenarios=len(self._space.scenarios))
+    def _rules(self) -> RoundRules:
+        """The rules of the confirmation; call it only once the search is done."""
+        claims = ClaimRules(self._config.margin * POINT, num_scenarios=len(self._space.scenarios))
+        return RoundRules(claims, self._config.max_pairs, self._config.epoch_budget, self._prior())
 
     @property
     def _earlier_bests(self) -> dict[str, str]:
@@ -194,13 +201,12 @@ class ScenarioConfirmation:
 
     def _replay(self) -> tuple[Rounds, tuple[PairRun, ...]]:
         members = self._candidates.members
-        rules = RoundRules(self._claims, self._config.max_pairs, self._config.epoch_budget, self._prior())
         sources = {one.name: one.run for one in members}
 
         def outcome(name: str, number: int) -> Outcome | None:
             return self._outcome(confirm_id(sources[name], self._pair(number)))
 
-        found = replay(contest_of(members), rules, outcome)
+        found = replay(contest_of(members), self._rules, outcome)
         planned = {confirm_id(sources[run.candidate], self._pair(run.round)) for run in found.planned}
         rounds = ((self._pair(number), names) for number, names in found.members.items())
         every = [
@@ -224,14 +230,18 @@ class ScenarioConfirmation:
         return value if METRICS[self._recorder.metric] == "max" else -value
 
     def _prior(self) -> PriorVariance | None:
+        """Return the spread with which earlier looks were judged, which stays; before the first, that of the search."""
+        try:
+            rows = records.read_rows(self._file, records.CONFIRMATION_SCHEMA)
+        except UserError:  # damaged: it is written anew
+            rows = []
+        return recorded_prior(rows[0]) if rows else self._spread_of_search()
+
+    def _spread_of_search(self) -> PriorVariance | None:
         """Return the spread of differences between the pairs of the search, on validation."""
-        scores: dict[str, dict[int, float]] = {}
-        for trial in self._recorder.trials_of(self._name):
-            value = trial.summary.metric_last
-            is_completed = trial.number is not None and trial.status == "completed"
-            if is_completed and trial.pair is not None and value is not None:
-                scores.setdefault(str(trial.number), {})[trial.pair] = self._signed(value)
-        return prior_variance({name: own for name, own in scores.items() if len(own) > 1})
+        scores = self._recorder.scores(self._name)
+        gains = {score.trial.trial_id: score.gains for score in scores if len(score.gains) > 1}
+        return prior_variance(gains, self._candidates.members[0].run)
 
     def _name_rows(self) -> None:
         """Give the rows of all candidates their `candidate`; rows of others lose it, but for those of before."""
@@ -243,8 +253,8 @@ class ScenarioConfirmation:
 
     def _write(self) -> None:
         """Write the looks, if they differ from those last written; a session begins with writing them."""
-        path = records.confirmation_file(self._recorder.folder, self._name)
-        rows = look_rows(self._rounds, self._name, self._recorder.metric, self._claims) if self._rounds else []
+        path = self._file
+        rows = look_rows(self._rounds, self._name, self._recorder.metric, self._rules) if self._rounds else []
         if rows == self._written or (not rows and not path.exists()):
             return
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -48,12 +48,11 @@ class EarlyStoppingConfig(Section):
     rule: StoppingRule = "age_then_epoch"
     """Values compared at a rung, and when; docs/early-stopping.md has the numbers behind the default."""
     reduction_factor: Annotated[int, Field(ge=2, le=2**31 - 1)] | None = None
-    """About one trial in this many continues at each rung; null: 3, with several pairs of `seeds` 6. `median` has
+    """About one trial in this many continues at each rung; null: 3, with several pairs of `seeds` 2. `median` has
     none."""
     grace_period: Count | None = None
     """First rung. `epoch`: in epochs done, after the latest `switch_epoch`, null: one more than it. The other rules: in
-    epochs since the trial's own switch, null: a twentieth of the longest stage two, at least two; with several pairs of
-    `seeds` a tenth, at least four."""
+    epochs since the trial's own switch, null: a twentieth of the longest stage two, at least two."""
 
 
 class SeedsConfig(Section):
@@ -69,7 +68,7 @@ ControlName = Literal["base", "base-lr", "ce", "ce-lr", "ce-tau", "cb-ce-drw", "
 
 
 class ConfirmConfig(Section):
-    max_pairs: Count = 8
+    max_pairs: Count = 12
     """Most fresh pairs of a data seed and a training seed; a pair is added only while a comparison is undecided."""
     margin: Annotated[float, Field(gt=0, allow_inf_nan=False)] = DEFAULT_MARGIN
     """Difference in points, hundredths of the metric's unit, below which two methods are as good as equal."""

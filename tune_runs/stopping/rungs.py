@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from tune_runs.space.boundary import boundary_runs
 from tune_runs.space.model import SearchSpace, StoppingRule
@@ -179,33 +179,25 @@ def early_stopping(space: SearchSpace) -> EarlyStopping:
     config = space.early_stopping
     if config is None:
         return none
-    pace = ONE_PAIR_PACE if space.seeds.pairs == 1 else SEVERAL_PAIRS_PACE
-    grace = config.grace_period or _default_grace_period(config.rule, none, pace)
-    factor = config.reduction_factor or pace.reduction_factor
+    grace = config.grace_period or _default_grace_period(config.rule, none)
+    factor = config.reduction_factor or (ONE_PAIR_FACTOR if space.seeds.pairs == 1 else SEVERAL_PAIRS_FACTOR)
     ladder = _ladder(config.rule, factor, grace, none)
     return dataclasses.replace(none, rule=config.rule, grace_period=grace, ladder=ladder)
 
 
-class StoppingPace(NamedTuple):
-    """Defaults of early stopping: when trials are first compared, and how many of them continue."""
-
-    reduction_factor: int
-    grace_share: int
-    """The first rung is one in this many of the epochs of the longest stage two, ..."""
-    least_grace: int
-    """... and at least these epochs after the switch: right after it the network has not settled."""
-
-
-ONE_PAIR_PACE = StoppingPace(3, 20, 2)
-SEVERAL_PAIRS_PACE = StoppingPace(6, 10, 4)
-"""Further pairs of seeds choose among the trials that are left, so that a good one that was stopped is missed; with one
-pair luck chooses among them. docs/seeds.md has the numbers."""
+ONE_PAIR_FACTOR, SEVERAL_PAIRS_FACTOR = 3, 2
+"""About one trial in so many continues at each rung, where the space does not say. Further pairs of seeds choose among
+the trials that are left, so more are left where there are such; docs/seeds.md has the numbers."""
+_GRACE_SHARE = 20
+"""The first rung is one in this many of the epochs of the longest stage two, ..."""
+_LEAST_GRACE = 2
+"""... and at least these epochs after the switch: right after it the network has not settled."""
 
 
-def _default_grace_period(rule: StoppingRule, space: EarlyStopping, pace: StoppingPace) -> int:
+def _default_grace_period(rule: StoppingRule, space: EarlyStopping) -> int:
     if rule == "epoch":
         return 1 if space.latest_switch is None else space.latest_switch + 1
-    return min(space.longest_stage_two, max(pace.least_grace, space.longest_stage_two // pace.grace_share))
+    return min(space.longest_stage_two, max(_LEAST_GRACE, space.longest_stage_two // _GRACE_SHARE))
 
 
 def _ladder(rule: StoppingRule, factor: int, grace: int, space: EarlyStopping) -> tuple[Rung, ...]:

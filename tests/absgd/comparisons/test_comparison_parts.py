@@ -13,6 +13,7 @@ from absgd.comparisons.alpha_spending import SPENT_AT_MOST, spent_by
 from absgd.comparisons.block_variance import block_variance
 from absgd.comparisons.contrasts import contrasts
 from absgd.comparisons.look_claims import FINDINGS, claims_at_look
+from absgd.comparisons.more_pairs import Dfs
 from absgd.comparisons.subset_means import sign_flip_interval, sign_flip_p_value
 from absgd.comparisons.variance_moderation import trigamma_inverse, variance_prior
 
@@ -121,7 +122,7 @@ def test_sign_flip_interval_leaves_out_a_centre_exactly_where_the_p_value_is_at_
 
 def test_cannot_win_after_one_pair_only_by_the_spread_of_the_search() -> None:
     prior = PriorVariance(1.0, 12.0)
-    bound = float(stats.t.isf(0.02, 12))
+    bound = float(stats.t.isf(0.05, 12))
     far, near = ({"s": {9: lead}, "r": {9: 0.0}} for lead in (bound + 0.01, bound - 0.01))
     assert cannot_win("s", far, "r", prior)
     assert not cannot_win("s", near, "r", prior)
@@ -132,7 +133,7 @@ def test_cannot_win_after_one_pair_only_by_the_spread_of_the_search() -> None:
 
 def test_pairs_needed_give_the_power_that_is_asked_for() -> None:
     rules = ClaimRules(margin=0.1)
-    more = pairs_needed(1.0, 1.0, 3.0, 4, rules, 0.05, None)
+    more = pairs_needed(1.0, 1.0, Dfs(3.0), 4, rules, 0.05, None)
     assert more is not None
     for total, enough in ((4 + more, True), (4 + more - 2, False)):
         quantile = stats.t.isf(0.025, total - 1)
@@ -140,10 +141,18 @@ def test_pairs_needed_give_the_power_that_is_asked_for() -> None:
         assert (power > 0.78) == enough
 
 
+def test_fewer_pairs_are_needed_where_earlier_ones_know_the_spread() -> None:
+    rules = ClaimRules(margin=0.1)
+    alone, known = (pairs_needed(1.0, 1.0, Dfs(1.0, earlier), 2, rules, 0.05, 2) for earlier in (0.0, 8.0))
+    assert alone is not None
+    assert known is not None
+    assert known < alone
+
+
 def test_pairs_needed_for_equivalence_and_out_of_reach() -> None:
     wide, narrow = ClaimRules(margin=1.0), ClaimRules(margin=1e-3)
-    assert pairs_needed(0.0, 1.0, 3.0, 4, wide, 0.05, 4) is not None
-    assert pairs_needed(0.0, 1.0, 3.0, 4, narrow, 0.05, 4) is None
+    assert pairs_needed(0.0, 1.0, Dfs(3.0), 4, wide, 0.05, 4) is not None
+    assert pairs_needed(0.0, 1.0, Dfs(3.0), 4, narrow, 0.05, 4) is None
 
 
 @pytest.mark.parametrize("subject_noise", [1.0, 2.0])
