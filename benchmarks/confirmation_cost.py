@@ -1,6 +1,6 @@
 """What does the confirmation of a search train, and how often does it end with the right verdict?
 
-    python -m benchmarks.confirmation_cost [--space cifar100] [--simulations 500] [--pairs 8 12] [--json FILE]
+    python -m benchmarks.confirmation_cost [--space cifar100] [--simulations 500] [--pairs 8 12] [--page FILE]
 
 Simulated test scores go through the decisions of a real confirmation (`tune_runs.confirm.rounds`), with the runs,
 forks and controls of a space. The configuration is ahead of each of its controls by the same number of standard
@@ -9,10 +9,10 @@ deviation of 2, as `--preview` assumes. The spread known from the search is draw
 search over the seeds of the space has.
 
 `right` is the probability that the configuration is found better than both controls that decide (`ce`, `ce-lr`), or,
-in the last case, better than each of them that it leads, and never worse than one of those; `a rival` is the
-probability of a claim about a control that decides. The peers are a careful script, with eight seeds of the
-configuration and of eight controls, each run from scratch, and Student's paired t with Holm's correction over all
-comparisons of all scenarios; and the version before, with three seeds.
+in the last case, better than each of them that it leads, and never worse than one of those; `wrong` that of a wrong
+claim about any control; `a rival` that of a claim about a control that decides. The peers are a careful script, with
+eight seeds of the configuration and of eight controls, each run from scratch, and Student's paired t with Holm's
+correction over all comparisons of all scenarios; and the version before, with three seeds.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import dataclasses
 import random
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, quantiles
 from typing import Any
@@ -32,6 +32,7 @@ from scipy import stats
 
 from absgd.comparisons import PriorVariance
 from benchmarks.harness.command_line import at_least, command_parser, report_environment, write_json_report
+from benchmarks.harness.marked_tables import with_tables
 from tune_runs.confirm.contests import Contest, epochs_of_round
 from tune_runs.confirm.rounds import RoundRules, Rounds, epochs_of_candidates
 from tune_runs.preview.confirm_cost import SPREAD, likely_contest, simulated_rules
@@ -67,6 +68,7 @@ def confirmation_rows(
                 "pairs": fmean(len(rounds.looks) for rounds, _ in found),
                 "right": fmean(_is_right(contest, rounds, gaps) for rounds, gaps in found),
                 "a rival": fmean(_found_share(contest, rounds) for rounds, _ in found),
+                "wrong": fmean(_is_wrong(rounds, gaps, own.claims.margin / SPREAD) for rounds, gaps in found),
                 "never again": fmean(_left_share(contest, rounds) for rounds, _ in found),
             }
 
@@ -96,6 +98,13 @@ def _is_right(contest: Contest, rounds: Rounds, gaps: dict[str, float]) -> bool:
     return bool(led) and all(findings.get(name) == "better" for name in led)
 
 
+def _is_wrong(rounds: Rounds, gaps: dict[str, float], margin: float) -> bool:
+    """Whether anything claimed is wrong."""
+    truths = {"better": lambda gap: gap > 0, "worse": lambda gap: gap < 0, "equivalent": lambda gap: abs(gap) < margin}
+    found = {name: one.comparison.finding for name, one in rounds.last().items()}
+    return any(finding in truths and not truths[finding](gaps[name]) for name, finding in found.items())
+
+
 def _found_share(contest: Contest, rounds: Rounds) -> float:
     last = rounds.last()
     return fmean(name in last and last[name].comparison.finding != "undecided" for name in contest.deciding)
@@ -115,6 +124,42 @@ def paired_t_power(gap: float, pairs: int, comparisons: int, num: int, seed: int
     return float((p_values < LEVEL / comparisons).mean())
 
 
+def peer_rows(contest: Contest, num_scenarios: int, seed: int) -> Iterator[dict[str, Any]]:
+    """Yield cost and power of the peers."""
+    comparisons = num_scenarios * (SCRIPT_RUNS - 1)
+    for name, pairs, epochs in (
+        ("careful script", SCRIPT_PAIRS, SCRIPT_PAIRS * SCRIPT_RUNS * contest.epochs),
+        ("version before", EARLIER_PAIRS, EARLIER_PAIRS * _earlier_epochs(contest)),
+    ):
+        power = {gap: paired_t_power(gap, pairs, comparisons, 20_000, seed) for gap in GAPS[1:]}
+        yield {"peer": name, "epochs": epochs, "power": power}
+
+
+def cost_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the rows of `confirmation_rows` as lines of Markdown."""
+    lines = [
+        "| ahead by | at most, pairs | epochs | 90 % below | pairs | a rival | right | wrong | cannot win |",
+        "|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for row in rows:
+        gap = f"normal, {GAP_STD:g}" if row["gap"] is None else f"{row['gap']:g}"
+        shares = [f"{100 * row[name]:.0f} %" for name in ("a rival", "right")]
+        shares += [f"{100 * row['wrong']:.1f} %", f"{100 * row['never again']:.0f} %"]
+        epochs = f"{row['epochs']:,.0f} | {row['epochs 90 %']:,.0f}"
+        lines.append(f"| {gap} | {row['max_pairs']} | {epochs} | {row['pairs']:.1f} | {' | '.join(shares)} |")
+    return lines
+
+
+def peer_table(peers: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the rows of `peer_rows` as lines of Markdown."""
+    heads = " | ".join(f"ahead by {gap:g}" for gap in GAPS[1:])
+    lines = [f"| peer | epochs | {heads} |", f"|---|---:|{'---:|' * len(GAPS[1:])}"]
+    for peer in peers:
+        shares = " | ".join(f"{100 * one:.0f} %" for one in peer["power"].values())
+        lines.append(f"| {peer['peer']} | {peer['epochs']:,} | {shares} |")
+    return lines
+
+
 def main() -> int:
     """Simulate and print two tables."""
     parser = command_parser("benchmarks.confirmation_cost", __doc__)
@@ -122,38 +167,21 @@ def main() -> int:
     parser.add_argument("--simulations", type=at_least(20), default=500)
     parser.add_argument("--pairs", type=at_least(1), nargs="+", default=[8, 12])
     parser.add_argument("--seed", type=at_least(0), default=0)
+    parser.add_argument("--page", type=Path, help="page of Markdown whose tables are replaced")
     parser.add_argument("--json", type=Path)
     options: argparse.Namespace = parser.parse_args()
     started = time.perf_counter()
     space = load_space(options.space)
     contest = likely_contest(space, next(iter(plan_scenarios(space).values())))
     rows = list(confirmation_rows(contest, simulated_rules(space), options.pairs, options.simulations, options.seed))
-    print("| ahead by | at most, pairs | epochs | 90 % below | pairs | a rival | right | cannot win |")
-    print("|---:|---:|---:|---:|---:|---:|---:|---:|")
-    for row in rows:
-        gap = f"normal, {GAP_STD:g}" if row["gap"] is None else f"{row['gap']:g}"
-        shares = " | ".join(f"{100 * row[name]:.0f} %" for name in ("a rival", "right", "never again"))
-        epochs = f"{row['epochs']:,.0f} | {row['epochs 90 %']:,.0f}"
-        print(f"| {gap} | {row['max_pairs']} | {epochs} | {row['pairs']:.1f} | {shares} |")
-    comparisons = len(space.scenarios) * (SCRIPT_RUNS - 1)
-    peers: list[dict[str, Any]] = [
-        {
-            "peer": name,
-            "epochs": epochs,
-            "power": {gap: paired_t_power(gap, pairs, comparisons, 20_000, options.seed) for gap in GAPS[1:]},
-        }
-        for name, pairs, epochs in (
-            ("careful script", SCRIPT_PAIRS, SCRIPT_PAIRS * SCRIPT_RUNS * contest.epochs),
-            ("version before", EARLIER_PAIRS, EARLIER_PAIRS * _earlier_epochs(contest)),
-        )
-    ]
-    heads = " | ".join(f"ahead by {gap:g}" for gap in GAPS[1:])
-    print(f"\n| peer | epochs | {heads} |\n|---|---:|{'---:|' * len(GAPS[1:])}")
-    for peer in peers:
-        shares = " | ".join(f"{100 * one:.0f} %" for one in peer["power"].values())
-        print(f"| {peer['peer']} | {peer['epochs']:,} | {shares} |")
+    peers = list(peer_rows(contest, len(space.scenarios), options.seed))
+    tables = {"cost": cost_table(rows), "peers": peer_table(peers)}
+    for lines in tables.values():
+        print("\n".join((*lines, "")))
+    if options.page:
+        options.page.write_text(with_tables(options.page.read_text(), tables))
     wall_s = time.perf_counter() - started
-    print(f"\n{options.simulations} simulations of each case, {wall_s:.0f} s.")
+    print(f"{options.simulations} simulations of each case, {wall_s:.0f} s.")
     report = {**report_environment(parser.prog), "wall_s": wall_s, "confirmations": rows, "peers": peers}
     write_json_report(options.json, report)
     return 0

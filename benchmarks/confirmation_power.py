@@ -1,6 +1,6 @@
 """How often does a confirmation claim something wrong, and how often does it find a true difference?
 
-    python -m benchmarks.confirmation_power [--scenarios 5000] [--quick] [--json FILE]
+    python -m benchmarks.confirmation_power [--scenarios 5000] [--quick] [--page FILE] [--json FILE]
 
 Simulated scores go through the decisions of a search (`absgd.comparisons`). Unit: the standard deviation of the
 difference of two candidates on one pair, if all have equal noise; the margin is half of it. A search over four pairs
@@ -36,6 +36,7 @@ from absgd.comparisons.claim_rules import ClaimRules
 from absgd.comparisons.contrasts import contrasts
 from absgd.comparisons.look_claims import claims_at_look
 from benchmarks.harness.command_line import at_least, command_parser, report_environment, write_json_report
+from benchmarks.harness.marked_tables import with_tables
 from benchmarks.simulated_confirmations import BETTER, DECIDING, EQUIVALENT, WORSE, Spread, Values, confirm
 
 MARGIN = 0.5
@@ -49,12 +50,15 @@ FIXED = (3, 5)
 SHAPES = ((6, 8), (1, 8), (1, 2))
 """Scenarios and rivals of each."""
 DIFFERENCES = (0.5, 1.0, 2.0, 3.0)
-NUM_PAIRS = (2, 3, 4, 5, 6, 8, 10)
+NUM_PAIRS = (3, 4, 5, 6, 8, 10)
 SEQUENCE = (2, 3, 4, 5, 6, 8, 12, 20)
 BOTH = (4, 8, 12)
 """Pairs after which both claims that decide the verdict are counted."""
 MOST = 12
 """Most pairs, where their mean number is counted."""
+MEAN_PAIRS = ("pairs, ce", "pairs, ce-lr", "pairs, all")
+ERRORS = ("by 8", "by 20", "at 3", "at 5")
+"""Columns of the rates of wrong claims."""
 
 Draw = Callable[[np.random.Generator, int, int], Values]
 """(generator, scenarios, rivals) -> scores_SCP, on the pairs of the search and then those of the confirmation."""
@@ -265,31 +269,48 @@ def power_rows(repeats: int, rng: np.random.Generator) -> Iterator[dict[str, Any
                 row[f"both by {last}"] = float(is_found_SR[:, DECIDING].all(axis=1).mean())
             pairs_R = np.minimum(outcome.pairs_SR, MOST).mean(axis=0)
             plain, raised = (float(pairs_R[place]) for place in DECIDING)
-            row |= {"pairs, plain": plain, "pairs, raised": raised, "pairs, all": float(pairs_R.mean())}
+            row |= dict(zip(MEAN_PAIRS, (plain, raised, float(pairs_R.mean())), strict=True))
             yield row
 
 
-def _print_errors(rows: list[dict[str, Any]]) -> None:
-    print(
-        "| scenarios x rivals | condition | by 8 | by 20 | one look, 3 | one look, 5 |\n|---|---|---:|---:|---:|---:|"
-    )
-    for row in rows:
-        cells = [
-            f"{100 * row[name]:.1f} ± {100 * row[f'{name} error']:.1f}" for name in ("by 8", "by 20", "at 3", "at 5")
-        ]
-        print(f"| {row['scenarios']} x {row['rivals']} | {row['case']} | {' | '.join(cells)} |")
+def tables_of(errors: list[dict[str, Any]], power: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """Return the tables as lines of Markdown."""
+    return {
+        "wrong claims": [
+            "| scenarios x controls | condition | by 8 pairs | by 20 | one look at 3 | one look at 5 |",
+            "|---|---|---:|---:|---:|---:|",
+            *(_line(row, row["case"], [_rate(row, name) for name in ERRORS]) for row in errors),
+        ],
+        "one look": [
+            *_head([str(count) for count in NUM_PAIRS]),
+            *(_line(row, f"{row['difference']:g}", [_beside_t(row, count) for count in NUM_PAIRS]) for row in power),
+        ],
+        "pair by pair": [
+            *_head([f"by {count}" for count in SEQUENCE] + [f"both by {count}" for count in BOTH] + list(MEAN_PAIRS)),
+            *(_line(row, f"{row['difference']:g}", _sequence(row)) for row in power),
+        ],
+    }
 
 
-def _print_power(rows: list[dict[str, Any]]) -> None:
-    for kind, counts in (("one look", NUM_PAIRS), ("paired t", NUM_PAIRS), ("by", SEQUENCE)):
-        both = [f"both by {count}" for count in BOTH] if kind == "by" else []
-        extra = ["pairs, plain", "pairs, raised", "pairs, all"] if kind == "by" else []
-        heads = [f"{kind} {count}" for count in counts] + both + extra
-        print(f"\n| scenarios x rivals | difference | {' | '.join(heads)} |\n|---|---:|{'---:|' * len(heads)}")
-        for row in rows:
-            names = [f"by {count}" if kind == "by" else f"{kind}, {count}" for count in counts]
-            cells = [f"{100 * row[name]:.0f} %" for name in names + both] + [f"{row[name]:.1f}" for name in extra]
-            print(f"| {row['scenarios']} x {row['rivals']} | {row['difference']} | {' | '.join(cells)} |")
+def _head(columns: list[str]) -> list[str]:
+    return [f"| scenarios x controls | difference | {' | '.join(columns)} |", f"|---|---:|{'---:|' * len(columns)}"]
+
+
+def _line(row: dict[str, Any], about: str, cells: list[str]) -> str:
+    return f"| {row['scenarios']} x {row['rivals']} | {about} | {' | '.join(cells)} |"
+
+
+def _rate(row: dict[str, Any], name: str) -> str:
+    return f"{100 * row[name]:.1f} ± {100 * row[f'{name} error']:.1f}"
+
+
+def _beside_t(row: dict[str, Any], count: int) -> str:
+    return f"{100 * row[f'one look, {count}']:.0f} % ({100 * row[f'paired t, {count}']:.0f} %)"
+
+
+def _sequence(row: dict[str, Any]) -> list[str]:
+    shares = [f"by {count}" for count in SEQUENCE] + [f"both by {count}" for count in BOTH]
+    return [f"{100 * row[name]:.0f} %" for name in shares] + [f"{row[name]:.1f}" for name in MEAN_PAIRS]
 
 
 def main() -> int:
@@ -298,18 +319,20 @@ def main() -> int:
     parser.add_argument("--scenarios", type=at_least(100), default=5_000, help="simulated scenarios of each case")
     parser.add_argument("--quick", action="store_true", help="a tenth of them")
     parser.add_argument("--seed", type=at_least(0), default=0)
+    parser.add_argument("--page", type=Path, help="page of Markdown whose tables are replaced")
     parser.add_argument("--json", type=Path)
     options: argparse.Namespace = parser.parse_args()
     repeats = options.scenarios // 10 if options.quick else options.scenarios
     started = time.perf_counter()
     rng = np.random.default_rng(options.seed)
-    errors = list(error_rows(repeats, rng))
-    _print_errors(errors)
-    power = list(power_rows(repeats // 2, rng))
-    _print_power(power)
-    columns = ("by 8", "by 20", "at 3", "at 5")
-    too_high = [row for row in errors for name in columns if row[name] > LEVEL + 2 * row[f"{name} error"]]
-    worst = max(row[name] for row in errors for name in columns)
+    errors, power = list(error_rows(repeats, rng)), list(power_rows(repeats // 2, rng))
+    tables = tables_of(errors, power)
+    for lines in tables.values():
+        print("\n".join((*lines, "")))
+    if options.page:
+        options.page.write_text(with_tables(options.page.read_text(), tables))
+    too_high = [row for row in errors for name in ERRORS if row[name] > LEVEL + 2 * row[f"{name} error"]]
+    worst = max(row[name] for row in errors for name in ERRORS)
     wall_s = time.perf_counter() - started
     print(f"\nLargest error rate: {100 * worst:.1f} %; {repeats:,} scenarios of each case, {wall_s:.0f} s.")
     report = {

@@ -38,8 +38,6 @@ class ConfirmCost(NamedTuple):
     epochs: int
     """Most epochs trained, without inherited ones."""
     expected: ExpectedRounds
-    num_steps: int
-    """Runs of a pair that wait for each other, at most."""
 
 
 def confirm_cost(space: SearchSpace, plan: ScenarioPlan) -> ConfirmCost:
@@ -57,7 +55,6 @@ def confirm_cost(space: SearchSpace, plan: ScenarioPlan) -> ConfirmCost:
         num_runs=config.max_pairs * (1 + len(contest.rivals)) if contest.rivals else 0,
         epochs=most if budget is None else min(most, budget),
         expected=_expected(_Hashable.of(contest), simulated_rules(space)),
-        num_steps=2 if contest.gates else 1,
     )
 
 
@@ -93,7 +90,7 @@ def confirm_wall_s(
     timed = [(cost, time) for cost, time in zip(costs, times, strict=False) if time is not None]
     if not timed or len(timed) < len(costs) or not concurrent:
         return None
-    longest = max(cost.expected.num_rounds * cost.num_steps * epochs * time.longest_s for cost, time in timed)
+    longest = max(cost.expected.num_steps * epochs * time.longest_s for cost, time in timed)
     work = sum(
         time.seconds_of(cost.expected.epochs - cost.expected.epochs_of_subject, cost.expected.epochs_of_subject)
         for cost, time in timed

@@ -22,6 +22,8 @@ class ExpectedRounds:
     """Means over simulated confirmations."""
 
     num_rounds: float
+    num_steps: float
+    """Steps that follow one another; the runs of one may be trained at the same time."""
     num_runs: float
     epochs: float
     epochs_of_subject: float
@@ -48,6 +50,7 @@ def expected_rounds(
     epochs = [epochs_of_candidates(contest, one) for one in found]
     return ExpectedRounds(
         num_rounds=fmean(len(one.looks) for one in found),
+        num_steps=fmean(one.num_steps for one in found),
         num_runs=fmean(len(one.planned) for one in found),
         epochs=fmean(sum(own.values()) for own in epochs),
         epochs_of_subject=fmean(own.get(contest.subject, 0) for own in epochs),

@@ -11,7 +11,7 @@ from scipy import optimize, special, stats
 from absgd.comparisons import ClaimRules, PriorVariance, cannot_win, nominal_level, pairs_needed, prior_variance
 from absgd.comparisons.alpha_spending import SPENT_AT_MOST, spent_by
 from absgd.comparisons.block_variance import block_variance
-from absgd.comparisons.contrasts import contrasts
+from absgd.comparisons.contrasts import MOST_EARLIER_DF, contrasts, with_earlier_spread
 from absgd.comparisons.look_claims import FINDINGS, claims_at_look
 from absgd.comparisons.more_pairs import Dfs
 from absgd.comparisons.subset_means import sign_flip_interval, sign_flip_p_value
@@ -176,3 +176,33 @@ def test_more_is_found_than_by_one_paired_t_test_for_each_rival() -> None:
     ours = (claims.finding_SR == FINDINGS.index("better")).mean()
     p_values = stats.ttest_rel(scores_SCP[:, :1], scores_SCP[:, 1:], axis=2).pvalue
     assert ours > 0.8 > (p_values < 0.05 / 8).mean() + 0.2
+
+
+def test_spread_of_earlier_pairs_is_pooled_and_never_lowers_what_the_pairs_show() -> None:
+    scores = np.random.default_rng(8).normal(size=(2, 4, 3))
+    own = contrasts(scores)
+    variance, df = np.array([30.0, 1e-6]), np.array([4.0, 40.0])
+    both = with_earlier_spread(own, variance, df)
+    pooled = (own.df_SR[0] * own.std_SR[0] ** 2 + 4 * 30.0) / (own.df_SR[0] + 4)
+    assert both.std_SR[0] == pytest.approx(np.sqrt(pooled))
+    assert both.df_SR[0] == pytest.approx(own.df_SR[0] + 4)
+    assert both.std_SR[1] == pytest.approx(own.std_SR[1])
+    assert both.df_SR[1] == pytest.approx(own.df_SR[1] + MOST_EARLIER_DF)
+    none = with_earlier_spread(own, np.zeros(2), np.zeros(2))
+    assert none.std_SR == pytest.approx(own.std_SR)
+    assert none.df_SR == pytest.approx(own.df_SR)
+    single = with_earlier_spread(contrasts(scores[:, :, :1]), variance, df)
+    assert np.isnan(single.std_SR).all(), "one pair allows no claim, whatever the search has seen"
+
+
+def test_prior_variance_is_no_less_than_that_of_the_subjects_gains() -> None:
+    rng = np.random.default_rng(9)
+    gains = {name: dict(enumerate(rng.normal(size=4) * 0.1)) for name in "abcd"}
+    gains["s"] = dict(enumerate([1.0, -1.0, 2.0, 0.0]))
+    common, own = prior_variance(gains), prior_variance(gains, "s")
+    assert common is not None
+    assert own is not None
+    assert own.variance == pytest.approx(np.var(list(gains["s"].values()), ddof=1))
+    assert common.variance < own.variance
+    assert prior_variance(gains, "a") == common
+    assert own.df == common.df

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from absgd.comparisons import ClaimRules, RivalComparison, Scores, compare_at_look, nominal_level
+from absgd.comparisons import ClaimRules, PriorVariance, RivalComparison, Scores, compare_at_look, nominal_level
 
 RULES = ClaimRules(margin=0.5)
 
@@ -143,3 +143,24 @@ def test_compare_at_look_does_not_depend_on_the_order_of_rivals(seed: int) -> No
 def test_claim_rules_refuse_what_allows_no_claim(rules: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match="expected"):
         ClaimRules(*rules)  # type: ignore[arg-type]
+
+
+def test_spread_of_the_search_finds_a_clear_difference_after_two_pairs() -> None:
+    values = {"s": [0.0, 0.3], "near": [-0.4, 0.2], "far": [-6.0, -6.3]}
+    scores, prior = scores_of(**values), PriorVariance(1.0, 12.0)
+    alone = {one.rival: one for one in compare_at_look("s", scores, ["near", "far"], RULES, 2)}
+    known = {one.rival: one for one in compare_at_look("s", scores, ["near", "far"], RULES, 2, prior=prior)}
+    assert {one.finding for one in alone.values()} == {"undecided"}
+    assert (known["far"].finding, known["near"].finding) == ("better", "undecided")
+    assert known["far"].df == pytest.approx(alone["far"].df + 8)
+    wide = compare_at_look("s", scores, ["near", "far"], RULES, 2, prior=PriorVariance(100.0, 12.0))
+    assert {one.finding for one in wide} == {"undecided"}
+
+
+def test_rival_without_a_new_pair_keeps_its_part_of_the_level_and_makes_no_claim() -> None:
+    values = {"s": [5.0, 5.2, 4.9, 5.1, 5.0, 5.2], "far": [0.0, 0.1, 0.3, 0.2, 0.1, 0.0], "near": [4.0, 5.9] * 3}
+    scores = scores_of(**values)
+    tested = {one.rival: one for one in compare_at_look("s", scores, ["far", "near"], RULES, 6)}
+    held = {one.rival: one for one in compare_at_look("s", scores, ["far", "near"], RULES, 6, untested=["far"])}
+    assert (tested["far"].finding, held["far"].finding) == ("better", "undecided")
+    assert held["near"].high - held["near"].low > tested["near"].high - tested["near"].low, "half of the level"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 from pathlib import Path
 from typing import Any
 
@@ -545,3 +546,28 @@ def test_the_test_set_is_called_read_only_if_it_was(
     said = confirmation_lines(done.confirmations, done.recorder.folder)[0]
     assert said.endswith("each complete run read the test set once, and chose no configuration by it") is is_tested
     assert said.endswith("no test set was read") is not is_tested
+
+
+def test_spread_of_the_search_is_the_one_of_the_first_look_also_later(tmp_path: Path) -> None:
+    def space(pairs: int) -> SearchSpace:
+        return one_scenario(seeds={"pairs": 3}, confirm={**CONFIRM, "max_pairs": pairs})
+
+    folder = tmp_path / "fake"
+    FakeTuner(space(1), folder, noisy_rising, test_score=close).run()
+    first = findings(folder)
+    assert (first.earlier_variance > 0).all()
+    assert (first.earlier_df > 0).all()
+    file = records.confirmation_file(folder, EXP)
+    first.assign(earlier_variance=0.25).to_parquet(file)  # as if the search had been extended since that look
+    FakeTuner(space(2), folder, noisy_rising, test_score=close).run()
+    assert set(findings(folder).earlier_variance) == {0.25}
+    first.drop(columns=["earlier_variance", "earlier_df"]).to_parquet(file)  # as an earlier version wrote it
+    FakeTuner(space(3), folder, noisy_rising, test_score=close).run()
+    later = findings(folder)
+    assert later["look"].max() == 3
+    assert later.earlier_variance.isna().all(), "its claims do without the spread of the search"
+
+
+def noisy_rising(config: RunConfig, epoch: int) -> float:
+    """Return a metric that differs between trials and seed pairs."""
+    return rising(config, epoch) + 0.01 * random.Random(f"{config.attention} {config.seeds}").random()
