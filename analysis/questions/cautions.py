@@ -219,9 +219,12 @@ def _different_images(runs: RunFrames, winner: pd.Series[Any]) -> Iterator[Cauti
 
 
 def _disagreement(configurations: pd.DataFrame, winner: pd.Series[Any]) -> Iterator[Caution]:
-    """Check that the best on test is the best on validation: among the candidates, then with the controls."""
+    """Check that the best on test is the best on validation: among the candidates, then with the controls.
+
+    Means over other pairs of seeds, as of controls that left early or wait, are not compared.
+    """
     able = configurations[(configurations.basis == "confirmed") & configurations.is_whole]
-    able = able.dropna(subset=["test_mean"])
+    able = able[able.num_seeds == winner.num_seeds].dropna(subset=["test_mean"])
     if winner.basis != "confirmed":
         return
     sign = -1.0 if str(winner.metric).endswith("loss") else 1.0

@@ -20,7 +20,7 @@ from tests.support.fake_searches import (
 )
 from tests.support.fake_tuner import SPACE, FakeTrainer, FakeTuner, make_space
 from tests.support.kills import Killed, killed_at
-from tests.support.made_up_scores import close
+from tests.support.made_up_scores import staggered
 from tune_runs.space.model import SearchSpace
 
 
@@ -43,7 +43,7 @@ def whole_search(folder: Path) -> WholeSearch:
     return WholeSearch(folder, count[0])
 
 
-CONFIRM = {"max_pairs": 3, "controls": ["ce", "ce-lr", "cb-ce-drw"]}
+CONFIRM = {"max_pairs": 4, "controls": ["ce", "ce-lr", "cb-ce-drw", "focal"]}
 
 
 def with_confirmation() -> SearchSpace:
@@ -56,14 +56,16 @@ def with_confirmation() -> SearchSpace:
 def whole_confirmation(folder: Path) -> WholeSearch:
     """Run an uninterrupted search with its confirmation."""
     with killed_at(0, pytest.MonkeyPatch()) as count:
-        tuner = FakeTuner(with_confirmation(), folder, some_diverge, concurrent=1, test_score=close)
+        tuner = FakeTuner(with_confirmation(), folder, some_diverge, concurrent=1, test_score=staggered)
         results = tuner.results({})
         while not tuner.searcher.searches[EXP].is_done:
             next(results)
         num_before = count[0]
         for _ in results:
             pass
-    assert trials(folder).query("phase == 'confirm'").groupby("candidate").size().eq(3).all()
+    runs = trials(folder).query("phase == 'confirm'").groupby("candidate").size().to_dict()
+    expected = {"best-1": 4, "ce": 3, "cb-ce-drw": 2, "ce-lr": 2, "focal": 4}
+    assert runs == expected, "`ce` is beaten after three pairs; then `ce-lr` and focal loss catch up"
     assert set(trials(folder).status) == {"completed", "diverged"}
     return WholeSearch(folder, count[0], num_before)
 
@@ -86,9 +88,9 @@ def assert_killed_confirmation_ends_as(
 ) -> None:
     """Kill a search and confirmation in `folder` at write number `moment`, resume it, and compare it with `whole`."""
     with pytest.raises(Killed), killed_at(moment, monkeypatch):
-        FakeTuner(with_confirmation(), folder, some_diverge, concurrent=1, test_score=close).run()
+        FakeTuner(with_confirmation(), folder, some_diverge, concurrent=1, test_score=staggered).run()
     complete = set(trials(folder).query("phase == 'confirm' and status == 'completed'").trial_id)
-    resumed = FakeTuner(with_confirmation(), folder, some_diverge, concurrent=1, test_score=close)
+    resumed = FakeTuner(with_confirmation(), folder, some_diverge, concurrent=1, test_score=staggered)
     resumed.run()
     assert_same(whole.folder, folder)
     assert not complete & set(resumed.tested), "the test set is not read again"

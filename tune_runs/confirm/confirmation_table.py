@@ -160,7 +160,7 @@ def _ending_lines(confirmation: ScenarioConfirmation, resume: str) -> list[str]:
     known = [more for name, more in needed.items() if more and name in confirmation.deciding]
     known = known or [more for more in needed.values() if more]
     if undecided:
-        bound = "" if rounds.ending == "max pairs" else " and a larger `confirm.epoch_budget`"
+        bound = "" if rounds.ending == "max pairs" else " --space FILE, where FILE has a larger `confirm.epoch_budget`"
         lines.append(f"go on with: {resume} --pairs {num_pairs + max(known, default=1)}{bound}")
     return lines
 

@@ -26,7 +26,7 @@ from tests.support.fake_searches import (
 )
 from tests.support.fake_tuner import SPACE, FakeTrainer, FakeTuner, make_space, rising
 from tests.support.kills import Killed, killed_at
-from tests.support.made_up_scores import close
+from tests.support.made_up_scores import staggered
 from tests.support.whole_searches import (
     WholeSearch,
     assert_killed_confirmation_ends_as,
@@ -91,15 +91,15 @@ def test_several_confirmations_at_once_lose_and_repeat_nothing(
     num_before, num_writes = confirmed.writes_before, confirmed.writes
     folder, moment = tmp_path / "fake", num_before + (1 + 2 * part) * (num_writes - num_before) // 9
     with pytest.raises(Killed), killed_at(moment, monkeypatch):
-        FakeTuner(with_confirmation(), folder, some_diverge, concurrent=3, test_score=close).run()
+        FakeTuner(with_confirmation(), folder, some_diverge, concurrent=3, test_score=staggered).run()
     before = records.read_rows(folder / records.TRIALS_FILE, records.TRIAL_SCHEMA)
     ended = {row["trial_id"]: row for row in before if row["status"] in ("completed", "diverged")}
-    resumed = FakeTuner(with_confirmation(), folder, some_diverge, concurrent=3, test_score=close)
+    resumed = FakeTuner(with_confirmation(), folder, some_diverge, concurrent=3, test_score=staggered)
     resumed.run()
     after = {row["trial_id"]: row for row in records.read_rows(folder / records.TRIALS_FILE, records.TRIAL_SCHEMA)}
     assert {trial_id: after[trial_id] for trial_id in ended} == ended
     assert not set(ended) & set(resumed.tested)
-    assert sum(row["phase"] == "confirm" for row in after.values()) == 12
+    assert sum(row["phase"] == "confirm" for row in after.values()) == 15
     known = epochs(folder)
     assert not known.duplicated(["trial_id", "epoch"]).any()
     assert len(known) == sum(row["epochs_trained"] + row["epochs_inherited"] for row in after.values())
