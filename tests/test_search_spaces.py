@@ -116,7 +116,7 @@ def test_cifar_spaces_hold_the_recipe(name: str, batch_size: int, dropout: float
     assert (schedule.warmup_epochs, schedule.milestones, schedule.factor) == (5, (159,), 0.01)
     assert space.base["class_balance"] == {"type": "reweight", "beta": 0.9999, "from_epoch": "switch"}
     assert enqueued_points(space).inside[0] == first
-    assert _rungs(space) == ((8, 48), (188,))
+    assert _rungs(space) == ((4, 8, 16, 32), (184, 188, 196))
 
 
 @pytest.mark.parametrize("name", ["noisy_cifar10", "noisy_cifar100", "clothing1m"])
@@ -158,7 +158,7 @@ def test_noisy_cifar10_holds_the_recipe() -> None:
     symmetric = {"lam": -0.5, "optimizer.lr": 0.01, "loss.sce_alpha": 0.1, "loss.class_tau": 0, **shared}
     pairs = {"lam": -2.0, "optimizer.lr": 0.001, "loss.sce_alpha": 6, "loss.class_tau": 1, **shared}
     assert enqueued_points(space).inside == (symmetric, pairs)
-    assert _rungs(space) == ((5,), (95,))
+    assert _rungs(space) == ((2, 4, 8, 16), (92, 94, 98, 106))
 
 
 def test_noisy_cifar100_holds_the_recipe() -> None:
@@ -186,7 +186,7 @@ def test_clothing1m_tries_the_recipes_first() -> None:
         drawn = RunConfig.from_dict({**run_settings(space, scenario, point), **elsewhere})
         same_size = {"data.side": 224, "augmentation.flip": True}  # what the data set's own are, said in the recipe
         assert drawn.with_values(same_size) == recipe
-    assert _rungs(space) == ((4,), ())
+    assert _rungs(space) == ((2, 4), (8,))
 
 
 def _rungs(space: SearchSpace) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -213,7 +213,8 @@ def test_preview_counts_the_confirmation_at_most_and_as_expected() -> None:
     assert most - 16 <= cost.expected.epochs <= cost.epochs
     assert 1 <= cost.expected.num_rounds <= 3
     assert numbers.confirm_s is not None
-    assert numbers.confirm_s >= cost.expected.num_rounds * 2 * 16 * TIME.stage_one_s, "pairs wait for each other"
+    assert cost.expected.num_rounds <= cost.expected.num_steps <= 3 * cost.expected.num_rounds
+    assert numbers.confirm_s >= cost.expected.num_steps * 16 * TIME.stage_one_s, "the steps of a pair wait for each other"
     text = " ".join(drawn(CONFIRM, times={"digits": TIME}).split())
     expected = f"about {round(cost.expected.epochs)} epochs on {cost.expected.num_rounds:.1f} pairs expected"
     assert (
