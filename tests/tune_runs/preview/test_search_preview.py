@@ -214,7 +214,7 @@ def test_preview_counts_the_confirmation_at_most_and_as_expected() -> None:
     assert 1 <= cost.expected.num_rounds <= 3
     assert numbers.confirm_s is not None
     assert cost.expected.num_rounds <= cost.expected.num_steps <= 3 * cost.expected.num_rounds
-    assert numbers.confirm_s >= cost.expected.num_steps * 16 * TIME.stage_one_s, "the steps of a pair wait for each other"
+    assert numbers.confirm_s >= cost.expected.num_steps * 16 * TIME.stage_one_s, "steps wait for each other"
     text = " ".join(drawn(CONFIRM, times={"digits": TIME}).split())
     expected = f"about {round(cost.expected.epochs)} epochs on {cost.expected.num_rounds:.1f} pairs expected"
     assert (
