@@ -4,7 +4,7 @@
 
 Simulated scores go through the decisions of a search (`absgd.comparisons`). Unit: the standard deviation of the
 difference of two candidates on one pair, if all have equal noise; the margin is half of it. A search over four pairs
-has seen the subject and one rival on all of them, and others on fewer, with noise of the same kind; its spread counts.
+has seen the subject and one rival on all of them, and two others, with noise of the same kind; its spread counts.
 A confirmation is trained pair by pair, with a look after each: plain training first, then what waits for it, then what
 waits for both (`benchmarks.simulated_confirmations`). A rival leaves when there is a claim about it, or when it cannot
 win and does not decide the verdict; a rival that makes the subject worse ends the scenario.
@@ -43,8 +43,8 @@ MARGIN = 0.5
 LEVEL = 0.05
 SEARCH_PAIRS, MAX_PAIRS = 4, 20
 """Pairs of the search, and of the confirmation."""
-SEARCH_SIZES = (8, 8, 1, 0)
-"""Configurations on each pair of the search besides the subject and the control."""
+SEARCH_SIZES = (2, 2, 2, 1)
+"""Finalists on each pair of the search, besides the subject and the control."""
 FIXED = (3, 5)
 """Pairs of single looks whose error is counted."""
 SHAPES = ((6, 8), (1, 8), (1, 2))
@@ -198,10 +198,10 @@ def over_scenarios(is_wrong_SR: npt.NDArray[np.bool_], scenarios: int) -> tuple[
 
 
 def drawn(case: Case, rng: np.random.Generator, scenarios: int, rivals: int) -> tuple[Values, Spread]:
-    """Return the scores of the confirmations, and the spread that `absgd.comparisons.prior_variance` finds before."""
+    """Return the scores of the confirmations, and the spread that `absgd.comparisons.search_spread` finds before."""
     scores_SCP = case.draw(rng, scenarios, rivals)
     own_SCP = scores_SCP[:, :2, :SEARCH_PAIRS]
-    others_SCP = case.others(rng, scenarios, max(SEARCH_SIZES) - 1)[:, :, :SEARCH_PAIRS].copy()
+    others_SCP = case.others(rng, scenarios, SEARCH_SIZES[0] - 1)[:, :, :SEARCH_PAIRS].copy()
     for pair, size in enumerate(SEARCH_SIZES):
         others_SCP[:, size:, pair] = np.nan
     common_S, df_S = block_variance(np.concatenate([own_SCP, others_SCP], axis=1))

@@ -42,7 +42,7 @@ import pandas as pd
 import torch
 from scipy import stats
 
-from absgd.comparisons import ClaimRules, PriorVariance, prior_variance
+from absgd.comparisons import ClaimRules, PriorVariance, search_spread
 from absgd.config import RunConfig
 from absgd.datasets import load_splits
 from absgd.errors import UserError
@@ -141,13 +141,11 @@ def _epochs_on_fresh(pair: PairCurves, number: int) -> int:
 
 
 def _prior(found: ReplayedChoice) -> PriorVariance | None:
-    return prior_variance(
-        {
-            str(number): {pair: gain for pair, gain in enumerate(own) if gain == gain}
-            for number, own in found.gains.items()
-            if len(own) > 1
-        }
-    )
+    gains = {
+        str(number): {pair: gain for pair, gain in enumerate(own) if gain == gain}
+        for number, own in found.gains.items()
+    }
+    return search_spread(gains, str(found.chosen))
 
 
 def spread(cells: PairCells, choices: Sequence[Choice]) -> float:

@@ -4,7 +4,7 @@
 """
 
 from absgd.comparisons.alpha_spending import nominal_level
-from absgd.comparisons.block_variance import PriorVariance, prior_variance
+from absgd.comparisons.block_variance import PriorVariance, prior_variance, search_spread
 from absgd.comparisons.claim_rules import ClaimRules, Finding, RivalComparison, Scores
 from absgd.comparisons.look_comparison import compare_at_look
 from absgd.comparisons.more_pairs import pairs_needed
@@ -21,4 +21,5 @@ __all__ = [
     "nominal_level",
     "pairs_needed",
     "prior_variance",
+    "search_spread",
 ]

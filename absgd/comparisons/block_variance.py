@@ -53,13 +53,35 @@ def block_variance(scores_SCP: Values) -> tuple[Values, Values]:
     return np.where(df_S > 0, 2 * squares_S / np.maximum(df_S, 1), np.nan), df_S
 
 
-def prior_variance(scores: Scores, subject: str | None = None) -> PriorVariance | None:
+def search_spread(gains: Scores, subject: str) -> PriorVariance | None:
+    """Estimate how much paired differences vary from what a search has seen of its best configurations.
+
+    It is the variance between those on the most pairs or one pair less, and the control: configurations that left
+    earlier may be unsteady, which says nothing of those that are compared. It is no less than the variance of the
+    subject's own gains, whose noise all differences will have.
+
+    Args:
+        gains: configuration -> its gain over the control of each pair on which both were completed.
+        subject: the configuration that was chosen.
+
+    Returns:
+        The variance; None where no configuration has two pairs, or none shows any spread.
+    """
+    most = max(map(len, gains.values()), default=0)
+    finalists = {name: own for name, own in gains.items() if len(own) >= max(2, most - 1)}
+    pairs = {pair for own in finalists.values() for pair in own}
+    found = prior_variance({**finalists, "": dict.fromkeys(pairs, 0.0)})
+    own_gains = list(gains.get(subject, {}).values())
+    if found is None or len(own_gains) < 2:
+        return found
+    return PriorVariance(max(found.variance, float(np.var(own_gains, ddof=1))), found.df)
+
+
+def prior_variance(scores: Scores) -> PriorVariance | None:
     """Estimate the variance of a paired difference from any table of candidates and pairs, complete or not.
 
     Args:
-        scores: of the pairs of the search; candidates may lack pairs.
-        subject: candidate whose noise all differences will have; `scores` are then gains over one control. The
-            variance is no less than that of its own gains.
+        scores: candidates may lack pairs.
 
     Returns:
         The variance; None where the table leaves no degree of freedom, or shows no spread at all.
@@ -71,6 +93,4 @@ def prior_variance(scores: Scores, subject: str | None = None) -> PriorVariance 
     variance_S, df_S = block_variance(table_CP[None])
     if df_S[0] < 1 or variance_S[0] <= 1e-24:
         return None
-    gains = list(scores.get(subject, {}).values()) if subject else []
-    own = float(np.var(gains, ddof=1)) if len(gains) > 1 else 0.0
-    return PriorVariance(max(float(variance_S[0]), own), float(df_S[0]))
+    return PriorVariance(float(variance_S[0]), float(df_S[0]))

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from absgd import records
-from absgd.comparisons import ClaimRules, PriorVariance, prior_variance
+from absgd.comparisons import ClaimRules, PriorVariance, search_spread
 from absgd.errors import UserError
 from absgd.records import METRICS, POINT, confirm_id, is_best, source_of, test_metric_of
 from tune_runs.confirm.candidate_results import CandidateResult, candidate_results, winner
@@ -239,9 +239,8 @@ class ScenarioConfirmation:
 
     def _spread_of_search(self) -> PriorVariance | None:
         """Return the spread of differences between the pairs of the search, on validation."""
-        scores = self._recorder.scores(self._name)
-        gains = {score.trial.trial_id: score.gains for score in scores if len(score.gains) > 1}
-        return prior_variance(gains, self._candidates.members[0].run)
+        gains = {score.trial.trial_id: score.gains for score in self._recorder.scores(self._name)}
+        return search_spread(gains, self._candidates.members[0].run)
 
     def _name_rows(self) -> None:
         """Give the rows of all candidates their `candidate`; rows of others lose it, but for those of before."""

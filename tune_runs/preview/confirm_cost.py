@@ -123,10 +123,13 @@ def _expected(contest: _Hashable, rules: RoundRules) -> ExpectedRounds:
 
 
 def _prior(space: SearchSpace) -> PriorVariance | None:
-    """Return the spread that a search over several pairs will know: a block design of those that go on."""
+    """Return the spread that a search over several pairs will know, if no trial leaves before its turn."""
     sizes = planned_sizes(space.num_trials, space.seeds.pairs, space.seeds.reduction_factor)
-    df = sum(sizes) - len(sizes)
-    return PriorVariance(SPREAD**2, float(df)) if df > 0 else None
+    if not sizes:
+        return None
+    last, earlier = sizes[-1], sizes[-2] if len(sizes) > 1 else sizes[-1]
+    df = last * len(sizes) + (earlier - last) * (len(sizes) - 1)  # of `search_spread`
+    return PriorVariance(SPREAD**2, float(df))
 
 
 def _possible_winners(space: SearchSpace, plan: ScenarioPlan) -> list[RunConfig]:

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 from scipy import optimize, special, stats
 
-from absgd.comparisons import ClaimRules, PriorVariance, cannot_win, nominal_level, pairs_needed, prior_variance
+from absgd.comparisons import (
+    ClaimRules,
+    PriorVariance,
+    cannot_win,
+    nominal_level,
+    pairs_needed,
+    prior_variance,
+    search_spread,
+)
 from absgd.comparisons.alpha_spending import SPENT_AT_MOST, spent_by
 from absgd.comparisons.block_variance import block_variance
 from absgd.comparisons.contrasts import MOST_EARLIER_DF, contrasts, with_earlier_spread
@@ -195,14 +203,20 @@ def test_spread_of_earlier_pairs_is_pooled_and_never_lowers_what_the_pairs_show(
     assert np.isnan(single.std_SR).all(), "one pair allows no claim, whatever the search has seen"
 
 
-def test_prior_variance_is_no_less_than_that_of_the_subjects_gains() -> None:
+def test_spread_of_a_search_is_that_of_its_finalists_and_no_less_than_the_subjects() -> None:
     rng = np.random.default_rng(9)
-    gains = {name: dict(enumerate(rng.normal(size=4) * 0.1)) for name in "abcd"}
+    gains = {name: dict(enumerate(rng.normal(size=4) * 0.1)) for name in "abc"}
+    gains["three"] = dict(enumerate(rng.normal(size=3) * 0.1))
+    wild = {"left": {0: 5.0, 1: -5.0}, "one": {0: 3.0}}
+    found = search_spread({**gains, **wild}, "a")
+    assert found == search_spread(gains, "a"), "what left earlier says nothing"
+    assert found is not None
+    table = {**gains, "control": dict.fromkeys(range(4), 0.0)}
+    assert found == prior_variance(table)
+    assert found.df == 4 * 4 + 3 - 5 - 4 + 1
     gains["s"] = dict(enumerate([1.0, -1.0, 2.0, 0.0]))
-    common, own = prior_variance(gains), prior_variance(gains, "s")
-    assert common is not None
+    own = search_spread(gains, "s")
     assert own is not None
-    assert own.variance == pytest.approx(np.var(list(gains["s"].values()), ddof=1))
-    assert common.variance < own.variance
-    assert prior_variance(gains, "a") == common
-    assert own.df == common.df
+    assert own.variance == pytest.approx(np.var([1.0, -1.0, 2.0, 0.0], ddof=1))
+    assert search_spread({"a": {0: 1.0}}, "a") is None
+    assert search_spread({}, "a") is None
