@@ -5,8 +5,7 @@
 Simulated test scores go through the decisions of a real confirmation (`tune_runs.confirm.rounds`), with the runs,
 forks and controls of a space. The configuration is ahead of each of its controls by the same number of standard
 deviations of a paired difference, 1 point each; in the last case these numbers are themselves normal with a standard
-deviation of 2, as `--preview` assumes. The spread known from the search is drawn with as many degrees of freedom as a
-search over the seeds of the space has.
+deviation of 2, as `--preview` assumes. The spread known from the search is that of simulated finalists.
 
 `right` is the probability that the configuration is found better than both controls that decide (`ce`, `ce-lr`), or,
 in the last case, better than each of them that it leads, and never worse than one of those; `wrong` that of a wrong
@@ -30,7 +29,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from absgd.comparisons import PriorVariance
+from absgd.comparisons import PriorVariance, search_spread
 from benchmarks.harness.command_line import at_least, command_parser, report_environment, write_json_report
 from benchmarks.harness.marked_tables import with_tables
 from tune_runs.confirm.contests import Contest, epochs_of_round
@@ -44,8 +43,8 @@ GAPS = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0)
 """Leads of the configuration over each control, in standard deviations of a paired difference."""
 GAP_STD = 2.0
 """Standard deviation of the leads in the last case."""
-SUBJECT_PAIRS = 4
-"""Pairs on which the search has trained the configuration."""
+FINALISTS = (4, 4, 3)
+"""Pairs on which a search over four has trained its finalists, that which it chose first."""
 SCRIPT_PAIRS, SCRIPT_RUNS, EARLIER_PAIRS = 8, 9, 3
 LEVEL = 0.05
 
@@ -81,11 +80,16 @@ def _one(
 
 
 def _drawn(prior: PriorVariance | None, source: random.Random) -> PriorVariance | None:
-    """Return a spread as `absgd.comparisons.prior_variance` finds it: of all, and no less than that of the subject."""
+    """Return a spread as `absgd.comparisons.search_spread` finds it in a search with three finalists."""
     if prior is None:
         return None
-    factors = (source.gammavariate(df / 2, 2 / df) for df in (prior.df, SUBJECT_PAIRS - 1))
-    return PriorVariance(prior.variance * max(factors), prior.df)
+    noise = (prior.variance / 2) ** 0.5
+    control = [source.gauss(0, noise) for _ in range(max(FINALISTS))]
+    gains = {
+        str(place): {pair: source.gauss(0, noise) - control[pair] for pair in range(num_pairs)}
+        for place, num_pairs in enumerate(FINALISTS)
+    }
+    return search_spread(gains, "0")
 
 
 def _is_right(contest: Contest, rounds: Rounds, gaps: dict[str, float]) -> bool:

@@ -10,11 +10,12 @@ waits for both (`benchmarks.simulated_confirmations`). A rival leaves when there
 win and does not decide the verdict; a rival that makes the subject worse ends the scenario.
 
 The first table has the probability that anything claimed about any rival of any scenario is wrong, in percent, with its
-Monte Carlo error: by the 8th pair, by the 20th, and for one look after 3 and after 5 pairs. It must be at most 5. The
-other tables have the probability that a rival is found to be worse than the subject, all rivals being so by the given
-difference: for one look after n pairs; in the same runs for Student's paired t with Holm's correction over all
-comparisons; and by the n-th pair of a sequence, for plain training and for it at both learning rates, with the mean
-number of pairs of plain training, of it at the raised rate, and of all rivals.
+Monte Carlo error: by the 8th pair, by the 20th, and for one look after 3 and after 5 pairs. It must be at most 5, but
+for a condition named as beyond what is promised. The other tables have the probability that a rival is found to be
+worse than the subject, all rivals being so by the given difference: for one look after n pairs; in the same runs for
+Student's paired t with Holm's correction over all comparisons; and by the n-th pair of a sequence, for plain training
+and for it at both learning rates, with the mean number of pairs of plain training, of it at the raised rate, and of all
+rivals.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ import numpy.typing as npt
 import scipy
 from scipy import stats
 
-from absgd.comparisons.block_variance import block_variance
-from absgd.comparisons.claim_rules import ClaimRules
+from absgd.comparisons.block_variance import PriorVariance, search_spread
+from absgd.comparisons.claim_rules import ClaimRules, Scores
 from absgd.comparisons.contrasts import contrasts
 from absgd.comparisons.look_claims import claims_at_look
 from benchmarks.harness.command_line import at_least, command_parser, report_environment, write_json_report
@@ -43,8 +44,8 @@ MARGIN = 0.5
 LEVEL = 0.05
 SEARCH_PAIRS, MAX_PAIRS = 4, 20
 """Pairs of the search, and of the confirmation."""
-SEARCH_SIZES = (2, 2, 2, 1)
-"""Finalists on each pair of the search, besides the subject and the control."""
+OTHER_FINALISTS = (4, 3)
+"""Pairs of the search's finalists besides the subject, which has all."""
 FIXED = (3, 5)
 """Pairs of single looks whose error is counted."""
 SHAPES = ((6, 8), (1, 8), (1, 2))
@@ -84,6 +85,8 @@ class Case(NamedTuple):
     """Draws the other configurations of the search."""
     search_share: float = 1.0
     """Variance on validation, where the search has seen it, over that on test."""
+    is_beyond: bool = False
+    """Whether more than 5 % of wrong claims are known and said."""
 
 
 def _with_factor(noisy: slice) -> Draw:
@@ -101,6 +104,12 @@ def _varied(rng: np.random.Generator, scenarios: int, rivals: int) -> Values:
     """Variances that differ as those of the twenty best configurations in the committed complete curves do."""
     factor_SC = 3 / rng.chisquare(3, size=(scenarios, rivals + 1))
     return _noise(rng, scenarios, rivals) * np.sqrt(factor_SC)[..., None]
+
+
+def _collapsed(rng: np.random.Generator, scenarios: int, rivals: int) -> Values:
+    scores_SCP = _noise(rng, scenarios, rivals)
+    scores_SCP[:, 0, SEARCH_PAIRS - 1] -= 50
+    return scores_SCP
 
 
 def _heavy(rng: np.random.Generator, scenarios: int, rivals: int) -> Values:
@@ -163,6 +172,8 @@ def cases() -> Iterator[Case]:
     """Yield the conditions under which wrong claims are counted."""
     yield Case("no difference, equal variances", _noise)
     yield Case("variance on validation 3/4 of that on test", _noise, search_share=0.75)
+    yield Case("beyond: variance on validation half of that on test", _noise, search_share=0.5, is_beyond=True)
+    yield Case("one finalist of the search collapsed on a pair", _noise, others=_collapsed)
     yield Case("variance x 4: subject", _with_factor(slice(0, 1)))
     yield Case("variance x 4: one rival", _with_factor(slice(1, 2)))
     yield Case("variance x 4: every other candidate", _with_factor(slice(1, None, 2)))
@@ -177,6 +188,7 @@ def cases() -> Iterator[Case]:
     yield _shifted_case("difference = margin", lambda rivals: np.full(rivals, MARGIN))
     yield _shifted_case("difference = -margin", lambda rivals: np.full(rivals, -MARGIN))
     yield _shifted_case("plain training 3 behind", lambda rivals: np.where(np.arange(rivals) == 0, 3.0, 0.0))
+    yield _shifted_case("those that decide 1 behind", lambda rivals: np.where(np.arange(rivals) < 2, 1.0, 0.0))
     yield _shifted_case("those that decide 3 behind", lambda rivals: np.where(np.arange(rivals) < 2, 3.0, 0.0))
 
 
@@ -200,17 +212,22 @@ def over_scenarios(is_wrong_SR: npt.NDArray[np.bool_], scenarios: int) -> tuple[
 def drawn(case: Case, rng: np.random.Generator, scenarios: int, rivals: int) -> tuple[Values, Spread]:
     """Return the scores of the confirmations, and the spread that `absgd.comparisons.search_spread` finds before."""
     scores_SCP = case.draw(rng, scenarios, rivals)
+    others_SCP = case.others(rng, scenarios, len(OTHER_FINALISTS) - 1)[:, :, :SEARCH_PAIRS].copy()
+    for place, num_pairs in enumerate(OTHER_FINALISTS):
+        others_SCP[:, place, num_pairs:] = np.nan
     own_SCP = scores_SCP[:, :2, :SEARCH_PAIRS]
-    others_SCP = case.others(rng, scenarios, SEARCH_SIZES[0] - 1)[:, :, :SEARCH_PAIRS].copy()
-    for pair, size in enumerate(SEARCH_SIZES):
-        others_SCP[:, size:, pair] = np.nan
-    common_S, df_S = block_variance(np.concatenate([own_SCP, others_SCP], axis=1))
-    gains_SP = own_SCP[:, 0] - own_SCP[:, 1]
-    is_several_S = np.isfinite(gains_SP).sum(axis=1) > 1
-    own_S = np.nanvar(np.where(is_several_S[:, None], gains_SP, 0.0), axis=1, ddof=1)
-    is_known_S = (df_S > 0) & (common_S > 1e-24)
-    variance_S = case.search_share * np.where(is_known_S, np.fmax(common_S, own_S), 0.0)
-    return scores_SCP[:, :, SEARCH_PAIRS:], Spread(variance_S, np.where(is_known_S, df_S, 0.0))
+    gains_SCP = np.concatenate([own_SCP[:, :1], others_SCP], axis=1) - own_SCP[:, 1:]
+    found = [search_spread(_gains(gains_CP), "0") or PriorVariance(0.0, 0.0) for gains_CP in gains_SCP]
+    variance_S, df_S = np.array(found, dtype=np.float64).T
+    return scores_SCP[:, :, SEARCH_PAIRS:], Spread(case.search_share * variance_S, df_S)
+
+
+def _gains(gains_CP: Values) -> Scores:
+    """Return the gains of one scenario by configuration and pair."""
+    return {
+        str(place): {pair: float(gain) for pair, gain in enumerate(own_P) if np.isfinite(gain)}
+        for place, own_P in enumerate(gains_CP)
+    }
 
 
 def one_look(scores_SCP: Values, rules: ClaimRules, pairs: int) -> npt.NDArray[np.int64]:
@@ -229,7 +246,12 @@ def error_rows(repeats: int, rng: np.random.Generator) -> Iterator[dict[str, Any
             outcome = confirm(scores_SCP, spread, rules, MAX_PAIRS)
             true_R = case.true_R(rivals)
             is_wrong_SR = are_wrong(outcome.finding_SR, true_R, margin)
-            row: dict[str, Any] = {"scenarios": scenarios, "rivals": rivals, "case": case.name}
+            row: dict[str, Any] = {
+                "scenarios": scenarios,
+                "rivals": rivals,
+                "case": case.name,
+                "beyond": case.is_beyond,
+            }
             for last in (8, MAX_PAIRS):
                 by_then_SR = is_wrong_SR & (outcome.look_SR <= last)
                 row[f"by {last}"], row[f"by {last} error"] = over_scenarios(by_then_SR, scenarios)
@@ -331,8 +353,9 @@ def main() -> int:
         print("\n".join((*lines, "")))
     if options.page:
         options.page.write_text(with_tables(options.page.read_text(), tables))
-    too_high = [row for row in errors for name in ERRORS if row[name] > LEVEL + 2 * row[f"{name} error"]]
-    worst = max(row[name] for row in errors for name in ERRORS)
+    promised = [row for row in errors if not row["beyond"]]
+    too_high = [row for row in promised for name in ERRORS if row[name] > LEVEL + 2 * row[f"{name} error"]]
+    worst = max(row[name] for row in promised for name in ERRORS)
     wall_s = time.perf_counter() - started
     print(f"\nLargest error rate: {100 * worst:.1f} %; {repeats:,} scenarios of each case, {wall_s:.0f} s.")
     report = {

@@ -56,25 +56,28 @@ def block_variance(scores_SCP: Values) -> tuple[Values, Values]:
 def search_spread(gains: Scores, subject: str) -> PriorVariance | None:
     """Estimate how much paired differences vary from what a search has seen of its best configurations.
 
-    It is the variance between those on the most pairs or one pair less, and the control: configurations that left
-    earlier may be unsteady, which says nothing of those that are compared. It is no less than the variance of the
-    subject's own gains, whose noise all differences will have.
+    It is the median variance of the gains of its finalists, those on the most pairs or one pair less, and no less than
+    the variance of the subject's own gains, whose noise all differences will have. Configurations that left earlier do
+    not count, and a finalist that collapsed on one pair moves no median of three: some are unsteady, which says nothing
+    of what is compared. With one or two finalists it is the subject's own variance.
 
     Args:
         gains: configuration -> its gain over the control of each pair on which both were completed.
         subject: the configuration that was chosen.
 
     Returns:
-        The variance; None where no configuration has two pairs, or none shows any spread.
+        The variance; None where the subject has no two pairs, or none shows any spread.
     """
     most = max(map(len, gains.values()), default=0)
-    finalists = {name: own for name, own in gains.items() if len(own) >= max(2, most - 1)}
-    pairs = {pair for own in finalists.values() for pair in own}
-    found = prior_variance({**finalists, "": dict.fromkeys(pairs, 0.0)})
+    finalists = [list(own.values()) for own in gains.values() if len(own) >= max(2, most - 1)]
     own_gains = list(gains.get(subject, {}).values())
-    if found is None or len(own_gains) < 2:
-        return found
-    return PriorVariance(max(found.variance, float(np.var(own_gains, ddof=1))), found.df)
+    if len(own_gains) < 2:
+        return None
+    variance, df = float(np.var(own_gains, ddof=1)), len(own_gains) - 1
+    if len(finalists) > 2:
+        variances = sorted(float(np.var(own, ddof=1)) for own in finalists)
+        variance, df = max(variance, variances[(len(variances) - 1) // 2]), sum(len(own) - 1 for own in finalists)
+    return PriorVariance(variance, float(df)) if variance > 1e-24 else None
 
 
 def prior_variance(scores: Scores) -> PriorVariance | None:

@@ -83,7 +83,7 @@ LABEL_SCHEMA = pa.schema(
     ]
 )
 
-EARLIER_SPREAD = ("earlier_variance", "earlier_df")
+EARLIER_SPREAD = ("subject_trial", "earlier_variance", "earlier_df")
 """Columns of `CONFIRMATION_SCHEMA` that tables of earlier versions lack: their claims did without."""
 CONFIRMATION_SCHEMA = pa.schema(
     [
@@ -106,10 +106,8 @@ CONFIRMATION_SCHEMA = pa.schema(
         ("pairs_needed", pa.int64()),
         ("margin", pa.float64()),  # in units of the metric
         ("level", pa.float64()),  # of all claims of the search
-        (
-            "earlier_variance",
-            pa.float64(),
-        ),  # of a paired difference on the pairs of the search; null: claims do without
+        ("subject_trial", pa.string()),  # the trial of the search that the subject is
+        ("earlier_variance", pa.float64()),  # of a paired difference on the pairs of the search; null: not known
         ("earlier_df", pa.float64()),  # its degrees of freedom
     ]
 )

@@ -91,11 +91,12 @@ def confirmed_advice(outcome: VerdictOutcome, ahead: Sequence[str], need: str) -
     return f"No reason to use it on this evidence: take {plainest}, or confirm it on more pairs of seeds.{need}"
 
 
-def need_sentence(rows: pd.DataFrame, folder: str | None) -> str:
+def need_sentence(rows: pd.DataFrame, num_pairs: int, folder: str | None) -> str:
     """Return what it would take to decide undecided comparisons; begins with a space, empty if nothing is known.
 
     Args:
         rows: their rows of `control_comparison.compare`.
+        num_pairs: pairs of seeds on which the configuration was confirmed.
         folder: run folder of the search; None: not a folder that `absgd-tune` continues.
     """
     known = rows[rows.n > 1]
@@ -108,7 +109,10 @@ def need_sentence(rows: pd.DataFrame, folder: str | None) -> str:
     text = f" About {plural(more, 'more pair')} would decide it with 80 % power"
     if folder is None:
         return f"{text}."
-    return f"{text}: absgd-tune --confirm {shlex.quote(folder)} --pairs {int(row.n) + more}"
+    command = f"absgd-tune --confirm {shlex.quote(folder)}"
+    if row.left == "budget":
+        return f"{text}: {command} --space FILE, where FILE has a larger `confirm.epoch_budget`"
+    return f"{text}: {command} --pairs {num_pairs + more}"
 
 
 def criterion_sentence(subject: str, criterion: str, findings: Mapping[str, Finding], raised: bool) -> str:

@@ -108,7 +108,7 @@ def _confirmed(runs: RunFrames, winner: pd.Series[Any], comparisons: pd.DataFram
     if "equivalent" in {findings.get(name) for name in deciding}:
         sentence += f" Equivalent: within {margin_text(str(winner.metric), compared.margin.iloc[0])}."
     undecided = compared[compared.decides & (compared.finding == "undecided")]
-    need = need_sentence(undecided, str(winner.folder) if is_ours else None)
+    need = need_sentence(undecided, int(winner.num_seeds), str(winner.folder) if is_ours else None)
     advice = confirmed_advice(outcome, ahead.control.tolist(), need)
     return _Statement(outcome, f"{sentence}{lead}", advice, details)
 

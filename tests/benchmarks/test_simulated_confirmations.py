@@ -53,8 +53,12 @@ def test_search_of_every_case_knows_a_spread_near_that_of_the_confirmation() -> 
         assert scores_SCP.shape == (400, 3, 20)
         if case.name.startswith(("no difference", "test set", "a tenth")):
             assert np.median(spread.variance_S) == pytest.approx(case.unit**2, rel=0.35)
-    share = drawn(Case("less", cases().__next__().draw, search_share=0.5), rng, 400, 2)[1]
-    assert np.median(share.variance_S) < 0.8
+    whole, half = (
+        drawn(Case("", next(cases()).draw, search_share=share), np.random.default_rng(2), 50, 2)[1]
+        for share in (1.0, 0.5)
+    )
+    assert half.variance_S == pytest.approx(whole.variance_S / 2)
+    assert set(whole.df_S) == {3.0 + 3.0 + 2.0}
 
 
 def test_tables_have_a_line_for_each_row() -> None:

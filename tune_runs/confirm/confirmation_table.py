@@ -149,7 +149,7 @@ def _ending_lines(confirmation: ScenarioConfirmation, resume: str) -> list[str]:
         return lines
     undecided = {name: one for name, one in rounds.last().items() if one.left in ("budget", "max pairs")}
     needed = {name: one.comparison.pairs_needed for name, one in undecided.items()}
-    waiting = [name for name, one in undecided.items() if one.comparison.n + one.num_left_out < num_pairs]
+    waiting = [name for name, one in undecided.items() if one.is_waiting]
     lines += [
         f"undecided against `{name}`: " + (f"about {plural(more, 'more pair')} for 80 % power" if more else _NO_NUMBER)
         for name, more in needed.items()
@@ -160,8 +160,9 @@ def _ending_lines(confirmation: ScenarioConfirmation, resume: str) -> list[str]:
     known = [more for name, more in needed.items() if more and name in confirmation.deciding]
     known = known or [more for more in needed.values() if more]
     if undecided:
-        bound = "" if rounds.ending == "max pairs" else " --space FILE, where FILE has a larger `confirm.epoch_budget`"
-        lines.append(f"go on with: {resume} --pairs {num_pairs + max(known, default=1)}{bound}")
+        more = f"--pairs {num_pairs + max(known, default=1)}"
+        budget = "--space FILE, where FILE has a larger `confirm.epoch_budget`"
+        lines.append(f"go on with: {resume} {more if rounds.ending == 'max pairs' else budget}")
     return lines
 
 

@@ -52,7 +52,8 @@ class Contest:
         """
         trunks = {fork.trunk for fork in self.forks.values()}
         dear = set(self.rivals) - self.deciding - trunks - set(self.forks) if self.deciding else set()
-        raised = {rival: frozenset({gate}) for rival, gate in self.gates.items() if {rival, gate} <= set(self.rivals)}
+        gated = {rival: gate for rival, gate in self.gates.items() if {rival, gate} <= set(self.rivals)}
+        raised = {rival: frozenset({gate}) for rival, gate in gated.items() if rival not in trunks}
         return {**dict.fromkeys(sorted(dear), self.deciding), **raised}
 
 

@@ -12,11 +12,12 @@ from tune_runs.confirm.rounds import RivalLook, RoundRules, Rounds
 _NUMBERS = ("difference", "std", "df", "low", "high", "p_value")
 
 
-def look_rows(rounds: Rounds, scenario: str, metric: str, rules: RoundRules) -> list[dict[str, Any]]:
+def look_rows(rounds: Rounds, trial_id: str, scenario: str, metric: str, rules: RoundRules) -> list[dict[str, Any]]:
     """Return one row for each rival at each look until it leaves; numbers that do not exist are None.
 
     Args:
         rounds: the replayed rounds.
+        trial_id: of the subject, in the search.
         scenario: name of the scenario.
         metric: metric of the search.
         rules: the rules that they were replayed under.
@@ -24,6 +25,7 @@ def look_rows(rounds: Rounds, scenario: str, metric: str, rules: RoundRules) -> 
     about = {"scenario": scenario, "subject": rounds.subject, "on": "test", "metric": metric}
     prior = rules.prior
     rule = {
+        "subject_trial": trial_id,
         "margin": rules.claims.margin,
         "level": rules.claims.level,
         "earlier_variance": prior.variance if prior else None,

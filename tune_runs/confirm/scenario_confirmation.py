@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 
 from absgd import records
@@ -62,6 +61,7 @@ class ScenarioConfirmation:
         self._replayed: object = None
         """What the rounds were replayed from."""
         self._written: list[dict[str, object]] | None = None
+        self._rules_of: dict[str, RoundRules] = {}
 
     def update_plan(self) -> None:
         """Replay the rounds once the search is done, and write what they have found.
@@ -169,11 +169,13 @@ class ScenarioConfirmation:
     def _rows(self) -> list[TrialRecord]:
         return [trial for trial in self._recorder.trials_of(self._name) if trial.phase == "confirm"]
 
-    @cached_property
-    def _rules(self) -> RoundRules:
-        """The rules of the confirmation; call it only once the search is done."""
-        claims = ClaimRules(self._config.margin * POINT, num_scenarios=len(self._space.scenarios))
-        return RoundRules(claims, self._config.max_pairs, self._config.epoch_budget, self._prior())
+    def _rules(self, subject: str) -> RoundRules:
+        """Return the rules of the confirmation of a trial; the same ones throughout a session."""
+        if subject not in self._rules_of:
+            claims = ClaimRules(self._config.margin * POINT, num_scenarios=len(self._space.scenarios))
+            bounds = self._config.max_pairs, self._config.epoch_budget
+            self._rules_of[subject] = RoundRules(claims, *bounds, self._prior(subject))
+        return self._rules_of[subject]
 
     @property
     def _earlier_bests(self) -> dict[str, str]:
@@ -206,7 +208,7 @@ class ScenarioConfirmation:
         def outcome(name: str, number: int) -> Outcome | None:
             return self._outcome(confirm_id(sources[name], self._pair(number)))
 
-        found = replay(contest_of(members), self._rules, outcome)
+        found = replay(contest_of(members), self._rules(members[0].run), outcome)
         planned = {confirm_id(sources[run.candidate], self._pair(run.round)) for run in found.planned}
         rounds = ((self._pair(number), names) for number, names in found.members.items())
         every = [
@@ -229,18 +231,17 @@ class ScenarioConfirmation:
     def _signed(self, value: float) -> float:
         return value if METRICS[self._recorder.metric] == "max" else -value
 
-    def _prior(self) -> PriorVariance | None:
-        """Return the spread with which earlier looks were judged, which stays; before the first, that of the search."""
+    def _prior(self, subject: str) -> PriorVariance | None:
+        """Return the spread with which earlier looks at a trial were judged; before the first, that of the search."""
         try:
             rows = records.read_rows(self._file, records.CONFIRMATION_SCHEMA)
         except UserError:  # damaged: it is written anew
             rows = []
-        return recorded_prior(rows[0]) if rows else self._spread_of_search()
-
-    def _spread_of_search(self) -> PriorVariance | None:
-        """Return the spread of differences between the pairs of the search, on validation."""
+        own = [row for row in rows if row["subject_trial"] in (subject, None)]  # an earlier version names none
+        if own:
+            return recorded_prior(own[0])
         gains = {score.trial.trial_id: score.gains for score in self._recorder.scores(self._name)}
-        return search_spread(gains, self._candidates.members[0].run)
+        return search_spread(gains, subject)
 
     def _name_rows(self) -> None:
         """Give the rows of all candidates their `candidate`; rows of others lose it, but for those of before."""
@@ -253,7 +254,10 @@ class ScenarioConfirmation:
     def _write(self) -> None:
         """Write the looks, if they differ from those last written; a session begins with writing them."""
         path = self._file
-        rows = look_rows(self._rounds, self._name, self._recorder.metric, self._rules) if self._rounds else []
+        rows: list[dict[str, object]] = []
+        if self._rounds:
+            subject = self._candidates.members[0].run
+            rows = look_rows(self._rounds, subject, self._name, self._recorder.metric, self._rules(subject))
         if rows == self._written or (not rows and not path.exists()):
             return
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -128,7 +128,8 @@ def _prior(space: SearchSpace) -> PriorVariance | None:
     if not sizes:
         return None
     last, earlier = sizes[-1], sizes[-2] if len(sizes) > 1 else sizes[-1]
-    df = last * len(sizes) + (earlier - last) * (len(sizes) - 1)  # of `search_spread`
+    of_all = last * len(sizes) + (earlier - last) * (len(sizes) - 1)
+    df = of_all if earlier > 2 else len(sizes)  # of `absgd.comparisons.search_spread`
     return PriorVariance(SPREAD**2, float(df))
 
 

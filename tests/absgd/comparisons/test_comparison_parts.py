@@ -203,20 +203,25 @@ def test_spread_of_earlier_pairs_is_pooled_and_never_lowers_what_the_pairs_show(
     assert np.isnan(single.std_SR).all(), "one pair allows no claim, whatever the search has seen"
 
 
-def test_spread_of_a_search_is_that_of_its_finalists_and_no_less_than_the_subjects() -> None:
+def test_spread_of_a_search_is_the_median_of_its_finalists_and_no_less_than_the_subjects() -> None:
     rng = np.random.default_rng(9)
     gains = {name: dict(enumerate(rng.normal(size=4) * 0.1)) for name in "abc"}
     gains["three"] = dict(enumerate(rng.normal(size=3) * 0.1))
     wild = {"left": {0: 5.0, 1: -5.0}, "one": {0: 3.0}}
-    found = search_spread({**gains, **wild}, "a")
-    assert found == search_spread(gains, "a"), "what left earlier says nothing"
-    assert found is not None
-    table = {**gains, "control": dict.fromkeys(range(4), 0.0)}
-    assert found == prior_variance(table)
-    assert found.df == 4 * 4 + 3 - 5 - 4 + 1
-    gains["s"] = dict(enumerate([1.0, -1.0, 2.0, 0.0]))
-    own = search_spread(gains, "s")
-    assert own is not None
-    assert own.variance == pytest.approx(np.var([1.0, -1.0, 2.0, 0.0], ddof=1))
+    variances = {name: float(np.var(list(own.values()), ddof=1)) for name, own in gains.items()}
+    least, low, *_ = sorted(variances, key=variances.__getitem__)
+    found = search_spread({**gains, **wild}, least)
+    assert found == search_spread(gains, least), "what left earlier says nothing"
+    assert found == PriorVariance(variances[low], 3 + 3 + 3 + 2)
+    for name, variance in variances.items():
+        own = search_spread(gains, name)
+        assert own is not None
+        assert own.variance == max(variance, variances[low])
+    collapsed = {"s": gains["a"], "b": gains["b"], "c": {**gains["c"], 3: -60.0}}
+    kept = search_spread(collapsed, "s")
+    assert kept is not None
+    assert kept.variance == max(variances["a"], variances["b"]), "one that collapses moves no median of three"
+    assert search_spread({"s": gains["a"], "c": collapsed["c"]}, "s") == PriorVariance(variances["a"], 3.0)
     assert search_spread({"a": {0: 1.0}}, "a") is None
     assert search_spread({}, "a") is None
+    assert search_spread({"a": {0: 1.0, 1: 1.0}}, "a") is None

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from absgd.records import Verdict
 from analysis import Runs, load
+from analysis.questions.verdict_sentences import need_sentence
 from tests.support import run_folders
 from tests.support.run_folders import GAINS, GAINS_LR, config
 
@@ -96,6 +98,13 @@ def test_an_undecided_verdict_says_what_it_would_take(tmp_path: Path) -> None:
     assert words[2] == f"absgd-tune --confirm {tmp_path / 'r'}"
     assert int(words[3]) == 5 + int(words[1])
     assert f"about {words[1]} more pairs for 80 % power" in " ".join(found.details)
+
+
+def test_what_it_would_take_counts_from_the_pairs_that_were_trained() -> None:
+    rows = pd.DataFrame({"n": [3], "pairs_needed": [3.0], "left": ["max pairs"]})
+    assert need_sentence(rows, 7, "runs/x").endswith("absgd-tune --confirm runs/x --pairs 10")
+    bounded = need_sentence(rows.assign(left="budget"), 7, "runs/x")
+    assert bounded.endswith("--confirm runs/x --space FILE, where FILE has a larger `confirm.epoch_budget`")
 
 
 def test_one_pair_claims_nothing(tmp_path: Path) -> None:

@@ -121,6 +121,38 @@ def test_raised_rate_waits_until_the_subject_beats_the_plain_rate_and_catches_up
     assert len([run for run in whole.planned if run.candidate == "ce-lr"]) == whole.last()["ce-lr"].comparison.n
 
 
+def test_pairs_without_a_score_of_the_subject_are_not_caught_up() -> None:
+    known = outcomes({**FAR, "ce": 0.02})
+    known["best-1", 1] = Outcome(None)
+    rounds = run_all(known, rules(12))
+    assert rounds.last()["ce"].comparison.finding == "better"
+    assert 1 not in {run.round for run in rounds.planned if run.candidate == "ce-lr"}
+    assert rounds.last()["ce-lr"].comparison.finding == "better"
+
+
+def test_control_at_the_raised_rate_that_is_the_trunk_does_not_wait_and_no_budget_is_exceeded() -> None:
+    contest = Contest(
+        subject="best-1",
+        rivals=("ce", "ce-lr"),
+        epochs=200,
+        forks={"best-1": Fork("ce-lr", 150)},
+        deciding=frozenset({"ce", "ce-lr"}),
+        gates={"ce-lr": "ce"},
+    )
+    assert contest.awaited == {}
+    known = outcomes({"ce": 0.003, "ce-lr": 0.003})
+    for budget in range(400, 3000, 130):
+        assert run_all(known, rules(12, epoch_budget=budget), contest).epochs <= budget
+
+
+def test_looks_say_which_rivals_wait() -> None:
+    rounds = run_all(outcomes({**FAR, "ce": 0.002}), rules(3))
+    assert {name for name, one in rounds.last().items() if one.is_waiting} == {"ce-lr", "focal"}
+    behind = run_all(outcomes({**FAR, "ce-lr": 0.002}), rules(3)).last()
+    assert behind["ce"].comparison.finding == "better"
+    assert (behind["ce-lr"].is_waiting, behind["ce-lr"].comparison.n) == (False, 3)
+
+
 def test_raised_rate_makes_no_claim_before_the_plain_rate_is_beaten() -> None:
     rounds = run_all(outcomes({**FAR, "ce": 0.002, "ce-lr": -0.2}), rules())
     assert {run.round for run in rounds.planned if run.candidate == "ce-lr"} == {1}

@@ -16,7 +16,7 @@ from absgd.config import RunConfig
 from absgd.records import confirm_id
 from tests.support.fake_searches import EXP, STEP, study_trials, trials
 from tests.support.fake_tuner import FakeTuner, epoch_record, make_space, rising
-from tests.support.made_up_scores import close, far
+from tests.support.made_up_scores import close, far, staggered
 from tune_runs.confirm.candidates import Candidate, with_controls
 from tune_runs.confirm.confirmation_table import confirmation_lines
 from tune_runs.confirm.scenario_confirmation import every_confirmation_failed
@@ -385,7 +385,7 @@ def test_runs_beyond_what_a_retried_one_leaves_planned_stay_as_rows(tmp_path: Pa
     assert findings(folder)["look"].max() > findings(tmp_path / "whole")["look"].max()
     again = FakeTuner(space, folder, rising, test_score=far)
     again.run()
-    assert sorted(confirm_rows(folder).trial_id) == sorted(rows.trial_id)
+    assert set(rows.trial_id) <= set(confirm_rows(folder).trial_id)
     pd.testing.assert_frame_equal(findings(folder), findings(tmp_path / "whole"))
     assert confirm_rows(folder).candidate.notna().all()
 
@@ -561,11 +561,54 @@ def test_spread_of_the_search_is_the_one_of_the_first_look_also_later(tmp_path: 
     first.assign(earlier_variance=0.25).to_parquet(file)  # as if the search had been extended since that look
     FakeTuner(space(2), folder, noisy_rising, test_score=close).run()
     assert set(findings(folder).earlier_variance) == {0.25}
-    first.drop(columns=["earlier_variance", "earlier_df"]).to_parquet(file)  # as an earlier version wrote it
+    late = first.drop(columns=["subject_trial", "earlier_variance", "earlier_df"])
+    late.to_parquet(file)  # as an earlier version wrote it
     FakeTuner(space(3), folder, noisy_rising, test_score=close).run()
     later = findings(folder)
     assert later["look"].max() == 3
     assert later.earlier_variance.isna().all(), "its claims do without the spread of the search"
+
+
+@pytest.mark.parametrize("stop", [20, 60, 90, 110, 120, 130])
+def test_a_stop_after_an_extension_that_chooses_anew_changes_nothing(tmp_path: Path, stop: int) -> None:
+    def search(folder: Path, trials: int, stop: int | None = None) -> pd.DataFrame:
+        space = one_scenario(seeds={"pairs": 3}, num_trials=trials)
+        tuner = FakeTuner(space, folder, noisy_rising, concurrent=1, test_score=close)
+        tuner.run(stop_after_results=stop)
+        tuner.end_early()
+        return findings(folder)
+
+    first = search(tmp_path / "whole", 4)
+    expected = search(tmp_path / "whole", 16)
+    assert set(first.subject_trial) != set(expected.subject_trial)
+    assert set(first.earlier_variance) != set(expected.earlier_variance), "its own spread"
+    search(tmp_path / "fake", 4)
+    search(tmp_path / "fake", 16, stop)
+    pd.testing.assert_frame_equal(search(tmp_path / "fake", 16), expected)
+
+
+def test_what_waits_and_what_the_budget_ended_are_told_apart(tmp_path: Path) -> None:
+    controls = {"max_pairs": 12, "controls": ["ce", "ce-lr", "cb-ce-drw", "focal"]}
+    whole = FakeTuner(one_scenario(confirm=controls), tmp_path / "whole", rising, test_score=staggered)
+    whole.run()
+    beaten = findings(tmp_path / "whole").query("rival == 'ce' and finding == 'better'")["look"].item()
+    rounds = whole.confirmations[EXP].rounds
+    assert rounds is not None
+    for budget in range(16 * 4, rounds.epochs, 8):
+        folder = tmp_path / str(budget)
+        tuner = FakeTuner(
+            one_scenario(confirm={**controls, "epoch_budget": budget}), folder, rising, test_score=staggered
+        )
+        tuner.run()
+        lines = confirmation_lines(tuner.confirmations, folder)
+        waiting = [line for line in lines if line.endswith("trained further once plain training is beaten")]
+        table = findings(folder)
+        is_beaten = "better" in set(table[table.rival == "ce"].finding)
+        assert bool(waiting) != is_beaten or (is_beaten and "`ce-lr`" not in " ".join(waiting))
+        (command,) = [line for line in lines if "go on with" in line]
+        assert "--pairs" not in command
+        assert "larger `confirm.epoch_budget`" in command
+    assert beaten > 1
 
 
 def noisy_rising(config: RunConfig, epoch: int) -> float:
