@@ -218,9 +218,9 @@ class _Replay:
     def _compared(self, number: int) -> list[RivalComparison]:
         """Compare all rivals in play; those that wait for the claims of others make none, and leave them the level.
 
-        When they join, the parts of rivals that do not wait shrink, though more may have been spent: with one cheap
-        control and three dear ones the sum of what all may spend is 1.06 of the level at worst. Simulated rates of
-        wrong claims stay below it (`benchmarks.confirmation_power`).
+        When they join, the parts of rivals that do not wait shrink, though more may have been spent. The share of the
+        level that is never spent makes up for it: with one cheap control and five dear ones the sum of what all may
+        spend is the level.
         """
         waiting = [name for name in self._in_play if self._waits(name, 2)]
         rest = [name for name in self._in_play if name not in waiting]
