@@ -30,8 +30,10 @@ import numpy as np
 from scipy import stats
 
 from absgd.comparisons import PriorVariance, search_spread
+from absgd.comparisons.look_claims import FINDINGS
 from benchmarks.harness.command_line import at_least, command_parser, report_environment, write_json_report
 from benchmarks.harness.marked_tables import with_tables
+from benchmarks.simulated_confirmations import are_wrong
 from tune_runs.confirm.contests import Contest, epochs_of_round
 from tune_runs.confirm.rounds import RoundRules, Rounds, epochs_of_candidates
 from tune_runs.preview.confirm_cost import SPREAD, likely_contest, simulated_rules
@@ -104,9 +106,9 @@ def _is_right(contest: Contest, rounds: Rounds, gaps: dict[str, float]) -> bool:
 
 def _is_wrong(rounds: Rounds, gaps: dict[str, float], margin: float) -> bool:
     """Whether anything claimed is wrong."""
-    truths = {"better": lambda gap: gap > 0, "worse": lambda gap: gap < 0, "equivalent": lambda gap: abs(gap) < margin}
-    found = {name: one.comparison.finding for name, one in rounds.last().items()}
-    return any(finding in truths and not truths[finding](gaps[name]) for name, finding in found.items())
+    last = rounds.last()
+    finding_1R = np.array([[FINDINGS.index(one.comparison.finding) for one in last.values()]], dtype=np.int64)
+    return bool(are_wrong(finding_1R, np.array([gaps[name] for name in last]), margin).any())
 
 
 def _found_share(contest: Contest, rounds: Rounds) -> float:

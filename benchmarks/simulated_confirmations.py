@@ -70,6 +70,16 @@ def confirm(scores_SCP: Values, spread: Spread, rules: ClaimRules, max_pairs: in
     return Outcome(state.finding_SR, state.look_SR, state.pairs_SR)
 
 
+def are_wrong(finding_SR: Integers, true_R: Values, margin: float) -> Flags:
+    """Return which claims are wrong."""
+    is_wrong_SR: Flags = (
+        ((finding_SR == BETTER) & (true_R <= 0))
+        | ((finding_SR == WORSE) & (true_R >= 0))
+        | ((finding_SR == EQUIVALENT) & (np.abs(true_R) >= margin))
+    )
+    return is_wrong_SR
+
+
 class _Confirmations:
     def __init__(self, scores_SCP: Values, spread: Spread, rules: ClaimRules) -> None:
         scenarios, candidates, _ = scores_SCP.shape

@@ -22,6 +22,7 @@ from absgd.records.confirmation import (
     base_criteria,
     best_name,
     deciding_names,
+    further_option,
     is_best,
     winning_order,
 )
@@ -164,6 +165,7 @@ __all__ = [
     "earlier_pair",
     "earlier_pairs",
     "error_file",
+    "further_option",
     "is_best",
     "is_unfinished",
     "label_table",

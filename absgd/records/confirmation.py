@@ -62,6 +62,21 @@ def winning_order(num_lost: int, gain: float, val_loss: float | None, place: int
     return num_lost, -gain, val_loss if is_known and val_loss is not None else math.inf, place
 
 
+def further_option(ending: LeftReason, num_pairs: int) -> str:
+    """Return the option of `absgd-tune --confirm DIR` by which a confirmation goes on.
+
+    >>> further_option("max pairs", 12)
+    '--pairs 12'
+
+    Args:
+        ending: what ended it: its most pairs, or its epoch budget.
+        num_pairs: pairs that it needs in all.
+    """
+    if ending == "budget":
+        return "--space FILE, where FILE has a larger `confirm.epoch_budget`"
+    return f"--pairs {num_pairs}"
+
+
 def base_criteria(loss: str) -> tuple[str, ...]:
     """Return cross entropy and, if different, the base criterion that the attention weights of a loss multiply.
 

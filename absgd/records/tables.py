@@ -18,6 +18,8 @@ from absgd.records.config_columns import ADDED_LATER
 from absgd.records.schema import CLASS_SCHEMA, EARLIER_SPREAD, LABEL_SCHEMA
 from absgd.records.trial_ids import earlier_pair
 
+_DEFAULTS = {**ADDED_LATER, **dict.fromkeys(EARLIER_SPREAD)}
+"""Columns that tables of earlier versions lack -> the value in all of their rows."""
 PAIR = "pair"
 """Column that earlier versions lack and that follows from others."""
 _OTHER = "another version wrote it, or another program"
@@ -109,10 +111,8 @@ def read_rows(path: PathLike, schema: pa.Schema) -> list[dict[str, Any]]:
 
 def _earlier_values(path: Path, table: pa.Table, name: str) -> list[Any]:
     """Return the values of a column that the version which wrote a table did not have."""
-    if name in ADDED_LATER:
-        return [ADDED_LATER[name]] * int(table.num_rows)
-    if name in EARLIER_SPREAD:
-        return [None] * int(table.num_rows)
+    if name in _DEFAULTS:
+        return [_DEFAULTS[name]] * int(table.num_rows)
     if name == PAIR and {"phase", "trial_id"} <= set(table.column_names):
         return earlier_pairs(table)
     raise UserError(f"cannot read {path}: no column `{name}`; {_OTHER}")

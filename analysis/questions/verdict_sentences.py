@@ -11,7 +11,7 @@ import pandas as pd
 
 from absgd.comparisons import Finding
 from absgd.counts import plural
-from absgd.records import METRIC_TITLES, VerdictOutcome
+from absgd.records import METRIC_TITLES, VerdictOutcome, further_option
 from analysis.wording.number_text import difference_text, interval_text, p_text, score_text, setting_text
 from analysis.wording.titles import title_of_control
 
@@ -109,10 +109,7 @@ def need_sentence(rows: pd.DataFrame, num_pairs: int, folder: str | None) -> str
     text = f" About {plural(more, 'more pair')} would decide it with 80 % power"
     if folder is None:
         return f"{text}."
-    command = f"absgd-tune --confirm {shlex.quote(folder)}"
-    if row.left == "budget":
-        return f"{text}: {command} --space FILE, where FILE has a larger `confirm.epoch_budget`"
-    return f"{text}: {command} --pairs {num_pairs + more}"
+    return f"{text}: absgd-tune --confirm {shlex.quote(folder)} {further_option(row.left, num_pairs + more)}"
 
 
 def criterion_sentence(subject: str, criterion: str, findings: Mapping[str, Finding], raised: bool) -> str:

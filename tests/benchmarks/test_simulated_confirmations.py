@@ -7,10 +7,12 @@ import pytest
 
 from absgd.comparisons import ClaimRules, PriorVariance
 from absgd.comparisons.look_claims import FINDINGS
-from benchmarks.confirmation_power import Case, cases, drawn, tables_of
+from benchmarks.confirmation_power.__main__ import tables_of
+from benchmarks.confirmation_power.score_cases import Case, cases, drawn
 from benchmarks.simulated_confirmations import Spread, confirm
 from tune_runs.confirm.contests import Contest, Fork
-from tune_runs.confirm.rounds import Outcome, RoundRules, replay
+from tune_runs.confirm.round_plan import Outcome
+from tune_runs.confirm.rounds import RoundRules, replay
 
 RIVALS = ("ce", "ce-lr", "cb-ce-drw", "ldam-drw", "focal")
 CONTEST = Contest(

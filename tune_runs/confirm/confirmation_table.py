@@ -16,6 +16,7 @@ from absgd.records import (
     TRIALS_FILE,
     Verdict,
     column_words,
+    further_option,
     over_classes,
     read_rows,
     scenario_folder,
@@ -160,9 +161,7 @@ def _ending_lines(confirmation: ScenarioConfirmation, resume: str) -> list[str]:
     known = [more for name, more in needed.items() if more and name in confirmation.deciding]
     known = known or [more for more in needed.values() if more]
     if undecided:
-        more = f"--pairs {num_pairs + max(known, default=1)}"
-        budget = "--space FILE, where FILE has a larger `confirm.epoch_budget`"
-        lines.append(f"go on with: {resume} {more if rounds.ending == 'max pairs' else budget}")
+        lines.append(f"go on with: {resume} {further_option(rounds.ending, num_pairs + max(known, default=1))}")
     return lines
 
 

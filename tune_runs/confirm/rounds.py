@@ -10,28 +10,20 @@ Pure functions: nothing here imports torch, Ray or Optuna.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Literal, NamedTuple
 
 from absgd.comparisons import ClaimRules, PriorVariance, RivalComparison, cannot_win, compare_at_look, prior_variance
 from absgd.records import LeftReason
-from tune_runs.confirm.contests import Contest, epochs_of, epochs_of_round
+from tune_runs.confirm.contests import Contest, epochs_of
+from tune_runs.confirm.round_plan import Outcome, PlannedRun, RoundPlan
 
 Ending = Literal["decided", "worse", "no score", "budget", "max pairs"]
 """Why no further round begins: a finding on every rival; the subject is worse than one of them; it has no score on
 two pairs; `confirm.epoch_budget`; `confirm.max_pairs`."""
 _MOST_LOST = 1
 """Pairs on which the subject may fail or diverge, and a rival that has no score yet: after more nothing is gained."""
-
-
-class Outcome(NamedTuple):
-    """How a run on a fresh pair ended."""
-
-    score: float | None
-    """Its score, larger is better; None: it has none, because it failed or diverged."""
-    has_diverged: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,14 +37,6 @@ class RoundRules:
     """Spread of paired differences on the pairs of the search; None: unknown."""
     with_need: bool = True
     """Whether the pairs that a claim would take are worked out, too."""
-
-
-class PlannedRun(NamedTuple):
-    """A candidate in a round."""
-
-    candidate: str
-    round: int
-    """From 1."""
 
 
 class RivalLook(NamedTuple):
@@ -107,23 +91,18 @@ def replay(contest: Contest, rules: RoundRules, outcome: Callable[[str, int], Ou
         rules: the bounds and the rules of claims.
         outcome: gives how a candidate ended in a round; None: it has not.
     """
-    state = _Replay(contest, rules, outcome)
+    plan = RoundPlan(contest, rules.epoch_budget, outcome)
+    state = _Looks(contest, rules, plan)
     ending: Ending | None = None if contest.rivals else "decided"
     number = 0
     while ending is None:
-        ending = state.bound(number + 1)
+        missing = plan.missing(number)
+        ending = state.bound(number, missing)
         if ending is None:
-            number += 1
-            if not state.trains(number):
-                return state.result(number, None)
+            number += not missing
+            if not (plan.catches_up(missing) if missing else plan.trains(number)):
+                break
             ending = state.look(number)
-        while ending is None and state.missing(number):
-            if not state.catch_up_fits(number):
-                ending = "budget"
-            elif not state.catches_up(number):
-                return state.result(number, None)
-            else:
-                ending = state.look(number)
     return state.result(number, ending)
 
 
@@ -135,85 +114,49 @@ def epochs_of_candidates(contest: Contest, rounds: Rounds) -> dict[str, int]:
     return dict(epochs)
 
 
-class _Replay:
-    """A confirmation while it is replayed, round after round."""
+class _Looks:
+    """The looks of a confirmation while it is replayed."""
 
-    def __init__(self, contest: Contest, rules: RoundRules, outcome: Callable[[str, int], Outcome | None]) -> None:
-        self._contest, self._rules, self._outcome = contest, rules, outcome
-        self._in_play = list(contest.rivals)
+    def __init__(self, contest: Contest, rules: RoundRules, plan: RoundPlan) -> None:
+        self._contest, self._rules, self._plan = contest, rules, plan
         self._settled: list[str] = []
         """Rivals about which there is a claim, or that cannot win: the others share the level."""
-        self._members: dict[int, set[str]] = {}
-        self._planned: dict[PlannedRun, None] = {}
         self._looks: list[Look] = []
-        self._scores: dict[str, dict[int, float]] = {name: {} for name in (contest.subject, *contest.rivals)}
         self._num_pairs: dict[str, int] = {}
         """Pairs of each rival at the look before."""
         self._has_diverged = False
         """Whether the subject diverged in a round."""
         self._better: set[str] = set()
         """Rivals than which the subject is better."""
-        self._num_steps = 0
 
-    def bound(self, number: int) -> Ending | None:
-        """Return the bound that a round would exceed; None: it may begin."""
-        if number > self._rules.max_pairs:
+    def bound(self, number: int, missing: Collection[PlannedRun]) -> Ending | None:
+        """Return the bound that missing runs, or without any the next round, would exceed; None: they may begin."""
+        if missing:
+            return None if self._plan.runs_fit(missing) else "budget"
+        if number == self._rules.max_pairs:
             return "max pairs"
-        return None if self._fits(self._most_epochs_of(number)) else "budget"
-
-    def trains(self, number: int) -> bool:
-        """Plan the steps of a round as far as they follow; return whether all of its runs have ended."""
-        members = self._members_now()
-        self._members[number] = members
-        first = self._first_step(members)
-        if not self._have_ended(PlannedRun(name, number) for name in self._ordered(first)):
-            return False
-        second = self._ordered(members - first)
-        later = [name for name in second if self._is_trained(name) and not self._waits(name, number)]
-        return self._have_ended(PlannedRun(name, number) for name in later)
-
-    def missing(self, number: int) -> list[PlannedRun]:
-        """Return the runs of the earliest round up to this one that rivals lack which wait no longer.
-
-        Rounds in which the subject has no score allow no comparison.
-        """
-        waited = [name for name in self._in_play if name in self._contest.awaited and not self._waits(name, 2)]
-        ours = self._scores[self._contest.subject]
-        runs = [run for run in self._missing_of(waited, number) if run.round in ours]
-        first = min((run.round for run in runs), default=None)
-        return [run for run in runs if run.round == first]
-
-    def catch_up_fits(self, number: int) -> bool:
-        """Whether the missing runs fit into the epoch budget."""
-        return self._fits(len(self.missing(number)) * self._contest.epochs)
-
-    def catches_up(self, number: int) -> bool:
-        """Plan the missing runs; return whether all have ended."""
-        runs = self.missing(number)
-        for name, earlier in runs:
-            self._members[earlier].add(name)
-        return self._have_ended(runs)
+        return None if self._plan.round_fits(number + 1) else "budget"
 
     def look(self, number: int) -> Ending | None:
         """Compare the rivals after a round, or again once some have caught up; return why no further one begins."""
-        ended = [self._outcome(self._contest.subject, one) for one in range(1, number + 1)]
+        ended = [self._plan.outcome(self._contest.subject, one) for one in range(1, number + 1)]
         self._has_diverged = any(one is not None and one.has_diverged for one in ended)
         num_lost = sum(one is not None and one.score is None for one in ended)
         found = self._compared(number)
         rivals = [self._judged(one) for one in found]
-        self._in_play = [one.comparison.rival for one in rivals if one.left is None]
+        self._plan.in_play = [one.comparison.rival for one in rivals if one.left is None]
         self._better |= {one.comparison.rival for one in rivals if one.comparison.finding == "better"}
-        while needless := set(filter(self._is_needless, self._in_play)):
+        while needless := set(filter(self._is_needless, self._plan.in_play)):
             rivals = [one._replace(left="verdict") if one.comparison.rival in needless else one for one in rivals]
-            self._in_play = [name for name in self._in_play if name not in needless]
-        rivals = [one._replace(is_waiting=self._waits(one.comparison.rival, 2)) for one in rivals]
+            self._plan.in_play = [name for name in self._plan.in_play if name not in needless]
+        rivals = [one._replace(is_waiting=self._plan.waits(one.comparison.rival)) for one in rivals]
         self._settled += [one.comparison.rival for one in rivals if one.left in ("decided", "cannot win", "diverged")]
         self._keep(Look(number, tuple(rivals)))
         if any(one.comparison.finding == "worse" for one in rivals):
             return "worse"
         if num_lost > _MOST_LOST:
             return "no score"
-        return None if self._in_play else "decided"
+        return None if self._plan.in_play else "decided"
 
     def _compared(self, number: int) -> list[RivalComparison]:
         """Compare all rivals in play; those that wait for the claims of others make none, and leave them the level.
@@ -222,26 +165,25 @@ class _Replay:
         level that is never spent makes up for it: with one cheap control and five dear ones the sum of what all may
         spend is the level.
         """
-        waiting = [name for name in self._in_play if self._waits(name, 2)]
-        rest = [name for name in self._in_play if name not in waiting]
+        waiting = [name for name in self._plan.in_play if self._plan.waits(name)]
+        rest = [name for name in self._plan.in_play if name not in waiting]
         found: dict[str, RivalComparison] = {}
         for names, others in ((rest, waiting), (waiting, rest)):
             if not names:
                 continue
             compared = compare_at_look(
                 self._contest.subject,
-                self._scores,
+                self._plan.scores,
                 self._contest.rivals,
                 self._rules.claims,
                 number,
                 [*self._settled, *others],
-                self._rules.with_need and names == rest,
+                self._rules.with_need,
                 self._rules.prior,
-                [name for name in names if self._num_compared(name) == self._num_pairs.get(name)],
+                [name for name in names if name in waiting or self._num_compared(name) == self._num_pairs.get(name)],
             )
-            found |= {one.rival: one for one in compared if one.rival in names}
-        found |= {name: found[name]._replace(finding="undecided") for name in waiting}
-        return [found[name] for name in self._in_play]
+            found |= {one.rival: one for one in compared}
+        return [found[name] for name in self._plan.in_play]
 
     def _keep(self, look: Look) -> None:
         """Keep a look; a second one after the same round replaces the rivals that were still in play."""
@@ -263,13 +205,13 @@ class _Replay:
             looks = [Look(look.round, tuple(map(_without_better, look.rivals))) for look in looks]
         return Rounds(
             subject=self._contest.subject,
-            members={one: frozenset(names) for one, names in self._members.items()},
-            planned=tuple(self._planned),
+            members={one: frozenset(names) for one, names in self._plan.members.items()},
+            planned=tuple(self._plan.planned),
             looks=tuple(looks),
             ending=ending,
-            epochs=self._epochs_planned(),
-            epochs_later=0 if ending else self._most_epochs_after(number),
-            num_steps=self._num_steps,
+            epochs=self._plan.epochs(),
+            epochs_later=0 if ending else self._plan.most_epochs_later(number, self._rules.max_pairs),
+            num_steps=self._plan.num_steps,
         )
 
     def _judged(self, one: RivalComparison) -> RivalLook:
@@ -287,93 +229,24 @@ class _Replay:
 
     def _has_no_score(self, rival: str) -> bool:
         """Whether a rival failed or diverged in every round, in two of them or more."""
-        return not self._scores[rival] and sum(run.candidate == rival for run in self._planned) > _MOST_LOST
+        return not self._plan.scores[rival] and len(self._plan.rounds_of(rival)) > _MOST_LOST
 
     def _is_needless(self, rival: str) -> bool:
         """Whether a rival will not be trained again: one that it waited for has left without being beaten."""
         awaited = self._contest.awaited.get(rival, frozenset())
-        return any(name not in self._in_play and name not in self._better for name in awaited)
-
-    def _waits(self, rival: str, number: int) -> bool:
-        """Whether a rival is not trained in a round, because claims about others come first."""
-        awaited = self._contest.awaited.get(rival, frozenset())
-        return number > 1 and any(name in self._in_play for name in awaited)
+        return any(name not in self._plan.in_play and name not in self._better for name in awaited)
 
     def _num_compared(self, rival: str) -> int:
-        return len(self._scores[self._contest.subject].keys() & self._scores[rival].keys())
+        return len(self._plan.scores[self._contest.subject].keys() & self._plan.scores[rival].keys())
 
     def _num_left_out(self, rival: str) -> int:
-        rounds = [run.round for run in self._planned if run.candidate == rival]
-        ours, theirs = self._scores[self._contest.subject], self._scores[rival]
-        return sum(number not in ours or number not in theirs for number in rounds)
+        ours, theirs = self._plan.scores[self._contest.subject], self._plan.scores[rival]
+        return sum(number not in ours or number not in theirs for number in self._plan.rounds_of(rival))
 
     def _cannot_win(self, rival: str) -> bool:
-        return cannot_win(self._contest.subject, self._scores, rival, self._rules.prior or prior_variance(self._scores))
-
-    def _members_now(self) -> set[str]:
-        """Return subject, rivals in play, and trunks that cost less than the first epochs of those that fork."""
-        members = {self._contest.subject, *self._in_play}
-        forks = self._contest.forks
-        for trunk in {forks[name].trunk for name in members if name in forks} - members:
-            if epochs_of_round(self._contest, members | {trunk}) <= epochs_of_round(self._contest, members):
-                members.add(trunk)
-        return members
-
-    def _first_step(self, members: set[str]) -> set[str]:
-        """Return the subject, what it must lead before others are trained, and all that fork, with their trunks."""
-        forks = {name: fork for name, fork in self._contest.forks.items() if {name, fork.trunk} <= members}
-        gates = {gate for rival, gate in self._contest.gates.items() if {rival, gate} <= members}
-        return {self._contest.subject, *gates, *forks, *(fork.trunk for fork in forks.values())}
-
-    def _is_trained(self, rival: str) -> bool:
-        """Whether a rival is trained now: the subject leads the one before it, where that is confirmed too."""
-        gate = self._contest.gates.get(rival)
-        if gate not in self._contest.rivals:
-            return True
-        ours, theirs = self._scores[self._contest.subject], self._scores[gate]
-        differences = [ours[number] - theirs[number] for number in ours if number in theirs]
-        return bool(differences) and fmean(differences) > 0
-
-    def _have_ended(self, runs: Iterable[PlannedRun]) -> bool:
-        """Plan the runs of a step, and return whether all of them have ended."""
-        is_whole, before = True, len(self._planned)
-        for run in runs:
-            self._planned[run] = None
-            ended = self._outcome(run.candidate, run.round)
-            if ended is None:
-                is_whole = False
-            elif ended.score is not None:
-                self._scores[run.candidate][run.round] = ended.score
-        self._num_steps += len(self._planned) > before
-        return is_whole
-
-    def _ordered(self, names: Collection[str]) -> list[str]:
-        return [name for name in (self._contest.subject, *self._contest.rivals) if name in names]
-
-    def _epochs_planned(self) -> int:
-        return sum(epochs_of(self._contest, run.candidate, self._members[run.round]) for run in self._planned)
-
-    def _fits(self, epochs: int) -> bool:
-        """Whether so many more epochs stay within the budget."""
-        budget = self._rules.epoch_budget
-        return budget is None or self._epochs_planned() + epochs <= budget
-
-    def _most_epochs_of(self, number: int) -> int:
-        members = self._members_now()
-        return epochs_of_round(self._contest, {name for name in members if not self._waits(name, number)})
-
-    def _most_epochs_after(self, number: int) -> int:
-        """Return the most epochs of runs that are not planned yet, if no rival leaves early."""
-        members = self._members_now()
-        later = (self._rules.max_pairs - number) * epochs_of_round(self._contest, members)
-        most = len(self._missing_of(self._in_play, number)) * self._contest.epochs + later
-        budget = self._rules.epoch_budget
-        return most if budget is None else max(0, min(most, budget - self._epochs_planned()))
-
-    def _missing_of(self, names: Iterable[str], last: int) -> list[PlannedRun]:
-        """Return the runs of these candidates in rounds up to `last` that are not planned."""
-        runs = (PlannedRun(name, number) for name in names for number in range(1, last + 1))
-        return [run for run in runs if run not in self._planned]
+        return cannot_win(
+            self._contest.subject, self._plan.scores, rival, self._rules.prior or prior_variance(self._plan.scores)
+        )
 
 
 def _without_better(one: RivalLook) -> RivalLook:

@@ -14,7 +14,8 @@ from tune_runs.confirm.candidate_results import CandidateResult, candidate_resul
 from tune_runs.confirm.candidates import Candidate, CandidateSet, confirm_runs, with_controls
 from tune_runs.confirm.contests import contest_of, deciding_controls
 from tune_runs.confirm.look_rows import look_rows, recorded_prior
-from tune_runs.confirm.rounds import Outcome, RoundRules, Rounds, replay
+from tune_runs.confirm.round_plan import Outcome
+from tune_runs.confirm.rounds import RoundRules, Rounds, replay
 from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.scenario_images import ScenarioImages
 from tune_runs.recording.trial_record import TrialRecord

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from tune_runs.confirm.contests import Contest
-from tune_runs.confirm.rounds import Outcome, RoundRules, Rounds, epochs_of_candidates, replay
+from tune_runs.confirm.round_plan import Outcome
+from tune_runs.confirm.rounds import RoundRules, Rounds, epochs_of_candidates, replay
 
 NUM_SIMULATIONS = 40
 _SEED = 0

@@ -9,7 +9,8 @@ import pytest
 
 from absgd.comparisons import ClaimRules, PriorVariance
 from tune_runs.confirm.contests import Contest, Fork
-from tune_runs.confirm.rounds import Outcome, PlannedRun, RoundRules, Rounds, epochs_of_candidates, replay
+from tune_runs.confirm.round_plan import Outcome, PlannedRun
+from tune_runs.confirm.rounds import RoundRules, Rounds, epochs_of_candidates, replay
 
 RIVALS = ("ce", "ce-lr", "cb-ce-drw", "focal")
 CONTEST = Contest(

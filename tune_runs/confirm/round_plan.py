@@ -1,0 +1,159 @@
+"""The runs of a confirmation: planned step by step, from the scores of earlier steps and the rivals in play.
+
+Nothing here imports torch, Ray or Optuna.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from statistics import fmean
+from typing import NamedTuple
+
+from tune_runs.confirm.contests import Contest, epochs_of, epochs_of_round
+
+
+class Outcome(NamedTuple):
+    """How a run on a fresh pair ended."""
+
+    score: float | None
+    """Its score, larger is better; None: it has none, because it failed or diverged."""
+    has_diverged: bool = False
+
+
+class PlannedRun(NamedTuple):
+    """A candidate in a round."""
+
+    candidate: str
+    round: int
+    """From 1."""
+
+
+class RoundPlan:
+    """What is planned so far; looks at the scores take rivals out of play.
+
+    Args:
+        contest: the candidates.
+        epoch_budget: epochs that all runs together may train; None: any number.
+        outcome: gives how a candidate ended in a round; None: it has not.
+    """
+
+    def __init__(
+        self, contest: Contest, epoch_budget: int | None, outcome: Callable[[str, int], Outcome | None]
+    ) -> None:
+        self._contest, self._epoch_budget, self.outcome = contest, epoch_budget, outcome
+        self.in_play = list(contest.rivals)
+        """Rivals that are trained further, or wait for it."""
+        self.scores: dict[str, dict[int, float]] = {name: {} for name in (contest.subject, *contest.rivals)}
+        """Candidate -> round -> score, of the planned runs that have one."""
+        self.members: dict[int, set[str]] = {}
+        """Round -> all candidates that take part in it, those among them that are not planned yet."""
+        self.planned: dict[PlannedRun, None] = {}
+        """Runs that may start, or have started, in their order."""
+        self.num_steps = 0
+        """Steps so far; the runs of one may be trained at the same time."""
+
+    def trains(self, number: int) -> bool:
+        """Plan the steps of a round as far as they follow; return whether all of its runs have ended."""
+        members = self._members_now()
+        self.members[number] = members
+        first = self._first_step(members)
+        if not self._have_ended(PlannedRun(name, number) for name in self._ordered(first)):
+            return False
+        second = self._ordered(self._trained_in(number, members) - first)
+        return self._have_ended(PlannedRun(name, number) for name in second if self._is_trained(name))
+
+    def missing(self, number: int) -> list[PlannedRun]:
+        """Return the runs of the earliest round up to this one that rivals lack which wait no longer.
+
+        Rounds in which the subject has no score allow no comparison.
+        """
+        waited = [name for name in self.in_play if name in self._contest.awaited and not self.waits(name)]
+        ours = self.scores[self._contest.subject]
+        runs = [run for run in self._missing_of(waited, number) if run.round in ours]
+        first = min((run.round for run in runs), default=None)
+        return [run for run in runs if run.round == first]
+
+    def catches_up(self, runs: Iterable[PlannedRun]) -> bool:
+        """Plan missing runs; return whether all have ended."""
+        for name, earlier in runs:
+            self.members[earlier].add(name)
+        return self._have_ended(runs)
+
+    def waits(self, rival: str) -> bool:
+        """Whether a rival is not trained after the first round, because claims about others come first."""
+        return any(name in self.in_play for name in self._contest.awaited.get(rival, ()))
+
+    def rounds_of(self, candidate: str) -> list[int]:
+        """Return the rounds in which a candidate is planned."""
+        return [run.round for run in self.planned if run.candidate == candidate]
+
+    def epochs(self) -> int:
+        """Return the epochs of the planned runs, unless a snapshot is missing."""
+        return sum(epochs_of(self._contest, run.candidate, self.members[run.round]) for run in self.planned)
+
+    def round_fits(self, number: int) -> bool:
+        """Whether a round cannot exceed the epoch budget."""
+        return self._fit(epochs_of_round(self._contest, self._trained_in(number, self._members_now())))
+
+    def runs_fit(self, runs: Collection[PlannedRun]) -> bool:
+        """Whether missing runs fit into the epoch budget."""
+        return self._fit(len(runs) * self._contest.epochs)
+
+    def most_epochs_later(self, number: int, max_pairs: int) -> int:
+        """Return the most epochs of runs that are not planned after a round, if no rival leaves early."""
+        later = (max_pairs - number) * epochs_of_round(self._contest, self._members_now())
+        most = len(self._missing_of(self.in_play, number)) * self._contest.epochs + later
+        return most if self._epoch_budget is None else max(0, min(most, self._epoch_budget - self.epochs()))
+
+    def _members_now(self) -> set[str]:
+        """Return subject, rivals in play, and trunks that cost less than the first epochs of those that fork."""
+        members = {self._contest.subject, *self.in_play}
+        forks = self._contest.forks
+        for trunk in {forks[name].trunk for name in members if name in forks} - members:
+            if epochs_of_round(self._contest, members | {trunk}) <= epochs_of_round(self._contest, members):
+                members.add(trunk)
+        return members
+
+    def _trained_in(self, number: int, members: set[str]) -> set[str]:
+        """Return those that do not wait in a round."""
+        return members if number == 1 else {name for name in members if not self.waits(name)}
+
+    def _first_step(self, members: set[str]) -> set[str]:
+        """Return the subject, what it must lead before others are trained, and all that fork, with their trunks."""
+        forks = {name: fork for name, fork in self._contest.forks.items() if {name, fork.trunk} <= members}
+        gates = {gate for rival, gate in self._contest.gates.items() if {rival, gate} <= members}
+        return {self._contest.subject, *gates, *forks, *(fork.trunk for fork in forks.values())}
+
+    def _is_trained(self, rival: str) -> bool:
+        """Whether a rival is trained now: the subject leads the one before it, where that is confirmed too."""
+        gate = self._contest.gates.get(rival)
+        if gate not in self._contest.rivals:
+            return True
+        ours, theirs = self.scores[self._contest.subject], self.scores[gate]
+        differences = [ours[number] - theirs[number] for number in ours if number in theirs]
+        return bool(differences) and fmean(differences) > 0
+
+    def _have_ended(self, runs: Iterable[PlannedRun]) -> bool:
+        """Plan the runs of a step, and return whether all of them have ended."""
+        is_whole, before = True, len(self.planned)
+        for run in runs:
+            self.planned[run] = None
+            ended = self.outcome(run.candidate, run.round)
+            if ended is None:
+                is_whole = False
+            elif ended.score is not None:
+                self.scores[run.candidate][run.round] = ended.score
+        self.num_steps += len(self.planned) > before
+        return is_whole
+
+    def _ordered(self, names: Collection[str]) -> list[str]:
+        return [name for name in (self._contest.subject, *self._contest.rivals) if name in names]
+
+    def _fit(self, epochs: int) -> bool:
+        """Whether so many more epochs stay within the budget."""
+        return self._epoch_budget is None or self.epochs() + epochs <= self._epoch_budget
+
+    def _missing_of(self, names: Iterable[str], last: int) -> list[PlannedRun]:
+        """Return the runs of these candidates in rounds up to `last` that are not planned."""
+        runs = (PlannedRun(name, number) for name in names for number in range(1, last + 1))
+        return [run for run in runs if run not in self.planned]
