@@ -82,10 +82,13 @@ class RunConfig(RunSections):
     def stage_one(self) -> RunConfig:
         """Return the settings that decide stage one, which lam, gamma, ab_alpha and switch_epoch cannot change.
 
+        Nor can the post-hoc adjustment, which acts after the last epoch alone.
+
         They are a run too: plain training on the base criterion to the last epoch, the plain control.
         Source: arXiv 2012.06951, the two-stage schedule.
         """
-        plain: dict[str, Any] = {"loss": {**self.to_dict()["loss"], "name": self.loss.base}, "attention": None}
+        loss = {**self.to_dict()["loss"], "name": self.loss.base, "posthoc_tau": 0.0}
+        plain: dict[str, Any] = {"loss": loss, "attention": None}
         if self.class_balance.from_epoch == "switch":
             plain["class_balance"] = ClassBalanceConfig().model_dump()
         return RunConfig.from_dict({**self.to_dict(), **plain})
@@ -101,6 +104,8 @@ class RunConfig(RunSections):
             del settings["data"][name]
         if settings["data"]["resize"] == "crop":
             del settings["data"]["resize"]
+        if settings["loss"]["posthoc_tau"] == 0:
+            del settings["loss"]["posthoc_tau"]
         return settings
 
     def stage_one_key(self) -> str:

@@ -153,6 +153,9 @@ class LossConfig(Section):
     """tce: first epoch before which samples are marked to be kept or not; null: the switch, or never without one."""
     class_tau: Annotated[float, Field(ge=0)] = 0.0
     """Training logits are divided by their norm to this power before the loss; 0 leaves them as they are."""
+    posthoc_tau: Annotated[float, Field(ge=0, le=100)] = 0.0
+    """Post-hoc logit adjustment after the last epoch: this times the log share of each class among the training images
+    is subtracted from the logits that are evaluated; 0: none."""
 
     @property
     def is_attentive(self) -> bool:

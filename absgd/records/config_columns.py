@@ -63,6 +63,7 @@ _ADDED_LATER = {
     "data.title": None,
     "data.resize": "crop",
     "data.on_duplicate": "keep",
+    "loss.posthoc_tau": 0.0,
     "device.ranks": 1,
     "device.fast": False,
 }

@@ -22,10 +22,11 @@ from absgd.training.cuda_graph import CudaGraphRecorder, GraphStep
 from absgd.training.deferred_step import DeferredStep
 from absgd.training.device import prepare_device
 from absgd.training.device_options import machine_of, resolve_device_options
-from absgd.training.evaluation import class_metrics, count_by_batch, count_correct, predictions, shot_accuracy
+from absgd.training.evaluation import LogitsOf, class_metrics, count_by_batch, count_correct, predictions, shot_accuracy
 from absgd.training.lr_schedule import learning_rate
 from absgd.training.network import Network
 from absgd.training.optimizer import build_optimizer, load_optimizer_state, optimizer_state, set_learning_rate
+from absgd.training.posthoc_adjustment import adjusted, log_prior_shift
 from absgd.training.ranks.interface import ALONE, Ranks
 from absgd.training.step import Diverged, EpochSums, EpochTotals, ExactStep, Learner, TrainingStep
 
@@ -45,7 +46,8 @@ class Trainer:
         batches_of: makes the run's batches; runs that take turns in one process can share them.
 
     Raises:
-        UserError: if CUDA is asked for, or needed by an option, and there is none.
+        UserError: if CUDA is asked for, or needed by an option, and there is none; if logits are to be adjusted post
+            hoc and a class has no training image.
 
     Source: arXiv 2012.06951, Algorithm 1, with the two-stage schedule of the authors' repository.
     """
@@ -70,6 +72,7 @@ class Trainer:
         """Resolved options of the device."""
         self.model = ranks.synchronised(model.to(self.device))
         self._logits_of = ranks.logits_of(self.model, self._network)
+        self._posthoc_C = log_prior_shift(splits.class_counts, config.loss.posthoc_tau, self.device)
         self.objective = build_objective(config, splits.class_counts).to(self.device)
         self.optimizer = build_optimizer(self.model, config.optimizer, fused=self.device_options.fused_optimizer)
         self._train = batches_of(splits.train, config, self.device, ranks.share)
@@ -102,9 +105,14 @@ class Trainer:
             self.next_epoch += 1
             yield record
 
-    def test(self, images: Images | ImageFiles) -> TestMetrics:
-        """Metrics of the current model on the test set, which `load_test` reads; measured by one rank alone."""
-        whole = ALONE.logits_of(self.model, self._network)
+    def test(self, images: Images | ImageFiles, is_final: bool = True) -> TestMetrics:
+        """Metrics of the current model on the test set, which `load_test` reads; measured by one rank alone.
+
+        Args:
+            images: the test set.
+            is_final: whether the model is that of the last epoch, whose logits are adjusted post hoc.
+        """
+        whole = self._evaluated(ALONE.logits_of(self.model, self._network), is_final)
         batches = build_batches(images, self.config, self.device).evaluation(self.device_options.evaluation_batch)
         counts = count_correct(self.model, batches, self.splits.num_classes, self.device, whole)
         metrics = class_metrics(counts)
@@ -154,7 +162,8 @@ class Trainer:
         trained = time.perf_counter()
         validation = self._val.evaluation(self._evaluation_batch)
         num_classes = self.splits.num_classes
-        counts = yield from count_by_batch(self.model, validation, num_classes, self.device, self._logits_of)
+        logits_of = self._evaluated(self._logits_of, is_final=epoch == self.config.epochs - 1)
+        counts = yield from count_by_batch(self.model, validation, num_classes, self.device, logits_of)
         metrics = class_metrics(counts)
         self.ranks.check()
         evaluated = time.perf_counter()
@@ -204,6 +213,10 @@ class Trainer:
             return GraphStep(learner, sums, batch_of, self.config.batch_size, CudaGraphRecorder())
         kind = DeferredStep if self.device_options.deferred_checks else ExactStep
         return kind(learner, sums, batch_of)
+
+    def _evaluated(self, logits_of: LogitsOf, is_final: bool) -> LogitsOf:
+        """Logits as they are evaluated: after the last epoch adjusted post hoc."""
+        return logits_of if self._posthoc_C is None or not is_final else adjusted(logits_of, self._posthoc_C)
 
     def _predict_training(self) -> Iterator[Prediction]:
         return predictions(self.model, self._train.evaluation(self._evaluation_batch), self._logits_of)

@@ -73,13 +73,15 @@ def on_pair(config: RunConfig, number: int) -> RunConfig:
 def plain_prefix(config: RunConfig) -> tuple[RunConfig, int]:
     """Return the plain run that a run equals at first, and the number of epochs for which it does.
 
-    With attention weights this is its stage one; without, the same run without class balance, where that is deferred.
+    With attention weights this is its stage one; without, the same run without class balance, where that is deferred,
+    and without the post-hoc adjustment, which acts after the last epoch alone.
     """
     if config.attention is not None:
         return config.stage_one(), config.attention.switch_epoch
-    if config.class_balance.type == "none":
-        return config, 0
-    return config.with_values({"class_balance": ClassBalanceConfig().model_dump()}), config.class_balance_epoch
+    if config.class_balance.type != "none":
+        none = {"class_balance": ClassBalanceConfig().model_dump()}
+        return config.stage_one().with_values(none), config.class_balance_epoch
+    return config.stage_one(), config.epochs - 1 if config.loss.posthoc_tau else 0
 
 
 def with_trunks(runs: Sequence[PairRun]) -> tuple[PairRun, ...]:

@@ -22,6 +22,6 @@ def measure_on_test_set(trainer: Trainer, run: TrialRun) -> FinalMetrics:
     if run.best is None:
         return FinalMetrics(last)
     trainer.model.load_state_dict(run.best)
-    chosen = trainer.test(images)
+    chosen = trainer.test(images, is_final=run.best_is_last)
     trainer.model.load_state_dict(model_after_last)
     return FinalMetrics(last, chosen)

@@ -76,6 +76,12 @@ class TrialRun:
         """State of the model after the best epoch so far; None where it is not kept."""
         self._has_complained = False
 
+    @property
+    def best_is_last(self) -> bool:
+        """Whether the best epoch is the last one of the whole run."""
+        best = chosen_epoch(self._rows, self._metric) if self._metric else None
+        return best is not None and bool(best["epoch"] == self._trainer.config.epochs - 1)
+
     def begin(self) -> StartPoint:
         """Restore the trainer from the newest usable snapshot; a damaged or foreign one is named in a note, never used.
 

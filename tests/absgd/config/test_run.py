@@ -129,6 +129,7 @@ NOT_OF_STAGE_ONE: dict[str, Any] = {
     "attention.ab_alpha": 1.0,
     "attention.switch_epoch": 3,
     "attention.add_uniform": True,
+    "loss.posthoc_tau": 1.5,
 }
 """Settings that cannot change stage one, each with another value."""
 

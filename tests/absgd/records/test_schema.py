@@ -43,6 +43,7 @@ CONFIG_COLUMNS = {
     "tce_k": ("loss.tce_k", "double"),
     "tce_prune_from": ("loss.tce_prune_from", "int64"),
     "class_tau": ("loss.class_tau", "double"),
+    "posthoc_tau": ("loss.posthoc_tau", "double"),
     "lam": ("attention.lam", "double"),
     "gamma": ("attention.gamma", "double"),
     "ab_alpha": ("attention.ab_alpha", "double"),

@@ -36,6 +36,15 @@ def test_a_plain_run_equal_to_another_forks_from_it_before_its_last_epoch() -> N
     assert runs[0].trial_id == "a"
 
 
+def test_a_run_adjusted_post_hoc_forks_before_its_last_epoch() -> None:
+    plain = RunConfig.from_dict(ABSGD).stage_one()
+    adjusted = plain.with_values({"loss.posthoc_tau": 1.0})
+    deferred = adjusted.with_values({"class_balance": {"type": "reweight", "from_epoch": 4}})
+    runs = with_trunks([run_of("p", plain), run_of("a", adjusted), run_of("d", deferred)])
+    found = {run.trial_id: (run.trunk, run.fork_at, run.save_at) for run in runs}
+    assert found == {"p": (None, 0, (4, 9, 10)), "a": ("p", 9, ()), "d": ("p", 4, ())}
+
+
 def test_a_trunk_keeps_the_epochs_at_which_it_was_planned_to_save() -> None:
     winner = RunConfig.from_dict(ABSGD)
     trunk = run_of("a", winner.stage_one(), save_at=(4, 6, 8))
