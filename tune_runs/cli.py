@@ -62,7 +62,7 @@ from tune_runs.request.search_request import (
     resume_request,
 )
 from tune_runs.request.space_files import load_space, space_schema, with_options
-from tune_runs.request.warm_start import warm_start_points
+from tune_runs.request.warm_start import warm_start_of
 
 MAX_ADDRESS = 300
 """Most characters of an address; a name that a name service knows has 253 at most."""
@@ -192,10 +192,12 @@ def _begin_search(options: TuneOptions, decisive: dict[str, object], console: Co
         shown_space = space.model_copy(update={"confirm": None}) if options.no_confirm else space
         print_preview(shown_space, options.address, options.measure, console)
         return
-    warm_start = options.warm_start
-    points = warm_start_points(space, checked_folder(warm_start, "--warm-start")) if warm_start else None
+    earlier = options.warm_start
+    start = warm_start_of(space, checked_folder(earlier, "--warm-start")) if earlier else None
     folder = checked_folder((options.out or Path("runs")) / space.name, "--out")
-    request = new_request(space, folder, options.address, points)
+    request = new_request(space, folder, options.address, start.points if start else None)
+    for sentence in start.sentences if start else ():
+        print_sentence(console, sentence)
     _run(dataclasses.replace(request, confirms=not options.no_confirm), console)
 
 

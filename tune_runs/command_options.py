@@ -118,7 +118,9 @@ ExtendOption = Annotated[
 WarmStartOption = Annotated[
     Path | None,
     typer.Option(
-        "--warm-start", metavar="DIR", help="First try the best configurations of the search recorded in this folder."
+        "--warm-start",
+        metavar="DIR",
+        help="First try the best configurations of the search in this folder, for each scenario those of the nearest.",
     ),
 ]
 ConfirmOption = Annotated[

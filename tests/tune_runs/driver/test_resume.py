@@ -37,7 +37,7 @@ from tests.support.whole_searches import (
 )
 from tune_runs.driver.study import ScenarioStudy
 from tune_runs.request.search_request import new_request, resume_request
-from tune_runs.request.warm_start import warm_start_points
+from tune_runs.request.warm_start import warm_start_of
 from tune_runs.trunks import snapshots
 
 
@@ -259,7 +259,7 @@ def test_full_disk_destroys_no_existing_checkpoint(tmp_path: Path, monkeypatch: 
 def test_warm_start_points_come_after_the_enqueued_ones_once_each(tmp_path: Path) -> None:
     FakeTuner(space_of(early_stopping=None), tmp_path / "other", rising, concurrent=1).run()
     space = space_of(enqueue=[{"lam": 7.0}])
-    found = warm_start_points(space, tmp_path / "other")
+    found = warm_start_of(space, tmp_path / "other").points
     best = trials(tmp_path / "other").query("phase == 'search'").sort_values("metric_last", ascending=False)
     assert [point["lam"] for point in found[EXP]] == best.lam.head(5).tolist()
     twice = [*found[EXP][:2], {"lam": 7.0}]
@@ -275,16 +275,6 @@ def test_warm_start_survives_a_kill_before_the_studies_are_made(tmp_path: Path) 
     (tmp_path / "run").mkdir()
     new_request(space_of(), tmp_path / "run", warm_start=points).begin()
     assert resume_request(tmp_path / "run").warm_start == {EXP: [{"lam": 3.5, "gamma": 0.25}]}
-
-
-def test_warm_start_without_usable_trials_is_refused(tmp_path: Path) -> None:
-    FakeTuner(space_of(), tmp_path / "other", rising, concurrent=1).run()
-    elsewhere = make_space(scenarios=SPACE["scenarios"][1:])
-    with pytest.raises(UserError, match=rf"has scenarios {EXP} \(--warm-start\)"):
-        warm_start_points(elsewhere, tmp_path / "other")
-    far = space_of(search={**SPACE["search"], "lam": {"low": 100, "high": 200}})
-    with pytest.raises(UserError, match="completed trials that this space can draw"):
-        warm_start_points(far, tmp_path / "other")
 
 
 def test_enqueued_points_survive_a_kill_between_two_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

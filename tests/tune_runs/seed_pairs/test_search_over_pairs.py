@@ -17,7 +17,7 @@ from tests.support.fake_searches import CLOCKS, EPOCH_CLOCKS, EXP, STOPPING, epo
 from tests.support.fake_tuner import SPACE, FakeTrainer, FakeTuner, rising
 from tune_runs.driver.scenario_progress import scenario_progress
 from tune_runs.driver.search_summary import print_summary
-from tune_runs.request.warm_start import warm_start_points
+from tune_runs.request.warm_start import warm_start_of
 from tune_runs.space.model import SearchSpace
 
 SEEDS = {"pairs": 3, "reduction_factor": 3}
@@ -377,7 +377,7 @@ def test_progress_counts_trials_on_further_pairs_and_their_epochs(tmp_path: Path
 
 
 def test_points_of_a_warm_start_are_the_best_over_pairs(done: FakeTuner) -> None:
-    points = warm_start_points(pairs_space(), done.recorder.folder)[EXP]
+    points = warm_start_of(pairs_space(), done.recorder.folder).points[EXP]
     ranked = done.recorder.ranked(EXP)[:5]
     assert [point["gamma"] for point in points] == [trial.settings["gamma"] for trial in ranked]
 
