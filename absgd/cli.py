@@ -72,6 +72,12 @@ def train(
         typer.Option(help=f"Validation metric of the best checkpoint; default {records.DEFAULT_METRIC}."),
     ] = None,
     test: Annotated[bool, typer.Option("--test", help="Read the test set once, after the last epoch.")] = False,
+    predictions: Annotated[
+        bool,
+        typer.Option(
+            "--predictions", help="Write the logits of validation, and with --test of the test set, to predictions/."
+        ),
+    ] = False,
     show: Annotated[bool, typer.Option("--show", help="Print the whole configuration and train nothing.")] = False,
 ) -> None:
     """Train one configuration and record it.
@@ -99,7 +105,7 @@ def train(
                     warn(str(error))
                 return
             folder, trainer = _started(ranks, run, out or _default_folder(name), chosen_by, test)
-        _run(folder, trainer, read_test=test)
+        _run(folder, trainer, test, predictions)
 
 
 @contextmanager
@@ -254,10 +260,11 @@ def _checked_metric(metric: str) -> str:
     return metric
 
 
-def _run(folder: RunFolder, trainer: Trainer, read_test: bool) -> None:
+def _run(folder: RunFolder, trainer: Trainer, read_test: bool, keep_predictions: bool) -> None:
     from absgd.datasets import load_test
     from absgd.training import Diverged
     from absgd.training.device import out_of_memory_as_user_error
+    from absgd.training.predicting import predict
 
     (folder.path / records.RESUME_NOTE_FILE).unlink(missing_ok=True)
     try:
@@ -271,7 +278,12 @@ def _run(folder: RunFolder, trainer: Trainer, read_test: bool) -> None:
                 with only_shows("an epoch"):
                     show(record)
         folder.write_status("completed", trainer)
-        test = trainer.test(load_test(trainer.config)) if read_test else None
+        images = load_test(trainer.config) if read_test else None
+        if keep_predictions:
+            test, table = predict(trainer, images)
+            folder.write_predictions(table)
+        else:
+            test = trainer.test(images) if images is not None else None
     except Diverged as error:
         folder.write_status("diverged", trainer, str(error))
         print(f"absgd-train: diverged: {error}; recorded in {folder.path}", file=sys.stderr)

@@ -41,6 +41,8 @@ class Splits:
     """Position of each training image in the training part of the data set, int64."""
     changed_N: Mask
     """Whether noise changed each training label, bool."""
+    val_changed_M: Mask
+    """Whether noise changed each validation label, bool."""
     hash: str
     """sha256 of the data set's name and the indices and labels of training and validation, for images on disk also of
     their relative paths; 64 hex digits."""
@@ -82,11 +84,12 @@ def load_splits(config: RunConfig) -> Splits:
     val_pool = pool if own is None else own
     train_noise, val_noise = numpy_generator(config.seeds.data, "noise").spawn(2)
     train = _noisy(pool.labels_N[index.train], config.noise, num_classes, train_noise)
-    val_labels_N = val_pool.labels_N[index.val]
+    val_labels_M = val_pool.labels_N[index.val]
+    val = NoisyLabels(val_labels_M, np.zeros(len(val_labels_M), dtype=np.bool_))
     if own is None and config.noise.validation == "noisy":
-        val_labels_N = _noisy(val_labels_N, config.noise, num_classes, val_noise).labels_N
-    _warn_of_absent_classes("validation", val_labels_N, config.data, num_classes)
-    train_images, val_images = pool.take(index.train, train.labels_N), val_pool.take(index.val, val_labels_N)
+        val = _noisy(val_labels_M, config.noise, num_classes, val_noise)
+    _warn_of_absent_classes("validation", val.labels_N, config.data, num_classes)
+    train_images, val_images = pool.take(index.train, train.labels_N), val_pool.take(index.val, val.labels_N)
     paths = [images.paths_N for images in (train_images, val_images) if isinstance(images, ImageFiles)]
     return Splits(
         train=train_images,
@@ -95,7 +98,8 @@ def load_splits(config: RunConfig) -> Splits:
         num_classes=num_classes,
         train_index_N=index.train,
         changed_N=train.changed_N,
-        hash=split_hash(config.data.name, index, train.labels_N, val_labels_N, paths),
+        val_changed_M=val.changed_N,
+        hash=split_hash(config.data.name, index, train.labels_N, val.labels_N, paths),
     )
 
 

@@ -52,6 +52,7 @@ from absgd.records.layout import (
     confirmation_file,
     error_file,
     is_unfinished,
+    predictions_file,
     scenario_folder,
     snapshot_epochs,
     snapshot_file,
@@ -78,7 +79,15 @@ from absgd.records.metrics import (
     summary_columns,
     test_metric_of,
 )
-from absgd.records.schema import CLASS_SCHEMA, CONFIRMATION_SCHEMA, EPOCH_SCHEMA, LABEL_SCHEMA, TRIAL_SCHEMA
+from absgd.records.predictions import PREDICTED_SPLITS, PredictedSplit, SplitPredictions, prediction_table
+from absgd.records.schema import (
+    CLASS_SCHEMA,
+    CONFIRMATION_SCHEMA,
+    EPOCH_SCHEMA,
+    LABEL_SCHEMA,
+    PREDICTION_SCHEMA,
+    TRIAL_SCHEMA,
+)
 from absgd.records.statuses import FINISHED, PHASES, STATUSES, Phase, Status
 from absgd.records.tables import (
     PAIR,
@@ -88,6 +97,7 @@ from absgd.records.tables import (
     earlier_pairs,
     label_table,
     read_rows,
+    table_bytes,
     write_table,
 )
 from absgd.records.trial_ids import confirm_id, control_id, earlier_pair, replicate_id, source_of
@@ -125,6 +135,8 @@ __all__ = [
     "PAIR",
     "PHASES",
     "POINT",
+    "PREDICTED_SPLITS",
+    "PREDICTION_SCHEMA",
     "PREVIOUS_CHECKPOINT",
     "REPORT_FILE",
     "RESUME_NOTE_FILE",
@@ -142,7 +154,9 @@ __all__ = [
     "EpochRecord",
     "LeftReason",
     "Phase",
+    "PredictedSplit",
     "ShotGroup",
+    "SplitPredictions",
     "Status",
     "TestMetrics",
     "Verdict",
@@ -171,6 +185,8 @@ __all__ = [
     "label_table",
     "moved_row",
     "over_classes",
+    "prediction_table",
+    "predictions_file",
     "read_rows",
     "read_verdicts",
     "replicate_id",
@@ -180,6 +196,7 @@ __all__ = [
     "snapshot_file",
     "source_of",
     "summary_columns",
+    "table_bytes",
     "test_metric_of",
     "trunk_folder",
     "trunks_folder",

@@ -54,6 +54,11 @@ def error_file(folder: PathLike, trial_id: str) -> Path:
     return Path(folder) / "errors" / f"{trial_id}.txt"
 
 
+def predictions_file(folder: PathLike, trial_id: str) -> Path:
+    """File of the predictions of a run after its last epoch, in its own folder or that of its search."""
+    return Path(folder) / "predictions" / f"{trial_id}.parquet"
+
+
 def scenario_folder(folder: PathLike, scenario: str) -> Path:
     """Folder of the files of one scenario."""
     return Path(folder) / SCENARIOS_FOLDER / scenario

@@ -83,6 +83,16 @@ LABEL_SCHEMA = pa.schema(
     ]
 )
 
+PREDICTION_SCHEMA = pa.schema(
+    [
+        ("split", pa.dictionary(pa.int32(), pa.string())),  # `validation` or `test`
+        ("index", pa.int64()),  # of the image in the split, from 0
+        ("label", pa.int64()),  # that the run was measured against
+        ("changed", pa.bool_()),  # by label noise
+        ("logits", pa.list_(pa.float16())),  # one for each class; the largest is 0
+    ]
+)
+
 EARLIER_SPREAD = ("subject_trial", "earlier_variance", "earlier_df")
 """Columns of `CONFIRMATION_SCHEMA` that tables of earlier versions lack: their claims did without."""
 CONFIRMATION_SCHEMA = pa.schema(

@@ -55,9 +55,14 @@ def as_table(schema: pa.Schema, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
 
 def write_table(path: PathLike, table: pa.Table) -> None:
     """Replace the parquet file at `path` atomically."""
+    write_atomically(path, table_bytes(table))
+
+
+def table_bytes(table: pa.Table) -> pa.Buffer:
+    """Return the content of the parquet file of a table."""
     buffer = pa.BufferOutputStream()
     pq.write_table(table, buffer)
-    write_atomically(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def _unreadable(path: Path, error: Exception) -> UserError:

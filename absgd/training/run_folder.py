@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import torch
 
 from absgd import records
@@ -155,6 +156,16 @@ class RunFolder:
         if last.exists():
             last.replace(self.path / records.PREVIOUS_CHECKPOINT)
         save_checkpoint(last, state)
+
+    def write_predictions(self, table: pa.Table) -> None:
+        """Write the predictions of the run after its last epoch.
+
+        Raises:
+            OSError: if they cannot be written.
+        """
+        file = records.predictions_file(self.path, self.path.name)
+        file.parent.mkdir(exist_ok=True)
+        records.write_table(file, table)
 
     def write_status(
         self, status: Status, trainer: Trainer, error: str | None = None, test: TestMetrics | None = None

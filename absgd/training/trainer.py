@@ -23,6 +23,7 @@ from absgd.training.deferred_step import DeferredStep
 from absgd.training.device import prepare_device
 from absgd.training.device_options import machine_of, resolve_device_options
 from absgd.training.evaluation import LogitsOf, class_metrics, count_by_batch, count_correct, predictions, shot_accuracy
+from absgd.training.kept_logits import KeptLogits
 from absgd.training.lr_schedule import learning_rate
 from absgd.training.network import Network
 from absgd.training.optimizer import build_optimizer, load_optimizer_state, optimizer_state, set_learning_rate
@@ -105,14 +106,16 @@ class Trainer:
             self.next_epoch += 1
             yield record
 
-    def test(self, images: Images | ImageFiles, is_final: bool = True) -> TestMetrics:
+    def test(self, images: Images | ImageFiles, is_final: bool = True, kept: KeptLogits | None = None) -> TestMetrics:
         """Metrics of the current model on the test set, which `load_test` reads; measured by one rank alone.
 
         Args:
             images: the test set.
             is_final: whether the model is that of the last epoch, whose logits are adjusted post hoc.
+            kept: collects the logits, as they are evaluated; None: they are not kept.
         """
         whole = self._evaluated(ALONE.logits_of(self.model, self._network), is_final)
+        whole = kept.of(whole) if kept else whole
         batches = build_batches(images, self.config, self.device).evaluation(self.device_options.evaluation_batch)
         counts = count_correct(self.model, batches, self.splits.num_classes, self.device, whole)
         metrics = class_metrics(counts)

@@ -64,7 +64,8 @@ def made_up_splits(model: BenchmarkModel, num_images: int) -> Splits:
     counts = tuple(np.bincount(train.labels_N, minlength=NUM_CLASSES).tolist())
     changed_N = np.zeros(num_images, dtype=np.bool_)
     val = images(max(num_images // TRAIN_PER_VALIDATION, 1))
-    return Splits(train, val, counts, NUM_CLASSES, np.arange(num_images), changed_N, "0" * 64)
+    val_changed_M = np.zeros(len(val), dtype=np.bool_)
+    return Splits(train, val, counts, NUM_CLASSES, np.arange(num_images), changed_N, val_changed_M, "0" * 64)
 
 
 def stage_two_run(model: BenchmarkModel, batch: int, device: str, options: dict[str, Any]) -> RunConfig:

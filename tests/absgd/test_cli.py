@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -74,6 +75,20 @@ def test_run_is_recorded_in_plain_files(config_file: Path) -> None:
     assert json.loads((folder / "environment.json").read_text())["sessions"][0]["packages"]["torch"]
     assert "test_accuracy" in result.output
     assert "recorded in runs/small" in result.output
+
+
+def test_predictions_of_a_run_are_those_of_its_test_numbers(config_file: Path) -> None:
+    result = call("--config", config_file, "--test", "--predictions")
+    assert result.exit_code == 0, result.output
+    rows = pd.read_parquet("runs/small/predictions/small.parquet")
+    test = rows[rows.split == "test"]
+    trial = pd.read_parquet("runs/small/trials.parquet").iloc[0]
+    assert (np.stack(test.logits).argmax(axis=1) == test.label).mean() == trial.test_accuracy
+    assert (rows.split == "validation").sum() == 100
+    again = call("--resume", "runs/small", "--predictions")
+    assert again.exit_code == 0, again.output
+    later = pd.read_parquet("runs/small/predictions/small.parquet")
+    pd.testing.assert_frame_equal(later, rows[rows.split == "validation"].astype(later.dtypes))
 
 
 def test_labels_that_noise_changed_are_recorded(config_file: Path) -> None:

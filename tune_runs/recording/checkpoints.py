@@ -9,7 +9,7 @@ from pathlib import Path
 
 from absgd import records
 from tune_runs.recording.recorder import Recorder
-from tune_runs.space.model import SearchSpace
+from tune_runs.space.model import ConfirmConfig, SearchSpace
 from tune_runs.trial.disk_budget import GIB
 from tune_runs.trial.trial_plan import CheckpointUse, TrialPlan
 
@@ -41,7 +41,7 @@ class Checkpoints:
         self._num_writers, self._origin = num_writers, origin
 
     def with_folder(self, plan: TrialPlan) -> TrialPlan:
-        """Return the plan with the folder of its checkpoints."""
+        """Return the plan with the folder of its checkpoints and, in a confirmation, the file of its predictions."""
         budget = self._space.disk_budget
         use = CheckpointUse(
             folder=str(self._folder(plan.scenario, plan.trial_id)),
@@ -50,7 +50,10 @@ class Checkpoints:
             disk_budget=None if budget is None else int(budget * GIB),
             num_writers=self._num_writers,
         )
-        return dataclasses.replace(plan, checkpoints=use, origin=f"{self._origin} {plan.trial_id}")
+        keeps = plan.phase == "confirm" and (self._space.confirm or ConfirmConfig()).predictions
+        file = str(records.predictions_file(self._recorder.folder, plan.trial_id)) if keeps else None
+        origin = f"{self._origin} {plan.trial_id}"
+        return dataclasses.replace(plan, checkpoints=use, origin=origin, predictions=file)
 
     def run_ended(self, trial_id: str) -> None:
         """Delete what is no longer needed in the scenario of a run that has ended."""

@@ -77,6 +77,9 @@ class ConfirmConfig(Section):
     epoch_budget: Count | None = None
     """Epochs that the confirmation of each scenario may train; a pair starts only if it fits; null: no bound."""
 
+    predictions: bool = True
+    """Whether each run keeps its predictions on validation and test images in `predictions/`."""
+
     @model_validator(mode="before")
     @classmethod
     def _name_the_new_keys(cls, data: object) -> object:

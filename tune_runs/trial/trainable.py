@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from ray import tune
@@ -52,7 +53,8 @@ def trial_steps(
     """
     trainer = Trainer(task.config, splits, ranks=ranks, batches_of=batches_of)
     run = TrialRun(trainer, task.trunk, task.checkpoints, task.origin, task.tested_metric)
-    yield from reports_by_step(trainer, run, measure_on_test_set if task.reads_test else None)
+    read_test = partial(measure_on_test_set, file=task.predictions) if task.reads_test else None
+    yield from reports_by_step(trainer, run, read_test)
 
 
 def reports_by_step(trainer: Trainer, run: TrialRun, read_test: ReadTest | None = None) -> Iterator[TrialReport | None]:
@@ -76,7 +78,8 @@ def reports_by_step(trainer: Trainer, run: TrialRun, read_test: ReadTest | None 
     earlier, notes = run.begin()
     first = TrialReport(earlier=earlier, notes=notes)
     if earlier and (not earlier[-1].is_inherited or trainer.next_epoch == trainer.config.epochs):
-        yield replace(first, epoch=earlier[-1], earlier=earlier[:-1], test=test_after_last_epoch())
+        again = replace(first, epoch=earlier[-1], earlier=earlier[:-1])
+        yield again.with_test(test_after_last_epoch())
         first = TrialReport()
     try:
         for record in trainer.steps():
@@ -84,13 +87,13 @@ def reports_by_step(trainer: Trainer, run: TrialRun, read_test: ReadTest | None 
                 yield None
                 continue
             saved = run.save(record)
-            yield replace(
+            trained = replace(
                 first,
                 epoch=ReportedEpoch(record),
                 notes=(*first.notes, *saved.notes),
                 is_over_budget=saved.is_over_budget,
-                test=test_after_last_epoch(),
             )
+            yield trained.with_test(test_after_last_epoch())
             first = TrialReport()
     except Diverged as error:
         yield replace(first, divergence=str(error))

@@ -48,6 +48,8 @@ class TrialTask:
     """Names the run and its search in the rows of its snapshots."""
     reads_test: bool = False
     """Whether it is measured on the test set after its last epoch."""
+    predictions: str | None = None
+    """File of its predictions after the last epoch; absolute path. None: they are not kept."""
 
     @property
     def tested_metric(self) -> str | None:
@@ -85,6 +87,8 @@ class TrialPlan:
     """Candidate of a confirmation, such as `best-1`, or the control that it is compared with, such as `ce`."""
     pair: int = 0
     """Number of its seed pair."""
+    predictions: str | None = None
+    """File of its predictions after the last epoch; None: they are not kept."""
 
     @cached_property
     def stage_one_key(self) -> str:
@@ -103,6 +107,7 @@ class TrialPlan:
             checkpoints=self.checkpoints,
             origin=self.origin,
             reads_test=self.phase == "confirm",
+            predictions=self.predictions,
         )
 
 

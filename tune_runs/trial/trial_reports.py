@@ -35,6 +35,10 @@ class FinalMetrics:
     """Metrics after the last epoch."""
     chosen: TestMetrics | None = None
     """Metrics after the epoch with the best validation metric; None where its model was not kept."""
+    notes: tuple[str, ...] = ()
+    """A sentence if the predictions could not be written."""
+    is_over_budget: bool = False
+    """Whether the disk budget left no room for the predictions."""
 
     @property
     def columns(self) -> dict[str, Any]:
@@ -58,7 +62,7 @@ class TrialReport:
     notes: tuple[str, ...] = ()
     """Sentences for the user."""
     is_over_budget: bool = False
-    """Whether the disk budget left no room for a snapshot of the epoch."""
+    """Whether the disk budget left no room for a snapshot of the epoch, or for the predictions."""
     test: FinalMetrics | None = None
     """Metrics on the test set; in the last report of a confirmation only."""
 
@@ -66,6 +70,13 @@ class TrialReport:
     def epochs(self) -> tuple[ReportedEpoch, ...]:
         """All epochs of the report, in order."""
         return (*self.earlier, self.epoch) if self.epoch else self.earlier
+
+    def with_test(self, test: FinalMetrics | None) -> TrialReport:
+        """Return the report with the results of a test; unchanged where there was none."""
+        if test is None:
+            return self
+        notes, is_over_budget = (*self.notes, *test.notes), self.is_over_budget or test.is_over_budget
+        return dataclasses.replace(self, test=test, notes=notes, is_over_budget=is_over_budget)
 
     def to_result(self) -> dict[str, Any]:
         """Return the result that `tune.report` takes."""

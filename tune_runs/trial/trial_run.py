@@ -65,7 +65,7 @@ class TrialRun:
         origin: str = "",
         metric: str | None = None,
     ) -> None:
-        self._trainer, self._trunk_use, self._use = trainer, trunk, checkpoints
+        self._trainer, self._trunk_use, self.use = trainer, trunk, checkpoints
         self._trunk = trunk_snapshots(trunk, trainer.device) if trunk else None
         self._own = own_snapshots(trainer.config, Path(checkpoints.folder)) if checkpoints else None
         self._due = trunk.save_at if trunk else ()
@@ -148,11 +148,11 @@ class TrialRun:
             OSError: if it cannot be written; EDQUOT where the disk budget leaves no room.
         """
         content = target.encoded(snapshot)
-        if self._use and not has_room(self._use, len(content)):
+        if self.use and not has_room(self.use, len(content)):
             raise OSError(errno.EDQUOT, "the disk budget leaves no room")
         target.write(epoch, content)
-        if target is self._own and self._use:
-            target.keep_only({epoch - 1, epoch, self._best_epoch(self._use.metric)})
+        if target is self._own and self.use:
+            target.keep_only({epoch - 1, epoch, self._best_epoch(self.use.metric)})
 
     def _complaint(self, problem: str) -> list[str]:
         said = [] if self._has_complained else [f"{problem}: epochs without a snapshot are trained again"]

@@ -55,6 +55,24 @@ def confirm_rows(folder: Path) -> pd.DataFrame:
     return trials(folder).query("phase == 'confirm'")
 
 
+def kept_files(tuner: FakeTuner, phase: str) -> list[str | None]:
+    return [plan.task.predictions for plan in tuner.searcher.plans.values() if plan.phase == phase]
+
+
+def test_runs_of_a_confirmation_alone_keep_predictions_unless_that_is_turned_off(
+    done: FakeTuner, tmp_path: Path
+) -> None:
+    confirmed = [plan.trial_id for plan in done.searcher.plans.values() if plan.phase == "confirm"]
+    folder = done.recorder.folder
+    assert kept_files(done, "confirm") == [str(folder / "predictions" / f"{name}.parquet") for name in confirmed]
+    assert set(kept_files(done, "search")) == {None}
+    without = FakeTuner(
+        one_scenario(confirm={**CONFIRM, "predictions": False}), tmp_path / "fake", rising, test_score=close
+    )
+    without.run()
+    assert set(kept_files(without, "confirm")) == {None}
+
+
 def test_every_candidate_is_trained_on_the_same_fresh_seeds(done: FakeTuner) -> None:
     frame = confirm_rows(done.recorder.folder)
     assert set(frame.status) == {"completed"}

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from absgd.config import RunConfig
@@ -121,3 +124,41 @@ def test_the_test_set_is_read_once_for_both_epochs_and_leaves_the_model(
     *_, last = reports_of(trainer, run, measure_on_test_set)
     assert len(read) == 1
     assert trainer.test(load_test(CONFIG)).test_loss == measured_columns(last)["test_loss"]
+
+
+def test_predictions_are_on_disk_before_the_report_and_written_again_after_a_kill(
+    splits: Splits, trunk: Path, tmp_path: Path, from_scratch: tuple[int, dict[str, Any]]
+) -> None:
+    file = tmp_path / "predictions" / "run.parquet"
+    read_test = functools.partial(measure_on_test_set, file=str(file))
+    use = trunk_use(trunk, start_at=4)
+    *_, last = reports_of(*run_of(CONFIG, splits, use, tmp_path / "own"), read_test)
+    assert measured_columns(last) == from_scratch[1]
+    assert last.notes == ()
+    rows = pd.read_parquet(file)
+    test = rows[rows.split == "test"]
+    assert (np.stack(test.logits).argmax(axis=1) == test.label).mean() == from_scratch[1]["test_accuracy"]
+    assert (rows.split == "validation").sum() == len(splits.val)
+    content = file.read_bytes()
+    file.unlink()  # as if the process had been killed between the two
+    (again,) = reports_of(*run_of(CONFIG, splits, use, tmp_path / "own"), read_test)
+    assert measured_columns(again) == from_scratch[1]
+    assert file.read_bytes() == content
+
+
+@pytest.mark.parametrize("is_over_budget", [True, False])
+def test_predictions_that_cannot_be_written_are_named(
+    splits: Splits, trunk: Path, tmp_path: Path, is_over_budget: bool
+) -> None:
+    file = tmp_path / "predictions" / "run.parquet"
+    trainer, run = run_of(CONFIG, splits, trunk_use(trunk, start_at=4))
+    if is_over_budget:
+        run.use = CheckpointUse(str(tmp_path), METRIC, str(tmp_path), disk_budget=1000)
+    else:
+        file.parent.write_text("a file where the folder should be")
+    *_, last = reports_of(trainer, run, functools.partial(measure_on_test_set, file=str(file)))
+    (note,) = last.notes
+    assert note.startswith(f"cannot write {file}: ")
+    assert note.endswith(": the run has no predictions")
+    assert last.is_over_budget == is_over_budget
+    assert 0 <= measured_columns(last)["test_accuracy"] <= 1

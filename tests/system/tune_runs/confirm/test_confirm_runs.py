@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -126,3 +127,17 @@ def test_summary_and_best_file_have_the_confirmed_numbers(confirmed: tuple[Path,
     for row in table[table["look"] == 2].itertuples():
         if row.n:
             assert row.difference == pytest.approx((tested["best-1"] - tested[row.rival]).mean(), abs=1e-12)
+
+
+def test_each_confirmation_keeps_the_predictions_of_its_test_numbers(confirmed: tuple[Path, str, list[str]]) -> None:
+    folder, _, _ = confirmed
+    rows = rows_in(folder, "confirm")
+    files = {row["trial_id"]: records.predictions_file(folder, row["trial_id"]) for row in rows}
+    assert sorted(path.name for path in (folder / "predictions").iterdir()) == sorted(
+        f"{name}.parquet" for name in files
+    )
+    for row in rows:
+        frame = pd.read_parquet(files[row["trial_id"]])
+        test = frame[frame.split == "test"]
+        assert (np.stack(test.logits).argmax(axis=1) == test.label).mean() == row["test_accuracy"]
+        assert set(frame.split) == {"validation", "test"}
