@@ -24,7 +24,17 @@ def test_metric_of(metric: str) -> str:
     >>> test_metric_of("val_accuracy"), test_metric_of("val_few_accuracy")
     ('test_accuracy', 'test_balanced_accuracy')
     """
-    return metric.replace("val_", "test_") if metric in ("val_accuracy", "val_loss") else "test_balanced_accuracy"
+    test = metric.replace("val_", "test_")
+    return test if test in TEST_SCALARS else "test_balanced_accuracy"
+
+
+def is_fraction(metric: str) -> bool:
+    """Whether a metric is a fraction, shown in percent.
+
+    >>> is_fraction("val_calibration_error"), is_fraction("test_loss")
+    (True, False)
+    """
+    return not metric.endswith("loss")
 
 
 def over_classes(recall: Sequence[float | None] | None) -> str:
@@ -86,6 +96,12 @@ class EpochRecord:
     """Mean recall of the classes in the group `medium`."""
     val_few_accuracy: Annotated[float | None, MetricColumn("max", "accuracy of classes with few images")]
     """Mean recall of the classes in the group `few`."""
+    val_macro_f1: Annotated[float, MetricColumn("max", "macro-F1")]
+    """Mean of the F1 of the classes present in validation."""
+    val_worst_recall: Annotated[float, MetricColumn("max", "recall of the worst class")]
+    """Smallest recall of the classes present in validation."""
+    val_calibration_error: Annotated[float, MetricColumn("min", "calibration error")]
+    """Expected calibration error: `absgd.records.calibration_error`."""
     val_recall: tuple[float | None, ...]
     """Recall of each class."""
     log_u: float | None
@@ -120,6 +136,9 @@ class TestMetrics:
     test_accuracy: float
     test_balanced_accuracy: float
     test_recall: tuple[float | None, ...]
+    test_macro_f1: float
+    test_worst_recall: float
+    test_calibration_error: float
 
 
 def _metric_columns() -> dict[str, MetricColumn]:
@@ -139,6 +158,9 @@ TEST_SCALARS = tuple(field.name for field in dataclasses.fields(TestMetrics) if 
 """Columns of the test set with one number."""
 TEST_CHOSEN = "test_chosen_"
 """Prefix of the test columns measured after the chosen epoch instead of the last."""
+_LATER = ("macro_f1", "worst_recall", "calibration_error")
+LATER_METRICS = tuple(prefix + name for prefix in ("val_", "test_", TEST_CHOSEN) for name in _LATER)
+"""Columns that tables of earlier versions lack: they are null there."""
 
 
 def column_words(column: str) -> str:

@@ -11,7 +11,16 @@ from torch.nn import functional as F
 
 from absgd.datasets import Batch
 from absgd.losses import Prediction
-from absgd.records import SHOT_METRICS, ShotGroup, shot_group
+from absgd.records import (
+    CALIBRATION_BINS,
+    SHOT_METRICS,
+    CalibrationSums,
+    ShotGroup,
+    calibration_error,
+    macro_f1,
+    shot_group,
+    worst_recall,
+)
 
 
 class ClassCounts(NamedTuple):
@@ -23,6 +32,10 @@ class ClassCounts(NamedTuple):
     """Correctly classified images of each class."""
     total: list[int]
     """Images of each class."""
+    predicted: list[int]
+    """Images that the model takes for each class."""
+    calibration: CalibrationSums
+    """Sums over the images of each bin of confidence."""
 
 
 class ClassMetrics(NamedTuple):
@@ -32,6 +45,9 @@ class ClassMetrics(NamedTuple):
     accuracy: float
     balanced_accuracy: float
     recall: tuple[float | None, ...]
+    macro_f1: float
+    worst_recall: float
+    calibration_error: float
 
 
 LogitsOf = Callable[[Batch], Tensor]
@@ -92,22 +108,33 @@ def count_by_batch(
         logits_of: as for `predictions`.
     """
     loss_sum = torch.zeros((), dtype=torch.float64, device=device)
-    correct_C = torch.zeros(num_classes, dtype=torch.int64, device=device)
-    total_C = torch.zeros(num_classes, dtype=torch.int64, device=device)
+    classes_3C = torch.zeros(3, num_classes, dtype=torch.int64, device=device)  # correct, total, predicted
+    bins_3K = torch.zeros(3, CALIBRATION_BINS, dtype=torch.float64, device=device)  # images, correct, confidence
+    bin_K = torch.arange(1, CALIBRATION_BINS + 1, dtype=torch.float64, device=device)
     for logits_BC, labels_B, _ in predictions(model, batches, logits_of):
-        loss_sum += F.cross_entropy(logits_BC, labels_B, reduction="none").double().sum()
-        hit_B = (logits_BC.argmax(dim=1) == labels_B).long()
-        correct_C.index_add_(0, labels_B, hit_B)
-        total_C.index_add_(0, labels_B, torch.ones_like(hit_B))
+        log_p_BC = F.log_softmax(logits_BC, dim=1)
+        loss_sum += F.nll_loss(log_p_BC, labels_B, reduction="none").double().sum()
+        predicted_B = logits_BC.argmax(dim=1)
+        hit_B = (predicted_B == labels_B).long()
+        one_B = torch.ones_like(hit_B)
+        for counts_C, class_B, count_B in zip(
+            classes_3C, (labels_B, labels_B, predicted_B), (hit_B, one_B, one_B), strict=True
+        ):
+            counts_C.index_add_(0, class_B, count_B)
+        confidence_B = log_p_BC.amax(dim=1).double().exp()
+        in_bin_BK = ((confidence_B * CALIBRATION_BINS).ceil().unsqueeze(1) == bin_K).double()
+        bins_3K += torch.stack((one_B.double(), hit_B.double(), confidence_B)) @ in_bin_BK  # no atomic sums of floats
         yield
-    return ClassCounts(loss_sum.item(), correct_C.tolist(), total_C.tolist())
+    correct, total, predicted = classes_3C.tolist()
+    return ClassCounts(loss_sum.item(), correct, total, predicted, CalibrationSums(*bins_3K.tolist()))
 
 
 def class_metrics(counts: ClassCounts) -> ClassMetrics:
-    """Loss, accuracy, balanced accuracy (mean recall of the classes present) and recall of each class.
+    """Metrics over all images and over the classes present: balanced accuracy is the mean of their recalls.
 
-    >>> class_metrics(ClassCounts(loss_sum=2.0, correct=[3, 0], total=[3, 1]))
-    ClassMetrics(loss=0.5, accuracy=0.75, balanced_accuracy=0.5, recall=(1.0, 0.0))
+    >>> sure = CalibrationSums(images=[4.0], correct=[3.0], confidence=[4.0])
+    >>> class_metrics(ClassCounts(loss_sum=2.0, correct=[3, 0], total=[3, 1], predicted=[4, 0], calibration=sure))[:4]
+    (0.5, 0.75, 0.5, (1.0, 0.0))
     """
     images = sum(counts.total)
     recall = tuple(hit / total if total else None for hit, total in zip(counts.correct, counts.total, strict=True))
@@ -117,6 +144,9 @@ def class_metrics(counts: ClassCounts) -> ClassMetrics:
         accuracy=sum(counts.correct) / images,
         balanced_accuracy=sum(present) / len(present),
         recall=recall,
+        macro_f1=macro_f1(counts.correct, counts.total, counts.predicted),
+        worst_recall=worst_recall(recall),
+        calibration_error=calibration_error(counts.calibration),
     )
 
 

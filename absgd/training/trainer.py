@@ -119,7 +119,7 @@ class Trainer:
         batches = build_batches(images, self.config, self.device).evaluation(self.device_options.evaluation_batch)
         counts = count_correct(self.model, batches, self.splits.num_classes, self.device, whole)
         metrics = class_metrics(counts)
-        return TestMetrics(metrics.loss, metrics.accuracy, metrics.balanced_accuracy, metrics.recall)
+        return TestMetrics(*metrics)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything the rest of the run depends on; tensors are the live ones, not copies."""
@@ -184,6 +184,9 @@ class Trainer:
             val_many_accuracy=shots.many,
             val_medium_accuracy=shots.medium,
             val_few_accuracy=shots.few,
+            val_macro_f1=metrics.macro_f1,
+            val_worst_recall=metrics.worst_recall,
+            val_calibration_error=metrics.calibration_error,
             val_recall=metrics.recall,
             log_u=self.objective.log_u,
             mean_weight=totals.mean_weight,

@@ -12,9 +12,8 @@ import plotly.colors
 import plotly.graph_objects as go
 
 from absgd.counts import epochs_done
-from absgd.records import METRIC_TITLES, METRICS
+from absgd.records import METRIC_TITLES, METRICS, is_fraction
 from absgd.terminal import printable
-from analysis.wording.number_text import is_fraction
 
 # The palette of Okabe and Ito without its yellow, which is too faint on white.
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"

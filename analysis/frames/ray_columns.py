@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from absgd import records
-from analysis.wording.number_text import is_fraction
 
 ALIASES = {
     "lambda": "lam",
@@ -46,7 +45,7 @@ ColumnValues = dict[str, Any]
 
 EPOCH_TYPES: dict[str, pa.DataType] = {field.name: field.type for field in records.EPOCH_SCHEMA}
 SETTING_TYPES: dict[str, pa.DataType] = {column: kind for column, (_, kind) in records.CONFIG_COLUMNS.items()}
-FRACTION_COLUMNS = (*(metric for metric in records.METRICS if is_fraction(metric)), "val_recall")
+FRACTION_COLUMNS = (*(metric for metric in records.METRICS if records.is_fraction(metric)), "val_recall")
 """Epoch columns that hold fractions, which scripts may report in percent."""
 
 _END_OF_INT64 = 2**63

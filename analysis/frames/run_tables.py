@@ -13,13 +13,12 @@ import pyarrow.parquet as pq
 from absgd import records
 from absgd.counts import plural
 from analysis.frames.typed_frames import Complain, to_frame
-from analysis.wording.number_text import is_fraction
 
 ESSENTIAL_TRIAL = ("scenario", "trial_id", "phase", "status")
 ESSENTIAL_EPOCH = ("trial_id", "epoch")
 _AT_CHOSEN = tuple(records.TEST_CHOSEN + name.removeprefix("test_") for name in records.TEST_SCALARS)
 SCORES = ("metric_last", "metric_chosen")
-FRACTIONS = {name for name in (*records.METRICS, *records.TEST_SCALARS, *_AT_CHOSEN) if is_fraction(name)}
+FRACTIONS = {name for name in (*records.METRICS, *records.TEST_SCALARS, *_AT_CHOSEN) if records.is_fraction(name)}
 """Columns whose values are between 0 and 1."""
 ROUNDING = 1e-6
 """By how much rounding may take a fraction out of its range."""
@@ -32,7 +31,7 @@ def read_trials(path: Path, complain: Complain) -> pd.DataFrame | None:
         return None
     frame = _without_infinities(_intact_trials(to_frame(table), path.name, complain), path.name, complain)
     frame = _with_known_metrics(frame, path.name, complain)
-    fractions = [metric for metric in records.METRICS if is_fraction(metric)]
+    fractions = [metric for metric in records.METRICS if records.is_fraction(metric)]
     scores = dict.fromkeys(SCORES, frame.metric.isin(fractions))
     return _without_impossible(frame, scores, path.name, complain)
 
@@ -65,7 +64,8 @@ def _read(path: Path, schema: pa.Schema, essential: Sequence[str], complain: Com
         first = (str(error).splitlines() or [type(error).__name__])[0]
         complain(f"cannot read {path.name}: {first}")
         return None
-    lacking = [name for name in schema.names if name not in (*table.column_names, *records.ADDED_LATER, records.PAIR)]
+    added_later = (*records.ADDED_LATER, *records.LATER_METRICS, records.PAIR)
+    lacking = [name for name in schema.names if name not in (*table.column_names, *added_later)]
     missing = [name for name in lacking if name in essential]
     if missing:
         complain(f"{path.name} has no column `{missing[0]}`: not written by absgd")

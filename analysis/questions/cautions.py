@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 import pandas as pd
 
 from absgd.counts import after_epochs, plural
+from absgd.records import METRICS
 from analysis.frames.run_frames import RunFrames
 from analysis.frames.searched_parameters import searched_parameters
 from analysis.frames.typed_frames import SCENARIO
@@ -227,7 +228,7 @@ def _disagreement(configurations: pd.DataFrame, winner: pd.Series[Any]) -> Itera
     able = able[able.num_seeds == winner.num_seeds].dropna(subset=["test_mean"])
     if winner.basis != "confirmed":
         return
-    sign = -1.0 if str(winner.metric).endswith("loss") else 1.0
+    sign = -1.0 if METRICS.get(str(winner.metric)) == "min" else 1.0
     for frame, among in ((able[~able.is_control], "candidates"), (able, "candidates and controls")):
         if len(frame) < 2:
             continue

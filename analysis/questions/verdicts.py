@@ -28,7 +28,7 @@ from analysis.questions.verdict_sentences import (
     subject_of,
 )
 from analysis.questions.winners import best_rows
-from analysis.wording.number_text import difference_text, is_fraction, score_text
+from analysis.wording.number_text import difference_text, score_text
 from analysis.wording.titles import title_of_control
 
 _LEAST_LEAD = 5e-5
@@ -170,7 +170,7 @@ def _one_seed(runs: RunFrames, winner: pd.Series[Any], comparisons: pd.DataFrame
         "not a finding until it is confirmed on fresh seeds."
     )
     images = validation_images(runs, winner)
-    if images and is_fraction(metric):
+    if images and metric.endswith("accuracy"):
         error = math.sqrt(max(row.control_mean * (1 - row.control_mean), 0.0) / images)
         details.append(
             f"With {images:,} validation images one such score has a standard error of about {100 * error:.1f} points, "

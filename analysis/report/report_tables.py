@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from absgd.counts import plural
-from absgd.records import METRIC_TITLES, Verdict
+from absgd.records import METRIC_TITLES, Verdict, is_fraction
 from analysis.frames.run_frames import of_scenario
 from analysis.frames.typed_frames import SCENARIO
 from analysis.questions.best_configurations import setting_columns
@@ -19,7 +19,6 @@ from analysis.runs import Runs
 from analysis.wording.number_text import (
     difference_text,
     interval_text,
-    is_fraction,
     p_text,
     score_text,
     setting_text,

@@ -7,10 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-
-def is_fraction(metric: str) -> bool:
-    """Whether a metric is a fraction, shown in percent."""
-    return not metric.endswith("loss")
+from absgd.records import is_fraction
 
 
 def score_text(metric: str, value: float, std: float = math.nan) -> str:

@@ -106,7 +106,8 @@ def fake_test(trainer: Any, run: TrialRun) -> FinalMetrics:
     assert trainer.next_epoch == trainer.config.epochs
     assert run.best is not None
     last, chosen = trainer.config.epochs, int(run.best["epochs"])
-    return FinalMetrics(*(TestMetrics(1.0, float(epochs), 0.5, (0.5,) * 10) for epochs in (last, chosen)))
+    others = (0.5, (0.5,) * 10, 0.5, 0.5, 0.1)
+    return FinalMetrics(*(TestMetrics(1.0, float(epochs), *others) for epochs in (last, chosen)))
 
 
 class FakeImageStore:
@@ -232,7 +233,7 @@ class FakeTuner:
         if self._test_score is None:
             return fake_test(trainer, run)
         value = self._test_score(trainer.config)
-        tested = TestMetrics(1.0, value, value, (value,) * 10)
+        tested = TestMetrics(1.0, value, value, (value,) * 10, value, value, 1 - value)
         return FinalMetrics(tested, tested)
 
     def _fingerprint(self, _splits: Any, _weights: str | None) -> str:
@@ -299,6 +300,9 @@ def epoch_record(epoch: int, value: float) -> EpochRecord:
         val_many_accuracy=None,
         val_medium_accuracy=None,
         val_few_accuracy=None,
+        val_macro_f1=value,
+        val_worst_recall=value,
+        val_calibration_error=1 - value,
         val_recall=(value,) * 10,
         log_u=None,
         mean_weight=(1.0,) * 10,

@@ -12,11 +12,11 @@ from absgd.datasets import numbered
 from absgd.records import (
     CLASS_SCHEMA,
     CLASSES_FILE,
-    METRICS,
     TRIALS_FILE,
     Verdict,
     column_words,
     further_option,
+    is_fraction,
     over_classes,
     read_rows,
     scenario_folder,
@@ -101,7 +101,7 @@ class Unit(NamedTuple):
     @classmethod
     def of(cls, metric: str) -> Unit:
         """Return points for fractions, else the unit of the metric."""
-        return cls("in points", 100.0, 2) if METRICS[metric] == "max" else cls("in units of the loss", 1.0, 4)
+        return cls("in points", 100.0, 2) if is_fraction(metric) else cls("in units of the loss", 1.0, 4)
 
     def interval(self, look: RivalLook) -> str:
         """Format a difference and its interval: `+1.20 [0.30, 2.10]`; without the interval where there is none."""

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from absgd.config import RunConfig
 from absgd.config.dotted_keys import is_given, setting_value
 from absgd.errors import broken_rules, nearest
-from absgd.records import METRICS
+from absgd.records import is_fraction
 from tune_runs.request.parameter_rules import broken_search_rules
 from tune_runs.space.boundary import boundary_runs, covers_every_combination
 from tune_runs.space.model import Scenario, SearchSpace
@@ -121,7 +121,7 @@ def _broken_stopping_rules(space: SearchSpace) -> Iterator[tuple[str, str]]:
 
 
 def _broken_confirm_rules(space: SearchSpace) -> Iterator[tuple[str, str]]:
-    if space.confirm is not None and METRICS[space.metric] == "max" and space.confirm.margin >= 100:
+    if space.confirm is not None and is_fraction(space.metric) and space.confirm.margin >= 100:
         yield (
             "confirm.margin",
             f"expected `margin` < 100 points, since `{space.metric}` is a fraction and no two scores differ by more, "

@@ -18,7 +18,7 @@ from absgd.errors import UserError
 from absgd.records import snapshot_epochs, snapshot_file, write_atomically
 from absgd.training.checkpoint import checkpoint_bytes, load_checkpoint
 
-FORMAT = "3"
+FORMAT = "4"
 """Format of a snapshot. It changes with the file, and with what the code computes in stage one between two releases."""
 ORIGIN = "origin"
 """Key in a row of a snapshot: the run that trained the epoch."""

@@ -164,6 +164,22 @@ def test_table_of_another_version_is_a_user_error(tmp_path: Path) -> None:
         records.read_rows(tmp_path / "t.parquet", records.EPOCH_SCHEMA)
 
 
+def test_metrics_of_later_versions_are_null(tmp_path: Path) -> None:
+    for schema, later in ((records.TRIAL_SCHEMA, "test_macro_f1"), (records.EPOCH_SCHEMA, "val_worst_recall")):
+        table = records.as_table(schema, [{"trial_id": "t"}])
+        old = table.drop_columns([name for name in records.LATER_METRICS if name in schema.names])
+        records.write_table(tmp_path / "t.parquet", old)
+        (found,) = records.read_rows(tmp_path / "t.parquet", schema)
+        assert found["trial_id"] == "t"
+        assert found[later] is None
+
+
+def test_every_metric_has_a_test_counterpart() -> None:
+    groups = dict.fromkeys(records.SHOT_METRICS, "test_balanced_accuracy")
+    for metric in records.METRICS:
+        assert records.test_metric_of(metric) == groups.get(metric, metric.replace("val_", "test_"))
+
+
 def test_settings_of_later_versions_have_their_defaults(tmp_path: Path) -> None:
     config = RunConfig.from_dict({"data": {"name": "digits"}, "loss": {"name": "ce"}})
     row = {"trial_id": "t", **records.config_columns(config)}

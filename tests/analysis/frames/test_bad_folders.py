@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from absgd.errors import UserError
+from absgd.records import LATER_METRICS
 from analysis import Runs, load
 from analysis.report.html_report import report_html
 from analysis.report.text_report import comma_separated, markdown
@@ -90,6 +91,17 @@ def test_older_version_lacks_columns(tmp_path: Path) -> None:
     assert "trials.parquet is from an older version: no column `candidate`" in texts(runs)
     assert runs.trials.candidate.isna().all()
     assert runs.best().n.tolist() == [1]
+
+
+def test_older_version_without_later_metrics_is_whole(folder: Path) -> None:
+    for file in ("trials.parquet", "epochs.parquet"):
+        change(folder / file, lambda table: table.drop_columns([n for n in LATER_METRICS if n in table.column_names]))
+    runs = load(folder)
+    assert runs.problems == ()
+    assert runs.epochs.val_macro_f1.isna().all()
+    assert runs.trials.test_calibration_error.isna().all()
+    assert runs.curves("val_worst_recall").value.isna().all()
+    assert report_html(runs)
 
 
 def test_older_version_without_titles_is_whole(folder: Path) -> None:

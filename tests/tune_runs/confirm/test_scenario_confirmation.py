@@ -527,7 +527,7 @@ def test_reading_a_confirmation_changes_no_record(tmp_path: Path) -> None:
 
 
 def test_classes_without_a_test_image_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    few = FinalMetrics(records.TestMetrics(1.0, 0.5, 0.5, (0.5,) * 3 + (None,) + (0.5,) * 6))
+    few = FinalMetrics(records.TestMetrics(1.0, 0.5, 0.5, (0.5,) * 3 + (None,) + (0.5,) * 6, 0.5, 0.5, 0.1))
     monkeypatch.setattr("tests.support.fake_tuner.fake_test", lambda _trainer, _run: few)
     tuner = FakeTuner(confirmed_space(), tmp_path / "fake", rising)
     tuner.run()

@@ -36,7 +36,8 @@ DURATION = "expected seconds > 0, or text such as `90s`, `30m` or `12h`"
         (
             {"metric": "val_acuracy"},
             "expected `metric` to be one of `val_accuracy`, `val_balanced_accuracy`, `val_many_accuracy`, "
-            "`val_medium_accuracy`, `val_few_accuracy`, `val_loss`, got 'val_acuracy'; did you mean `val_accuracy`?",
+            "`val_medium_accuracy`, `val_few_accuracy`, `val_macro_f1`, `val_worst_recall`, `val_loss`, "
+            "`val_calibration_error`, got 'val_acuracy'; did you mean `val_accuracy`?",
             "metric",
         ),
         ({"time_budget": "12 hours"}, f"{DURATION}, got '12 hours'", "time_budget"),
