@@ -20,6 +20,7 @@ from analysis.questions.landscape import landscape
 from analysis.questions.learning_curves import curves
 from analysis.questions.parameter_importance import Method, importance
 from analysis.questions.search_savings import savings
+from analysis.questions.tuned_controls import tuned_controls
 from analysis.questions.verdicts import verdicts
 from analysis.questions.winners import winner_and_control_trials
 
@@ -54,6 +55,13 @@ class Runs(RunFrames):
         See `analysis.questions.control_comparison.compare` for the columns.
         """
         return compare(self, control, on)
+
+    def tuned_controls(self) -> pd.DataFrame:
+        """The search over the settings of each tuned control.
+
+        See `analysis.questions.tuned_controls.tuned_controls` for the columns.
+        """
+        return tuned_controls(self)
 
     def verdicts(self) -> list[Verdict]:
         """The claim that the results of each scenario support, in sentences.

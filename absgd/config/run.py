@@ -99,16 +99,29 @@ class RunConfig(RunSections):
         Nor what is refused: `data.on_duplicate` decides whether there is a run, not its images. A setting that earlier
         versions lacked is left out where it has their behaviour, so that their hashes stay.
         """
-        settings = self.to_dict()
+        settings = _without_newer(self.to_dict())
         for name in ("title", "root", "download", "workers", "on_duplicate"):
             del settings["data"][name]
         if settings["data"]["resize"] == "crop":
             del settings["data"]["resize"]
-        if settings["loss"]["posthoc_tau"] == 0:
-            del settings["loss"]["posthoc_tau"]
         return settings
+
+    def digest(self) -> str:
+        """Return a hash (8 hex digits) of all settings, for the ids of runs that a config alone decides."""
+        text = json.dumps(_without_newer(self.to_dict()), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
 
     def stage_one_key(self) -> str:
         """Return a hash (16 hex digits) of the decisive settings of `stage_one`."""
         text = json.dumps(self.stage_one().decisive(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+_NEWER = {"loss": {"posthoc_tau": 0.0}}
+"""Settings that earlier versions lacked -> the value with their behaviour, with which hashes leave them out."""
+
+
+def _without_newer(settings: dict[str, Any]) -> dict[str, Any]:
+    for section, newer in _NEWER.items():
+        settings[section] = {key: value for key, value in settings[section].items() if value != newer.get(key, object)}
+    return settings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Mapping
 from typing import Literal, get_args
 
 from absgd.registry.loss_table import base_criterion, is_attentive
@@ -23,6 +24,23 @@ DEFAULT_MARGIN = 0.5
 
 BEST_PREFIX = "best-"
 """Prefix of the names of candidates that can win; all others are controls."""
+
+
+TUNED_SUFFIX = "-tuned"
+"""Ends the names of controls whose settings were searched too."""
+
+
+def tuned_names(candidates: Collection[str]) -> tuple[str, ...]:
+    """Names of the tuned controls among the candidates of a confirmation; none where no control was tuned.
+
+    A tuned plain control that equals `ce` is confirmed under that name.
+
+    >>> tuned_names(["best-1", "ce", "ce-lr", "focal-tuned"]), tuned_names(["best-1", "ce"])
+    (('ce', 'focal-tuned'), ())
+    """
+    found = tuple(name for name in candidates if name.endswith(TUNED_SUFFIX))
+    plain = ("ce",) if found and "ce" in candidates and f"ce{TUNED_SUFFIX}" not in candidates else ()
+    return (*plain, *found)
 
 
 def best_name(place: int) -> str:
@@ -60,6 +78,39 @@ def winning_order(num_lost: int, gain: float, val_loss: float | None, place: int
     """
     is_known = val_loss is not None and not math.isnan(val_loss)
     return num_lost, -gain, val_loss if is_known and val_loss is not None else math.inf, place
+
+
+def best_of_all(subject: str, findings: Mapping[str, str | None], scores: Mapping[str, Mapping[int, float]]) -> str:
+    """Name of the candidate to take home: the confirmed configuration, or a tuned control that does better.
+
+    Claims come first: a control that the configuration is better than is no choice, and it is none itself where it is
+    worse than a control. Among the others the mean difference on validation over common pairs decides, of which there
+    must be two.
+
+    >>> scores = {"best-1": {4: 0.80, 5: 0.82}, "ce": {4: 0.79, 5: 0.80}, "focal-tuned": {4: 0.81, 5: 0.84}}
+    >>> best_of_all("best-1", {"ce": "better", "focal-tuned": "undecided"}, scores)
+    'focal-tuned'
+    >>> best_of_all("best-1", {"ce": "better", "focal-tuned": "better"}, scores)
+    'best-1'
+
+    Args:
+        subject: the confirmed configuration.
+        findings: tuned control -> finding about the configuration in comparison with it; None: not compared.
+        scores: candidate -> seed pair -> score on validation, larger is better.
+    """
+    gains = {name: _gain(scores.get(name, {}), scores.get(subject, {})) for name in findings}
+    able = {name: gain for name, gain in gains.items() if findings[name] != "better" and gain is not None}
+    best = max(able, key=able.__getitem__, default=subject)
+    is_beaten = "worse" in {findings[name] for name in able}
+    return best if is_beaten or able.get(best, 0.0) > 0 else subject
+
+
+def _gain(ours: Mapping[int, float], theirs: Mapping[int, float]) -> float | None:
+    """Mean difference over common pairs; None below two. Means that differ by rounding alone are equal."""
+    common = sorted(ours.keys() & theirs.keys())
+    if len(common) < 2:
+        return None
+    return round(math.fsum(ours[pair] - theirs[pair] for pair in common) / len(common), 9)
 
 
 def further_option(ending: LeftReason, num_pairs: int) -> str:

@@ -40,6 +40,9 @@ STUDY_FILE = "study.journal"
 EVENTS_FOLDER = "tensorboard"
 """Event files of TensorBoard, one folder for each trial."""
 
+ABSGD_SUFFIX = "-absgd"
+"""Ends the name of `best_absgd_file`, which no scenario may have in a space that tunes controls."""
+
 _UNFINISHED = re.compile(r"\..+\.(pt|parquet|yaml|json|journal|txt)\.[a-z0-9_]{8}")
 _SNAPSHOT = re.compile(r"epoch-(\d+)\.pt")
 
@@ -47,6 +50,11 @@ _SNAPSHOT = re.compile(r"epoch-(\d+)\.pt")
 def best_file(folder: PathLike, scenario: str) -> Path:
     """File of the best configuration of a scenario, in the folder of its search."""
     return Path(folder) / "best" / f"{scenario}.yaml"
+
+
+def best_absgd_file(folder: PathLike, scenario: str) -> Path:
+    """File of the best configuration of ABSGD, where that of `best_file` may be a tuned control."""
+    return Path(folder) / "best" / f"{scenario}{ABSGD_SUFFIX}.yaml"
 
 
 def error_file(folder: PathLike, trial_id: str) -> Path:

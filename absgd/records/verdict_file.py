@@ -15,6 +15,7 @@ from absgd.paths import PathLike
 from absgd.records.atomic import write_atomically
 
 VerdictOutcome = Literal[
+    "best",
     "better",
     "equivalent",
     "undecided",
@@ -27,6 +28,7 @@ VerdictOutcome = Literal[
     "nothing finished",
 ]
 VERDICT_LABELS: dict[VerdictOutcome, str] = {
+    "best": "Better than every tuned control",
     "better": "Better than plain training",
     "equivalent": "Equivalent to plain training",
     "undecided": "Undecided",
@@ -50,8 +52,9 @@ class Verdict:
     folder: str
     scenario: str
     outcome: VerdictOutcome
-    """`better`: than all deciding controls, and worse than none; `worse`: than any; `equivalent`: within the margin of
-    a deciding control, and no other is undecided; else why nothing can be claimed."""
+    """`better`: than all deciding controls, and worse than none; `best`: than all tuned controls too; `worse`: than
+    any; `equivalent`: within the margin of a deciding control, and no other is undecided; else why nothing can be
+    claimed."""
     sentence: str
     """The verdict for readers of one sentence, with the controls that are ahead, be it by points alone."""
     advice: str

@@ -18,6 +18,8 @@ ENDED = tuple(status for status in FINISHED if status != "pruned")
 def configurations(scored: pd.DataFrame) -> pd.DataFrame:
     """Return every configuration with its mean scores over seeds.
 
+    Runs of tuned controls are left out: the best of each is confirmed under a name of its own.
+
     Args:
         scored: `RunFrames.scored`.
 
@@ -36,7 +38,7 @@ def configurations(scored: pd.DataFrame) -> pd.DataFrame:
         and `rank_gain`, as in `pair_gains.pair_gains` (`num_pairs` is 1 for all others), while the numbers before are
         those of its first pair; and the settings of its first trial, from which the others differ in their seeds only.
     """
-    frame = scored[on_first_pair(scored)]
+    frame = scored[on_first_pair(scored) & (scored.phase != "tuning")]
     frame = frame[frame.status.isin(ENDED) | ((frame.phase == "confirm") & frame.candidate.notna())]
     frame = frame.assign(configuration=_names(frame), basis=_basis(frame), is_control=_is_control(frame))
     frame = frame.assign(is_diverged=frame.status == "diverged", is_failed=frame.status == "failed")

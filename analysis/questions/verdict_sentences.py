@@ -91,6 +91,22 @@ def confirmed_advice(outcome: VerdictOutcome, ahead: Sequence[str], need: str) -
     return f"No reason to use it on this evidence: take {plainest}, or confirm it on more pairs of seeds.{need}"
 
 
+def tuned_sentence(tuned: Sequence[str], findings: Mapping[str, Finding]) -> str:
+    """Compare the winner with the tuned controls; begins with a space, empty if there are none."""
+    if not tuned:
+        return ""
+    if all(findings.get(name) == "better" for name in tuned):
+        return " It is better than every tuned control."
+    missing = [name for name in tuned if name not in findings]
+    rest = f" It was not compared with {listed(missing)}." if missing else ""
+    return not_worse_sentence({name: findings[name] for name in tuned if name in findings}) + rest
+
+
+def instead_advice(name: str, scenario: str) -> str:
+    """Return the advice to use a tuned control."""
+    return f"Use {title_of_control(name)} instead: best/{scenario}.yaml has its settings."
+
+
 def need_sentence(rows: pd.DataFrame, num_pairs: int, folder: str | None) -> str:
     """Return what it would take to decide undecided comparisons; begins with a space, empty if nothing is known.
 

@@ -9,23 +9,26 @@ import pandas as pd
 
 from absgd.comparisons import Finding
 from absgd.counts import plural
-from absgd.records import METRIC_TITLES, Verdict, VerdictOutcome
+from absgd.records import METRIC_TITLES, Verdict, VerdictOutcome, tuned_names
 from analysis.frames.run_frames import RunFrames, of_scenario
 from analysis.frames.typed_frames import SCENARIO
 from analysis.questions.best_configurations import setting_columns
 from analysis.questions.cautions import validation_images
 from analysis.questions.deciding_controls import base_criteria, deciding_controls, has_raised_lr
+from analysis.questions.tuned_controls import take_home
 from analysis.questions.verdict_sentences import (
     ahead_sentence,
     comparison_sentence,
     confirmed_advice,
     criterion_sentence,
+    instead_advice,
     listed,
     margin_text,
     need_sentence,
     not_worse_sentence,
     score_sentence,
     subject_of,
+    tuned_sentence,
 )
 from analysis.questions.winners import best_rows
 from analysis.wording.number_text import difference_text, score_text
@@ -88,15 +91,18 @@ def _confirmed(runs: RunFrames, winner: pd.Series[Any], comparisons: pd.DataFram
     ahead = compared[(compared.difference < -_LEAST_LEAD) & (compared.finding == "undecided")].sort_values("difference")
     lead = ahead_sentence(ahead)
     is_shown = compared.decides | (compared.difference < -_LEAST_LEAD)
+    tuned = tuned_names([str(winner.configuration), *map(str, comparisons.control)])
+    is_shown |= compared.control.isin(tuned)
     shown = [row for _, row in compared[is_shown].iterrows()]
+    home = take_home(runs, winner, findings) if tuned else str(winner.configuration)
+    instead = "" if home == winner.configuration else instead_advice(home, str(winner.scenario))
     details = (score_sentence(winner), *map(comparison_sentence, shown))
     subject = subject_of(winner)
     if worse:
         rest = not_worse_sentence({name: findings[name] for name in deciding if name in findings and name not in worse})
-        sentence = (
-            f"{subject} is worse than {listed(worse)}: use {'that' if len(worse) == 1 else 'one of those'} instead."
-        )
-        return _Statement("worse", f"{sentence}{rest}{lead}", "", details)
+        use = "" if instead else f": use {'that' if len(worse) == 1 else 'one of those'} instead"
+        sentence = f"{subject} is worse than {listed(worse)}{use}."
+        return _Statement("worse", f"{sentence}{rest}{lead}", instead, details)
     if not set(deciding) & set(findings):
         sentence = f"No plain control was confirmed, so no gain can be claimed.{lead}"
         return _Statement("no control", sentence, "Confirm one before using it.", details)
@@ -109,8 +115,10 @@ def _confirmed(runs: RunFrames, winner: pd.Series[Any], comparisons: pd.DataFram
         sentence += f" Equivalent: within {margin_text(str(winner.metric), compared.margin.iloc[0])}."
     undecided = compared[compared.decides & (compared.finding == "undecided")]
     need = need_sentence(undecided, int(winner.num_seeds), str(winner.folder) if is_ours else None)
-    advice = confirmed_advice(outcome, ahead.control.tolist(), need)
-    return _Statement(outcome, f"{sentence}{lead}", advice, details)
+    advice = instead or confirmed_advice(outcome, ahead.control.tolist(), need)
+    if outcome == "better" and tuned and all(findings.get(name) == "better" for name in tuned):
+        outcome = "best"
+    return _Statement(outcome, f"{sentence}{tuned_sentence(tuned, findings)}{lead}", advice, details)
 
 
 def _lost_confirmation(configurations: pd.DataFrame) -> _Statement | None:

@@ -20,12 +20,14 @@ from analysis.report.html_elements import command_list, esc, figure_element, ses
 from analysis.report.report_output import write_text
 from analysis.report.report_tables import overview, scenario_table
 from analysis.report.training_commands import commands
+from analysis.report.tuning_table import tuning_table
 from analysis.runs import Runs
 
 _PHASES = {
     "search": ("search trial", ""),
     "replicate": ("run", " on further pairs of seeds"),
     "control": ("control", ""),
+    "tuning": ("run", " of tuned controls"),
     "confirm": ("run", " on fresh seeds"),
     "single": ("single run", ""),
 }
@@ -104,7 +106,7 @@ def _overview_section(runs: Runs, found: Sequence[Verdict], comparisons: pd.Data
 def _scenario_section(
     index: int, title: str, runs: Runs, verdict: Verdict, comparisons: pd.DataFrame, cautions: Sequence[str]
 ) -> str:
-    kind = verdict.outcome if verdict.outcome in ("better", "worse") else "open"
+    kind = {"best": "better", "better": "better", "worse": "worse"}.get(verdict.outcome, "open")
     lines = [f'<section id="s{index}">', f"<h2>{esc(title)}</h2>", f'<div class="verdict {kind}">']
     lines += [f'<span class="label">{esc(verdict.label)}</span>', f"<p>{esc(verdict.text)}</p>\n</div>"]
     facts = [f"<li>{esc(text)}</li>" for text in verdict.details]
@@ -113,6 +115,8 @@ def _scenario_section(
     table = scenario_table(runs, comparisons)
     for part in table.parts() if table.rows else ():
         lines += [f"<h3>{esc(part.title)}</h3>", table_element(part)]
+    tuned = tuning_table(runs)
+    lines += [f"<h3>{esc(tuned.title)}</h3>", table_element(tuned)] if tuned.rows else []
     lines += [command_list(commands(runs))]
     figures = [figure_element(f"s{index}-{drawing.name}", drawing) for drawing in drawings(runs, comparisons)]
     return "\n".join([*lines, '<div class="figures">', *figures, "</div>\n</section>"])

@@ -12,6 +12,7 @@ from absgd.terminal import printable
 from analysis.frames.run_frames import of_scenario
 from analysis.frames.typed_frames import SCENARIO
 from analysis.report.report_tables import ReportTable, overview, scenario_table
+from analysis.report.tuning_table import tuning_table
 from analysis.runs import Runs
 from analysis.wording.number_text import setting_text
 
@@ -105,6 +106,8 @@ def markdown(runs: Runs) -> str:
         lines = [*verdict.details, *(f"Caution: {text}" for text in own.text)]
         parts.append("\n".join(f"- {escape_markdown(line)}" for line in lines))
         parts.append(markdown_table(scenario_table(one, of_scenario(comparisons, verdict.folder, verdict.scenario))))
+        tuned = tuning_table(one)
+        parts += [f"### {tuned.title}", escape_markdown(tuned.note), markdown_table(tuned)] if tuned.rows else []
     if runs.problems:
         parts.append("## Not whole")
         parts.append("\n".join(f"- {escape_markdown(str(problem))}" for problem in runs.problems))
@@ -119,6 +122,8 @@ def latex(runs: Runs) -> str:
         table = scenario_table(one, of_scenario(comparisons, verdict.folder, verdict.scenario))
         parts.append(f"% {escape_latex(verdict.scenario)}: {escape_latex(verdict.text)}")
         parts.append(latex_table(table, f"{verdict.folder}-{verdict.scenario}"))
+        tuned = tuning_table(one)
+        parts += [latex_table(tuned, f"{verdict.folder}-{verdict.scenario}-tuned")] if tuned.rows else []
     return "\n\n".join(parts) + "\n"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from absgd.records import TUNED_SUFFIX
 from absgd.registry.loss_table import LOSSES
 
 PARAMETER_TITLES = {
@@ -28,8 +29,17 @@ def control_titles() -> dict[str, str]:
         "focal": criteria["focal"],
         "balanced-softmax": LOSSES["balanced_softmax"].title,
     }
+    tuned = {
+        "ce": criteria["ce"],
+        "cb-ce-drw": others["cb-ce-drw"],
+        "ce-posthoc": "post-hoc logit adjustment",
+        "ldam-drw": others["ldam-drw"],
+        "focal": criteria["focal"],
+        "balanced-softmax": others["balanced-softmax"],
+    }
     raised = {f"{name}-lr": title + AT_RAISED_LR for name, title in criteria.items()}
-    return {"ce": criteria["ce"], "ce-lr": raised["ce-lr"], **others, **criteria, **raised}
+    own = {f"{name}{TUNED_SUFFIX}": f"tuned {title}" for name, title in tuned.items()}
+    return {"ce": criteria["ce"], "ce-lr": raised["ce-lr"], **own, **others, **criteria, **raised}
 
 
 def title_of_control(configuration: str) -> str:

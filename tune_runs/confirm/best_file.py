@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from absgd import records
 from absgd.counts import plural
-from absgd.records import over_classes, test_metric_of
+from absgd.records import is_best, over_classes, test_metric_of
 from tune_runs.confirm.candidate_results import CandidateResult
 from tune_runs.confirm.scenario_confirmation import ScenarioConfirmation
 from tune_runs.recording.pair_scores import PairScore, gain_words
@@ -42,14 +43,19 @@ def chosen_trial(
 class BestFiles:
     """Keeps the best configuration of each scenario on file: that of the search, until a confirmation has ended.
 
+    Where controls are tuned, one of them may be the best of all; the best of ABSGD then has a file of its own.
+
     Args:
         recorder: has the records of all trials.
         confirmations: confirmation of each scenario that has one.
+        has_tuned: whether controls are tuned.
     """
 
-    def __init__(self, recorder: Recorder, confirmations: Mapping[str, ScenarioConfirmation]) -> None:
-        self._recorder, self._confirmations = recorder, confirmations
-        self._written: dict[str, str] = {}
+    def __init__(
+        self, recorder: Recorder, confirmations: Mapping[str, ScenarioConfirmation], has_tuned: bool = False
+    ) -> None:
+        self._recorder, self._confirmations, self._has_tuned = recorder, confirmations, has_tuned
+        self._written: dict[Path, str] = {}
 
     def update_all(self) -> None:
         """Write the files of all scenarios; a kill may have lost some."""
@@ -61,15 +67,23 @@ class BestFiles:
         self._update(self._recorder.trials[trial_id].scenario)
 
     def _update(self, scenario: str) -> None:
-        text = self._text(scenario)
-        if text is None or text == self._written.get(scenario):
+        own = self._text(scenario)
+        if own is None:
             return
-        path = records.best_file(self._recorder.folder, scenario)
+        folder = self._recorder.folder
+        self._write(records.best_file(folder, scenario), self._text_of_tuned(scenario) or own)
+        if self._has_tuned:
+            self._write(records.best_absgd_file(folder, scenario), own)
+
+    def _write(self, path: Path, text: str) -> None:
+        if text == self._written.get(path):
+            return
         path.parent.mkdir(exist_ok=True)
         records.write_atomically(path, text)
-        self._written[scenario] = text
+        self._written[path] = text
 
     def _text(self, scenario: str) -> str | None:
+        """Return the file of the configuration that the search or its confirmation has chosen."""
         confirmation = self._confirmations.get(scenario)
         chosen = chosen_trial(self._recorder, scenario, confirmation)
         if chosen is None:
@@ -79,6 +93,19 @@ class BestFiles:
         results = confirmation.results()
         about = _confirmed_words(self._recorder, scenario, chosen.trial.trial_id, chosen.result, results)
         return about + chosen.trial.config.to_yaml()
+
+    def _text_of_tuned(self, scenario: str) -> str | None:
+        """Return the file of a tuned control, where it is the best of all."""
+        confirmation = self._confirmations.get(scenario)
+        best = confirmation.best_of_all() if confirmation else None
+        if confirmation is None or best is None or is_best(best.name):
+            return None
+        lines = [
+            f"Best of all of run {self._recorder.folder.name}, scenario {scenario}: the control {best.name}.",
+            f"The best configuration of ABSGD is in {records.best_absgd_file('', scenario).name}.",
+            *_results_words(confirmation.results(), self._recorder.metric),
+        ]
+        return "".join(f"# {line}\n" for line in lines) + best.config.to_yaml()
 
 
 def _searched_words(score: PairScore) -> str:
@@ -101,12 +128,14 @@ def _confirmed_words(
         f"Best configuration of run {trial.run}, scenario {scenario}, confirmed on fresh seeds: {best.name}, "
         f"trial {trial_id}.",
         f"{metric} {trial.summary.metric_last!r} at the last epoch with the seeds below, those of the search.",
-        f"On fresh seeds, at the last epoch: mean ± standard deviation over n runs of {metric}; then "
-        f"{test_metric_of(metric)}.",
-        *map(_line, results),
-        *_few_classes(results),
+        *_results_words(results, metric),
     ]
     return "".join(f"# {line}\n" for line in lines)
+
+
+def _results_words(results: Sequence[CandidateResult], metric: str) -> list[str]:
+    about = f"On fresh seeds, at the last epoch: mean ± standard deviation over n runs of {metric}; then "
+    return [f"{about}{test_metric_of(metric)}.", *map(_line, results), *_few_classes(results)]
 
 
 def _few_classes(results: Sequence[CandidateResult]) -> list[str]:

@@ -6,18 +6,17 @@ Nothing here imports torch, Ray or Optuna.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, get_args
 
 from absgd.config import RunConfig
 from absgd.config.sections import ClassBalanceConfig
 from absgd.errors import UserError
-from absgd.records import confirm_id
+from absgd.records import TUNED_SUFFIX, confirm_id
 from absgd.registry.loss_table import LOSSES
 from tune_runs.seed_pairs.pair_runs import PairRun, on_pair, with_trunks
 from tune_runs.space.model import ControlName
+from tune_runs.tuned_controls.tuning_plan import TunedControl
 
 
 class Candidate(NamedTuple):
@@ -40,17 +39,26 @@ class CandidateSet(NamedTuple):
     """A sentence for each control that was asked for and is not trained."""
 
 
-def with_controls(subject: Candidate, plain: RunConfig, scenario: str, names: Sequence[ControlName]) -> CandidateSet:
+def with_controls(
+    subject: Candidate,
+    plain: RunConfig,
+    scenario: str,
+    names: Sequence[ControlName],
+    tuned: Sequence[TunedControl] = (),
+) -> CandidateSet:
     """Return a configuration and its controls.
 
     Args:
         subject: the configuration that is confirmed.
         plain: plain control of the scenario's search; gives `class_tau` to controls that do not vary it.
         scenario: name of the scenario.
-        names: controls asked for.
+        names: controls asked for, with the settings of the configuration; those that have settings of their own and
+            are tuned too are left out in favour of these.
+        tuned: controls with the settings that were best in their own search.
     """
     runs, notes = [subject], []
-    for name in (one for one in get_args(ControlName) if one in names):
+    in_place = {f"{name}{TUNED_SUFFIX}" for name in _WITH_OWN_SETTINGS} & {one.name for one in tuned}
+    for name in (one for one in get_args(ControlName) if one in names and f"{one}{TUNED_SUFFIX}" not in in_place):
         try:
             made = _CONTROL_RECIPES[name](subject.config, plain)
         except UserError as error:
@@ -65,7 +73,12 @@ def with_controls(subject: Candidate, plain: RunConfig, scenario: str, names: Se
         elif shown in (one.name for one in runs):
             notes.append(f"control `{name}` is left out: the control on the base criterion serves instead")
         else:
-            runs.append(Candidate(shown, f"{scenario}-{shown}-{_digest(made)}", made))
+            runs.append(Candidate(shown, f"{scenario}-{shown}-{made.digest()}", made))
+    for one in tuned:
+        if same := next((other.name for other in runs if other.config == one.config), None):
+            notes.append(f"control `{one.name}` is left out: it is identical to `{same}`")
+        else:
+            runs.append(Candidate(one.name, f"{scenario}-{one.name}-{one.config.digest()}", one.config))
     return CandidateSet(tuple(runs), tuple(notes))
 
 
@@ -76,10 +89,6 @@ def confirm_runs(candidates: Sequence[Candidate], pair: int) -> tuple[PairRun, .
 
 def _on(pair: int, candidate: Candidate) -> PairRun:
     return PairRun(confirm_id(candidate.run, pair), pair, "confirm", on_pair(candidate.config, pair), candidate.name)
-
-
-def _digest(config: RunConfig) -> str:
-    return hashlib.sha256(json.dumps(config.to_dict(), sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _shown_name(name: ControlName, winner: RunConfig) -> str:
@@ -172,3 +181,5 @@ _CONTROL_RECIPES: Mapping[ControlName, ControlRecipe] = {
     "focal": _focal,
     "balanced-softmax": _balanced_softmax,
 }
+_WITH_OWN_SETTINGS: tuple[ControlName, ...] = ("cb-ce-drw", "ldam-drw", "focal", "balanced-softmax")
+"""Controls that answer no question about the configuration's own settings."""

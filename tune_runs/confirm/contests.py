@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
-from absgd.records import deciding_names
+from absgd.records import deciding_names, tuned_names
 from tune_runs.confirm.candidates import Candidate, confirm_runs
 
 _RAISED = "-lr"
@@ -40,6 +40,8 @@ class Contest:
     """Candidate -> the plain run that it forks from, where that is trained too."""
     deciding: frozenset[str] = frozenset()
     """Rivals that the subject must beat to be called better."""
+    tuned: frozenset[str] = frozenset()
+    """Rivals whose settings were searched too: a claim is wanted about each, and one that leads does not wait."""
     gates: Mapping[str, str] = field(default_factory=dict)
     """Rival -> the rival that the subject must lead before it is trained."""
 
@@ -77,6 +79,7 @@ def contest_of(members: Sequence[Candidate]) -> Contest:
         epochs=subject.config.epochs,
         forks=forks,
         deciding=frozenset(names).intersection(deciding_controls(subject)),
+        tuned=frozenset(tuned_names(names)),
         gates={name: name.removesuffix(_RAISED) for name in names if name.endswith(_RAISED)},
     )
 

@@ -80,8 +80,16 @@ class RoundPlan:
         return self._have_ended(runs)
 
     def waits(self, rival: str) -> bool:
-        """Whether a rival is not trained after the first round, because claims about others come first."""
-        return any(name in self.in_play for name in self._contest.awaited.get(rival, ()))
+        """Whether a rival is not trained after the first round, because claims about others come first.
+
+        A tuned control that is ahead of the subject does not wait.
+        """
+        awaited = self._contest.awaited.get(rival, ())
+        return any(name in self.in_play for name in awaited) and not self.tuned_and_ahead(rival)
+
+    def tuned_and_ahead(self, rival: str) -> bool:
+        """Whether a rival whose settings were searched too is ahead of the subject."""
+        return rival in self._contest.tuned and self._lead(rival) < 0
 
     def rounds_of(self, candidate: str) -> list[int]:
         """Return the rounds in which a candidate is planned."""
@@ -129,9 +137,13 @@ class RoundPlan:
         gate = self._contest.gates.get(rival)
         if gate not in self._contest.rivals:
             return True
-        ours, theirs = self.scores[self._contest.subject], self.scores[gate]
+        return self._lead(gate) > 0
+
+    def _lead(self, rival: str) -> float:
+        """Return how far the subject is ahead of a rival over common rounds; 0 without any."""
+        ours, theirs = self.scores[self._contest.subject], self.scores[rival]
         differences = [ours[number] - theirs[number] for number in ours if number in theirs]
-        return bool(differences) and fmean(differences) > 0
+        return fmean(differences) if differences else 0.0
 
     def _have_ended(self, runs: Iterable[PlannedRun]) -> bool:
         """Plan the runs of a step, and return whether all of them have ended."""

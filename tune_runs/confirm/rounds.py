@@ -223,7 +223,7 @@ class _Looks:
             left = "decided"
         elif self._has_no_score(one.rival):
             left = "no score"
-        elif one.rival not in self._contest.deciding and self._cannot_win(one.rival):
+        elif one.rival not in self._contest.deciding | self._contest.tuned and self._cannot_win(one.rival):
             left = "cannot win"
         return RivalLook(one, left, self._num_left_out(one.rival))
 
@@ -233,6 +233,8 @@ class _Looks:
 
     def _is_needless(self, rival: str) -> bool:
         """Whether a rival will not be trained again: one that it waited for has left without being beaten."""
+        if self._plan.tuned_and_ahead(rival):
+            return False
         awaited = self._contest.awaited.get(rival, frozenset())
         return any(name not in self._plan.in_play and name not in self._better for name in awaited)
 

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from absgd import records
 from absgd.comparisons import ClaimRules, PriorVariance, search_spread
 from absgd.errors import UserError
-from absgd.records import METRICS, POINT, confirm_id, is_best, source_of, test_metric_of
+from absgd.records import (
+    METRICS,
+    POINT,
+    best_of_all,
+    confirm_id,
+    is_best,
+    source_of,
+    test_metric_of,
+    tuned_names,
+)
 from tune_runs.confirm.candidate_results import CandidateResult, candidate_results, winner
 from tune_runs.confirm.candidates import Candidate, CandidateSet, confirm_runs, with_controls
 from tune_runs.confirm.contests import contest_of, deciding_controls
@@ -24,6 +34,7 @@ from tune_runs.seed_pairs.pair_runs import PairRun
 from tune_runs.space.model import ConfirmConfig, SearchSpace
 from tune_runs.trial.trial_plan import TrialPlan
 from tune_runs.trunks.scenario_plan import ScenarioPlan
+from tune_runs.tuned_controls.tuning_plan import TunedControl
 
 
 class ScenarioConfirmation:
@@ -40,7 +51,8 @@ class ScenarioConfirmation:
         recorder: has the rows of all runs.
         images: gives the splits of each data seed.
         trunks: folder of the snapshots that runs fork from.
-        search_is_done: whether the scenario's search has ended.
+        search_is_done: whether the scenario's search has ended, and that of its tuned controls.
+        tuned: gives the best configuration of each tuned control.
     """
 
     def __init__(
@@ -51,9 +63,11 @@ class ScenarioConfirmation:
         images: ScenarioImages,
         trunks: Path,
         search_is_done: Callable[[], bool],
+        tuned: Callable[[], Sequence[TunedControl]] = tuple,
     ) -> None:
         self._space, self._config, self._recorder = space, space.confirm or ConfirmConfig(), recorder
         self._name, self._plain, self._search_is_done = scenario.name, scenario.control, search_is_done
+        self._tuned = tuned
         self._queue = PairRunQueue(scenario.name, recorder, images, trunks)
         self._is_planned = False
         self._candidates = CandidateSet((), ())
@@ -84,7 +98,8 @@ class ScenarioConfirmation:
         self._rounds = None
         runs: tuple[PairRun, ...] = ()
         if subject is not None:
-            self._candidates = with_controls(subject, self._plain, self._name, self._config.controls)
+            names = self._config.controls
+            self._candidates = with_controls(subject, self._plain, self._name, names, self._tuned())
             self._rounds, runs = self._replay()
             self._name_rows()
         self._queue.runs = runs
@@ -145,6 +160,28 @@ class ScenarioConfirmation:
         epochs = {trial.trial_id: self._recorder.epochs[trial.trial_id] for trial in self._rows}
         last_losses = {trial_id: rows[-1]["val_loss"] for trial_id, rows in epochs.items() if rows}
         return candidate_results(self._rows, last_losses, names, self._recorder.metric)
+
+    def best_of_all(self) -> Candidate | None:
+        """Return the candidate to take home, once all runs have ended: the configuration, or a tuned control.
+
+        None where no control was tuned.
+        """
+        members = {one.name: one for one in self._candidates.members}
+        tuned = tuned_names(members)
+        if not tuned or self._rounds is None or not self.has_result:
+            return None
+        last, subject = self._rounds.last(), self._candidates.members[0].name
+        findings = {name: last[name].comparison.finding if name in last else None for name in tuned}
+        return members[best_of_all(subject, findings, self._validation_scores())]
+
+    def _validation_scores(self) -> dict[str, dict[int, float]]:
+        """Return candidate -> seed pair -> metric on validation after the last epoch, larger is better."""
+        found: dict[str, dict[int, float]] = defaultdict(dict)
+        for trial in self._rows:
+            value = trial.summary.metric_last
+            if trial.candidate and trial.pair is not None and trial.status == "completed" and value is not None:
+                found[trial.candidate][trial.pair] = self._signed(value)
+        return found
 
     def requeue(self, plan: TrialPlan) -> None:
         """Start a run again whose process was lost."""

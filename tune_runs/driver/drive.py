@@ -50,6 +50,7 @@ from tune_runs.trial.rank_tasks import placement
 from tune_runs.trial.trainable import train_trial
 from tune_runs.trial.trial_plan import task_of
 from tune_runs.trunks.scenario_plan import ScenarioPlan
+from tune_runs.tuned_controls.control_tuning import ControlTuning
 
 
 class RunningSearch(NamedTuple):
@@ -152,7 +153,10 @@ def assemble_search(
     retried = _retried(request)
     recorder.load(retried, request.moves)
     stop = StopRequest(Budgets(space, recorder).used)
-    searches = {name: _search_of(request, plan, images, recorder, num_concurrent) for name, plan in plans.items()}
+    tunings = {name: _tuning_of(request, plan, images, recorder) for name, plan in plans.items()}
+    searches = {
+        name: _search_of(request, plan, images, recorder, num_concurrent, tunings[name]) for name, plan in plans.items()
+    }
     further_pairs = {
         name: _search_over_pairs(request, plan, images, recorder, searches[name]) for name, plan in plans.items()
     }
@@ -160,11 +164,12 @@ def assemble_search(
         space, recorder, lambda name: further_pairs[name].in_play, num_concurrent, search_id(folder)
     )
     confirmations = {
-        name: _confirmation_of(request, plan, images, recorder, further_pairs[name]) for name, plan in plans.items()
+        name: _confirmation_of(request, plan, images, recorder, further_pairs[name], tunings[name])
+        for name, plan in plans.items()
     }
     to_run = confirmations if request.has_confirmation else {}
     searcher = RunQueueSearcher(
-        searches, further_pairs, to_run, images, checkpoints.with_folder, stop, request.searches
+        searches, further_pairs, tunings, to_run, images, checkpoints.with_folder, stop, request.searches
     )
 
     def update_plans(_trial_id: str = "") -> None:
@@ -175,7 +180,7 @@ def assemble_search(
 
     update_plans()
     checkpoints.tidy_all()
-    bests = BestFiles(recorder, confirmations)
+    bests = BestFiles(recorder, confirmations, space.controls.tuned)
     bests.update_all()
     scheduler = SchedulerByScenario(space, searcher.plans, recorder)
     scheduler.replay(recorder)
@@ -183,7 +188,7 @@ def assemble_search(
 
     on_end = (update_plans, checkpoints.run_ended, searcher.run_ended, bests.run_ended)
     recording = RecordingCallback(recorder, searcher, failures, stop, on_end)
-    progress = LiveTableCallback(space, plans, recorder, console, to_run, request.searches, further_pairs)
+    progress = LiveTableCallback(space, plans, recorder, console, to_run, request.searches, further_pairs, tunings)
     callbacks = (
         recording,
         Onlooker(TensorBoardCallback(space, recorder), "TensorBoard's record"),
@@ -195,7 +200,12 @@ def assemble_search(
 
 
 def _search_of(
-    request: SearchRequest, plan: ScenarioPlan, images: ScenarioImages, recorder: Recorder, num_concurrent: int
+    request: SearchRequest,
+    plan: ScenarioPlan,
+    images: ScenarioImages,
+    recorder: Recorder,
+    num_concurrent: int,
+    tuning: ControlTuning,
 ) -> ScenarioRunQueue:
     folder = records.scenario_folder(request.folder, plan.name)
     study = ScenarioStudy(request.space, plan.scenario, folder, request.warm_start.get(plan.name, ()))
@@ -204,13 +214,13 @@ def _search_of(
     def fingerprint(weights: str | None) -> str:
         return images.fingerprint(plan.name, plan.control, weights)
 
-    planner = TrunkPlanner(plan, _trunks_folder(request, plan), fingerprint)
+    planner = TrunkPlanner(plan, _trunks_folder(request, plan), fingerprint, tuning.plan.fork_epochs)
     return ScenarioRunQueue(study, planner, recorder, num_concurrent)
 
 
 def _retried(request: SearchRequest) -> tuple[records.Phase, ...]:
     """Return the phases whose failed runs are tried again: those that this session trains."""
-    searched: tuple[records.Phase, ...] = ("replicate",) if request.searches else ()
+    searched: tuple[records.Phase, ...] = ("replicate", "tuning") if request.searches else ()
     confirmed: tuple[records.Phase, ...] = ("confirm",) if request.has_confirmation else ()
     return ("control", *searched, *confirmed)
 
@@ -222,14 +232,23 @@ def _search_over_pairs(
     return SearchOverPairs(plan, request.space.seeds, recorder, images, trunks, lambda: search.is_done)
 
 
+def _tuning_of(request: SearchRequest, plan: ScenarioPlan, images: ScenarioImages, recorder: Recorder) -> ControlTuning:
+    return ControlTuning(plan, request.space, recorder, images, _trunks_folder(request, plan))
+
+
 def _confirmation_of(
-    request: SearchRequest, plan: ScenarioPlan, images: ScenarioImages, recorder: Recorder, search: SearchOverPairs
+    request: SearchRequest,
+    plan: ScenarioPlan,
+    images: ScenarioImages,
+    recorder: Recorder,
+    search: SearchOverPairs,
+    tuning: ControlTuning,
 ) -> ScenarioConfirmation:
     def search_is_done() -> bool:
-        return not request.searches or search.is_done
+        return not request.searches or (search.is_done and tuning.is_done)
 
     trunks = _trunks_folder(request, plan)
-    return ScenarioConfirmation(plan, request.space, recorder, images, trunks, search_is_done)
+    return ScenarioConfirmation(plan, request.space, recorder, images, trunks, search_is_done, tuning.best)
 
 
 def _trunks_folder(request: SearchRequest, plan: ScenarioPlan) -> Path:

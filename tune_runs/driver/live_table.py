@@ -25,6 +25,7 @@ from tune_runs.space.model import SearchSpace
 from tune_runs.trial.trial_plan import task_of
 from tune_runs.trial.trial_reports import report_of
 from tune_runs.trunks.scenario_plan import ScenarioPlan
+from tune_runs.tuned_controls.control_tuning import ControlTuning
 
 REDRAW_EVERY_S = 0.5
 _STATES = ("running", *records.FINISHED)
@@ -43,15 +44,16 @@ def live_table(
     """
     states = [state for state in ("waiting", *_STATES) if any(one.states.get(state) for one in progress)]
     pairs = ["on pairs"] if any(one.on_pairs for one in progress) else []
+    tuned = ["tuned"] if any(one.tuned for one in progress) else []
     confirms = ["confirmed"] if any(one.confirmed for one in progress) else []
-    columns = ["scenario", *states, "best", "control", *pairs, *confirms, "epochs"]
+    columns = ["scenario", *states, "best", "control", *pairs, *tuned, *confirms, "epochs"]
     table = ConsoleTable(columns, f"{space.name}: {column_words(space.metric)}")
     for one in progress:
         counts = (str(one.states.get(state, 0)) for state in states)
         epochs = f"{one.epochs_done}/{one.epochs_done + one.epochs_left}"
-        confirmed = ["{}/{}".format(*one.confirmed) if one.confirmed else "-"] if confirms else []
-        on_pairs = ["{}/{}".format(*one.on_pairs) if one.on_pairs else "-"] if pairs else []
-        table.add_row(one.scenario, *counts, score(one.best), score(one.control), *on_pairs, *confirmed, epochs)
+        parts = ((pairs, one.on_pairs), (tuned, one.tuned), (confirms, one.confirmed))
+        done = ("{}/{}".format(*part) if part else "-" for heading, part in parts if heading)
+        table.add_row(one.scenario, *counts, score(one.best), score(one.control), *done, epochs)
     left = "" if left_s is None else f", at most about {clock_text(left_s)} left"
     clock = f"{clock_text(elapsed_s)} elapsed{left}"
     bests = [f"best of {one.scenario}: {searched_values(space, one.best)}" for one in progress if one.best]
@@ -73,10 +75,11 @@ class LiveTableCallback(Callback):  # type: ignore[misc]
         confirmations: Mapping[str, ScenarioConfirmation] | None = None,
         is_searching: bool = True,
         pairs: Mapping[str, SearchOverPairs] | None = None,
+        tunings: Mapping[str, ControlTuning] | None = None,
     ) -> None:
         self._space, self._recorder, self._console = space, recorder, console
         self._confirmations, self._is_searching = confirmations or {}, is_searching
-        self._pairs = pairs or {}
+        self._pairs, self._tunings = pairs or {}, tunings or {}
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
         self._started = time.monotonic()
         self._pace = EpochPace()
@@ -135,7 +138,12 @@ class LiveTableCallback(Callback):  # type: ignore[misc]
         if self._live:
             return
         trial = self._recorder.trials[trial_id]
-        if is_confirmation := trial.phase == "confirm":
+        is_confirmation = trial.phase == "confirm"
+        if trial.phase == "tuning":
+            tunings = self._tunings.values()
+            done, total = sum(one.num_ended for one in tunings), sum(one.num_runs for one in tunings)
+            place = f"tuned {done}/{total}"
+        elif is_confirmation:
             plans = self._confirmations.values()
             done, total = sum(one.num_ended for one in plans), sum(one.num_runs for one in plans)
             place = f"confirmed {done}/{total}"
@@ -166,6 +174,7 @@ class LiveTableCallback(Callback):  # type: ignore[misc]
                 self._confirm_epochs.get(name, 0),
                 self._is_searching,
                 self._pairs.get(name),
+                self._tunings.get(name),
             )
             for name, plan in self._plans.items()
         ]

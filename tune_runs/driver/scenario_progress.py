@@ -14,6 +14,7 @@ from tune_runs.seed_pairs.search_over_pairs import SearchOverPairs
 from tune_runs.space.model import SearchSpace
 from tune_runs.trunks.scenario_plan import ScenarioPlan
 from tune_runs.trunks.stage_one_sharing import StageOneSharing
+from tune_runs.tuned_controls.control_tuning import ControlTuning
 
 _PACE_OVER = 100  # epochs that decide the pace
 
@@ -36,6 +37,8 @@ class ScenarioProgress:
     """Runs of any kind that train now."""
     on_pairs: tuple[int, int] | None = None
     """Trials that have ended on further seed pairs, and the most of them; None where the search has one pair."""
+    tuned: tuple[int, int] | None = None
+    """Ended runs and all runs of tuned controls; None where none is tuned."""
     confirmed: tuple[int, int] | None = None
     """Ended runs and all runs of the confirmation; None before it is planned."""
 
@@ -48,6 +51,7 @@ def scenario_progress(
     confirm_epochs: int = 0,
     is_searching: bool = True,
     pairs: SearchOverPairs | None = None,
+    tuning: ControlTuning | None = None,
 ) -> ScenarioProgress:
     """Count the recorded trials and epochs of a scenario.
 
@@ -59,6 +63,7 @@ def scenario_progress(
         confirm_epochs: epochs that the confirmation is expected to train, before its plan is made.
         is_searching: whether this session trains search trials.
         pairs: search over further seed pairs of the scenario.
+        tuning: search over the settings of the scenario's controls.
     """
     scenario, shared = plan.name, plan.sharing
     trials = recorder.trials_of(scenario)
@@ -68,12 +73,13 @@ def scenario_progress(
     left = _controls_to_begin(recorder, scenario, shared, states["waiting"]) * space.epochs if is_searching else 0
     left += states["waiting"] * trial_epochs if is_searching else 0
     left += pairs.epochs_left if pairs and is_searching else 0
+    left += tuning.epochs_left if tuning and is_searching else 0
     confirmed = None
     if confirmation is not None:
         confirmed = (confirmation.num_ended, confirmation.num_runs) if confirmation.runs else None
         left += confirmation.epochs_left if confirmed else confirm_epochs
     for trial in trials:
-        if trial.status == "running" and trial.pair == 0:
+        if trial.status == "running" and trial.pair == 0 and trial.phase != "tuning":
             done = len(recorder.epochs[trial.trial_id])
             left += space.epochs - done if done or trial.phase == "control" else trial_epochs
     return ScenarioProgress(
@@ -85,6 +91,7 @@ def scenario_progress(
         epochs_left=left,
         num_running=sum(trial.status == "running" for trial in trials),
         on_pairs=(pairs.num_ended, pairs.num_most) if pairs and pairs.num_most else None,
+        tuned=(tuning.num_ended, tuning.num_runs) if tuning and tuning.num_runs else None,
         confirmed=confirmed,
     )
 

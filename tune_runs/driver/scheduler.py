@@ -16,13 +16,17 @@ from absgd import records
 from tune_runs.recording.recorder import Recorder
 from tune_runs.space.model import SearchSpace
 from tune_runs.stopping.rungs import early_stopping
-from tune_runs.stopping.stopping_rules import ScenarioStopping
+from tune_runs.stopping.stopping_rules import Never, ScenarioStopping
 from tune_runs.trial.trial_plan import TrialPlan
-from tune_runs.trial.trial_reports import report_of
+from tune_runs.trial.trial_reports import TrialReport, report_of
+from tune_runs.tuned_controls.tuned_methods import method_of
+from tune_runs.tuned_controls.tuning_plan import tuning_stopping
 
 
 class SchedulerByScenario(FIFOScheduler):  # type: ignore[misc]
     """Stops search trials that fall behind others of their scenario; controls are never stopped.
+
+    Runs of a tuned control with a stage one of its own are compared with each other, by the metric at equal epochs.
 
     A worker process that becomes free goes to the newest of the waiting trials. Ray would give it to the oldest, whose
     own process is already starting, and end that one: where trials are shorter than such a start, about six seconds, no
@@ -41,15 +45,19 @@ class SchedulerByScenario(FIFOScheduler):  # type: ignore[misc]
         super().__init__()
         self._column, self._plans = space.metric, plans  # Ray demands what `_metric` names as a key of every result
         stopping = early_stopping(space)
+        self._mode = records.METRICS[space.metric]
         self.scenarios = {
             scenario.name: ScenarioStopping(
                 stopping,
-                records.METRICS[space.metric],
+                self._mode,
                 partial(recorder.control_value, scenario.name),
             )
             for scenario in space.scenario_list
         }
         """Scenario -> state of its stopping rule."""
+        self._tuned: dict[tuple[str, str], ScenarioStopping] = {}
+        """Scenario, tuned control -> state of the rule that stops its runs."""
+        self._tuning = tuning_stopping(space)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
         """Return the newest of the waiting trials; None when none waits."""
@@ -59,6 +67,10 @@ class SchedulerByScenario(FIFOScheduler):  # type: ignore[misc]
         """Replay the epochs of earlier sessions in the order in which they arrived, so that rungs are as they were."""
         for epoch in recorder.earlier_epochs:
             trial = recorder.trials[epoch["trial_id"]]
+            if trial.phase == "tuning" and trial.candidate:
+                self._tuned_falls_behind(
+                    trial.trial_id, trial.scenario, trial.candidate, epoch["epoch"], epoch[self._column]
+                )
             if trial.phase == "search" and trial.scenario in self.scenarios and not epoch[records.INHERITED]:
                 switch, value = trial.settings["switch_epoch"], epoch[self._column]
                 self._falls_behind(trial.trial_id, trial.scenario, switch, epoch["epoch"], value)
@@ -66,14 +78,26 @@ class SchedulerByScenario(FIFOScheduler):  # type: ignore[misc]
     def on_trial_result(self, _tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Decide whether a trial stops; epochs that a continued trial reports again are judged first."""
         plan, report = self._plans[trial.trial_id], report_of(result)
-        if plan.phase != "search" or report is None or report.divergence:
+        if plan.phase not in ("search", "tuning") or report is None or report.divergence:
             return str(TrialScheduler.CONTINUE)
+        if plan.phase == "tuning":
+            return self._decision_on_tuned(plan, report)
         switch = plan.config.attention.switch_epoch if plan.config.attention else None
         is_behind = False
         for epoch in report.epochs:
             if not epoch.is_inherited:
                 value = epoch.value(self._column)
                 is_behind = self._falls_behind(plan.trial_id, plan.scenario, switch, epoch.record.epoch, value)
+        return str(TrialScheduler.STOP if is_behind else TrialScheduler.CONTINUE)
+
+    def _decision_on_tuned(self, plan: TrialPlan, report: TrialReport) -> str:
+        assert plan.candidate is not None, "a run of a tuned control has its name"
+        is_behind = False
+        for epoch in report.epochs:
+            value = epoch.value(self._column)
+            is_behind = self._tuned_falls_behind(
+                plan.trial_id, plan.scenario, plan.candidate, epoch.record.epoch, value
+            )
         return str(TrialScheduler.STOP if is_behind else TrialScheduler.CONTINUE)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -84,3 +108,13 @@ class SchedulerByScenario(FIFOScheduler):  # type: ignore[misc]
         if value is None:
             return False
         return self.scenarios[scenario].falls_behind(trial_id, switch, epoch, value)
+
+    def _tuned_falls_behind(
+        self, trial_id: str, scenario: str, candidate: str, epoch: int, value: float | None
+    ) -> bool:
+        """Judge an epoch of a tuned control; one whose runs fork from plain controls trains few epochs, and all."""
+        if value is None or method_of(candidate).criterion == "ce":
+            return False
+        if (scenario, candidate) not in self._tuned:
+            self._tuned[scenario, candidate] = ScenarioStopping(self._tuning, self._mode, lambda _: Never.COMES)
+        return self._tuned[scenario, candidate].falls_behind(trial_id, None, epoch, value)

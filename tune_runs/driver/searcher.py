@@ -19,6 +19,7 @@ from tune_runs.seed_pairs.search_over_pairs import SearchOverPairs
 from tune_runs.space.distinct_points import num_trials_of
 from tune_runs.trial.trial_plan import TrialPlan
 from tune_runs.trunks.trunk_use import fork_epoch
+from tune_runs.tuned_controls.control_tuning import ControlTuning
 
 
 class ScenarioRunQueue:
@@ -51,7 +52,8 @@ class ScenarioRunQueue:
     @property
     def is_done(self) -> bool:
         """Whether nothing is left to train on pair 0, and nothing trains there that may have to begin again."""
-        trials = (trial for trial in self._recorder.trials_of(self._name) if trial.pair == 0)
+        every = self._recorder.trials_of(self._name)
+        trials = (trial for trial in every if trial.pair == 0 and trial.phase != "tuning")
         is_idle = not self._lost and not any(trial.status == "running" for trial in trials)
         return is_idle and not self.num_left and not self._interrupted_control() and self._has_control
 
@@ -128,13 +130,15 @@ class RunQueueSearcher(Searcher):  # type: ignore[misc]
     """All scenarios behind one Ray searcher; the scenario with the most trials left comes first.
 
     The plain controls of all scenarios come before everything else, then trials, then runs on further seed pairs, then
-    runs of confirmations. A scenario goes on to a further pair, and to its confirmation, once all of its own runs
-    before have ended; these runs fill the resources that the trials of other scenarios leave idle.
+    those of tuned controls, then runs of confirmations. A scenario goes on to a further pair, and to its confirmation,
+    once all of its own runs before have ended; these runs fill the resources that the trials of other scenarios leave
+    idle.
     `tune_runs.driver.recording_callback` tells the results of trials to the studies, once they are recorded.
 
     Args:
         searches: search of each scenario by its name.
         further_pairs: search over further seed pairs of each scenario.
+        tunings: search over the settings of the controls of each scenario.
         confirmations: confirmation of each scenario that this session confirms.
         images: images of all scenarios; those of a run are handed to workers before it starts.
         with_checkpoints: gives a plan the folder of its checkpoints.
@@ -146,6 +150,7 @@ class RunQueueSearcher(Searcher):  # type: ignore[misc]
         self,
         searches: Mapping[str, ScenarioRunQueue],
         further_pairs: Mapping[str, SearchOverPairs],
+        tunings: Mapping[str, ControlTuning],
         confirmations: Mapping[str, ScenarioConfirmation],
         images: ScenarioImages,
         with_checkpoints: Callable[[TrialPlan], TrialPlan],
@@ -154,6 +159,7 @@ class RunQueueSearcher(Searcher):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         self.searches, self.further_pairs, self.confirmations = searches, further_pairs, confirmations
+        self.tunings = tunings
         self._images, self._with_checkpoints = images, with_checkpoints
         self._stop, self._is_searching = stop, is_searching
         self.plans: dict[str, TrialPlan] = {}
@@ -162,13 +168,18 @@ class RunQueueSearcher(Searcher):  # type: ignore[misc]
     @property
     def is_done(self) -> bool:
         """Whether nothing is left to train."""
-        is_searched = not self._is_searching or all(pairs.is_done for pairs in self.further_pairs.values())
+        is_searched = not self._is_searching or (
+            all(pairs.is_done for pairs in self.further_pairs.values())
+            and all(tuning.is_done for tuning in self.tunings.values())
+        )
         return is_searched and all(confirmation.is_done for confirmation in self.confirmations.values())
 
     def requeue(self, plan: TrialPlan) -> None:
         """Start a run again whose process was lost."""
         if plan.phase == "confirm":
             self.confirmations[plan.scenario].requeue(plan)
+        elif plan.phase == "tuning":
+            self.tunings[plan.scenario].requeue(plan)
         elif plan.pair > 0:
             self.further_pairs[plan.scenario].requeue(plan)
         else:
@@ -176,8 +187,9 @@ class RunQueueSearcher(Searcher):  # type: ignore[misc]
 
     def run_ended(self, trial_id: str) -> None:
         """Release images that no further run of the scenario learns from."""
-        for search in self.searches.values():
-            search.release_images(self._images)
+        for name, search in self.searches.items():
+            if self.tunings[name].is_done:  # its runs learn from the same images
+                search.release_images(self._images)
         for pairs in self.further_pairs.values():
             pairs.run_ended(trial_id)
         for confirmation in self.confirmations.values():
@@ -209,6 +221,7 @@ class RunQueueSearcher(Searcher):  # type: ignore[misc]
             searches = sorted(self.searches.values(), key=lambda search: -search.num_left)
             yield from (search.next_trial() for search in searches)
             yield from (pairs.next_run() for pairs in self.further_pairs.values())
+            yield from (tuning.next_run() for tuning in self.tunings.values())
         yield from (confirmation.next_run() for confirmation in self.confirmations.values())
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:

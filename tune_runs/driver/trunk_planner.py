@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,12 +21,20 @@ class TrunkPlanner:
         scenario: plan of the scenario.
         folder: folder of its trunks.
         fingerprint: gives the fingerprint of the images and a file of initial weights, or None; asked once for each.
+        other_forks: epochs after which tuned controls fork from plain ones.
     """
 
-    def __init__(self, scenario: ScenarioPlan, folder: Path, fingerprint: Callable[[str | None], str]) -> None:
+    def __init__(
+        self,
+        scenario: ScenarioPlan,
+        folder: Path,
+        fingerprint: Callable[[str | None], str],
+        other_forks: Sequence[int] = (),
+    ) -> None:
         self._scenario, self._folder, self._fingerprint = scenario, folder, fingerprint
         self._sharing, self._control = scenario.sharing, scenario.control
-        self._due = (*self._sharing.fork_epochs, self._control.epochs)
+        forks = {*other_forks, *(self._sharing.fork_epochs if self._sharing.shares else ())}
+        self._due = (*sorted(forks), self._control.epochs) if forks else ()
         self._data: dict[str | None, str] = {}
 
     @property
@@ -42,7 +50,7 @@ class TrunkPlanner:
         """Return the plan of the plain control that trains `config`, the stage one of a trial."""
         is_own = config.stage_one_key() == self._control.stage_one_key()
         trial_id = control_id(self._scenario.name, None if is_own else config.stage_one_key())
-        use = self._use(config, save_at=self._due) if self._sharing.shares else None
+        use = self._use(config, save_at=self._due) if self._due else None
         return TrialPlan(trial_id, self._scenario.name, "control", None, self._control if is_own else config, use)
 
     def forks(self, plan: TrialPlan) -> bool:

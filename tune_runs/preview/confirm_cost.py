@@ -22,6 +22,7 @@ from tune_runs.seed_pairs.seed_halving import planned_sizes
 from tune_runs.space.boundary import boundary_runs
 from tune_runs.space.model import ConfirmConfig, SearchSpace
 from tune_runs.trunks.scenario_plan import ScenarioPlan
+from tune_runs.tuned_controls.tuning_plan import TunedControl, tuning_plan
 
 _MAX_BOUNDARY_RUNS = 32  # runs at the boundary of a space considered as its best trial
 SPREAD = 1.0
@@ -61,7 +62,8 @@ def confirm_cost(space: SearchSpace, plan: ScenarioPlan) -> ConfirmCost:
 def likely_contest(space: SearchSpace, plan: ScenarioPlan) -> Contest:
     """Return the contest of a best trial at the boundary of the space, the one with most controls."""
     config = space.confirm or ConfirmConfig()
-    every = (_candidates_of(best, plan, config) for best in _possible_winners(space, plan))
+    tuned = [TunedControl(one.candidate, one.runs[0].config) for one in tuning_plan(space, plan).methods]
+    every = (_candidates_of(best, plan, config, tuned) for best in _possible_winners(space, plan))
     members = max(every, key=lambda one: len(one.members)).members
     return contest_of(members)
 
@@ -106,15 +108,17 @@ class _Hashable(NamedTuple):
     epochs: int
     forks: tuple[tuple[str, Fork], ...]
     deciding: frozenset[str]
+    tuned: frozenset[str]
     gates: tuple[tuple[str, str], ...]
 
     @classmethod
     def of(cls, contest: Contest) -> _Hashable:
         forks, gates = tuple(sorted(contest.forks.items())), tuple(sorted(contest.gates.items()))
-        return cls(contest.subject, contest.rivals, contest.epochs, forks, contest.deciding, gates)
+        return cls(contest.subject, contest.rivals, contest.epochs, forks, contest.deciding, contest.tuned, gates)
 
     def contest(self) -> Contest:
-        return Contest(self.subject, self.rivals, self.epochs, dict(self.forks), self.deciding, dict(self.gates))
+        forks, gates = dict(self.forks), dict(self.gates)
+        return Contest(self.subject, self.rivals, self.epochs, forks, self.deciding, self.tuned, gates)
 
 
 @lru_cache(maxsize=64)
@@ -145,5 +149,7 @@ def _possible_winners(space: SearchSpace, plan: ScenarioPlan) -> list[RunConfig]
     return [one for one in found if one.attention is not None] or found
 
 
-def _candidates_of(best: RunConfig, plan: ScenarioPlan, config: ConfirmConfig) -> CandidateSet:
-    return with_controls(Candidate(best_name(1), "1", best), plan.control, plan.name, config.controls)
+def _candidates_of(
+    best: RunConfig, plan: ScenarioPlan, config: ConfirmConfig, tuned: Sequence[TunedControl]
+) -> CandidateSet:
+    return with_controls(Candidate(best_name(1), "1", best), plan.control, plan.name, config.controls, tuned)

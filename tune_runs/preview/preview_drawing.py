@@ -16,6 +16,7 @@ from tune_runs.preview.confirm_cost import ConfirmCost
 from tune_runs.preview.pairs_cost import PairsCost
 from tune_runs.preview.scenario_cost import ScenarioCost
 from tune_runs.preview.search_preview import SearchPreview, written
+from tune_runs.preview.tuning_cost import TuningCost
 from tune_runs.space.model import SearchSpace
 from tune_runs.space.parameters import numeral
 from tune_runs.space.resources import ResourcesConfig
@@ -79,6 +80,7 @@ def _facts(numbers: SearchPreview) -> list[tuple[str, str]]:
         *_sharing_facts(numbers),
         *_stopping_facts(numbers),
         *_pairs_facts(numbers),
+        *_tuning_facts(numbers),
         *_confirm_facts(numbers),
         ("time budget", "none" if space.time_budget is None else f"{numeral(space.time_budget)} s"),
         ("one run takes", _occupied(space.resources.on(numbers.num_gpus))),
@@ -184,6 +186,27 @@ def _pairs_words(cost: PairsCost) -> str:
     return f"{about} trials go on to {pairs}: about {plural(cost.expected, 'more epoch')}, {cost.epochs:,} at most"
 
 
+def _tuning_facts(numbers: SearchPreview) -> list[tuple[str, str]]:
+    """Describe the tuned controls, for each scenario where they differ."""
+    if not numbers.tuning:
+        return []
+    said = {cost.name: _tuning_words(one) for cost, one in zip(numbers.scenarios, numbers.tuning, strict=True)}
+    if len(set(said.values())) == 1:
+        facts = [("tuned controls", said[numbers.scenarios[0].name])]
+    else:
+        facts = [("tuned controls", f"of {name}: {words}") for name, words in said.items()]
+    facts += [("note", note) for note in dict.fromkeys(note for one in numbers.tuning for note in one.notes)]
+    if len(numbers.tuning) == 1:
+        return facts
+    expected, most = (sum(getattr(one, name) for one in numbers.tuning) for name in ("expected", "epochs"))
+    return [*facts, ("", f"in all scenarios about {plural(expected, 'more epoch')}, {most:,} at most")]
+
+
+def _tuning_words(cost: TuningCost) -> str:
+    runs = _joined([f"{name} {number}" for name, number in cost.num_runs])
+    return f"configurations tried: {runs}: about {plural(cost.expected, 'more epoch')}, {cost.epochs:,} at most"
+
+
 def _confirm_facts(numbers: SearchPreview) -> list[tuple[str, str]]:
     """Describe the confirmation, for each scenario where they differ."""
     if not numbers.confirmation:
@@ -245,6 +268,8 @@ def _time_facts(numbers: SearchPreview) -> list[tuple[str, str]]:
         facts.append(("wall time", f"about {about} ({seconds}, {numbers.concurrent} at once)"))
     if numbers.pairs_s is not None:
         facts.append(("", f"and about {duration_words(numbers.pairs_s)} for the further pairs of seeds"))
+    if numbers.tuning_s is not None:
+        facts.append(("", f"and about {duration_words(numbers.tuning_s)} for the tuned controls"))
     if numbers.confirm_s is not None:
         facts.append(("", f"and about {duration_words(numbers.confirm_s)} for the confirmation"))
     if numbers.space.resources.ranks > 1:

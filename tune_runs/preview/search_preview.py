@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from tune_runs.preview.confirm_cost import ConfirmCost, confirm_cost, confirm_wall_s
 from tune_runs.preview.pairs_cost import PairsCost, pairs_cost, pairs_wall_s
 from tune_runs.preview.scenario_cost import EpochTime, ScenarioCost, scenario_cost, wall_time_s
+from tune_runs.preview.tuning_cost import TuningCost, tuning_cost, tuning_wall_s
 from tune_runs.space.model import SearchSpace
 from tune_runs.space.parameters import Scalar, numeral
 from tune_runs.space.run_configs import EnqueuedPoints, enqueued_points
@@ -52,10 +53,14 @@ class SearchPreview:
     """Cost of the further seed pairs of each scenario."""
     pairs_s: float | None
     """Wall time of the further pairs, on top of `wall_s`."""
+    tuning: tuple[TuningCost, ...]
+    """Cost of the tuned controls of each scenario; none where no control is tuned."""
+    tuning_s: float | None
+    """Wall time of the tuned controls, on top of both."""
     confirmation: tuple[ConfirmCost, ...]
     """Cost of confirming each scenario; none where nothing is confirmed."""
     confirm_s: float | None
-    """Wall time of the confirmation, on top of both."""
+    """Wall time of the confirmation, on top of all before."""
 
     @property
     def rungs(self) -> tuple[int, ...]:
@@ -86,6 +91,8 @@ def preview_search(
     pairs = [pairs_cost(space, plan, stopping) for plan in plans.values()]
     at_once = min(fitting, sum(one.num_runs for one in pairs))
     pairs_s = pairs_wall_s(space.epochs, pairs, [cost.time for cost in costs], at_once)
+    tuning = [tuning_cost(space, plan) for plan in plans.values()] if space.controls.tuned else []
+    tuning_s = tuning_wall_s(space.epochs, tuning, [cost.time for cost in costs], fitting)
     confirmation = [confirm_cost(space, plan) for plan in plans.values()] if space.confirm else []
     num_runs = sum(one.num_runs for one in confirmation)
     confirm_s = confirm_wall_s(space.epochs, confirmation, [cost.time for cost in costs], min(fitting, num_runs))
@@ -102,6 +109,8 @@ def preview_search(
         wall_s=wall_time_s(space.epochs, costs, concurrent) if concurrent else None,
         pairs=tuple(pairs),
         pairs_s=pairs_s,
+        tuning=tuple(tuning),
+        tuning_s=tuning_s,
         confirmation=tuple(confirmation),
         confirm_s=confirm_s,
     )

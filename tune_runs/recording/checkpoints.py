@@ -69,7 +69,7 @@ class Checkpoints:
         kept = {trial.trial_id for trial in self._recorder.ranked(scenario)[:keep]}
         kept.update(self._in_play(scenario) if keep else ())
         for trial in self._recorder.trials_of(scenario):
-            is_tried_again = trial.phase in ("confirm", "replicate") and trial.status == "failed"
+            is_tried_again = trial.phase in ("confirm", "replicate", "tuning") and trial.status == "failed"
             if trial.is_finished and trial.trial_id not in kept and not is_tried_again:
                 shutil.rmtree(self._folder(scenario, trial.trial_id), ignore_errors=True)
 

@@ -59,13 +59,13 @@ class Recorder:
         return self._epoch_log.by_trial
 
     def load(
-        self, retried: Collection[Phase] = ("control", "replicate", "confirm"), moves: Moves | None = None
+        self, retried: Collection[Phase] = ("control", "replicate", "tuning", "confirm"), moves: Moves | None = None
     ) -> None:
         """Take over what earlier sessions recorded; trials that had not finished become `interrupted`.
 
         So does a control that failed: it is tried again, since trials fork from it. So does a failed run of a
-        confirmation, which perhaps lacks only the test set, and a trial that failed on a further pair, unless the
-        choice between the trials is made: the scenario's confirmation has begun.
+        confirmation, which perhaps lacks only the test set, and a trial that failed on a further pair, or a run of a
+        tuned control, unless the choice between these is made: the scenario's confirmation has begun.
 
         Args:
             retried: phases whose failed runs are tried again in this session.
@@ -87,7 +87,7 @@ class Recorder:
         chosen = {trial.scenario for trial in self.trials.values() if trial.phase == "confirm"}
         for trial in self.trials.values():
             is_whole = len(self.epochs[trial.trial_id]) == trial.epochs_done
-            is_over = trial.phase == "replicate" and trial.scenario in chosen
+            is_over = trial.phase in ("replicate", "tuning") and trial.scenario in chosen
             is_tried_again = trial.phase in retried and trial.status == "failed" and not is_over
             if not trial.is_finished or is_tried_again or not is_whole:
                 trial.status, trial.error = "interrupted", None

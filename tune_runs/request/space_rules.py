@@ -13,10 +13,10 @@ from pydantic import ValidationError
 from absgd.config import RunConfig
 from absgd.config.dotted_keys import is_given, setting_value
 from absgd.errors import broken_rules, nearest
-from absgd.records import is_fraction
+from absgd.records import ABSGD_SUFFIX, is_fraction
 from tune_runs.request.parameter_rules import broken_search_rules
 from tune_runs.space.boundary import boundary_runs, covers_every_combination
-from tune_runs.space.model import Scenario, SearchSpace
+from tune_runs.space.model import ControlsConfig, Scenario, SearchSpace
 from tune_runs.space.parameters import Scalar, numeral
 from tune_runs.space.run_configs import active_values
 from tune_runs.space.setting_names import SHORT_NAMES, setting_of
@@ -38,6 +38,7 @@ def broken_space_rules(space: SearchSpace) -> Iterator[tuple[str, str]]:
     if gpu is not None and gpu > 1:
         yield "resources.gpu", f"expected `gpu` <= 1, and `gpus_per_trial` for more, got {numeral(gpu)}"
     yield from _broken_stopping_rules(space)
+    yield from _broken_control_rules(space)
     yield from _broken_confirm_rules(space)
     for index, point in enumerate(space.enqueue):
         yield from _broken_point_rules(space, f"enqueue.{index}", point)
@@ -91,6 +92,10 @@ def _broken_name_rules(space: SearchSpace) -> Iterator[tuple[str, str]]:
             message = f"expected a `name` that no other scenario has, got `{scenario.name}`"
             yield f"scenarios.{scenario.index}.name", message
         seen.add(scenario.name.lower())
+    for scenario in space.scenario_list if space.controls.tuned else ():
+        if scenario.name.lower().endswith(ABSGD_SUFFIX) and scenario.name.lower().removesuffix(ABSGD_SUFFIX) in seen:
+            message = f"expected a `name` that does not end in `{ABSGD_SUFFIX}`: best/{scenario.name}.yaml is taken"
+            yield f"scenarios.{scenario.index}.name", message
 
 
 def _broken_stopping_rules(space: SearchSpace) -> Iterator[tuple[str, str]]:
@@ -118,6 +123,14 @@ def _broken_stopping_rules(space: SearchSpace) -> Iterator[tuple[str, str]]:
             "early_stopping.reduction_factor",
             f"expected no `reduction_factor` with rule `median`, got {config.reduction_factor}",
         )
+
+
+def _broken_control_rules(space: SearchSpace) -> Iterator[tuple[str, str]]:
+    controls = space.controls
+    if controls.tuned and not controls.methods:
+        yield "controls.methods", "expected at least one control to tune, got an empty list"
+    if not controls.tuned and controls.methods != ControlsConfig().methods:
+        yield "controls.methods", "expected `methods` only with `tuned: true`"
 
 
 def _broken_confirm_rules(space: SearchSpace) -> Iterator[tuple[str, str]]:

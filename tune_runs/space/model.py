@@ -67,6 +67,17 @@ class SeedsConfig(Section):
 ControlName = Literal["base", "base-lr", "ce", "ce-lr", "ce-tau", "cb-ce-drw", "ldam-drw", "focal", "balanced-softmax"]
 
 
+TunedControlName = Literal["ce", "cb-ce-drw", "ce-posthoc", "ldam-drw", "focal", "balanced-softmax"]
+
+
+class ControlsConfig(Section):
+    tuned: bool = False
+    """Search the settings of controls too, each with about as many epochs as the trials of a scenario train; the best
+    of each is confirmed as `NAME-tuned`."""
+    methods: Annotated[tuple[TunedControlName, ...], Field(strict=False)] = get_args(TunedControlName)
+    """The controls that are tuned; docs/confirmation.md says over what."""
+
+
 class ConfirmConfig(Section):
     max_pairs: Count = 12
     """Most fresh pairs of a data seed and a training seed; a pair is added only while a comparison is undecided."""
@@ -147,6 +158,8 @@ class SearchSpace(Section):
     """Rule that stops trials that fall behind; null: every trial trains to the last epoch."""
     seeds: SeedsConfig = SeedsConfig()
     """Further pairs of seeds on which the best configurations of the search are trained, before one is chosen."""
+    controls: ControlsConfig = ControlsConfig()
+    """Small searches over the settings of the controls that the best configuration is compared with."""
     confirm: ConfirmConfig | None = ConfirmConfig()
     """Configurations trained on fresh seeds, and tested, when the search is done; null: none."""
     resources: ResourcesConfig = ResourcesConfig()
@@ -193,6 +206,8 @@ class SearchSpace(Section):
         settings["base"] = _without_refusals(settings["base"])
         if self.seeds.pairs == 1:  # so did earlier versions, whose records do not say it
             del settings["seeds"]
+        if not self.controls.tuned:  # likewise
+            del settings["controls"]
         settings["scenarios"] = [_without_refusals(part) for part in settings["scenarios"]]
         return {key: value for key, value in settings.items() if key not in _NOT_DECISIVE}
 

@@ -1,0 +1,106 @@
+"""The tuned controls of each scenario: over what each was tuned, at which cost, and which candidate to take home."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from absgd.records import METRICS, TUNED_SUFFIX, best_of_all, tuned_names
+from absgd.records.config_columns import COLUMN_OF, CONFIG_COLUMNS
+from analysis.frames.run_frames import RunFrames
+from analysis.frames.typed_frames import SCENARIO
+from analysis.wording.number_text import setting_text
+
+_COLUMNS = [
+    *SCENARIO,
+    "control",
+    "num_tried",
+    "num_completed",
+    "num_stopped",
+    "epochs",
+    "metric",
+    "val_best",
+    "trial_id",
+    "settings",
+    "ranges",
+]
+_SEEDS = (COLUMN_OF["seeds.data"], COLUMN_OF["seeds.train"])
+
+
+def tuned_controls(runs: RunFrames) -> pd.DataFrame:
+    """Return the search over the settings of each tuned control.
+
+    Returns:
+        One row per control of a scenario, none where controls were not tuned: `folder`, `scenario`, `control` (its
+        name in the confirmation), `num_tried` (configurations), `num_completed`, `num_stopped` (early), `epochs`
+        (trained, those of trunks left out where the control's runs fork from them), `metric`, `val_best` (of the best
+        completed one, at the last epoch on the first pair of seeds; NaN: none was completed), `trial_id` of it,
+        `settings` (its values of what was tuned, as text) and `ranges` (the values tried, as text).
+    """
+    rows = [row for one in runs.scenarios() for row in _of_scenario(one.scored)]
+    return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+def _of_scenario(scored: pd.DataFrame) -> list[dict[str, Any]]:
+    tuning = scored[scored.phase == "tuning"]
+    if tuning.empty:
+        return []
+    own = {str(name): rows for name, rows in tuning.groupby("candidate", sort=False)}
+    plain = scored[(scored.phase == "control") & (scored.pair == 0)]
+    if not plain.empty and f"ce{TUNED_SUFFIX}" not in own and (plain.loss == "ce").all():
+        own = {f"ce{TUNED_SUFFIX}": plain, **own}
+    return [_row(name, rows) for name, rows in own.items()]
+
+
+def _row(name: str, rows: pd.DataFrame) -> dict[str, Any]:
+    first = rows.iloc[0]
+    done = rows[(rows.status == "completed") & rows.rank_score.notna()]
+    ranked = done.sort_values(["rank_score", "last_val_loss"], ascending=[False, True], kind="stable")
+    best = None if ranked.empty else ranked.iloc[0]
+    varied = [name for name in CONFIG_COLUMNS if name not in _SEEDS and len(set(rows[name].astype(str))) > 1]
+    return {
+        **{key: first[key] for key in SCENARIO},
+        "control": name,
+        "num_tried": len(rows),
+        "num_completed": len(done),
+        "num_stopped": int((rows.status == "pruned").sum()),
+        "epochs": int(rows.epochs_trained.sum()),
+        "metric": first.metric,
+        "val_best": float("nan") if best is None else float(best.score),
+        "trial_id": None if best is None else best.trial_id,
+        "settings": "" if best is None else ", ".join(f"{column} {_text(best[column])}" for column in varied),
+        "ranges": ", ".join(f"{column} {_listed(rows[column])}" for column in varied),
+    }
+
+
+def _listed(values: pd.Series[Any]) -> str:
+    return ", ".join(_text(value) for value in sorted(values.dropna().unique()))
+
+
+def _text(value: Any) -> str:
+    return setting_text(float(value)) if isinstance(value, float) else str(value)
+
+
+def take_home(runs: RunFrames, winner: pd.Series[Any], findings: dict[str, Any]) -> str:
+    """Return the name of the best candidate of all: the confirmed configuration, or a tuned control.
+
+    The rule is `absgd.records.best_of_all`, by which the search writes best/SCENARIO.yaml.
+
+    Args:
+        runs: the runs.
+        winner: the confirmed configuration.
+        findings: control -> finding about the configuration in comparison with it.
+    """
+    subject = str(winner.configuration)
+    trials = runs.scored
+    is_own = (trials.folder == winner.folder) & (trials.scenario == winner.scenario) & (trials.phase == "confirm")
+    rows = trials[is_own & trials.candidate.notna()]
+    tuned = tuned_names([str(name) for name in rows.candidate.unique()])
+    done = rows[(rows.status == "completed") & rows.metric_last.notna()]
+    sign = 1.0 if METRICS.get(str(winner.metric)) == "max" else -1.0
+    scores = {
+        str(name): dict(zip(own.pair.astype(int), sign * own.metric_last, strict=True))
+        for name, own in done.groupby("candidate")
+    }
+    return best_of_all(subject, {name: findings.get(name) for name in tuned}, scores)

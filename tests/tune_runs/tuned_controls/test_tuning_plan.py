@@ -1,0 +1,158 @@
+"""The plan of tuned controls: what each tries, how many epochs that trains, and which runs share a trunk."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from absgd.errors import UserError
+from absgd.records import control_id
+from tests.support.fake_tuner import SPACE, make_space
+from tune_runs.request.space_files import space_from_dict
+from tune_runs.seed_pairs.pair_runs import plain_prefix
+from tune_runs.space.model import SearchSpace, TunedControlName
+from tune_runs.trunks.scenario_plan import ScenarioPlan, plan_scenarios
+from tune_runs.tuned_controls.tuned_methods import TUNED_METHODS
+from tune_runs.tuned_controls.tuned_points import points_of, stage_ones
+from tune_runs.tuned_controls.tuning_plan import TuningPlan, epochs_of_trials, tuning_plan, tuning_stopping
+
+DECAYS = {"optimizer.weight_decay": {"choices": [2.0e-4, 1.0e-3]}}
+
+
+def space_with(**changes: Any) -> SearchSpace:
+    search = {**DECAYS, **SPACE["search"]}
+    asked = {"scenarios": SPACE["scenarios"][:1], "search": search, "num_trials": 16, "controls": {"tuned": True}}
+    return make_space(**{**asked, **changes})
+
+
+def plan_of(space: SearchSpace) -> ScenarioPlan:
+    return next(iter(plan_scenarios(space).values()))
+
+
+def tuned(space: SearchSpace, counts: tuple[int, ...] | None = None) -> TuningPlan:
+    return tuning_plan(space, plan_of(space), counts)
+
+
+def test_nothing_is_tuned_unless_asked_for() -> None:
+    assert tuned(space_with(controls={})) == TuningPlan()
+
+
+def test_every_method_of_the_space_has_an_entry() -> None:
+    assert set(TUNED_METHODS) == set(space_with().controls.methods)
+
+
+def test_stage_ones_are_the_choices_that_every_method_has() -> None:
+    space = space_with()
+    found = stage_ones(space, plan_of(space))
+    assert found[0] == plan_of(space).control
+    assert sorted(one.optimizer.weight_decay for one in found) == [2.0e-4, 1.0e-3]
+    assert all(one.attention is None for one in found)
+
+
+def test_continuous_ranges_are_tried_at_three_values() -> None:
+    space = space_with(search={**SPACE["search"], "optimizer.lr": {"low": 0.01, "high": 1.0, "log": True}})
+    rates = sorted(one.optimizer.lr for one in stage_ones(space, plan_of(space)))
+    assert rates == pytest.approx([0.01, 0.1, 1.0])
+
+
+@pytest.mark.parametrize("name", TUNED_METHODS)
+def test_first_point_has_the_usual_settings(name: TunedControlName) -> None:
+    space = space_with(base={**SPACE["base"], "loss": {"focal_gamma": 3.0, "ldam_max_margin": 0.4}})
+    plan = plan_of(space)
+    first, *others = points_of(name, space, plan, stage_ones(space, plan))
+    assert first.optimizer == plan.control.optimizer
+    assert first.loss.focal_gamma == 3.0
+    assert first.loss.ldam_max_margin == 0.4
+    assert first not in others
+    assert all(one.attention is None for one in (first, *others))
+    assert {one.loss.name for one in (first, *others)} == {TUNED_METHODS[name].criterion}
+
+
+def test_plan_is_the_same_each_time_and_differs_with_the_seed() -> None:
+    names = [run.trial_id for run in tuned(space_with()).runs]
+    assert names == [run.trial_id for run in tuned(space_with()).runs]
+    assert names != [run.trial_id for run in tuned(space_with(seed=5)).runs]
+
+
+def test_plain_runs_are_controls_of_the_search() -> None:
+    plan = tuned(space_with())
+    plain = next(method for method in plan.methods if method.name == "ce")
+    own = plan_of(space_with()).control
+    assert [run.phase for run in plain.runs] == ["control", "control"]
+    assert plain.runs[0].trial_id == control_id("digits-exp-0.1")
+    assert plain.runs[1].trial_id == control_id("digits-exp-0.1", plain.runs[1].config.stage_one_key())
+    assert plain.runs[0].config == own
+
+
+def test_runs_on_the_plain_criterion_fork_from_controls() -> None:
+    plan = tuned(space_with())
+    controls = {run.trial_id: run for run in plan.runs if run.phase == "control"}
+    forks = [run for run in plan.runs if run.config.loss.posthoc_tau or run.config.class_balance.type != "none"]
+    forks = [run for run in forks if run.config.loss.name == "ce"]
+    assert len(forks) > 4
+    for run in forks:
+        assert run.trunk is not None
+        trunk = controls[run.trunk]
+        assert run.fork_at in trunk.save_at
+        assert run.config.optimizer == trunk.config.optimizer
+        assert plain_prefix(run.config) == (trunk.config, run.fork_at)
+    assert set(plan.fork_epochs) == {run.fork_at for run in forks}
+
+
+def test_post_hoc_adjustment_is_tried_on_every_trunk() -> None:
+    runs = [run for run in tuned(space_with()).runs if run.candidate == "ce-posthoc-tuned"]
+    assert {run.trunk for run in runs} == {run.trial_id for run in tuned(space_with()).runs if run.phase == "control"}
+    assert {run.fork_at for run in runs} == {9}
+
+
+@pytest.mark.parametrize("num_trials", [16, 64])
+def test_methods_train_about_the_epochs_of_the_trials(num_trials: int) -> None:
+    space = space_with(num_trials=num_trials)
+    budget, stopping = epochs_of_trials(space, plan_of(space)), tuning_stopping(space)
+    assert budget > 2 * space.epochs
+    for method in tuned(space).methods:
+        number = len(method.runs)
+        if TUNED_METHODS[method.name].criterion == "ce":
+            after_fork = sum(space.epochs - plain_prefix(run.config)[1] for run in method.runs if run.phase == "tuning")
+            assert after_fork <= budget
+        else:
+            assert stopping.expected_epochs(number, (0,)) <= budget
+            is_all = number == method.num_points
+            assert is_all or stopping.expected_epochs(number + 1, (0,)) > budget
+
+
+def test_a_small_search_still_tries_two_configurations() -> None:
+    assert all(len(method.runs) >= 2 for method in tuned(space_with(num_trials=1)).methods)
+
+
+def test_methods_that_need_every_class_are_left_out_where_one_is_empty() -> None:
+    plan = tuned(space_with(), (5, 0, *[5] * 8))
+    assert [method.name for method in plan.methods] == ["ce", "focal"]
+    assert plan.notes[0] == "control `cb-ce-drw` is not tuned: no training image of class 1"
+
+
+def test_without_early_stopping_tuned_controls_are_not_stopped() -> None:
+    assert tuning_stopping(space_with(early_stopping=None)).ladder == ()
+    assert [rung.at for rung in tuning_stopping(space_with()).ladder] == [5, 8]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"controls": {"tuned": True, "methods": []}}, "expected at least one control to tune, got an empty list"),
+        ({"controls": {"methods": ["focal"]}}, "expected `methods` only with `tuned: true`"),
+        ({"controls": {"tuned": True, "methods": ["vscp"]}}, "controls.methods"),
+        (
+            {
+                "controls": {"tuned": True},
+                "scenarios": [{"name": "a"}, {"name": "A-absgd", "imbalance": {"type": "exp", "ratio": 0.1}}],
+            },
+            "does not end in `-absgd`: best/A-absgd.yaml is taken",
+        ),
+    ],
+)
+def test_bad_controls_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError) as error:
+        space_from_dict({**SPACE, **changes})
+    assert message in str(error.value)
