@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -47,10 +48,13 @@ def worst_recall(recall: Sequence[float | None]) -> float:
 def calibration_error(sums: CalibrationSums) -> float:
     """Return the expected calibration error, the mean over images of |accuracy - mean confidence| of their bin.
 
+    NaN where no image is in a bin, since the logits are not finite.
+
     >>> calibration_error(CalibrationSums(images=[0, 4], correct=[0, 3], confidence=[0.0, 3.6]))
     0.15
 
     Source: arXiv 1706.04599, equation 3.
     """
     gaps = (abs(hit - confidence) for hit, confidence in zip(sums.correct, sums.confidence, strict=True))
-    return sum(gaps) / sum(sums.images)
+    num_images = sum(sums.images)
+    return sum(gaps) / num_images if num_images else math.nan

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -87,6 +88,13 @@ def test_images_surely_and_wrongly_classified_count_in_the_last_bin() -> None:
     counts = count_correct(Logits(), batches(logits, torch.tensor([0, 0, 0, 1]), 3), 2, torch.device("cpu"))
     assert counts.calibration.images == [0.0] * 14 + [4.0]
     assert class_metrics(counts).calibration_error == 0.25
+
+
+def test_metrics_of_logits_that_are_not_finite_are_not_numbers() -> None:
+    logits = torch.full((3, 2), math.nan)
+    got = class_metrics(count_correct(Logits(), batches(logits, torch.tensor([0, 1, 1]), 2), 2, torch.device("cpu")))
+    assert math.isnan(got.loss)
+    assert math.isnan(got.calibration_error)
 
 
 def test_shot_groups_take_100_and_20_as_medium() -> None:

@@ -34,7 +34,14 @@ CONFIG = RunConfig.from_dict(
         "device": {"type": "cpu", "threads": 1},
     }
 )
-CHOSEN = ("test_chosen_loss", "test_chosen_accuracy", "test_chosen_balanced_accuracy")
+CHOSEN = (
+    "test_chosen_loss",
+    "test_chosen_accuracy",
+    "test_chosen_balanced_accuracy",
+    "test_chosen_macro_f1",
+    "test_chosen_worst_recall",
+    "test_chosen_calibration_error",
+)
 
 
 @pytest.fixture(scope="module")
