@@ -34,7 +34,7 @@ from tune_runs.space.model import SearchSpace
 ATTENTION = {"lam": 5.0, "gamma": 0.7, "ab_alpha": 0.5, "switch_epoch": 1}
 RUN: dict[str, Any] = {
     "data": {"name": "stripes", "val_per_class": 5},
-    "model": {"name": "one_layer", "head": "cosine"},
+    "model": {"name": "one_layer"},
     "loss": {"name": "abscaled", "ldam_scale": 10.0},
     "attention": ATTENTION,
     "epochs": 2,
@@ -161,7 +161,14 @@ def test_training_builds_and_reads_them() -> None:
 
 def test_space_is_checked_and_previewed() -> None:
     with pytest.raises(UserError, match="expected `head` `cosine` with loss `abscaled`, got `linear`"):
-        space(base={"data": RUN["data"], "model": {"name": "one_layer"}, "loss": RUN["loss"], "epochs": 10})
+        space(
+            base={
+                "data": RUN["data"],
+                "model": {"name": "one_layer", "head": "linear"},
+                "loss": RUN["loss"],
+                "epochs": 10,
+            }
+        )
     numbers = preview_of(space(), [(2, 0)])
     assert [cost.name for cost in numbers.scenarios] == ["stripes"]
 

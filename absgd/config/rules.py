@@ -53,9 +53,9 @@ def _broken_data_rules(run: RunSections) -> Iterator[tuple[str, str]]:
 
 
 def _broken_loss_rules(run: RunSections) -> Iterator[tuple[str, str]]:
-    loss, head = run.loss, run.model.head
-    if head != loss.spec.head:
-        yield "model.head", f"expected `head` `{loss.spec.head}` with loss `{loss.name}`, got `{head}`"
+    loss = run.loss
+    if run.head != loss.spec.head:
+        yield "model.head", f"expected `head` `{loss.spec.head}` with loss `{loss.name}`, got `{run.head}`"
     if loss.tce_prune_from is not None and not loss.spec.prunes:
         pruning = [name for name in loss_names() if LOSSES[base_criterion(name)].prunes]
         message = f"expected `tce_prune_from` with loss {_quoted(pruning)} only, got `{loss.name}`"

@@ -79,6 +79,14 @@ class RunConfig(RunSections):
         assert self.attention is not None, "a rule refuses `switch` without attention"
         return self.attention.switch_epoch
 
+    def resolved(self) -> RunConfig:
+        """Return the same run with `auto` replaced by what it stands for: equal runs give equal configs.
+
+        >>> RunConfig.from_dict({"data": {"name": "digits"}, "loss": {"name": "ldam"}}).resolved().model.head
+        'cosine'
+        """
+        return self.model_copy(update={"model": self.model.model_copy(update={"head": self.head})})
+
     def stage_one(self) -> RunConfig:
         """Return the settings that decide stage one, which lam, gamma, ab_alpha and switch_epoch cannot change.
 
@@ -99,7 +107,7 @@ class RunConfig(RunSections):
         Nor what is refused: `data.on_duplicate` decides whether there is a run, not its images. A setting that earlier
         versions lacked is left out where it has their behaviour, so that their hashes stay.
         """
-        settings = _without_newer(self.to_dict())
+        settings = _without_newer(self.resolved().to_dict())
         for name in ("title", "root", "download", "workers", "on_duplicate"):
             del settings["data"][name]
         if settings["data"]["resize"] == "crop":
@@ -108,7 +116,7 @@ class RunConfig(RunSections):
 
     def digest(self) -> str:
         """Return a hash (8 hex digits) of all settings, for the ids of runs that a config alone decides."""
-        text = json.dumps(_without_newer(self.to_dict()), sort_keys=True)
+        text = json.dumps(_without_newer(self.resolved().to_dict()), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
     def stage_one_key(self) -> str:

@@ -126,8 +126,8 @@ class ModelConfig(Section):
     """`resnet8` to `resnet56`, `resnet18_cifar`, `resnet34_cifar`, `cnn8`: for small images; others: ImageNet's."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Probability of dropping a feature before the classifier."""
-    head: Literal["linear", "cosine"] = "linear"
-    """Classifier: linear, or cosine of features and class vectors, which `ldam` needs."""
+    head: Literal["auto", "linear", "cosine"] = "auto"
+    """Classifier: linear, or cosine of features and class vectors, which `ldam` needs; `auto`: what the loss needs."""
     weights: PathText | None = None
     """File of initial weights for `resnet18` and `resnet50`, as torchvision publishes them; null: random."""
 
@@ -267,3 +267,8 @@ class RunSections(Section):
     """Images per step."""
     seeds: SeedConfig = SeedConfig()
     device: DeviceConfig = DeviceConfig()
+
+    @property
+    def head(self) -> Literal["linear", "cosine"]:
+        """Classifier of the model, with `auto` resolved to the one that the loss needs."""
+        return self.loss.spec.head if self.model.head == "auto" else self.model.head

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
-HeadName = Literal["linear", "cosine"]
+HeadName = Literal["auto", "linear", "cosine"]
+"""Kind of classifier; `auto` in a model that no run has resolved for its loss is linear."""
 
 
 class CosineClassifier(nn.Module):

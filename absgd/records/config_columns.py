@@ -77,8 +77,8 @@ COLUMN_OF = {key: column for column, (key, _) in CONFIG_COLUMNS.items()}
 
 
 def config_columns(config: RunConfig) -> dict[str, Any]:
-    """Return the columns of a trial row that hold its config."""
-    data = config.to_dict()
+    """Return the columns of a trial row that hold its config, with `auto` replaced by what it stands for."""
+    data = config.resolved().to_dict()
     row: dict[str, Any] = {}
     for column, (key, kind) in CONFIG_COLUMNS.items():
         value: Any = data
@@ -115,7 +115,7 @@ def with_earlier_defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def config_of(row: Mapping[str, Any]) -> RunConfig:
-    """Return the whole config of a trial row: the inverse of `config_columns`.
+    """Return the whole config of a trial row, as `RunConfig.resolved` gives it: the inverse of `config_columns`.
 
     A setting of `ADDED_LATER` that is None has the value of earlier versions.
 

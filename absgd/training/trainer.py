@@ -68,7 +68,7 @@ class Trainer:
         self.next_epoch = 0
         """First epoch not trained yet; equals `config.epochs` when the run is complete."""
         with seeded_globally(config.seeds.train, "init"):
-            model = build_model(config.model, DATASETS[config.data.name].channels, splits.num_classes)
+            model = build_model(config.resolved().model, DATASETS[config.data.name].channels, splits.num_classes)
         self.device_options = resolve_device_options(config.device, config.model.dropout, machine_of(self.device))
         """Resolved options of the device."""
         self.model = ranks.synchronised(model.to(self.device))

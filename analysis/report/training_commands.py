@@ -69,4 +69,4 @@ def _is_same(file: Path, config: RunConfig) -> bool:
     except (UserError, OSError):
         return False
     aside = {"seeds.data": config.seeds.data, "seeds.train": config.seeds.train, "data.title": config.data.title}
-    return own.with_values(aside) == config
+    return own.with_values(aside).resolved() == config.resolved()

@@ -71,7 +71,7 @@ class LockstepMember:
         self.config = config = member_config(setup.work, number)
         spec = DATASETS[config.data.name]
         with seeded_globally(config.seeds.train, "init"):
-            self.model = build_model(config.model, spec.channels, NUM_CLASSES).to(setup.device)
+            self.model = build_model(config.resolved().model, spec.channels, NUM_CLASSES).to(setup.device)
         network = Network(self.model, setup.options, setup.device)
         objective = build_objective(config, [1] * NUM_CLASSES).to(setup.device)
         self.optimizer = build_optimizer(self.model, config.optimizer, fused=setup.options.fused_optimizer)

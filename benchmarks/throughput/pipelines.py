@@ -79,7 +79,7 @@ class ResidentBatchBound:
     def __init__(self, config: RunConfig, num_images: int, device: torch.device) -> None:
         spec = DATASETS[config.data.name]
         options = resolve_device_options(config.device, config.model.dropout, machine_of(device))
-        model = build_model(config.model, spec.channels, NUM_CLASSES).to(device)
+        model = build_model(config.resolved().model, spec.channels, NUM_CLASSES).to(device)
         network = Network(model, options, device)
         optimizer = build_optimizer(model, config.optimizer, fused=options.fused_optimizer)
         batch = resident_batch(config, device)
@@ -114,7 +114,7 @@ class TorchvisionPipeline:
     def __init__(self, config: RunConfig, splits: Splits, workers: int, device: torch.device) -> None:
         spec = DATASETS[config.data.name]
         self._device = device
-        self._model = build_model(config.model, spec.channels, NUM_CLASSES).to(device)
+        self._model = build_model(config.resolved().model, spec.channels, NUM_CLASSES).to(device)
         options = config.optimizer
         self._optimizer = torch.optim.SGD(
             self._model.parameters(), options.lr, options.momentum, weight_decay=options.weight_decay

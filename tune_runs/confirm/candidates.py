@@ -68,14 +68,14 @@ def with_controls(
             notes += [f"control `{name}` is left out: {made}"] if made else []
             continue
         shown = _shown_name(name, subject.config)
-        if same := next((one.name for one in runs if one.config == made), None):
+        if same := next((one.name for one in runs if one.config.resolved() == made.resolved()), None):
             notes.append(f"control `{name}` is left out: it is identical to `{same}`")
         elif shown in (one.name for one in runs):
             notes.append(f"control `{name}` is left out: the control on the base criterion serves instead")
         else:
             runs.append(Candidate(shown, f"{scenario}-{shown}-{made.digest()}", made))
     for one in tuned:
-        if same := next((other.name for other in runs if other.config == one.config), None):
+        if same := next((other.name for other in runs if other.config.resolved() == one.config.resolved()), None):
             notes.append(f"control `{one.name}` is left out: it is identical to `{same}`")
         else:
             runs.append(Candidate(one.name, f"{scenario}-{one.name}-{one.config.digest()}", one.config))
@@ -109,7 +109,7 @@ def _on_criterion(criterion: str, winner: RunConfig, class_tau: float, **values:
         "loss.name": criterion,
         "loss.class_tau": class_tau,
         "loss.tce_prune_from": winner.loss.tce_prune_from if LOSSES[criterion].prunes else None,
-        "model.head": LOSSES[criterion].head,
+        "model.head": "auto",
     }
     return winner.stage_one().with_values({**settings, **values})
 

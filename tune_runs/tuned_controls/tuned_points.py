@@ -14,7 +14,6 @@ from typing import Any
 from absgd.config import RunConfig
 from absgd.config.dotted_keys import setting_value
 from absgd.config.sections import ClassBalanceConfig
-from absgd.registry.loss_table import LOSSES
 from tune_runs.space.distinct_points import num_values, value_at
 from tune_runs.space.model import SearchSpace, TunedControlName
 from tune_runs.space.parameters import Parameter, Scalar
@@ -91,7 +90,7 @@ def _config(method: TunedMethod, plain: RunConfig, from_epoch: int, own: Mapping
         values |= {
             "loss.name": method.criterion,
             "loss.tce_prune_from": None,
-            "model.head": LOSSES[method.criterion].head,
+            "model.head": "auto",
         }
     if method.corrects_counts:
         values["class_balance"] = ClassBalanceConfig().model_dump()

@@ -222,6 +222,29 @@ def test_stage_one_key_is_that_of_versions_without_the_newer_settings() -> None:
     assert config.stage_one_key() == "fc1e49398935e7de"
 
 
+@pytest.mark.parametrize(("loss", "head"), [("abce", "linear"), ("ce", "linear"), ("abldam", "cosine")])
+def test_head_auto_is_the_one_the_loss_needs_in_every_comparison(loss: str, head: str) -> None:
+    auto, named = (make(loss={"name": loss}, model={"head": one}) for one in ("auto", head))
+    assert (auto.model.head, auto.head, named.head) == ("auto", head, head)
+    assert auto.resolved() == named.resolved() == named
+    assert auto.decisive() == named.decisive()
+    assert auto.stage_one_key() == named.stage_one_key()
+    assert make(loss={"name": loss}) == auto, "the default"
+
+
+@pytest.mark.parametrize(
+    ("loss", "wrong", "message"),
+    [
+        ("abldam", "linear", "expected `head` `cosine` with loss `abldam`, got `linear` (f.yaml: model.head)"),
+        ("ce", "cosine", "expected `head` `linear` with loss `ce`, got `cosine` (f.yaml: model.head)"),
+    ],
+)
+def test_head_that_the_loss_cannot_use_is_refused(loss: str, wrong: str, message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        make(loss={"name": loss}, model={"head": wrong})
+    assert str(caught.value) == message
+
+
 @pytest.mark.parametrize("key", OF_STAGE_ONE)
 def test_stage_one_key_differs_for_every_other_setting(key: str) -> None:
     value, companions = OF_STAGE_ONE[key]

@@ -17,8 +17,7 @@ CLASS_COUNTS = [40, 10, 4]
 
 def _config(**sections: Any) -> RunConfig:
     attention = {"lam": -5.0, "gamma": 0.7, "ab_alpha": 0.5, "switch_epoch": 6}
-    model = {"head": LossConfig(name=sections.get("loss", {}).get("name", "abce")).spec.head}
-    base = {"data": {"name": "digits"}, "epochs": 9, "attention": attention, "model": model}
+    base = {"data": {"name": "digits"}, "epochs": 9, "attention": attention}
     return RunConfig.from_dict({**base, **sections})
 
 

@@ -57,11 +57,17 @@ def test_config_columns_read_back_typed(tmp_path: Path) -> None:
 def test_config_of_a_row_that_was_on_disk_is_the_config(tmp_path: Path, config: RunConfig) -> None:
     row = {"trial_id": "a", **records.config_columns(config)}
     records.write_table(tmp_path / "t.parquet", records.as_table(records.TRIAL_SCHEMA, [row]))
-    assert records.config_of(records.read_rows(tmp_path / "t.parquet", records.TRIAL_SCHEMA)[0]) == config
+    assert records.config_of(records.read_rows(tmp_path / "t.parquet", records.TRIAL_SCHEMA)[0]) == config.resolved()
+
+
+def test_head_of_a_row_is_the_one_that_was_trained() -> None:
+    columns = [records.config_columns(CONFIG.with_values({"loss.name": loss})) for loss in ("abce", "ldam")]
+    assert [row["head"] for row in columns] == ["linear", "cosine"]
+    assert [records.config_of(row).model.head for row in columns] == ["linear", "cosine"]
 
 
 def test_row_of_a_version_without_fast_is_an_exact_run() -> None:
-    assert records.config_of({**records.config_columns(CONFIG), "fast": None}) == CONFIG
+    assert records.config_of({**records.config_columns(CONFIG), "fast": None}) == CONFIG.resolved()
 
 
 def test_row_of_an_earlier_version_has_its_behaviour(tmp_path: Path) -> None:
@@ -70,7 +76,7 @@ def test_row_of_an_earlier_version_has_its_behaviour(tmp_path: Path) -> None:
     records.write_table(tmp_path / "t.parquet", table)
     found = records.read_rows(tmp_path / "t.parquet", records.TRIAL_SCHEMA)[0]
     assert list(found) == records.TRIAL_SCHEMA.names
-    assert records.config_of(found) == CONFIG.with_values({"data.on_duplicate": "keep"})
+    assert records.config_of(found) == CONFIG.with_values({"data.on_duplicate": "keep"}).resolved()
 
 
 @pytest.mark.parametrize(
@@ -186,7 +192,7 @@ def test_settings_of_later_versions_have_their_defaults(tmp_path: Path) -> None:
     table = records.as_table(records.TRIAL_SCHEMA, [row])
     records.write_table(tmp_path / "t.parquet", table.drop_columns(["data_title", "ranks", "fast"]))
     found = records.read_rows(tmp_path / "t.parquet", records.TRIAL_SCHEMA)[0]
-    assert records.config_of(found) == config
+    assert records.config_of(found) == config.resolved()
     with pytest.raises(UserError, match="expected `epochs` to be a whole number, got nothing"):
         records.config_of({**found, "epochs": None})
 

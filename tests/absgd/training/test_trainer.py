@@ -188,7 +188,7 @@ def test_cuda_without_a_gpu_is_a_user_error(splits: Splits) -> None:
 LOSSES_UNDER_ATTENTION: dict[str, dict[str, Any]] = {
     "abce": {"attention.lam": -1.0},
     "abfocal": {"loss.focal_gamma": 2.0},
-    "abldam": {"model.head": "cosine", "attention.lam": 5.0},
+    "abldam": {"attention.lam": 5.0},
     "absce": {"attention.lam": -0.5, "attention.add_uniform": True, "loss.class_tau": 0.5},
     "abtce": {"loss.tce_k": 0.2, "attention.lam": -1.0},
     "abtce pruned before the switch": {"loss.tce_k": 0.2, "loss.tce_prune_from": 1},
@@ -391,11 +391,10 @@ def test_gradient_without_a_finite_norm_never_reaches_the_optimiser(splits: Spli
 
 @pytest.mark.parametrize("name", ["ldam", "balanced_softmax"])
 def test_loss_of_class_counts_over_an_empty_class_is_refused_before_training(splits: Splits, name: str) -> None:
-    head = "cosine" if name == "ldam" else "linear"
     counts = (*splits.class_counts[:-1], 0)
     with pytest.raises(UserError, match=r"at least one training image in every class .* got none in \[9\]"):
         Trainer(
-            make(**{"loss.name": name, "model.head": head, "class_balance": {"type": "none"}}),
+            make(**{"loss.name": name, "class_balance": {"type": "none"}}),
             dataclasses.replace(splits, class_counts=counts),
         )
 

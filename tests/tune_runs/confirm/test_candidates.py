@@ -70,7 +70,7 @@ def test_controls_of_ce_differ_from_it_in_the_setting_they_are_named_after() -> 
     assert {name: changed(config, plain) for name, config in found.items()} == {
         "ce-lr": {"optimizer.lr": 0.2},
         "cb-ce-drw": deferred,
-        "ldam-drw": {"loss.name": "ldam", "model.head": "cosine", **deferred},
+        "ldam-drw": {"loss.name": "ldam", **deferred},
         "focal": {"loss.name": "focal"},
         "balanced-softmax": {"loss.name": "balanced_softmax"},
     }
@@ -99,12 +99,19 @@ def test_winner_on_focal_or_ldam_keeps_heads_and_names_apart() -> None:
     focal = controls_of(config_of(**{"loss.name": "abfocal", "loss.focal_gamma": 2.0}))
     assert [one.name for one in focal.members].count("focal") == 1
     assert focal.notes == ("control `focal` is left out: it is identical to `focal`",)
-    ldam = by_name(controls_of(config_of(**{"loss.name": "abldam", "model.head": "cosine"})))
-    cosine = [name for name, config in ldam.items() if config.model.head == "cosine"]
+    ldam = by_name(controls_of(config_of(**{"loss.name": "abldam"})))
+    cosine = [name for name, config in ldam.items() if config.head == "cosine"]
     assert cosine == ["best-1", "ldam", "ldam-lr", "ldam-drw"]
     tce = config_of(**{"loss.name": "abtce", "loss.tce_prune_from": 4})
     assert by_name(controls_of(tce))["tce"].loss.tce_prune_from == 4
     assert by_name(controls_of(tce))["ce"].loss.tce_prune_from is None
+
+
+def test_controls_of_a_winner_with_a_named_head_are_those_of_auto() -> None:
+    for loss, head in (("abce", "linear"), ("abldam", "cosine")):
+        auto, named = (controls_of(config_of(**{"loss.name": loss, "model.head": one})) for one in ("auto", head))
+        assert [one.run for one in named.members] == [one.run for one in auto.members]
+        assert named.notes == auto.notes
 
 
 def test_winner_without_attention_has_no_control_that_needs_it() -> None:
@@ -172,8 +179,7 @@ def test_trial_ids_of_controls_change_only_with_their_configuration(changes: dic
 
 @pytest.mark.parametrize("name", ["abce", "abfocal", "abldam", "absce", "abtce"])
 def test_every_control_can_be_trained(name: str) -> None:
-    head = {"model.head": "cosine"} if name == "abldam" else {}
-    winner = config_of(**{"loss.name": name, "loss.class_tau": 1.0, "data.n_max": 20, **head})
+    winner = config_of(**{"loss.name": name, "loss.class_tau": 1.0, "data.n_max": 20})
     splits = load_splits(winner)
     made = controls_of(winner)
     assert len(made.members) >= 8

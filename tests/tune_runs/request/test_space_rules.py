@@ -85,7 +85,7 @@ from tests.support.spaces import make, refusal
             "search.batch_size",
         ),
         (
-            {"search/loss.name": {"choices": ["abce", "abldam"]}},
+            {"base/model": {"head": "linear"}, "search/loss.name": {"choices": ["abce", "abldam"]}},
             "expected `head` `cosine` with loss `abldam`, got `linear`",
             "base.model.head",
         ),

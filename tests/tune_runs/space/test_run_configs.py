@@ -180,13 +180,13 @@ def test_control_of_a_negative_lam_is_the_base_criterion() -> None:
     assert (control.loss.name, control.loss.sce_alpha, control.attention) == ("sce", 0.1, None)
 
 
-def test_head_follows_the_loss_under_when() -> None:
+@pytest.mark.parametrize("named", [{}, {"model.head": {"choices": ["cosine"], "when": {"loss.name": "abldam"}}}])
+def test_head_follows_the_loss(named: dict[str, Any]) -> None:
     search = make().to_dict()["search"]
-    head = {"choices": ["cosine"], "when": {"loss.name": "abldam"}}
-    space = make({"search": {"loss.name": {"choices": ["abce", "abldam"]}, "model.head": head, **search}})
-    heads = {(config.loss.name, config.model.head) for _, config in draws(space)}
+    space = make({"search": {"loss.name": {"choices": ["abce", "abldam"]}, **named, **search}})
+    heads = {(config.loss.name, config.head) for _, config in draws(space)}
     assert heads == {("abce", "linear"), ("abldam", "cosine")}
-    assert control_config(space, space.scenario_list[0]).model.head == "linear"
+    assert control_config(space, space.scenario_list[0]).head == "linear"
 
 
 @pytest.mark.parametrize("sign", [{}, {"sign": [1, -1]}])

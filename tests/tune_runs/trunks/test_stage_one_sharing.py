@@ -49,6 +49,12 @@ def test_sharing_with_choices_that_decide_stage_one() -> None:
     assert found.expected_trunks == pytest.approx(1 + 1 - 0.5**8), "the control's is certain"
 
 
+@pytest.mark.parametrize("losses", [["abce", "abldam"], ["abldam", "abce"]])
+def test_sharing_over_losses_is_a_trunk_for_each_base_criterion(losses: list[str]) -> None:
+    found = of({"search/loss.name": {"choices": losses}, "num_trials": 8})
+    assert (found.shares, found.num_stage_ones, found.deciding) == (True, 2, ("loss.name",))
+
+
 def test_sharing_counts_a_control_that_no_trial_is_like() -> None:
     changes = {"search/optimizer.lr": {"choices": [0.01, 0.1]}, "num_trials": 8}
     inside, outside = (of({**changes, "base/optimizer": {"lr": lr}}) for lr in (0.1, 0.3))

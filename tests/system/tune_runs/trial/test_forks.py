@@ -11,10 +11,7 @@ import pytest
 from absgd import records
 from tests.support.ray_searches import FORKS, SMALL, comparable, forks, printed_by_search, rows_of, trained_alone
 
-LDAM = {
-    "loss.name": {"choices": ["abce", "abldam"]},
-    "model.head": {"choices": ["cosine"], "when": {"loss.name": "abldam"}},
-}
+LDAM = {"loss.name": {"choices": ["abce", "abldam"]}}
 
 
 @pytest.mark.parametrize(
