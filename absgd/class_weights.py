@@ -1,4 +1,4 @@
-"""Class weights by the effective number of samples, and the check of class counts that losses and weights share.
+"""Class weights by the effective number of samples.
 
 Suffix: C classes.
 """
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from absgd.class_priors import check_no_class_is_empty
 from absgd.errors import UserError
 
 
@@ -41,21 +42,3 @@ def effective_number_weights(class_counts: Sequence[int], beta: float) -> Tensor
     # The factor 1 - beta is common to all classes and cancels in the scaling.
     weights_C = -1 / torch.expm1(counts_C * torch.log(torch.tensor(beta, dtype=torch.float64)))
     return weights_C * (len(class_counts) / weights_C.sum())
-
-
-def check_no_class_is_empty(class_counts: Sequence[int], purpose: str, key: str) -> None:
-    """Refuse class counts that contain a zero.
-
-    Args:
-        class_counts: training images n_c of each class.
-        purpose: what needs the counts, for the message.
-        key: the setting that asks for it, for the message.
-
-    Raises:
-        UserError: naming the empty classes.
-    """
-    empty = [label for label, count in enumerate(class_counts) if count < 1]
-    if empty:
-        raise UserError(
-            f"expected at least one training image in every class for {purpose}, got none in {empty} ({key})"
-        )

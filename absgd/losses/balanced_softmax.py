@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from absgd.class_weights import check_no_class_is_empty
+from absgd.class_priors import check_no_class_is_empty
 from absgd.config.sections import LossConfig
 from absgd.losses.criterion import Criterion
 from absgd.losses.cross_entropy import cross_entropy

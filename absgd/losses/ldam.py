@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from absgd.class_weights import check_no_class_is_empty
+from absgd.class_priors import check_no_class_is_empty
 from absgd.config.sections import LossConfig
 from absgd.errors import UserError
 from absgd.losses.criterion import Criterion

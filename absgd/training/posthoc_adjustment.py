@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from absgd.class_weights import check_no_class_is_empty
+from absgd.class_priors import log_priors
 from absgd.training.evaluation import LogitsOf
 
 
@@ -29,9 +29,8 @@ def log_prior_shift(class_counts: Sequence[int], tau: float, device: torch.devic
     """
     if tau == 0:
         return None
-    check_no_class_is_empty(class_counts, "post-hoc logit adjustment", "loss.posthoc_tau")
-    counts_C = torch.tensor(class_counts, dtype=torch.float64)
-    return (tau * (counts_C / counts_C.sum()).log()).to(device, torch.float32)
+    log_priors_C = torch.from_numpy(log_priors(class_counts, "post-hoc logit adjustment", "loss.posthoc_tau"))
+    return (tau * log_priors_C).to(device, torch.float32)
 
 
 def adjusted(logits_of: LogitsOf, shift_C: Tensor) -> LogitsOf:
