@@ -81,7 +81,7 @@ def winning_order(num_lost: int, gain: float, val_loss: float | None, place: int
 
 
 def best_of_all(subject: str, findings: Mapping[str, str | None], scores: Mapping[str, Mapping[int, float]]) -> str:
-    """Name of the candidate to take home: the confirmed configuration, or a tuned control that does better.
+    """Name of the candidate to take home where controls were tuned: the configuration, or a control that does better.
 
     Claims come first: a control that the configuration is better than is no choice, and it is none itself where it is
     worse than a control. Among the others the mean difference on validation over common pairs decides, of which there
@@ -95,7 +95,7 @@ def best_of_all(subject: str, findings: Mapping[str, str | None], scores: Mappin
 
     Args:
         subject: the confirmed configuration.
-        findings: tuned control -> finding about the configuration in comparison with it; None: not compared.
+        findings: control -> finding about the configuration in comparison with it; None: not compared.
         scores: candidate -> seed pair -> score on validation, larger is better.
     """
     gains = {name: _gain(scores.get(name, {}), scores.get(subject, {})) for name in findings}

@@ -6,11 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from absgd.records import METRICS, TUNED_SUFFIX, best_of_all, tuned_names
+from absgd.records import METRICS, TUNED_SUFFIX, best_of_all, is_best
 from absgd.records.config_columns import COLUMN_OF, CONFIG_COLUMNS
 from analysis.frames.run_frames import RunFrames
 from analysis.frames.typed_frames import SCENARIO
 from analysis.wording.number_text import setting_text
+from analysis.wording.titles import control_titles
 
 _COLUMNS = [
     *SCENARIO,
@@ -50,7 +51,8 @@ def _of_scenario(scored: pd.DataFrame) -> list[dict[str, Any]]:
     plain = scored[(scored.phase == "control") & (scored.pair == 0)]
     if not plain.empty and f"ce{TUNED_SUFFIX}" not in own and (plain.loss == "ce").all():
         own = {f"ce{TUNED_SUFFIX}": plain, **own}
-    return [_row(name, rows) for name, rows in own.items()]
+    places = {name: place for place, name in enumerate(control_titles())}
+    return [_row(name, own[name]) for name in sorted(own, key=lambda name: places.get(name, len(places)))]
 
 
 def _row(name: str, rows: pd.DataFrame) -> dict[str, Any]:
@@ -83,7 +85,7 @@ def _text(value: Any) -> str:
 
 
 def take_home(runs: RunFrames, winner: pd.Series[Any], findings: dict[str, Any]) -> str:
-    """Return the name of the best candidate of all: the confirmed configuration, or a tuned control.
+    """Return the name of the best candidate of all: the confirmed configuration, or a control.
 
     The rule is `absgd.records.best_of_all`, by which the search writes best/SCENARIO.yaml.
 
@@ -96,11 +98,11 @@ def take_home(runs: RunFrames, winner: pd.Series[Any], findings: dict[str, Any])
     trials = runs.scored
     is_own = (trials.folder == winner.folder) & (trials.scenario == winner.scenario) & (trials.phase == "confirm")
     rows = trials[is_own & trials.candidate.notna()]
-    tuned = tuned_names([str(name) for name in rows.candidate.unique()])
+    controls = [str(name) for name in rows.candidate.unique() if not is_best(str(name))]
     done = rows[(rows.status == "completed") & rows.metric_last.notna()]
     sign = 1.0 if METRICS.get(str(winner.metric)) == "max" else -1.0
     scores = {
         str(name): dict(zip(own.pair.astype(int), sign * own.metric_last, strict=True))
         for name, own in done.groupby("candidate")
     }
-    return best_of_all(subject, {name: findings.get(name) for name in tuned}, scores)
+    return best_of_all(subject, {name: findings.get(name) for name in controls}, scores)

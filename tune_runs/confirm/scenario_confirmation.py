@@ -162,16 +162,16 @@ class ScenarioConfirmation:
         return candidate_results(self._rows, last_losses, names, self._recorder.metric)
 
     def best_of_all(self) -> Candidate | None:
-        """Return the candidate to take home, once all runs have ended: the configuration, or a tuned control.
+        """Return the candidate to take home, once all runs have ended: the configuration, or a control.
 
         None where no control was tuned.
         """
         members = {one.name: one for one in self._candidates.members}
-        tuned = tuned_names(members)
-        if not tuned or self._rounds is None or not self.has_result:
+        if not tuned_names(members) or self._rounds is None or not self.has_result:
             return None
-        last, subject = self._rounds.last(), self._candidates.members[0].name
-        findings = {name: last[name].comparison.finding if name in last else None for name in tuned}
+        subject, *rivals = members
+        last = self._rounds.last()
+        findings = {name: last[name].comparison.finding if name in last else None for name in rivals}
         return members[best_of_all(subject, findings, self._validation_scores())]
 
     def _validation_scores(self) -> dict[str, dict[int, float]]:

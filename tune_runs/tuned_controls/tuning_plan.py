@@ -76,7 +76,8 @@ def tuning_plan(space: SearchSpace, plan: ScenarioPlan, class_counts: Sequence[i
 
     A control with a stage one of its own tries as many configurations as train about the epochs that the scenario's
     trials train after their forks, early stopping included; one whose runs fork from plain controls likewise, where a
-    fork trains the rest of its epochs. The plain control tries as many stage ones as the former.
+    fork trains the rest of its epochs. The plain control tries as many stage ones as the former, or as the trials are
+    expected to have, whose controls train anyway.
 
     Args:
         space: the search space.
@@ -88,7 +89,8 @@ def tuning_plan(space: SearchSpace, plan: ScenarioPlan, class_counts: Sequence[i
     budget = epochs_of_trials(space, plan)
     stopping = tuning_stopping(space)
     plain = stage_ones(space, plan)
-    trunks = plain[: _num_whole(budget, stopping, len(plain))]
+    expected = round(plan.sharing.expected_trunks) if plan.sharing.shares else 1
+    trunks = plain[: max(expected, _num_whole(budget, stopping, len(plain)))]
     methods, notes = [], []
     for name in space.controls.methods:
         method = TUNED_METHODS[name]
