@@ -129,6 +129,8 @@ def _broken_control_rules(space: SearchSpace) -> Iterator[tuple[str, str]]:
     controls = space.controls
     if controls.tuned and not controls.methods:
         yield "controls.methods", "expected at least one control to tune, got an empty list"
+    if len(set(controls.methods)) < len(controls.methods):
+        yield "controls.methods", f"expected each control once, got {', '.join(controls.methods)}"
     if not controls.tuned and controls.methods != ControlsConfig().methods:
         yield "controls.methods", "expected `methods` only with `tuned: true`"
 

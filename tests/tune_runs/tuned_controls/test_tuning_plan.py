@@ -141,6 +141,7 @@ def test_without_early_stopping_tuned_controls_are_not_stopped() -> None:
     ("changes", "message"),
     [
         ({"controls": {"tuned": True, "methods": []}}, "expected at least one control to tune, got an empty list"),
+        ({"controls": {"tuned": True, "methods": ["ce", "ce"]}}, "expected each control once, got ce, ce"),
         ({"controls": {"methods": ["focal"]}}, "expected `methods` only with `tuned: true`"),
         ({"controls": {"tuned": True, "methods": ["vscp"]}}, "controls.methods"),
         (
