@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from absgd.config.sections import DeviceConfig, ModelConfig, RunSections, ScheduleConfig, Section
+from absgd.config.sections import SMALLEST_TILT, DeviceConfig, ModelConfig, RunSections, ScheduleConfig, Section
 from absgd.registry.dataset_table import DATASETS
 from absgd.registry.loss_table import LOSSES, base_criterion, loss_names
 from absgd.registry.model_table import MODELS
@@ -56,6 +56,8 @@ def _broken_loss_rules(run: RunSections) -> Iterator[tuple[str, str]]:
     loss = run.loss
     if run.head != loss.spec.head:
         yield "model.head", f"expected `head` `{loss.spec.head}` with loss `{loss.name}`, got `{run.head}`"
+    if abs(loss.term_tilt) < SMALLEST_TILT:
+        yield "loss.term_tilt", f"expected `term_tilt` of magnitude >= {SMALLEST_TILT}, got {loss.term_tilt}"
     if loss.tce_prune_from is not None and not loss.spec.prunes:
         pruning = [name for name in loss_names() if LOSSES[base_criterion(name)].prunes]
         message = f"expected `tce_prune_from` with loss {_quoted(pruning)} only, got `{loss.name}`"

@@ -51,6 +51,10 @@ def _title_text(value: str) -> str:
     return value
 
 
+SMALLEST_TILT = 1e-6
+"""Smallest magnitude of `loss.term_tilt`; below it, tilted losses equal their mean to nearly all digits."""
+LARGEST_TILT = 1e6
+"""Largest magnitude of `loss.term_tilt`."""
 MAX_TITLE = 64
 """Longest `data.title` in characters."""
 PathText = Annotated[str, AfterValidator(_path_text)]
@@ -151,6 +155,14 @@ class LossConfig(Section):
     """tce: truncation threshold k of p_y."""
     tce_prune_from: Epoch | None = None
     """tce: first epoch before which samples are marked to be kept or not; null: the switch, or never without one."""
+    la_tau: Annotated[float, Field(ge=0, le=1e30)] = 1.0
+    """logit_adjustment: factor tau of the log class shares that are added to the logits in training."""
+    vs_gamma: Annotated[float, Field(ge=0, le=1e30)] = 0.3
+    """vs: exponent of n_c / n_max, the factor of a class's logit in training."""
+    vs_tau: Annotated[float, Field(ge=0, le=1e30)] = 1.0
+    """vs: factor tau of the log class shares that are added to the logits in training."""
+    term_tilt: Annotated[float, Field(ge=-LARGEST_TILT, le=LARGEST_TILT)] = 1.0
+    """term: t, non-zero: positive weighs hard samples more, negative less."""
     class_tau: Annotated[float, Field(ge=0)] = 0.0
     """Training logits are divided by their norm to this power before the loss; 0 leaves them as they are."""
     posthoc_tau: Annotated[float, Field(ge=0, le=100)] = 0.0

@@ -12,10 +12,13 @@ from absgd.losses.criterion import Criterion, PruningCriterion
 from absgd.losses.cross_entropy import CrossEntropy, cross_entropy
 from absgd.losses.focal import Focal, focal_loss
 from absgd.losses.ldam import Ldam, ldam_loss, ldam_margins
+from absgd.losses.logit_adjustment import LogitAdjustment, logit_adjusted_loss
 from absgd.losses.logit_norm import divide_by_norm
 from absgd.losses.objective import Objective, Prediction, StepLoss
 from absgd.losses.sce import SymmetricCrossEntropy, symmetric_cross_entropy
 from absgd.losses.tce import TruncatedCrossEntropy, is_kept, truncated_cross_entropy
+from absgd.losses.tilted import Tilted, tilted_loss
+from absgd.losses.vector_scaling import VectorScaling, vector_scaling_loss
 
 __all__ = [
     "ABLoss",
@@ -25,12 +28,15 @@ __all__ = [
     "CrossEntropy",
     "Focal",
     "Ldam",
+    "LogitAdjustment",
     "Objective",
     "Prediction",
     "PruningCriterion",
     "StepLoss",
     "SymmetricCrossEntropy",
+    "Tilted",
     "TruncatedCrossEntropy",
+    "VectorScaling",
     "attention_weights",
     "balanced_softmax_loss",
     "build_objective",
@@ -41,6 +47,9 @@ __all__ = [
     "is_kept",
     "ldam_loss",
     "ldam_margins",
+    "logit_adjusted_loss",
     "symmetric_cross_entropy",
+    "tilted_loss",
     "truncated_cross_entropy",
+    "vector_scaling_loss",
 ]

@@ -64,6 +64,10 @@ _ADDED_LATER = {
     "data.resize": "crop",
     "data.on_duplicate": "keep",
     "loss.posthoc_tau": 0.0,
+    "loss.la_tau": 1.0,
+    "loss.vs_gamma": 0.3,
+    "loss.vs_tau": 1.0,
+    "loss.term_tilt": 1.0,
     "device.ranks": 1,
     "device.fast": False,
 }

@@ -38,6 +38,11 @@ LOSSES: dict[str, LossSpec] = {
         settings=("tce_q", "tce_k", "tce_prune_from"),
         prunes=True,
     ),
+    "logit_adjustment": LossSpec(
+        "absgd.losses.logit_adjustment:build", "logit-adjusted cross entropy", settings=("la_tau",)
+    ),
+    "vs": LossSpec("absgd.losses.vector_scaling:build", "VS loss", settings=("vs_gamma", "vs_tau")),
+    "term": LossSpec("absgd.losses.tilted:build", "TERM", settings=("term_tilt",), takes_attention=False),
     "balanced_softmax": LossSpec("absgd.losses.balanced_softmax:build", "balanced softmax", takes_attention=False),
 }
 """Base criteria by name."""

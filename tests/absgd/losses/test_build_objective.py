@@ -70,12 +70,15 @@ def test_build_objective_of_stage_one_equals_the_run_before_its_switch(name: str
 
 def test_build_objective_passes_loss_settings_on() -> None:
     settings = {"focal_gamma": 2.0, "ldam_max_margin": 0.3, "ldam_scale": 9.0, "sce_alpha": 6.0, "sce_beta": 2.0}
-    settings |= {"tce_q": 0.4, "tce_k": 0.2}
+    settings |= {"tce_q": 0.4, "tce_k": 0.2, "la_tau": 0.5, "vs_gamma": 0.1, "vs_tau": 0.7, "term_tilt": -2.0}
     built = {name: build_criterion(LossConfig(name=name, **settings), CLASS_COUNTS) for name in LOSSES}
     assert {name: criterion.extra_repr() for name, criterion in built.items() if criterion.extra_repr()} == {
         "focal": "focal_gamma=2.0",
         "ldam": "max_margin=0.3, scale=9.0",
         "sce": "alpha=6.0, beta=2.0",
+        "logit_adjustment": "tau=0.5",
+        "vs": "gamma=0.1, tau=0.7",
+        "term": "tilt=-2.0",
         "tce": "q=0.4, k=0.2",
     }
     assert isinstance(built["tce"], TruncatedCrossEntropy)
@@ -106,7 +109,7 @@ def test_build_objective_leaves_resampling_to_the_batches() -> None:
     assert build_objective(_config(class_balance=balance), CLASS_COUNTS).class_weights_C is None
 
 
-@pytest.mark.parametrize("name", ["ldam", "abldam", "balanced_softmax"])
+@pytest.mark.parametrize("name", ["ldam", "abldam", "balanced_softmax", "logit_adjustment", "vs"])
 def test_build_objective_refuses_a_loss_of_class_counts_over_an_empty_class(name: str) -> None:
     with pytest.raises(UserError, match=r"at least one training image in every class .* got none in \[1\]"):
         build_objective(_config(loss={"name": name}), [40, 0, 4])

@@ -185,7 +185,7 @@ def trained_without_waiting(trainer: Trainer, guard: Callable[[], Any]) -> None:
             trainer._step(draw)
 
 
-@pytest.mark.parametrize("loss", ["abce", "abtce", "absce", "abfocal", "balanced_softmax"])
+@pytest.mark.parametrize("loss", ["abce", "abtce", "absce", "abfocal", "balanced_softmax", "abvs", "term"])
 def test_deferred_step_does_not_wait_for_the_device(splits: Splits, loss: str) -> None:
     trainer = with_deferred_step(Trainer(make(**{"loss.name": loss, "loss.class_tau": 1.0}), splits))
     trained_without_waiting(trainer, NoSynchronisation)

@@ -189,6 +189,8 @@ LOSSES_UNDER_ATTENTION: dict[str, dict[str, Any]] = {
     "abce": {"attention.lam": -1.0},
     "abfocal": {"loss.focal_gamma": 2.0},
     "abldam": {"attention.lam": 5.0},
+    "ablogit_adjustment": {"loss.la_tau": 0.5},
+    "abvs": {"attention.lam": -1.0},
     "absce": {"attention.lam": -0.5, "attention.add_uniform": True, "loss.class_tau": 0.5},
     "abtce": {"loss.tce_k": 0.2, "attention.lam": -1.0},
     "abtce pruned before the switch": {"loss.tce_k": 0.2, "loss.tce_prune_from": 1},
@@ -389,7 +391,7 @@ def test_gradient_without_a_finite_norm_never_reaches_the_optimiser(splits: Spli
     assert all(torch.equal(a, b) for a, b in zip(before, trainer.model.parameters(), strict=True))
 
 
-@pytest.mark.parametrize("name", ["ldam", "balanced_softmax"])
+@pytest.mark.parametrize("name", ["ldam", "balanced_softmax", "logit_adjustment", "vs"])
 def test_loss_of_class_counts_over_an_empty_class_is_refused_before_training(splits: Splits, name: str) -> None:
     counts = (*splits.class_counts[:-1], 0)
     with pytest.raises(UserError, match=r"at least one training image in every class .* got none in \[9\]"):
