@@ -11,7 +11,7 @@ from absgd.records.config_columns import COLUMN_OF, CONFIG_COLUMNS
 from analysis.frames.run_frames import RunFrames
 from analysis.frames.typed_frames import SCENARIO
 from analysis.wording.number_text import setting_text
-from analysis.wording.titles import control_titles
+from analysis.wording.titles import control_titles, title_of_parameter
 
 _COLUMNS = [
     *SCENARIO,
@@ -71,8 +71,10 @@ def _row(name: str, rows: pd.DataFrame) -> dict[str, Any]:
         "metric": first.metric,
         "val_best": float("nan") if best is None else float(best.score),
         "trial_id": None if best is None else best.trial_id,
-        "settings": "" if best is None else ", ".join(f"{column} {_text(best[column])}" for column in varied),
-        "ranges": ", ".join(f"{column} {_listed(rows[column])}" for column in varied),
+        "settings": ""
+        if best is None
+        else ", ".join(f"{title_of_parameter(name)} {_text(best[name])}" for name in varied),
+        "ranges": "; ".join(f"{title_of_parameter(name)} {_listed(rows[name])}" for name in varied),
     }
 
 

@@ -97,9 +97,11 @@ def tuned_sentence(tuned: Sequence[str], findings: Mapping[str, Finding]) -> str
         return ""
     if all(findings.get(name) == "better" for name in tuned):
         return " It is better than every tuned control."
-    missing = [name for name in tuned if name not in findings]
+    own = [name for name in tuned if name != "ce"]  # of which another sentence speaks
+    missing = [name for name in own if name not in findings]
     rest = f" It was not compared with {listed(missing)}." if missing else ""
-    return not_worse_sentence({name: findings[name] for name in tuned if name in findings}) + rest
+    compared = not_worse_sentence({name: findings[name] for name in own if name in findings})
+    return compared.replace(" It is", " Among the tuned controls it is", 1) + rest
 
 
 def instead_advice(name: str, scenario: str) -> str:

@@ -40,13 +40,22 @@ def table_element(table: ReportTable) -> str:
     rows = []
     for row in table.rows:
         cells = [
-            f"<td{kind}{_sort_key(cell.value)}>{esc(cell.text)}</td>" for cell, kind in zip(row, classes, strict=True)
+            f"<td{kind or _class_of(cell.text)}{_sort_key(cell.value)}>{esc(cell.text)}</td>"
+            for cell, kind in zip(row, classes, strict=True)
         ]
         rows.append(f"<tr>{''.join(cells)}</tr>")
     body = "\n".join(rows)
     grid = f"<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>"
     note = f'\n<p class="soft">{esc(table.note)}</p>' if table.note else ""
     return f'<div class="scroll" tabindex="0">{grid}</div>{note}'
+
+
+_LONG = 40
+"""Letters of a cell whose text is wrapped."""
+
+
+def _class_of(text: str) -> str:
+    return ' class="long"' if len(text) > _LONG else ""
 
 
 def _sort_key(value: float | str | None) -> str:

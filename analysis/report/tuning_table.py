@@ -13,7 +13,7 @@ from analysis.runs import Runs
 from analysis.wording.number_text import score_text
 from analysis.wording.titles import title_of_control
 
-_COLUMNS = ("control", "tuned over", "tried", "stopped early", "epochs", "best on validation", "its settings")
+_COLUMNS = ("control", "best", "its settings", "tried", "stopped early", "epochs", "tuned over")
 
 
 def tuning_table(runs: Runs) -> ReportTable:
@@ -34,10 +34,10 @@ def _cells(row: pd.Series[Any]) -> tuple[TableCell, ...]:
     name = str(row.control)
     return (
         TableCell(f"{title_of_control(name)} ({name})"),
-        TableCell(str(row.ranges) or "nothing of its own"),
+        number_cell(score_text(str(row.metric), row.val_best), row.val_best),
+        TableCell(str(row.settings) or "–"),
         number_cell(str(row.num_tried), row.num_tried),
         number_cell(str(row.num_stopped), row.num_stopped),
         number_cell(f"{row.epochs:,}", row.epochs),
-        number_cell(score_text(str(row.metric), row.val_best), row.val_best),
-        TableCell(str(row.settings) or "–"),
+        TableCell(str(row.ranges) or "nothing of its own"),
     )

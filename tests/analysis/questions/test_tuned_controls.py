@@ -44,8 +44,8 @@ def test_each_tuned_control_is_a_row_with_its_cost(beaten: Runs) -> None:
         assert row.val_best == done.metric_last.max()
         assert row.trial_id == done.loc[done.metric_last.idxmax()].trial_id
     assert table.num_tried["ce-tuned"] == 2
-    assert table.ranges["ce-tuned"] == "weight_decay 0.0002, 0.001"
-    assert table.settings["focal-tuned"].startswith("focal_gamma 2")
+    assert table.ranges["ce-tuned"] == "weight decay 0.0002, 0.001"
+    assert table.settings["focal-tuned"].startswith("focal gamma 2")
 
 
 def test_runs_of_tuned_controls_are_no_configurations(beaten: Runs) -> None:
