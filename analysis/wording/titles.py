@@ -36,6 +36,8 @@ def control_titles() -> dict[str, str]:
         "ldam-drw": others["ldam-drw"],
         "focal": criteria["focal"],
         "balanced-softmax": others["balanced-softmax"],
+        "logit-adjustment": LOSSES["logit_adjustment"].title,
+        "vs": LOSSES["vs"].title,
     }
     raised = {f"{name}-lr": title + AT_RAISED_LR for name, title in criteria.items()}
     own = {f"{name}{TUNED_SUFFIX}": f"tuned {title}" for name, title in tuned.items()}

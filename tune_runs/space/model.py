@@ -67,7 +67,9 @@ class SeedsConfig(Section):
 ControlName = Literal["base", "base-lr", "ce", "ce-lr", "ce-tau", "cb-ce-drw", "ldam-drw", "focal", "balanced-softmax"]
 
 
-TunedControlName = Literal["ce", "cb-ce-drw", "ce-posthoc", "ldam-drw", "focal", "balanced-softmax"]
+TunedControlName = Literal[
+    "ce", "cb-ce-drw", "ce-posthoc", "ldam-drw", "focal", "balanced-softmax", "logit-adjustment", "vs"
+]
 
 
 class ControlsConfig(Section):

@@ -41,6 +41,8 @@ TUNED_METHODS: Mapping[TunedControlName, TunedMethod] = {
     "ldam-drw": TunedMethod("ldam", {"loss.ldam_max_margin": (0.5, 0.3, 0.7)}, is_deferred=True),
     "focal": TunedMethod("focal", {"loss.focal_gamma": (1.0, 0.5, 2.0)}, needs_every_class=False),
     "balanced-softmax": TunedMethod("balanced_softmax", corrects_counts=True),
+    "logit-adjustment": TunedMethod("logit_adjustment", {"loss.la_tau": (1.0, 0.5, 1.5, 2.0)}, corrects_counts=True),
+    "vs": TunedMethod("vs", {"loss.vs_gamma": (0.3, 0.15, 0.05), "loss.vs_tau": (1.0, 1.5, 0.5)}, corrects_counts=True),
 }
 """Name of a control -> its method; values of published recipes come first (docs/confirmation.md)."""
 

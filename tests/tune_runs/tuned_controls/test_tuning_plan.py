@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from absgd.errors import UserError
 from absgd.records import control_id
+from analysis.wording.titles import control_titles
 from tests.support.fake_tuner import SPACE, make_space
 from tune_runs.request.space_files import space_from_dict
 from tune_runs.seed_pairs.pair_runs import plain_prefix
 from tune_runs.space.model import SearchSpace, TunedControlName
 from tune_runs.trunks.scenario_plan import ScenarioPlan, plan_scenarios
-from tune_runs.tuned_controls.tuned_methods import TUNED_METHODS
+from tune_runs.tuned_controls.tuned_methods import TUNED_METHODS, tuned_name
 from tune_runs.tuned_controls.tuned_points import points_of, stage_ones
 from tune_runs.tuned_controls.tuning_plan import TuningPlan, epochs_of_trials, tuning_plan, tuning_stopping
 
@@ -38,8 +40,11 @@ def test_nothing_is_tuned_unless_asked_for() -> None:
     assert tuned(space_with(controls={})) == TuningPlan()
 
 
-def test_every_method_of_the_space_has_an_entry() -> None:
+def test_every_method_of_the_space_has_an_entry_and_a_title() -> None:
     assert set(TUNED_METHODS) == set(space_with().controls.methods)
+    assert {tuned_name(name) for name in TUNED_METHODS} <= set(control_titles())
+    docs = (Path(__file__).parents[3] / "docs" / "confirmation.md").read_text()
+    assert all(f"| `{tuned_name(name)}` |" in docs for name in TUNED_METHODS)
 
 
 def test_stage_ones_are_the_choices_that_every_method_has() -> None:
