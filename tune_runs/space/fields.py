@@ -13,6 +13,7 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     PlainSerializer,
     WithJsonSchema,
@@ -24,6 +25,16 @@ from absgd.config.dotted_keys import section_model
 from absgd.config.sections import DataConfig, ImbalanceConfig, NoiseConfig, Section
 from absgd.errors import broken_rule, nearest
 from absgd.records import METRICS
+
+
+class _GivenPart(Section):
+    """Settings that a space gives; their descriptions come with the fields.
+
+    Where they came from docstrings, pydantic would look for the source of each model that is made here, frame by frame
+    among all imported modules: seconds of processor time once torch and Ray are imported.
+    """
+
+    model_config = ConfigDict(use_attribute_docstrings=False)
 
 
 def _partial_model(model: type[BaseModel]) -> type[Section]:
@@ -38,7 +49,7 @@ def _partial_model(model: type[BaseModel]) -> type[Section]:
             inner: Any = _partial_model(section)
             kind = inner if section is field.annotation else inner | None
             fields[name] = (Annotated[kind, described], Field(default_factory=inner))
-    return create_model(f"Partial{model.__name__}", __base__=Section, __doc__=model.__doc__, **fields)
+    return create_model(f"Partial{model.__name__}", __base__=_GivenPart, __doc__=model.__doc__, **fields)
 
 
 if TYPE_CHECKING:
