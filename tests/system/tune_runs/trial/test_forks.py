@@ -45,6 +45,23 @@ def test_forked_trials_equal_training_from_scratch_to_the_bit(
         assert (row["epochs_trained"], row["epochs_inherited"]) == (6 - inherited, inherited)
 
 
+def test_runs_of_tuned_controls_equal_training_from_scratch_to_the_bit(ray: None, tmp_path: Path) -> None:
+    """Those that fork from a plain control, be it that of another weight decay, and those that do not."""
+    methods = ["ce", "cb-ce-drw", "ce-posthoc", "balanced-softmax"]
+    search = {"optimizer.weight_decay": {"choices": [2.0e-4, 1.0e-2]}, **SMALL["search"]}
+    space = forks(search=search, num_trials=2, controls={"tuned": True, "methods": methods})
+    printed_by_search(space, tmp_path / "run")
+    trials = records.read_rows(tmp_path / "run" / records.TRIALS_FILE, records.TRIAL_SCHEMA)
+    tuned = [row for row in trials if row["phase"] == "tuning"]
+    assert {row["candidate"] for row in tuned} == {f"{name}-tuned" for name in methods[1:]}
+    for row in tuned:
+        assert row["status"] == "completed"
+        assert comparable(rows_of(tmp_path / "run", row["trial_id"])) == trained_alone(row), row["trial_id"]
+    inherited = {row["epochs_inherited"] for row in tuned if row["candidate"] == "ce-posthoc-tuned"}
+    assert inherited == {5}
+    assert {row["weight_decay"] for row in trials if row["phase"] == "control"} == {2.0e-4, 1.0e-2}
+
+
 def test_plain_trials_train_the_last_epoch_only(ray: None, tmp_path: Path) -> None:
     """A trial on the base criterion equals the control."""
     drawn = {name: {**range_, "when": {"loss.name": "abce"}} for name, range_ in SMALL["search"].items()}
