@@ -90,10 +90,11 @@ def with_trunks(runs: Sequence[PairRun]) -> tuple[PairRun, ...]:
     A run forks from a plain run of the pair that it equals at first; where two plain runs are equal, the later one
     forks from the earlier one before its last epoch. Runs that others fork from come first and forks last, so that the
     rest trains along with stage one. Epochs in the `save_at` of a plain run stay: other runs may be planned later.
+    A run that is adjusted post hoc is no plain run: its last epoch is evaluated differently.
     """
     plain: dict[str, PairRun] = {}
     for run in runs:
-        if run.config.attention is None:
+        if run.config.attention is None and not run.config.loss.posthoc_tau:
             plain.setdefault(run.config.stage_one_key(), run)
     forks = {run.trial_id: fork for run in runs if (fork := _fork(run, plain))}
     trunks = {fork.trunk.trial_id for fork in forks.values()}
@@ -109,8 +110,8 @@ class _Fork(NamedTuple):
 
 def _fork(run: PairRun, plain: dict[str, PairRun]) -> _Fork | None:
     own_key = run.config.stage_one_key()
-    if run.config.attention is None and plain[own_key] is not run:
-        return _Fork(plain[own_key], own_key, fork_epoch(run.config))
+    if run.config.attention is None and (own := plain.get(own_key)) not in (None, run):
+        return _Fork(own, own_key, fork_epoch(run.config))
     prefix, epochs = plain_prefix(run.config)
     key = prefix.stage_one_key()
     trunk = plain.get(key)

@@ -56,13 +56,16 @@ class TuningPlan:
     """The tuned controls of one scenario; none where the space tunes none."""
 
     methods: tuple[MethodPlan, ...] = ()
+    trunks: tuple[PairRun, ...] = ()
+    """Plain controls from which runs fork; none where no run does."""
     notes: tuple[str, ...] = ()
     """A sentence for each control that cannot be tuned."""
 
     @property
     def runs(self) -> tuple[PairRun, ...]:
         """All runs, linked to the plain runs that they fork from."""
-        return with_trunks([run for method in self.methods for run in method.runs])
+        every = (*self.trunks, *(run for method in self.methods for run in method.runs))
+        return with_trunks(list({run.trial_id: run for run in every}.values()))
 
     @property
     def fork_epochs(self) -> tuple[int, ...]:
@@ -91,6 +94,7 @@ def tuning_plan(space: SearchSpace, plan: ScenarioPlan, class_counts: Sequence[i
     plain = stage_ones(space, plan)
     expected = round(plan.sharing.expected_trunks) if plan.sharing.shares else 1
     trunks = plain[: max(expected, _num_whole(budget, stopping, len(plain)))]
+    shared = any(TUNED_METHODS[name].shares_trunks(plan) for name in space.controls.methods)
     methods, notes = [], []
     for name in space.controls.methods:
         method = TUNED_METHODS[name]
@@ -107,7 +111,8 @@ def tuning_plan(space: SearchSpace, plan: ScenarioPlan, class_counts: Sequence[i
         number = _num_forks(points, budget) if is_shared else _num_whole(budget, stopping, len(points))
         runs = tuple(_run_of(name, plan, config) for config in points[:number])
         methods.append(MethodPlan(name, runs, len(points)))
-    return TuningPlan(tuple(methods), tuple(notes))
+    controls = tuple(_control_run(plan, config) for config in trunks) if shared else ()
+    return TuningPlan(tuple(methods), controls, tuple(notes))
 
 
 def tuning_stopping(space: SearchSpace) -> EarlyStopping:
@@ -148,8 +153,13 @@ def _num_forks(points: Sequence[RunConfig], budget: float) -> int:
 def _run_of(name: TunedControlName, plan: ScenarioPlan, config: RunConfig) -> PairRun:
     """Return a run on the first seed pair; a plain run is a control of the search, which others may have begun."""
     if plain_prefix(config)[0] == config and TUNED_METHODS[name].shares_trunks(plan):
-        key = None if config == plan.control else config.stage_one_key()
-        due = plan.sharing.fork_epochs if plan.sharing.shares else ()
-        return PairRun(control_id(plan.name, key), 0, "control", config, save_at=due)
+        return _control_run(plan, config)
     candidate = tuned_name(name)
     return PairRun(f"{plan.name}-{candidate}-{config.digest()}", 0, "tuning", config, candidate)
+
+
+def _control_run(plan: ScenarioPlan, config: RunConfig) -> PairRun:
+    """Return the plain control of a stage one, with the snapshots that trials fork from."""
+    key = None if config == plan.control else config.stage_one_key()
+    due = plan.sharing.fork_epochs if plan.sharing.shares else ()
+    return PairRun(control_id(plan.name, key), 0, "control", config, save_at=due)

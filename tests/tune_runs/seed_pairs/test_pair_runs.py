@@ -45,6 +45,14 @@ def test_a_run_adjusted_post_hoc_forks_before_its_last_epoch() -> None:
     assert found == {"p": (None, 0, (4, 9, 10)), "a": ("p", 9, ()), "d": ("p", 4, ())}
 
 
+def test_runs_adjusted_post_hoc_are_no_trunks_of_each_other() -> None:
+    plain = RunConfig.from_dict(ABSGD).stage_one()
+    one, other = (plain.with_values({"loss.posthoc_tau": tau}) for tau in (0.5, 1.0))
+    assert [run.trunk_key for run in with_trunks([run_of("a", one), run_of("b", other)])] == [None, None]
+    runs = {run.trial_id: run for run in with_trunks([run_of("a", one), run_of("b", other), run_of("p", plain)])}
+    assert (runs["a"].trunk, runs["b"].trunk, runs["p"].trunk) == ("p", "p", None)
+
+
 def test_a_trunk_keeps_the_epochs_at_which_it_was_planned_to_save() -> None:
     winner = RunConfig.from_dict(ABSGD)
     trunk = run_of("a", winner.stage_one(), save_at=(4, 6, 8))
