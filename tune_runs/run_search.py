@@ -99,9 +99,10 @@ def _controls(space: SearchSpace) -> list[RunConfig]:
 def _check_metric(space: SearchSpace, splits: dict[str, Splits]) -> None:
     """Refuse a metric over a group of classes that a scenario lacks."""
     for name, split in splits.items():
-        if space.metric in absent_metrics(split.class_counts, split.val_counts):
+        absent = absent_metrics(split.class_counts, split.val_counts)
+        if metric := next((one for one in space.objective.metrics if one in absent), None):
             raise UserError(
-                f"expected a metric that every scenario has, got `{space.metric}`: "
+                f"expected a metric that every scenario has, got `{metric}`: "
                 f"no class of `{name}` in that group has validation images (metric)"
             )
 

@@ -93,6 +93,7 @@ from absgd.records.metrics import (
     summary_columns,
     test_metric_of,
 )
+from absgd.records.objective import PARETO_COLUMNS, Objective, ParetoRule, pareto_ranks
 from absgd.records.predictions import PREDICTED_SPLITS, PredictedSplit, SplitPredictions, prediction_table
 from absgd.records.schema import (
     CLASS_SCHEMA,
@@ -150,6 +151,7 @@ __all__ = [
     "METRICS",
     "METRIC_TITLES",
     "PAIR",
+    "PARETO_COLUMNS",
     "PHASES",
     "POINT",
     "PREDICTED_SPLITS",
@@ -172,6 +174,8 @@ __all__ = [
     "CalibrationSums",
     "EpochRecord",
     "LeftReason",
+    "Objective",
+    "ParetoRule",
     "Phase",
     "PredictedSplit",
     "ShotGroup",
@@ -209,6 +213,7 @@ __all__ = [
     "macro_f1",
     "moved_row",
     "over_classes",
+    "pareto_ranks",
     "prediction_table",
     "predictions_file",
     "read_rows",

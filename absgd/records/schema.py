@@ -49,6 +49,9 @@ TRIAL_SCHEMA = pa.schema(
         ("metric_last", pa.float64()),  # the metric at the last epoch trained
         ("metric_chosen", pa.float64()),  # the metric at the epoch best on validation
         ("chosen_epoch", pa.int64()),
+        ("second_metric", pa.string()),  # this and the two following: null in a search for one metric
+        ("second_last", pa.float64()),  # the second metric at the last epoch trained
+        ("pareto_rule", pa.string()),  # how one of the trials on the Pareto front is chosen, see `records.Objective`
         *_fields_of(TestMetrics).items(),  # after the last epoch
         *((TEST_CHOSEN + name.removeprefix("test_"), pa.float64()) for name in TEST_SCALARS),
         ("epochs_trained", pa.int64()),

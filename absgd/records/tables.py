@@ -16,10 +16,11 @@ from absgd.paths import PathLike, is_endless
 from absgd.records.atomic import write_atomically
 from absgd.records.config_columns import ADDED_LATER
 from absgd.records.metrics import LATER_METRICS
+from absgd.records.objective import PARETO_COLUMNS
 from absgd.records.schema import CLASS_SCHEMA, EARLIER_SPREAD, LABEL_SCHEMA
 from absgd.records.trial_ids import earlier_pair
 
-_DEFAULTS = {**ADDED_LATER, **dict.fromkeys((*EARLIER_SPREAD, *LATER_METRICS))}
+_DEFAULTS = {**ADDED_LATER, **dict.fromkeys((*EARLIER_SPREAD, *LATER_METRICS, *PARETO_COLUMNS))}
 """Columns that tables of earlier versions lack -> the value in all of their rows."""
 PAIR = "pair"
 """Column that earlier versions lack and that follows from others."""
@@ -97,7 +98,7 @@ def read_rows(path: PathLike, schema: pa.Schema) -> list[dict[str, Any]]:
     """Read the rows of a parquet file of a run, with the columns of `schema` only; none if it does not exist.
 
     Settings of `ADDED_LATER` that the version which wrote it did not have are given their defaults; `pair` follows from
-    the phase and the id of a run; `EARLIER_SPREAD` and `LATER_METRICS` are null.
+    the phase and the id of a run; `EARLIER_SPREAD`, `LATER_METRICS` and `PARETO_COLUMNS` are null.
 
     Raises:
         UserError: if the file is damaged, or lacks other columns of `schema`, or has them with other types.

@@ -64,7 +64,7 @@ def _read(path: Path, schema: pa.Schema, essential: Sequence[str], complain: Com
         first = (str(error).splitlines() or [type(error).__name__])[0]
         complain(f"cannot read {path.name}: {first}")
         return None
-    added_later = (*records.ADDED_LATER, *records.LATER_METRICS, records.PAIR)
+    added_later = (*records.ADDED_LATER, *records.LATER_METRICS, *records.PARETO_COLUMNS, records.PAIR)
     lacking = [name for name in schema.names if name not in (*table.column_names, *added_later)]
     missing = [name for name in lacking if name in essential]
     if missing:

@@ -50,7 +50,7 @@ class SeedCurves:
     @property
     def sign(self) -> float:
         """Factor of the metric that makes larger values better."""
-        return 1.0 if records.METRICS[self.space.metric] == "max" else -1.0
+        return 1.0 if records.METRICS[self.space.objective.first] == "max" else -1.0
 
     def is_complete(self, curve: TrialCurve) -> bool:
         """Whether a trial reaches the last epoch, so does not diverge."""
@@ -64,9 +64,9 @@ def read_seed_curves(space: SearchSpace, scenario: str, seed: int, rows: pd.Data
     trials = in_order[(in_order.number != CONTROL) & (in_order.stage == 2)]
     curves = []
     for number, own in trials.groupby("number"):
-        values = _by_epoch(own, space.metric)
+        values = _by_epoch(own, space.objective.first)
         curves.append(TrialCurve(int(str(number)), min(values), values, float(own.val_loss.iloc[-1])))
-    return SeedCurves(space, scenario, seed, _by_epoch(control, space.metric), tuple(curves))
+    return SeedCurves(space, scenario, seed, _by_epoch(control, space.objective.first), tuple(curves))
 
 
 def _by_epoch(rows: pd.DataFrame, metric: str) -> dict[int, float]:

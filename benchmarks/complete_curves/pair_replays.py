@@ -143,7 +143,8 @@ def _begun_on_two(
     home = {number: cells[seeds[place % 2]] for place, number in enumerate(order)}
     away = {number: cells[seeds[1 - place % 2]] for place, number in enumerate(order)}
     space = cells[seeds[0]].cell.space
-    judge = ScenarioStopping(stopping_under(space, plan.stopping), records.METRICS[space.metric], lambda _: 0.0)
+    mode = records.METRICS[space.objective.first]
+    judge = ScenarioStopping(stopping_under(space, plan.stopping), mode, lambda _: 0.0)
 
     def is_behind(curve: TrialCurve, epoch: int) -> bool:
         over_control = curve.by_epoch[epoch] - home[curve.number].cell.control[epoch]

@@ -39,7 +39,7 @@ def replay_ours(cell: SeedCurves, order: Sequence[TrialCurve], at_once: int, sto
         at_once: number of trials that take turns, one epoch each.
         stopping: when trials are compared.
     """
-    judge = ScenarioStopping(stopping, records.METRICS[cell.space.metric], cell.control.get)
+    judge = ScenarioStopping(stopping, records.METRICS[cell.space.objective.first], cell.control.get)
 
     def is_behind(curve: TrialCurve, epoch: int) -> bool:
         return judge.falls_behind(str(curve.number), curve.switch, epoch, curve.by_epoch[epoch])
@@ -69,7 +69,7 @@ def _asha_stops(cell: SeedCurves, order: Sequence[TrialCurve], clock: AshaClock)
     scheduler = ASHAScheduler(
         time_attr="clock",
         metric="value",
-        mode=records.METRICS[cell.space.metric],
+        mode=records.METRICS[cell.space.objective.first],
         grace_period=settings.grace_period,
         max_t=settings.max_t,
         reduction_factor=settings.reduction_factor,

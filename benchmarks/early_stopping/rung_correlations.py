@@ -23,7 +23,7 @@ def rung_correlations(cell: SeedCurves) -> list[dict[str, Any]]:
     curves = {str(curve.number): curve for curve in cell.curves}
     rows = []
     for name, stopping in _rungs_to_rank(cell.space):
-        judge = ScenarioStopping(stopping, records.METRICS[cell.space.metric], cell.control.get)
+        judge = ScenarioStopping(stopping, records.METRICS[cell.space.objective.first], cell.control.get)
         for number, curve in curves.items():
             for epoch, value in curve.by_epoch.items():
                 judge.falls_behind(number, curve.switch, epoch, value)

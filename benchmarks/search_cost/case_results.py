@@ -127,7 +127,7 @@ def measure_case(
         done.append(repeat_of(space, ours[-1], epoch_s))
     return CaseResult(
         case=case,
-        metric=space.metric,
+        metric=space.objective.first,
         exact_epochs=None if case.is_stopping else sum(map(exact_epochs, runs.values())),
         repeats=tuple(done),
         plain=tuple(compare_plain(space, clock, found, ours) for clock, found in plains.items() if found),
@@ -178,8 +178,8 @@ def critical_path(chains: Sequence[EpochChain], cores: int) -> float:
 
 def best_value(space: SearchSpace, curves: MetricCurves) -> float:
     """Return the best value at the last epoch among trials that trained it; mean over scenarios."""
-    place = list(METRICS).index(space.metric)
-    best = max if METRICS[space.metric] == "max" else min
+    place = list(METRICS).index(space.objective.first)
+    best = max if METRICS[space.objective.first] == "max" else min
     finals: dict[str, list[float]] = {}
     for (scenario, _), curve in curves.items():
         if len(curve) == space.epochs and (value := curve[-1][place]) is not None:

@@ -122,5 +122,5 @@ def ask_times(space: SearchSpace, asks: int) -> SecondsSpread:
             plan = study.ask()
             times.append(time.perf_counter() - started)
             study.report(plan.trial_id, space.epochs - 1, number / asks)
-            study.tell(plan.trial_id, "completed", number / asks)
+            study.tell(plan.trial_id, "completed", (number / asks,))
     return SecondsSpread.of(times[1:])

@@ -90,7 +90,7 @@ def run_plain(space: SearchSpace, clock: AshaClock | None) -> PlainRun:
         scenario.name: [run.to_dict() for run in random_configs(space, scenario)] for scenario in space.scenario_list
     }
     settings = dataclasses.asdict(asha_settings(space, clock)) if clock else None
-    job: PlainJob = {"metric": space.metric, "asha": settings, "scenarios": scenarios}
+    job: PlainJob = {"metric": space.objective.first, "asha": settings, "scenarios": scenarios}
     with tempfile.TemporaryDirectory() as folder:
         job_file, result_file = Path(folder) / "job.json", Path(folder) / "result.json"
         job_file.write_text(json.dumps(job))

@@ -69,8 +69,8 @@ class FakeTrainer:
     epochs_trained: ClassVar[int] = 0
     """Epochs trained by all trainers."""
 
-    def __init__(self, config: RunConfig, curve: Curve) -> None:
-        self.config, self._curve = config, curve
+    def __init__(self, config: RunConfig, curve: Curve, second: Curve | None = None) -> None:
+        self.config, self._curve, self._second = config, curve, second or curve
         self.next_epoch = 0
         self.model = FakeModel(self)
 
@@ -79,7 +79,7 @@ class FakeTrainer:
             value = self._curve(self.config, self.next_epoch)
             if value is None:
                 raise Diverged(self.next_epoch, 0, "training loss")
-            record = epoch_record(self.next_epoch, value)
+            record = epoch_record(self.next_epoch, value, self._second(self.config, self.next_epoch))
             self.next_epoch += 1
             FakeTrainer.epochs_trained += 1
             yield record
@@ -141,6 +141,7 @@ class FakeTuner:
         warm_start: points that a new study tries first.
         searches: whether trials are asked for; else what was found is confirmed.
         test_score: test accuracies of a run; None: the epochs that it has done.
+        second: what each trial would measure as its worst recall; None: as `curve`.
     """
 
     def __init__(
@@ -153,8 +154,9 @@ class FakeTuner:
         warm_start: Sequence[Mapping[str, Scalar]] = (),
         searches: bool = True,
         test_score: Callable[[RunConfig], float] | None = None,
+        second: Curve | None = None,
     ) -> None:
-        self._test_score = test_score
+        self._test_score, self._second = test_score, second
         folder.mkdir(exist_ok=True)
         SearchRequest(space, folder).begin()
         self.space, self.curve, self.concurrent = space, curve, concurrent
@@ -246,7 +248,7 @@ class FakeTuner:
             assert suggestion in (None, Searcher.FINISHED)
             return None
         task = task_of(suggestion)
-        trainer: Any = FakeTrainer(task.config, self.curve)
+        trainer: Any = FakeTrainer(task.config, self.curve, self._second)
         run = TrialRun(trainer, task.trunk, task.checkpoints, task.origin, task.tested_metric)
         read_test = functools.partial(self._test, task.trial_id) if task.reads_test else None
         trial = SimpleNamespace(
@@ -288,7 +290,7 @@ class FakeTuner:
         return True
 
 
-def epoch_record(epoch: int, value: float) -> EpochRecord:
+def epoch_record(epoch: int, value: float, worst_recall: float | None = None) -> EpochRecord:
     return EpochRecord(
         epoch=epoch,
         stage=1,
@@ -301,7 +303,7 @@ def epoch_record(epoch: int, value: float) -> EpochRecord:
         val_medium_accuracy=None,
         val_few_accuracy=None,
         val_macro_f1=value,
-        val_worst_recall=value,
+        val_worst_recall=value if worst_recall is None else worst_recall,
         val_calibration_error=1 - value,
         val_recall=(value,) * 10,
         log_u=None,

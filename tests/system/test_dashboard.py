@@ -61,7 +61,7 @@ def test_figures_of_optuna_draw_the_study(tmp_path: Path, draw: str) -> None:
     for value in (0.5, 0.6):
         trial = own.ask()
         own.report(trial.trial_id, searched.epochs - 1, value)
-        own.tell(trial.trial_id, "completed", value)
+        own.tell(trial.trial_id, "completed", (value,))
     storage = JournalStorage(JournalFileBackend(str(tmp_path / STUDY_FILE)))
     study = optuna.load_study(study_name=searched.scenario_list[0].name, storage=storage)
     assert len(getattr(optuna.visualization, draw)(study).data) > 0
@@ -73,7 +73,7 @@ def test_dashboard_serves_the_study_of_a_running_search(tmp_path: Path) -> None:
     study = ScenarioStudy(searched, searched.scenario_list[0], tmp_path)
     first, _running = study.ask(), study.ask()
     study.report(first.trial_id, searched.epochs - 1, 0.5)
-    study.tell(first.trial_id, "completed", 0.5)
+    study.tell(first.trial_id, "completed", (0.5,))
     with served(tmp_path / STUDY_FILE) as address:
         (summary,) = answer(f"{address}/api/studies")["study_summaries"]
         trials = answer(f"{address}/api/studies/{summary['study_id']}?after=0")["trials"]

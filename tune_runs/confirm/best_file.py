@@ -112,7 +112,7 @@ def _searched_words(score: PairScore) -> str:
     trial = score.trial
     words = (
         f"# Best trial so far of run {trial.run}, scenario {trial.scenario}: {trial.trial_id},\n"
-        f"# {trial.summary.metric} {trial.summary.metric_last!r} at the last epoch, on validation.\n"
+        f"# {_metrics_words(trial)} at the last epoch, on validation.\n"
     )
     if score.num_pairs == 1 or score.mean_gain is None:
         return words
@@ -127,10 +127,16 @@ def _confirmed_words(
     lines = [
         f"Best configuration of run {trial.run}, scenario {scenario}, confirmed on fresh seeds: {best.name}, "
         f"trial {trial_id}.",
-        f"{metric} {trial.summary.metric_last!r} at the last epoch with the seeds below, those of the search.",
+        f"{_metrics_words(trial)} at the last epoch with the seeds below, those of the search.",
         *_results_words(results, metric),
     ]
     return "".join(f"# {line}\n" for line in lines)
+
+
+def _metrics_words(trial: TrialRecord) -> str:
+    one = trial.summary
+    second = f" and {one.second_metric} {one.second_last!r}" if one.second_metric else ""
+    return f"{one.metric} {one.metric_last!r}{second}"
 
 
 def _results_words(results: Sequence[CandidateResult], metric: str) -> list[str]:

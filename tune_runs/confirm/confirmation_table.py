@@ -32,11 +32,11 @@ from tune_runs.space.model import SearchSpace
 def confirmation_tables(space: SearchSpace, confirmations: Mapping[str, ScenarioConfirmation]) -> list[ConsoleTable]:
     """Draw the mean of each candidate and how far the confirmed configuration is ahead of it, a table per scenario."""
     found = _results(confirmations)
-    test = column_words(test_metric_of(space.metric))
+    test = column_words(test_metric_of(space.objective.first))
     columns: list[str | TableColumn] = [
         "candidate",
         "n",
-        column_words(space.metric),
+        column_words(space.objective.first),
         test,
         "ahead of it by",
         TableColumn("finding", "text"),
@@ -47,7 +47,7 @@ def confirmation_tables(space: SearchSpace, confirmations: Mapping[str, Scenario
         title = f"{of}: confirmed on fresh seeds, mean ± standard deviation at the last epoch"
         table = ConsoleTable(columns, title)
         rounds = confirmations[scenario].rounds
-        looks, unit = rounds.last() if rounds else {}, Unit.of(space.metric)
+        looks, unit = rounds.last() if rounds else {}, Unit.of(space.objective.first)
         for one in results:
             look = looks.get(one.name)
             found_text = _found_words(look) if look else ""

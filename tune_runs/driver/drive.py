@@ -149,7 +149,7 @@ def assemble_search(
         OSError: if the folder cannot be written.
     """
     space, folder = request.space, request.folder
-    recorder = Recorder(folder, space.metric, images)
+    recorder = Recorder(folder, space.objective, images)
     retried = _retried(request)
     recorder.load(retried, request.moves)
     stop = StopRequest(Budgets(space, recorder).used)

@@ -12,12 +12,11 @@ from rich.live import Live
 
 from absgd import records
 from absgd.counts import after_epochs
-from absgd.records import column_words
 from absgd.terminal import shortened
 from tune_runs.confirm.scenario_confirmation import ScenarioConfirmation
 from tune_runs.console_table import ConsoleFacts, ConsoleTable, print_sentence, print_whole
 from tune_runs.driver.scenario_progress import EpochPace, ScenarioProgress, scenario_progress
-from tune_runs.driver.trial_cells import score, searched_values
+from tune_runs.driver.trial_cells import metric_words, metrics_text, score, searched_values
 from tune_runs.preview.confirm_cost import confirm_cost
 from tune_runs.recording.recorder import Recorder
 from tune_runs.seed_pairs.search_over_pairs import SearchOverPairs
@@ -47,7 +46,7 @@ def live_table(
     tuned = ["tuned"] if any(one.tuned for one in progress) else []
     confirms = ["confirmed"] if any(one.confirmed for one in progress) else []
     columns = ["scenario", *states, "best", "control", *pairs, *tuned, *confirms, "epochs"]
-    table = ConsoleTable(columns, f"{space.name}: {column_words(space.metric)}")
+    table = ConsoleTable(columns, f"{space.name}: {metric_words(space)}")
     for one in progress:
         counts = (str(one.states.get(state, 0)) for state in states)
         epochs = f"{one.epochs_done}/{one.epochs_done + one.epochs_left}"
@@ -156,10 +155,9 @@ class LiveTableCallback(Callback):  # type: ignore[misc]
             total = sum(plan.num_trials for plan in self._plans.values())
             place = f"{done}/{total}"
         summary = trial.summary
-        value = "none" if summary.metric_last is None else f"{summary.metric_last:.4f}"
         inherited = f" ({summary.epochs_inherited} inherited)" if summary.epochs_inherited else ""
         count = after_epochs(trial.epochs_done, self._space.epochs)
-        ended = f"{trial.status} {count}{inherited}, {self._space.metric} {value}"
+        ended = f"{trial.status} {count}{inherited}, {metrics_text(self._space, trial)}"
         shown = f"{trial_id} ({trial.candidate})" if is_confirmation else trial_id
         print(f"[{place}] {shown} {ended}", flush=True)
 

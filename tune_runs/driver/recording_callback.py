@@ -81,7 +81,7 @@ class RecordingCallback(Callback):  # type: ignore[misc]
         trial = self._recorder.trials[plan.trial_id]
         if plan.phase == "search":
             study = self._searcher.searches[plan.scenario].study
-            study.tell(plan.trial_id, trial.status, trial.summary.metric_last)
+            study.tell(plan.trial_id, trial.status, trial.summary.last_values)
         for tell in self._on_end:
             tell(plan.trial_id)
 

@@ -15,6 +15,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from absgd import records
 from tune_runs.recording.recorder import Recorder
 from tune_runs.space.model import SearchSpace
+from tune_runs.stopping.pareto_stopping import ParetoStopping
 from tune_runs.stopping.rungs import early_stopping
 from tune_runs.stopping.stopping_rules import Never, ScenarioStopping
 from tune_runs.trial.trial_plan import TrialPlan
@@ -43,18 +44,20 @@ class SchedulerByScenario(FIFOScheduler):  # type: ignore[misc]
 
     def __init__(self, space: SearchSpace, plans: Mapping[str, TrialPlan], recorder: Recorder) -> None:
         super().__init__()
-        self._column, self._plans = space.metric, plans  # Ray demands what `_metric` names as a key of every result
+        self._objective, self._plans = space.objective, plans
+        self._column = space.objective.first  # Ray demands what `_metric` names as a key of every result
         stopping = early_stopping(space)
-        self._mode = records.METRICS[space.metric]
-        self.scenarios = {
-            scenario.name: ScenarioStopping(
-                stopping,
-                self._mode,
-                partial(recorder.control_value, scenario.name),
-            )
-            for scenario in space.scenario_list
-        }
+        self._mode = records.METRICS[space.objective.first]
+        self.scenarios: dict[str, ScenarioStopping | ParetoStopping] = {}
         """Scenario -> state of its stopping rule."""
+        for scenario in space.scenario_list:
+            first, *others = (
+                ScenarioStopping(
+                    stopping, records.METRICS[metric], partial(recorder.control_value, metric, scenario.name)
+                )
+                for metric in space.objective.metrics
+            )
+            self.scenarios[scenario.name] = ParetoStopping(stopping, (first, others[0])) if others else first
         self._tuned: dict[tuple[str, str], ScenarioStopping] = {}
         """Scenario, tuned control -> state of the rule that stops its runs."""
         self._tuning = tuning_stopping(space)
@@ -72,8 +75,8 @@ class SchedulerByScenario(FIFOScheduler):  # type: ignore[misc]
                     trial.trial_id, trial.scenario, trial.candidate, epoch["epoch"], epoch[self._column]
                 )
             if trial.phase == "search" and trial.scenario in self.scenarios and not epoch[records.INHERITED]:
-                switch, value = trial.settings["switch_epoch"], epoch[self._column]
-                self._falls_behind(trial.trial_id, trial.scenario, switch, epoch["epoch"], value)
+                switch, values = trial.settings["switch_epoch"], self._objective.values_in(epoch)
+                self._falls_behind(trial.trial_id, trial.scenario, switch, epoch["epoch"], values)
 
     def on_trial_result(self, _tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Decide whether a trial stops; epochs that a continued trial reports again are judged first."""
@@ -86,8 +89,8 @@ class SchedulerByScenario(FIFOScheduler):  # type: ignore[misc]
         is_behind = False
         for epoch in report.epochs:
             if not epoch.is_inherited:
-                value = epoch.value(self._column)
-                is_behind = self._falls_behind(plan.trial_id, plan.scenario, switch, epoch.record.epoch, value)
+                values = self._objective.values_in(vars(epoch.record))
+                is_behind = self._falls_behind(plan.trial_id, plan.scenario, switch, epoch.record.epoch, values)
         return str(TrialScheduler.STOP if is_behind else TrialScheduler.CONTINUE)
 
     def _decision_on_tuned(self, plan: TrialPlan, report: TrialReport) -> str:
@@ -104,10 +107,15 @@ class SchedulerByScenario(FIFOScheduler):  # type: ignore[misc]
         """Return nothing: Ray pickles its scheduler into a file that is never read back."""
         return {}
 
-    def _falls_behind(self, trial_id: str, scenario: str, switch: int | None, epoch: int, value: float | None) -> bool:
-        if value is None:
+    def _falls_behind(
+        self, trial_id: str, scenario: str, switch: int | None, epoch: int, values: tuple[float, ...] | None
+    ) -> bool:
+        if values is None:
             return False
-        return self.scenarios[scenario].falls_behind(trial_id, switch, epoch, value)
+        judge = self.scenarios[scenario]
+        if isinstance(judge, ParetoStopping):
+            return judge.falls_behind(trial_id, switch, epoch, values)
+        return judge.falls_behind(trial_id, switch, epoch, values[0])
 
     def _tuned_falls_behind(
         self, trial_id: str, scenario: str, candidate: str, epoch: int, value: float | None

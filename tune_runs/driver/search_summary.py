@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from rich.console import Console, Group
 
 from absgd import records
-from absgd.records import column_words
 from absgd.terminal import shortened
 from tune_runs.confirm.best_file import ChosenTrial, chosen_trial
 from tune_runs.confirm.confirmation_table import confirmation_lines, confirmation_tables
 from tune_runs.confirm.scenario_confirmation import ScenarioConfirmation
 from tune_runs.console_table import ConsoleTable, TableColumn, print_sentence, print_whole
-from tune_runs.driver.trial_cells import score, searched_value
+from tune_runs.driver.trial_cells import metric_words, score, searched_value
 from tune_runs.recording.pair_scores import gain_words
 from tune_runs.recording.recorder import Recorder
 from tune_runs.space.model import SearchSpace
@@ -24,7 +23,7 @@ def summary_table(
     space: SearchSpace, recorder: Recorder, confirmations: Mapping[str, ScenarioConfirmation]
 ) -> ConsoleTable:
     """Draw the chosen configuration of each scenario with its settings, and its plain control."""
-    title = f"{space.name}: chosen configurations, {column_words(space.metric)} at the last epoch"
+    title = f"{space.name}: chosen configurations, {metric_words(space)} at the last epoch"
     gains = ["gain"] if space.seeds.pairs > 1 else []
     table = ConsoleTable(["scenario", TableColumn("chosen", "text"), "score", "control", *gains, *space.search], title)
     for scenario in space.scenario_list:
@@ -55,10 +54,14 @@ def print_summary(
     folder = shortened(recorder.folder)
     lines = ["control: the plain base criterion; both scores on validation, from the one seed of the search"]
     if space.seeds.pairs > 1:
+        of = f" in {space.objective.words}" if space.objective.is_pareto else ""
         lines = [
             "control: the plain base criterion; both scores on validation, from the first pair of seeds",
-            "gain: mean over pairs of seeds of the score minus that of the pair's control, by which trials were chosen",
+            f"gain: mean over pairs of seeds of the score{of} minus that of the pair's control, "
+            "by which trials were chosen",
         ]
+    if space.objective.is_pareto:
+        lines.append(f"chosen by {space.objective.words}; absgd-report draws the Pareto front")
     if tables := confirmation_tables(space, confirmations or {}):
         for line in (*lines, ""):
             print_sentence(console, line)

@@ -74,7 +74,9 @@ class ScenarioStudy:
         self.space, self.scenario = space, scenario
         folder.mkdir(parents=True, exist_ok=True)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self.study, self._storage = open_study(folder / STUDY_FILE, scenario.name, records.METRICS[space.metric])
+        self.study, self._storage = open_study(
+            folder / STUDY_FILE, scenario.name, *(records.METRICS[metric] for metric in space.objective.metrics)
+        )
         self._stopping = early_stopping(space)
         self._live: dict[str, optuna.trial.Trial] = {}
         self._again: list[FrozenTrial] = []
@@ -140,20 +142,22 @@ class ScenarioStudy:
         """Report an intermediate value, for dashboards and for TPE's use of pruned trials; an epoch counts once.
 
         TPE ranks pruned trials first by the steps they reached, so where rungs count from a trial's own switch, steps
-        do too; epochs of stage one, which a trial trains where it finds no snapshot, are not its own.
+        do too; epochs of stage one, which a trial trains where it finds no snapshot, are not its own. Optuna takes no
+        intermediate values of two metrics: in a Pareto search stopped trials are among the worse ones, whatever they
+        reached.
 
         Raises:
             OSError: if the journal cannot be written.
         """
-        if trial_id not in self._live:
+        if trial_id not in self._live or self.space.objective.is_pareto:
             return
         step = epoch - self._first_epochs[trial_id]
         if step >= 0 and epoch > self._reported[trial_id]:
             self._live[trial_id].report(value, step=step)
             self._reported[trial_id] = epoch
 
-    def tell(self, trial_id: str, status: Status, value: float | None) -> None:
-        """Tell how a trial ended: a stopped or diverged one is PRUNED, never COMPLETE.
+    def tell(self, trial_id: str, status: Status, values: Sequence[float]) -> None:
+        """Tell how a trial ended, with its last metrics: one that was stopped or diverged is PRUNED, never COMPLETE.
 
         Raises:
             OSError: if the journal cannot be written.
@@ -162,7 +166,7 @@ class ScenarioStudy:
             return
         trial.set_user_attr("status", status)
         if status == "completed":
-            self.study.tell(trial, value)
+            self.study.tell(trial, values)
         else:
             self.study.tell(trial, state=TrialState.FAIL if status == "failed" else TrialState.PRUNED)
 
@@ -228,7 +232,7 @@ class ScenarioStudy:
         for epoch in recorder.epochs[record.trial_id]:
             if not epoch[records.INHERITED] and epoch[recorder.metric] is not None:
                 self.report(record.trial_id, epoch["epoch"], epoch[recorder.metric])
-        self.tell(record.trial_id, record.status, record.summary.metric_last)
+        self.tell(record.trial_id, record.status, record.summary.last_values)
 
     def _complete_draws(self, trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> None:
         """Draw the missing parameters of a trial whose driver died while drawing, as they would have been drawn.

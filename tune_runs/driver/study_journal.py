@@ -33,7 +33,7 @@ class _WholeLines(JournalFileBackend):
             raise
 
 
-def open_study(path: Path, name: str, better: Literal["max", "min"]) -> tuple[optuna.Study, JournalStorage]:
+def open_study(path: Path, name: str, *better: Literal["max", "min"]) -> tuple[optuna.Study, JournalStorage]:
     """Open the study of a journal, made when absent; the caller holds the run folder's lock, so its own is stale."""
     path.with_name(path.name + LOCK_FILE_SUFFIX).unlink(missing_ok=True)
     if is_endless(path):
@@ -44,7 +44,7 @@ def open_study(path: Path, name: str, better: Literal["max", "min"]) -> tuple[op
         study = optuna.create_study(
             study_name=name,
             storage=storage,
-            direction="maximize" if better == "max" else "minimize",
+            directions=["maximize" if one == "max" else "minimize" for one in better],
             load_if_exists=True,
         )
     except (ValueError, KeyError) as error:

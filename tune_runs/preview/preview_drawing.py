@@ -76,7 +76,7 @@ def _facts(numbers: SearchPreview) -> list[tuple[str, str]]:
     return [
         (plural(count, "scenario"), ", ".join(cost.name for cost in numbers.scenarios)),
         *_runs_facts(numbers),
-        ("chosen by", space.metric),
+        ("chosen by", _chosen_by(space)),
         *_sharing_facts(numbers),
         *_stopping_facts(numbers),
         *_pairs_facts(numbers),
@@ -89,6 +89,13 @@ def _facts(numbers: SearchPreview) -> list[tuple[str, str]]:
         *(("tried first", point) for point in used),
         *(("note", note) for note in numbers.points.notes),
     ]
+
+
+def _chosen_by(space: SearchSpace) -> str:
+    objective = space.objective
+    if not objective.is_pareto:
+        return objective.first
+    return f"{' and '.join(objective.metrics)}, a Pareto search; one trial of its front by {objective.words}"
 
 
 def _runs_facts(numbers: SearchPreview) -> list[tuple[str, str]]:

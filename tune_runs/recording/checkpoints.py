@@ -45,7 +45,7 @@ class Checkpoints:
         budget = self._space.disk_budget
         use = CheckpointUse(
             folder=str(self._folder(plan.scenario, plan.trial_id)),
-            metric=self._space.metric,
+            metric=self._space.objective.first,
             run_folder=str(self._recorder.folder),
             disk_budget=None if budget is None else int(budget * GIB),
             num_writers=self._num_writers,

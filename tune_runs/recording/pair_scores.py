@@ -1,7 +1,8 @@
 """The scores of search trials over seed pairs, and the order in which they are ranked.
 
 On a pair, a trial's gain is its metric at the last epoch minus that of the pair's plain control, with its sign set so
-that larger is better. Pairs differ in how hard their validation images are; gains take that out.
+that larger is better; in a Pareto search that of the number that `records.Objective` makes of both metrics. Pairs
+differ in how hard their validation images are; gains take that out.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ import math
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from absgd.counts import plural
-from absgd.records import control_id, winning_order
+from absgd.records import Objective, control_id, winning_order
 from tune_runs.recording.trial_record import TrialRecord
 
 
@@ -61,7 +62,7 @@ class PairScore:
         return statistics.stdev(self.gains.values()) if len(self.gains) > 1 else None
 
 
-def ranked_scores(runs: Iterable[RunOnPair], mode: Literal["max", "min"]) -> list[PairScore]:
+def ranked_scores(runs: Iterable[RunOnPair], objective: Objective) -> list[PairScore]:
     """Return the scores of the completed search trials among the runs of a scenario, the best first.
 
     More pairs come first, since only the better trials of a pair go on to the next; then fewer lost ones, the larger
@@ -69,18 +70,21 @@ def ranked_scores(runs: Iterable[RunOnPair], mode: Literal["max", "min"]) -> lis
 
     Args:
         runs: runs of a scenario; those of other phases are ignored, and so are trials that were not completed.
-        mode: whether a larger or a smaller metric is better.
+        objective: the metrics of the search.
     """
-    sign = 1.0 if mode == "max" else -1.0
-    by_number, controls = _by_number(runs)
-    values = {number: {run.pair: sign * _last(run) for run in own if _is_completed(run)} for number, own in by_number}
-    baselines = _baselines(values.values(), {pair: sign * value for pair, value in controls.items()})
+    by_number, controls = _by_number(runs, objective)
+    values = {
+        number: {run.pair: _last(run, objective) for run in own if _is_completed(run)} for number, own in by_number
+    }
+    baselines = _baselines(values.values(), controls)
     scores = [_score(own, values[number], controls, baselines) for number, own in by_number]
     return sorted(scores, key=_rank)
 
 
-def _by_number(runs: Iterable[RunOnPair]) -> tuple[list[tuple[int, list[RunOnPair]]], dict[int, float]]:
-    """Return the runs of each completed search trial, pair 0 first, and the last metric of each pair's control."""
+def _by_number(
+    runs: Iterable[RunOnPair], objective: Objective
+) -> tuple[list[tuple[int, list[RunOnPair]]], dict[int, float]]:
+    """Return the runs of each completed search trial, pair 0 first, and the score of each pair's control."""
     found: dict[int, list[RunOnPair]] = defaultdict(list)
     controls: dict[int, float] = {}
     for run in runs:
@@ -88,7 +92,7 @@ def _by_number(runs: Iterable[RunOnPair]) -> tuple[list[tuple[int, list[RunOnPai
         if trial.phase in ("search", "replicate") and trial.number is not None:
             found[trial.number].append(run)
         elif trial.trial_id == control_id(trial.scenario, pair=run.pair) and _is_completed(run):
-            controls[run.pair] = _last(run)
+            controls[run.pair] = _last(run, objective)
     trials = ((number, sorted(own, key=lambda run: run.pair)) for number, own in found.items())
     return [(number, own) for number, own in trials if own[0].pair == 0 and _is_completed(own[0])], controls
 
@@ -139,9 +143,9 @@ def _is_completed(run: RunOnPair) -> bool:
     return run.trial.status == "completed"
 
 
-def _last(run: RunOnPair) -> float:
-    assert run.trial.summary.metric_last is not None, "a completed run has a last epoch"
-    return run.trial.summary.metric_last
+def _last(run: RunOnPair, objective: Objective) -> float:
+    """Return the score of a completed run, larger is better."""
+    return objective.score(run.trial.summary.last_values)
 
 
 def gain_words(score: PairScore) -> str:

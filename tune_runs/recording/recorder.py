@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from absgd import records
 from absgd.config.locations import Moves
 from absgd.errors import UserError
-from absgd.records import Phase, Status
+from absgd.records import Objective, Phase, Status
 from tune_runs.recording.epoch_log import EpochLog, EpochRow, is_same_epoch
 from tune_runs.recording.pair_scores import PairScore, RunOnPair, ranked_scores
 from tune_runs.recording.scenario_images import ScenarioImages
@@ -35,13 +36,13 @@ class Recorder:
 
     Args:
         folder: the run folder.
-        metric: the metric of the search.
+        objective: the metrics of the search.
         images: the splits of each scenario and data seed, asked for when a trial begins.
     """
 
-    def __init__(self, folder: Path, metric: str, images: ScenarioImages) -> None:
+    def __init__(self, folder: Path, objective: Objective, images: ScenarioImages) -> None:
         self.folder = folder
-        self.metric = metric
+        self.objective = objective
         self._images = images
         self.trials: dict[str, TrialRecord] = {}
         self._epoch_log = EpochLog()
@@ -52,6 +53,11 @@ class Recorder:
         self._clock: dict[str, float] = {}
         self._flushed_at = 0.0
         self._flush_s = 0.0
+
+    @property
+    def metric(self) -> str:
+        """The metric of tables, claims and confirmations: in a Pareto search the first."""
+        return self.objective.first
 
     @property
     def epochs(self) -> dict[str, list[EpochRow]]:
@@ -229,7 +235,7 @@ class Recorder:
             for trial in self.trials_of(scenario)
             if trial.pair is not None and (before_pair is None or trial.pair < before_pair)
         ]
-        return ranked_scores(runs, records.METRICS[self.metric])
+        return ranked_scores(runs, self.objective)
 
     def _last_loss(self, trial: TrialRecord) -> float | None:
         rows = self.epochs[trial.trial_id]
@@ -254,14 +260,14 @@ class Recorder:
         """Return the plain controls of a scenario on a seed pair, one for each stage one."""
         return [trial for trial in self.trials_of(scenario) if (trial.phase, trial.pair) == ("control", pair)]
 
-    def control_value(self, scenario: str, epoch: int) -> float | Never | None:
-        """Return the metric of the scenario's own plain control at an epoch; None when it is not known yet."""
+    def control_value(self, metric: str, scenario: str, epoch: int) -> float | Never | None:
+        """Return a metric of the scenario's own plain control at an epoch; None when it is not known yet."""
         control = self.control(scenario)
         if control is None:
             return None
         epochs = self.epochs[control.trial_id]
         if epoch < len(epochs):
-            value: float = epochs[epoch][self.metric]
+            value: float = epochs[epoch][metric]
             return value
         return None if control.status in ("running", "interrupted") else Never.COMES
 
@@ -286,7 +292,8 @@ class Recorder:
         return theirs if theirs == columns else columns
 
     def _refresh(self, trial: TrialRecord) -> None:
-        trial.summary = EpochSummary(**records.summary_columns(list(self.epochs[trial.trial_id]), self.metric))
+        rows: list[Mapping[str, Any]] = list(self.epochs[trial.trial_id])
+        trial.summary = EpochSummary(**records.summary_columns(rows, self.metric), **self.objective.columns(rows))
         trial.wall_s = time.monotonic() - self._clock[trial.trial_id]
 
     def _flush_if_due(self) -> None:

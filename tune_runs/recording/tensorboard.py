@@ -40,7 +40,7 @@ class TensorBoardCallback(Callback):  # type: ignore[misc]
     """
 
     def __init__(self, space: SearchSpace, recorder: Recorder) -> None:
-        self._metric, self._recorder = space.metric, recorder
+        self._metric, self._recorder = space.objective.first, recorder
         self._folder = recorder.folder / EVENTS_FOLDER
         self._settings = dict.fromkeys((*_SETTINGS, *(COLUMN_OF[setting_of(name)] for name in space.search)))
         self._written = {trial_id: len(rows) for trial_id, rows in recorder.epochs.items()}

@@ -9,7 +9,7 @@ from typing import Any
 
 from absgd import records
 from absgd.config import RunConfig
-from absgd.records import Phase, Status
+from absgd.records import ParetoRule, Phase, Status
 
 _TEST_COLUMNS = tuple(name for name in records.TRIAL_SCHEMA.names if name.startswith("test_"))
 
@@ -24,9 +24,19 @@ class EpochSummary:
     metric_chosen: float | None = None
     """The metric at the epoch best on validation."""
     chosen_epoch: int | None = None
+    second_metric: str | None = None
+    """The second metric of a Pareto search; None in a search for one metric."""
+    second_last: float | None = None
+    """The second metric at the last epoch."""
+    pareto_rule: ParetoRule | None = None
     epochs_trained: int = 0
     epochs_inherited: int = 0
     """Epochs that another run trained, up to the snapshot that the trial forks from."""
+
+    @property
+    def last_values(self) -> tuple[float, ...]:
+        """The metric at the last epoch, in a Pareto search both; none before the first epoch."""
+        return tuple(value for value in (self.metric_last, self.second_last) if value is not None)
 
 
 @dataclasses.dataclass

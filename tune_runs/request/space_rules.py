@@ -38,6 +38,7 @@ def broken_space_rules(space: SearchSpace) -> Iterator[tuple[str, str]]:
     if gpu is not None and gpu > 1:
         yield "resources.gpu", f"expected `gpu` <= 1, and `gpus_per_trial` for more, got {numeral(gpu)}"
     yield from _broken_stopping_rules(space)
+    yield from _broken_metric_rules(space)
     yield from _broken_control_rules(space)
     yield from _broken_confirm_rules(space)
     for index, point in enumerate(space.enqueue):
@@ -135,12 +136,27 @@ def _broken_control_rules(space: SearchSpace) -> Iterator[tuple[str, str]]:
         yield "controls.methods", "expected `methods` only with `tuned: true`"
 
 
+def _broken_metric_rules(space: SearchSpace) -> Iterator[tuple[str, str]]:
+    objective = space.objective
+    if space.pareto_rule is None and not objective.is_pareto:
+        return
+    if not objective.is_pareto:
+        yield "pareto_rule", f"expected no `pareto_rule` with one metric, got `{space.pareto_rule}`"
+    elif objective.rule == "mean" and (loss := next((one for one in objective.metrics if not is_fraction(one)), None)):
+        yield (
+            "pareto_rule",
+            f"expected `pareto_rule` `first` with `{loss}`, since a mean of it and a fraction has no unit, got `mean`",
+        )
+    if space.early_stopping is not None and space.early_stopping.rule == "median":
+        yield "early_stopping.rule", "expected another rule than `median` with two metrics, which have no median"
+
+
 def _broken_confirm_rules(space: SearchSpace) -> Iterator[tuple[str, str]]:
-    if space.confirm is not None and is_fraction(space.metric) and space.confirm.margin >= 100:
+    if space.confirm is not None and is_fraction(space.objective.first) and space.confirm.margin >= 100:
         yield (
             "confirm.margin",
-            f"expected `margin` < 100 points, since `{space.metric}` is a fraction and no two scores differ by more, "
-            f"got {numeral(space.confirm.margin)}",
+            f"expected `margin` < 100 points, since `{space.objective.first}` is a fraction and "
+            f"no two scores differ by more, got {numeral(space.confirm.margin)}",
         )
 
 

@@ -14,7 +14,7 @@ from absgd import records
 from absgd.config import RunConfig
 from absgd.counts import plural
 from absgd.errors import UserError
-from absgd.records import METRICS
+from absgd.records import Objective
 from tune_runs.request.scenario_nearness import ScenarioTraits, differences_in_words, remoteness, traits_of
 from tune_runs.request.search_request import Points
 from tune_runs.space.model import Scenario, SearchSpace
@@ -40,7 +40,8 @@ def warm_start_of(space: SearchSpace, folder: Path) -> WarmStart:
     """Return for each scenario the best configurations of its namesake, or else of the nearest scenario, in `folder`.
 
     They are completed search trials that `space` can draw: those that were completed on most pairs of seeds first, then
-    by the mean over these pairs of the metric of `space` at the last epoch. A scenario without any such trial lends
+    by the mean over these pairs of the metric of `space` at the last epoch, of the number that `records.Objective`
+    makes of two. A scenario without any such trial lends
     nothing, and the next one by `remoteness`, then by name, takes its place.
 
     Raises:
@@ -49,7 +50,7 @@ def warm_start_of(space: SearchSpace, folder: Path) -> WarmStart:
     path = folder / records.TRIALS_FILE
     if not path.is_file():
         raise UserError(f"expected a run folder with {records.TRIALS_FILE}, found none in {folder} (--warm-start)")
-    earlier = _earlier_scenarios(folder, space.metric)
+    earlier = _earlier_scenarios(folder, space.objective)
     found = {one.name: _taken(space, one, earlier) for one in space.scenario_list}
     points = {name: () if taken is None else taken.points for name, taken in found.items()}
     if not any(points.values()):
@@ -90,10 +91,9 @@ class _TakenPoints(NamedTuple):
     """Why this source, and how it differs; empty for a namesake."""
 
 
-def _earlier_scenarios(folder: Path, metric: str) -> list[_EarlierScenario]:
+def _earlier_scenarios(folder: Path, objective: Objective) -> list[_EarlierScenario]:
     """Return the scenarios that have completed trials, by name."""
-    last = _last_values(folder, metric)
-    sign = 1.0 if METRICS[metric] == "max" else -1.0
+    last = _last_scores(folder, objective)
     values: dict[tuple[str, int], list[float]] = defaultdict(list)
     searched: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in records.read_rows(folder / records.TRIALS_FILE, records.TRIAL_SCHEMA):
@@ -101,7 +101,7 @@ def _earlier_scenarios(folder: Path, metric: str) -> list[_EarlierScenario]:
         is_counted = row["phase"] in ("search", "replicate") and row["status"] == "completed"
         if not is_counted or name is None or number is None or row["trial_id"] not in last:
             continue
-        values[name, number].append(sign * last[row["trial_id"]])
+        values[name, number].append(last[row["trial_id"]])
         if row["phase"] == "search":
             searched[name].append(row)
 
@@ -112,10 +112,11 @@ def _earlier_scenarios(folder: Path, metric: str) -> list[_EarlierScenario]:
     return [_EarlierScenario(name, sorted(rows, key=rank)) for name, rows in sorted(searched.items())]
 
 
-def _last_values(folder: Path, metric: str) -> dict[str, float]:
-    """Return trial -> the metric at its last epoch."""
+def _last_scores(folder: Path, objective: Objective) -> dict[str, float]:
+    """Return trial -> its score at its last epoch, larger is better."""
     rows = records.read_rows(folder / records.EPOCHS_FILE, records.EPOCH_SCHEMA)
-    return {row["trial_id"]: row[metric] for row in rows if row[metric] is not None}
+    values = {row["trial_id"]: found for row in rows if (found := objective.values_in(row)) is not None}
+    return {trial_id: objective.score(own) for trial_id, own in values.items()}
 
 
 def _taken(space: SearchSpace, scenario: Scenario, earlier: Sequence[_EarlierScenario]) -> _TakenPoints | None:

@@ -90,11 +90,28 @@ def slug(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "_", plain).strip("._-")[:MAX_DATA_WORD]
 
 
-def _known_metric(value: str) -> str:
-    if value in METRICS:
+MOST_METRICS = 2
+"""Most metrics of a search: with more, few trials are behind another one in all of them."""
+
+
+def _one_or_two_metrics(value: object) -> str | tuple[str, ...]:
+    """Return the name of a metric, or two names; a list of one is that one."""
+    if not isinstance(value, list | tuple):
+        return _known_metric(value)
+    names = tuple(_known_metric(name) for name in value)
+    if not 1 <= len(names) <= MOST_METRICS:
+        why = "; with more of them hardly any trial is behind another one in all" if names else ""
+        raise broken_rule("", f"expected `metric` to be one metric or a list of two, got {len(names)}{why}")
+    if len(set(names)) < len(names):
+        raise broken_rule("", f"expected two different metrics, got `{names[0]}` twice")
+    return names if len(names) > 1 else names[0]
+
+
+def _known_metric(value: object) -> str:
+    if isinstance(value, str) and value in METRICS:
         return value
     listed = ", ".join(f"`{name}`" for name in METRICS)
-    raise broken_rule("", f"expected `metric` to be one of {listed}, got {value!r}{nearest(value, METRICS)}")
+    raise broken_rule("", f"expected `metric` to be one of {listed}, got {value!r}{nearest(str(value), METRICS)}")
 
 
 def duration_s(value: object) -> float | None:
@@ -113,7 +130,16 @@ def duration_s(value: object) -> float | None:
 
 
 Slug = Annotated[str, AfterValidator(_slug), WithJsonSchema({"type": "string", "pattern": f"^{_SLUG}$"})]
-Metric = Annotated[str, AfterValidator(_known_metric), WithJsonSchema({"type": "string", "enum": list(METRICS)})]
+_METRIC_SCHEMA: dict[str, Any] = {"type": "string", "enum": list(METRICS)}
+_METRICS_SCHEMA: dict[str, Any] = {
+    "anyOf": [
+        _METRIC_SCHEMA,
+        {"type": "array", "items": _METRIC_SCHEMA, "minItems": 1, "maxItems": MOST_METRICS, "uniqueItems": True},
+    ]
+}
+OneOrTwoMetrics = Annotated[
+    str | tuple[str, ...], BeforeValidator(_one_or_two_metrics), WithJsonSchema(_METRICS_SCHEMA)
+]
 _DURATION_SCHEMA: dict[str, Any] = {
     "anyOf": [
         {"type": "number", "exclusiveMinimum": 0},

@@ -18,8 +18,17 @@ from absgd.config.dotted_keys import is_whole, setting_value
 from absgd.config.locations import data_title
 from absgd.config.sections import Count, PathText, Section, Seed
 from absgd.errors import broken_rule
-from absgd.records import DEFAULT_MARGIN, DEFAULT_METRIC
-from tune_runs.space.fields import Duration, Metric, PartialData, PartialImbalance, PartialNoise, PartialRun, Slug, slug
+from absgd.records import DEFAULT_MARGIN, DEFAULT_METRIC, Objective, ParetoRule, is_fraction
+from tune_runs.space.fields import (
+    Duration,
+    OneOrTwoMetrics,
+    PartialData,
+    PartialImbalance,
+    PartialNoise,
+    PartialRun,
+    Slug,
+    slug,
+)
 from tune_runs.space.parameters import MAX_LISTED, Parameter, ScalarField
 from tune_runs.space.resources import ResourcesConfig
 from tune_runs.space.setting_names import searchable_names, setting_of
@@ -154,8 +163,11 @@ class SearchSpace(Section):
     """Parameter -> range: `lam`, `gamma`, `ab_alpha`, `switch_epoch`, or a setting such as `optimizer.lr`."""
     num_trials: Count
     """Trials of each scenario."""
-    metric: Metric = DEFAULT_METRIC
-    """Validation metric that decides."""
+    metric: OneOrTwoMetrics = DEFAULT_METRIC
+    """Validation metric that decides; a list of two makes a Pareto search, which trades the one for the other."""
+    pareto_rule: ParetoRule | None = None
+    """Which trial of a Pareto search is chosen. `mean`: by the mean of its gains in both metrics; `first`: by the first
+    metric; null: `mean`, or `first` where one of the two is a loss, which has another unit."""
     early_stopping: EarlyStoppingConfig | None = EarlyStoppingConfig()
     """Rule that stops trials that fall behind; null: every trial trains to the last epoch."""
     seeds: SeedsConfig = SeedsConfig()
@@ -210,8 +222,20 @@ class SearchSpace(Section):
             del settings["seeds"]
         if not self.controls.tuned:  # likewise
             del settings["controls"]
+        if self.objective.is_pareto:
+            settings["pareto_rule"] = self.objective.rule
+        else:
+            del settings["pareto_rule"]
         settings["scenarios"] = [_without_refusals(part) for part in settings["scenarios"]]
         return {key: value for key, value in settings.items() if key not in _NOT_DECISIVE}
+
+    @property
+    def objective(self) -> Objective:
+        """What the search maximises or minimises."""
+        if isinstance(self.metric, str):
+            return Objective((self.metric,))
+        same_unit = all(map(is_fraction, self.metric))
+        return Objective(self.metric, self.pareto_rule or ("mean" if same_unit else "first"))
 
     @cached_property
     def scenario_list(self) -> tuple[Scenario, ...]:

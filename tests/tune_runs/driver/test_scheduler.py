@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -36,7 +37,7 @@ class RecordedCurves:
     def earlier_epochs(self) -> list[dict[str, Any]]:
         return [row for rows in self.epochs.values() for row in rows]
 
-    def control_value(self, _scenario: str, epoch: int) -> float | None:
+    def control_value(self, _metric: str, _scenario: str, epoch: int) -> float | None:
         return 0.5 if epoch < self.known else None
 
     def add(
@@ -195,7 +196,7 @@ def test_control_that_ended_gives_no_further_value(tmp_path: Path, how: str) -> 
         return None if how == "diverged" and config.attention is None and epoch == 6 else 0.25
 
     tuner = FakeTuner(gain_space("advantage"), tmp_path / "fake", curve, concurrent=1)
-    value = tuner.recorder.control_value
+    value = functools.partial(tuner.recorder.control_value, "val_accuracy")
     assert value(EXP, 0) is None, "it has not begun"
     for number, _ in enumerate(tuner.results({CONTROL: 6} if how == "failed" else {})):
         if number < 6:

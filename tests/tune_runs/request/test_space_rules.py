@@ -193,5 +193,41 @@ def test_confirmation_that_cannot_be_is_refused(confirm: dict[str, Any], said: s
     assert said in refusal({"confirm": confirm})
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"metric": ["val_accuracy"] * 2}, "expected two different metrics, got `val_accuracy` twice (x.yaml: metric)"),
+        (
+            {"metric": ["val_accuracy", "val_macro_f1", "val_loss"]},
+            "expected `metric` to be one metric or a list of two, got 3; with more of them hardly any trial is behind "
+            "another one in all (x.yaml: metric)",
+        ),
+        ({"metric": []}, "expected `metric` to be one metric or a list of two, got 0 (x.yaml: metric)"),
+        (
+            {"metric": ["val_accuracy", "val_acuracy"]},
+            "got 'val_acuracy'; did you mean `val_accuracy`? (x.yaml: metric)",
+        ),
+        ({"metric": [["val_accuracy"]]}, "expected `metric` to be one of `val_accuracy`"),
+        ({"metric": 3}, "expected `metric` to be one of `val_accuracy`"),
+        ({"pareto_rule": "mean"}, "expected no `pareto_rule` with one metric, got `mean` (x.yaml: pareto_rule)"),
+        (
+            {"metric": ["val_accuracy", "val_loss"], "pareto_rule": "mean"},
+            "expected `pareto_rule` `first` with `val_loss`, since a mean of it and a fraction has no unit, got `mean`",
+        ),
+        (
+            {"metric": ["val_accuracy", "val_macro_f1"], "early_stopping": {"rule": "median"}},
+            "expected another rule than `median` with two metrics, which have no median (x.yaml: early_stopping.rule)",
+        ),
+    ],
+)
+def test_metrics_that_cannot_be_searched_for_are_refused(changes: dict[str, Any], said: str) -> None:
+    assert said in refusal(changes)
+
+
+def test_pareto_rule_is_the_mean_where_both_metrics_are_fractions() -> None:
+    assert make({"metric": ["val_accuracy", "val_calibration_error"]}).objective.rule == "mean"
+    assert make({"metric": ["val_accuracy", "val_loss"]}).objective.rule == "first"
+
+
 def test_margin_in_units_of_the_loss_has_no_upper_bound() -> None:
     assert make({"metric": "val_loss", "confirm": {"margin": 250}}).confirm is not None

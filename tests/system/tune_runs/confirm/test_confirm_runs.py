@@ -123,7 +123,7 @@ def test_summary_and_best_file_have_the_confirmed_numbers(confirmed: tuple[Path,
     assert RunConfig.from_yaml(best).seeds.data == 0
     assert "each complete run read the test set once" in printed
     table = pd.read_parquet(next(folder.glob(f"scenarios/*/{records.CONFIRMATION_FILE}")))
-    tested = frame.set_index(["candidate", "pair"])[records.test_metric_of(confirmed_space().metric)]
+    tested = frame.set_index(["candidate", "pair"])[records.test_metric_of(confirmed_space().objective.first)]
     for row in table[table["look"] == 2].itertuples():
         if row.n:
             assert row.difference == pytest.approx((tested["best-1"] - tested[row.rival]).mean(), abs=1e-12)
