@@ -192,7 +192,7 @@ def _say_speed(config: RunConfig) -> None:
     from absgd.training.device_options import machine_of, resolve_device_options
 
     device = prepare_device(config.device)
-    speed = resolve_device_options(config.device, config.model.dropout, machine_of(device))
+    speed = resolve_device_options(config.device, config.can_be_captured, machine_of(device))
     print(f"on {device.type}: {speed.describe()}", file=sys.stderr)
 
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from absgd.config.sections import SMALLEST_TILT, DeviceConfig, ModelConfig, RunSections, ScheduleConfig, Section
+from absgd.config.sections import (
+    SMALLEST_TILT,
+    DeviceConfig,
+    ModelConfig,
+    OptimizerConfig,
+    RunSections,
+    ScheduleConfig,
+    Section,
+)
 from absgd.registry.dataset_table import DATASETS
 from absgd.registry.loss_table import LOSSES, base_criterion, loss_names
 from absgd.registry.model_table import MODELS
@@ -18,7 +26,7 @@ def broken_run_rules(run: RunSections) -> Iterator[tuple[str, str]]:
     yield from _broken_model_rules(run)
     yield from _broken_balance_rules(run)
     yield from _broken_schedule_rules(run.schedule, run.epochs)
-    yield from _broken_device_rules(run.device, run.model)
+    yield from _broken_device_rules(run.device, run.model, run.optimizer)
     if run.device.ranks > run.batch_size:
         yield "device.ranks", f"expected `ranks` <= `batch_size` ({run.batch_size}), got {run.device.ranks}"
 
@@ -104,7 +112,9 @@ def _broken_schedule_rules(schedule: ScheduleConfig, epochs: int) -> Iterator[tu
         yield "schedule.milestones", f"expected every milestone < `epochs` ({epochs}), got {milestones[-1]}"
 
 
-def _broken_device_rules(device: DeviceConfig, model: ModelConfig) -> Iterator[tuple[str, str]]:
+def _broken_device_rules(
+    device: DeviceConfig, model: ModelConfig, optimizer: OptimizerConfig
+) -> Iterator[tuple[str, str]]:
     if not device.cuda_graph:
         return
     if device.type == "cpu":
@@ -117,6 +127,9 @@ def _broken_device_rules(device: DeviceConfig, model: ModelConfig) -> Iterator[t
             f"expected `cuda_graph` with `model.dropout` = 0, since a captured graph repeats its random draws, "
             f"got {model.dropout}",
         )
+    if optimizer.sam_rho:
+        message = f"expected `cuda_graph` with `optimizer.sam_rho` = 0, got {optimizer.sam_rho}"
+        yield "device.cuda_graph", message
 
 
 def unused_run_settings(run: RunSections) -> Iterator[str]:

@@ -125,7 +125,10 @@ class RunConfig(RunSections):
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-_NEWER = {"loss": {"posthoc_tau": 0.0, "la_tau": 1.0, "vs_gamma": 0.3, "vs_tau": 1.0, "term_tilt": 1.0}}
+_NEWER = {
+    "loss": {"posthoc_tau": 0.0, "la_tau": 1.0, "vs_gamma": 0.3, "vs_tau": 1.0, "term_tilt": 1.0},
+    "optimizer": {"sam_rho": 0.0},
+}
 """Settings that earlier versions lacked -> the value with their behaviour, with which hashes leave them out."""
 
 

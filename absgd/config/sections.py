@@ -222,6 +222,8 @@ class OptimizerConfig(Section):
     """L2 penalty of the first fully connected layer of `cnn8`; null: `weight_decay`."""
     grad_clip: Rate | None = None
     """Largest norm of the whole gradient; null: not clipped."""
+    sam_rho: Penalty = 0.0
+    """rho of SAM: a step takes the gradient at this distance uphill of the weights, in two passes; 0: plain SGD."""
 
 
 class ScheduleConfig(Section):
@@ -279,6 +281,11 @@ class RunSections(Section):
     """Images per step."""
     seeds: SeedConfig = SeedConfig()
     device: DeviceConfig = DeviceConfig()
+
+    @property
+    def can_be_captured(self) -> bool:
+        """Whether a step can be captured in a CUDA graph: not with dropout, whose draws a graph repeats, or SAM."""
+        return not self.model.dropout and not self.optimizer.sam_rho
 
     @property
     def head(self) -> Literal["linear", "cosine"]:

@@ -111,8 +111,7 @@ class Objective(nn.Module):
             index_B: positions of the samples in the training set, int64, shape (B,).
             epoch: 0-based epoch of the step.
         """
-        kept_B = self.criterion.keep_N[index_B] if isinstance(self.criterion, PruningCriterion) else None
-        base_loss_B = self._base_loss(divide_by_norm(logits_BC, self.class_tau), labels_B, kept_B, epoch)
+        base_loss_B = self._base_loss(logits_BC, labels_B, index_B, epoch)
         if self.attention is None or self.stage(epoch) == 1:
             weights_B = torch.full_like(base_loss_B, 1 / base_loss_B.numel())
             loss = base_loss_B.mean()
@@ -120,7 +119,19 @@ class Objective(nn.Module):
             weights_B = self.attention(base_loss_B)
             loss = (weights_B * base_loss_B).sum()
         # A pruned sample has no loss whatever its weight, so its weight counts as 0.
+        kept_B = self._kept(index_B)
         return StepLoss(loss, base_loss_B.detach(), weights_B if kept_B is None else weights_B * kept_B)
+
+    def weighted_loss(
+        self, logits_BC: Tensor, labels_B: Tensor, index_B: Tensor, epoch: int, weights_B: Tensor
+    ) -> Tensor:
+        """Return sum_i p_i l_i for given weights p, 0-d, with gradient; log u is neither read nor changed.
+
+        Args:
+            logits_BC, labels_B, index_B, epoch: as in `forward`.
+            weights_B: floating, shape (B,).
+        """
+        return (weights_B * self._base_loss(logits_BC, labels_B, index_B, epoch)).sum()
 
     def stage(self, epoch: int) -> Literal[1, 2]:
         """Stage of a 0-based epoch; a loss without attention weights stays in stage one."""
@@ -155,7 +166,12 @@ class Objective(nn.Module):
             state_dict = {**state_dict, LOG_U: torch.full_like(self.attention.log_u, -math.inf)}
         return super().load_state_dict(state_dict, strict, assign)
 
-    def _base_loss(self, logits_BC: Tensor, labels_B: Tensor, kept_B: Tensor | None, epoch: int) -> Tensor:
+    def _base_loss(self, logits_BC: Tensor, labels_B: Tensor, index_B: Tensor, epoch: int) -> Tensor:
         class_weights_C = self.class_weights_C if epoch >= self.class_weights_from else None
-        loss_B: Tensor = self.criterion(logits_BC, labels_B, class_weights_C)
+        loss_B: Tensor = self.criterion(divide_by_norm(logits_BC, self.class_tau), labels_B, class_weights_C)
+        kept_B = self._kept(index_B)
         return loss_B if kept_B is None else loss_B * kept_B
+
+    def _kept(self, index_B: Tensor) -> Tensor | None:
+        """keep_B: whether samples are kept, bool; None for a loss that cannot prune."""
+        return self.criterion.keep_N[index_B] if isinstance(self.criterion, PruningCriterion) else None

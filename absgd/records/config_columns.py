@@ -68,6 +68,7 @@ _ADDED_LATER = {
     "loss.vs_gamma": 0.3,
     "loss.vs_tau": 1.0,
     "loss.term_tilt": 1.0,
+    "optimizer.sam_rho": 0.0,
     "device.ranks": 1,
     "device.fast": False,
 }

@@ -27,7 +27,7 @@ class DeferredStep:
         batch = self._batch_of(draw)
         step = self._learner.loss(batch, self._epoch)
         self._sums.note(LOSS, step.loss.detach().isfinite())
-        is_finite = self._learner.backward(step.loss)
+        is_finite = self._learner.backward(step, batch, self._epoch)
         if is_finite is not None:
             self._sums.note(NORM, is_finite)
         self._learner.optimizer.step()

@@ -48,15 +48,15 @@ class DeviceOptions(NamedTuple):
         return ", ".join([self.precision, self.memory_format, *flags, f"evaluation by {self.evaluation_batch}"])
 
 
-def resolve_device_options(config: DeviceConfig, dropout: float, machine: Machine) -> DeviceOptions:
+def resolve_device_options(config: DeviceConfig, can_be_captured: bool, machine: Machine) -> DeviceOptions:
     """Resolve the device options for a machine; `fast` decides the settings that are null.
 
-    >>> resolve_device_options(DeviceConfig(), 0.0, Machine("cuda", native_bfloat16=True)) == DeviceOptions()
+    >>> resolve_device_options(DeviceConfig(), True, Machine("cuda", native_bfloat16=True)) == DeviceOptions()
     True
 
     Args:
         config: device settings of the run.
-        dropout: the model's probability of dropout, whose draws cannot be captured in a graph.
+        can_be_captured: whether a step of the run can be captured in a graph, as `RunSections` says.
         machine: properties of the device.
 
     Raises:
@@ -66,7 +66,7 @@ def resolve_device_options(config: DeviceConfig, dropout: float, machine: Machin
     if config.cuda_graph and not on_gpu:
         raise UserError("expected `cuda_graph` with a CUDA device only, found none (device.cuda_graph)")
     fast_precision: Precision = "bfloat16" if config.fast and machine.native_bfloat16 else "float32"
-    fast_graph = config.fast and on_gpu and not dropout and config.ranks == 1
+    fast_graph = config.fast and on_gpu and can_be_captured and config.ranks == 1
     cuda_graph = fast_graph if config.cuda_graph is None else config.cuda_graph
     fast_on_gpu = config.fast and on_gpu
     return DeviceOptions(

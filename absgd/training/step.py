@@ -56,10 +56,18 @@ class Learner:
         step: StepLoss = self.objective(self.logits_of(batch), batch.labels_B, batch.index_B, epoch)
         return step
 
-    def backward(self, loss: Tensor) -> Tensor | None:
+    def backward(self, step: StepLoss, batch: Batch, epoch: int) -> Tensor | None:  # noqa: ARG002 - SAM needs all
         """Compute and clip gradients; return whether their norm was finite (0-d, bool), None without clipping."""
+        self.differentiate(step.loss)
+        return self.clip()
+
+    def differentiate(self, loss: Tensor) -> None:
+        """Replace the gradients of the weights by those of a loss."""
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
+
+    def clip(self) -> Tensor | None:
+        """Clip gradients; return whether their norm was finite (0-d, bool), None without clipping."""
         return None if self.grad_clip is None else clip_gradient(self.model, self.grad_clip)
 
 
@@ -171,7 +179,7 @@ class ExactStep:
         step = learner.loss(batch, self._epoch)
         if not torch.isfinite(step.loss):
             raise Diverged(self._epoch, self._step)
-        is_finite = learner.backward(step.loss)
+        is_finite = learner.backward(step, batch, self._epoch)
         if is_finite is not None and not is_finite:
             raise Diverged(self._epoch, self._step, NORM)
         learner.optimizer.step()

@@ -29,7 +29,8 @@ from absgd.training.network import Network
 from absgd.training.optimizer import build_optimizer, load_optimizer_state, optimizer_state, set_learning_rate
 from absgd.training.posthoc_adjustment import adjusted, log_prior_shift
 from absgd.training.ranks.interface import ALONE, Ranks
-from absgd.training.step import Diverged, EpochSums, EpochTotals, ExactStep, Learner, TrainingStep
+from absgd.training.sharpness import build_learner
+from absgd.training.step import Diverged, EpochSums, EpochTotals, ExactStep, TrainingStep
 
 
 class Trainer:
@@ -69,7 +70,7 @@ class Trainer:
         """First epoch not trained yet; equals `config.epochs` when the run is complete."""
         with seeded_globally(config.seeds.train, "init"):
             model = build_model(config.resolved().model, DATASETS[config.data.name].channels, splits.num_classes)
-        self.device_options = resolve_device_options(config.device, config.model.dropout, machine_of(self.device))
+        self.device_options = resolve_device_options(config.device, config.can_be_captured, machine_of(self.device))
         """Resolved options of the device."""
         self.model = ranks.synchronised(model.to(self.device))
         self._logits_of = ranks.logits_of(self.model, self._network)
@@ -212,7 +213,8 @@ class Trainer:
 
     def _new_step(self) -> TrainingStep:
         """The exact step, or the faster one that the options ask for."""
-        learner = Learner(self.model, self._logits_of, self.objective, self.optimizer, self.config.optimizer.grad_clip)
+        parts = (self.model, self._logits_of, self.objective, self.optimizer)
+        learner = build_learner(self.config.optimizer, *parts)
         sums = EpochSums(self.splits.num_classes, self._changed_N)
         batch_of = self._train.batch_of
         if self.device_options.cuda_graph:

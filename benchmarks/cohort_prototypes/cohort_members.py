@@ -55,7 +55,7 @@ def prepare_lockstep(work: EpochWorkload) -> LockstepSetup:
     """
     config = member_config(work, 0)
     device = prepare_device(config.device)
-    options = resolve_device_options(config.device, config.model.dropout, machine_of(device))
+    options = resolve_device_options(config.device, config.can_be_captured, machine_of(device))
     if device.type == "cuda":  # the exact step is captured too, which only the fused optimiser allows
         options = options._replace(cuda_graph=True, fused_optimizer=True)
     batch = resident_batch(config, device)
@@ -80,7 +80,7 @@ class LockstepMember:
 
     def step(self) -> None:
         """Run forward, loss, backward and update."""
-        self.learner.backward(self.learner.loss(self._batch, epoch=0).loss)
+        self.learner.backward(self.learner.loss(self._batch, epoch=0), self._batch, epoch=0)
         self.optimizer.step()
 
     def state(self) -> ModelState:

@@ -78,7 +78,7 @@ class ResidentBatchBound:
 
     def __init__(self, config: RunConfig, num_images: int, device: torch.device) -> None:
         spec = DATASETS[config.data.name]
-        options = resolve_device_options(config.device, config.model.dropout, machine_of(device))
+        options = resolve_device_options(config.device, config.can_be_captured, machine_of(device))
         model = build_model(config.resolved().model, spec.channels, NUM_CLASSES).to(device)
         network = Network(model, options, device)
         optimizer = build_optimizer(model, config.optimizer, fused=options.fused_optimizer)

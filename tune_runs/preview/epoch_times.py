@@ -126,6 +126,7 @@ def _scenario_time(space: SearchSpace, plan: ScenarioPlan, splits: Splits, budge
         with out_of_memory_as_user_error(control):
             stage_one = stage_two = seconds_of_epoch(plain.train, plain.num_batches, budget_s)
         if trial is not None:
+            trial = trial.with_values({"optimizer.sam_rho": control.optimizer.sam_rho})  # or the passes would differ
             with out_of_memory_as_user_error(trial):
                 stage_two = seconds_of_epoch(_PartialEpochs(trial, splits).train, plain.num_batches, budget_s)
     except Diverged as error:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+from absgd.config.dotted_keys import setting_value
 from tune_runs.preview.confirm_cost import ConfirmCost, confirm_cost, confirm_wall_s
 from tune_runs.preview.pairs_cost import PairsCost, pairs_cost, pairs_wall_s
 from tune_runs.preview.scenario_cost import EpochTime, ScenarioCost, scenario_cost, wall_time_s
 from tune_runs.preview.tuning_cost import TuningCost, tuning_cost, tuning_wall_s
+from tune_runs.space.boundary import boundary_runs
 from tune_runs.space.model import SearchSpace
 from tune_runs.space.parameters import Scalar, numeral
 from tune_runs.space.run_configs import EnqueuedPoints, enqueued_points
@@ -61,6 +63,9 @@ class SearchPreview:
     """Cost of confirming each scenario; none where nothing is confirmed."""
     confirm_s: float | None
     """Wall time of the confirmation, on top of all before."""
+
+    passes: str | None
+    """Sentence about runs that take two passes a step, whose epochs cost about twice as much; None: there are none."""
 
     @property
     def rungs(self) -> tuple[int, ...]:
@@ -113,7 +118,21 @@ def preview_search(
         tuning_s=tuning_s,
         confirmation=tuple(confirmation),
         confirm_s=confirm_s,
+        passes=_passes(space, next(iter(plans.values())), is_measured=times is not None),
     )
+
+
+def _passes(space: SearchSpace, plan: ScenarioPlan, is_measured: bool) -> str | None:
+    """Describe the passes of SAM, which are the same in every scenario."""
+    runs = boundary_runs(space, plan.scenario)
+    found = {setting_value(settings, "optimizer.sam_rho") > 0 for _, settings in runs}
+    rho = plan.control.optimizer.sam_rho
+    if found | {rho > 0} == {False}:
+        return None
+    if found | {rho > 0} == {True}:
+        return "two in every step (`optimizer.sam_rho`), so that an epoch takes about twice as long"
+    own = f"; times here are of `sam_rho` {numeral(rho)}" if is_measured else ""
+    return f"two in steps with `optimizer.sam_rho` > 0, whose epochs take about twice as long{own}"
 
 
 def _survivors(space: SearchSpace, stopping: EarlyStopping, shared: StageOneSharing) -> tuple[float, ...]:

@@ -184,6 +184,7 @@ OF_STAGE_ONE: dict[str, tuple[Any, dict[str, Any]]] = {
     "optimizer.weight_decay": (0.0, {}),
     "optimizer.fc1_weight_decay": (0.01, {"model.name": "cnn8"}),
     "optimizer.grad_clip": (5.0, {}),
+    "optimizer.sam_rho": (0.05, {}),
     "schedule.type": ("cosine", {}),
     "schedule.warmup_epochs": (2, {}),
     "schedule.milestones": ([4], STEPPED),

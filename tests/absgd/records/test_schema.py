@@ -61,6 +61,7 @@ CONFIG_COLUMNS = {
     "weight_decay": ("optimizer.weight_decay", "double"),
     "fc1_weight_decay": ("optimizer.fc1_weight_decay", "double"),
     "grad_clip": ("optimizer.grad_clip", "double"),
+    "sam_rho": ("optimizer.sam_rho", "double"),
     "schedule": ("schedule.type", "string"),
     "warmup_epochs": ("schedule.warmup_epochs", "int64"),
     "milestones": ("schedule.milestones", "list<item: int64>"),

@@ -44,20 +44,20 @@ CPU = torch.device("cpu")
     ],
 )
 def test_options_resolve_to(values: dict[str, Any], machine: Machine, expected: DeviceOptions) -> None:
-    assert resolve_device_options(DeviceConfig(**values), 0.0, machine) == expected
+    assert resolve_device_options(DeviceConfig(**values), True, machine) == expected
 
 
 def test_fast_captures_no_graph_with_dropout() -> None:
-    assert resolve_device_options(DeviceConfig(fast=True), 0.2, GPU) == FAST_GPU._replace(cuda_graph=False)
+    assert resolve_device_options(DeviceConfig(fast=True), False, GPU) == FAST_GPU._replace(cuda_graph=False)
 
 
 def test_fast_captures_no_graph_over_several_processes() -> None:
-    assert resolve_device_options(DeviceConfig(fast=True, ranks=2), 0.0, GPU) == FAST_GPU._replace(cuda_graph=False)
+    assert resolve_device_options(DeviceConfig(fast=True, ranks=2), True, GPU) == FAST_GPU._replace(cuda_graph=False)
 
 
 def test_graph_without_gpu_is_refused() -> None:
     with pytest.raises(UserError, match=r"expected `cuda_graph` with a CUDA device only, found none"):
-        resolve_device_options(DeviceConfig(cuda_graph=True), 0.0, BF16_CPU)
+        resolve_device_options(DeviceConfig(cuda_graph=True), True, BF16_CPU)
 
 
 @pytest.mark.parametrize(

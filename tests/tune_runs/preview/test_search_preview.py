@@ -259,3 +259,23 @@ def test_draw_preview_of_a_scenario_that_was_not_measured_in_time() -> None:
     assert ["digits", "1", "6", "80", "40", "2"] in rows(text)
     assert ["digits-exp-0.05", "1", "6", "80", "40", "not", "measured"] in rows(text)
     assert "wall time" not in text, "of all scenarios it is unknown"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, None),
+        ({"base/optimizer": {"sam_rho": 0.05}}, "two in every step"),
+        ({"search/optimizer.sam_rho": {"choices": [0.0, 0.05]}}, "two in steps with `optimizer.sam_rho` > 0"),
+    ],
+)
+def test_draw_preview_says_where_a_step_takes_two_passes(changes: dict[str, Any], said: str | None) -> None:
+    shown = " ".join(drawn(changes).split())
+    assert ("passes" in shown) == (said is not None)
+    assert said is None or (said in shown and "about twice as long" in shown)
+
+
+def test_measured_times_are_of_the_passes_of_the_control() -> None:
+    changes = {"search/optimizer.sam_rho": {"choices": [0.05, 0.0]}, "base/optimizer": {"sam_rho": 0.0}}
+    numbers = preview_of(make(changes), [(2, 0)], {"digits": TIME})
+    assert str(numbers.passes).endswith("; times here are of `sam_rho` 0")

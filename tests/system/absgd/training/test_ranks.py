@@ -86,6 +86,8 @@ RUNS: dict[str, tuple[int, dict[str, Any]]] = {
     "clipping": (2, {"optimizer.grad_clip": 0.5, "loss.name": "absce", "loss.class_tau": 1.0}),
     "a last batch of one image": (2, {"model.name": "cnn8", "batch_size": 39, "optimizer.lr": 0.005, "epochs": 2}),
     "channels-last": (2, {"device.memory_format": "channels_last"}),
+    "sharpness-aware": (2, {"optimizer.sam_rho": 0.05}),
+    "tilted": (2, {"loss.name": "term", "attention": None, "class_balance": {"type": "none"}}),
     "label noise": (2, {"noise.type": "symmetric", "noise.rate": 0.2, "attention.lam": -1.0}),
 }
 
