@@ -76,12 +76,8 @@ def _facts(numbers: SearchPreview) -> list[tuple[str, str]]:
     return [
         (plural(count, "scenario"), ", ".join(cost.name for cost in numbers.scenarios)),
         *_runs_facts(numbers),
-<<<<<<< HEAD
-        ("chosen by", _chosen_by(space)),
-=======
         *([("passes", numbers.passes)] if numbers.passes else []),
-        ("chosen by", space.metric),
->>>>>>> dfa97b7 (optimizer.sam_rho: sharpness-aware minimisation, two passes a step, said in --preview)
+        ("chosen by", _chosen_by(space)),
         *_sharing_facts(numbers),
         *_stopping_facts(numbers),
         *_pairs_facts(numbers),
