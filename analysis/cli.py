@@ -86,6 +86,8 @@ def report(
             warn(str(problem))
         if verdicts is not None:
             write_verdicts(verdicts, loaded.verdicts())
+        if kind in ("html", "md"):  # the others need no predictions
+            _warn_of_predictions(loaded)
         _write(loaded, kind, out)
         if figures is not None:
             _write_figures(loaded, figures)
@@ -103,6 +105,13 @@ def _names(assignments: list[str]) -> dict[str, str]:
         if not theirs or not ours:
             raise UserError(f"expected THEIRS=OURS, got {word!r} (--name)")
     return {theirs: ours for theirs, _, ours in pairs}
+
+
+def _warn_of_predictions(runs: Runs) -> None:
+    """Print which kept predictions are left out."""
+    found = runs.cautions()
+    for row in found[found.kind == "predictions"].itertuples():
+        warn(f"{row.folder}: {row.text}")
 
 
 def _write(runs: Runs, kind: ReportFormat, out: Path | None) -> None:

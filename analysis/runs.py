@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from absgd.class_priors import TAUS
 from absgd.counts import plural
 from absgd.errors import UserError
 from absgd.records import Verdict
+from absgd.terminal import warn
 from analysis.frames.run_frames import RunFrames
 from analysis.questions.best_configurations import BY, best
 from analysis.questions.cautions import cautions
@@ -19,6 +23,15 @@ from analysis.questions.control_comparison import On, compare, no_comparisons
 from analysis.questions.landscape import landscape
 from analysis.questions.learning_curves import curves
 from analysis.questions.parameter_importance import Method, importance
+from analysis.questions.prediction_frame import adjustment_frame, logits_of, prediction_frame
+from analysis.questions.prediction_results import (
+    PredictionOutcomes,
+    calibration_frame,
+    confusion_frame,
+    image_differences,
+    numbers_frame,
+    prediction_outcomes,
+)
 from analysis.questions.search_savings import savings
 from analysis.questions.tuned_controls import tuned_controls
 from analysis.questions.verdicts import verdicts
@@ -75,7 +88,11 @@ class Runs(RunFrames):
 
         See `analysis.questions.cautions.cautions` for the columns.
         """
-        return cautions(self)
+        unusable = {
+            (one.trials.folder.iloc[0], one.trials.scenario.iloc[0]): one.prediction_outcomes.problems
+            for one in self.scenarios()
+        }
+        return cautions(self, unusable)
 
     def importance(self, method: Method = "ped-anova") -> pd.DataFrame:
         """How much each searched parameter matters.
@@ -111,6 +128,66 @@ class Runs(RunFrames):
         See `analysis.questions.class_results.weights_by_group` for the columns.
         """
         return weights_by_group(self, self.shown)
+
+    @cached_property
+    def prediction_outcomes(self) -> PredictionOutcomes:
+        """Kept predictions of one scenario's winner and controls, image by image; read once."""
+        return prediction_outcomes(self, self.shown)
+
+    def predictions(self, split: str | None = None) -> pd.DataFrame:
+        """Kept predictions of all runs: one row per run and image.
+
+        See `analysis.questions.prediction_frame.prediction_frame` for the columns.
+        """
+        return prediction_frame(self, split, warn)
+
+    def logits(self, trial_id: str, split: str = "test", folder: str | None = None) -> npt.NDArray[np.float32]:
+        """Logits of a run on a split, shape (N, C); the largest of each image is 0.
+
+        See `analysis.questions.prediction_frame.logits_of`.
+        """
+        return logits_of(self, trial_id, split, folder)
+
+    def prediction_numbers(self) -> pd.DataFrame:
+        """Calibration error, log-likelihood, F1 and recalls of each run of winners and controls.
+
+        See `analysis.questions.prediction_results.NUMBERS` for the columns.
+        """
+        return self._over_scenarios(lambda one: numbers_frame(one.prediction_outcomes))
+
+    def calibration(self) -> pd.DataFrame:
+        """Confidence and accuracy by bin of confidence, for winners and controls.
+
+        See `analysis.questions.prediction_results.CALIBRATION` for the columns.
+        """
+        return self._over_scenarios(lambda one: calibration_frame(one.prediction_outcomes))
+
+    def confusion(self) -> pd.DataFrame:
+        """How often each class is taken for which, by winners and controls.
+
+        See `analysis.questions.prediction_results.CONFUSION` for the columns.
+        """
+        return self._over_scenarios(lambda one: confusion_frame(one, one.prediction_outcomes))
+
+    def image_differences(self, metric: str | None = None, seed: int = 0) -> pd.DataFrame:
+        """Differences from each control with intervals over test images and seeds.
+
+        See `analysis.questions.prediction_results.image_differences` for the columns.
+        """
+        return self._over_scenarios(lambda one: image_differences(one.prediction_outcomes, metric, seed))
+
+    def posthoc_adjustment(self, taus: Sequence[float] = TAUS) -> pd.DataFrame:
+        """Balanced accuracy of winners and controls before and after logit adjustment.
+
+        See `analysis.questions.prediction_frame.adjustment_frame` for the columns.
+        """
+        return adjustment_frame(self, self.shown, taus, warn)
+
+    def _over_scenarios(self, question: Callable[[Runs], pd.DataFrame]) -> pd.DataFrame:
+        """Stack what is found in each scenario."""
+        frames = [question(one) for one in self.scenarios()]
+        filled = [frame for frame in frames if not frame.empty] or frames[:1]
+        return pd.concat(filled, ignore_index=True)
 
     def savings(self) -> pd.DataFrame:
         """Epochs that the trunk and early stopping saved.

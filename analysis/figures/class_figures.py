@@ -62,7 +62,7 @@ def recall_drawing(runs: Runs) -> Drawing | None:
             go.Scatter(
                 x=x, y=rounded(own.recall * 100), mode="markers" if by_size else "markers+lines", error_y=error,
                 name=plain(title_of_control(str(name))), marker={"color": color, "symbol": symbol, "size": 9},
-                line={"color": color, "width": 1}, text=[plain(_title_of_class(name)) for name in own.class_name],
+                line={"color": color, "width": 1}, text=[plain(title_of_class(name)) for name in own.class_name],
                 visible=True if place == 0 or name in PLAIN_CONTROLS else "legendonly",
                 hovertemplate="%{text}, %{x}: %{y:.1f}<extra>%{fullData.name}</extra>",
             )
@@ -83,8 +83,8 @@ def _class_label(name: str, size: float) -> str:
     return plain(f"{name} ({int(size)})" if size == size else name)
 
 
-def _title_of_class(name: str) -> str:
-    """Return the name of a class in a legend, where a number alone says nothing."""
+def title_of_class(name: str) -> str:
+    """Return the name of a class in a legend or sentence, where a number alone says nothing."""
     return f"class {name}" if name.isdecimal() else name
 
 
@@ -107,7 +107,7 @@ def weights_drawing(runs: Runs) -> Drawing | None:
         own = frame[frame.group == group].sort_values("epoch")
         size = own.num_train.iloc[0]
         name = _LABEL_TITLES.get(group) or (group if group in SHOT_TITLES.values() else "")
-        label = name or _class_label(_title_of_class(str(own.class_name.iloc[0])), size)
+        label = name or _class_label(title_of_class(str(own.class_name.iloc[0])), size)
         figure.add_trace(
             go.Scatter(
                 x=epochs_axis(own.epoch), y=rounded(own.weight), mode="lines", name=label,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import pandas as pd
@@ -19,12 +19,25 @@ from analysis.wording.number_text import score_text, setting_text
 from analysis.wording.titles import title_of_control, title_of_parameter
 
 CautionKind = Literal[
-    "edge", "diverged", "failed", "unfinished", "seeds", "few_finished", "order", "split", "control", "classes", "rule"
+    "edge",
+    "diverged",
+    "failed",
+    "unfinished",
+    "seeds",
+    "few_finished",
+    "order",
+    "split",
+    "control",
+    "classes",
+    "rule",
+    "predictions",
 ]
 MOST_CLASSES = 10
 """Classes that a caution names."""
 FEWEST_SEEDS = 3
 """Seeds below which a confirmation gets a caution."""
+MOST_FILES = 3
+"""Files of predictions that cautions name."""
 MOST_OF_ERROR = 300
 """Characters of an error that a caution quotes; trials.parquet has all of them."""
 
@@ -37,8 +50,14 @@ class Caution(NamedTuple):
     """A sentence."""
 
 
-def cautions(runs: RunFrames) -> pd.DataFrame:
+def cautions(
+    runs: RunFrames, unusable_predictions: Mapping[tuple[str, str], Sequence[str]] | None = None
+) -> pd.DataFrame:
     """Return the reasons to doubt the choices.
+
+    Args:
+        runs: the runs.
+        unusable_predictions: (folder, scenario) -> sentences about kept predictions of no use.
 
     Returns:
         One row per caution: `folder`, `scenario`, `kind` (`edge`: the best is at the edge of the space; `diverged`,
@@ -46,15 +65,27 @@ def cautions(runs: RunFrames) -> pd.DataFrame:
         some configuration did not complete on all; `few_finished`: few search trials completed; `order`: validation
         and test disagree about the best; `split`: the runs of a pair had different images; `control`: a control was
         made for another configuration than the winner; `classes`: validation or test lack images of some classes, so
-        that accuracies are over the others; `rule`: the selection rule had fewer epochs than it names), `text` (a
-        sentence).
+        that accuracies are over the others; `rule`: the selection rule had fewer epochs than it names; `predictions`:
+        kept predictions are damaged or missing), `text` (a sentence).
     """
+    unusable = unusable_predictions or {}
     rows = [
         {"folder": one.trials.folder.iloc[0], "scenario": one.trials.scenario.iloc[0], **caution._asdict()}
         for one in runs.scenarios()
-        for caution in _of_scenario(one)
+        for caution in (*_of_scenario(one), *_of_predictions(unusable.get(_key(one), ())))
     ]
     return pd.DataFrame(rows, columns=[*SCENARIO, "kind", "text"])
+
+
+def _key(runs: RunFrames) -> tuple[str, str]:
+    return str(runs.trials.folder.iloc[0]), str(runs.trials.scenario.iloc[0])
+
+
+def _of_predictions(sentences: Sequence[str]) -> Iterator[Caution]:
+    for text in sentences[:MOST_FILES]:
+        yield Caution("predictions", _cut(text))
+    if len(sentences) > MOST_FILES:
+        yield Caution("predictions", f"{len(sentences) - MOST_FILES} more files of predictions are left out.")
 
 
 def _of_scenario(runs: RunFrames) -> Iterator[Caution]:

@@ -17,6 +17,7 @@ from analysis.figures.scenario_figures import drawings
 from analysis.frames.loaded_folders import LoadedFolder
 from analysis.frames.run_frames import of_scenario
 from analysis.report.html_elements import command_list, esc, figure_element, session_list, table_element
+from analysis.report.prediction_tables import prediction_table
 from analysis.report.report_output import write_text
 from analysis.report.report_tables import overview, scenario_table
 from analysis.report.training_commands import commands
@@ -117,6 +118,8 @@ def _scenario_section(
         lines += [f"<h3>{esc(part.title)}</h3>", table_element(part)]
     tuned = tuning_table(runs)
     lines += [f"<h3>{esc(tuned.title)}</h3>", table_element(tuned)] if tuned.rows else []
+    predictions = prediction_table(runs)
+    lines += [f"<h3>{esc(predictions.title)}</h3>", table_element(predictions)] if predictions else []
     lines += [command_list(commands(runs))]
     figures = [figure_element(f"s{index}-{drawing.name}", drawing) for drawing in drawings(runs, comparisons)]
     return "\n".join([*lines, '<div class="figures">', *figures, "</div>\n</section>"])

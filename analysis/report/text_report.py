@@ -11,6 +11,7 @@ import pandas as pd
 from absgd.terminal import printable
 from analysis.frames.run_frames import of_scenario
 from analysis.frames.typed_frames import SCENARIO
+from analysis.report.prediction_tables import prediction_table
 from analysis.report.report_tables import ReportTable, overview, scenario_table
 from analysis.report.tuning_table import tuning_table
 from analysis.runs import Runs
@@ -108,6 +109,8 @@ def markdown(runs: Runs) -> str:
         parts.append(markdown_table(scenario_table(one, of_scenario(comparisons, verdict.folder, verdict.scenario))))
         tuned = tuning_table(one)
         parts += [f"### {tuned.title}", escape_markdown(tuned.note), markdown_table(tuned)] if tuned.rows else []
+        if predictions := prediction_table(one):
+            parts += [f"### {predictions.title}", escape_markdown(predictions.note), markdown_table(predictions)]
     if runs.problems:
         parts.append("## Not whole")
         parts.append("\n".join(f"- {escape_markdown(str(problem))}" for problem in runs.problems))

@@ -30,3 +30,14 @@ def full(full_folder: Path) -> Runs:
 @pytest.fixture(scope="package")
 def searched(search_folder: Path) -> Runs:
     return load(search_folder)
+
+
+@pytest.fixture(scope="package")
+def predicted_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a run with search, control, confirmation and the predictions of its runs."""
+    return run_folders.predicted(tmp_path_factory.mktemp("predicted") / "predicted")
+
+
+@pytest.fixture(scope="package")
+def predicted(predicted_folder: Path) -> Runs:
+    return load(predicted_folder)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from absgd import records
@@ -213,6 +214,43 @@ def confirm_rows(
         for name, (run, validation, test) in rows.items():
             trial_id = f"{folder.scenario}-{name}-{k}"
             folder.add(trial_id, run, validation, phase="confirm", candidate=name, test=test)
+
+
+PREDICTED_IMAGES = {"validation": 120, "test": 400}
+"""Images of each split with made-up predictions; every class has equally many."""
+
+
+def prediction_rows(folder: RunFolderBuilder) -> None:
+    """Write predictions of the runs of a confirmation, and give their rows the accuracy of these."""
+    for place, row in enumerate(folder.trials):
+        if row["phase"] == "confirm":
+            test = made_up_predictions(place, PREDICTED_IMAGES["test"], row["test_accuracy"])
+            validation = made_up_predictions(1000 + place, PREDICTED_IMAGES["validation"], row["metric_last"])
+            row["test_accuracy"] = float((test.logits_NC.argmax(axis=1) == test.labels_N).mean())
+            file = records.predictions_file(folder.path, row["trial_id"])
+            file.parent.mkdir(parents=True, exist_ok=True)
+            records.write_table(file, records.prediction_table({"validation": validation, "test": test}))
+
+
+def made_up_predictions(seed: int, num_images: int, accuracy: float, num_classes: int = 4) -> records.SplitPredictions:
+    """Return predictions of about an accuracy: too sure, and worse for classes with few training images."""
+    source = np.random.default_rng(seed)
+    labels_N = np.arange(num_images) % num_classes
+    logits_NC = source.normal(size=(num_images, num_classes)) * 2
+    lead_N = np.where(source.random(num_images) < accuracy + 0.1 - 0.2 * labels_N / num_classes, 4.0, -1.0)
+    logits_NC[np.arange(num_images), labels_N] += lead_N
+    logits_NC -= logits_NC.max(axis=1, keepdims=True)
+    changed_N = np.zeros(num_images, dtype=np.bool_)
+    return records.SplitPredictions(labels_N, changed_N, logits_NC.astype(np.float16))
+
+
+def predicted(path: Path, scenario: str = "digits-exp-0.05") -> Path:
+    """Write a run folder with search, control, confirmation, and its predictions."""
+    folder = RunFolderBuilder(path, scenario)
+    search_rows(folder)
+    confirm_rows(folder)
+    prediction_rows(folder)
+    return folder.write({"confirm": {"predictions": True}})
 
 
 def searched(path: Path, scenario: str = "digits-exp-0.05", seed: int = 0) -> Path:
