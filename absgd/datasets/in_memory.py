@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import http.client
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from filelock import FileLock
+from numpy.typing import NDArray
 
 from absgd.config.sections import DataConfig
 from absgd.datasets.cifar_format import read_cifar
@@ -21,6 +23,8 @@ DatasetPart = Literal["train", "test"]
 """Part of a data set: `train`, from which validation is cut, or `test`."""
 
 DEBIAN_FASHION_MNIST = Path(DATASETS["fashion_mnist"].found_at[0])
+DIGITS_FILE = "datasets/data/digits.csv.gz"
+"""File of the digits inside scikit-learn."""
 DIGITS_TEST_EVERY = 5
 CIFAR_SIDE = 32
 FASHION_MNIST_SIDE = 28
@@ -36,19 +40,33 @@ def read_digits(config: DataConfig, part: DatasetPart) -> Images:
 
     Source: scikit-learn `load_digits`, the test part of the UCI optical recognition data set.
     """
-    from sklearn.datasets import load_digits
-
     for key, given in {"data.root": config.root is not None, "data.download": config.download}.items():
         if given:
             warnings.warn(f"data set `digits` comes with scikit-learn: `{key}` is not used", stacklevel=1)
-    bundled = load_digits()
-    labels_N = bundled.target.astype(np.int64)
-    images_NCHW = np.rint(bundled.images[:, None] * (255 / 16)).astype(np.uint8)
+    images_NP, labels_N = _bundled_digits()
+    images_NCHW = np.rint(images_NP.reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
     rank_N = np.zeros_like(labels_N)
     for label in range(10):
         rank_N[labels_N == label] = np.arange((labels_N == label).sum())
     is_test_N = rank_N % DIGITS_TEST_EVERY == DIGITS_TEST_EVERY - 1
     return Images(images_NCHW, labels_N).take(np.flatnonzero(is_test_N if part == "test" else ~is_test_N))
+
+
+def _bundled_digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return pixels (N, 64) and labels of scikit-learn's digits.
+
+    They are read from its file where that is found: importing scikit-learn takes longer than all else that is imported
+    for a short run, but torch.
+    """
+    installed = find_spec("sklearn")
+    for folder in (installed and installed.submodule_search_locations) or ():
+        if (file := Path(folder) / DIGITS_FILE).is_file():
+            table = np.loadtxt(file, delimiter=",")
+            return table[:, :-1], table[:, -1].astype(np.int64)
+    from sklearn.datasets import load_digits
+
+    pixels_NP, labels_N = load_digits(return_X_y=True)
+    return pixels_NP, labels_N.astype(np.int64)
 
 
 def read_fashion_mnist(config: DataConfig, part: DatasetPart) -> Images:

@@ -15,8 +15,15 @@ import torchvision.datasets
 
 from absgd.config import RunConfig
 from absgd.config.sections import DataConfig
-from absgd.datasets import DATASETS, load_splits, load_test, read_part
-from absgd.datasets.in_memory import DEBIAN_FASHION_MNIST, read_cifar10, read_cifar100, read_digits, read_fashion_mnist
+from absgd.datasets import DATASETS, in_memory, load_splits, load_test, read_part
+from absgd.datasets.in_memory import (
+    DEBIAN_FASHION_MNIST,
+    DatasetPart,
+    read_cifar10,
+    read_cifar100,
+    read_digits,
+    read_fashion_mnist,
+)
 from absgd.errors import UserError
 from tests.contracts.datasets import DatasetContract, dataset_config
 from tests.support.small_files import python2_pickle, write_cifar10, write_cifar100, write_fashion_mnist
@@ -66,6 +73,16 @@ def test_digits_test_part_is_a_fixed_stratified_fifth() -> None:
     assert shares == pytest.approx(0.2, abs=0.005)
     other_seeds = dataset_config("digits", **{"seeds.data": 7, "seeds.train": 7})
     np.testing.assert_array_equal(load_test(other_seeds).images_NCHW, test.images_NCHW)
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_digits_are_those_that_scikit_learn_reads(part: DatasetPart, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = DataConfig(name="digits")
+    from_the_file = read_digits(config, part)
+    monkeypatch.setattr(in_memory, "DIGITS_FILE", "elsewhere")
+    by_scikit_learn = read_digits(config, part)
+    np.testing.assert_array_equal(from_the_file.images_NCHW, by_scikit_learn.images_NCHW)
+    np.testing.assert_array_equal(from_the_file.labels_N, by_scikit_learn.labels_N)
 
 
 def test_digits_fill_the_range_of_uint8() -> None:

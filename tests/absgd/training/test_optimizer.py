@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -26,6 +30,43 @@ def test_build_optimizer_has_one_group_of_all_parameters_in_order() -> None:
     (group,) = build_optimizer(model, CONFIG).param_groups
     assert [id(parameter) for parameter in group["params"]] == [id(parameter) for parameter in model.parameters()]
     assert (group["lr"], group["momentum"], group["weight_decay"]) == (0.1, 0.0, 0.2)
+
+
+def test_build_optimizer_steps_and_keeps_its_state_as_torchs_sgd_does() -> None:
+    def stepped(optimizer: torch.optim.SGD, model: nn.Module) -> dict[str, Any]:
+        for _ in range(2):
+            optimizer.zero_grad()
+            sum(parameter.square().sum() for parameter in model.parameters()).backward()
+            optimizer.step()
+        return optimizer.state_dict()
+
+    own, other = _model(), _model()
+    other.load_state_dict(own.state_dict())
+    config = CONFIG.model_copy(update={"momentum": 0.9})
+    optimizer = build_optimizer(own, config)
+    state = stepped(optimizer, own)
+    peer = torch.optim.SGD(other.parameters(), lr=0.1, momentum=0.9, weight_decay=0.2)
+    expected = stepped(peer, other)
+    torch.testing.assert_close(state, expected, rtol=0, atol=0)
+    torch.testing.assert_close(own.state_dict(), other.state_dict(), rtol=0, atol=0)
+    peer.load_state_dict(state)
+    optimizer.load_state_dict(expected)
+    torch.testing.assert_close(optimizer.state_dict(), peer.state_dict(), rtol=0, atol=0)
+
+
+def test_run_on_digits_imports_neither_torchs_compiler_nor_scikit_learn() -> None:
+    program = (
+        "import sys, torch\n"
+        "from absgd.config import RunConfig\n"
+        "from absgd.datasets import load_splits\n"
+        "from absgd.training import Trainer\n"
+        "data = {'name': 'digits', 'n_max': 10, 'val_per_class': 5}\n"
+        "config = RunConfig(data=data, model={'name': 'resnet8'}, loss={'name': 'ce'}, epochs=1)\n"
+        "assert len(list(Trainer(config, load_splits(config)).epochs())) == 1\n"
+        "print([name for name in ('torch._dynamo', 'sklearn', 'scipy', 'pandas') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_build_optimizer_decays_the_first_fully_connected_layer_by_its_own_rate() -> None:
