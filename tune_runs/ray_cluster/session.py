@@ -14,7 +14,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
 from absgd.errors import UserError
@@ -40,10 +40,18 @@ _QUIET = {
     # The runner handles signals itself, so that our state is saved at a safe point.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
 }
-# With this set, a Ray started here binds 127.0.0.1 instead of every interface; joining a cluster must not set it.
 _LONGEST_SOCKET = "/ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
 """What Ray adds to its temporary folder."""
-_LOCAL = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "disabled"}
+_LOCAL = {
+    # A Ray started here binds 127.0.0.1 instead of every interface; joining a cluster must not set it.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_AUTH_MODE": "disabled",
+    # No workers before there is work for them: most end unused.
+    "RAY_prestart_worker_first_driver": "0",
+    "RAY_enable_worker_prestart": "0",
+}
+NEEDLESS_STARTS = ("start_monitor", "start_log_monitor", "start_api_server")
+"""Methods of Ray's node that start a process which only a Ray of many nodes, or a dashboard, needs."""
 
 
 def set_environment(is_local: bool) -> None:
@@ -100,7 +108,7 @@ def _initialise(address: str | None, temporary_folder: str | None) -> None:
     if address is None and shutil.which("bash") is None:
         raise RayDoesNotStart("Ray does not start on this machine: PATH has no bash, which starts its workers")
     try:
-        with _hangup_ignored():
+        with _hangup_ignored(), nullcontext() if address else _few_processes():
             ray.init(
                 address=address or "local",
                 log_to_driver=False,
@@ -131,6 +139,24 @@ def _hangup_ignored() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGHUP, earlier)
+
+
+@contextmanager
+def _few_processes() -> Iterator[None]:
+    """Let a Ray that is started in the block start no dashboard, no autoscaler, and no reader of its workers' output.
+
+    Each is a Python process that takes about as long to start as Ray itself; `ray.init` has no option for them.
+    """
+    from ray._private.node import Node
+
+    earlier = {name: getattr(Node, name) for name in NEEDLESS_STARTS}
+    for name in earlier:
+        setattr(Node, name, lambda *_, **__: None)
+    try:
+        yield
+    finally:
+        for name, start in earlier.items():
+            setattr(Node, name, start)
 
 
 def _job_config(is_local: bool) -> JobConfig:
