@@ -50,8 +50,8 @@ def calibration_error(sums: CalibrationSums) -> float:
 
     NaN where no image is in a bin, since the logits are not finite.
 
-    >>> calibration_error(CalibrationSums(images=[0, 4], correct=[0, 3], confidence=[0.0, 3.6]))
-    0.15
+    >>> calibration_error(CalibrationSums(images=[0, 4], correct=[0, 3], confidence=[0.0, 3.5]))
+    0.125
 
     Source: arXiv 1706.04599, equation 3.
     """
