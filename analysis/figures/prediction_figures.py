@@ -110,7 +110,7 @@ def _grid_drawing(cells: pd.DataFrame, name: str, classes: Sequence[str], elemen
     percent = 100 * grid.share_CC
     labels = [plain(one) for one in grid.names]
     figure = new_figure("taken for", "class", height=max(380, 90 + 30 * len(labels)))
-    text = [["" if value != value or value < 0.5 else f"{value:.0f}" for value in row] for row in percent]
+    text = [["" if value != value or value < 1 else f"{value:.0f}" for value in row] for row in percent]
     figure.add_trace(
         go.Heatmap(
             z=[rounded(row) for row in percent], x=labels, y=labels, zmin=0, zmax=100,

@@ -13,6 +13,8 @@ from analysis.runs import Runs
 from analysis.wording.number_text import interval_text, score_text, signed
 from analysis.wording.titles import title_of_control
 
+FEWEST_SEEDS = 3
+"""Pairs from which an interval is shown: fewer, drawn again, say little about others."""
 _COLUMNS = {
     "loss": "negative log-likelihood",
     "calibration_error": "calibration error",
@@ -62,7 +64,9 @@ def _difference_cell(differences: pd.DataFrame, control: str) -> TableCell:
         return TableCell("–", math.nan)
     row = differences.loc[control].to_dict()
     metric, value = str(row["metric"]), float(row["difference"])
-    return number_cell(f"{signed(metric, value)} ({interval_text(metric, row['low'], row['high'])})", value)
+    has_interval = row["n"] >= FEWEST_SEEDS
+    interval = f" ({interval_text(metric, row['low'], row['high'])})" if has_interval else ""
+    return number_cell(f"{signed(metric, value)}{interval}", value)
 
 
 def _note(on: str, shown: Sequence[str], differences: pd.DataFrame) -> str:
@@ -73,6 +77,6 @@ def _note(on: str, shown: Sequence[str], differences: pd.DataFrame) -> str:
         text += f"fewer than {FEW_BELOW} training images."
     if len(differences):
         name = _METRICS[str(differences.metric.iloc[0])]
-        text += f" Best minus this: {name}, with a 95 % interval that resamples the {on} images and the seeds"
-        text += "; it is not corrected for several controls, and no verdict uses it."
+        text += f" Best minus this: {name}; from {FEWEST_SEEDS} seeds on with a 95 % interval that resamples "
+        text += f"the {on} images and the seeds. It is not corrected for several controls, and no verdict uses it."
     return text

@@ -49,6 +49,19 @@ def test_table_has_the_mean_numbers_of_winner_and_controls(predicted: Runs) -> N
     assert np.isnan(float(table.rows[0][-1].value or 0))
 
 
+def test_table_shows_intervals_from_three_seeds_on(tmp_path: Path) -> None:
+    def last_cells(num_seeds: int) -> list[str]:
+        folder = run_folders.RunFolderBuilder(tmp_path / str(num_seeds))
+        run_folders.confirm_rows(folder, run_folders.GAINS[:num_seeds], run_folders.GAINS_LR[:num_seeds])
+        run_folders.prediction_rows(folder)
+        table = prediction_table(load(folder.write()))
+        assert table is not None
+        return [row[-1].text for row in table.rows[1:]]
+
+    assert all(" to " in text for text in last_cells(3))
+    assert not any(" to " in text for text in last_cells(2))
+
+
 def test_figures_have_the_numbers_of_the_frames(predicted: Runs) -> None:
     comparisons = predicted.compare(control=None)
     drawing = calibration_drawing(predicted, comparisons)
