@@ -23,6 +23,7 @@ from analysis.questions.control_comparison import On, compare, no_comparisons
 from analysis.questions.landscape import landscape
 from analysis.questions.learning_curves import curves
 from analysis.questions.parameter_importance import Method, importance
+from analysis.questions.pareto_front import pareto_front
 from analysis.questions.prediction_frame import adjustment_frame, logits_of, prediction_frame
 from analysis.questions.prediction_results import (
     PredictionOutcomes,
@@ -107,6 +108,13 @@ class Runs(RunFrames):
         See `analysis.questions.learning_curves.curves` for the columns.
         """
         return curves(self, metric)
+
+    def pareto_front(self) -> pd.DataFrame:
+        """The trials of a search for two metrics, and those that no other one beats in both.
+
+        See `analysis.questions.pareto_front.pareto_front` for the columns.
+        """
+        return pareto_front(self)
 
     def landscape(self, x: str = "lam", y: str = "gamma") -> pd.DataFrame:
         """Scores of search trials over two parameters.

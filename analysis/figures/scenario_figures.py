@@ -8,6 +8,7 @@ from analysis.figures.class_figures import recall_drawing, weights_drawing
 from analysis.figures.figure_style import Drawing
 from analysis.figures.parallel_figure import parallel_drawing
 from analysis.figures.parameter_figures import importance_drawing, landscape_drawing
+from analysis.figures.pareto_figure import pareto_drawing
 from analysis.figures.prediction_figures import calibration_drawing, confusion_drawings
 from analysis.figures.result_figures import differences_drawing, fresh_curves_drawing
 from analysis.figures.search_figures import curves_drawing, savings_drawing
@@ -29,6 +30,7 @@ def drawings(runs: Runs, comparisons: pd.DataFrame | None = None) -> list[Drawin
         calibration_drawing(runs, comparisons),
         *confusion_drawings(runs, comparisons),
         fresh_curves_drawing(runs),
+        pareto_drawing(runs),
         curves_drawing(runs),
         landscape_drawing(runs),
         parallel_drawing(runs),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,16 @@ import pandas as pd
 
 from absgd import records
 from absgd.errors import UserError, nearest, shown
-from absgd.records import METRICS, SHOT_METRICS, TEST_CHOSEN, TEST_SCALARS, ShotGroup, shot_group
+from absgd.records import (
+    METRICS,
+    SHOT_METRICS,
+    TEST_CHOSEN,
+    TEST_SCALARS,
+    Objective,
+    ParetoRule,
+    ShotGroup,
+    shot_group,
+)
 from analysis.frames.typed_frames import KEY
 
 RuleName = Literal["last", "mean_last_k", "chosen"]
@@ -77,7 +86,8 @@ def with_scores(trials: pd.DataFrame, epochs: pd.DataFrame, rule: SelectionRule)
     Returns:
         A copy with the columns `score` (the validation metric by the rule; NaN for trials that did not complete, since
         a pruned trial never ranks as a finished one, and in place of infinite values), `rank_score` (the score with
-        its sign set so that larger is better), `test` (the metric on the test set, at the last epoch or, by the rule
+        its sign set so that larger is better; for trials and controls of a Pareto search the number that its rule makes
+        of both metrics), `test` (the metric on the test set, at the last epoch or, by the rule
         `chosen`, at the chosen one; NaN if the test set was not read), `test_second` (the metric on the test set at
         the other of these two epochs) and `last_val_loss` (validation loss at the last epoch; breaks ties).
     """
@@ -90,7 +100,58 @@ def with_scores(trials: pd.DataFrame, epochs: pd.DataFrame, rule: SelectionRule)
         name: _finite(_test_values(trials, at_chosen).astype("float64").where(is_done))
         for name, at_chosen in (("test", rule.name == "chosen"), ("test_second", rule.name != "chosen"))
     }
-    return trials.assign(score=score, rank_score=score * signs, **test, last_val_loss=_last_loss(trials, epochs))
+    ranked = (score * signs).where(~_is_of_pareto_search(trials), _pareto_scores(trials, epochs, rule, score))
+    return trials.assign(score=score, rank_score=ranked, **test, last_val_loss=_last_loss(trials, epochs))
+
+
+def objective_of(trial: pd.Series[Any]) -> Objective | None:
+    """Return the two metrics and the rule of a trial of a Pareto search; None for others, and for unknown names."""
+    metrics, rules = (str(trial.metric), str(trial.second_metric)), get_args(ParetoRule)
+    is_known = metrics[0] != metrics[1] and set(metrics) <= set(METRICS) and trial.pareto_rule in rules
+    return Objective(metrics, trial.pareto_rule) if is_known else None
+
+
+def _is_of_pareto_search(trials: pd.DataFrame) -> pd.Series[bool]:
+    """Whether a trial is ranked by two metrics; a confirmation compares by the first alone."""
+    is_known = trials.second_metric.isin(METRICS) & trials.pareto_rule.isin(get_args(ParetoRule))
+    is_known &= trials.metric.isin(METRICS) & (trials.metric != trials.second_metric)
+    found: pd.Series[bool] = is_known & trials.phase.isin(("search", "replicate", "control"))
+    return found.fillna(False).astype(bool)
+
+
+def _pareto_scores(
+    trials: pd.DataFrame, epochs: pd.DataFrame, rule: SelectionRule, first: pd.Series[float]
+) -> pd.Series[float]:
+    """Return the scores by the rule of each Pareto search; NaN for other trials.
+
+    Args:
+        trials: as for `with_scores`.
+        epochs: as for `with_scores`.
+        rule: the selection rule, which says the epochs of both metrics.
+        first: the first metric by that rule.
+    """
+    found = pd.Series(float("nan"), index=trials.index)
+    own = trials[_is_of_pareto_search(trials)]
+    if own.empty:
+        return found
+    if rule.name == "last":
+        second = own.second_last
+    elif rule.name == "chosen":
+        second = _second_at_chosen(own, epochs)
+    else:
+        second = _mean_of_last(own.assign(metric=own.second_metric), epochs, rule.k)
+    for place, values in zip(own.index, zip(first[own.index], second.astype("float64"), strict=True), strict=True):
+        objective = objective_of(own.loc[place])
+        found.loc[place] = objective.score(values) if objective else float("nan")
+    return _finite(found)
+
+
+def _second_at_chosen(trials: pd.DataFrame, epochs: pd.DataFrame) -> pd.Series[float]:
+    """Return the second metric at the epoch that is best by the first."""
+    wanted = trials[[*KEY, "second_metric"]].assign(epoch=trials.chosen_epoch)
+    rows = wanted.merge(epochs, on=[*KEY, "epoch"], how="left")
+    values = [row[str(row["second_metric"])] for _, row in rows.iterrows()]
+    return pd.Series(values, index=trials.index, dtype="float64")
 
 
 def _finite(values: pd.Series[float]) -> pd.Series[float]:

@@ -15,6 +15,7 @@ from analysis.frames.typed_frames import SCENARIO
 from analysis.questions.best_configurations import setting_columns
 from analysis.questions.cautions import validation_images
 from analysis.questions.deciding_controls import base_criteria, deciding_controls, has_raised_lr
+from analysis.questions.pareto_front import second_metric_sentences
 from analysis.questions.tuned_controls import take_home
 from analysis.questions.verdict_sentences import (
     ahead_sentence,
@@ -60,6 +61,7 @@ def verdicts(runs: RunFrames, comparisons: pd.DataFrame) -> list[Verdict]:
             statement = _lost_confirmation(one.configurations) or _one_seed(one, winner, own)
         else:
             statement = _unfinished(one.configurations, winner) or _confirmed(one, winner, own)
+        statement = statement._replace(details=(*statement.details, *second_metric_sentences(one, winner)))
         name, settings = str(winner.configuration), _settings(one, winner)
         found.append(Verdict(folder, scenario, *statement, configuration=name, settings=settings))
     return found
@@ -169,7 +171,8 @@ def _one_seed(runs: RunFrames, winner: pd.Series[Any], comparisons: pd.DataFrame
     where, gain, control = "On one seed", row.difference, title_of_control(row.control)
     if winner.num_pairs > 1 and winner.gain_n:
         pairs = plural(int(winner.gain_n), "pair")
-        where, gain, control = f"Over {pairs} of seeds of the search", winner.gain_mean, "the plain control"
+        both = ", in the mean of both metrics," if winner.pareto_rule == "mean" else ""
+        where, gain, control = f"Over {pairs} of seeds of the search{both}", winner.gain_mean, "the plain control"
     gap = difference_text(metric, abs(gain)).replace("+", "")
     place = "ahead of" if gain > 0 else "behind" if gain < 0 else "level with"
     by = f"{gap} " if gain else ""

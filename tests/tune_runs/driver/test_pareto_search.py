@@ -12,6 +12,8 @@ from optuna.trial import TrialState
 
 from absgd import records
 from absgd.config import RunConfig
+from analysis import load
+from analysis.report.html_report import report_html
 from tests.support.fake_tuner import FakeTuner, make_space
 
 SCENARIO = "digits-exp-0.1"
@@ -43,7 +45,7 @@ def worst(config: RunConfig, epoch: int) -> float:
 
 
 def searched(folder: Path, **changes: Any) -> FakeTuner:
-    tuner = FakeTuner(pareto_space(**changes), folder, accuracy, second=worst)
+    tuner = FakeTuner(pareto_space(**changes), folder, accuracy, second=worst, test_score=lambda _: 0.5)
     tuner.run()
     return tuner
 
@@ -124,6 +126,48 @@ def test_confirmation_of_a_search_for_two_metrics_compares_the_first(tmp_path: P
     confirmed = pd.read_parquet(tmp_path / "run" / "trials.parquet").query("phase == 'confirm'")
     assert confirmed.second_last.notna().all()
     assert tuner.confirmations[SCENARIO].is_done
+
+
+@pytest.mark.parametrize("confirm", [None, {"max_pairs": 2, "controls": ["ce"]}])
+def test_report_of_a_search_for_two_metrics_shows_its_front(tmp_path: Path, confirm: dict[str, Any] | None) -> None:
+    tuner = searched(tmp_path / "run", seeds={"pairs": 3}, confirm=confirm)
+    runs = load(tmp_path / "run")
+    assert runs.problems == ()
+    front = runs.pareto_front()
+    chosen = tuner.recorder.best(SCENARIO)
+    assert chosen is not None
+    assert front[front.is_chosen].trial_id.tolist() == [chosen.trial_id]
+    trials = front[~front.is_control]
+    points = list(zip(trials["first"], trials.second, strict=True))
+    best = [not any(one != own and one[0] >= own[0] and one[1] >= own[1] for one in points) for own in points]
+    assert trials.on_front.tolist() == best
+    assert front[front.is_control].trial_id.tolist() == [f"{SCENARIO}-control"]
+    assert runs.best().configuration.tolist() == [chosen.trial_id if confirm is None else "best-1"]
+    (verdict,) = runs.verdicts()
+    (sentence,) = [text for text in verdict.details if text.startswith("Second metric")]
+    assert "validation recall of the worst class" in sentence
+    assert "The search chose by the mean of accuracy and recall of the worst class." in sentence
+    page = report_html(runs)
+    assert "What one metric costs in the other" in page
+    assert "Chosen by the mean of accuracy and recall of the worst class" in page
+
+
+@pytest.mark.parametrize("rule", ["last", "mean_last_k", "chosen"])
+def test_both_metrics_are_scored_by_the_selection_rule(tmp_path: Path, rule: Any) -> None:
+    searched(tmp_path / "run", early_stopping=None, num_trials=6)
+    runs = load(tmp_path / "run").using(rule, 2)
+    scored = runs.scored[(runs.scored.phase == "search")].set_index("trial_id")
+    epochs = pd.read_parquet(tmp_path / "run" / "epochs.parquet")
+    for trial_id, own in epochs.groupby("trial_id"):
+        if trial_id in scored.index:
+            last = own.sort_values("epoch").tail(2 if rule == "mean_last_k" else 1)
+            expected = (last.val_accuracy.mean() + last.val_worst_recall.mean()) / 2
+            assert scored.rank_score[trial_id] == pytest.approx(expected)
+
+
+def test_search_for_one_metric_has_no_front(tmp_path: Path) -> None:
+    FakeTuner(make_space(), tmp_path / "run", accuracy).run()
+    assert load(tmp_path / "run").pareto_front().empty
 
 
 def test_search_for_one_metric_in_a_list_is_that_for_the_metric(tmp_path: Path) -> None:
