@@ -17,7 +17,7 @@ from tests.support.spaces import make
 from tune_runs.driver.study import POINTS
 from tune_runs.driver.study_journal import open_study
 from tune_runs.request.space_files import with_options
-from tune_runs.request.warm_start import warm_start_points
+from tune_runs.request.warm_start import warm_start_of
 from tune_runs.space.distinct_points import distinct_points, most_distinct_points, num_trials_of, num_values, value_at
 from tune_runs.space.model import SearchSpace
 from tune_runs.space.parameters import Parameter
@@ -158,7 +158,7 @@ def test_known_value_that_rounds_otherwise_than_the_step_is_the_same_point(tmp_p
     """0.3 is not 0.1 + 2 * 0.1."""
     FakeTuner(space_of(SEVENTHS, num_trials=7), tmp_path / "earlier", rising).run()
     space = space_of(SEVENTHS, num_trials=num_trials, enqueue=[{"gamma": 0.3}, {"gamma": 0.1 + 2 * 0.1}])
-    (points,) = warm_start_points(space, tmp_path / "earlier").values()
+    (points,) = warm_start_of(space, tmp_path / "earlier").points.values()
     for seed in range(6):
         folder = tmp_path / f"fake{seed}"
         FakeTuner(space.model_copy(update={"seed": seed}), folder, rising, warm_start=points).run()
