@@ -35,7 +35,10 @@ CHOSEN_ON = CurveSet("early_stopping")
 """The curves on which the rule of early stopping and the plan of seeds were chosen."""
 HELD_OUT = CurveSet("seed_plans")
 """Curves that took no part in any choice."""
+NEIGHBOURS = CurveSet("neighbouring_ratios")
+"""Curves of the same configurations at three ratios of one data set."""
 CURVE_SETS = {curves.name: curves for curves in (CHOSEN_ON, HELD_OUT)}
+"""The sets by which rules and plans are judged."""
 
 
 def load_cells(curves: CurveSet, folder: Path | None = None) -> list[SeedCurves]:

@@ -174,8 +174,12 @@ TOP_THREE = SeedPlan(
 DEFAULT_PLAN = SeedPlan("default", 4, by_age(2, 2))
 
 
-def pair_cells(curves: CurveSet) -> dict[str, PairCells]:
+def pair_cells(curves: CurveSet, plan: SeedPlan = DEFAULT_PLAN) -> dict[str, PairCells]:
     """Return the committed curves of each scenario by seed.
+
+    Args:
+        curves: the set.
+        plan: to replay; one seed at least is held out from it.
 
     Raises:
         UserError: if there are none, or a scenario has too few seeds to hold one out.
@@ -184,6 +188,6 @@ def pair_cells(curves: CurveSet) -> dict[str, PairCells]:
     for cell in load_cells(curves):
         found[cell.scenario][cell.seed] = PairCurves(cell)
     for scenario, cells in found.items():
-        if len(cells) <= DEFAULT_PLAN.pairs:
-            raise UserError(f"expected curves of more than {DEFAULT_PLAN.pairs} seeds, got {len(cells)} ({scenario})")
+        if len(cells) <= plan.pairs:
+            raise UserError(f"expected curves of more than {plan.pairs} seeds, got {len(cells)} ({scenario})")
     return dict(found)
