@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 
 # Before torch is imported, here or in a process that a test starts: two xdist workers with a thread for each core
@@ -19,6 +20,10 @@ set_environment(is_local=True)  # before any test module imports Ray
 os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"  # a call into Ray that was meant for a fake fails, and starts no cluster
 # By default Ray's workers wait for every other process of a busy machine. Ray spells the variable so.
 os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112
+
+# Hundreds of processes that tests start import the same modules: they keep them compiled, whatever is set outside.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # A shell starts its background jobs with SIGINT ignored, and what they start inherits that: no process would notice the
 # Ctrl-C that a test sends it.

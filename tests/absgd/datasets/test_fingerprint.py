@@ -48,13 +48,14 @@ def test_fingerprint_is_64_hex_digits_and_the_same_in_every_process(config: RunC
     first = fingerprint(digits)
     assert len(bytes.fromhex(first)) == 32
     code = (
+        "import sys, yaml\n"
+        "from absgd.config import RunConfig\n"
         "from absgd.datasets import fingerprint, load_splits\n"
-        "from tests.contracts.datasets import dataset_config\n"
-        "config = dataset_config('digits')\n"
-        "print(fingerprint(load_splits(config)))"
+        "print(fingerprint(load_splits(RunConfig.from_dict(yaml.safe_load(sys.argv[1])))))"
     )
+    words = [sys.executable, "-c", code, config.to_yaml()]
     environment = {**os.environ, "PYTHONHASHSEED": "7"}
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    result = subprocess.run(words, capture_output=True, text=True, check=True, env=environment)
     assert result.stdout.strip() == first
 
 
