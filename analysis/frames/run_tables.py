@@ -32,7 +32,7 @@ def read_trials(path: Path, complain: Complain) -> pd.DataFrame | None:
     frame = _without_infinities(_intact_trials(to_frame(table), path.name, complain), path.name, complain)
     frame = _with_known_metrics(frame, path.name, complain)
     fractions = [metric for metric in records.METRICS if records.is_fraction(metric)]
-    scores = dict.fromkeys(SCORES, frame.metric.isin(fractions))
+    scores = {**dict.fromkeys(SCORES, frame.metric.isin(fractions)), "second_last": frame.second_metric.isin(fractions)}
     return _without_impossible(frame, scores, path.name, complain)
 
 

@@ -85,7 +85,8 @@ def with_scores(trials: pd.DataFrame, epochs: pd.DataFrame, rule: SelectionRule)
 
     Returns:
         A copy with the columns `score` (the validation metric by the rule; NaN for trials that did not complete, since
-        a pruned trial never ranks as a finished one, and in place of infinite values), `rank_score` (the score with
+        a pruned trial never ranks as a finished one, in place of infinite values,
+        and where the second metric of a Pareto search is missing), `rank_score` (the score with
         its sign set so that larger is better; for trials and controls of a Pareto search the number that its rule makes
         of both metrics), `test` (the metric on the test set, at the last epoch or, by the rule
         `chosen`, at the chosen one; NaN if the test set was not read), `test_second` (the metric on the test set at
@@ -100,7 +101,8 @@ def with_scores(trials: pd.DataFrame, epochs: pd.DataFrame, rule: SelectionRule)
         name: _finite(_test_values(trials, at_chosen).astype("float64").where(is_done))
         for name, at_chosen in (("test", rule.name == "chosen"), ("test_second", rule.name != "chosen"))
     }
-    ranked = (score * signs).where(~_is_of_pareto_search(trials), _pareto_scores(trials, epochs, rule, score))
+    ranked = (score * signs).where(~is_of_pareto_search(trials), _pareto_scores(trials, epochs, rule, score))
+    score = score.where(ranked.notna())
     return trials.assign(score=score, rank_score=ranked, **test, last_val_loss=_last_loss(trials, epochs))
 
 
@@ -111,7 +113,7 @@ def objective_of(trial: pd.Series[Any]) -> Objective | None:
     return Objective(metrics, trial.pareto_rule) if is_known else None
 
 
-def _is_of_pareto_search(trials: pd.DataFrame) -> pd.Series[bool]:
+def is_of_pareto_search(trials: pd.DataFrame) -> pd.Series[bool]:
     """Whether a trial is ranked by two metrics; a confirmation compares by the first alone."""
     is_known = trials.second_metric.isin(METRICS) & trials.pareto_rule.isin(get_args(ParetoRule))
     is_known &= trials.metric.isin(METRICS) & (trials.metric != trials.second_metric)
@@ -131,7 +133,7 @@ def _pareto_scores(
         first: the first metric by that rule.
     """
     found = pd.Series(float("nan"), index=trials.index)
-    own = trials[_is_of_pareto_search(trials)]
+    own = trials[is_of_pareto_search(trials)]
     if own.empty:
         return found
     if rule.name == "last":

@@ -8,7 +8,7 @@ import pandas as pd
 
 from absgd.records import METRIC_TITLES, TEST_SCALARS, Objective, pareto_ranks
 from analysis.frames.run_frames import RunFrames
-from analysis.frames.selection import objective_of
+from analysis.frames.selection import is_of_pareto_search, objective_of
 from analysis.frames.typed_frames import SCENARIO
 from analysis.questions.winners import best_rows, controls_of, trials_of
 from analysis.wording.number_text import score_text
@@ -25,9 +25,9 @@ def pareto_front(runs: RunFrames) -> pd.DataFrame:
         search).
     """
     trials = runs.scored
-    is_two = trials.second_metric.notna() & trials.metric.notna() & trials.metric_last.notna()
+    is_done = (trials.status == "completed") & trials.metric_last.notna() & trials.second_last.notna()
     is_run = trials.phase.isin(("search", "control")) & (trials.pair.fillna(0) == 0)
-    rows = trials[is_two & is_run & trials.second_last.notna() & (trials.status == "completed")]
+    rows = trials[is_of_pareto_search(trials) & is_run & is_done]
     rows = rows.assign(is_control=rows.phase == "control", first=rows.metric_last, second=rows.second_last)
     parts = [_marked(own) for _, own in rows[~rows.is_control].groupby(SCENARIO, sort=False)]
     found = pd.concat([*parts, rows[rows.is_control].assign(on_front=False)])
@@ -41,14 +41,14 @@ def pareto_front(runs: RunFrames) -> pd.DataFrame:
 
 def _marked(own: pd.DataFrame) -> pd.DataFrame:
     objective = objective_of(own.iloc[0])
-    assert objective is not None, "the rows have two metrics"
+    assert objective is not None, "the rows are of a Pareto search"
     points = [objective.signed(values) for values in zip(own["first"], own.second, strict=True)]
     return own.assign(on_front=[rank == 0 for rank in pareto_ranks([(one, other) for one, other in points])])
 
 
 def objective_words(runs: RunFrames) -> str | None:
     """Return how a scenario's Pareto search chose, in words; None for a search for one metric."""
-    rows = runs.trials[runs.trials.second_metric.notna()]
+    rows = runs.trials[is_of_pareto_search(runs.trials)]
     objective: Objective | None = objective_of(rows.iloc[0]) if len(rows) else None
     return objective.words if objective else None
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -91,6 +93,24 @@ def test_older_version_lacks_columns(tmp_path: Path) -> None:
     assert "trials.parquet is from an older version: no column `candidate`" in texts(runs)
     assert runs.trials.candidate.isna().all()
     assert runs.best().n.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"second_metric": "val_nothing", "second_last": 0.5, "pareto_rule": "mean"},
+        {"second_metric": run_folders.METRIC, "second_last": 0.5, "pareto_rule": "mean"},
+        {"second_metric": "val_accuracy", "second_last": 0.5, "pareto_rule": "<b>"},
+        {"second_metric": "val_accuracy", "second_last": 95.0, "pareto_rule": "mean"},
+        {"second_metric": "val_accuracy", "second_last": math.inf, "pareto_rule": "first"},
+    ],
+)
+def test_second_metric_that_cannot_be_draws_no_front(tmp_path: Path, columns: dict[str, Any]) -> None:
+    builder = run_folders.RunFolderBuilder(tmp_path / "bad")
+    builder.add("a", run_folders.config(), 0.7, **columns)
+    runs = load(builder.write())
+    assert runs.pareto_front().empty
+    assert report_html(runs)
 
 
 def test_older_version_without_later_metrics_is_whole(folder: Path) -> None:
