@@ -266,7 +266,7 @@ def test_num_values_and_value_at(parameter: Parameter, values: list[Any] | None)
 @pytest.mark.parametrize("name", sorted(shipped_spaces()))
 def test_shipped_spaces_share_stage_one(name: str) -> None:
     space = load_space(name)
-    trunks = {"noisy_cifar10": 8, "noisy_cifar100": 2, "clothing1m": 3}.get(name, 1)
+    trunks = {"quickstart": 1, "noisy_cifar10": 8, "noisy_cifar100": 2}.get(name, 3)
     for scenario in space.scenario_list:
         found = sharing(space, scenario)
         assert found.shares
