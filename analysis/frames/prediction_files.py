@@ -36,12 +36,17 @@ def read_predictions(file: Path, num_classes: int | None = None) -> dict[Predict
     try:
         with pq.ParquetFile(file) as parquet:
             _check_columns(parquet.schema_arrow)
-            tables = _checked_pieces(parquet, num_classes)
+            return _splits(_checked_pieces(parquet, num_classes))
     except (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError) as error:
+        if isinstance(error, UserError):
+            raise
         raise UserError((str(error) or type(error).__name__).splitlines()[0]) from None
-    table = pa.concat_tables(tables) if tables else PREDICTION_SCHEMA.empty_table()
-    if not table.num_rows:
+
+
+def _splits(pieces: list[pa.Table]) -> dict[PredictedSplit, SplitPredictions]:
+    if not pieces:
         raise UserError("it has no rows")
+    table = pa.concat_tables(pieces)
     names = pc.cast(table["split"], pa.string())
     found = set(pc.unique(names).to_pylist())
     unknown = found - set(PREDICTED_SPLITS)
@@ -66,6 +71,9 @@ def _checked_pieces(parquet: pq.ParquetFile, num_classes: int | None) -> list[pa
     pieces, num_logits = list[pa.Table](), 0
     for batch in parquet.iter_batches(_ROWS_AT_ONCE, columns=PREDICTION_SCHEMA.names):
         piece = pa.Table.from_batches([batch]).select(PREDICTION_SCHEMA.names)
+        piece.validate(
+            full=True
+        )  # also of what operations take for granted, such as that indices are inside a dictionary
         if any(column.null_count for column in piece.columns):
             raise UserError("values are missing")
         if not piece.num_rows:
