@@ -107,7 +107,7 @@ def _usual(space: SearchSpace, key: str) -> Scalar:
 
 def _listed_values(parameter: Parameter) -> tuple[Scalar, ...]:
     count = num_values(parameter)
-    if count is not None and count <= _MOST_VALUES:
+    if count is not None and (count <= _MOST_VALUES or parameter.choices is not None):
         return tuple(value_at(parameter, index) for index in range(count))
     low, high = parameter.bounds
     middle = math.copysign(math.sqrt(low * high), low) if parameter.log else (low + high) / 2

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from absgd.config import RunConfig
+from absgd.config.dotted_keys import setting_value
 from absgd.errors import UserError
 from absgd.records import control_id
 from tune_runs.seed_pairs.pair_runs import PairRun, plain_prefix, with_trunks
@@ -22,7 +23,8 @@ from tune_runs.tuned_controls.tuned_points import points_of, stage_ones
 _LEAST_POINTS = 2
 """Configurations that a control tries at least: one alone is no search."""
 _RUNG_SHARES = (0.5, 0.75)
-"""Shares of the epochs at which runs of one control are compared: one in two continues."""
+"""Shares of the epochs, or of those after the last milestone, at which runs of one control are compared: one in two
+continues."""
 _REDUCTION_FACTOR = 2
 
 
@@ -70,8 +72,8 @@ class TuningPlan:
     @property
     def fork_epochs(self) -> tuple[int, ...]:
         """Epochs after which runs fork from plain controls, rising."""
-        forks = {plain_prefix(run.config)[1] for run in self.runs if run.phase == "tuning" and run.trunk}
-        return tuple(sorted(forks))
+        controls = {run.trial_id for run in self.trunks}
+        return tuple(sorted({run.fork_at for run in self.runs if run.trunk in controls} - {0}))
 
 
 def tuning_plan(space: SearchSpace, plan: ScenarioPlan, class_counts: Sequence[int] | None = None) -> TuningPlan:
@@ -116,9 +118,13 @@ def tuning_plan(space: SearchSpace, plan: ScenarioPlan, class_counts: Sequence[i
 
 
 def tuning_stopping(space: SearchSpace) -> EarlyStopping:
-    """Return when runs of a control with a stage one of its own are compared: at equal epochs, by the metric."""
+    """Return when runs of a control with a stage one of its own are compared: at equal epochs, by the metric.
+
+    Where the learning rate falls in steps, only after the last one: before it, weight decays hardly differ.
+    """
     epochs = space.epochs
-    at = sorted({round(share * epochs) for share in _RUNG_SHARES} - {0, epochs})
+    start = max(setting_value(space.base, "schedule.milestones") or (0,))
+    at = sorted({round(start + share * (epochs - start)) for share in _RUNG_SHARES} - {0, epochs})
     ladder = tuple(Rung(epoch, "epochs", _REDUCTION_FACTOR) for epoch in at) if space.early_stopping else ()
     return EarlyStopping(epochs, None, None, "epoch" if ladder else None, at[0] if ladder else None, ladder)
 

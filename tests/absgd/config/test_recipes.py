@@ -55,6 +55,7 @@ def test_cifar_recipe_holds_the_command_line(
     assert config["attention"] == {**attention, "switch_epoch": 160, "add_uniform": False}
     assert config["class_balance"] == {"type": "reweight", "beta": 0.9999, "from_epoch": 160}
     optimizer = {"lr": 0.1, "momentum": 0.9, "weight_decay": 2e-4, "fc1_weight_decay": None, "grad_clip": None}
+    optimizer["sam_rho"] = 0.0
     assert config["optimizer"] == optimizer
     assert config["schedule"] == {"type": "step", "warmup_epochs": 5, "milestones": [159], "factor": 0.01}
     assert (config["epochs"], config["batch_size"], config["seeds"]) == (200, batch_size, {"data": 0, "train": 0})

@@ -55,6 +55,12 @@ def test_stage_ones_are_the_choices_that_every_method_has() -> None:
     assert all(one.attention is None for one in found)
 
 
+def test_many_choices_are_all_tried() -> None:
+    decays = [number / 10_000 for number in range(1, 11)]
+    space = space_with(search={**SPACE["search"], "optimizer.weight_decay": {"choices": decays}})
+    assert sorted({one.optimizer.weight_decay for one in stage_ones(space, plan_of(space))}) >= decays
+
+
 def test_continuous_ranges_are_tried_at_three_values() -> None:
     space = space_with(search={**SPACE["search"], "optimizer.lr": {"low": 0.01, "high": 1.0, "log": True}})
     rates = sorted(one.optimizer.lr for one in stage_ones(space, plan_of(space)))
