@@ -14,6 +14,7 @@ import pytest
 from absgd import records
 from absgd.config import RunConfig
 from absgd.datasets import load_splits, load_test
+from absgd.records.metrics import TEST_SCALARS
 from absgd.training import Trainer
 from tests.support.ray_searches import FORKS, comparable, forks, printed_by_search, rows_of, trained_alone
 from tune_runs.space.model import SearchSpace
@@ -107,7 +108,7 @@ def measured_alone(config: RunConfig, chosen: int) -> dict[str, Any]:
     for record in trainer.epochs():
         if record.epoch in (chosen, config.epochs - 1):
             tests[record.epoch] = dataclasses.asdict(trainer.test(images))
-    names = ("loss", "accuracy", "balanced_accuracy")
+    names = [name.removeprefix("test_") for name in TEST_SCALARS]
     return {**tests[config.epochs - 1], **{f"test_chosen_{name}": tests[chosen][f"test_{name}"] for name in names}}
 
 
