@@ -125,14 +125,21 @@ class RunConfig(RunSections):
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-_NEWER = {
-    "loss": {"posthoc_tau": 0.0, "la_tau": 1.0, "vs_gamma": 0.3, "vs_tau": 1.0, "term_tilt": 1.0},
-    "optimizer": {"sam_rho": 0.0},
+NEWER_SETTINGS: Mapping[str, float] = {
+    "loss.posthoc_tau": 0.0,
+    "loss.la_tau": 1.0,
+    "loss.vs_gamma": 0.3,
+    "loss.vs_tau": 1.0,
+    "loss.term_tilt": 1.0,
+    "optimizer.sam_rho": 0.0,
 }
 """Settings that earlier versions lacked -> the value with their behaviour, with which hashes leave them out."""
 
 
 def _without_newer(settings: dict[str, Any]) -> dict[str, Any]:
-    for section, newer in _NEWER.items():
-        settings[section] = {key: value for key, value in settings[section].items() if value != newer.get(key, object)}
+    """Remove newer settings that have the behaviour of earlier versions."""
+    for key, value in NEWER_SETTINGS.items():
+        section, leaf = key.split(".")
+        if settings[section][leaf] == value:
+            del settings[section][leaf]
     return settings

@@ -11,6 +11,7 @@ import pyarrow as pa
 from absgd.config import RunConfig, setting_keys
 from absgd.config.dotted_keys import find_setting, setting_value
 from absgd.config.locations import PATH_SETTINGS, Moves, moved
+from absgd.config.run import NEWER_SETTINGS
 from absgd.records.column_types import column_type
 from absgd.records.layout import TRIALS_FILE
 from absgd.registry.dataset_table import DATASETS
@@ -63,14 +64,9 @@ _ADDED_LATER = {
     "data.title": None,
     "data.resize": "crop",
     "data.on_duplicate": "keep",
-    "loss.posthoc_tau": 0.0,
-    "loss.la_tau": 1.0,
-    "loss.vs_gamma": 0.3,
-    "loss.vs_tau": 1.0,
-    "loss.term_tilt": 1.0,
-    "optimizer.sam_rho": 0.0,
     "device.ranks": 1,
     "device.fast": False,
+    **NEWER_SETTINGS,
 }
 """Settings that earlier versions did not have -> the value with the behaviour of those; every new one must be added."""
 ADDED_LATER: dict[str, Any] = {

@@ -71,9 +71,7 @@ def _checked_pieces(parquet: pq.ParquetFile, num_classes: int | None) -> list[pa
     pieces, num_logits = list[pa.Table](), 0
     for batch in parquet.iter_batches(_ROWS_AT_ONCE, columns=PREDICTION_SCHEMA.names):
         piece = pa.Table.from_batches([batch]).select(PREDICTION_SCHEMA.names)
-        piece.validate(
-            full=True
-        )  # also of what operations take for granted, such as that indices are inside a dictionary
+        piece.validate(full=True)  # also that indices are inside a dictionary, which operations take for granted
         if any(column.null_count for column in piece.columns):
             raise UserError("values are missing")
         if not piece.num_rows:

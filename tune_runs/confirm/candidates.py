@@ -12,10 +12,11 @@ from typing import Any, NamedTuple, get_args
 from absgd.config import RunConfig
 from absgd.config.sections import ClassBalanceConfig
 from absgd.errors import UserError
-from absgd.records import TUNED_SUFFIX, confirm_id
+from absgd.records import confirm_id
 from absgd.registry.loss_table import LOSSES
 from tune_runs.seed_pairs.pair_runs import PairRun, on_pair, with_trunks
-from tune_runs.space.model import ControlName
+from tune_runs.space.model import ControlName, TunedControlName
+from tune_runs.tuned_controls.tuned_methods import tuned_name
 from tune_runs.tuned_controls.tuning_plan import TunedControl
 
 
@@ -57,8 +58,9 @@ def with_controls(
         tuned: controls with the settings that were best in their own search.
     """
     runs, notes = [subject], []
-    in_place = {f"{name}{TUNED_SUFFIX}" for name in _WITH_OWN_SETTINGS} & {one.name for one in tuned}
-    for name in (one for one in get_args(ControlName) if one in names and f"{one}{TUNED_SUFFIX}" not in in_place):
+    found = {one.name for one in tuned}
+    replaced = {name for name in _WITH_OWN_SETTINGS if tuned_name(name) in found}
+    for name in (one for one in get_args(ControlName) if one in names and one not in replaced):
         try:
             made = _CONTROL_RECIPES[name](subject.config, plain)
         except UserError as error:
@@ -68,18 +70,22 @@ def with_controls(
             notes += [f"control `{name}` is left out: {made}"] if made else []
             continue
         shown = _shown_name(name, subject.config)
-        if same := next((one.name for one in runs if one.config.resolved() == made.resolved()), None):
+        if same := _name_of_equal(made, runs):
             notes.append(f"control `{name}` is left out: it is identical to `{same}`")
         elif shown in (one.name for one in runs):
             notes.append(f"control `{name}` is left out: the control on the base criterion serves instead")
         else:
             runs.append(Candidate(shown, f"{scenario}-{shown}-{made.digest()}", made))
     for one in tuned:
-        if same := next((other.name for other in runs if other.config.resolved() == one.config.resolved()), None):
+        if same := _name_of_equal(one.config, runs):
             notes.append(f"control `{one.name}` is left out: it is identical to `{same}`")
         else:
             runs.append(Candidate(one.name, f"{scenario}-{one.name}-{one.config.digest()}", one.config))
     return CandidateSet(tuple(runs), tuple(notes))
+
+
+def _name_of_equal(config: RunConfig, runs: Sequence[Candidate]) -> str | None:
+    return next((one.name for one in runs if one.config.resolved() == config.resolved()), None)
 
 
 def confirm_runs(candidates: Sequence[Candidate], pair: int) -> tuple[PairRun, ...]:
@@ -181,5 +187,5 @@ _CONTROL_RECIPES: Mapping[ControlName, ControlRecipe] = {
     "focal": _focal,
     "balanced-softmax": _balanced_softmax,
 }
-_WITH_OWN_SETTINGS: tuple[ControlName, ...] = ("cb-ce-drw", "ldam-drw", "focal", "balanced-softmax")
+_WITH_OWN_SETTINGS: tuple[TunedControlName, ...] = ("cb-ce-drw", "ldam-drw", "focal", "balanced-softmax")
 """Controls that answer no question about the configuration's own settings."""

@@ -121,7 +121,7 @@ class SchedulerByScenario(FIFOScheduler):  # type: ignore[misc]
         self, trial_id: str, scenario: str, candidate: str, epoch: int, value: float | None
     ) -> bool:
         """Judge an epoch of a tuned control; one whose runs fork from plain controls trains few epochs, and all."""
-        if value is None or method_of(candidate).criterion == "ce":
+        if value is None or not method_of(candidate).is_stopped_early:
             return False
         if (scenario, candidate) not in self._tuned:
             self._tuned[scenario, candidate] = ScenarioStopping(self._tuning, self._mode, lambda _: Never.COMES)

@@ -16,7 +16,7 @@ from absgd.records import best_name
 from tune_runs.confirm.candidates import Candidate, CandidateSet, with_controls
 from tune_runs.confirm.contests import Contest, Fork, contest_of, epochs_of_round
 from tune_runs.confirm.rounds import RoundRules
-from tune_runs.preview.scenario_cost import EpochTime
+from tune_runs.preview.scenario_cost import EpochTime, with_times
 from tune_runs.preview.simulated_rounds import ExpectedRounds, expected_rounds
 from tune_runs.seed_pairs.seed_halving import planned_sizes
 from tune_runs.space.boundary import boundary_runs
@@ -89,8 +89,8 @@ def confirm_wall_s(
         times: epoch times of each scenario.
         concurrent: runs that train at the same time.
     """
-    timed = [(cost, time) for cost, time in zip(costs, times, strict=False) if time is not None]
-    if not timed or len(timed) < len(costs) or not concurrent:
+    timed = with_times(costs, times)
+    if not timed or not concurrent:
         return None
     longest = max(cost.expected.num_steps * epochs * time.longest_s for cost, time in timed)
     work = sum(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tune_runs.preview.scenario_cost import EpochTime
+from tune_runs.preview.scenario_cost import EpochTime, with_times
 from tune_runs.seed_pairs.seed_halving import LEAST_SIZE, planned_sizes
 from tune_runs.space.model import SearchSpace
 from tune_runs.stopping.rungs import EarlyStopping
@@ -75,8 +75,8 @@ def pairs_wall_s(
         times: epoch times of each scenario.
         concurrent: runs that train at the same time.
     """
-    timed = [(cost, time) for cost, time in zip(costs, times, strict=False) if time is not None]
-    if not any(cost.sizes for cost in costs) or len(timed) < len(costs) or not concurrent:
+    timed = with_times(costs, times)
+    if not any(cost.sizes for cost, _ in timed) or not concurrent:
         return None
     longest = max(len(cost.sizes) * epochs * time.longest_s for cost, time in timed)
     work = sum(time.seconds_of(cost.expected_plain, cost.expected - cost.expected_plain) for cost, time in timed)

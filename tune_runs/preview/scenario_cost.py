@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import TypeVar
 
 from tune_runs.space.model import SearchSpace
 from tune_runs.stopping.rungs import EarlyStopping
 from tune_runs.trunks.scenario_plan import ScenarioPlan
 from tune_runs.trunks.stage_one_sharing import StageOneSharing
+from tune_runs.tuned_controls.tuning_plan import epochs_after_fork
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +37,15 @@ class EpochTime:
     def seconds_of(self, stage_one: float, stage_two: float) -> float:
         """Return the seconds of a number of epochs of each stage."""
         return stage_one * self.stage_one_s + stage_two * self.stage_two_s
+
+
+_Cost = TypeVar("_Cost")
+
+
+def with_times(costs: Sequence[_Cost], times: Sequence[EpochTime | None]) -> list[tuple[_Cost, EpochTime]]:
+    """Return the cost of each scenario with its measured times; nothing where those of one were not measured."""
+    timed = [(cost, time) for cost, time in zip(costs, times, strict=False) if time is not None]
+    return timed if len(timed) == len(costs) else []
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,17 +86,11 @@ def scenario_cost(
         sharing=shared,
         from_scratch=(num_trials + 1) * epochs,
         shared=round(trunks + num_trials * epochs - before_fork) if shared.shares else None,
-        expected=round(stage_one + _epochs_after_fork(num_trials, shared, stopping)),
+        expected=round(stage_one + epochs_after_fork(num_trials, shared, stopping)),
         stage_one=stage_one,
         num_snapshots=round(shared.expected_trunks * len({*shared.fork_epochs, epochs})) if shared.shares else 0,
         time=time,
     )
-
-
-def _epochs_after_fork(num_trials: int, shared: StageOneSharing, stopping: EarlyStopping) -> float:
-    with_stage_two = round(num_trials * shared.stage_two_share)
-    plain = num_trials - with_stage_two
-    return plain + (stopping.expected_epochs(with_stage_two, shared.switch_epochs) if with_stage_two else 0)
 
 
 def wall_time_s(epochs: int, costs: Sequence[ScenarioCost], concurrent: int) -> float | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tune_runs.preview.scenario_cost import EpochTime
+from tune_runs.preview.scenario_cost import EpochTime, with_times
 from tune_runs.space.model import SearchSpace
 from tune_runs.trunks.scenario_plan import ScenarioPlan
 from tune_runs.tuned_controls.tuned_methods import TUNED_METHODS
@@ -41,7 +41,7 @@ def tuning_cost(space: SearchSpace, plan: ScenarioPlan) -> TuningCost:
     whole = {method.name: _num_whole(found, method) for method in found.methods}
     stopping = tuning_stopping(space)
     expected = sum(
-        number * space.epochs if TUNED_METHODS[name].criterion == "ce" else stopping.expected_epochs(number, (0,))
+        stopping.expected_epochs(number, (0,)) if TUNED_METHODS[name].is_stopped_early else number * space.epochs
         for name, number in whole.items()
         if number
     )
@@ -70,8 +70,8 @@ def tuning_wall_s(
         times: epoch times of each scenario.
         concurrent: runs that train at the same time.
     """
-    timed = [(cost, time) for cost, time in zip(costs, times, strict=False) if time is not None]
-    if not any(cost.epochs for cost in costs) or len(timed) < len(costs) or not concurrent:
+    timed = with_times(costs, times)
+    if not any(cost.epochs for cost, _ in timed) or not concurrent:
         return None
     work = sum(cost.expected * time.stage_one_s for cost, time in timed)
     return max(max(epochs * time.stage_one_s for _, time in timed), work / concurrent)

@@ -29,6 +29,11 @@ class TunedMethod:
     needs_every_class: bool = True
     """Whether it is undefined where a class has no training image."""
 
+    @property
+    def is_stopped_early(self) -> bool:
+        """Whether its runs are compared with each other: those of plain training serve as trunks, or fork from some."""
+        return self.criterion != "ce"
+
     def shares_trunks(self, plan: ScenarioPlan) -> bool:
         """Whether its runs fork from the plain controls of a scenario's search, or are these."""
         return self.criterion == plan.control.loss.name

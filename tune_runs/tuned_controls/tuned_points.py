@@ -42,8 +42,7 @@ def stage_ones(space: SearchSpace, plan: ScenarioPlan) -> list[RunConfig]:
     }
     source = random.Random(f"{space.seed}/stage ones")
     rows = _combinations(values, source)
-    found = [plan.control, *(plan.control.with_values(row) for row in rows)]
-    return _distinct(found)
+    return list(dict.fromkeys([plan.control, *(plan.control.with_values(row) for row in rows)]))
 
 
 def points_of(
@@ -71,7 +70,7 @@ def points_of(
         for from_epoch in deferrals
         for row in itertools.product(*grid.values())
     ]
-    first, *others = _distinct(every)
+    first, *others = dict.fromkeys(every)
     random.Random(f"{space.seed}/{name}").shuffle(others)
     return [first, *others]
 
@@ -118,11 +117,3 @@ def _combinations(values: Mapping[str, Sequence[Scalar]], source: random.Random)
     if math.prod(map(len, values.values())) <= _MOST_STAGE_ONES:
         return [dict(zip(values, row, strict=True)) for row in itertools.product(*values.values())]
     return [{key: source.choice(list(one)) for key, one in values.items()} for _ in range(_MOST_STAGE_ONES)]
-
-
-def _distinct(configs: Sequence[RunConfig]) -> list[RunConfig]:
-    found: list[RunConfig] = []
-    for config in configs:
-        if config not in found:
-            found.append(config)
-    return found

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from absgd.config import RunConfig
@@ -17,6 +18,7 @@ from tune_runs.seed_pairs.pair_runs import PairRun, plain_prefix, with_trunks
 from tune_runs.space.model import SearchSpace, TunedControlName
 from tune_runs.stopping.rungs import EarlyStopping, Rung, early_stopping
 from tune_runs.trunks.scenario_plan import ScenarioPlan
+from tune_runs.trunks.stage_one_sharing import StageOneSharing
 from tune_runs.tuned_controls.tuned_methods import TUNED_METHODS, tuned_name
 from tune_runs.tuned_controls.tuned_points import points_of, stage_ones
 
@@ -63,7 +65,7 @@ class TuningPlan:
     notes: tuple[str, ...] = ()
     """A sentence for each control that cannot be tuned."""
 
-    @property
+    @cached_property
     def runs(self) -> tuple[PairRun, ...]:
         """All runs, linked to the plain runs that they fork from."""
         every = (*self.trunks, *(run for method in self.methods for run in method.runs))
@@ -91,7 +93,7 @@ def tuning_plan(space: SearchSpace, plan: ScenarioPlan, class_counts: Sequence[i
     """
     if not space.controls.tuned:
         return TuningPlan()
-    budget = epochs_of_trials(space, plan)
+    budget = epochs_after_fork(plan.num_trials, plan.sharing, early_stopping(space))
     stopping = tuning_stopping(space)
     plain = stage_ones(space, plan)
     expected = round(plan.sharing.expected_trunks) if plan.sharing.shares else 1
@@ -129,11 +131,10 @@ def tuning_stopping(space: SearchSpace) -> EarlyStopping:
     return EarlyStopping(epochs, None, None, "epoch" if ladder else None, at[0] if ladder else None, ladder)
 
 
-def epochs_of_trials(space: SearchSpace, plan: ScenarioPlan) -> float:
-    """Return the epochs that the trials of a scenario are expected to train after their forks."""
-    sharing, stopping = plan.sharing, early_stopping(space)
-    with_stage_two = round(plan.num_trials * sharing.stage_two_share)
-    plain = plan.num_trials - with_stage_two
+def epochs_after_fork(num_trials: int, sharing: StageOneSharing, stopping: EarlyStopping) -> float:
+    """Return the epochs that trials of a scenario are expected to train after their forks, early stopping included."""
+    with_stage_two = round(num_trials * sharing.stage_two_share)
+    plain = num_trials - with_stage_two
     return plain + (stopping.expected_epochs(with_stage_two, sharing.switch_epochs) if with_stage_two else 0)
 
 

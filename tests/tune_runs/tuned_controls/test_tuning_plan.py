@@ -14,10 +14,11 @@ from tests.support.fake_tuner import SPACE, make_space
 from tune_runs.request.space_files import space_from_dict
 from tune_runs.seed_pairs.pair_runs import plain_prefix
 from tune_runs.space.model import SearchSpace, TunedControlName
+from tune_runs.stopping.rungs import early_stopping
 from tune_runs.trunks.scenario_plan import ScenarioPlan, plan_scenarios
 from tune_runs.tuned_controls.tuned_methods import TUNED_METHODS, tuned_name
 from tune_runs.tuned_controls.tuned_points import points_of, stage_ones
-from tune_runs.tuned_controls.tuning_plan import TuningPlan, epochs_of_trials, tuning_plan, tuning_stopping
+from tune_runs.tuned_controls.tuning_plan import TuningPlan, epochs_after_fork, tuning_plan, tuning_stopping
 
 DECAYS = {"optimizer.weight_decay": {"choices": [2.0e-4, 1.0e-3]}}
 
@@ -120,7 +121,8 @@ def test_post_hoc_adjustment_is_tried_on_every_trunk() -> None:
 @pytest.mark.parametrize("num_trials", [16, 64])
 def test_methods_train_about_the_epochs_of_the_trials(num_trials: int) -> None:
     space = space_with(num_trials=num_trials)
-    budget, stopping = epochs_of_trials(space, plan_of(space)), tuning_stopping(space)
+    plan, stopping = plan_of(space), tuning_stopping(space)
+    budget = epochs_after_fork(plan.num_trials, plan.sharing, early_stopping(space))
     assert budget > 2 * space.epochs
     for method in tuned(space).methods:
         number = len(method.runs)
