@@ -52,7 +52,10 @@ def test_shipped_cifar_space_searches_small_files(ray: None, tmp_path: Path, nam
     assert run_search(new_request(small(name, tmp_path / "data"), folder), Console(file=io.StringIO()))
     trials = pd.read_parquet(folder / "trials.parquet")
     assert sorted(trials.scenario.unique()) == [f"{name}-exp-0.1", f"{name}-step-0.1"]
-    assert set(trials.status) == {"completed"}
+    assert set(trials[trials.phase != "tuning"].status) == {"completed"}
+    tuned = trials[trials.phase == "tuning"]
+    assert len(tuned)
+    assert set(tuned.status) <= {"completed", "pruned"}, "they are stopped early"
     largest = per_class - 2
     exp = trials[trials.imbalance_type == "exp"].class_counts.iloc[0]
     assert (exp[0], exp[-1]) == (largest, int(largest * 0.1))
