@@ -33,7 +33,6 @@ from absgd.records.confirmation import (
     deciding_names,
     further_option,
     is_best,
-    tuned_names,
     winning_order,
 )
 from absgd.records.layout import (
@@ -229,7 +228,6 @@ __all__ = [
     "test_metric_of",
     "trunk_folder",
     "trunks_folder",
-    "tuned_names",
     "winning_order",
     "with_earlier_defaults",
     "worst_recall",

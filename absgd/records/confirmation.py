@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Literal, get_args
 
 from absgd.registry.loss_table import base_criterion, is_attentive
@@ -28,19 +28,6 @@ BEST_PREFIX = "best-"
 
 TUNED_SUFFIX = "-tuned"
 """Ends the names of controls whose settings were searched too."""
-
-
-def tuned_names(candidates: Collection[str]) -> tuple[str, ...]:
-    """Names of the tuned controls among the candidates of a confirmation; none where no control was tuned.
-
-    A tuned plain control that equals `ce` is confirmed under that name.
-
-    >>> tuned_names(["best-1", "ce", "ce-lr", "focal-tuned"]), tuned_names(["best-1", "ce"])
-    (('ce', 'focal-tuned'), ())
-    """
-    found = tuple(name for name in candidates if name.endswith(TUNED_SUFFIX))
-    plain = ("ce",) if found and "ce" in candidates and f"ce{TUNED_SUFFIX}" not in candidates else ()
-    return (*plain, *found)
 
 
 def best_name(place: int) -> str:

@@ -37,7 +37,7 @@ TRIAL_SCHEMA = pa.schema(
         ("trial_id", pa.string()),
         ("number", pa.int64()),  # of the trial in its Optuna study; null for runs outside it
         ("phase", pa.string()),
-        ("candidate", pa.string()),  # name of the confirmed configuration or control; null outside confirmation
+        ("candidate", pa.string()),  # of a confirmation, or the tuned control that a run belongs to; else null
         (
             "pair",
             pa.int64(),

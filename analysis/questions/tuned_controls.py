@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from absgd.records import METRICS, TUNED_SUFFIX, best_of_all, is_best
+from absgd.records import METRICS, best_of_all, is_best
 from absgd.records.config_columns import COLUMN_OF, CONFIG_COLUMNS
 from analysis.frames.run_frames import RunFrames
 from analysis.frames.typed_frames import SCENARIO
@@ -44,15 +44,32 @@ def tuned_controls(runs: RunFrames) -> pd.DataFrame:
 
 
 def _of_scenario(scored: pd.DataFrame) -> list[dict[str, Any]]:
-    tuning = scored[scored.phase == "tuning"]
-    if tuning.empty:
-        return []
-    own = {str(name): rows for name, rows in tuning.groupby("candidate", sort=False)}
-    plain = scored[(scored.phase == "control") & (scored.pair == 0)]
-    if not plain.empty and f"ce{TUNED_SUFFIX}" not in own and (plain.loss == "ce").all():
-        own = {f"ce{TUNED_SUFFIX}": plain, **own}
+    tried = scored[scored.phase.isin(["tuning", "control"]) & scored.candidate.notna()]
+    own = {str(name): rows for name, rows in tried.groupby("candidate", sort=False)}
     places = {name: place for place, name in enumerate(control_titles())}
     return [_row(name, own[name]) for name in sorted(own, key=lambda name: places.get(name, len(places)))]
+
+
+def tuned_candidates(runs: RunFrames) -> list[str]:
+    """Return the names under which the tuned controls of one scenario are confirmed.
+
+    One that is equal to a control with the configuration's settings is confirmed under that name; one that was not
+    confirmed has its own.
+    """
+    trials = runs.scored
+    confirmed = trials[(trials.phase == "confirm") & trials.candidate.notna()].drop_duplicates("candidate")
+    settings = {str(row.candidate): _config_of(row) for _, row in confirmed.iterrows() if not is_best(row.candidate)}
+    best = tuned_controls(runs).dropna(subset="trial_id").set_index("control").trial_id
+    found = []
+    for name, trial_id in best.items():
+        ours = _config_of(trials[trials.trial_id == trial_id].iloc[0])
+        equal = [candidate for candidate, theirs in settings.items() if theirs == ours]
+        found.append(str(name) if name in settings or not equal else equal[0])
+    return list(dict.fromkeys(found))
+
+
+def _config_of(row: pd.Series[Any]) -> tuple[str, ...]:
+    return tuple(str(row[name]) for name in CONFIG_COLUMNS if name not in _SEEDS)
 
 
 def _row(name: str, rows: pd.DataFrame) -> dict[str, Any]:

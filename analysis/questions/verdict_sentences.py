@@ -104,6 +104,18 @@ def tuned_sentence(tuned: Sequence[str], findings: Mapping[str, Finding]) -> str
     return compared.replace(" It is", " Among the tuned controls it is", 1) + rest
 
 
+def tried_sentences(tuned: pd.DataFrame) -> list[str]:
+    """Return a sentence on how many configurations of each tuned control were tried; none where none was tuned.
+
+    Args:
+        tuned: from `tuned_controls`.
+    """
+    if tuned.empty:
+        return []
+    parts = [f"{title_of_control(row.control)} {int(row.num_tried)}" for _, row in tuned.iterrows()]
+    return [f"Configurations tried on the first pair of seeds: {', '.join(parts)}."]
+
+
 def instead_advice(name: str, scenario: str) -> str:
     """Return the advice to use a tuned control."""
     return f"Use {title_of_control(name)} instead: best/{scenario}.yaml has its settings."

@@ -9,14 +9,14 @@ import pandas as pd
 
 from absgd.comparisons import Finding
 from absgd.counts import plural
-from absgd.records import METRIC_TITLES, Verdict, VerdictOutcome, tuned_names
+from absgd.records import METRIC_TITLES, Verdict, VerdictOutcome
 from analysis.frames.run_frames import RunFrames, of_scenario
 from analysis.frames.typed_frames import SCENARIO
 from analysis.questions.best_configurations import setting_columns
 from analysis.questions.cautions import validation_images
 from analysis.questions.deciding_controls import base_criteria, deciding_controls, has_raised_lr
 from analysis.questions.pareto_front import second_metric_sentences
-from analysis.questions.tuned_controls import take_home
+from analysis.questions.tuned_controls import take_home, tuned_candidates, tuned_controls
 from analysis.questions.verdict_sentences import (
     ahead_sentence,
     comparison_sentence,
@@ -29,6 +29,7 @@ from analysis.questions.verdict_sentences import (
     not_worse_sentence,
     score_sentence,
     subject_of,
+    tried_sentences,
     tuned_sentence,
 )
 from analysis.questions.winners import best_rows
@@ -93,12 +94,12 @@ def _confirmed(runs: RunFrames, winner: pd.Series[Any], comparisons: pd.DataFram
     ahead = compared[(compared.difference < -_LEAST_LEAD) & (compared.finding == "undecided")].sort_values("difference")
     lead = ahead_sentence(ahead)
     is_shown = compared.decides | (compared.difference < -_LEAST_LEAD)
-    tuned = tuned_names([str(winner.configuration), *map(str, comparisons.control)])
+    tuned = tuned_candidates(runs)
     is_shown |= compared.control.isin(tuned)
     shown = [row for _, row in compared[is_shown].iterrows()]
     home = take_home(runs, winner, findings) if tuned else str(winner.configuration)
     instead = "" if home == winner.configuration else instead_advice(home, str(winner.scenario))
-    details = (score_sentence(winner), *map(comparison_sentence, shown))
+    details = (score_sentence(winner), *map(comparison_sentence, shown), *tried_sentences(tuned_controls(runs)))
     subject = subject_of(winner)
     if worse:
         rest = not_worse_sentence({name: findings[name] for name in deciding if name in findings and name not in worse})
@@ -107,7 +108,7 @@ def _confirmed(runs: RunFrames, winner: pd.Series[Any], comparisons: pd.DataFram
         return _Statement("worse", f"{sentence}{rest}{lead}", instead, details)
     if not set(deciding) & set(findings):
         sentence = f"No plain control was confirmed, so no gain can be claimed.{lead}"
-        return _Statement("no control", sentence, "Confirm one before using it.", details)
+        return _Statement("no control", sentence, instead or "Confirm one before using it.", details)
     sentence = " ".join(
         criterion_sentence(subject if place == 0 else "It", criterion, findings, has_raised_lr(winner))
         for place, criterion in enumerate(base_criteria(winner))

@@ -6,6 +6,7 @@ Nothing here imports torch, Ray or Optuna.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, get_args
 
@@ -17,7 +18,7 @@ from absgd.registry.loss_table import LOSSES
 from tune_runs.seed_pairs.pair_runs import PairRun, on_pair, with_trunks
 from tune_runs.space.model import ControlName, TunedControlName
 from tune_runs.tuned_controls.tuned_methods import tuned_name
-from tune_runs.tuned_controls.tuning_plan import TunedControl
+from tune_runs.tuned_controls.tuning_plan import BestControls
 
 
 class Candidate(NamedTuple):
@@ -29,6 +30,8 @@ class Candidate(NamedTuple):
     """Prefix of the candidate's trial ids, before the seed pair; it changes with the configuration."""
     config: RunConfig
     """Config of the candidate, with the seeds of the search."""
+    is_tuned: bool = False
+    """Whether it is a control whose settings were searched too."""
 
 
 class CandidateSet(NamedTuple):
@@ -45,7 +48,7 @@ def with_controls(
     plain: RunConfig,
     scenario: str,
     names: Sequence[ControlName],
-    tuned: Sequence[TunedControl] = (),
+    tuned: BestControls = BestControls(),  # noqa: B008
 ) -> CandidateSet:
     """Return a configuration and its controls.
 
@@ -55,10 +58,11 @@ def with_controls(
         scenario: name of the scenario.
         names: controls asked for, with the settings of the configuration; those that have settings of their own and
             are tuned too are left out in favour of these.
-        tuned: controls with the settings that were best in their own search.
+        tuned: controls with the settings that were best in their own search; one that is equal to a control with the
+            configuration's settings is confirmed under that name.
     """
     runs, notes = [subject], []
-    found = {one.name for one in tuned}
+    found = {one.name for one in tuned.controls}
     replaced = {name for name in _WITH_OWN_SETTINGS if tuned_name(name) in found}
     for name in (one for one in get_args(ControlName) if one in names and one not in replaced):
         try:
@@ -76,12 +80,14 @@ def with_controls(
             notes.append(f"control `{name}` is left out: the control on the base criterion serves instead")
         else:
             runs.append(Candidate(shown, f"{scenario}-{shown}-{made.digest()}", made))
-    for one in tuned:
+    for one in tuned.controls:
         if same := _name_of_equal(one.config, runs):
             notes.append(f"control `{one.name}` is left out: it is identical to `{same}`")
+            runs = [run._replace(is_tuned=True) if run.name == same else run for run in runs]
         else:
-            runs.append(Candidate(one.name, f"{scenario}-{one.name}-{one.config.digest()}", one.config))
-    return CandidateSet(tuple(runs), tuple(notes))
+            run = f"{scenario}-{one.name}-{one.config.digest()}"
+            runs.append(Candidate(one.name, run, one.config, is_tuned=True))
+    return CandidateSet(tuple(runs), (*notes, *tuned.notes))
 
 
 def _name_of_equal(config: RunConfig, runs: Sequence[Candidate]) -> str | None:
@@ -90,6 +96,12 @@ def _name_of_equal(config: RunConfig, runs: Sequence[Candidate]) -> str | None:
 
 def confirm_runs(candidates: Sequence[Candidate], pair: int) -> tuple[PairRun, ...]:
     """Return the runs of candidates on a seed pair, in the order in which they start."""
+    return _linked_runs(tuple(candidates), pair)
+
+
+@functools.lru_cache(maxsize=512)
+def _linked_runs(candidates: tuple[Candidate, ...], pair: int) -> tuple[PairRun, ...]:
+    """Remember the runs of earlier rounds, which are planned again whenever a run has ended."""
     return with_trunks([_on(pair, one) for one in candidates])
 
 

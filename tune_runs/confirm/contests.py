@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
-from absgd.records import deciding_names, tuned_names
+from absgd.records import deciding_names
 from tune_runs.confirm.candidates import Candidate, confirm_runs
 
 _RAISED = "-lr"
@@ -79,7 +79,7 @@ def contest_of(members: Sequence[Candidate]) -> Contest:
         epochs=subject.config.epochs,
         forks=forks,
         deciding=frozenset(names).intersection(deciding_controls(subject)),
-        tuned=frozenset(tuned_names(names)),
+        tuned=frozenset(one.name for one in rivals if one.is_tuned),
         gates={name: name.removesuffix(_RAISED) for name in names if name.endswith(_RAISED)},
     )
 

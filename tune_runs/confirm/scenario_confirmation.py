@@ -18,7 +18,6 @@ from absgd.records import (
     is_best,
     source_of,
     test_metric_of,
-    tuned_names,
 )
 from tune_runs.confirm.candidate_results import CandidateResult, candidate_results, winner
 from tune_runs.confirm.candidates import Candidate, CandidateSet, confirm_runs, with_controls
@@ -34,7 +33,7 @@ from tune_runs.seed_pairs.pair_runs import PairRun
 from tune_runs.space.model import ConfirmConfig, SearchSpace
 from tune_runs.trial.trial_plan import TrialPlan
 from tune_runs.trunks.scenario_plan import ScenarioPlan
-from tune_runs.tuned_controls.tuning_plan import TunedControl
+from tune_runs.tuned_controls.tuning_plan import BestControls
 
 
 class ScenarioConfirmation:
@@ -52,7 +51,7 @@ class ScenarioConfirmation:
         images: gives the splits of each data seed.
         trunks: folder of the snapshots that runs fork from.
         search_is_done: whether the scenario's search has ended, and that of its tuned controls.
-        tuned: gives the best configuration of each tuned control.
+        best_controls: gives the best configuration of each tuned control.
     """
 
     def __init__(
@@ -63,11 +62,11 @@ class ScenarioConfirmation:
         images: ScenarioImages,
         trunks: Path,
         search_is_done: Callable[[], bool],
-        tuned: Callable[[], Sequence[TunedControl]] = tuple,
+        best_controls: Callable[[], BestControls] = BestControls,
     ) -> None:
         self._space, self._config, self._recorder = space, space.confirm or ConfirmConfig(), recorder
         self._name, self._plain, self._search_is_done = scenario.name, scenario.control, search_is_done
-        self._tuned = tuned
+        self._best_controls = best_controls
         self._queue = PairRunQueue(scenario.name, recorder, images, trunks)
         self._is_planned = False
         self._candidates = CandidateSet((), ())
@@ -99,7 +98,7 @@ class ScenarioConfirmation:
         runs: tuple[PairRun, ...] = ()
         if subject is not None:
             names = self._config.controls
-            self._candidates = with_controls(subject, self._plain, self._name, names, self._tuned())
+            self._candidates = with_controls(subject, self._plain, self._name, names, self._best_controls())
             self._rounds, runs = self._replay()
             self._name_rows()
         self._queue.runs = runs
@@ -167,7 +166,7 @@ class ScenarioConfirmation:
         None where no control was tuned.
         """
         members = {one.name: one for one in self._candidates.members}
-        if not tuned_names(members) or self._rounds is None or not self.has_result:
+        if not any(one.is_tuned for one in members.values()) or self._rounds is None or not self.has_result:
             return None
         subject, *rivals = members
         last = self._rounds.last()

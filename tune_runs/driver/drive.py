@@ -182,7 +182,7 @@ def assemble_search(
     checkpoints.tidy_all()
     bests = BestFiles(recorder, confirmations, space.controls.tuned)
     bests.update_all()
-    scheduler = SchedulerByScenario(space, searcher.plans, recorder)
+    scheduler = SchedulerByScenario(space, searcher.plans, recorder, tunings)
     scheduler.replay(recorder)
     failures = FailureCounter(space.max_failures, space.max_equal_errors)
 
@@ -214,7 +214,7 @@ def _search_of(
     def fingerprint(weights: str | None) -> str:
         return images.fingerprint(plan.name, plan.control, weights)
 
-    planner = TrunkPlanner(plan, _trunks_folder(request, plan), fingerprint, tuning.plan.fork_epochs)
+    planner = TrunkPlanner(plan, _trunks_folder(request, plan), fingerprint, tuning)
     return ScenarioRunQueue(study, planner, recorder, num_concurrent)
 
 
@@ -229,7 +229,7 @@ def _search_over_pairs(
     request: SearchRequest, plan: ScenarioPlan, images: ScenarioImages, recorder: Recorder, search: ScenarioRunQueue
 ) -> SearchOverPairs:
     trunks = _trunks_folder(request, plan)
-    return SearchOverPairs(plan, request.space.seeds, recorder, images, trunks, lambda: search.is_done)
+    return SearchOverPairs(plan, request.space.seeds, recorder, images, trunks, lambda: search.trials_are_done)
 
 
 def _tuning_of(request: SearchRequest, plan: ScenarioPlan, images: ScenarioImages, recorder: Recorder) -> ControlTuning:

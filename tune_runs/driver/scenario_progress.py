@@ -117,7 +117,7 @@ def _controls_to_begin(recorder: Recorder, scenario: str, shared: StageOneSharin
         return to_begin
     searched = {trial.stage_one_key for trial in recorder.trials_of(scenario) if trial.phase == "search"}
     begun = sum(one is not own or one.stage_one_key in searched for one in recorder.controls(scenario))
-    return to_begin + min(num_waiting, shared.num_stage_ones - begun)
+    return to_begin + min(num_waiting, max(0, shared.num_stage_ones - begun))
 
 
 class EpochPace:

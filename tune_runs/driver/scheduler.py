@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
@@ -17,17 +18,16 @@ from tune_runs.recording.recorder import Recorder
 from tune_runs.space.model import SearchSpace
 from tune_runs.stopping.pareto_stopping import ParetoStopping
 from tune_runs.stopping.rungs import early_stopping
-from tune_runs.stopping.stopping_rules import Never, ScenarioStopping
+from tune_runs.stopping.stopping_rules import ScenarioStopping
 from tune_runs.trial.trial_plan import TrialPlan
 from tune_runs.trial.trial_reports import TrialReport, report_of
-from tune_runs.tuned_controls.tuned_methods import method_of
-from tune_runs.tuned_controls.tuning_plan import tuning_stopping
+from tune_runs.tuned_controls.control_tuning import ControlTuning
 
 
 class SchedulerByScenario(FIFOScheduler):  # type: ignore[misc]
     """Stops search trials that fall behind others of their scenario; controls are never stopped.
 
-    Runs of a tuned control with a stage one of its own are compared with each other, by the metric at equal epochs.
+    Runs of a tuned control that train from their first epoch are compared with each other; their search decides.
 
     A worker process that becomes free goes to the newest of the waiting trials. Ray would give it to the oldest, whose
     own process is already starting, and end that one: where trials are shorter than such a start, about six seconds, no
@@ -40,14 +40,19 @@ class SchedulerByScenario(FIFOScheduler):  # type: ignore[misc]
         space: the search space; without early stopping no trial is stopped.
         plans: plan of each trial by Ray's trial id, kept by the searcher.
         recorder: has the values of the controls.
+        tunings: search over the settings of the controls of each scenario.
     """
 
-    def __init__(self, space: SearchSpace, plans: Mapping[str, TrialPlan], recorder: Recorder) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        plans: Mapping[str, TrialPlan],
+        recorder: Recorder,
+        tunings: Mapping[str, ControlTuning] = MappingProxyType({}),
+    ) -> None:
         super().__init__()
         self._objective, self._plans = space.objective, plans
-        self._column = space.objective.first  # Ray demands what `_metric` names as a key of every result
         stopping = early_stopping(space)
-        self._mode = records.METRICS[space.objective.first]
         self.scenarios: dict[str, ScenarioStopping | ParetoStopping] = {}
         """Scenario -> state of its stopping rule."""
         for scenario in space.scenario_list:
@@ -58,9 +63,7 @@ class SchedulerByScenario(FIFOScheduler):  # type: ignore[misc]
                 for metric in space.objective.metrics
             )
             self.scenarios[scenario.name] = ParetoStopping(stopping, (first, others[0])) if others else first
-        self._tuned: dict[tuple[str, str], ScenarioStopping] = {}
-        """Scenario, tuned control -> state of the rule that stops its runs."""
-        self._tuning = tuning_stopping(space)
+        self._recorder, self._tunings = recorder, tunings
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
         """Return the newest of the waiting trials; None when none waits."""
@@ -70,12 +73,11 @@ class SchedulerByScenario(FIFOScheduler):  # type: ignore[misc]
         """Replay the epochs of earlier sessions in the order in which they arrived, so that rungs are as they were."""
         for epoch in recorder.earlier_epochs:
             trial = recorder.trials[epoch["trial_id"]]
-            if trial.phase == "tuning" and trial.candidate:
-                self._tuned_falls_behind(
-                    trial.trial_id, trial.scenario, trial.candidate, epoch["epoch"], epoch[self._column]
-                )
+            values = self._objective.values_in(epoch)
+            if trial.phase == "tuning" and trial.scenario in self._tunings:
+                self._tunings[trial.scenario].falls_behind(trial, epoch["epoch"], values)
             if trial.phase == "search" and trial.scenario in self.scenarios and not epoch[records.INHERITED]:
-                switch, values = trial.settings["switch_epoch"], self._objective.values_in(epoch)
+                switch = trial.settings["switch_epoch"]
                 self._falls_behind(trial.trial_id, trial.scenario, switch, epoch["epoch"], values)
 
     def on_trial_result(self, _tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
@@ -83,25 +85,20 @@ class SchedulerByScenario(FIFOScheduler):  # type: ignore[misc]
         plan, report = self._plans[trial.trial_id], report_of(result)
         if plan.phase not in ("search", "tuning") or report is None or report.divergence:
             return str(TrialScheduler.CONTINUE)
-        if plan.phase == "tuning":
-            return self._decision_on_tuned(plan, report)
         switch = plan.config.attention.switch_epoch if plan.config.attention else None
         is_behind = False
-        for epoch in report.epochs:
-            if not epoch.is_inherited:
-                values = self._objective.values_in(vars(epoch.record))
-                is_behind = self._falls_behind(plan.trial_id, plan.scenario, switch, epoch.record.epoch, values)
+        for number, values in self._own_epochs(report):
+            if plan.phase == "tuning":
+                trial = self._recorder.trials[plan.trial_id]
+                is_behind = self._tunings[plan.scenario].falls_behind(trial, number, values)
+            else:
+                is_behind = self._falls_behind(plan.trial_id, plan.scenario, switch, number, values)
         return str(TrialScheduler.STOP if is_behind else TrialScheduler.CONTINUE)
 
-    def _decision_on_tuned(self, plan: TrialPlan, report: TrialReport) -> str:
-        assert plan.candidate is not None, "a run of a tuned control has its name"
-        is_behind = False
-        for epoch in report.epochs:
-            value = epoch.value(self._column)
-            is_behind = self._tuned_falls_behind(
-                plan.trial_id, plan.scenario, plan.candidate, epoch.record.epoch, value
-            )
-        return str(TrialScheduler.STOP if is_behind else TrialScheduler.CONTINUE)
+    def _own_epochs(self, report: TrialReport) -> list[tuple[int, tuple[float, ...] | None]]:
+        """Return the number and the metrics of each epoch that no other run has trained."""
+        own = (epoch.record for epoch in report.epochs if not epoch.is_inherited)
+        return [(one.epoch, self._objective.values_in(vars(one))) for one in own]
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing: Ray pickles its scheduler into a file that is never read back."""
@@ -116,13 +113,3 @@ class SchedulerByScenario(FIFOScheduler):  # type: ignore[misc]
         if isinstance(judge, ParetoStopping):
             return judge.falls_behind(trial_id, switch, epoch, values)
         return judge.falls_behind(trial_id, switch, epoch, values[0])
-
-    def _tuned_falls_behind(
-        self, trial_id: str, scenario: str, candidate: str, epoch: int, value: float | None
-    ) -> bool:
-        """Judge an epoch of a tuned control; one whose runs fork from plain controls trains few epochs, and all."""
-        if value is None or not method_of(candidate).is_stopped_early:
-            return False
-        if (scenario, candidate) not in self._tuned:
-            self._tuned[scenario, candidate] = ScenarioStopping(self._tuning, self._mode, lambda _: Never.COMES)
-        return self._tuned[scenario, candidate].falls_behind(trial_id, None, epoch, value)

@@ -50,8 +50,21 @@ class ScenarioRunQueue:
         return self._to_ask + len(self._waiting) + sum(plan.phase == "search" for plan in self._lost)
 
     @property
+    def trials_are_done(self) -> bool:
+        """Whether the trials and the controls of their stage ones have ended; it stays so."""
+        every = self._recorder.trials_of(self._name)
+        trials = [trial for trial in every if trial.phase == "search"]
+        keys = {trial.stage_one_key for trial in trials}
+        own = self._recorder.control(self._name)
+        controls = [one for one in self._recorder.controls(self._name) if one is own or one.stage_one_key in keys]
+        return own is not None and not self.num_left and all(one.is_finished for one in (*trials, *controls))
+
+    @property
     def is_done(self) -> bool:
-        """Whether nothing is left to train on pair 0, and nothing trains there that may have to begin again."""
+        """Whether nothing is left to train on pair 0, runs of tuned controls aside.
+
+        A plain control that tuned controls have begun counts while it trains, because it may have to begin again.
+        """
         every = self._recorder.trials_of(self._name)
         trials = (trial for trial in every if trial.pair == 0 and trial.phase != "tuning")
         is_idle = not self._lost and not any(trial.status == "running" for trial in trials)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from tune_runs.trial.trial_plan import TrialPlan
 from tune_runs.trunks.identity import has_snapshots
 from tune_runs.trunks.scenario_plan import ScenarioPlan
 from tune_runs.trunks.trunk_use import TrunkUse, fork_epoch
+from tune_runs.tuned_controls.control_tuning import ControlTuning
 
 
 class TrunkPlanner:
@@ -21,7 +22,7 @@ class TrunkPlanner:
         scenario: plan of the scenario.
         folder: folder of its trunks.
         fingerprint: gives the fingerprint of the images and a file of initial weights, or None; asked once for each.
-        other_forks: epochs after which tuned controls fork from plain ones.
+        tuning: the tuned controls that fork from plain ones, or are such.
     """
 
     def __init__(
@@ -29,11 +30,12 @@ class TrunkPlanner:
         scenario: ScenarioPlan,
         folder: Path,
         fingerprint: Callable[[str | None], str],
-        other_forks: Sequence[int] = (),
+        tuning: ControlTuning,
     ) -> None:
         self._scenario, self._folder, self._fingerprint = scenario, folder, fingerprint
+        self._candidate_of = tuning.candidate_of
         self._sharing, self._control = scenario.sharing, scenario.control
-        forks = {*other_forks, *(self._sharing.fork_epochs if self._sharing.shares else ())}
+        forks = {*tuning.plan.fork_epochs, *(self._sharing.fork_epochs if self._sharing.shares else ())}
         self._due = (*sorted(forks), self._control.epochs) if forks else ()
         self._data: dict[str | None, str] = {}
 
@@ -51,7 +53,8 @@ class TrunkPlanner:
         is_own = config.stage_one_key() == self._control.stage_one_key()
         trial_id = control_id(self._scenario.name, None if is_own else config.stage_one_key())
         use = self._use(config, save_at=self._due) if self._due else None
-        return TrialPlan(trial_id, self._scenario.name, "control", None, self._control if is_own else config, use)
+        own = self._control if is_own else config
+        return TrialPlan(trial_id, self._scenario.name, "control", None, own, use, candidate=self._candidate_of(own))
 
     def forks(self, plan: TrialPlan) -> bool:
         """Whether a trial forks from a snapshot."""

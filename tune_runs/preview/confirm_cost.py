@@ -22,7 +22,7 @@ from tune_runs.seed_pairs.seed_halving import planned_sizes
 from tune_runs.space.boundary import boundary_runs
 from tune_runs.space.model import ConfirmConfig, SearchSpace
 from tune_runs.trunks.scenario_plan import ScenarioPlan
-from tune_runs.tuned_controls.tuning_plan import TunedControl, tuning_plan
+from tune_runs.tuned_controls.tuning_plan import BestControls, TunedControl, tuning_plan
 
 _MAX_BOUNDARY_RUNS = 32  # runs at the boundary of a space considered as its best trial
 SPREAD = 1.0
@@ -62,8 +62,8 @@ def confirm_cost(space: SearchSpace, plan: ScenarioPlan) -> ConfirmCost:
 def likely_contest(space: SearchSpace, plan: ScenarioPlan) -> Contest:
     """Return the contest of a best trial at the boundary of the space, the one with most controls."""
     config = space.confirm or ConfirmConfig()
-    tuned = [TunedControl(one.candidate, one.runs[0].config) for one in tuning_plan(space, plan).methods]
-    every = (_candidates_of(best, plan, config, tuned) for best in _possible_winners(space, plan))
+    tuned = tuple(TunedControl(one.candidate, one.runs[0].config) for one in tuning_plan(space, plan).methods)
+    every = (_candidates_of(best, plan, config, BestControls(tuned)) for best in _possible_winners(space, plan))
     members = max(every, key=lambda one: len(one.members)).members
     return contest_of(members)
 
@@ -149,7 +149,5 @@ def _possible_winners(space: SearchSpace, plan: ScenarioPlan) -> list[RunConfig]
     return [one for one in found if one.attention is not None] or found
 
 
-def _candidates_of(
-    best: RunConfig, plan: ScenarioPlan, config: ConfirmConfig, tuned: Sequence[TunedControl]
-) -> CandidateSet:
+def _candidates_of(best: RunConfig, plan: ScenarioPlan, config: ConfirmConfig, tuned: BestControls) -> CandidateSet:
     return with_controls(Candidate(best_name(1), "1", best), plan.control, plan.name, config.controls, tuned)

@@ -11,8 +11,7 @@ from typing import NamedTuple
 from tune_runs.preview.scenario_cost import EpochTime, with_times
 from tune_runs.space.model import SearchSpace
 from tune_runs.trunks.scenario_plan import ScenarioPlan
-from tune_runs.tuned_controls.tuned_methods import TUNED_METHODS
-from tune_runs.tuned_controls.tuning_plan import MethodPlan, TuningPlan, tuning_plan, tuning_stopping
+from tune_runs.tuned_controls.tuning_plan import tuning_plan, tuning_stopping
 
 
 class TuningCost(NamedTuple):
@@ -38,25 +37,14 @@ def tuning_cost(space: SearchSpace, plan: ScenarioPlan) -> TuningCost:
     controls = {run.trial_id for run in found.runs if run.phase == "control"}
     plain = max(0, round(len(controls) - trunks)) * space.epochs
     forks = sum(run.config.epochs - run.fork_at for run in found.runs if run.phase == "tuning" and run.trunk)
-    whole = {method.name: _num_whole(found, method) for method in found.methods}
-    stopping = tuning_stopping(space)
-    expected = sum(
-        stopping.expected_epochs(number, (0,)) if TUNED_METHODS[name].is_stopped_early else number * space.epochs
-        for name, number in whole.items()
-        if number
-    )
+    whole = [number for method in found.methods if (number := found.num_whole(method))]
+    expected = sum(tuning_stopping(space).expected_epochs(number, (0,)) for number in whole)
     return TuningCost(
         tuple((method.name, len(method.runs)) for method in found.methods),
-        plain + forks + sum(whole.values()) * space.epochs,
+        plain + forks + sum(whole) * space.epochs,
         round(plain + forks + expected),
         found.notes,
     )
-
-
-def _num_whole(found: TuningPlan, method: MethodPlan) -> int:
-    """Return how many runs of a method train from their first epoch."""
-    own = {run.trial_id for run in method.runs}
-    return sum(run.trial_id in own and run.phase == "tuning" and run.trunk is None for run in found.runs)
 
 
 def tuning_wall_s(

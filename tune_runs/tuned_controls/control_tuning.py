@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from functools import cached_property
 from pathlib import Path
 
-from absgd.records import METRICS
+from absgd.config import RunConfig
+from absgd.counts import plural
 from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.scenario_images import ScenarioImages
 from tune_runs.recording.trial_record import TrialRecord
 from tune_runs.seed_pairs.pair_run_queue import PairRunQueue
 from tune_runs.seed_pairs.pair_runs import PairRun
 from tune_runs.space.model import SearchSpace
+from tune_runs.stopping.stopping_rules import Never, ScenarioStopping
 from tune_runs.trial.trial_plan import TrialPlan
 from tune_runs.trunks.scenario_plan import ScenarioPlan
-from tune_runs.tuned_controls.tuning_plan import MethodPlan, TunedControl, TuningPlan, tuning_plan
+from tune_runs.tuned_controls.tuned_points import tuned_control_of
+from tune_runs.tuned_controls.tuning_plan import BestControls, TunedControl, TuningPlan, tuning_plan, tuning_stopping
 
 
 class ControlTuning:
@@ -37,6 +41,11 @@ class ControlTuning:
         self._scenario, self._space, self._recorder, self._images = scenario, space, recorder, images
         self._queue = PairRunQueue(scenario.name, recorder, images, trunks)
         self._queue.runs = self.plan.runs
+        stopping = tuning_stopping(space)
+        self._stopping = defaultdict[str, ScenarioStopping](
+            lambda: ScenarioStopping(stopping, "max", lambda _: Never.COMES)
+        )
+        """Tuned control -> state of the rule that stops its runs, which compares scores."""
 
     @cached_property
     def plan(self) -> TuningPlan:
@@ -83,19 +92,42 @@ class ControlTuning:
         """
         return self._queue.next_run()
 
-    def best(self) -> tuple[TunedControl, ...]:
-        """Return the best configuration of each control that has a completed run."""
-        found = ((method, self._best_run(method)) for method in self.plan.methods)
-        return tuple(TunedControl(method.candidate, run.config) for method, run in found if run is not None)
+    def candidate_of(self, config: RunConfig) -> str | None:
+        """Return the tuned control that a plain run of the search is a configuration of; None: of none."""
+        return tuned_control_of(config, self._space, self._scenario)
 
-    def _best_run(self, method: MethodPlan) -> PairRun | None:
-        ended = [(run, self._recorder.trials.get(run.trial_id)) for run in method.runs]
-        done = [(run, trial) for run, trial in ended if trial is not None and trial.status == "completed"]
-        return min(done, key=lambda one: self._order(one[1]), default=(None, None))[0]
+    def falls_behind(self, trial: TrialRecord, epoch: int, values: tuple[float, ...] | None) -> bool:
+        """Take an epoch of a run; return whether the run is to be stopped.
+
+        Args:
+            trial: the run.
+            epoch: the epoch, 0-based; one that was taken before does not count.
+            values: metrics of the search at this epoch; None: unknown.
+        """
+        if values is None or trial.candidate is None or not self.plan.is_stopped_early(trial.trial_id):
+            return False
+        score = self._recorder.objective.score(values)
+        return self._stopping[trial.candidate].falls_behind(trial.trial_id, None, epoch, score)
+
+    def best(self) -> BestControls:
+        """Return the best configuration of each control so far, by the search's metric after the last epoch."""
+        found, notes = [], list(self.plan.notes)
+        for name in (method.candidate for method in self.plan.methods):
+            done = [trial for trial in self._tried(name) if trial.status == "completed"]
+            if done:
+                found.append(TunedControl(name, min(done, key=self._order).config))
+            else:
+                notes.append(f"control `{name}` is left out: no run of its search was completed")
+        if left := sum(map(self._queue.is_open, self._queue.runs)):
+            notes.append(f"the search over the settings of controls has not ended: {plural(left, 'run')} left")
+        return BestControls(tuple(found), tuple(notes))
+
+    def _tried(self, candidate: str) -> list[TrialRecord]:
+        """Return the runs on the first pair of a control's configurations, plain controls of the search among them."""
+        own = (trial for trial in self._recorder.trials_of(self._scenario.name) if trial.candidate == candidate)
+        return [trial for trial in own if trial.phase in ("tuning", "control")]
 
     def _order(self, trial: TrialRecord) -> tuple[float, float]:
-        """Return the sort key of a completed run, the smallest first: the metric, then the validation loss."""
-        value = trial.summary.metric_last
-        assert value is not None, "a completed run has a last epoch"
-        sign = -1.0 if METRICS[self._recorder.metric] == "max" else 1.0
-        return sign * value, self._recorder.epochs[trial.trial_id][-1]["val_loss"]
+        """Return the sort key of a completed run, the smallest first: its score, then the validation loss."""
+        score = self._recorder.objective.score(trial.summary.last_values)
+        return -score, self._recorder.epochs[trial.trial_id][-1]["val_loss"]

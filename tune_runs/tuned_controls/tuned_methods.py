@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from absgd.records import TUNED_SUFFIX
 from tune_runs.space.model import TunedControlName
 from tune_runs.space.parameters import Scalar
-from tune_runs.trunks.scenario_plan import ScenarioPlan
 
 
 @dataclass(frozen=True)
@@ -28,15 +27,6 @@ class TunedMethod:
     """Whether the criterion itself corrects for the class counts, so that it takes no class balance."""
     needs_every_class: bool = True
     """Whether it is undefined where a class has no training image."""
-
-    @property
-    def is_stopped_early(self) -> bool:
-        """Whether its runs are compared with each other: those of plain training serve as trunks, or fork from some."""
-        return self.criterion != "ce"
-
-    def shares_trunks(self, plan: ScenarioPlan) -> bool:
-        """Whether its runs fork from the plain controls of a scenario's search, or are these."""
-        return self.criterion == plan.control.loss.name
 
 
 TUNED_METHODS: Mapping[TunedControlName, TunedMethod] = {
@@ -59,8 +49,3 @@ def tuned_name(method: TunedControlName) -> str:
     'focal-tuned'
     """
     return f"{method}{TUNED_SUFFIX}"
-
-
-def method_of(candidate: str) -> TunedMethod:
-    """Return the method of a candidate that `tuned_name` has named."""
-    return {tuned_name(name): method for name, method in TUNED_METHODS.items()}[candidate]

@@ -8,8 +8,10 @@ import pytest
 import yaml
 
 from absgd.config import RunConfig
+from analysis import load
+from analysis.questions.tuned_controls import tuned_candidates
 from tests.support.fake_searches import EXP, assert_same, trials
-from tests.support.fake_tuner import FakeTuner
+from tests.support.fake_tuner import SPACE, FakeTuner
 from tests.support.kills import Killed, killed_at
 from tests.support.tuned_searches import curve, run, space_of, with_noise
 
@@ -123,3 +125,106 @@ def test_a_lost_process_of_a_tuned_control_is_started_again(tmp_path: Path) -> N
     assert rows.restarts[first] == 1
     assert rows.status[first] in ("completed", "pruned")
     assert rows.epochs_trained[first] >= 5
+
+
+SEVERAL = {"optimizer.weight_decay": {"choices": [1.0e-4, 2.0e-4, 1.0e-3, 5.0e-3]}, **SPACE["search"]}
+
+
+@pytest.mark.parametrize("concurrent", [1, 2, 5])
+def test_no_images_stay_where_controls_begin_after_further_pairs(tmp_path: Path, concurrent: int) -> None:
+    rates = {"optimizer.lr": {"low": 0.01, "high": 1.0, "log": True}, **SPACE["search"]}
+    for name, search in (("shared", SEVERAL), ("from scratch", rates)):
+        space = space_of(seeds={"pairs": 3}, search=search, num_trials=12)
+        tuner = FakeTuner(space, tmp_path / name, curve, concurrent=concurrent, test_score=with_noise)
+        tuner.run()
+        assert tuner.searcher.is_done
+        assert not tuner.store.keys
+
+
+def test_every_plain_control_of_the_search_is_tried(tmp_path: Path) -> None:
+    tuner = run(tmp_path / "run", search=SEVERAL, num_trials=16)
+    controls = trials(tmp_path / "run").query("phase == 'control' and pair == 0")
+    assert set(controls.candidate) == {"ce-tuned"}
+    best = controls.sort_values("metric_last").iloc[-1]
+    (tuned,) = (one for one in tuner.searcher.tunings[EXP].best().controls if one.name == "ce-tuned")
+    assert tuned.config.optimizer.weight_decay == best.weight_decay
+
+
+def test_plain_runs_that_differ_in_what_only_trials_have_are_no_tuned_controls(tmp_path: Path) -> None:
+    space = space_of(search={"loss.class_tau": {"choices": [0.0, 1.0]}, **SPACE["search"]})
+
+    def better_with_tau(config: RunConfig, epoch: int) -> float:
+        return curve(config, epoch) + config.loss.class_tau
+
+    tuner = FakeTuner(space, tmp_path / "run", better_with_tau, test_score=with_noise)
+    tuner.run()
+    controls = trials(tmp_path / "run").query("phase == 'control'")
+    assert set(controls.class_tau) == {0.0, 1.0}
+    assert set(controls[controls.candidate == "ce-tuned"].class_tau) == {0.0}
+    row = load(tmp_path / "run").tuned_controls().set_index("control").loc["ce-tuned"]
+    (tuned,) = (one for one in tuner.searcher.tunings[EXP].best().controls if one.name == "ce-tuned")
+    assert controls.set_index("trial_id").class_tau[row.trial_id] == tuned.config.loss.class_tau == 0.0
+
+
+@pytest.mark.parametrize(
+    ("methods", "expected"), [(["focal"], {"focal-tuned"}), (["ce"], {"ce"}), (["ce", "focal"], {"ce", "focal-tuned"})]
+)
+def test_tuned_names_are_those_of_methods_that_were_tuned(
+    methods: list[str], expected: set[str], tmp_path: Path
+) -> None:
+    controls = {"tuned": True, "methods": methods}
+    tuner = run(tmp_path / "run", controls=controls, confirm={"max_pairs": 4, "controls": ["ce"]})
+    found = tuner.confirmations[EXP].candidates.members
+    assert {one.name for one in found if one.is_tuned} == expected
+    assert set(tuned_candidates(load(tmp_path / "run"))) == expected
+
+
+def test_a_method_without_a_completed_run_is_named(tmp_path: Path) -> None:
+    def focal_diverges(config: RunConfig, epoch: int) -> float | None:
+        return None if config.loss.name == "focal" and epoch > 2 else curve(config, epoch)
+
+    tuner = FakeTuner(space_of(), tmp_path / "run", focal_diverges, test_score=with_noise)
+    tuner.run()
+    notes = tuner.confirmations[EXP].candidates.notes
+    assert "control `focal-tuned` is left out: no run of its search was completed" in notes
+    assert "focal-tuned" not in tuned_candidates(load(tmp_path / "run"))
+
+
+def test_a_confirmation_of_an_interrupted_search_says_which_runs_of_controls_are_missing(tmp_path: Path) -> None:
+    first = FakeTuner(space_of(), tmp_path / "run", curve, test_score=with_noise)
+    first.run(stop_after_results=110)
+    first.end_early()
+    confirmed = FakeTuner(space_of(), tmp_path / "run", curve, test_score=with_noise, searches=False)
+    confirmed.run()
+    left = "the search over the settings of controls has not ended: "
+    assert any(note.startswith(left) for note in confirmed.confirmations[EXP].candidates.notes)
+    whole = FakeTuner(space_of(), tmp_path / "run", curve, test_score=with_noise)
+    whole.run()
+    assert not any(note.startswith(left) for note in whole.confirmations[EXP].candidates.notes)
+
+
+def test_a_search_for_two_metrics_chooses_controls_by_both(tmp_path: Path) -> None:
+    space = space_of(metric=["val_accuracy", "val_worst_recall"], controls={"tuned": True, "methods": ["ce"]})
+
+    def better_without_decay(config: RunConfig, epoch: int) -> float:
+        return 0.9 if config.optimizer.weight_decay == 2.0e-4 else 0.1
+
+    tuner = FakeTuner(space, tmp_path / "run", curve, second=better_without_decay, test_score=with_noise)
+    tuner.run()
+    (tuned,) = tuner.searcher.tunings[EXP].best().controls
+    controls = trials(tmp_path / "run").query("phase == 'control'").set_index("weight_decay")
+    assert controls.metric_last[1.0e-3] > controls.metric_last[2.0e-4]
+    assert tuned.config.optimizer.weight_decay == 2.0e-4
+
+
+@pytest.mark.parametrize("loss", ["abvs", "abldam", "abfocal"])
+def test_a_search_on_another_criterion_ends_with_forks_from_plain_training(loss: str, tmp_path: Path) -> None:
+    tuner = run(tmp_path / "run", base={**SPACE["base"], "loss": {"name": loss}}, controls={"tuned": True})
+    assert tuner.searcher.is_done
+    rows = trials(tmp_path / "run")
+    forks = rows.query("phase == 'tuning' and candidate in ('ce-posthoc-tuned', 'cb-ce-drw-tuned')")
+    assert (forks.epochs_inherited > 0).all()
+    assert set(rows.query("phase == 'control'").epochs_trained) == {10}
+    stopped = rows[rows.status == "pruned"]
+    assert set(stopped.phase) <= {"search", "tuning"}
+    assert set(stopped[stopped.phase == "tuning"].epochs_inherited) <= {0}

@@ -10,14 +10,14 @@ import pytest
 from absgd.errors import UserError
 from absgd.records import control_id
 from analysis.wording.titles import control_titles
-from tests.support.fake_tuner import SPACE, make_space
-from tune_runs.request.space_files import space_from_dict
+from tests.support.fake_tuner import SPACE, FakeTuner, make_space, rising
+from tune_runs.request.space_files import load_space, space_from_dict
 from tune_runs.seed_pairs.pair_runs import plain_prefix
 from tune_runs.space.model import SearchSpace, TunedControlName
 from tune_runs.stopping.rungs import early_stopping
 from tune_runs.trunks.scenario_plan import ScenarioPlan, plan_scenarios
 from tune_runs.tuned_controls.tuned_methods import TUNED_METHODS, tuned_name
-from tune_runs.tuned_controls.tuned_points import points_of, stage_ones
+from tune_runs.tuned_controls.tuned_points import plain_ce, points_of, stage_ones, tuned_control_of
 from tune_runs.tuned_controls.tuning_plan import TuningPlan, epochs_after_fork, tuning_plan, tuning_stopping
 
 DECAYS = {"optimizer.weight_decay": {"choices": [2.0e-4, 1.0e-3]}}
@@ -137,6 +137,106 @@ def test_methods_train_about_the_epochs_of_the_trials(num_trials: int) -> None:
 
 def test_a_small_search_still_tries_two_configurations() -> None:
     assert all(len(method.runs) >= 2 for method in tuned(space_with(num_trials=1)).methods)
+
+
+@pytest.mark.parametrize("name", ["cifar10", "cifar100"])
+def test_every_method_of_the_cifar_spaces_tries_every_weight_decay_with_its_usual_settings(name: str) -> None:
+    space = load_space(name)
+    for plan in plan_scenarios(space).values():
+        decays = sorted(one.optimizer.weight_decay for one in stage_ones(space, plan))
+        assert len(decays) == 3
+        methods = tuning_plan(space, plan).methods
+        assert [method.name for method in methods] == list(TUNED_METHODS)
+        for method in methods:
+            first = [run.config for run in method.runs[:3]]
+            assert sorted(one.optimizer.weight_decay for one in first) == decays
+            assert len({one.with_values({"optimizer.weight_decay": 0.0}) for one in first}) == 1
+
+
+def test_a_method_tries_its_usual_settings_on_four_plain_runs_before_it_varies_any() -> None:
+    decays = [number / 10_000 for number in range(1, 11)]
+    search = {**SPACE["search"], "optimizer.weight_decay": {"choices": decays}}
+    (method,) = tuned(space_with(search=search, controls={"tuned": True, "methods": ["focal"]}, num_trials=64)).methods
+    gammas = [run.config.loss.focal_gamma for run in method.runs]
+    assert len(gammas) > 4
+    assert gammas[:4] == [gammas[0]] * 4
+    assert len(set(gammas)) > 1
+
+
+OWN_CRITERIA = [
+    ("abvs", "vs"),
+    ("abfocal", "focal"),
+    ("abldam", "ldam-drw"),
+    ("ablogit_adjustment", "logit-adjustment"),
+]
+
+
+@pytest.mark.parametrize(("loss", "method"), OWN_CRITERIA)
+def test_on_another_criterion_only_trunks_are_controls(loss: str, method: TunedControlName) -> None:
+    space = space_with(base={**SPACE["base"], "loss": {"name": loss}}, num_trials=32)
+    plan, own = tuned(space), plan_of(space)
+    controls = [run for run in plan.runs if run.phase == "control"]
+    plain = stage_ones(space, own)
+    assert {run.config for run in controls} == {*plain, *map(plain_ce, plain)}
+    assert all(run.trunk is None for run in controls)
+    forked = [run for run in plan.runs if run.candidate in ("cb-ce-drw-tuned", "ce-posthoc-tuned")]
+    assert forked
+    assert all(run.trunk in {one.trial_id for one in controls} for run in forked)
+    budget = epochs_after_fork(own.num_trials, own.sharing, early_stopping(space))
+    for one in plan.methods:
+        whole = plan.num_whole(one)
+        assert whole <= 2 or tuning_stopping(space).expected_epochs(whole, (0,)) <= budget
+    names = {run.candidate for run in controls}
+    assert names <= {"ce-tuned", tuned_name(method), None}
+    assert "ce-tuned" in names
+
+
+def test_class_weights_from_the_first_epoch_leave_plain_training_to_a_control_of_its_own() -> None:
+    balance = {"type": "reweight", "beta": 0.9999}
+    space = space_with(base={**SPACE["base"], "class_balance": balance})
+    plan = tuned(space)
+    plain = next(method for method in plan.methods if method.name == "ce")
+    assert {run.config.class_balance.type for run in plain.runs} == {"none"}
+    assert {run.candidate for run in plain.runs} == {"ce-tuned"}
+    trunks = {run.trial_id for run in plain.runs}
+    forks = [run for run in plan.runs if run.candidate == "cb-ce-drw-tuned"]
+    assert forks
+    assert {run.trunk for run in forks} <= trunks
+    assert tuned_control_of(plan_of(space).control, space, plan_of(space)) is None
+
+
+@pytest.mark.parametrize("search", [DECAYS, {"optimizer.lr": {"low": 0.01, "high": 1.0, "log": True}}])
+def test_a_search_that_is_extended_tries_further_configurations_beside_the_earlier_ones(search: dict[str, Any]) -> None:
+    earlier: dict[str, list[str]] = {}
+    for num_trials in (8, 16, 24, 32, 64):
+        plan = tuned(space_with(search={**search, **SPACE["search"]}, num_trials=num_trials))
+        found = {method.name: [run.trial_id for run in method.runs] for method in plan.methods}
+        for name, runs in earlier.items():
+            assert set(runs) <= set(found[name]), name
+        earlier = found
+
+
+def test_a_control_writes_the_snapshots_of_trials_and_tuned_controls(tmp_path: Path) -> None:
+    space = space_with(num_trials=32)
+    tuner = FakeTuner(space, tmp_path / "run", rising)
+    plan = next(iter(tuner.searcher.tunings.values())).plan
+    due = {run.save_at for run in plan.runs if run.phase == "control"}
+    assert due == {tuner.search.searcher.searches[plan_of(space).name].next_control().trunk.save_at}
+    assert set(plan.fork_epochs) | {3, 4, 5} <= set(*due)
+
+
+def test_plain_runs_are_told_from_others() -> None:
+    space = space_with(controls={"tuned": True, "methods": ["ce", "focal"]})
+    own = plan_of(space)
+    names = {
+        "ce-tuned": {"optimizer.weight_decay": 0.5, "batch_size": 7},
+        "focal-tuned": {"loss.name": "focal", "loss.focal_gamma": 9.0},
+        None: {"loss.class_tau": 1.0},
+    }
+    for name, values in names.items():
+        assert tuned_control_of(own.control.with_values(values), space, own) == name
+    assert tuned_control_of(own.control, space_with(controls={}), own) is None
+    assert tuned_control_of(own.control, space_with(controls={"tuned": True, "methods": ["ce-posthoc"]}), own) is None
 
 
 def test_methods_that_need_every_class_are_left_out_where_one_is_empty() -> None:
