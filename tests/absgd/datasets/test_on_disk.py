@@ -295,6 +295,15 @@ def test_skip_leaves_bad_lines_missing_and_broken_images_out_and_counts_them(lis
     ]
 
 
+def test_own_validation_without_images_is_refused(tmp_path: Path) -> None:
+    """A search never lacks validation images, from which it and its tuned controls choose."""
+    root = write_imagefolder(tmp_path, 2, 4)
+    for image in (root / "val").rglob("*.png"):
+        image.unlink()
+    with pytest.raises(UserError, match=r"expected images in .*val, got none \(data\.root\)"):
+        load_splits(dataset_config("imagefolder", root, **{"data.validation": "own"}))
+
+
 @fewer_classes
 def test_skip_that_leaves_nothing_is_an_error(listed: Path) -> None:
     shutil.rmtree(listed / "images")

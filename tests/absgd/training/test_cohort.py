@@ -199,6 +199,7 @@ FORKS = {
     "negative lambda": make(**{"attention.lam": -3.0}),
     "other seed": make(**{"seeds.train": 7}),
     "resampled": make(**{"class_balance": {"type": "resample", "from_epoch": "switch"}}),
+    "sharpness-aware": make(**{"optimizer.sam_rho": 0.05}),
     "plain": make(**{"attention": None, "loss": {"name": "ce"}, "class_balance": {"type": "none"}}),
 }
 
