@@ -2,7 +2,7 @@
 
     python -m benchmarks.confirmation_cost [--space cifar100] [--simulations 500] [--pairs 8 12] [--page FILE]
 
-Simulated test scores go through the decisions of a real confirmation (`tune_runs.confirm.rounds`), with the runs,
+Simulated test scores go through the decisions of a real confirmation (`tune_runs.confirmation.rounds`), with the runs,
 forks and controls of a space. The configuration is ahead of each of its controls by the same number of standard
 deviations of a paired difference, 1 point each; in the last case these numbers are themselves normal with a standard
 deviation of 2, as `--preview` assumes. The spread known from the search is that of simulated finalists.
@@ -34,8 +34,8 @@ from absgd.comparisons.look_claims import FINDINGS
 from benchmarks.harness.command_line import at_least, command_parser, report_environment, write_json_report
 from benchmarks.harness.marked_tables import with_tables
 from benchmarks.simulated_confirmations import are_wrong
-from tune_runs.confirm.contests import Contest, epochs_of_round
-from tune_runs.confirm.rounds import RoundRules, Rounds, epochs_of_candidates
+from tune_runs.confirmation.contests import Contest, epochs_of_round
+from tune_runs.confirmation.rounds import RoundRules, Rounds, epochs_of_candidates
 from tune_runs.preview.confirm_cost import SPREAD, likely_contest, simulated_rules
 from tune_runs.preview.simulated_rounds import simulated
 from tune_runs.request.space_files import load_space

@@ -1,7 +1,7 @@
 """Simulated confirmations of many scenarios at once, decided by the rules of `absgd.comparisons`.
 
-The order in which rivals are trained is that of `tune_runs.confirm.rounds`, with every rival's place telling its kind;
-that module decides one confirmation at a time, which is too slow for error rates.
+Rivals are trained in the order of `tune_runs.confirmation.rounds`, with every rival's place telling its kind; that
+module decides one confirmation at a time, which is too slow for error rates.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ Three ways to search 32 configurations and to say whether the best one beats pla
 - before: the version before searches went over several seeds: one seed, then its best 3 and the controls on three fresh
   seeds, forked from the plain control where they equal it at first; paired t-tests, corrected by Holm over the
   scenarios for controls that must be beaten, and over all comparisons for the others;
-- now: the default search over seeds, then a confirmation pair by pair, by `tune_runs.confirm.rounds`.
+- now: the default search over seeds, then a confirmation pair by pair, by `tune_runs.confirmation.rounds`.
 
 The search is replayed over the complete curves of `benchmarks.train_curves`, both sets, with the code that decides in a
 search. *gain* is that of the chosen configuration over the plain control, on seeds that chose nothing, in points. The
@@ -62,9 +62,9 @@ from benchmarks.complete_curves.pair_replays import (
 from benchmarks.complete_curves.search_replay import kept_trial, replay_plain
 from benchmarks.harness.command_line import CORES, at_least, command_parser, report_environment, write_json_report
 from benchmarks.harness.marked_tables import with_tables
-from tune_runs.confirm.candidates import Candidate, with_controls
-from tune_runs.confirm.contests import Contest, contest_of, epochs_of_round
-from tune_runs.confirm.rounds import RoundRules, Rounds
+from tune_runs.confirmation.candidates import Candidate, with_controls
+from tune_runs.confirmation.contests import Contest, contest_of, epochs_of_round
+from tune_runs.confirmation.rounds import RoundRules, Rounds
 from tune_runs.preview.simulated_rounds import simulated
 from tune_runs.space.model import ConfirmConfig, ControlName
 

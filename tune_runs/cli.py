@@ -253,7 +253,7 @@ def write_report(folder: Path, console: Console) -> None:
     else:
         print(f"report:  {shortened(folder) / records.REPORT_FILE}")
     if verdicts.exists():
-        from tune_runs.confirm.confirmation_table import verdict_facts
+        from tune_runs.confirmation.confirmation_table import verdict_facts
 
         console.print(verdict_facts(records.read_verdicts(verdicts)))
 

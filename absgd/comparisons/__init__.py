@@ -1,6 +1,6 @@
 """Comparisons of one candidate with its rivals over seed pairs: what may be claimed, when to stop, what it would take.
 
-`tune_runs.confirm`, `analysis.questions` and `benchmarks` may import it; it imports numpy and, when called, scipy.
+`tune_runs.confirmation`, `analysis.questions` and `benchmarks` may import it; it imports numpy and, when called, scipy.
 """
 
 from absgd.comparisons.alpha_spending import nominal_level

@@ -10,9 +10,9 @@ from absgd.comparisons.look_claims import FINDINGS
 from benchmarks.confirmation_power.__main__ import tables_of
 from benchmarks.confirmation_power.score_cases import Case, cases, drawn
 from benchmarks.simulated_confirmations import Spread, confirm
-from tune_runs.confirm.contests import Contest, Fork
-from tune_runs.confirm.round_plan import Outcome
-from tune_runs.confirm.rounds import RoundRules, replay
+from tune_runs.confirmation.contests import Contest, Fork
+from tune_runs.confirmation.round_plan import Outcome
+from tune_runs.confirmation.rounds import RoundRules, replay
 
 RIVALS = ("ce", "ce-lr", "cb-ce-drw", "ldam-drw", "focal")
 CONTEST = Contest(

@@ -12,7 +12,7 @@ import pytest
 
 from absgd import records
 from tests.support.commands import put_wrong_modules, run
-from tune_runs.confirm.confirmation_table import value_text
+from tune_runs.confirmation.confirmation_table import value_text
 
 
 @pytest.fixture(scope="module")

@@ -21,8 +21,8 @@ from absgd.output_streams import impatient_output
 from absgd.terminal import only_shows
 from tune_runs.cohorts.directory import running_cohorts
 from tune_runs.cohorts.member import train_in_cohort
-from tune_runs.confirm.best_file import BestFiles
-from tune_runs.confirm.scenario_confirmation import ScenarioConfirmation, every_confirmation_failed
+from tune_runs.confirmation.best_file import BestFiles
+from tune_runs.confirmation.scenario_confirmation import ScenarioConfirmation, every_confirmation_failed
 from tune_runs.console_table import print_whole
 from tune_runs.driver.live_table import LiveTableCallback
 from tune_runs.driver.recording_callback import RecordingCallback

@@ -13,7 +13,7 @@ from rich.live import Live
 from absgd import records
 from absgd.counts import after_epochs
 from absgd.terminal import shortened
-from tune_runs.confirm.scenario_confirmation import ScenarioConfirmation
+from tune_runs.confirmation.scenario_confirmation import ScenarioConfirmation
 from tune_runs.console_table import ConsoleFacts, ConsoleTable, print_sentence, print_whole
 from tune_runs.driver.scenario_progress import EpochPace, ScenarioProgress, scenario_progress
 from tune_runs.driver.trial_cells import metric_words, metrics_text, score, searched_values

@@ -6,8 +6,8 @@ import statistics
 from collections import Counter, deque
 from dataclasses import dataclass
 
-from tune_runs.confirm.best_file import chosen_trial
-from tune_runs.confirm.scenario_confirmation import ScenarioConfirmation
+from tune_runs.confirmation.best_file import chosen_trial
+from tune_runs.confirmation.scenario_confirmation import ScenarioConfirmation
 from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.trial_record import TrialRecord
 from tune_runs.seed_pairs.search_over_pairs import SearchOverPairs

@@ -8,7 +8,7 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from absgd.errors import UserError
-from tune_runs.confirm.scenario_confirmation import ScenarioConfirmation
+from tune_runs.confirmation.scenario_confirmation import ScenarioConfirmation
 from tune_runs.driver.stop_request import StopRequest
 from tune_runs.driver.study import ScenarioStudy
 from tune_runs.driver.trunk_planner import TrunkPlanner

@@ -13,9 +13,9 @@ from typing import NamedTuple
 from absgd.comparisons import ClaimRules, PriorVariance
 from absgd.config import RunConfig
 from absgd.records import best_name
-from tune_runs.confirm.candidates import Candidate, CandidateSet, with_controls
-from tune_runs.confirm.contests import Contest, Fork, contest_of, epochs_of_round
-from tune_runs.confirm.rounds import RoundRules
+from tune_runs.confirmation.candidates import Candidate, CandidateSet, with_controls
+from tune_runs.confirmation.contests import Contest, Fork, contest_of, epochs_of_round
+from tune_runs.confirmation.rounds import RoundRules
 from tune_runs.preview.scenario_cost import EpochTime, with_times
 from tune_runs.preview.simulated_rounds import ExpectedRounds, expected_rounds
 from tune_runs.seed_pairs.seed_halving import planned_sizes

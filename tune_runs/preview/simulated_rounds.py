@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from tune_runs.confirm.contests import Contest
-from tune_runs.confirm.round_plan import Outcome
-from tune_runs.confirm.rounds import RoundRules, Rounds, epochs_of_candidates, replay
+from tune_runs.confirmation.contests import Contest
+from tune_runs.confirmation.round_plan import Outcome
+from tune_runs.confirmation.rounds import RoundRules, Rounds, epochs_of_candidates, replay
 
 NUM_SIMULATIONS = 40
 _SEED = 0

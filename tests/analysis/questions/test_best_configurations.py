@@ -16,7 +16,7 @@ from absgd.errors import UserError
 from analysis import Runs, SelectionRule, load
 from tests.support import run_folders
 from tests.support.run_folders import config
-from tune_runs.confirm.candidate_results import candidate_results, winner
+from tune_runs.confirmation.candidate_results import candidate_results, winner
 from tune_runs.recording.trial_record import TrialRecord
 
 

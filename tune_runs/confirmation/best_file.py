@@ -9,8 +9,8 @@ from typing import NamedTuple
 from absgd import records
 from absgd.counts import plural
 from absgd.records import is_best, over_classes, test_metric_of
-from tune_runs.confirm.candidate_results import CandidateResult
-from tune_runs.confirm.scenario_confirmation import ScenarioConfirmation
+from tune_runs.confirmation.candidate_results import CandidateResult
+from tune_runs.confirmation.scenario_confirmation import ScenarioConfirmation
 from tune_runs.recording.pair_scores import PairScore, gain_words
 from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.trial_record import TrialRecord

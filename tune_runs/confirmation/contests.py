@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from absgd.records import deciding_names
-from tune_runs.confirm.candidates import Candidate, confirm_runs
+from tune_runs.confirmation.candidates import Candidate, confirm_runs
 
 _RAISED = "-lr"
 """Ends the name of a control at the raised learning rate; the rest is the control at the plain one."""

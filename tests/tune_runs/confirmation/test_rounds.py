@@ -8,9 +8,9 @@ from collections.abc import Mapping
 import pytest
 
 from absgd.comparisons import ClaimRules, PriorVariance
-from tune_runs.confirm.contests import Contest, Fork
-from tune_runs.confirm.round_plan import Outcome, PlannedRun
-from tune_runs.confirm.rounds import RoundRules, Rounds, epochs_of_candidates, replay
+from tune_runs.confirmation.contests import Contest, Fork
+from tune_runs.confirmation.round_plan import Outcome, PlannedRun
+from tune_runs.confirmation.rounds import RoundRules, Rounds, epochs_of_candidates, replay
 
 RIVALS = ("ce", "ce-lr", "cb-ce-drw", "focal")
 CONTEST = Contest(

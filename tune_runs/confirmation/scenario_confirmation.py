@@ -19,12 +19,12 @@ from absgd.records import (
     source_of,
     test_metric_of,
 )
-from tune_runs.confirm.candidate_results import CandidateResult, candidate_results, winner
-from tune_runs.confirm.candidates import Candidate, CandidateSet, confirm_runs, with_controls
-from tune_runs.confirm.contests import contest_of, deciding_controls
-from tune_runs.confirm.look_rows import look_rows, recorded_prior
-from tune_runs.confirm.round_plan import Outcome
-from tune_runs.confirm.rounds import RoundRules, Rounds, replay
+from tune_runs.confirmation.candidate_results import CandidateResult, candidate_results, winner
+from tune_runs.confirmation.candidates import Candidate, CandidateSet, confirm_runs, with_controls
+from tune_runs.confirmation.contests import contest_of, deciding_controls
+from tune_runs.confirmation.look_rows import look_rows, recorded_prior
+from tune_runs.confirmation.round_plan import Outcome
+from tune_runs.confirmation.rounds import RoundRules, Rounds, replay
 from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.scenario_images import ScenarioImages
 from tune_runs.recording.trial_record import TrialRecord
@@ -39,9 +39,9 @@ from tune_runs.tuned_controls.tuning_plan import BestControls
 class ScenarioConfirmation:
     """The runs of one scenario on fresh seeds, once its search is done.
 
-    `update_plan` replays the rounds (`tune_runs.confirm.rounds`) from the records: the configuration that the search
-    has chosen against its controls, one seed pair after another, until nothing is undecided. Where the search was
-    extended after an earlier confirmation and has chosen another configuration, rows of candidates that no longer
+    `update_plan` replays the rounds (`tune_runs.confirmation.rounds`) from the records: the configuration that the
+    search has chosen against its controls, one seed pair after another, until nothing is undecided. Where the search
+    was extended after an earlier confirmation and has chosen another configuration, rows of candidates that no longer
     belong to it lose their `candidate`. Everything else only reads the plan.
 
     Args:

@@ -17,9 +17,9 @@ from absgd.records import confirm_id
 from tests.support.fake_searches import EXP, STEP, study_trials, trials
 from tests.support.fake_tuner import FakeTuner, epoch_record, make_space, rising
 from tests.support.made_up_scores import close, far, staggered
-from tune_runs.confirm.candidates import Candidate, with_controls
-from tune_runs.confirm.confirmation_table import confirmation_lines
-from tune_runs.confirm.scenario_confirmation import every_confirmation_failed
+from tune_runs.confirmation.candidates import Candidate, with_controls
+from tune_runs.confirmation.confirmation_table import confirmation_lines
+from tune_runs.confirmation.scenario_confirmation import every_confirmation_failed
 from tune_runs.driver.search_summary import print_summary
 from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.scenario_images import ScenarioImages

@@ -11,7 +11,7 @@ from absgd.config.sections import SeedConfig
 from absgd.datasets import load_splits
 from absgd.training import Trainer
 from analysis.wording.titles import control_titles
-from tune_runs.confirm.candidates import (
+from tune_runs.confirmation.candidates import (
     Candidate,
     CandidateSet,
     confirm_runs,

@@ -16,8 +16,8 @@ from typing import Literal, NamedTuple
 
 from absgd.comparisons import ClaimRules, PriorVariance, RivalComparison, cannot_win, compare_at_look, prior_variance
 from absgd.records import LeftReason
-from tune_runs.confirm.contests import Contest, epochs_of
-from tune_runs.confirm.round_plan import Outcome, PlannedRun, RoundPlan
+from tune_runs.confirmation.contests import Contest, epochs_of
+from tune_runs.confirmation.round_plan import Outcome, PlannedRun, RoundPlan
 
 Ending = Literal["decided", "worse", "no score", "budget", "max pairs"]
 """Why no further round begins: a finding on every rival; the subject is worse than one of them; it has no score on

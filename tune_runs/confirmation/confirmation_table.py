@@ -22,9 +22,9 @@ from absgd.records import (
     scenario_folder,
     test_metric_of,
 )
-from tune_runs.confirm.candidate_results import CandidateResult
-from tune_runs.confirm.rounds import RivalLook
-from tune_runs.confirm.scenario_confirmation import ScenarioConfirmation
+from tune_runs.confirmation.candidate_results import CandidateResult
+from tune_runs.confirmation.rounds import RivalLook
+from tune_runs.confirmation.scenario_confirmation import ScenarioConfirmation
 from tune_runs.console_table import ConsoleFacts, ConsoleTable, TableColumn, together, value_text
 from tune_runs.space.model import SearchSpace
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable
 from statistics import fmean
 from typing import NamedTuple
 
-from tune_runs.confirm.contests import Contest, epochs_of, epochs_of_round
+from tune_runs.confirmation.contests import Contest, epochs_of, epochs_of_round
 
 
 class Outcome(NamedTuple):

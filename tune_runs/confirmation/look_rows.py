@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from absgd.comparisons import PriorVariance
-from tune_runs.confirm.rounds import RivalLook, RoundRules, Rounds
+from tune_runs.confirmation.rounds import RivalLook, RoundRules, Rounds
 
 _NUMBERS = ("difference", "std", "df", "low", "high", "p_value")
 
