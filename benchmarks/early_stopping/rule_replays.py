@@ -32,7 +32,7 @@ def candidate_rules() -> dict[str, EarlyStoppingConfig | None]:
     for grace in (1, 2, 3):
         every[f"median, from {grace}"] = EarlyStoppingConfig(rule="median", grace_period=grace)
     for factor in (2, 3, 4):
-        every[f"epoch, {factor}"] = EarlyStoppingConfig(rule="epoch", reduction_factor=factor)
+        every[f"asha, {factor}"] = EarlyStoppingConfig(rule="asha", reduction_factor=factor)
         for rule in BY_AGE:
             for grace in (1, 2, 3):
                 config = EarlyStoppingConfig(rule=rule, reduction_factor=factor, grace_period=grace)

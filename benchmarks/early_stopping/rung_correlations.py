@@ -46,7 +46,7 @@ def rung_correlations(cell: SeedCurves) -> list[dict[str, Any]]:
 
 def _rungs_to_rank(space: SearchSpace) -> Iterator[tuple[str, EarlyStopping]]:
     """Yield rungs at 1, 2, 4, ... and 3, 6, 12, ... epochs; by epoch they count from the latest switch."""
-    yield "epoch", stopping_under(space, EarlyStoppingConfig(rule="epoch", reduction_factor=2))
+    yield "asha", stopping_under(space, EarlyStoppingConfig(rule="asha", reduction_factor=2))
     for grace in (1, 3):
         stopping = stopping_under(space, EarlyStoppingConfig(rule="age", reduction_factor=2, grace_period=grace))
         for rule in BY_AGE:

@@ -54,7 +54,7 @@ def test_rank_correlations_use_the_compared_values() -> None:
     rows = pd.DataFrame(rung_correlations(cell))
     by_age = rows[(rows.rule == "age") & (rows.rung == 1) & (rows.against == "last")]
     assert (list(by_age.trials), list(by_age.rank_correlation)) == ([3], pytest.approx([-1]))
-    assert set(rows.rule) == {"epoch", "age", "advantage", "mean_advantage", "age_then_epoch, by age"}
+    assert set(rows.rule) == {"asha", "age", "advantage", "mean_advantage", "age_then_epoch, by age"}
 
 
 def write_curves(folder: Path, scenario: str = "digits-exp-0.05", seeds: tuple[int, ...] = (3,)) -> None:
@@ -128,7 +128,7 @@ def test_wrong_command_lines_are_refused_before_anything_is_replayed(
 
 def test_every_rule_is_a_candidate() -> None:
     rules = {config.rule for config in candidate_rules().values() if config}
-    assert rules == {"epoch", "age", "advantage", "mean_advantage", "age_then_epoch", "median"}
+    assert rules == {"asha", "age", "advantage", "mean_advantage", "age_then_epoch", "median"}
 
 
 def test_tables_of_a_page_are_replaced_between_their_marks() -> None:

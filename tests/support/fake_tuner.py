@@ -47,7 +47,7 @@ SPACE: dict[str, Any] = {
     },
     "num_trials": 8,
     "metric": "val_accuracy",
-    "early_stopping": {"rule": "epoch", "reduction_factor": 2},
+    "early_stopping": {"rule": "asha", "reduction_factor": 2},
     "seeds": {"pairs": 1},
     "confirm": None,
 }

@@ -19,7 +19,7 @@ from absgd.paths import expanded
 from absgd.yaml_text import read_yaml
 from tune_runs.request.space_rules import broken_space_rules
 from tune_runs.space.distinct_points import most_distinct_points
-from tune_runs.space.model import SearchSpace
+from tune_runs.space.model import SearchSpace, rule_of_today
 from tune_runs.space.setting_names import searchable_names, setting_of
 
 ONE_PAIR = {"pairs": 1}
@@ -113,12 +113,19 @@ def refuse_changes(recorded: Mapping[str, Any], now: Mapping[str, Any], place: s
     Raises:
         UserError: listing every difference.
     """
-    one, other = ({"seeds": ONE_PAIR, **settings} for settings in (recorded, now))
-    if differences := list(_differences("", one, other)):
+    if differences := list(_differences("", _of_today(recorded), _of_today(now))):
         raise UserError(
             f"a resumed search must not change; start a new one, with `--warm-start` if you like ({place}): "
             + "; ".join(differences)
         )
+
+
+def _of_today(decisive: Mapping[str, Any]) -> dict[str, Any]:
+    """Return decisive settings with what an earlier version left out, or had under another name."""
+    settings = {"seeds": ONE_PAIR, **decisive}
+    if isinstance(stopping := settings.get("early_stopping"), Mapping):
+        settings["early_stopping"] = {**stopping, "rule": rule_of_today(stopping.get("rule"))}
+    return settings
 
 
 def _differences(key: str, recorded: object, now: object) -> Iterator[str]:

@@ -105,15 +105,15 @@ def _broken_stopping_rules(space: SearchSpace) -> Iterator[tuple[str, str]]:
     if config is None or grace is None:
         return
     key = "early_stopping.grace_period"
-    if config.rule == "epoch" and switch is not None and grace <= switch:
+    if config.rule == "asha" and switch is not None and grace <= switch:
         yield (
             key,
             f"expected `grace_period` > the latest `switch_epoch` ({switch}), "
             f"since before the switch all trials are equal, got {grace}",
         )
-    elif config.rule == "epoch" and grace > space.epochs:
+    elif config.rule == "asha" and grace > space.epochs:
         yield key, f"expected `grace_period` <= `epochs` ({space.epochs}), got {grace}"
-    elif config.rule != "epoch" and grace > stopping.longest_stage_two:
+    elif config.rule != "asha" and grace > stopping.longest_stage_two:
         yield (
             key,
             f"expected `grace_period` <= {stopping.longest_stage_two}, the epochs of the longest stage two, since rule "

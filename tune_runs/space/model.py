@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from absgd.config import merge_dotted
 from absgd.config.dotted_keys import is_whole, setting_value
@@ -50,17 +50,23 @@ class ScenarioSettings(Section):
 MAX_PAIRS = 100
 """Most seed pairs of a search; each further one is at least two runs and a control."""
 
-StoppingRule = Literal["epoch", "age", "advantage", "mean_advantage", "age_then_epoch", "median"]
+StoppingRule = Literal["asha", "age", "advantage", "mean_advantage", "age_then_epoch", "median"]
+
+
+def rule_of_today(rule: object) -> object:
+    """Return the name of a stopping rule, also where an earlier version called it `epoch`."""
+    return "asha" if rule == "epoch" else rule
 
 
 class EarlyStoppingConfig(Section):
-    rule: StoppingRule = "age_then_epoch"
-    """Values compared at a rung, and when; docs/early-stopping.md has the numbers behind the default."""
+    rule: Annotated[StoppingRule, BeforeValidator(rule_of_today)] = "age_then_epoch"
+    """Values compared at a rung, and when; docs/early-stopping.md has the numbers behind the default. `asha` was called
+    `epoch`, which is still read."""
     reduction_factor: Annotated[int, Field(ge=2, le=2**31 - 1)] | None = None
     """About one trial in this many continues at each rung; null: 3, with several pairs of `seeds` 2. `median` has
     none."""
     grace_period: Count | None = None
-    """First rung. `epoch`: in epochs done, after the latest `switch_epoch`, null: one more than it. The other rules: in
+    """First rung. `asha`: in epochs done, after the latest `switch_epoch`, null: one more than it. The other rules: in
     epochs since the trial's own switch, null: a twentieth of the longest stage two, at least two."""
 
 
@@ -201,7 +207,7 @@ class SearchSpace(Section):
     @classmethod
     def _name_the_new_key(cls, data: object) -> object:
         if isinstance(data, Mapping) and "asha" in data:
-            message = "unknown key `asha`; it is now `early_stopping`, with the same rungs under `rule: epoch`"
+            message = "unknown key `asha`; it is now `early_stopping`, with the same rungs under `rule: asha`"
             raise broken_rule("asha", message)
         return data
 

@@ -40,7 +40,7 @@ class EarlyStopping:
     rule: StoppingRule | None = None
     """The rule; None without early stopping."""
     grace_period: int | None = None
-    """The first rung: with rule `epoch` in epochs done, else in epochs since the switch; None without stopping."""
+    """The first rung: with rule `asha` in epochs done, else in epochs since the switch; None without stopping."""
     ladder: tuple[Rung, ...] = ()
     """All rungs in the order in which a trial meets them; `median` compares at every epoch from its one rung on."""
 
@@ -195,14 +195,14 @@ _LEAST_GRACE = 2
 
 
 def _default_grace_period(rule: StoppingRule, space: EarlyStopping) -> int:
-    if rule == "epoch":
+    if rule == "asha":
         return 1 if space.latest_switch is None else space.latest_switch + 1
     return min(space.longest_stage_two, max(_LEAST_GRACE, space.longest_stage_two // _GRACE_SHARE))
 
 
 def _ladder(rule: StoppingRule, factor: int, grace: int, space: EarlyStopping) -> tuple[Rung, ...]:
     powers = [factor**k for k in range(32)]
-    if rule == "epoch":
+    if rule == "asha":
         return tuple(Rung(grace - 1 + power, "epochs", factor) for power in powers if grace - 1 + power < space.epochs)
     earliest, latest = space.earliest_switch or 0, space.latest_switch or 0
     final: tuple[Rung, ...] = ()
@@ -218,7 +218,7 @@ def _ladder(rule: StoppingRule, factor: int, grace: int, space: EarlyStopping) -
 
 _WORDS: dict[StoppingRule | None, str] = {
     None: "none: every trial trains to the last epoch",
-    "epoch": "trials are compared at the same epoch, by the metric",
+    "asha": "trials are compared at the same epoch, by the metric",
     "age": "trials are compared at equal ages since their switch, by the metric",
     "advantage": "trials are compared at equal ages since their switch, by their gain over the plain control",
     "mean_advantage": "trials are compared at equal ages since their switch, by their mean gain over the plain control",

@@ -164,7 +164,7 @@ def tuning_stopping(space: SearchSpace) -> EarlyStopping:
     start = max(setting_value(space.base, "schedule.milestones") or (0,))
     at = sorted({round(start + share * (epochs - start)) for share in _RUNG_SHARES} - {0, epochs})
     ladder = tuple(Rung(epoch, "epochs", _REDUCTION_FACTOR) for epoch in at) if space.early_stopping else ()
-    return EarlyStopping(epochs, None, None, "epoch" if ladder else None, at[0] if ladder else None, ladder)
+    return EarlyStopping(epochs, None, None, "asha" if ladder else None, at[0] if ladder else None, ladder)
 
 
 def epochs_after_fork(num_trials: int, sharing: StageOneSharing, stopping: EarlyStopping) -> float:

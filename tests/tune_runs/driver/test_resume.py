@@ -71,6 +71,21 @@ def test_search_killed_repeatedly_ends_as_an_uninterrupted_one(
     assert FakeTrainer.epochs_trained - trained <= trials(folder).epochs_trained.sum() + deaths
 
 
+def test_search_begun_with_the_earlier_name_of_its_rule_ends_as_one_of_today(tmp_path: Path) -> None:
+    space = space_of(early_stopping={"rule": "asha", "reduction_factor": 2})
+    FakeTuner(space, tmp_path / "whole", some_diverge, concurrent=1).run()
+    folder = tmp_path / "begun" / "whole"
+    FakeTuner(space, folder, some_diverge, concurrent=1).run(stop_after_results=20)
+    journal = records.scenario_folder(folder, EXP) / records.STUDY_FILE
+    begun = journal.read_text()
+    assert begun.count('"rule":"asha"') == 1
+    journal.write_text(begun.replace('"rule":"asha"', '"rule":"epoch"'))
+    earlier = space_of(early_stopping={"rule": "epoch", "reduction_factor": 2})
+    assert (earlier, earlier.decisive()) == (space, space.decisive())
+    FakeTuner(earlier, folder, some_diverge, concurrent=1).run()
+    assert_same(tmp_path / "whole", folder)
+
+
 @pytest.fixture(scope="module")
 def confirmed(tmp_path_factory: pytest.TempPathFactory) -> WholeSearch:
     return whole_confirmation(tmp_path_factory.mktemp("runs") / "whole")

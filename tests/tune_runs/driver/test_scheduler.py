@@ -21,7 +21,7 @@ from tune_runs.trial.trial_reports import ReportedEpoch, TrialReport
 
 EXP, STEP = "digits-exp-0.1", "digits-step-0.1"
 CONTROL = f"{EXP}-control"
-RULES = ("epoch", "age", "advantage", "mean_advantage", "age_then_epoch", "median")
+RULES = ("asha", "age", "advantage", "mean_advantage", "age_then_epoch", "median")
 CONTINUE, STOP = str(TrialScheduler.CONTINUE), str(TrialScheduler.STOP)
 
 

@@ -121,7 +121,7 @@ def test_interrupted_control_resumes_from_its_last_epoch(tmp_path: Path, stop_af
     assert (control.epochs_trained, control.epochs_inherited) == (10, 0), "this search trained all of it"
 
 
-@pytest.mark.parametrize("rule", [None, "epoch", "age", "advantage", "median"])
+@pytest.mark.parametrize("rule", [None, "asha", "age", "advantage", "median"])
 def test_failed_control_costs_its_trials_stage_one_only(tmp_path: Path, rule: str | None) -> None:
     space = make_space(**{**ONE, "early_stopping": {"rule": rule} if rule else None})
     tuner = FakeTuner(space, tmp_path / "fake", rising)

@@ -13,7 +13,7 @@ from tune_runs.preview.scenario_cost import EpochTime
 from tune_runs.preview.search_preview import ParameterRange
 
 TWO = {"scenarios": [{}, {"imbalance": {"type": "exp", "ratio": 0.05}}]}
-EPOCH_RULE = {"early_stopping": {"rule": "epoch", "reduction_factor": 3}}
+EPOCH_RULE = {"early_stopping": {"rule": "asha", "reduction_factor": 3}}
 LR_RANGE = {"search/optimizer.lr": {"low": 0.01, "high": 0.1, "log": True}}
 LR_CHOICES = {"search/optimizer.lr": {"choices": [0.01, 0.1]}, "num_trials": 8}
 TIME = EpochTime(stage_one_s=2.0, stage_two_s=2.0, snapshot_bytes=2**20)
@@ -117,7 +117,7 @@ def test_draw_preview_without_rungs() -> None:
     text = drawn({"early_stopping": None})
     assert "none: every trial trains to the last epoch" in text
     assert "with stopping" not in text
-    text = drawn({"early_stopping": {"rule": "epoch", "grace_period": 16}})
+    text = drawn({"early_stopping": {"rule": "asha", "grace_period": 16}})
     assert "no rung before the last epoch (16), so every trial trains to the end" in text
     assert "with stopping" not in text
 

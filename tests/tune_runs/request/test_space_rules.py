@@ -108,13 +108,13 @@ from tests.support.spaces import make, refusal
         ({"search/lam": {"low": 0, "high": 5}}, "expected `lam` != 0, got 0", "search.lam"),
         # early stopping
         (
-            {"early_stopping": {"rule": "epoch", "grace_period": 12}},
+            {"early_stopping": {"rule": "asha", "grace_period": 12}},
             "expected `grace_period` > the latest `switch_epoch` (12), "
             "since before the switch all trials are equal, got 12",
             "early_stopping.grace_period",
         ),
         (
-            {"early_stopping": {"rule": "epoch", "grace_period": 17}},
+            {"early_stopping": {"rule": "asha", "grace_period": 17}},
             "expected `grace_period` <= `epochs` (16), got 17",
             "early_stopping.grace_period",
         ),

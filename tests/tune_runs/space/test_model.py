@@ -82,7 +82,7 @@ def test_concurrent_trials(cpu: float, gpu: float, num_cpus: float, num_gpus: fl
         ),
         (
             {"early_stopping": {"rule": "ages"}},
-            "expected `early_stopping.rule` to be `epoch`, `age`, `advantage`, `mean_advantage`, `age_then_epoch` or "
+            "expected `early_stopping.rule` to be `asha`, `age`, `advantage`, `mean_advantage`, `age_then_epoch` or "
             "`median`, got 'ages'; did you mean `age`?",
             "early_stopping.rule",
         ),
@@ -93,5 +93,5 @@ def test_space_refuses(changes: dict[str, Any], message: str, key: str) -> None:
 
 
 def test_space_that_still_sets_asha_is_refused_with_the_replacement() -> None:
-    message = "unknown key `asha`; it is now `early_stopping`, with the same rungs under `rule: epoch` (x.yaml: asha)"
+    message = "unknown key `asha`; it is now `early_stopping`, with the same rungs under `rule: asha` (x.yaml: asha)"
     assert refusal({"asha": {"reduction_factor": 3}}) == message

@@ -46,13 +46,13 @@ def test_trial_behind_half_of_the_others_in_both_stops() -> None:
     assert not is_dominated([(0.9, 0.5), (0.1, 0.1), (0.2, 0.2)], RUNG), "second of three, two of which pass"
 
 
-def judge(rule: str = "epoch", control: float = 0.5) -> ParetoStopping:
+def judge(rule: str = "asha", control: float = 0.5) -> ParetoStopping:
     stopping = early_stopping(make_space(early_stopping={"rule": rule, "reduction_factor": 2, "grace_period": None}))
     one, other = (ScenarioStopping(stopping, mode, lambda _: control) for mode in ("max", "min"))
     return ParetoStopping(stopping, (one, other))
 
 
-@pytest.mark.parametrize("rule", ["epoch", "age", "advantage", "mean_advantage", "age_then_epoch"])
+@pytest.mark.parametrize("rule", ["asha", "age", "advantage", "mean_advantage", "age_then_epoch"])
 def test_pareto_stopping_compares_both_metrics_in_their_directions(rule: str) -> None:
     found = judge(rule)
     behind = {"a": False, "b": False, "c": False}

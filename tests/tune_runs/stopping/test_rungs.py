@@ -43,7 +43,7 @@ def test_with_several_pairs_of_seeds_more_trials_continue_unless_told() -> None:
 def test_rungs_by_epoch_start_after_the_latest_switch(
     changes: dict[str, Any], config: dict[str, Any], grace_period: int, rungs: tuple[int, ...]
 ) -> None:
-    stopping = stopping_of(changes, rule="epoch", **config)
+    stopping = stopping_of(changes, rule="asha", **config)
     assert (stopping.grace_period, stopping.rungs, stopping.unit) == (grace_period, rungs, "epochs")
 
 
@@ -99,7 +99,7 @@ def test_median_compares_at_every_epoch_from_the_first_rung_on() -> None:
 
 
 def test_no_trial_is_compared_before_the_switch_or_at_the_last_epoch() -> None:
-    for rule in ("epoch", "age", "advantage", "mean_advantage", "age_then_epoch", "median"):
+    for rule in ("asha", "age", "advantage", "mean_advantage", "age_then_epoch", "median"):
         stopping = stopping_of({}, rule=rule)
         for switch in (8, 10, 12, None):
             met = [epoch for epoch in range(16) if stopping.rung_at(switch, epoch)]
@@ -126,7 +126,7 @@ def test_switches_count_the_base_value_of_trials_that_do_not_draw_it() -> None:
     assert (stopping.earliest_switch, stopping.latest_switch) == (3, 9)
 
 
-@pytest.mark.parametrize("rule", ["epoch", "age", "advantage"])
+@pytest.mark.parametrize("rule", ["asha", "age", "advantage"])
 @pytest.mark.parametrize("num_trials", [5, 32])
 def test_expected_survivors_and_epochs_equal_trials_in_random_order(rule: str, num_trials: int) -> None:
     """Compared with searches over noise, one trial at a time: results at one rung say nothing about the next."""
@@ -153,7 +153,7 @@ def test_stops_of_the_median_rule_are_not_modelled() -> None:
     assert stopping.survivors(32, [8, 12]) == ()
     assert stopping.expected_epochs(32, [8, 12]) == 16 * 8 + 16 * 4
     assert stopping_of({}, rule="median", grace_period=8).is_modelled, "it has no rung: nobody is stopped"
-    assert all(stopping_of({}, rule=rule).is_modelled for rule in ("epoch", "age", "mean_advantage", "age_then_epoch"))
+    assert all(stopping_of({}, rule=rule).is_modelled for rule in ("asha", "age", "mean_advantage", "age_then_epoch"))
 
 
 def test_words_mention_later_rungs_where_they_exist() -> None:

@@ -13,7 +13,7 @@ from tests.support.spaces import make
 from tune_runs.stopping.rungs import early_stopping
 from tune_runs.stopping.stopping_rules import Never, ScenarioStopping
 
-EPOCHS, RULES = 16, ("epoch", "age", "advantage", "mean_advantage", "age_then_epoch", "median")
+EPOCHS, RULES = 16, ("asha", "age", "advantage", "mean_advantage", "age_then_epoch", "median")
 GAIN_RULES = RULES[2:]
 CONTROL = [0.5 + 0.01 * epoch for epoch in range(EPOCHS)]
 
@@ -34,8 +34,8 @@ class Control:
 
 def judge_of(rule: str, control: Control | None = None, mode: Any = "max", **config: Any) -> ScenarioStopping:
     """Switch epochs 8 to 12 of 16; by age the rungs are at 1, 2 and 4, and every second trial continues."""
-    early = {} if rule == "epoch" else {"grace_period": 1}
-    gentle = {"reduction_factor": 2} if rule not in ("epoch", "median") else {}
+    early = {} if rule == "asha" else {"grace_period": 1}
+    gentle = {"reduction_factor": 2} if rule not in ("asha", "median") else {}
     space = make({"early_stopping": {"rule": rule, **early, **gentle, **config}})
     return ScenarioStopping(early_stopping(space), mode, control or Control())
 
@@ -56,7 +56,7 @@ def gains(switch: int, *amounts: float) -> list[float]:
 
 
 def test_by_epoch_no_trial_is_stopped_before_the_first_epoch_after_the_latest_switch() -> None:
-    judge = judge_of("epoch")
+    judge = judge_of("asha")
     assert epochs_trained(judge, "good", 8, gains(8, 0.1)) == 8
     assert epochs_trained(judge, "poor", 8, gains(8, 0.0)) == 5
     assert epochs_trained(judge, "late", 12, gains(12, 0.0)) == 1
@@ -215,7 +215,7 @@ def test_gains_judged_late_compare_their_own_age_only() -> None:
     assert len(ahead.scores) == 5
 
 
-@pytest.mark.parametrize("rule", ["epoch", "age"])
+@pytest.mark.parametrize("rule", ["asha", "age"])
 def test_rules_that_compare_the_metric_never_ask_the_control(rule: str) -> None:
     control = Control(known=0)
     judge = judge_of(rule, control)

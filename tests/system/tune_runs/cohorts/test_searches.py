@@ -23,7 +23,7 @@ def space_of_cohorts(**changes: Any) -> Any:
 
 
 def test_search_in_cohorts_gives_the_bits_of_trials_alone_and_leaves_nothing(ray: None, tmp_path: Path) -> None:
-    stopping = {"rule": "epoch", "grace_period": 3, "reduction_factor": 2}
+    stopping = {"rule": "asha", "grace_period": 3, "reduction_factor": 2}
     confirm = {"max_pairs": 2, "controls": ["ce", "cb-ce-drw"]}
     space = space_of_cohorts(num_trials=5, early_stopping=stopping, confirm=confirm)
     found, printed = search(space, tmp_path / "two")

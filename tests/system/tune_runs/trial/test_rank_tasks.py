@@ -28,7 +28,7 @@ def test_search_with_early_stopping_leaves_nothing_and_its_trials_equal_one_proc
     from ray.util import placement_group_table
 
     groups = set(placement_group_table())
-    stopping = {"rule": "epoch", "grace_period": 3, "reduction_factor": 2}
+    stopping = {"rule": "asha", "grace_period": 3, "reduction_factor": 2}
     found, printed = search(space_of_two(num_trials=4, early_stopping=stopping), tmp_path / "two")
     assert found, printed
     trials = pd.read_parquet(tmp_path / "two/trials.parquet")
