@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -21,6 +22,8 @@ from absgd.counts import after_epochs, epochs_done, plural
 from absgd.errors import UserError, nearest
 from absgd.output_streams import impatient_output
 from absgd.paths import checked_folder
+from absgd.plugins import load_plugin
+from absgd.plugins.loading import plugin_words
 from absgd.records import EpochRecord, TestMetrics
 from absgd.terminal import (
     EXIT_FAILED,
@@ -56,6 +59,10 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Replace one setting, e.g. loss.name=ce. May be repeated."),
     ] = None,
+    plugin: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Python file that declares models, losses or data sets. May be repeated."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run record; default runs/<name of file or recipe>.")
     ] = None,
@@ -89,6 +96,8 @@ def train(
     Exit status: 0 the run is complete; 1 it diverged; 2 the request is invalid; 130 Ctrl-C.
     """
     with plain_messages("absgd-train"), interruptible(), _lost_ranks_named(), ExitStack() as ranks:
+        for file in plugin or ():
+            load_plugin(file)
         if resume:
             moves = parse_moves(moved or [], "--moved")
             folder, trainer = _continued(ranks, resume, moves, device, test, config, recipe, set_, out, metric, show)
@@ -295,7 +304,8 @@ def _run(folder: RunFolder, trainer: Trainer, read_test: bool, keep_predictions:
         raise
     except KeyboardInterrupt:
         folder.write_status("interrupted", trainer)
-        words = f"absgd-train: interrupted; continue with: absgd-train --resume {folder.path}"
+        again = shlex.join(["absgd-train", "--resume", str(folder.path), *plugin_words()])
+        words = f"absgd-train: interrupted; continue with: {again}"
         say_interrupted(words, folder.path / records.RESUME_NOTE_FILE)
         raise typer.Exit(EXIT_INTERRUPTED) from None
     folder.write_status("completed", trainer, test=test)

@@ -108,10 +108,11 @@ def _rule_and_value(detail: ErrorDetails, model: type[BaseModel], key: str) -> s
         return f"unknown key {name}{nearest(detail['loc'][-1], valid) or f'; valid keys: {_listed(valid)}'}"
     if kind == "missing":
         return f"expected {name}, got nothing"
-    if kind == "literal_error":
+    if kind in ("literal_error", "unknown_part"):
         expected = context["expected"].replace("'", "`")
         options = [part.strip("' ") for part in context["expected"].replace(" or ", ", ").split(",")]
-        return f"expected {name} to be {expected}, got {shown(value)}{nearest(value, options)}"
+        own = "; a part of your own needs `--plugin FILE.py`" if kind == "unknown_part" else ""
+        return f"expected {name} to be {expected}, got {shown(value)}{own}{nearest(value, options)}"
     if kind in _COMPARISONS:
         field, sign = _COMPARISONS[kind]
         return f"expected {name} {sign} {context[field]}, got {shown(value)}"

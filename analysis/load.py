@@ -13,6 +13,7 @@ from absgd.errors import UserError
 from absgd.paths import PathLike
 from analysis.frames.data_names import with_titles
 from analysis.frames.loaded_folders import LoadedFolder, Problem, describe, expand, kind_of
+from analysis.frames.option_columns import with_option_columns
 from analysis.frames.ray_experiment import RayNames, read_experiment
 from analysis.frames.ray_scales import Percent
 from analysis.frames.run_tables import read_epochs, read_trials
@@ -87,7 +88,7 @@ def _load_one(
     if trials.empty:
         complain("no intact trial yet")
         return None
-    trials = with_titles(trials)
+    trials = with_option_columns(with_titles(trials), complain)
     trials.insert(0, "folder", str(path))
     epochs.insert(0, "folder", str(path))
     unfinished = trials.status.isin(("running", "interrupted")).sum()

@@ -70,8 +70,8 @@ def build_packed_run(work: EpochWorkload, cohort_size: int) -> TrainOnRequest:
     config = stage_two_run(model, work.batch, work.device, {} if work.exact else {"fast": True})
     splits = made_up_splits(model, work.num_batches * work.batch)
     if cohort_size == 1:
-        return OneTrial(config.to_dict(), splits)
-    return TrialsInTurns(config.to_dict(), splits, cohort_size)
+        return OneTrial(config, splits)
+    return TrialsInTurns(config, splits, cohort_size)
 
 
 @contextmanager

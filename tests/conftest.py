@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 # Before torch is imported, here or in a process that a test starts: two xdist workers with a thread for each core
 # would wait for each other. Tests of several threads set their number themselves.
@@ -14,6 +15,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 from hypothesis import settings
 
+from absgd.registry.dataset_table import DATASETS
+from absgd.registry.loss_table import LOSSES
+from absgd.registry.model_table import MODELS
+from absgd.registry.plugin_table import PLUGINS
 from tune_runs.ray_cluster.session import set_environment
 
 set_environment(is_local=True)  # before any test module imports Ray
@@ -33,6 +38,17 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # By default an example may take 200 ms, which says how busy the machine is and nothing about the code.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
+
+
+@pytest.fixture
+def own_tables() -> Iterator[None]:
+    """Take parts of plugins that a test loads out of the tables again."""
+    tables: list[dict[str, Any]] = [LOSSES, MODELS, DATASETS, PLUGINS]
+    earlier = [dict(table) for table in tables]
+    yield
+    for table, entries in zip(tables, earlier, strict=True):
+        table.clear()
+        table.update(entries)
 
 
 @pytest.fixture(autouse=True, scope="session")

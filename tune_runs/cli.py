@@ -17,6 +17,7 @@ from absgd.config.locations import parse_moves
 from absgd.counts import plural
 from absgd.errors import UserError, shown
 from absgd.paths import checked_folder, expanded
+from absgd.plugins import load_plugin
 from absgd.terminal import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
@@ -43,6 +44,7 @@ from tune_runs.command_options import (
     NumTrialsOption,
     OutOption,
     PairsOption,
+    PluginOption,
     PreviewOption,
     ResumeOption,
     SchemaOption,
@@ -97,6 +99,7 @@ def tune(
     preview: PreviewOption = False,
     measure: MeasureOption = False,
     schema: SchemaOption = False,
+    plugin: PluginOption = None,
 ) -> None:
     """Search the settings of ABSGD; the help text is `tune_runs.command_options.HELP`."""
     options = TuneOptions(
@@ -123,6 +126,8 @@ def tune(
         schema=schema,
     )
     with plain_messages("absgd-tune"), interruptible():
+        for file in plugin or ():
+            load_plugin(file)
         _carry_out(options)
 
 

@@ -154,6 +154,14 @@ MeasureOption = Annotated[
         help="Like --preview, but train for one to three minutes to estimate the wall time and to propose `resources`.",
     ),
 ]
+PluginOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--plugin",
+        metavar="FILE",
+        help="Python file that declares models, losses or data sets; --resume needs it too. May be repeated.",
+    ),
+]
 SchemaOption = Annotated[bool, typer.Option("--schema", help="Print the JSON schema of a search space.")]
 
 

@@ -11,8 +11,10 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from absgd.config.part_options import OPTIONS, is_option, option_keys, option_model
 from absgd.config.sections import AttentionConfig, RunSections
 from absgd.errors import UserError, nearest
+from absgd.registry.plugin_table import PART_KINDS
 
 
 @cache
@@ -53,13 +55,19 @@ def check_key(key: str, source: str) -> None:
         UserError: naming the nearest setting.
     """
     sections = {name.split(".")[0] for name in setting_keys()}
-    if key not in setting_keys() and key not in sections:
-        raise UserError(f"unknown key `{key}`{nearest(key, setting_keys())} ({source}: {key})")
+    whole = {f"{kind}.{OPTIONS}" for kind in PART_KINDS}
+    if key not in setting_keys() and key not in sections and key not in whole and not is_option(key):
+        valid = (*setting_keys(), *option_keys())
+        raise UserError(f"unknown key `{key}`{nearest(key, valid)} ({source}: {key})")
 
 
-@cache
 def find_setting(key: str) -> tuple[type[BaseModel], str]:
-    """Return the section of RunConfig that holds the setting `key`, and its name in that section."""
+    """Return the section of RunConfig that holds the setting `key`, and its name in that section.
+
+    That of an option is the model that a loaded part declares; an option of none is one of an empty model.
+    """
+    if is_option(key):
+        return option_model(key), key.split(".", 2)[2]
     model: type[BaseModel] = RunSections
     *parents, leaf = key.split(".")
     for parent in parents:
@@ -90,6 +98,8 @@ def setting_value(settings: Mapping[str, Any], key: str) -> Any:
     """Return the value at a dotted key of a partial RunConfig, else its default; None if it has neither."""
     if not is_given(settings, key):
         model, leaf = find_setting(key)
+        if leaf not in model.model_fields:  # an option that no loaded part has
+            return None
         default = model.model_fields[leaf].get_default(call_default_factory=True)
         return None if default is PydanticUndefined or model is AttentionConfig else default
     return reduce(getitem, key.split("."), settings)
@@ -98,6 +108,8 @@ def setting_value(settings: Mapping[str, Any], key: str) -> Any:
 def is_whole(key: str) -> bool:
     """Whether the setting takes whole numbers and no fractions."""
     model, leaf = find_setting(key)
+    if leaf not in model.model_fields:
+        return False
     kinds = list(_types_in(model.model_fields[leaf].annotation))
     return int in kinds and float not in kinds
 

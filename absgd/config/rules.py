@@ -75,7 +75,12 @@ def _broken_loss_rules(run: RunSections) -> Iterator[tuple[str, str]]:
 
 
 def _broken_model_rules(run: RunSections) -> Iterator[tuple[str, str]]:
-    model = run.model
+    model, spec = run.model, MODELS[run.model.name]
+    if run.head not in spec.heads:
+        reason = "" if model.head == run.head else f", which loss `{run.loss.name}` needs"
+        yield "model.head", f"expected `head` {_quoted(spec.heads)} with model `{model.name}`, got `{run.head}`{reason}"
+    if model.dropout and not spec.takes_dropout:
+        yield "model.dropout", f"expected `dropout` = 0 with model `{model.name}`, which has none, got {model.dropout}"
     if model.weights is not None and not MODELS[model.name].has_published_weights:
         able = " or ".join(name for name, spec in MODELS.items() if spec.has_published_weights)
         yield "model.weights", f"expected `weights` with {able} only, got `{model.name}`"

@@ -14,15 +14,26 @@ from typing import Any
 from pydantic import model_validator
 
 from absgd.config.dotted_keys import merge_dotted
+from absgd.config.needed_plugins import check_recorded_plugins, needed_plugins
+from absgd.config.part_options import OPTIONS
 from absgd.config.rules import broken_run_rules, unused_run_settings
 from absgd.config.sections import ClassBalanceConfig, RunSections
 from absgd.errors import broken_rule, validated
 from absgd.paths import PathLike
+from absgd.registry.plugin_table import PART_KINDS
 from absgd.yaml_text import dump_yaml, read_yaml
 
 
 class RunConfig(RunSections):
     """Everything that decides one training run."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_plugins(cls, data: object) -> object:
+        if not isinstance(data, Mapping):
+            return data
+        check_recorded_plugins(data.get("plugins"))
+        return {**data, "plugins": needed_plugins(data)}
 
     @model_validator(mode="after")
     def _check_rules(self) -> RunConfig:
@@ -137,9 +148,14 @@ NEWER_SETTINGS: Mapping[str, float] = {
 
 
 def _without_newer(settings: dict[str, Any]) -> dict[str, Any]:
-    """Remove newer settings that have the behaviour of earlier versions."""
+    """Remove newer settings that have the behaviour of earlier versions, options and plugins where there are none."""
     for key, value in NEWER_SETTINGS.items():
         section, leaf = key.split(".")
         if settings[section][leaf] == value:
             del settings[section][leaf]
+    for kind in PART_KINDS:
+        if not settings[kind][OPTIONS]:
+            del settings[kind][OPTIONS]
+    if not settings["plugins"]:
+        del settings["plugins"]
     return settings

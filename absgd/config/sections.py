@@ -6,14 +6,17 @@ torch.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from absgd.config.part_options import NO_OPTIONS, DataOptions, LossOptions, ModelOptions
 from absgd.config.registered_names import DatasetName, LossName, ModelName
 from absgd.errors import broken_rule, shown
 from absgd.paths import path_problem
+from absgd.plugins.loading import load_shipped
 from absgd.registry.loss_table import LOSSES, LossSpec, base_criterion, is_attentive
+from absgd.registry.plugin_table import PartKind, Plugin, plugin_of
 
 NoiseType = Literal[
     "none",
@@ -57,6 +60,7 @@ LARGEST_TILT = 1e6
 """Largest magnitude of `loss.term_tilt`."""
 MAX_TITLE = 64
 """Longest `data.title` in characters."""
+PluginIdentity = Annotated[str, Field(pattern=r"^[^\n]{1,200} sha256:[0-9a-f]{64}$")]
 PathText = Annotated[str, AfterValidator(_path_text)]
 EpochOrSwitch = Annotated[Epoch | Literal["switch"], BeforeValidator(_epoch_or_switch)]
 
@@ -69,7 +73,26 @@ class Section(BaseModel):
     )
 
 
-class DataConfig(Section):
+class _PartSection(Section):
+    """A section that names a part. Pickled, it takes the source of the part's plugin along, to be loaded first."""
+
+    _kind: ClassVar[PartKind]
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        plugin = plugin_of(self._kind, getattr(self, "name", None))
+        if plugin is None:
+            return super().__reduce_ex__(protocol)
+        return _unpickled, (plugin, type(self), self.model_dump(exclude_unset=True))
+
+
+def _unpickled(plugin: Plugin, section: type[_PartSection], values: dict[str, Any]) -> _PartSection:
+    load_shipped(plugin)
+    return section.model_validate(values)
+
+
+class DataConfig(_PartSection):
+    _kind = "data"
+
     name: DatasetName
     """Data set."""
     title: Annotated[str, Field(max_length=MAX_TITLE), AfterValidator(_title_text)] | None = None
@@ -98,6 +121,8 @@ class DataConfig(Section):
     """Data sets on disk: effect of a missing or broken image; `skip` leaves it out and reports their number."""
     on_duplicate: Literal["refuse", "keep"] = "refuse"
     """Data sets on disk: effect of an image that is given twice, or in two parts; `keep` trains on it as it is."""
+    options: Annotated[DataOptions, Field(validate_default=True)] = NO_OPTIONS
+    """Settings that a data set of your own declares: docs/own-parts.md."""
 
 
 class ImbalanceConfig(Section):
@@ -125,7 +150,9 @@ class AugmentationConfig(Section):
     """Largest angle of the random rotation, in degrees to either side."""
 
 
-class ModelConfig(Section):
+class ModelConfig(_PartSection):
+    _kind = "model"
+
     name: ModelName = "resnet32"
     """`resnet8` to `resnet56`, `resnet18_cifar`, `resnet34_cifar`, `cnn8`: for small images; others: ImageNet's."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -134,9 +161,13 @@ class ModelConfig(Section):
     """Classifier: linear, or cosine of features and class vectors, which `ldam` needs; `auto`: what the loss needs."""
     weights: PathText | None = None
     """File of initial weights for `resnet18` and `resnet50`, as torchvision publishes them; null: random."""
+    options: Annotated[ModelOptions, Field(validate_default=True)] = NO_OPTIONS
+    """Settings that a model of your own declares: docs/own-parts.md."""
 
 
-class LossConfig(Section):
+class LossConfig(_PartSection):
+    _kind = "loss"
+
     name: LossName = "abce"
     """Base criterion, with `ab` in front for attention weights over it."""
     focal_gamma: Annotated[float, Field(ge=0)] = 1.0
@@ -168,6 +199,8 @@ class LossConfig(Section):
     posthoc_tau: Annotated[float, Field(ge=0, le=100)] = 0.0
     """Post-hoc logit adjustment after the last epoch: this times the log share of each class among the training images
     is subtracted from the logits that are evaluated; 0: none."""
+    options: Annotated[LossOptions, Field(validate_default=True)] = NO_OPTIONS
+    """Settings that a loss of your own declares: docs/own-parts.md."""
 
     @property
     def is_attentive(self) -> bool:
@@ -281,6 +314,8 @@ class RunSections(Section):
     """Images per step."""
     seeds: SeedConfig = SeedConfig()
     device: DeviceConfig = DeviceConfig()
+    plugins: Annotated[tuple[PluginIdentity, ...], Field(strict=False)] = ()
+    """Plugins that declare parts of this run, as `NAME sha256:HASH`; filled in, and checked where it is given."""
 
     @property
     def can_be_captured(self) -> bool:

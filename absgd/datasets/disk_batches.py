@@ -144,8 +144,8 @@ class DiskBatches:
 
 
 def side_of(config: RunConfig, spec: DatasetSpec) -> int:
-    """Rows and columns of the images trained on: `data.side`, else the data set's own."""
-    return spec.side if config.data.side is None else config.data.side
+    """Rows and columns of the images trained on: `data.side` of images on disk, else the data set's own."""
+    return spec.side if spec.in_memory or config.data.side is None else config.data.side
 
 
 def training_transform(config: RunConfig, spec: DatasetSpec) -> Transform:

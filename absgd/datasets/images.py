@@ -26,11 +26,14 @@ class Images:
     """Class of each image, int64."""
 
     def __post_init__(self) -> None:
-        assert self.images_NCHW.dtype == np.uint8, self.images_NCHW.dtype
-        assert self.images_NCHW.ndim == 4, self.images_NCHW.shape
-        assert self.images_NCHW.flags.c_contiguous
-        assert self.labels_N.dtype == np.int64, self.labels_N.dtype
-        assert self.labels_N.shape == self.images_NCHW.shape[:1], (self.labels_N.shape, self.images_NCHW.shape)
+        pixels, labels = self.images_NCHW, self.labels_N
+        assert pixels.dtype == np.uint8, f"expected images in uint8, got {pixels.dtype}"
+        assert pixels.ndim == 4, f"expected images of shape (N, C, H, W), got {pixels.shape}"
+        assert pixels.flags.c_contiguous, "expected contiguous images"
+        assert labels.dtype == np.int64, f"expected labels in int64, got {labels.dtype}"
+        assert labels.shape == pixels.shape[:1], (
+            f"expected a label for each of {len(pixels)} images, got {labels.shape}"
+        )
 
     def __len__(self) -> int:
         return len(self.labels_N)

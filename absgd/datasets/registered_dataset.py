@@ -9,7 +9,9 @@ from typing import Literal
 from absgd.config.sections import AugmentationConfig, DataConfig
 from absgd.datasets.image_files import ImageFiles
 from absgd.datasets.images import Images
+from absgd.datasets.own_images_check import checked_own_images
 from absgd.errors import UserError
+from absgd.plugins.loading import errors_of
 from absgd.registry.dataset_table import DATASETS, DatasetSpec
 
 
@@ -21,10 +23,14 @@ def read_part(config: DataConfig, part: Literal["train", "val", "test"]) -> Imag
         part: `train`, which validation is cut from; `val`, where the table says that the data set has its own; `test`.
 
     Raises:
-        UserError: if its files are absent, cannot be downloaded, or are damaged.
+        UserError: if its files are absent, cannot be downloaded, or are damaged; if a plugin's reader returns other
+            images than it declares.
     """
-    read: Callable[..., Images | ImageFiles] = resolve_name(DATASETS[config.name].reader)
-    return read(config, part)
+    spec = DATASETS[config.name]
+    read: Callable[..., Images | ImageFiles] = resolve_name(spec.reader)
+    with errors_of(spec.plugin, config.name):
+        images = read(config, part)
+    return images if spec.plugin is None else checked_own_images(images, config.name, part, spec)
 
 
 def augmentation_of(config: AugmentationConfig, spec: DatasetSpec) -> tuple[int, bool]:

@@ -14,7 +14,8 @@ from absgd.config.sections import AttentionConfig, ClassBalanceConfig, LossConfi
 from absgd.losses.attention import AttentionWeights
 from absgd.losses.criterion import Criterion
 from absgd.losses.objective import Objective
-from absgd.registry.loss_table import LOSSES
+from absgd.losses.own_criterion_check import check_own_criterion
+from absgd.plugins.loading import errors_of
 
 CriterionBuilder = Callable[[LossConfig, Sequence[int]], Criterion]
 """Builds a base criterion from its settings and the training images of each class."""
@@ -46,10 +47,16 @@ def build_criterion(config: LossConfig, class_counts: Sequence[int]) -> Criterio
     """Build the base criterion that `config` names, without class weights and attention weights.
 
     Raises:
-        UserError: if the criterion needs class counts and a class is empty.
+        UserError: if the criterion needs class counts and a class is empty; if a plugin's does not give one loss for
+            each sample.
     """
-    build: CriterionBuilder = resolve_name(LOSSES[config.base].builder)
-    return build(config, class_counts)
+    spec = config.spec
+    build: CriterionBuilder = resolve_name(spec.builder)
+    with errors_of(spec.plugin, config.base):
+        criterion = build(config, class_counts)
+    if spec.plugin is not None:
+        check_own_criterion(criterion, config.base, spec.plugin, class_counts)
+    return criterion
 
 
 def _attention_weights(attention: AttentionConfig) -> AttentionWeights:

@@ -7,10 +7,12 @@ from pkgutil import resolve_name
 from torch import nn
 
 from absgd.config.sections import ModelConfig
+from absgd.models.own_model_check import check_own_model
+from absgd.plugins.loading import errors_of
 from absgd.registry.model_table import MODELS
 
 
-def build_model(config: ModelConfig, in_channels: int, num_classes: int) -> nn.Module:
+def build_model(config: ModelConfig, in_channels: int, num_classes: int, side: int = 32) -> nn.Module:
     """Build the model that `config` asks for, on the CPU, in training mode: images_NCHW to logits_NK.
 
     With `head` `cosine` the logits are cosines in [-1, 1]. Initial weights come from torch's global generator (build
@@ -24,10 +26,16 @@ def build_model(config: ModelConfig, in_channels: int, num_classes: int) -> nn.M
         config: name and options of the model.
         in_channels: channels of the images.
         num_classes: number of logits.
+        side: rows and columns of the images, for models that are built for one size.
 
     Raises:
-        UserError: if `config.weights` cannot be read, or belongs to another architecture or to other channels.
+        UserError: if a plugin's model gives other outputs than these; if `config.weights` cannot be read, or belongs to
+            another architecture or to other channels.
     """
     spec = MODELS[config.name]
-    model: nn.Module = resolve_name(spec.builder)(config, in_channels, num_classes, **spec.arguments)
+    sized = {"side": side} if spec.takes_side else {}
+    with errors_of(spec.plugin, config.name):
+        model: nn.Module = resolve_name(spec.builder)(config, in_channels, num_classes, **spec.arguments, **sized)
+    if spec.plugin is not None:
+        check_own_model(model, config.name, spec.plugin, (in_channels, side, side), num_classes)
     return model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
@@ -11,10 +12,12 @@ import pyarrow as pa
 from absgd.config import RunConfig, setting_keys
 from absgd.config.dotted_keys import find_setting, setting_value
 from absgd.config.locations import PATH_SETTINGS, Moves, moved
+from absgd.config.part_options import OPTIONS, is_option
 from absgd.config.run import NEWER_SETTINGS
 from absgd.records.column_types import column_type
 from absgd.records.layout import TRIALS_FILE
 from absgd.registry.dataset_table import DATASETS
+from absgd.registry.plugin_table import PART_KINDS
 
 _NAMES = {
     "data.name": "dataset",
@@ -55,11 +58,13 @@ def _config_columns() -> dict[str, tuple[str, pa.DataType]]:
         name = _NAMES.get(key, leaf)
         assert name not in columns, f"`{key}` and `{columns[name][0]}` have the same column `{name}`"
         columns[name] = (key, column_type(section.model_fields[leaf].annotation))
-    return columns
+    return columns | {f"{kind}_{OPTIONS}": (f"{kind}.{OPTIONS}", pa.string()) for kind in PART_KINDS}
 
 
 CONFIG_COLUMNS = _config_columns()
-"""Column of a trial row -> (setting of RunConfig, type)."""
+"""Column of a trial row -> (setting of RunConfig, type); the options of a part are one JSON text."""
+OPTION_COLUMNS = {f"{kind}_{OPTIONS}": f"{kind}.{OPTIONS}" for kind in PART_KINDS}
+"""Column of options as JSON -> their section; null where there are none."""
 _ADDED_LATER = {
     "data.title": None,
     "data.resize": "crop",
@@ -70,7 +75,8 @@ _ADDED_LATER = {
 }
 """Settings that earlier versions did not have -> the value with the behaviour of those; every new one must be added."""
 ADDED_LATER: dict[str, Any] = {
-    column: _ADDED_LATER[key] for column, (key, _) in CONFIG_COLUMNS.items() if key in _ADDED_LATER
+    **{column: _ADDED_LATER[key] for column, (key, _) in CONFIG_COLUMNS.items() if key in _ADDED_LATER},
+    **dict.fromkeys((*OPTION_COLUMNS, "plugins")),
 }
 """Columns that tables of earlier versions lack -> the value that their runs had."""
 COLUMN_OF = {key: column for column, (key, _) in CONFIG_COLUMNS.items()}
@@ -85,8 +91,35 @@ def config_columns(config: RunConfig) -> dict[str, Any]:
         value: Any = data
         for part in key.split("."):
             value = None if value is None else value[part]
+        if column in OPTION_COLUMNS or column == "plugins":
+            value = value or None
+        if column in OPTION_COLUMNS and value is not None:
+            value = json.dumps(value, sort_keys=True)
         row[column] = str(value) if kind == pa.string() and value is not None else value
     return row
+
+
+def column_of(key: str) -> str:
+    """Return the column of a setting; that of an option, such as `model.options.width`, is called like it."""
+    return COLUMN_OF.get(key, key)
+
+
+def column_value(row: Mapping[str, Any], column: str) -> Any:
+    """Return the value of a column of a trial row, or of an option in it; None where the row's part has no such option.
+
+    >>> column_value({"model_options": '{"width": 3}'}, "model.options.width")
+    3
+    """
+    if not is_option(column):
+        return row[column]
+    kind, _, name = column.split(".", 2)
+    return json.loads(row[f"{kind}_{OPTIONS}"] or "{}").get(name)
+
+
+def option_type(column: str) -> pa.DataType:
+    """Return the type of the values of an option that a loaded part declares."""
+    model, leaf = find_setting(column)
+    return column_type(model.model_fields[leaf].annotation)
 
 
 def moved_row(row: Mapping[str, Any], moves: Moves) -> dict[str, Any]:
@@ -130,7 +163,7 @@ def config_of(row: Mapping[str, Any]) -> RunConfig:
         for parent in parents:
             node = node.setdefault(parent, {})
         if row[column] is not None or column not in ADDED_LATER:
-            node[leaf] = row[column]
+            node[leaf] = json.loads(row[column]) if column in OPTION_COLUMNS else row[column]
     if data["attention"]["lam"] is None:
         data["attention"] = None
     from_epoch = data["class_balance"]["from_epoch"]

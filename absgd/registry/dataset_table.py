@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from absgd.registry import class_names
 
@@ -50,6 +50,10 @@ class DatasetSpec:
     """Folders in which it is searched before the folder `data`."""
     titled_by_folder: bool = False
     """Whether its images are the user's own, so that `data.title` defaults to the name of their folder."""
+    options: type[Any] | None = None
+    """Pydantic model of `data.options`; None: it has none."""
+    plugin: str | None = None
+    """Name of the plugin that declares it; None: built in."""
 
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

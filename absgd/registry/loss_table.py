@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 ATTENTION_PREFIX = "ab"
 """Beginning of a loss's name that puts attention weights over the base criterion named by the rest."""
@@ -25,6 +25,10 @@ class LossSpec:
     """Whether it leaves training samples out from `loss.tce_prune_from` on: its criterion is a PruningCriterion."""
     takes_attention: bool = True
     """Whether attention weights may be put over it."""
+    options: type[Any] | None = None
+    """Pydantic model of `loss.options`; None: it has none."""
+    plugin: str | None = None
+    """Name of the plugin that declares it; None: built in."""
 
 
 LOSSES: dict[str, LossSpec] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,16 @@ class ModelSpec:
     """Whether `model.weights` can name a file of weights that torchvision publishes for it."""
     settings: tuple[str, ...] = ()
     """Dotted settings that are refused with every model that does not list them."""
+    heads: tuple[Literal["linear", "cosine"], ...] = ("linear", "cosine")
+    """Classifiers that it can have."""
+    takes_dropout: bool = True
+    """Whether it reads `model.dropout`."""
+    takes_side: bool = False
+    """Whether its builder also gets the rows and columns of the images, as the keyword `side`."""
+    options: type[Any] | None = None
+    """Pydantic model of `model.options`; None: it has none."""
+    plugin: str | None = None
+    """Name of the plugin that declares it; None: built in."""
 
 
 def _cifar_resnet(depth: int) -> ModelSpec:

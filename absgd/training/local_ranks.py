@@ -6,7 +6,6 @@ import multiprocessing
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
 
 import torch
 
@@ -66,9 +65,8 @@ class _LocalFollowers:
 
     def __init__(self, config: RunConfig, rendezvous: Rendezvous, is_cuda: bool) -> None:
         context = multiprocessing.get_context("spawn")
-        settings = config.to_dict()
         self._processes = [
-            context.Process(target=_follow_here, args=(settings, rendezvous, rank, is_cuda))
+            context.Process(target=_follow_here, args=(config, rendezvous, rank, is_cuda))
             for rank in range(1, rendezvous.size)
         ]
         for process in self._processes:
@@ -89,9 +87,8 @@ class _LocalFollowers:
             process.join(_PATIENCE_S)  # it may wait in the kernel for a disk
 
 
-def _follow_here(settings: dict[str, Any], rendezvous: Rendezvous, rank: int, is_cuda: bool) -> None:
+def _follow_here(config: RunConfig, rendezvous: Rendezvous, rank: int, is_cuda: bool) -> None:
     end_with_parent()
-    config = RunConfig.from_dict(settings)
     _share_cores(config)
     try:
         with following(rendezvous, rank, _backend(is_cuda), _device(is_cuda, rank)) as ranks:

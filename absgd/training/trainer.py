@@ -12,6 +12,7 @@ from torch import nn
 
 from absgd.config import RunConfig
 from absgd.datasets import DATASETS, BatchesOf, ImageFiles, Images, Splits, build_batches
+from absgd.datasets.disk_batches import side_of
 from absgd.errors import UserError
 from absgd.losses import Prediction, build_objective
 from absgd.losses.objective import LOG_U
@@ -69,7 +70,9 @@ class Trainer:
         self.next_epoch = 0
         """First epoch not trained yet; equals `config.epochs` when the run is complete."""
         with seeded_globally(config.seeds.train, "init"):
-            model = build_model(config.resolved().model, DATASETS[config.data.name].channels, splits.num_classes)
+            images = DATASETS[config.data.name]
+            side = side_of(config, images)
+            model = build_model(config.resolved().model, images.channels, splits.num_classes, side)
         self.device_options = resolve_device_options(config.device, config.can_be_captured, machine_of(self.device))
         """Resolved options of the device."""
         self.model = ranks.synchronised(model.to(self.device))

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from absgd.records import COLUMN_OF
+from absgd.records import COLUMN_OF, OPTION_COLUMNS
+from analysis.frames.option_columns import is_option_column
 
 EDGE = 0.05
 """Fraction of a range, on the scale of the search, that counts as its edge."""
@@ -106,7 +107,16 @@ def _bound(value: Any) -> float | None:
 
 
 _ON_DEVICE = {"device", "threads", "ranks", "fast", "precision", "memory_format", "cuda_graph"}
-_NOT_SETTINGS = {"seed_data", "seed_train", "data_root", "data_workers", "on_duplicate", *_ON_DEVICE}
+_NOT_SETTINGS = {
+    "seed_data",
+    "seed_train",
+    "data_root",
+    "data_workers",
+    "on_duplicate",
+    "plugins",
+    *OPTION_COLUMNS,
+    *_ON_DEVICE,
+}
 
 
 def _varied(trials: pd.DataFrame) -> list[str]:
@@ -117,7 +127,8 @@ def _varied(trials: pd.DataFrame) -> list[str]:
 
 def _settings(trials: pd.DataFrame) -> list[str]:
     """Return the columns that a search can vary."""
-    names = [*COLUMN_OF.values(), *(name for name in trials.columns if name.startswith("params/"))]
+    own = (name for name in trials.columns if name.startswith("params/") or is_option_column(name))
+    names = [*COLUMN_OF.values(), *own]
     return [name for name in names if name in trials.columns]
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from absgd.errors import UserError, nearest
 from absgd.records import CONFIG_COLUMNS
+from analysis.frames.option_columns import is_option_column
 from analysis.frames.run_frames import RunFrames
 from analysis.frames.searched_parameters import SearchedParameter, searched_parameters
 from analysis.frames.typed_frames import SCENARIO
@@ -28,7 +29,7 @@ def landscape(runs: RunFrames, x: str, y: str) -> pd.DataFrame:
     Raises:
         UserError: if there is no such setting.
     """
-    settings = [name for name in runs.trials.columns if name in CONFIG_COLUMNS or name.startswith("params/")]
+    settings = [name for name in runs.trials.columns if _is_setting(name)]
     for name in (x, y):
         if name not in settings:
             raise UserError(f"no setting {name!r}{nearest(name, settings)}")
@@ -40,6 +41,10 @@ def landscape(runs: RunFrames, x: str, y: str) -> pd.DataFrame:
         .assign(rule=runs.rule.title)
         .reset_index(drop=True)
     )
+
+
+def _is_setting(name: str) -> bool:
+    return name in CONFIG_COLUMNS or name.startswith("params/") or is_option_column(name)
 
 
 def searched_trials(runs: RunFrames) -> tuple[pd.DataFrame, tuple[SearchedParameter, ...]]:

@@ -10,7 +10,8 @@ import pandas as pd
 
 from absgd.config import RunConfig
 from absgd.errors import UserError
-from absgd.records import CONFIG_COLUMNS, best_file, config_of
+from absgd.records import CONFIG_COLUMNS, best_file, column_of, config_of
+from absgd.registry.plugin_table import PART_KINDS, part_spec
 from analysis.frames.typed_frames import SCENARIO
 from analysis.questions.winners import SEEDS, best_rows, trials_of
 from analysis.runs import Runs
@@ -30,8 +31,13 @@ def commands(runs: Runs) -> list[str]:
     if winners.empty or folder is None or folder.kind != "absgd":
         return []
     winner = winners.iloc[0]
+    row = {name: _plain(winner[name]) for name in CONFIG_COLUMNS}
+    if row["plugins"]:
+        return _with_plugins(row["plugins"], best_file(folder.path, winner.scenario))
+    if not all(part_spec(kind, row[column_of(f"{kind}.name")]) for kind in PART_KINDS):
+        return []
     try:
-        config = config_of({name: _plain(winner[name]) for name in CONFIG_COLUMNS})
+        config = config_of(row)
     except UserError:
         return []
     file = best_file(folder.path, winner.scenario)
@@ -49,6 +55,14 @@ def commands(runs: Runs) -> list[str]:
             words += ["--out", f"runs/{name}", "--test"]
         found.append(shlex.join(words))
     return found
+
+
+def _with_plugins(identities: list[str], file: Path) -> list[str]:
+    """Return the command for a run whose parts need plugins: no config is built here, which would need them too."""
+    if not file.is_file():
+        return []
+    plugins = [word for one in identities for word in ("--plugin", one.rpartition(" ")[0]) if ".py " in one]
+    return [shlex.join(["absgd-train", "--config", str(file), *plugins])]
 
 
 def _plain(value: Any) -> Any:

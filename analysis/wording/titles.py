@@ -46,7 +46,10 @@ def control_titles() -> dict[str, str]:
 
 def title_of_control(configuration: str) -> str:
     """Return the title of a control; the name itself for any other configuration."""
-    return control_titles().get(configuration, configuration)
+    titles = control_titles()
+    if configuration in titles or not configuration.endswith("-lr"):
+        return titles.get(configuration, configuration)
+    return configuration.removesuffix("-lr") + AT_RAISED_LR  # on a loss that only a plugin knows
 
 
 def title_of_parameter(column: str) -> str:

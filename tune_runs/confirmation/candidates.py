@@ -123,9 +123,10 @@ An empty reason is not reported.
 
 def _on_criterion(criterion: str, winner: RunConfig, class_tau: float, **values: Any) -> RunConfig:
     """Return the winner on another criterion, without attention weights."""
-    settings = {
+    settings: dict[str, Any] = {
         "loss.name": criterion,
         "loss.class_tau": class_tau,
+        **({} if criterion == winner.loss.base else {"loss.options": {}}),
         "loss.tce_prune_from": winner.loss.tce_prune_from if LOSSES[criterion].prunes else None,
         "model.head": "auto",
     }

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from rich.console import Console, Group
 
 from absgd import records
+from absgd.plugins.loading import plugin_words
 from absgd.terminal import shortened
 from tune_runs.confirmation.best_file import ChosenTrial, chosen_trial
 from tune_runs.confirmation.confirmation_table import confirmation_lines, confirmation_tables
@@ -67,9 +68,10 @@ def print_summary(
             print_sentence(console, line)
         console.print(Group(*tables))
         lines = []
-    resume = shlex.join(["absgd-tune", "--confirm", str(folder)])
+    resume = shlex.join(["absgd-tune", "--confirm", str(folder), *plugin_words()])
     for line in (*lines, *confirmation_lines(confirmations or {}, recorder.folder, resume)):
         print_sentence(console, line)
     print_whole(console, f"results: {folder / records.TRIALS_FILE}, {folder / records.EPOCHS_FILE}")
     for name in (scenario.name for scenario in space.scenario_list if recorder.best(scenario.name)):
-        print_whole(console, f"again:   absgd-train --config {records.best_file(folder, name)}")
+        again = shlex.join(["absgd-train", "--config", str(records.best_file(folder, name)), *plugin_words()])
+        print_whole(console, f"again:   {again}")

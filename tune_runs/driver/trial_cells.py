@@ -36,7 +36,7 @@ def _values_text(trial: TrialRecord) -> str:
 
 def searched_value(trial: TrialRecord, parameter: str) -> str:
     """Return the value of a searched parameter."""
-    return value_text(trial.settings[records.COLUMN_OF[setting_of(parameter)]])
+    return value_text(records.column_value(trial.settings, records.column_of(setting_of(parameter))))
 
 
 def searched_values(space: SearchSpace, trial: TrialRecord) -> str:

@@ -14,7 +14,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
@@ -97,7 +97,7 @@ def probe_packings(
     alone, shared = packings_to_try(own, resources.cpu, num_cpus, gpus, most)
     config = stage_two_config(space, plan.scenario) or plan.control
     work = pass_workload(load_splits(config), config.batch_size, epoch_s, pass_s((alone, shared), kind_s))
-    settings = _settings(config, "cuda" if gpus else "cpu")
+    probed = _probed(config, "cuda" if gpus else "cpu")
 
     def measured(make: Callable[[], TrainOnRequest], packings: Sequence[Packing], words: str) -> list[PackingResult]:
         counts = ", ".join(str(packing.trials) for packing in packings)
@@ -110,9 +110,9 @@ def probe_packings(
 
         return looked_at_twice(once, say)
 
-    results = measured(partial(OneTrial, settings, work.splits), alone, "trials at once, one process each")
+    results = measured(partial(OneTrial, probed, work.splits), alone, "trials at once, one process each")
     if len(shared) > 1:
-        cohort = partial(TrialsInTurns, settings, work.splits, max(packing.cohort for packing in shared))
+        cohort = partial(TrialsInTurns, probed, work.splits, max(packing.cohort for packing in shared))
         results += without_repeated(measured(cohort, shared, "trials taking turns in one process"), shared[0])
     device = gpu_names()[0] if gpus else plural(num_cpus, "CPU")
     return PackingProbe(plan.name, device, tuple(results), own, bool(gpus))
@@ -263,10 +263,10 @@ def pass_workload(splits: Splits, batch_size: int, epoch_s: float, seconds: floa
     return PassWorkload(splits, round(seconds / epoch_s))
 
 
-def _settings(config: RunConfig, device: str) -> dict[str, Any]:
-    """Settings of a run that trains as many epochs as requested, with the threads of each request."""
+def _probed(config: RunConfig, device: str) -> RunConfig:
+    """Return a run that trains as many epochs as requested, with the threads of each request."""
     values = {"device.type": device, "device.threads": None, "epochs": _EPOCHS, "optimizer.lr": LEARNING_RATE}
-    return config.with_values(values).to_dict()
+    return config.with_values(values)
 
 
 def _train(processes: ProbeProcesses, epochs: int, packing: Packing) -> list[TimedPass]:

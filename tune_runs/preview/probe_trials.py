@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
@@ -32,12 +32,12 @@ class OneTrial:
     """A trial that has a process to itself.
 
     Args:
-        settings: those of the run, with enough epochs for every pass.
+        config: the run, with enough epochs for every pass.
         splits: the images that it trains on.
     """
 
-    def __init__(self, settings: dict[str, Any], splits: Splits) -> None:
-        trainer = Trainer(RunConfig.from_dict(settings), splits)
+    def __init__(self, config: RunConfig, splits: Splits) -> None:
+        trainer = Trainer(config, splits)
         self._device, self._epochs = trainer.device, trainer.epochs()
 
     def __call__(self, asked: PassRequest) -> int:
@@ -53,14 +53,14 @@ class TrialsInTurns:
     """A cohort as in a search: trials of one process that take turns and share their batches.
 
     Args:
-        settings: as for `OneTrial`, the same for all trials: forks of one trunk differ in three numbers.
+        config: as for `OneTrial`, the same for all trials: forks of one trunk differ in three numbers.
         splits: the images that they train on.
         size: most trials of the cohort.
     """
 
-    def __init__(self, settings: dict[str, Any], splits: Splits, size: int) -> None:
+    def __init__(self, config: RunConfig, splits: Splits, size: int) -> None:
         prepare_cohort_process()
-        self._config, self._splits = RunConfig.from_dict(settings), splits
+        self._config, self._splits = config, splits
         self._device = chosen_device(self._config.device)
         later = itertools.count(0.0, TOGETHER_S)  # a clock on which no trial has to wait
         self._cohort: Cohort[EpochRecord] = Cohort(self._device, size, now=lambda: next(later))

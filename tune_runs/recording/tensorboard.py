@@ -15,7 +15,16 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.summary import hparams, scalar
 
-from absgd.records import COLUMN_OF, EPOCH_SCHEMA, EVENTS_FOLDER, INHERITED, TRIAL_SCHEMA, EpochRecord
+from absgd.records import (
+    EPOCH_SCHEMA,
+    EVENTS_FOLDER,
+    INHERITED,
+    TRIAL_SCHEMA,
+    EpochRecord,
+    column_of,
+    column_value,
+    option_type,
+)
 from absgd.terminal import warn
 from tune_runs.recording.recorder import FLUSH_EVERY_S, Recorder
 from tune_runs.space.model import SearchSpace
@@ -42,7 +51,7 @@ class TensorBoardCallback(Callback):  # type: ignore[misc]
     def __init__(self, space: SearchSpace, recorder: Recorder) -> None:
         self._metric, self._recorder = space.objective.first, recorder
         self._folder = recorder.folder / EVENTS_FOLDER
-        self._settings = dict.fromkeys((*_SETTINGS, *(COLUMN_OF[setting_of(name)] for name in space.search)))
+        self._settings = dict.fromkeys((*_SETTINGS, *(column_of(setting_of(name)) for name in space.search)))
         self._written = {trial_id: len(rows) for trial_id, rows in recorder.epochs.items()}
         """Trial -> number of epochs that are written, or were before this session."""
         self._open: dict[str, _TrialEventFile] = {}
@@ -76,7 +85,7 @@ class TensorBoardCallback(Callback):  # type: ignore[misc]
     def _of(self, trial_id: str) -> _TrialEventFile:
         if trial_id not in self._open:
             row = self._recorder.trials[trial_id].to_row()
-            settings = {name: row[name] for name in self._settings}
+            settings = {name: column_value(row, name) for name in self._settings}
             self._open[trial_id] = _TrialEventFile(self._folder / trial_id, settings, self._metric)
         return self._open[trial_id]
 
@@ -135,7 +144,7 @@ class _TrialEventFile:
 
 def _example(column: str) -> str | float | bool:
     """Return a value of the type of a column."""
-    kind = TRIAL_SCHEMA.field(column).type
+    kind = TRIAL_SCHEMA.field(column).type if column in TRIAL_SCHEMA.names else option_type(column)
     if pa.types.is_boolean(kind):
         return False
     return 0.0 if pa.types.is_floating(kind) or pa.types.is_integer(kind) else ""

@@ -23,11 +23,14 @@ from absgd.config.locations import (
     with_default_root,
     with_moved_paths,
 )
+from absgd.config.needed_plugins import needed_plugins
 from absgd.paths import absolute
+from absgd.registry.plugin_table import PART_KINDS, PartKind
 from absgd.terminal import warn
 from absgd.yaml_text import read_yaml
 from tune_runs.request.space_files import ONE_PAIR, space_from_dict, with_options
 from tune_runs.space.model import ScenarioSettings, SearchSpace
+from tune_runs.space.parameters import Scalar
 
 
 def recorded(space: SearchSpace) -> SearchSpace:
@@ -45,7 +48,21 @@ def recorded(space: SearchSpace) -> SearchSpace:
         title = data_title(whole)
         parts.append(_part(part, scenario.name, {**own, **({} if title is None else {"title": title})}))
     trunks = None if space.trunks is None else str(absolute(space.trunks, "trunks"))
-    return with_options(space, {"base": with_absolute_paths(space.base), "scenarios": parts, "trunks": trunks})
+    base = with_absolute_paths(space.base)
+    if plugins := _plugins_of(space):
+        base["plugins"] = plugins
+    return with_options(space, {"base": base, "scenarios": parts, "trunks": trunks})
+
+
+def _plugins_of(space: SearchSpace) -> list[str]:
+    """Return the identities of the plugins that declare parts of any run of a space."""
+    further: list[tuple[PartKind, object]] = [("data", part.data.get("name")) for part in space.scenarios]
+    further += [(kind, name) for kind in PART_KINDS for name in _choices(space, f"{kind}.name")]
+    return needed_plugins(space.base, further)
+
+
+def _choices(space: SearchSpace, name: str) -> tuple[Scalar, ...]:
+    return (space.search[name].choices or ()) if name in space.search else ()
 
 
 def _part(part: ScenarioSettings, name: str, data: Mapping[str, Any]) -> dict[str, Any]:

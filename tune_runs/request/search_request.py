@@ -15,6 +15,7 @@ from absgd.config import merge_dotted
 from absgd.config.locations import PATH_SETTINGS, Moves, warn_of_unused_moves
 from absgd.counts import plural
 from absgd.errors import UserError
+from absgd.plugins.loading import plugin_words
 from absgd.terminal import shortened
 from absgd.yaml_text import dump_yaml, read_yaml
 from tune_runs.request.recorded_space import filled_from, load_recorded, paths_of, recorded, recovered, with_moves
@@ -53,7 +54,8 @@ class SearchRequest:
     def resume_command(self) -> str:
         """The command that resumes the search."""
         words = ["absgd-tune", "--resume" if self.searches else "--confirm", str(shortened(self.folder))]
-        return shlex.join([*words, *(["--address", self.address] if self.address else [])])
+        address = ["--address", self.address] if self.address else []
+        return shlex.join([*words, *plugin_words(), *address])
 
     def begin(self) -> None:
         """Write the request into the run folder, `space.yaml` last: once it exists, the search has begun.

@@ -22,6 +22,7 @@ from pydantic import (
 
 from absgd.config import RunConfig
 from absgd.config.dotted_keys import section_model
+from absgd.config.part_options import GivenOptions
 from absgd.config.sections import DataConfig, ImbalanceConfig, NoiseConfig, Section
 from absgd.errors import broken_rule, nearest
 from absgd.records import METRICS
@@ -42,7 +43,10 @@ def _partial_model(model: type[BaseModel]) -> type[Section]:
     fields: dict[str, Any] = {}
     for name, field in model.model_fields.items():
         described, section = Field(description=field.description), section_model(field.annotation)
-        if section is None:
+        if declared := next((one for one in field.metadata if isinstance(one, GivenOptions)), None):
+            given = Annotated[dict[str, Any], GivenOptions(declared.kind), described]
+            fields[name] = (given, Field(default_factory=dict))
+        elif section is None:
             default = Field(default_factory=lambda: None) if field.is_required() else field.default
             fields[name] = (Annotated[field.annotation, *field.metadata, described], default)
         else:

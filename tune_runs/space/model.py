@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from absgd.config import merge_dotted
 from absgd.config.dotted_keys import is_whole, setting_value
 from absgd.config.locations import data_title
+from absgd.config.needed_plugins import check_recorded_plugins
 from absgd.config.sections import Count, PathText, Section, Seed
 from absgd.errors import broken_rule
 from absgd.records import DEFAULT_MARGIN, DEFAULT_METRIC, Objective, ParetoRule, is_fraction
@@ -209,6 +210,14 @@ class SearchSpace(Section):
         if isinstance(data, Mapping) and "asha" in data:
             message = "unknown key `asha`; it is now `early_stopping`, with the same rungs under `rule: asha`"
             raise broken_rule("asha", message)
+        return data
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_plugins(cls, data: object) -> object:
+        base = data.get("base") if isinstance(data, Mapping) else None
+        if isinstance(base, Mapping):
+            check_recorded_plugins(base.get("plugins"), "base.plugins")
         return data
 
     def to_dict(self) -> dict[str, Any]:

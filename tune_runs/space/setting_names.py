@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import cache
 
 from absgd.config import setting_keys
+from absgd.config.part_options import option_keys
 from absgd.config.sections import AttentionConfig
 from absgd.errors import nearest
 
@@ -21,6 +22,7 @@ _NOT_SEARCHED = {
     "noise": "it belongs to a scenario",
     "seeds": "a seed is drawn, not chosen",
     "device": "`resources` decide it",
+    "plugins": "`--plugin FILE.py` loads one",
 }
 
 
@@ -33,9 +35,13 @@ def setting_of(name: str) -> str:
     return SHORT_NAMES.get(name, name)
 
 
-@cache
 def searchable_names() -> tuple[str, ...]:
-    """Return every name that `search` may contain."""
+    """Return every name that `search` may contain; options are those of the parts that are loaded."""
+    return (*_searchable_settings(), *(key for key in option_keys() if key.split(".")[0] not in _NOT_SEARCHED))
+
+
+@cache
+def _searchable_settings() -> tuple[str, ...]:
     settings = [key for key in setting_keys() if key.split(".")[0] not in (*_NOT_SEARCHED, "attention")]
     return (*SHORT_NAMES, *settings)
 

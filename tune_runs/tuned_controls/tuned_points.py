@@ -131,7 +131,7 @@ def _config(method: TunedMethod, plain: RunConfig, from_epoch: int, own: Mapping
 def _criterion_values(criterion: str, plain: RunConfig) -> dict[str, Any]:
     if plain.loss.name == criterion:
         return {}
-    return {"loss.name": criterion, "loss.tce_prune_from": None, "model.head": "auto"}
+    return {"loss.name": criterion, "loss.options": {}, "loss.tce_prune_from": None, "model.head": "auto"}
 
 
 def _drawn_order(space: SearchSpace, name: str, configs: Iterable[RunConfig]) -> list[RunConfig]:

@@ -75,7 +75,10 @@ def test_from_yaml_reads_the_file_to_yaml_wrote(tmp_path: Any) -> None:
         ({"schedule": {"warmup_epochs": 20}}, "expected `warmup_epochs` < `epochs` (20), got 20"),
         ({"loss": {"name": "term", "term_tilt": 0.0}}, "expected `term_tilt` of magnitude >= 1e-06, got 0.0 (f.yaml: "),
         ({"loss": {"name": "abterm"}}, "got 'abterm'"),
-        ({"loss": {"name": "abc"}}, "or `abvs`, got 'abc'; did you mean `abce`? (f.yaml: loss.name)"),
+        (
+            {"loss": {"name": "abc"}},
+            "or `abvs`, got 'abc'; a part of your own needs `--plugin FILE.py`; did you mean `abce`?",
+        ),
         ({"data": "digits"}, "expected `data` to be a mapping of keys to values, got 'digits' (f.yaml: data)"),
         ({"data": {}}, "expected `data.name`, got nothing (f.yaml: data.name)"),
     ],
@@ -205,7 +208,8 @@ OF_STAGE_ONE: dict[str, tuple[Any, dict[str, Any]]] = {
 
 
 def test_every_setting_is_known_to_decide_stage_one_or_not() -> None:
-    assert sorted([*NOT_OF_STAGE_ONE, *OF_STAGE_ONE]) == sorted(setting_keys())
+    filled_in = ["plugins"]  # tests/absgd/plugins/test_own_parts.py
+    assert sorted([*NOT_OF_STAGE_ONE, *OF_STAGE_ONE, *filled_in]) == sorted(setting_keys())
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,10 @@ CONFIG_COLUMNS = {
     "memory_format": ("device.memory_format", "string"),
     "cuda_graph": ("device.cuda_graph", "bool"),
     "ranks": ("device.ranks", "int64"),
+    "plugins": ("plugins", "list<item: string>"),
+    "data_options": ("data.options", "string"),
+    "model_options": ("model.options", "string"),
+    "loss_options": ("loss.options", "string"),
 }
 """Column -> (setting, type)."""
 TRIAL_COLUMNS = {

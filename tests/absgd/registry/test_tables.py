@@ -18,7 +18,7 @@ from absgd.registry.model_table import MODELS
 from tests.contracts.datasets import DatasetContract
 from tests.contracts.losses import LossContract
 
-GENERAL_LOSS_SETTINGS = {"name", "class_tau", "posthoc_tau"}
+GENERAL_LOSS_SETTINGS = {"name", "class_tau", "posthoc_tau", "options"}
 BUILDERS = {
     **{f"loss {name}": spec.builder for name, spec in LOSSES.items()},
     **{f"model {name}": spec.builder for name, spec in MODELS.items()},

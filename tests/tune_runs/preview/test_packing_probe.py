@@ -12,6 +12,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from absgd.config import RunConfig
 from absgd.datasets import load_splits
 from tests.support.spaces import first_plan, make
 from tune_runs.preview import packing_probe as probing
@@ -143,17 +144,17 @@ def space() -> SearchSpace:
     return make(SMALL)
 
 
-def trial_settings(space: SearchSpace) -> tuple[dict[str, Any], Any]:
+def probed_run(space: SearchSpace) -> tuple[RunConfig, Any]:
     config = stage_two_config(space, space.scenario_list[0])
     assert config is not None
-    return probing._settings(config, "cpu"), load_splits(config)
+    return probing._probed(config, "cpu"), load_splits(config)
 
 
 def test_trials_in_turns_start_the_same_epoch_and_share_its_batches(
     space: SearchSpace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings, splits = trial_settings(space)
-    trials = TrialsInTurns(settings, splits, size=3)
+    config, splits = probed_run(space)
+    trials = TrialsInTurns(config, splits, size=3)
     trials(PassRequest(trials=1, threads=1, epochs=2))
     trials(PassRequest(trials=3, threads=1, epochs=1))
     assert [trainer.next_epoch for trainer in trials._trainers.values()] == [3, 3, 3]
@@ -168,8 +169,8 @@ def test_trials_in_turns_start_the_same_epoch_and_share_its_batches(
 
 
 def test_trial_that_runs_out_of_gpu_memory_is_raised(space: SearchSpace, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings, splits = trial_settings(space)
-    trials = TrialsInTurns(settings, splits, size=2)
+    config, splits = probed_run(space)
+    trials = TrialsInTurns(config, splits, size=2)
     trials(PassRequest(1, 1, 1))
 
     def full(*_: object) -> None:
@@ -181,10 +182,10 @@ def test_trial_that_runs_out_of_gpu_memory_is_raised(space: SearchSpace, monkeyp
 
 
 def test_probe_trial_trains_the_requested_epochs_with_the_requested_threads(space: SearchSpace) -> None:
-    settings, splits = trial_settings(space)
+    config, splits = probed_run(space)
     threads = torch.get_num_threads()
     try:
-        trial = OneTrial(settings, splits)
+        trial = OneTrial(config, splits)
         assert trial(PassRequest(1, threads=1, epochs=2)) > 0
         assert torch.get_num_threads() == 1
     finally:
@@ -198,7 +199,7 @@ def test_settings_hold_for_every_shipped_space() -> None:
         space = load_space(name)
         config = stage_two_config(space, space.scenario_list[0])
         if config is not None:
-            assert probing._settings(config, "cpu")["epochs"] > 10**5
+            assert probing._probed(config, "cpu").epochs > 10**5
 
 
 def drawn(found: PackingProbe, width: int = 80) -> str:

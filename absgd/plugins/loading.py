@@ -1,0 +1,215 @@
+"""Loading of plugins: files that the user names, the same source in other processes, and installed distributions.
+
+No config, space or run folder causes a file to be loaded: they only say which plugin they need.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import linecache
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from absgd.errors import UserError
+from absgd.paths import PathLike, expanded
+from absgd.plugins.declarations import DECLARED, Options, PartDeclaration
+from absgd.registry.dataset_table import DATASETS
+from absgd.registry.loss_table import ATTENTION_PREFIX, LOSSES, base_criterion
+from absgd.registry.model_table import MODELS
+from absgd.registry.plugin_table import PART_KINDS, PLUGINS, PartKind, Plugin, part_spec
+
+ENTRY_GROUPS: dict[PartKind, str] = {"data": "absgd.datasets", "model": "absgd.models", "loss": "absgd.losses"}
+"""Entry-point groups in which installed distributions name their parts."""
+_TABLES: dict[PartKind, dict[str, Any]] = {"data": DATASETS, "model": MODELS, "loss": LOSSES}
+
+
+def load_plugin(path: PathLike) -> Plugin:
+    """Run a Python file and add the parts that it declares; an earlier version of the file is replaced.
+
+    Args:
+        path: the file. What it imports must be installed, on every node that trains.
+
+    Raises:
+        UserError: if there is no such file, it raises an error, or it declares no part, or one whose name is taken.
+    """
+    file = expanded(Path(path), "--plugin").absolute()
+    try:
+        source = file.read_bytes().decode()
+    except OSError as error:
+        raise UserError(f"cannot read {file}: {error.strerror or error} (--plugin)") from None
+    except UnicodeDecodeError:
+        raise UserError(f"expected a Python file, got {file}, which is not UTF-8 (--plugin)") from None
+    digest = hashlib.sha256(source.encode()).hexdigest()
+    return load_shipped(Plugin(file.name, digest, source, str(file)))
+
+
+def load_shipped(plugin: Plugin) -> Plugin:
+    """Load a plugin from its source text, or an installed one from its place, unless this process already has it.
+
+    Raises:
+        UserError: as `load_plugin`; if the installed distribution differs from the one of the plugin.
+    """
+    if (known := PLUGINS.get(plugin.name)) and known.sha256 == plugin.sha256:
+        return known
+    if plugin.source is None:
+        found = load_distribution(plugin.name)
+        if found.sha256 != plugin.sha256:
+            raise UserError(f"expected the same {plugin.name} in every process, got another one in {sys.prefix}")
+        return found
+    module = _run_source(plugin, plugin.source)
+    own = [one for one in vars(module).values() if getattr(one, "__module__", None) == module.__name__]
+    return _add(plugin, [part for one in own for part in getattr(one, DECLARED, ())])
+
+
+def load_named(kind: PartKind, name: object) -> None:
+    """Load the installed distribution that has an entry point of a part's name, unless the part is known.
+
+    Raises:
+        UserError: if it cannot be imported, or does not declare the part.
+    """
+    if not isinstance(name, str) or part_spec(kind, name) is not None:
+        return
+    wanted = base_criterion(name) if kind == "loss" else name
+    found = next(iter(entry_points(group=ENTRY_GROUPS[kind], name=wanted)), None)
+    if found is not None and found.dist is not None:
+        load_distribution(found.dist.name)
+
+
+def plugin_words() -> list[str]:
+    """Return the options `--plugin FILE` that load the files of this process again."""
+    return [word for one in PLUGINS.values() if one.source is not None for word in ("--plugin", one.place)]
+
+
+@contextmanager
+def errors_of(plugin: str | None, function: str) -> Iterator[None]:
+    """Turn an error that a function of a plugin raises into one message; other errors pass.
+
+    Raises:
+        UserError: naming plugin, function and error.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if plugin is None:
+            raise
+        raise UserError(f"`{function}` of plugin `{plugin}` raised {_in_words(error)}") from error
+
+
+def _run_source(plugin: Plugin, source: str) -> ModuleType:
+    """Run the source as a module under a name of its own, under which pickle finds its classes."""
+    stem = re.sub(r"\W", "_", Path(plugin.name).stem)
+    module = ModuleType(f"absgd_plugin_{stem}_{plugin.sha256[:12]}")
+    module.__file__ = plugin.place
+    linecache.cache[plugin.place] = (len(source), None, source.splitlines(keepends=True), plugin.place)
+    sys.modules[module.__name__] = module
+    try:
+        exec(compile(source, plugin.place, "exec"), module.__dict__)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's code may raise anything
+        del sys.modules[module.__name__]
+        line = next((at for name, at in reversed(_places(error)) if name == plugin.place), None)
+        where = f"line {line}" if line else "it"
+        raise UserError(f"cannot load plugin `{plugin.name}`: {where} raised {_in_words(error)} (--plugin)") from None
+    return module
+
+
+def _places(error: BaseException) -> list[tuple[str, int | None]]:
+    """Return file and line of each frame of an error, the innermost last; that of the syntax where it is wrong."""
+    trace = error.__traceback__
+    found: list[tuple[str, int | None]] = []
+    while trace is not None:
+        found.append((trace.tb_frame.f_code.co_filename, trace.tb_lineno))
+        trace = trace.tb_next
+    return [*found, (error.filename or "", error.lineno)] if isinstance(error, SyntaxError) else found
+
+
+def _in_words(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def _add(plugin: Plugin, parts: list[PartDeclaration]) -> Plugin:
+    """Add the parts of a plugin to the tables, in place of those of an earlier version of it."""
+    if not parts:
+        wanted = "a function decorated with `@model`, `@loss` or `@data_set` of absgd.plugins"
+        raise UserError(f"expected {wanted} in plugin `{plugin.name}`, found none (--plugin)")
+    seen: set[tuple[str, str]] = set()
+    for part in parts:
+        _check(plugin, part, seen)
+        seen.add((part.kind, part.name))
+    for table in _TABLES.values():
+        for name in [name for name, spec in table.items() if spec.plugin == plugin.name]:
+            del table[name]
+    for part in parts:
+        _TABLES[part.kind][part.name] = dataclasses.replace(part.spec, plugin=plugin.name)
+    PLUGINS[plugin.name] = plugin
+    return plugin
+
+
+def _check(plugin: Plugin, part: PartDeclaration, seen: set[tuple[str, str]]) -> None:
+    where = f"(plugin `{plugin.name}`)"
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", part.name):
+        raise UserError(f"expected a name of small letters, digits and `_`, got {part.name!r} {where}")
+    known = part_spec(part.kind, part.name)
+    if (part.kind, part.name) in seen or (known is not None and known.plugin != plugin.name):
+        raise UserError(f"expected a {part.kind} name that is not taken, got `{part.name}` {where}")
+    if part.kind == "loss" and part.name.startswith(ATTENTION_PREFIX):
+        raise UserError(
+            f"expected a loss name that does not begin with `{ATTENTION_PREFIX}`, got `{part.name}` {where}"
+        )
+    options = part.spec.options
+    if options is not None and not (isinstance(options, type) and issubclass(options, Options)):
+        raise UserError(f"expected `options` to be a subclass of absgd.plugins.Options, got {options!r} {where}")
+
+
+def load_distribution(name: str) -> Plugin:
+    """Import every part of an installed distribution and add it.
+
+    Raises:
+        UserError: if there is no such distribution, or one of its parts cannot be imported or is not declared.
+    """
+    entries = [
+        (kind, entry)
+        for kind in PART_KINDS
+        for entry in entry_points(group=ENTRY_GROUPS[kind])
+        if entry.dist is not None and entry.dist.name == name
+    ]
+    if not entries:
+        raise UserError(f"expected {name} to be installed in every process, found it not in {sys.prefix}")
+    parts = [_declared_at(entry, kind, name) for kind, entry in entries]
+    digest = _hash_of_packages(sorted({entry.module.partition(".")[0] for _, entry in entries}))
+    return _add(Plugin(name, digest, None, sys.prefix), parts)
+
+
+def _declared_at(entry: EntryPoint, kind: PartKind, distribution: str) -> PartDeclaration:
+    part: PartDeclaration
+    try:
+        function = entry.load()
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
+        raise UserError(f"cannot load `{entry.value}` of {distribution}: it raised {_in_words(error)}") from None
+    for part in getattr(function, DECLARED, ()):
+        if part.kind == kind and part.name == entry.name:
+            return part
+    raise UserError(f"expected `{entry.value}` of {distribution} to declare the {kind} `{entry.name}`")
+
+
+def _hash_of_packages(names: list[str]) -> str:
+    """Return the hash of all Python files of packages, or of the one file of each that is a single module."""
+    digest = hashlib.sha256()
+    for package in names:
+        spec = find_spec(package)
+        assert spec is not None, f"{package} was imported"
+        folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
+        files = sorted((str(path.relative_to(folder)), path) for folder in folders for path in folder.rglob("*.py"))
+        for name, path in files or [(package, Path(str(spec.origin)))]:
+            digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()

@@ -1,0 +1,112 @@
+"""Plugins are loaded from files that the user names and from installed distributions, or refused with one message."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from absgd.config import RunConfig
+from absgd.errors import UserError
+from absgd.plugins import load_plugin
+from absgd.registry.dataset_table import DATASETS
+from absgd.registry.loss_table import LOSSES
+from absgd.registry.model_table import MODELS
+from absgd.registry.plugin_table import PLUGINS
+from tests.support.own_parts import PARTS, RUN, loaded, written
+
+pytestmark = pytest.mark.usefixtures("own_tables")
+
+
+def test_load_plugin_adds_its_parts_to_the_tables(tmp_path: Path) -> None:
+    plugin = loaded(tmp_path)
+    assert plugin.sha256 == hashlib.sha256(PARTS.encode()).hexdigest()
+    assert {MODELS["net"].plugin, LOSSES["sharp"].plugin, DATASETS["stripes"].plugin} == {"parts.py"}
+    assert LOSSES["sharp"].title == "sharpened cross entropy"
+
+
+def test_load_plugin_again_replaces_its_parts(tmp_path: Path) -> None:
+    loaded(tmp_path)
+    loaded(tmp_path, PARTS.replace('"sharp"', '"keen"'))
+    assert "keen" in LOSSES
+    assert "sharp" not in LOSSES
+    assert len(PLUGINS) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("import absent_module", "line 1 raised ModuleNotFoundError: No module named 'absent_module'"),
+        ("x = 1\n\n1 / 0", "line 3 raised ZeroDivisionError: division by zero"),
+        ("def f(:", "line 1 raised SyntaxError: invalid syntax"),
+        ("import sys\nsys.exit('no')", "line 2 raised SystemExit: no"),
+        ("def f(): ...", "expected a function decorated with `@model`, `@loss` or `@data_set`"),
+        (PARTS.replace('"net"', '"resnet8"'), "expected a model name that is not taken, got `resnet8`"),
+        (PARTS.replace('"sharp"', '"focal"'), "expected a loss name that is not taken, got `focal`"),
+        (PARTS.replace('"sharp"', '"abrupt"'), "expected a loss name that does not begin with `ab`, got `abrupt`"),
+        (PARTS.replace('"stripes"', '"Stripes 1"'), "expected a name of small letters, digits and `_`"),
+        (PARTS.replace("options=NetOptions", "options=dict"), "expected `options` to be a subclass of"),
+    ],
+)
+def test_load_plugin_refuses_what_cannot_be_used(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        loaded(tmp_path, text)
+    assert message in str(caught.value)
+    assert "parts.py" in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+    assert not PLUGINS
+    assert "net" not in MODELS
+
+
+def test_load_plugin_refuses_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"cannot read .*absent\.py: No such file or directory \(--plugin\)"):
+        load_plugin(tmp_path / "absent.py")
+
+
+def test_two_plugins_cannot_declare_the_same_name(tmp_path: Path) -> None:
+    loaded(tmp_path)
+    with pytest.raises(UserError, match=r"not taken, got `net` \(plugin `others\.py`\)"):
+        loaded(tmp_path, name="others.py")
+
+
+INSTALLED = """
+import sys
+from absgd.config import RunConfig
+assert "own_package" not in sys.modules
+config = RunConfig.from_dict({"data": {"name": "digits"}, "model": {"name": "net"}, "loss": {"name": "ce"}})
+assert "own_package" in sys.modules
+print(*config.plugins)
+assert RunConfig.from_dict(config.to_dict()) == config
+import pickle
+assert pickle.loads(pickle.dumps(config)) == config
+"""
+
+
+def test_installed_parts_are_loaded_when_a_config_names_them(tmp_path: Path) -> None:
+    written(tmp_path, name="own_package.py")
+    folder = tmp_path / "own_package-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: own-package\nVersion: 1.0\n")
+    (folder / "entry_points.txt").write_text("[absgd.models]\nnet = own_package:build_net\n")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    done = subprocess.run(
+        [sys.executable, "-c", INSTALLED], env=environment, capture_output=True, text=True, check=False
+    )
+    assert not done.stderr
+    assert done.stdout.startswith("own-package sha256:")
+
+
+def test_file_is_never_loaded_because_a_config_names_it(tmp_path: Path) -> None:
+    loaded(tmp_path)
+    settings = RunConfig.from_dict(RUN).to_dict()
+    for table in (LOSSES, MODELS, DATASETS, PLUGINS):
+        for name in ("sharp", "net", "stripes", "parts.py"):
+            table.pop(name, None)  # type: ignore[attr-defined]
+    with pytest.raises(UserError) as caught:
+        RunConfig.from_dict(settings, "run.yaml")
+    expected = "expected plugin `parts.py`, with which this run was made: add `--plugin PATH/parts.py`"
+    assert str(caught.value) == f"{expected} (run.yaml: plugins)"

@@ -1,0 +1,79 @@
+"""A plugin as text, and variations of it that are wrong in one way each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from absgd.plugins import load_plugin
+from absgd.registry.plugin_table import Plugin
+
+PARTS = '''
+import numpy as np
+from pydantic import Field
+from torch import Tensor, nn
+
+from absgd.losses import Criterion, cross_entropy
+from absgd.plugins import Options, data_set, loss, model
+
+
+class NetOptions(Options):
+    width: int = Field(default=4, ge=1)
+    """Channels."""
+
+
+@model("net", options=NetOptions)
+def build_net(config, in_channels, num_classes, side):
+    width = config.options.width
+    return nn.Sequential(
+        nn.Conv2d(in_channels, width, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(width * side**2, num_classes)
+    )
+
+
+class SharpOptions(Options):
+    power: float = 1.5
+    kind: str = "soft"
+
+
+class Sharp(Criterion):
+    def __init__(self, power):
+        super().__init__()
+        self.power = power
+
+    def forward(self, logits_BC, labels_B, class_weights_C=None):
+        return cross_entropy(self.power * logits_BC, labels_B, class_weights_C)
+
+
+@loss("sharp", title="sharpened cross entropy", options=SharpOptions)
+def build_sharp(config, class_counts):
+    return Sharp(config.options.power)
+
+
+@data_set("stripes", num_classes=3, channels=1, side=8)
+def read_stripes(config, part):
+    generator = np.random.default_rng(0 if part == "train" else 1)
+    labels = np.repeat(np.arange(3), 40 if part == "train" else 10)
+    noise = generator.integers(60, size=(len(labels), 1, 8, 8))
+    return (noise + 60 * labels[:, None, None, None]).astype(np.uint8), labels
+'''
+RUN: dict[str, Any] = {
+    "data": {"name": "stripes", "val_per_class": 5},
+    "model": {"name": "net", "options": {"width": 3}},
+    "loss": {"name": "absharp"},
+    "attention": {"lam": 5.0, "gamma": 0.7, "ab_alpha": 0.5, "switch_epoch": 1},
+    "epochs": 2,
+    "batch_size": 16,
+    "device": {"type": "cpu", "threads": 1},
+}
+
+
+def written(folder: Path, text: str = PARTS, name: str = "parts.py") -> Path:
+    """Write a plugin and return its file."""
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def loaded(folder: Path, text: str = PARTS, name: str = "parts.py") -> Plugin:
+    """Write a plugin and load it."""
+    return load_plugin(written(folder, text, name))
