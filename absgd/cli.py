@@ -15,8 +15,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from absgd import records
 from absgd.config import RunConfig
+from absgd.config.assignments import parse_settings
 from absgd.config.locations import Moves, parse_moves, with_recorded_places
-from absgd.config.recipes import load_recipe
+from absgd.config.recipes import load_recipe, shipped_recipes
 from absgd.config.sections import DeviceConfig
 from absgd.counts import after_epochs, epochs_done, plural
 from absgd.errors import UserError, nearest
@@ -28,6 +29,7 @@ from absgd.records import EpochRecord, TestMetrics
 from absgd.terminal import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
+    VersionOption,
     interruptible,
     only_shows,
     plain_messages,
@@ -35,15 +37,15 @@ from absgd.terminal import (
     print_words,
     run_command,
     say_interrupted,
+    starting_with,
     warn,
 )
-from absgd.yaml_text import parse_yaml
 
 if TYPE_CHECKING:
     from absgd.datasets import Splits
     from absgd.training import RunFolder, Trainer
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 @app.command()
@@ -53,7 +55,11 @@ def train(
     ] = None,
     recipe: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="In place of --config: a shipped run, such as cifar10_exp_0.1."),
+        typer.Option(
+            metavar="NAME",
+            help="In place of --config: a shipped run, such as cifar10_exp_0.1.",
+            autocompletion=lambda incomplete: starting_with(incomplete, shipped_recipes()),
+        ),
     ] = None,
     set_: Annotated[
         list[str] | None,
@@ -86,6 +92,7 @@ def train(
         ),
     ] = False,
     show: Annotated[bool, typer.Option("--show", help="Print the whole configuration and train nothing.")] = False,
+    _version: VersionOption = False,
 ) -> None:
     """Train one configuration and record it.
 
@@ -149,7 +156,7 @@ def _configured(
     else:
         raise UserError("expected `--config FILE`, `--recipe NAME` or `--resume DIR`, got none of them")
     if set_:
-        config = config.with_values(_settings(set_), "--set")
+        config = config.with_values(parse_settings(set_), "--set")
     if device:
         config = config.with_values({"device.type": device}, "--device")
     for sentence in config.unused_settings():
@@ -247,17 +254,6 @@ def _continued(
         if folder.can_continue:
             folder.restore(trainer)
     return folder, trainer
-
-
-def _settings(assignments: list[str]) -> dict[str, Any]:
-    """Read `key=value` words into dotted keys and values, which are YAML."""
-    settings: dict[str, Any] = {}
-    for assignment in assignments:
-        key, equals, value = assignment.partition("=")
-        if not equals:
-            raise UserError(f"expected KEY=VALUE, got {assignment!r} (--set)")
-        settings[key.strip()] = parse_yaml(value, f"--set {key.strip()}")
-    return settings
 
 
 def _checked_metric(metric: str) -> str:

@@ -8,10 +8,12 @@ import sys
 import textwrap
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from importlib import metadata
 from pathlib import Path
 from types import FrameType
+from typing import Annotated
 
 import typer
 
@@ -24,6 +26,30 @@ EXIT_INTERRUPTED = 130
 SignalHandler = Callable[[int, FrameType | None], object]
 MAX_LINE = 2000
 """Longest line of a message in characters."""
+
+
+def _say_version(is_asked: bool) -> None:
+    if is_asked:
+        try:
+            number = metadata.version("absgd-tune")
+        except metadata.PackageNotFoundError:  # run from its sources
+            number = "unknown, since it is not installed"
+        print(f"absgd-tune {number}")
+        raise typer.Exit
+
+
+VersionOption = Annotated[
+    bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version of absgd-tune.")
+]
+
+
+def starting_with(incomplete: str, names: Iterable[str]) -> list[str]:
+    """Return the names that complete a word; none for a path, which the shell completes itself.
+
+    >>> starting_with("cif", ["cifar10", "cifar100", "quickstart"])
+    ['cifar10', 'cifar100']
+    """
+    return [name for name in names if name.startswith(incomplete)]
 
 
 def run_command(app: typer.Typer) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from absgd.errors import UserError
 from absgd.records import REPORT_FILE, write_verdicts
-from absgd.terminal import plain_messages, print_product, printable, run_command, warn
+from absgd.terminal import VersionOption, plain_messages, print_product, printable, run_command, warn
 from analysis.frames.run_frames import of_scenario
 from analysis.frames.selection import DEFAULT_RULE
 from analysis.load import load
@@ -17,7 +17,7 @@ from analysis.report import text_report
 from analysis.report.report_output import ReportFormat, check_is_file, format_of, write_text
 from analysis.runs import Runs
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 @app.command()
@@ -58,6 +58,7 @@ def report(
         ),
     ] = None,
     percent: Annotated[bool, typer.Option("--percent", help="Ray Tune: accuracies are in percent.")] = False,
+    _version: VersionOption = False,
 ) -> None:
     """Report what searches found, and how certain it is.
 

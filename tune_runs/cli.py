@@ -21,6 +21,7 @@ from absgd.plugins import load_plugin
 from absgd.terminal import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
+    VersionOption,
     interruptible,
     plain_messages,
     print_product,
@@ -49,6 +50,7 @@ from tune_runs.command_options import (
     ResumeOption,
     SchemaOption,
     SeedOption,
+    SetOption,
     SpaceOption,
     TimeBudgetOption,
     TrunksOption,
@@ -73,12 +75,13 @@ REPORT_S = 900.0
 PLAIN_WIDTH = 120
 """Width of output to a file or pipe, in columns."""
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 @app.command(help=HELP)
 def tune(
     space: SpaceOption = None,
+    set_: SetOption = None,
     name: NameOption = None,
     out: OutOption = None,
     num_trials: NumTrialsOption = None,
@@ -100,10 +103,12 @@ def tune(
     measure: MeasureOption = False,
     schema: SchemaOption = False,
     plugin: PluginOption = None,
+    _version: VersionOption = False,
 ) -> None:
     """Search the settings of ABSGD; the help text is `tune_runs.command_options.HELP`."""
     options = TuneOptions(
         space=space,
+        set_=set_ or [],
         name=name,
         out=out,
         num_trials=num_trials,
@@ -142,6 +147,7 @@ def _carry_out(options: TuneOptions) -> None:
     if options.schema:
         print_product(json.dumps(space_schema(), indent=2) + "\n")
         return
+    options.refuse_doubles()
     decisive = options.decisive
     if options.trunks:
         decisive["trunks"] = _trunk_folder(options.trunks)
@@ -165,14 +171,22 @@ def _continue_search(
     if decisive or options.out or options.warm_start or options.preview or options.measure:
         others = "--pairs, " if options.confirm else "--extend, --no-confirm, "
         raise UserError(
-            f"`{option}` accepts --space, {others}--moved, --address and budgets only: "
+            f"`{option}` accepts --space, --set, --plugin, {others}--moved, --address and budgets only: "
             "the run folder records everything else"
         )
     same = load_space(options.space) if options.space is not None else None
     folder = checked_folder(run, option)
     moves = parse_moves(options.moved, "--moved")
     request = resume_request(
-        folder, options.address, options.extend or 0, options.budgets, same, option, moves, options.pairs
+        folder,
+        options.address,
+        options.extend or 0,
+        options.budgets,
+        same,
+        option,
+        moves,
+        options.pairs,
+        options.settings,
     )
     searches, confirms = options.confirm is None, not options.no_confirm
     _run(dataclasses.replace(request, searches=searches, confirms=confirms), console)
@@ -186,7 +200,7 @@ def _begin_search(options: TuneOptions, decisive: dict[str, object], console: Co
         raise UserError("expected `--extend` with `--resume DIR`; a new search takes `--num-trials`")
     if options.moved:
         raise UserError("expected `--moved OLD=NEW` with `--resume DIR` or `--confirm DIR`, whose records it corrects")
-    space = load_space(options.space)
+    space = load_space(options.space, options.settings)
     if changes := {**decisive, **options.budgets}:
         space = with_options(space, changes, "command line")
     if options.preview or options.measure:

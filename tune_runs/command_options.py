@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from absgd.config.assignments import parse_settings
+from absgd.errors import UserError
+from absgd.terminal import starting_with
+from tune_runs.request.space_files import shipped_spaces
 
 HELP = """Search the settings of ABSGD for every scenario of a search space.
 
@@ -37,6 +43,7 @@ Examples:
   absgd-tune --space search_spaces/cifar100.yaml --preview
   absgd-tune --space quickstart --measure
   absgd-tune --space my_space.yaml --name second --num-trials 64 --address auto
+  absgd-tune --space quickstart --set base.optimizer.lr=0.05 --set search.lam.low=1
   absgd-tune --resume runs/second --extend 32
   absgd-tune --space my_space.yaml --name third --warm-start runs/second
   absgd-tune --confirm runs/third --pairs 12
@@ -45,7 +52,18 @@ Examples:
 SpaceOption = Annotated[
     str | None,
     typer.Option(
-        "--space", metavar="FILE|NAME", help="YAML file of a search space, or the name of a shipped one (quickstart)."
+        "--space",
+        metavar="FILE|NAME",
+        help="YAML file of a search space, or the name of a shipped one (quickstart).",
+        autocompletion=lambda incomplete: starting_with(incomplete, shipped_spaces()),
+    ),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Replace one setting of the space, e.g. base.optimizer.lr=0.05 or search.lam.low=1. May be repeated.",
     ),
 ]
 NameOption = Annotated[
@@ -170,6 +188,7 @@ class TuneOptions:
     """The options given on a command line; None and False: not given."""
 
     space: str | None
+    set_: list[str]
     name: str | None
     out: Path | None
     num_trials: int | None
@@ -190,6 +209,29 @@ class TuneOptions:
     preview: bool
     measure: bool
     schema: bool
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The values of --set by dotted key.
+
+        Raises:
+            UserError: if a word is none.
+        """
+        return parse_settings(self.set_)
+
+    def refuse_doubles(self) -> None:
+        """Refuse a setting that is given by --set and by an option of its own.
+
+        Raises:
+            UserError: naming it.
+        """
+        own = {**self.budgets, **self.decisive, **self._given("trunks")}
+        for key in self.settings:
+            if key in own:
+                name = key.replace("_", "-")
+                raise UserError(f"expected `{key}` once, got it by `--{name}` and by `--set`")
+        if self.pairs is not None and {"confirm", "confirm.max_pairs"} & set(self.settings):
+            raise UserError("expected `confirm.max_pairs` once, got it by `--pairs` and by `--set`")
 
     @property
     def budgets(self) -> dict[str, object]:

@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from absgd.config.assignments import parse_settings
 from absgd.errors import UserError
-from tests.support.fake_tuner import SPACE
+from tests.support.fake_tuner import SPACE, make_space
 from tests.support.small_files import write_imagefolder
 from tests.support.tune_command import call, write
+from tune_runs.request.recorded_space import load_recorded
+from tune_runs.request.search_request import new_request, resume_request
+from tune_runs.request.space_files import load_space
 
 
 @pytest.fixture
@@ -72,6 +77,83 @@ def test_trunks_replaces_the_folder_of_the_space(here: Path, monkeypatch: pytest
     assert [path.name for path in here.iterdir()] == ["s.yaml"]
 
 
+def test_set_replaces_settings_of_the_space(here: Path) -> None:
+    write(here / "s.yaml")
+    words = ("base.epochs=12", "num_trials=5", "search.lam={low: 2, high: 9}", "search.optimizer.lr.low=0.01")
+    words += ("search.optimizer.lr.high=0.1", "scenarios.1.name=other", "resources.cpu=1", "confirm.max_pairs=4")
+    settings = parse_settings(words)
+    space = load_space("s.yaml", settings)
+    changed = {**SPACE["search"], "lam": {"low": 2, "high": 9}, "optimizer.lr": {"low": 0.01, "high": 0.1}}
+    first, second = SPACE["scenarios"]
+    assert space == make_space(
+        base={**SPACE["base"], "epochs": 12},
+        num_trials=5,
+        search=changed,
+        scenarios=[first, {**second, "name": "other"}],
+        resources={"cpu": 1},
+        confirm={"max_pairs": 4},
+    )
+    folder = here / "fake"
+    folder.mkdir()
+    new_request(space, folder).begin()
+    assert load_recorded(folder).search == space.search
+    result = call("--space", "s.yaml", "--preview", *(word for one in words for word in ("--set", one)))
+    assert result.exit_code == 0, result.output
+    assert "other" in result.output
+    assert "5 trials" in result.output
+
+
+def test_set_may_complete_a_space_that_is_none_without_it(here: Path) -> None:
+    (here / "s.yaml").write_text(yaml.safe_dump({key: value for key, value in SPACE.items() if key != "num_trials"}))
+    assert load_space("s.yaml", {"num_trials": 8}) == make_space()
+    with pytest.raises(UserError, match=r"expected `num_trials`, got nothing \(s.yaml: num_trials\)"):
+        load_space("s.yaml", {"seed": 3})
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["num_trails=3"], "unknown key `num_trails`; did you mean `num_trials`? (--set: num_trails)"),
+        (["num_trials=many"], "expected `num_trials` to be a whole number, got 'many' (--set: num_trials)"),
+        (["num_trials"], "expected KEY=VALUE, got 'num_trials' (--set)"),
+        (["=3"], "expected KEY=VALUE, got '=3' (--set)"),
+        (["seed=1", "seed=2"], "expected each key once, got `seed` twice (--set)"),
+        (["num_trials=["], "expected valid YAML"),
+        (["base.optimizer.lrr=3"], "unknown key `base.optimizer.lrr`; did you mean `lr`? (--set: base.optimizer.lrr)"),
+        (["search.lam.lo=1"], "unknown key `search.lam.lo`; did you mean `low`? (--set: search.lam.lo)"),
+        (["search.lama.low=1"], "unknown parameter `lama`; did you mean `lam`? (--set: search.lama)"),
+        (["scenarios.9.name=x"], "expected a place below 2, the number of entries, got `9` (--set: scenarios.9.name)"),
+        (["name=x", "--name", "y"], "expected `name` once, got it by `--name` and by `--set`"),
+    ],
+)
+def test_bad_set_exits_2_with_one_message_and_creates_nothing(here: Path, words: list[str], message: str) -> None:
+    write(here / "s.yaml")
+    options = [word for one in words for word in (["--set", one] if "=" in one or len(words) == 1 else [one])]
+    result = call("--space", "s.yaml", *options)
+    assert result.exit_code == 2, result.output
+    assert message in result.output
+    assert [path.name for path in here.iterdir()] == ["s.yaml"]
+
+
+def test_set_of_a_recorded_search_changes_budgets_and_the_confirmation_only(here: Path) -> None:
+    (here / "run").mkdir()
+    new_request(make_space(), here / "run").begin()
+    settings = {"epoch_budget": 50, "confirm.max_pairs": 3}
+    changed = resume_request(here / "run", settings=settings).space
+    assert changed.confirm is not None
+    assert (changed.epoch_budget, changed.confirm.max_pairs) == (50, 3)
+    assert changed.decisive() == resume_request(here / "run").space.decisive()
+    for option, word, message in (
+        ("--resume", "base.epochs=20", "`--resume` accepts --set of budgets and `confirm` only, got `base.epochs`"),
+        ("--confirm", "seed=1", "`--confirm` accepts --set of budgets and `confirm` only, got `seed`"),
+        ("--resume", "num_trials=20", "add trials by `--extend N` (--set: num_trials)"),
+        ("--resume", "epoch_budge=20", "did you mean `epoch_budget`? (--set: epoch_budge)"),
+        ("--resume", "epoch_budget=0", "expected `epoch_budget` >= 1, got 0 (--set: epoch_budget)"),
+    ):
+        result = call(option, "run", "--set", word)
+        assert (result.exit_code, message in result.output) == (2, True), result.output
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -129,19 +211,19 @@ def test_bad_space_exits_2_with_one_message_and_creates_nothing(
         (["--resume", "nowhere"], "expected a run folder with space.yaml, found none in nowhere (--resume)"),
         (
             ["--resume", "nowhere", "--num-trials", "3"],
-            "`--resume` accepts --space, --extend, --no-confirm, --moved, --address and budgets",
+            "`--resume` accepts --space, --set, --plugin, --extend, --no-confirm, --moved, --address and budgets",
         ),
         (
             ["--resume", "nowhere", "--trunks", "t"],
-            "`--resume` accepts --space, --extend, --no-confirm, --moved, --address and budgets",
+            "`--resume` accepts --space, --set, --plugin, --extend, --no-confirm, --moved, --address and budgets",
         ),
         (
             ["--resume", "nowhere", "--measure"],
-            "`--resume` accepts --space, --extend, --no-confirm, --moved, --address and budgets",
+            "`--resume` accepts --space, --set, --plugin, --extend, --no-confirm, --moved, --address and budgets",
         ),
         (
             ["--resume", "nowhere", "--warm-start", "x"],
-            "`--resume` accepts --space, --extend, --no-confirm, --moved, --address and budgets",
+            "`--resume` accepts --space, --set, --plugin, --extend, --no-confirm, --moved, --address and budgets",
         ),
         (["--space", "quickstart", "--extend", "4"], "expected `--extend` with `--resume DIR`"),
         (["--space", "quickstart", "--epoch-budget", "0"], "expected `epoch_budget` >= 1, got 0"),
@@ -220,8 +302,6 @@ def test_confirm_without_a_run_is_refused(here: Path) -> None:
 
 def test_confirm_takes_its_settings_from_a_space_given(here: Path) -> None:
     from absgd.yaml_text import dump_yaml
-    from tests.support.fake_tuner import make_space
-    from tune_runs.request.search_request import resume_request
 
     (here / "space.yaml").write_text(dump_yaml(make_space().to_dict()))
     more = make_space(confirm={"max_pairs": 5})
@@ -231,9 +311,7 @@ def test_confirm_takes_its_settings_from_a_space_given(here: Path) -> None:
 
 def test_pairs_replaces_the_most_pairs_and_never_fewer_than_are_trained(here: Path) -> None:
     from absgd.yaml_text import dump_yaml
-    from tests.support.fake_tuner import make_space
     from tests.support.run_folders import confirmed
-    from tune_runs.request.search_request import resume_request
 
     folder = confirmed(here / "run")  # on five fresh pairs
     (folder / "space.yaml").write_text(dump_yaml(make_space(confirm={"max_pairs": 5, "margin": 1.5}).to_dict()))

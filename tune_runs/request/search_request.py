@@ -14,12 +14,13 @@ from absgd import records
 from absgd.config import merge_dotted
 from absgd.config.locations import PATH_SETTINGS, Moves, warn_of_unused_moves
 from absgd.counts import plural
-from absgd.errors import UserError
+from absgd.errors import UserError, nearest
 from absgd.plugins.loading import plugin_words
 from absgd.terminal import shortened
 from absgd.yaml_text import dump_yaml, read_yaml
 from tune_runs.request.recorded_space import filled_from, load_recorded, paths_of, recorded, recovered, with_moves
 from tune_runs.request.space_files import refuse_changes, with_options
+from tune_runs.request.space_settings import with_settings
 from tune_runs.space.model import BUDGETS, ConfirmConfig, SearchSpace
 from tune_runs.space.parameters import Scalar
 
@@ -118,6 +119,7 @@ def resume_request(
     option: str = "--resume",
     moves: Moves | None = None,
     pairs: int | None = None,
+    settings: Mapping[str, object] | None = None,
 ) -> SearchRequest:
     """Return the request to resume the search recorded in a folder.
 
@@ -131,10 +133,11 @@ def resume_request(
         option: the command-line option that asked for the resume.
         moves: folders that have moved since the search began.
         pairs: most fresh pairs of seeds of the confirmation; None: as recorded, or as in `given`.
+        settings: dotted key -> value of `--set`, replaced from now on.
 
     Raises:
-        UserError: if the folder has no search, `given` is another space, or fewer fresh pairs than are trained already
-            are asked for.
+        UserError: if the folder has no search, `given` is another space, `settings` has a key that must not change, or
+            fewer fresh pairs than are trained already are asked for.
     """
     space_file = folder / records.SPACE_FILE
     if not space_file.is_file():
@@ -159,12 +162,27 @@ def resume_request(
     if pairs is not None:
         confirm = (space.confirm or ConfirmConfig()).model_dump(mode="json")
         changes["confirm"] = {**confirm, **(changes.get("confirm") or {}), "max_pairs": pairs}  # type: ignore[dict-item]
+    if settings:
+        _check_keys(settings, option)
+        merged = with_settings({**space.to_dict(), **changes}, settings)
+        changes |= {key: merged[key] for key in (*BUDGETS, "confirm")}
     if changes:
-        space = with_options(space, changes)
+        space = with_options(space, changes, "--set" if settings else "command line")
     if "confirm" in changes:
-        _check_confirmation(begun.confirm, space.confirm, folder, "--pairs" if pairs is not None else "--space")
+        source = "--pairs" if pairs is not None else "--set" if settings else "--space"
+        _check_confirmation(begun.confirm, space.confirm, folder, source)
     points = read_yaml(folder / records.WARM_START_FILE) if (folder / records.WARM_START_FILE).exists() else {}
     return SearchRequest(space, folder.absolute(), address, is_resume=True, warm_start=points, moves=moves)
+
+
+def _check_keys(settings: Mapping[str, object], option: str) -> None:
+    """Refuse keys that must not change once a search has begun."""
+    for key in settings:
+        if (first := key.split(".")[0]) not in (*BUDGETS, "confirm"):
+            advice = "; add trials by `--extend N`" if first == "num_trials" else nearest(first, (*BUDGETS, "confirm"))
+            raise UserError(
+                f"`{option}` accepts --set of budgets and `confirm` only, got `{key}`{advice} (--set: {key})"
+            )
 
 
 def _check_num_trials(recorded: SearchSpace, given: SearchSpace, extend: int, trains_trials: bool) -> None:
@@ -194,7 +212,7 @@ def _check_confirmation(begun: ConfirmConfig | None, asked: ConfirmConfig | None
     if (num_pairs := len({row["pair"] for row in confirmed})) > asked.max_pairs:
         raise UserError(
             f"expected at least {plural(num_pairs, 'fresh pair')} of seeds, as many as {folder} has, "
-            f"got {asked.max_pairs} ({option}{': confirm.max_pairs' if option == '--space' else ''})"
+            f"got {asked.max_pairs} ({option}{'' if option == '--pairs' else ': confirm.max_pairs'})"
         )
     for name in ("margin", "controls"):
         known, given = getattr(begun or ConfirmConfig(), name), getattr(asked, name)

@@ -18,6 +18,7 @@ from absgd.errors import UserError, nearest, validated
 from absgd.paths import expanded
 from absgd.yaml_text import read_yaml
 from tune_runs.request.space_rules import broken_space_rules
+from tune_runs.request.space_settings import with_settings
 from tune_runs.space.distinct_points import most_distinct_points
 from tune_runs.space.model import SearchSpace, rule_of_today
 from tune_runs.space.setting_names import searchable_names, setting_of
@@ -56,14 +57,25 @@ def with_options(space: SearchSpace, options: Mapping[str, object], source: str 
     return space_from_dict({**space.to_dict(), **options}, source)
 
 
-def load_space(path_or_name: str) -> SearchSpace:
+def load_space(path_or_name: str, settings: Mapping[str, object] | None = None) -> SearchSpace:
     """Return the space in a YAML file, or a shipped one by its name, such as `quickstart`.
+
+    Args:
+        path_or_name: the file, or the name.
+        settings: dotted key -> value of `--set`, which replace those of the file.
 
     Raises:
         UserError: if there is no such file or name, it cannot be read, or a rule is broken.
     """
     path = find_space(path_or_name)
-    return space_from_dict(read_yaml(path), str(path))
+    data = read_yaml(path)
+    if not settings or not isinstance(data, Mapping):
+        return space_from_dict(data, str(path))
+    try:
+        return space_from_dict(with_settings(data, settings), "--set")
+    except UserError:
+        space_from_dict(data, str(path))  # whose own fault is named first, and with its place
+        raise
 
 
 def find_space(path_or_name: str) -> Path:
