@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,7 +12,6 @@ from rich.console import Console
 
 from absgd import records
 from absgd.config.locations import parse_moves
-from absgd.counts import plural
 from absgd.errors import UserError, shown
 from absgd.paths import checked_folder, expanded
 from absgd.plugins import load_plugin
@@ -28,7 +25,6 @@ from absgd.terminal import (
     run_command,
     say_interrupted,
     shortened,
-    warn,
 )
 from tune_runs.command_options import (
     HELP,
@@ -67,13 +63,10 @@ from tune_runs.request.search_request import (
 )
 from tune_runs.request.space_files import load_space, space_schema, with_options
 from tune_runs.request.warm_start import warm_start_of
+from tune_runs.whole_search import carry_out, plain_console
 
 MAX_ADDRESS = 300
 """Most characters of an address; a name that a name service knows has 253 at most."""
-REPORT_S = 900.0
-"""Most time that the report of a search may take; one of 1000 trials takes seconds."""
-PLAIN_WIDTH = 120
-"""Width of output to a file or pipe, in columns."""
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -151,7 +144,7 @@ def _carry_out(options: TuneOptions) -> None:
     decisive = options.decisive
     if options.trunks:
         decisive["trunks"] = _trunk_folder(options.trunks)
-    console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+    console = plain_console()
     if options.confirm is not None and (options.resume is not None or options.no_confirm or options.extend):
         raise UserError("expected `--confirm DIR` without --resume, --extend and --no-confirm")
     if options.pairs is not None and options.confirm is None:
@@ -221,12 +214,9 @@ def _begin_search(options: TuneOptions, decisive: dict[str, object], console: Co
 
 
 def _run(request: SearchRequest, console: Console) -> None:
-    _say_starting(request, console)
-    from tune_runs.run_search import run_search
-
     resume_words = f"continue with: {request.resume_command}"
     try:
-        found = run_search(request, console)
+        result = carry_out(request, console)
     except (SearchInterrupted, KeyboardInterrupt):
         if not (request.folder / records.SPACE_FILE).exists():
             raise KeyboardInterrupt from None
@@ -236,45 +226,10 @@ def _run(request: SearchRequest, console: Console) -> None:
     except SearchFailed as error:
         print(f"absgd-tune: error: {error}; {resume_words}", file=sys.stderr)
         raise typer.Exit(EXIT_FAILED) from None
-    write_report(request.folder, console)
-    if not found:
+    if result.status == "nothing completed":
         table = shortened(request.folder) / records.TRIALS_FILE
         print(f"absgd-tune: no trial, or no run of the confirmation, was completed; see {table}", file=sys.stderr)
         raise typer.Exit(EXIT_FAILED)
-
-
-def _say_starting(request: SearchRequest, console: Console) -> None:
-    """Print what is begun and what it waits for: torch alone takes seconds to import, images may take minutes."""
-    images = f"the images of {plural(len(request.space.scenario_list), 'scenario')}"
-    words = f"{request.space.name}: starting in {shortened(request.folder)}; reading torch, then {images}"
-    print_sentence(console, words)
-
-
-def write_report(folder: Path, console: Console) -> None:
-    """Run absgd-report in its own process to judge the results and write their page; it reads only the run's files.
-
-    It imports from the same places as this process, and not from the current folder.
-    """
-    verdicts = shortened(folder) / records.VERDICTS_FILE
-    verdicts.unlink(missing_ok=True)
-    words = [sys.executable, "-P", "-m", "analysis", "--verdicts", str(verdicts), "--", str(shortened(folder))]
-    places = os.pathsep.join(os.path.abspath(place) for place in sys.path)
-    environment = {**os.environ, "PYTHONPATH": places}
-    try:
-        done = subprocess.run(
-            words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment, timeout=REPORT_S, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        warn(f"no report was written ({error}); everything else is recorded")
-        return
-    if done.returncode:
-        warn("no report was written; everything else is recorded")
-    else:
-        print(f"report:  {shortened(folder) / records.REPORT_FILE}")
-    if verdicts.exists():
-        from tune_runs.confirmation.confirmation_table import verdict_facts
-
-        console.print(verdict_facts(records.read_verdicts(verdicts)))
 
 
 def _check_address(address: str) -> None:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from filelock import FileLock, Timeout
@@ -25,19 +26,42 @@ from absgd.training import Trainer, gpu_names
 from absgd.training.evaluation import absent_metrics
 from tune_runs.console_table import print_sentence
 from tune_runs.ray_cluster.session import NodeSize, node_sizes, ray_session
-from tune_runs.request.search_request import SearchRequest, is_unbegun
+from tune_runs.request.search_request import SearchRequest, SearchStatus, is_unbegun
 from tune_runs.space.boundary import boundary_runs, unused_settings
 from tune_runs.space.model import Scenario, SearchSpace
 from tune_runs.space.run_configs import control_config, enqueued_points
 from tune_runs.trial.disk_budget import remove_unfinished
 from tune_runs.trunks.scenario_plan import plan_scenarios
 
+if TYPE_CHECKING:
+    from ray.tune import Callback
 
-def run_search(request: SearchRequest, console: Console) -> bool:
+
+@contextmanager
+def _torch_kept() -> Iterator[None]:
+    """Give torch its number of threads and choice of algorithms back after the block, in which runs are built."""
+    threads, cudnn = torch.get_num_threads(), torch.backends.cudnn
+    chosen = cudnn.deterministic, cudnn.benchmark
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        cudnn.deterministic, cudnn.benchmark = chosen
+
+
+@_torch_kept()
+def run_search(request: SearchRequest, console: Console, callbacks: Sequence[Callback] = ()) -> SearchStatus:
     """Search every scenario of the space, record the search, and print its results.
 
+    The process is left as it was: a Ray that is started here ends, one that was there stays.
+
+    Args:
+        request: the request.
+        console: prints what is done, the live table and the summary.
+        callbacks: of Ray Tune, from the user; are told of all events.
+
     Returns:
-        Whether any search trial was completed, and any run of a confirmation, or a budget was used up before that.
+        How it ended.
 
     Raises:
         UserError: before anything is created, if data, resources or the folder are not as the space needs them.
@@ -68,7 +92,7 @@ def run_search(request: SearchRequest, console: Console) -> bool:
             from tune_runs.driver.drive import drive
 
             print_sentence(console, f"training, {num_concurrent} at a time; the first result follows the first epoch")
-            return drive(request, plans, splits, num_concurrent, console)
+            return drive(request, plans, splits, num_concurrent, console, callbacks)
 
 
 def _make_trunks_folder(space: SearchSpace) -> None:

@@ -98,7 +98,8 @@ _VALIDATION = re.compile("^(eval|valid|validation|dev)_")
 
 def _spellings(name: str) -> list[str | None]:
     plain = _VALIDATION.sub("val_", name.lower().replace("/", "_"))
-    return [name, plain, ALIASES.get(plain), ALIASES.get(plain.replace("_", ""))]
+    setting = records.COLUMN_OF.get(name.replace("/", "."))
+    return [name, setting, plain, ALIASES.get(plain), ALIASES.get(plain.replace("_", ""))]
 
 
 @cache

@@ -86,10 +86,11 @@ def _divided(value: float | list[float | None] | None) -> float | list[float | N
 def with_epochs_from_0(trials: Sequence[RayTrial], complain: Complain) -> None:
     """Count the scripts' own epochs from 0, in place, where they are counted from 1.
 
-    They are if the first epoch of all trials is 1, or if a trial's last epoch is the number of its `epochs`.
+    They are if the first epoch of all trials is 1, or if a trial's last epoch is the number of its `epochs`; but not if
+    they follow Ray's iterations, one behind: their first results are lost, as Ray loses them where it pauses trials.
     """
     own = [trial for trial in trials if trial.counts_epochs and trial.epochs]
-    if not own:
+    if not own or any(trial.is_from_0 for trial in own):
         return
     first = min(trial.epochs[0]["epoch"] for trial in own)
     is_number_of_epochs = any(trial.epochs[-1]["epoch"] == trial.settings.get("epochs") for trial in own)

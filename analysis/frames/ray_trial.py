@@ -42,6 +42,8 @@ class RayTrial(NamedTuple):
     """One row per epoch, in order."""
     counts_epochs: bool
     """Whether `epoch` is the script's own; else epochs are the iterations that Ray counts, from 0."""
+    is_from_0: bool
+    """Whether each of its own epochs is one less than the iteration, which Ray counts from 1."""
     not_finite: frozenset[str]
     """Columns that are NaN or infinite in the last result."""
     metrics: tuple[str, ...]
@@ -97,6 +99,7 @@ def read_trial(folder: Path, names: Mapping[str, str], complain: Complain) -> Ra
         others=others,
         epochs=_one_row_per_epoch(rows, results),
         counts_epochs=_has_own_epochs(rows),
+        is_from_0=_has_own_epochs(rows) and _are_from_0(rows, results),
         not_finite=frozenset(ours for name, ours in sources.columns.items() if is_not_finite(last.get(name))),
         metrics=metrics,
         parameters=tuple(name for name, _ in flat(params)),
@@ -163,6 +166,11 @@ def _rows(results: Sequence[JsonObject], columns: Mapping[str, str], unfit: _Unf
 def _has_own_epochs(rows: Sequence[ColumnValues]) -> bool:
     """Whether every result has a whole `epoch`: fractions, or gaps, do not number the results."""
     return bool(rows) and all(row.get("epoch") is not None for row in rows)
+
+
+def _are_from_0(rows: Sequence[ColumnValues], results: Sequence[JsonObject]) -> bool:
+    iterations = (whole_number(result.get("training_iteration")) for result in results)
+    return all(done == row["epoch"] + 1 for done, row in zip(iterations, rows, strict=True))
 
 
 def _one_row_per_epoch(rows: Sequence[ColumnValues], results: Sequence[JsonObject]) -> list[ColumnValues]:

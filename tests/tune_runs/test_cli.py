@@ -336,35 +336,6 @@ def test_no_confirm_leaves_it_out_of_a_preview(here: Path) -> None:
     assert "the test set is not read" in call("--space", "quickstart", "--preview", "--no-confirm").output
 
 
-def test_end_of_a_search_says_the_verdict_and_the_settings_it_is_about(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from rich.console import Console
-
-    from analysis import load
-    from tests.support.run_folders import confirmed
-    from tune_runs.cli import write_report
-
-    folder = confirmed(tmp_path / "run")
-    write_report(folder, Console(width=60, no_color=True))
-    shown = capsys.readouterr().out
-    (found,) = load(folder).verdicts()
-    assert "".join(f"verdict: {found}".split()) in "".join(shown.split()), "a path wider than the console is broken"
-    assert shown.rstrip().endswith("best-1: loss abce, lam 5, gamma 0.7, ab_alpha 0.5,\n          switch_epoch 5")
-    assert f"report:  {folder}/report.html" in shown
-
-
-def test_report_that_fails_leaves_no_verdict_of_another_day(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from rich.console import Console
-
-    from tune_runs.cli import write_report
-
-    (tmp_path / "verdicts.json").write_text("old")
-    write_report(tmp_path, Console(width=60))
-    assert "no report was written" in capsys.readouterr().err
-    assert not (tmp_path / "verdicts.json").exists()
-
-
 @pytest.mark.parametrize("options", [["--space", "s.yaml"], ["--confirm", "run"]])
 def test_missing_test_set_is_refused_before_a_search_that_confirms(here: Path, options: list[str]) -> None:
     write_imagefolder(here / "imgs", 2, 6)

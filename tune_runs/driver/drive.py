@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ray import tune
 from ray.exceptions import RayError
-from ray.tune import TuneError
+from ray.tune import Callback, TuneError
 from rich.console import Console
 
 from absgd import records
@@ -24,7 +24,7 @@ from tune_runs.cohorts.member import train_in_cohort
 from tune_runs.confirmation.best_file import BestFiles
 from tune_runs.confirmation.scenario_confirmation import ScenarioConfirmation, every_confirmation_failed
 from tune_runs.console_table import print_whole
-from tune_runs.driver.live_table import LiveTableCallback
+from tune_runs.driver.live_table import LiveTableCallback, NoRayTable
 from tune_runs.driver.recording_callback import RecordingCallback
 from tune_runs.driver.scheduler import SchedulerByScenario
 from tune_runs.driver.search_summary import print_summary
@@ -38,11 +38,11 @@ from tune_runs.ray_cluster.watchdog import watchdog
 from tune_runs.ray_cluster.worker_check import logs_folder, raylet_error
 from tune_runs.recording.budgets import RAISED_BY, Budgets
 from tune_runs.recording.checkpoints import Checkpoints
-from tune_runs.recording.onlooker import Onlooker
+from tune_runs.recording.onlooker import Onlooker, UserOnlooker
 from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.scenario_images import ScenarioImages
 from tune_runs.recording.tensorboard import TensorBoardCallback
-from tune_runs.request.search_request import SearchFailed, SearchInterrupted, SearchRequest, search_id
+from tune_runs.request.search_request import SearchFailed, SearchInterrupted, SearchRequest, SearchStatus, search_id
 from tune_runs.seed_pairs.search_over_pairs import SearchOverPairs
 from tune_runs.space.model import SearchSpace
 from tune_runs.trial.failures import FailureCounter
@@ -63,7 +63,7 @@ class RunningSearch(NamedTuple):
     scheduler: SchedulerByScenario
     confirmations: dict[str, ScenarioConfirmation]
     """Confirmations of all scenarios, also where this session runs none: earlier ones keep their results."""
-    callbacks: tuple[RecordingCallback, Onlooker, Onlooker]
+    callbacks: tuple[Callback, ...]
     """What Tune tells of each event: the one that records first, then those that show."""
     progress: LiveTableCallback
     """The last of them."""
@@ -77,7 +77,8 @@ def drive(
     splits: dict[str, Splits],
     num_concurrent: int,
     console: Console,
-) -> bool:
+    callbacks: Sequence[Callback] = (),
+) -> SearchStatus:
     """Run a search whose folder this process has locked, record it, and print the results.
 
     Args:
@@ -86,9 +87,10 @@ def drive(
         splits: images of each scenario; emptied, since the images move to the store that workers read.
         num_concurrent: trials that fit at the same time.
         console: prints the live table and the summary.
+        callbacks: of the user; are told of all events.
 
     Returns:
-        Whether any search trial was completed, and any run of a confirmation, or a budget was used up before that.
+        How it ended.
 
     Raises:
         UserError: if the records are damaged, or of another space.
@@ -102,7 +104,7 @@ def drive(
             own = splits.pop(name)
             _write_labels(records.scenario_folder(folder, name), plan.control, own)
             images.adopt(name, plan.control, own)
-        search = assemble_search(request, plans, images, num_concurrent, console)
+        search = assemble_search(request, plans, images, num_concurrent, console, callbacks)
         progress = search.progress
         with signals_to(search.stop), watchdog(request.address, request.resume_command), impatient_output():
             with only_shows("the table"):
@@ -123,9 +125,10 @@ def drive(
         words = f"ended:   {search.stop.used_budget}; continue with: {resume}"
         print_whole(console, words)
     if search.stop.used_budget is not None:
-        return True
+        return "budget"
     has_best = any(search.recorder.best(one.name) for one in space.scenario_list)
-    return has_best and not (request.has_confirmation and every_confirmation_failed(search.confirmations))
+    has_failed = request.has_confirmation and every_confirmation_failed(search.confirmations)
+    return "complete" if has_best and not has_failed else "nothing completed"
 
 
 def assemble_search(
@@ -134,6 +137,7 @@ def assemble_search(
     images: ScenarioImages,
     num_concurrent: int,
     console: Console,
+    callbacks: Sequence[Callback] = (),
 ) -> RunningSearch:
     """Build all parts of a search and bring them to the state that is recorded.
 
@@ -143,6 +147,7 @@ def assemble_search(
         images: images of all scenarios, those of their searches adopted.
         num_concurrent: trials that fit at the same time.
         console: prints the live table.
+        callbacks: of the user; are told of all events.
 
     Raises:
         UserError: if the records are damaged, or of another space or other images.
@@ -189,14 +194,13 @@ def assemble_search(
     on_end = (update_plans, checkpoints.run_ended, searcher.run_ended, bests.run_ended)
     recording = RecordingCallback(recorder, searcher, failures, stop, on_end)
     progress = LiveTableCallback(space, plans, recorder, console, to_run, request.searches, further_pairs, tunings)
-    callbacks = (
+    told = (
         recording,
         Onlooker(TensorBoardCallback(space, recorder), "TensorBoard's record"),
         Onlooker(progress, "the table of the search"),
+        *(UserOnlooker(one, lambda trial_id: recorder.trials[trial_id].phase) for one in callbacks),
     )
-    return RunningSearch(
-        recorder, checkpoints, stop, searcher, scheduler, confirmations, callbacks, progress, update_plans
-    )
+    return RunningSearch(recorder, checkpoints, stop, searcher, scheduler, confirmations, told, progress, update_plans)
 
 
 def _search_of(
@@ -320,7 +324,12 @@ def _train_with_ray(
                 trial_dirname_creator=_trial_folder,
             ),
             run_config=tune.RunConfig(
-                name="ray", storage_path=scratch, callbacks=[*search.callbacks, watch], stop=search.stop, verbose=0
+                name="ray",
+                storage_path=scratch,
+                callbacks=[*search.callbacks, watch],
+                stop=search.stop,
+                progress_reporter=NoRayTable(),
+                verbose=0,
             ),
         )
         try:

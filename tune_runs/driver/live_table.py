@@ -1,12 +1,12 @@
-"""The live table of a running search on a terminal; elsewhere one line for each trial that ends."""
+"""The live table of a running search on a terminal or in a notebook; elsewhere one line for each trial that ends."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ray.tune import Callback
+from ray.tune import Callback, ProgressReporter
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 
@@ -25,6 +25,9 @@ from tune_runs.trial.trial_plan import task_of
 from tune_runs.trial.trial_reports import report_of
 from tune_runs.trunks.scenario_plan import ScenarioPlan
 from tune_runs.tuned_controls.control_tuning import ControlTuning
+
+if TYPE_CHECKING:  # needs IPython, which a notebook has
+    from tune_runs.driver.cell_output import CellOutput
 
 REDRAW_EVERY_S = 0.5
 _STATES = ("running", *records.FINISHED)
@@ -60,7 +63,7 @@ def live_table(
 
 
 class LiveTableCallback(Callback):  # type: ignore[misc]
-    """Draws the live table on a terminal; elsewhere prints one line for each trial that ends.
+    """Draws the live table on a terminal or in a notebook; elsewhere prints one line for each trial that ends.
 
     Lines count search trials only: the number of controls is unknown before the last trial is drawn.
     """
@@ -79,7 +82,7 @@ class LiveTableCallback(Callback):  # type: ignore[misc]
         self._space, self._recorder, self._console = space, recorder, console
         self._confirmations, self._is_searching = confirmations or {}, is_searching
         self._pairs, self._tunings = pairs or {}, tunings or {}
-        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+        self._live = _live_output(console)
         self._started = time.monotonic()
         self._pace = EpochPace()
         self._plans = plans
@@ -159,7 +162,7 @@ class LiveTableCallback(Callback):  # type: ignore[misc]
         count = after_epochs(trial.epochs_done, self._space.epochs)
         ended = f"{trial.status} {count}{inherited}, {metrics_text(self._space, trial)}"
         shown = f"{trial_id} ({trial.candidate})" if is_confirmation else trial_id
-        print(f"[{place}] {shown} {ended}", flush=True)
+        print_whole(self._console, f"[{place}] {shown} {ended}")
 
     def _draw(self) -> None:
         assert self._live is not None
@@ -188,6 +191,22 @@ class LiveTableCallback(Callback):  # type: ignore[misc]
         left = self._pace.seconds_left(epochs, running, now)
         budget = self._space.time_budget
         return left if left is None or budget is None else min(left, max(0.0, budget - elapsed_s))
+
+
+class NoRayTable(ProgressReporter):  # type: ignore[misc]
+    """Shows nothing: Ray's own table, even of verbosity 0, would clear what a notebook cell has printed."""
+
+    def should_report(self, *_: Any, **__: Any) -> bool:
+        """Return False."""
+        return False
+
+
+def _live_output(console: Console) -> Live | CellOutput | None:
+    if console.is_jupyter:
+        from tune_runs.driver.cell_output import CellOutput
+
+        return CellOutput()
+    return Live(console=console, auto_refresh=False) if console.is_terminal else None
 
 
 def clock_text(seconds: float) -> str:

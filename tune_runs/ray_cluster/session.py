@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, NamedTuple
@@ -50,6 +51,8 @@ _LOCAL = {
     "RAY_prestart_worker_first_driver": "0",
     "RAY_enable_worker_prestart": "0",
 }
+_HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+"""Signals for which Ray or a search sets handlers."""
 NEEDLESS_STARTS = ("start_monitor", "start_log_monitor", "start_api_server")
 """Methods of Ray's node that start a process which only a Ray of many nodes, or a dashboard, needs."""
 
@@ -67,26 +70,75 @@ class RayDoesNotStart(OSError):  # noqa: N818 - names an event
 def ray_session(address: str | None = None) -> Iterator[None]:
     """Connect to a Ray for the block: the one of this process, the cluster at `address`, or a new local one.
 
+    A Ray that was connected before stays so; one that is connected here is left at the end.
+
     Raises:
-        UserError: if no cluster answers at `address`.
+        UserError: if no cluster answers at `address`, or this process is connected to another one.
         RayDoesNotStart: if none can be started here.
     """
-    set_environment(is_local=address is None)
-    if address:
-        _check_answers(address)
+    with process_kept():
+        set_environment(is_local=address is None and not _is_connected())
+        if address:
+            _check_answers(address)
+        warnings.filterwarnings("ignore", "IProgress not found")  # by a library that Ray imports, in a notebook
+        import ray
+
+        logging.getLogger("ray").setLevel(logging.ERROR)
+        # A failed trial becomes a row with its error, and a line on the screen: Ray need not print its traceback too.
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+        if ray.is_initialized():
+            _check_is_joined(address)
+            yield
+            return
+        with _temporary_folder(address) as folder:
+            _initialise(address, folder)
+            try:
+                yield
+            finally:
+                ray.shutdown()
+
+
+@contextmanager
+def process_kept() -> Iterator[None]:
+    """Give the process back as it was before the block: environment, signal handlers, levels of Ray's loggers.
+
+    Filters of warnings are given back too.
+    """
+    environment = dict(os.environ)
+    is_main = threading.current_thread() is threading.main_thread()
+    handlers = {number: signal.getsignal(number) for number in _HANDLED} if is_main else {}
+    loggers = [logging.getLogger(name) for name in ("ray", "ray.tune")]
+    levels = [logger.level for logger in loggers]
+    try:
+        with warnings.catch_warnings():
+            yield
+    finally:
+        for name in os.environ.keys() - environment.keys():
+            del os.environ[name]
+        os.environ.update({name: value for name, value in environment.items() if os.environ.get(name) != value})
+        for number, handler in handlers.items():
+            if handler is not None:  # None: one that Python did not set, and cannot set again
+                signal.signal(number, handler)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _is_connected() -> bool:
+    """Whether this process is connected to a Ray, without importing it."""
+    return "ray" in sys.modules and bool(sys.modules["ray"].is_initialized())
+
+
+def _check_is_joined(address: str | None) -> None:
+    """Refuse the address of another cluster than the one that this process is connected to.
+
+    Raises:
+        UserError: if it is another.
+    """
     import ray
 
-    if ray.is_initialized():
-        yield
-        return
-    # A failed trial becomes a row with its error, and a line on the screen: Ray need not print its traceback too.
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    with _temporary_folder(address) as folder:
-        _initialise(address, folder)
-        try:
-            yield
-        finally:
-            ray.shutdown()
+    own = ray.get_runtime_context().gcs_address
+    if address not in (None, "auto", own):
+        raise UserError(f"expected the Ray of this process ({own}), or no address, got {address!r} (address)")
 
 
 @contextmanager
@@ -145,16 +197,20 @@ def _hangup_ignored() -> Iterator[None]:
 def _few_processes() -> Iterator[None]:
     """Let a Ray that is started in the block start no dashboard, no autoscaler, and no reader of its workers' output.
 
-    Each is a Python process that takes about as long to start as Ray itself; `ray.init` has no option for them.
+    Each is a Python process that takes about as long to start as Ray itself; `ray.init` has no option for them. It
+    listens on loopback only, also where Ray was imported before its environment was set.
     """
+    from ray._private import ray_constants
     from ray._private.node import Node
 
+    has_cluster, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
     earlier = {name: getattr(Node, name) for name in NEEDLESS_STARTS}
     for name in earlier:
         setattr(Node, name, lambda *_, **__: None)
     try:
         yield
     finally:
+        ray_constants.ENABLE_RAY_CLUSTER = has_cluster
         for name, start in earlier.items():
             setattr(Node, name, start)
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
+from functools import partialmethod
 from typing import Any
 
 from ray.tune import Callback
 
 from absgd.terminal import warn
+from tune_runs.trial.trial_plan import task_of
+from tune_runs.trial.trial_reports import report_of
 
 
 class Onlooker(Callback):  # type: ignore[misc]
@@ -24,27 +29,7 @@ class Onlooker(Callback):  # type: ignore[misc]
         self._callback, self._what = callback, what
         self._has_failed = False
 
-    def on_trial_result(self, **event: Any) -> None:
-        """Pass the event on."""
-        self._tell("on_trial_result", event)
-
-    def on_trial_complete(self, **event: Any) -> None:
-        """Pass the event on."""
-        self._tell("on_trial_complete", event)
-
-    def on_trial_error(self, **event: Any) -> None:
-        """Pass the event on."""
-        self._tell("on_trial_error", event)
-
-    def on_step_end(self, **event: Any) -> None:
-        """Pass the event on."""
-        self._tell("on_step_end", event)
-
-    def on_experiment_end(self, **event: Any) -> None:
-        """Pass the event on."""
-        self._tell("on_experiment_end", event)
-
-    def _tell(self, name: str, event: dict[str, Any]) -> None:
+    def _tell(self, name: str, /, **event: Any) -> None:
         if self._has_failed:
             return
         try:
@@ -53,9 +38,45 @@ class Onlooker(Callback):  # type: ignore[misc]
             self._has_failed = True
             _warn_if_possible(f"{self._what} ends here ({type(error).__name__}: {error}); the search goes on")
 
+    setup = partialmethod(_tell, "setup")
+    on_step_begin = partialmethod(_tell, "on_step_begin")
+    on_step_end = partialmethod(_tell, "on_step_end")
+    on_trial_start = partialmethod(_tell, "on_trial_start")
+    on_trial_result = partialmethod(_tell, "on_trial_result")
+    on_trial_complete = partialmethod(_tell, "on_trial_complete")
+    on_trial_error = partialmethod(_tell, "on_trial_error")
+    on_experiment_end = partialmethod(_tell, "on_experiment_end")
+
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing: Ray pickles its callbacks into a file that is never read back."""
         return {}
+
+
+class UserOnlooker(Onlooker):
+    """Passes the events of a search to a callback of a user, with results that hold metrics by their names.
+
+    A result has the metrics of the epoch (`absgd.records.EpochRecord`), `trial_id`, `scenario`, `phase`, the settings
+    of the run under `config`, and Ray's own keys; where a trial diverged, the reason under `divergence` and no metrics.
+
+    Args:
+        callback: the callback.
+        phase_of: trial id -> its phase.
+    """
+
+    def __init__(self, callback: Callback, phase_of: Callable[[str], str]) -> None:
+        super().__init__(callback, f"the callback {type(callback).__name__}")
+        self._phase_of = phase_of
+
+    def on_trial_result(self, *, trial: Any, result: dict[str, Any], **event: Any) -> None:
+        """Pass the event on, unless it has no report."""
+        if (report := report_of(result)) is None:
+            return
+        task = task_of(trial.config)
+        about = {"trial_id": task.trial_id, "scenario": task.scenario, "phase": self._phase_of(task.trial_id)}
+        metrics = dataclasses.asdict(report.epoch.record) if report.epoch else {"divergence": report.divergence}
+        rays_own = {key: value for key, value in result.items() if value is not report}
+        told = {**rays_own, **metrics, **about, "config": task.config.to_dict()}
+        self._tell("on_trial_result", trial=trial, result=told, **event)
 
 
 def _warn_if_possible(message: str) -> None:

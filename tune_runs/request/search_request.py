@@ -9,6 +9,7 @@ import uuid
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from absgd import records
 from absgd.config import merge_dotted
@@ -72,7 +73,12 @@ class SearchRequest:
         records.write_atomically(self.folder / records.SPACE_FILE, dump_yaml(self.space.to_dict()))
 
 
-class SearchInterrupted(Exception):  # noqa: N818 - names an event, not a fault
+SearchStatus = Literal["complete", "budget", "nothing completed"]
+"""How a search ended: everything that was asked for is done; a budget was used up before; or no search trial was
+completed, or no run of a confirmation."""
+
+
+class SearchInterrupted(KeyboardInterrupt):
     """Ctrl-C or SIGTERM; everything finished is on disk."""
 
 
@@ -90,7 +96,8 @@ def new_request(
     """
     if folder.exists() and not is_unbegun(folder):
         raise UserError(
-            f"{folder} exists: continue it with `--resume {folder}` or give the new run another `--name` (name)"
+            f"{folder} exists: continue it with `--resume {folder}` (in Python `resume=True`) or give the new "
+            "run another `--name` (name)"
         )
     parent = next(parent for parent in folder.absolute().parents if parent.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):

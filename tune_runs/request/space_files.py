@@ -15,7 +15,7 @@ from typing import Any
 from absgd.config.dotted_keys import find_setting
 from absgd.counts import plural
 from absgd.errors import UserError, nearest, validated
-from absgd.paths import expanded
+from absgd.paths import PathLike, expanded
 from absgd.yaml_text import read_yaml
 from tune_runs.request.space_rules import broken_space_rules
 from tune_runs.request.space_settings import with_settings
@@ -57,7 +57,7 @@ def with_options(space: SearchSpace, options: Mapping[str, object], source: str 
     return space_from_dict({**space.to_dict(), **options}, source)
 
 
-def load_space(path_or_name: str, settings: Mapping[str, object] | None = None) -> SearchSpace:
+def load_space(path_or_name: PathLike, settings: Mapping[str, object] | None = None) -> SearchSpace:
     """Return the space in a YAML file, or a shipped one by its name, such as `quickstart`.
 
     Args:
@@ -67,7 +67,7 @@ def load_space(path_or_name: str, settings: Mapping[str, object] | None = None) 
     Raises:
         UserError: if there is no such file or name, it cannot be read, or a rule is broken.
     """
-    path = find_space(path_or_name)
+    path = find_space(os.fspath(path_or_name))
     data = read_yaml(path)
     if not settings or not isinstance(data, Mapping):
         return space_from_dict(data, str(path))

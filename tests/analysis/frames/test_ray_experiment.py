@@ -298,6 +298,24 @@ def test_epochs_counted_from_1_are_counted_from_0(tmp_path: Path) -> None:
     assert load(from_0).epochs.epoch.max() == 4
 
 
+def test_epochs_one_behind_the_iterations_are_from_0_where_the_first_results_are_lost(tmp_path: Path) -> None:
+    path = every_line(experiment(tmp_path / "paused"), lambda line: {**line, "epoch": line["training_iteration"] - 1})
+    for file in path.glob("*/result.json"):
+        file.write_text("\n".join(file.read_text().splitlines()[1:]) + "\n")
+    runs = load(path)
+    assert runs.epochs.groupby("trial_id").epoch.agg(["min", "max"]).to_numpy().tolist() == [[1, 4], [1, 4], [1, 1]]
+    assert not any("counted from 1" in text for text in told_of(runs))
+
+
+def test_settings_are_known_by_their_dotted_and_nested_names(tmp_path: Path) -> None:
+    own = {"data": {"title": "mine"}, "seeds": {"train": 3}, "model.name": "resnet8", "optimizer.weight_decay": 0.5}
+    trials = load(experiment(tmp_path / "own", **own)).trials
+    assert (trials.data_title == "mine").all()
+    assert (trials.seed_train == 3).all()
+    assert (trials.model == "resnet8").all()
+    assert (trials.weight_decay == 0.5).all()
+
+
 def test_fractions_of_epochs_do_not_number_results(tmp_path: Path) -> None:
     runs = load(
         every_line(experiment(tmp_path / "old"), lambda line: {**line, "epoch": line["training_iteration"] / 2})

@@ -32,7 +32,7 @@ def test_search_writes_inside_its_folder_alone_and_resumes_past_bombs_in_every_f
     monkeypatch.chdir(tmp_path / "here")
     folder = tmp_path / "runs of é 日本 %20 #1?" / "x--..__"
     space = small(name=folder.name, num_trials=1, scenarios=[{"name": "-x" + "." * 60}])
-    assert run_search(new_request(space, folder), Console(file=io.StringIO()))
+    assert run_search(new_request(space, folder), Console(file=io.StringIO())) == "complete"
     assert tree(tmp_path) == sorted(["here", folder.parent.name, *_below(tmp_path, folder)])
 
     _ask_for_more(folder / records.SPACE_FILE, num_trials=2)
@@ -44,7 +44,7 @@ def test_search_writes_inside_its_folder_alone_and_resumes_past_bombs_in_every_f
     assert any(place.parent.name == "checkpoints" for place in inner)
     for place in inner:
         plant_spares(place, mark)
-    assert run_search(resume_request(folder), Console(file=io.StringIO()))
+    assert run_search(resume_request(folder), Console(file=io.StringIO())) == "complete"
     search = pd.read_parquet(folder / records.TRIALS_FILE).query("phase == 'search'")
     assert list(search.status) == ["completed", "completed"]
     assert tree(tmp_path) == sorted(["here", folder.parent.name, *_below(tmp_path, folder)])

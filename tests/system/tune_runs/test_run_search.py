@@ -79,7 +79,7 @@ def test_saved_space_reads_back_equal(finished: tuple[Path, str]) -> None:
 def test_resume_of_a_finished_run_trains_nothing(ray: None, finished: tuple[Path, str]) -> None:
     folder, _ = finished
     before = pd.read_parquet(folder / "epochs.parquet")
-    assert run_search(resume_request(folder), Console(file=io.StringIO()))
+    assert run_search(resume_request(folder), Console(file=io.StringIO())) == "complete"
     pd.testing.assert_frame_equal(pd.read_parquet(folder / "epochs.parquet"), before)
 
 

@@ -237,18 +237,16 @@ def test_time_left_is_within_the_time_budget(halfway: FakeTuner, monkeypatch: py
     assert "1:00 elapsed, at most about 0:01 left" in text(console)
 
 
-def test_off_a_terminal_every_end_of_a_trial_is_a_line_that_counts_search_trials(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_off_a_terminal_every_end_of_a_trial_is_a_line_that_counts_search_trials(tmp_path: Path) -> None:
     """Each of several stage ones has a control, unknown beforehand: controls do not change the total."""
     tuner = FakeTuner(one_scenario({"optimizer.lr": {"choices": [0.1, 0.2]}}), tmp_path / "fake", rising)
-    progress = LiveTableCallback(tuner.space, tuner.plans, tuner.recorder, Console(file=io.StringIO()))
+    progress = LiveTableCallback(tuner.space, tuner.plans, tuner.recorder, Console(file=(out := io.StringIO())))
     told: set[str] = set()
     for trial_id in tuner.results({}):
         if tuner.recorder.trials[trial_id].status == "completed":
             progress.on_trial_complete(trial=ray_trial(trial_id))
             told.add(trial_id)
-    lines = capsys.readouterr().out.splitlines()
+    lines = out.getvalue().splitlines()
     assert len(lines) == len(told) == 8 + 2
     assert f"[0/8] {EXP}-control completed after 10 of 10 epochs, val_accuracy 0.0000" in lines
     ends = [line.split()[0] for line in lines if "control" not in line]
@@ -302,11 +300,13 @@ def test_lost_process_is_reported_and_is_not_a_failure(tmp_path: Path) -> None:
     assert f"trial {EXP}-0002 failed: Boom" in said
 
 
-def test_confirmation_has_a_column_and_its_epochs_count(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_confirmation_has_a_column_and_its_epochs_count(tmp_path: Path) -> None:
     confirm = {"max_pairs": 2, "controls": ["ce", "cb-ce-drw"]}
     space = one_scenario(SWITCH_AT_3, num_trials=2, early_stopping=None, confirm=confirm)
     tuner = FakeTuner(space, tmp_path / "fake", rising, concurrent=1)
-    lines = LiveTableCallback(space, tuner.plans, tuner.recorder, Console(file=io.StringIO()), tuner.confirmations)
+    lines = LiveTableCallback(
+        space, tuner.plans, tuner.recorder, Console(file=(out := io.StringIO())), tuner.confirmations
+    )
     plan, expected = tuner.plans[EXP], confirm_cost(space, tuner.plans[EXP]).epochs
     totals = []
     for _ in tuner.results({}):
@@ -320,16 +320,16 @@ def test_confirmation_has_a_column_and_its_epochs_count(tmp_path: Path, capsys: 
     assert "6/6" in text
     last = list(tuner.recorder.trials)[-1]
     lines.on_trial_complete(trial=ray_trial(last))
-    assert capsys.readouterr().out.startswith(
+    assert out.getvalue().startswith(
         f"[confirmed 6/6] {last} (cb-ce-drw) completed after 10 of 10 epochs (3 inherited)"
     )
 
 
-def test_further_pairs_have_a_column_and_their_epochs_count(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_further_pairs_have_a_column_and_their_epochs_count(tmp_path: Path) -> None:
     space = one_scenario(SWITCH_AT_3, num_trials=4, early_stopping=None, seeds={"pairs": 2, "reduction_factor": 2})
     tuner = FakeTuner(space, tmp_path / "fake", rising, concurrent=1)
     pairs = tuner.searcher.further_pairs
-    lines = LiveTableCallback(space, tuner.plans, tuner.recorder, Console(file=io.StringIO()), pairs=pairs)
+    lines = LiveTableCallback(space, tuner.plans, tuner.recorder, Console(file=(out := io.StringIO())), pairs=pairs)
     totals = []
     for _ in tuner.results({}):
         one = scenario_progress(space, tuner.recorder, tuner.plans[EXP], pairs=pairs[EXP])
@@ -340,7 +340,7 @@ def test_further_pairs_have_a_column_and_their_epochs_count(tmp_path: Path, caps
     assert "2/2" in text
     last = list(tuner.recorder.trials)[-1]
     lines.on_trial_complete(trial=ray_trial(last))
-    assert capsys.readouterr().out.startswith(f"[on pairs 2/2] {last} completed after 10 of 10 epochs (3 inherited)")
+    assert out.getvalue().startswith(f"[on pairs 2/2] {last} completed after 10 of 10 epochs (3 inherited)")
 
 
 def rendered(table: Any) -> str:

@@ -49,7 +49,7 @@ def test_shipped_cifar_space_searches_small_files(ray: None, tmp_path: Path, nam
     write, per_class = WRITERS[name]
     write(tmp_path / "data", per_class)
     folder = tmp_path / "run"
-    assert run_search(new_request(small(name, tmp_path / "data"), folder), Console(file=io.StringIO()))
+    assert run_search(new_request(small(name, tmp_path / "data"), folder), Console(file=io.StringIO())) == "complete"
     trials = pd.read_parquet(folder / "trials.parquet")
     assert sorted(trials.scenario.unique()) == [f"{name}-exp-0.1", f"{name}-step-0.1"]
     assert set(trials[trials.phase != "tuning"].status) == {"completed"}

@@ -58,7 +58,7 @@ def small(name: str, root: Path, num_trials: int = 1, weights: str | None = None
 
 def searched(space: SearchSpace, folder: Path) -> pd.DataFrame:
     """Search, check that every run was completed, and return the rows of the trials."""
-    assert run_search(new_request(space, folder), Console(file=io.StringIO()))
+    assert run_search(new_request(space, folder), Console(file=io.StringIO())) == "complete"
     trials = pd.read_parquet(folder / "trials.parquet")
     assert set(trials.status) == {"completed"}
     assert len(trials) == len(space.scenario_list) * (space.num_trials + 1)

@@ -1,0 +1,171 @@
+"""A search started from Python: `search` and `confirm`, which the package exports."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from absgd.config.locations import parse_moves
+from absgd.errors import UserError, shown
+from absgd.paths import PathLike, absolute, checked_folder
+from absgd.plugins import load_plugin
+from tune_runs.request.search_request import SearchRequest, is_unbegun, new_request, resume_request
+from tune_runs.request.space_files import load_space, space_from_dict, with_options
+from tune_runs.request.warm_start import warm_start_of
+from tune_runs.space.model import BUDGETS, SearchSpace
+from tune_runs.whole_search import SearchResult, carry_out, plain_console
+
+if TYPE_CHECKING:
+    from ray.tune import Callback
+
+SpaceLike = SearchSpace | Mapping[str, Any] | PathLike
+"""A search space, its mapping, the path of its file, or the name of a shipped one."""
+
+
+def search(
+    space: SpaceLike,
+    out: PathLike = "runs",
+    *,
+    name: str | None = None,
+    address: str | None = None,
+    resume: bool = False,
+    extend: int = 0,
+    warm_start: PathLike | None = None,
+    confirms: bool = True,
+    moved: Mapping[str, PathLike] | None = None,
+    plugins: Sequence[PathLike] = (),
+    callbacks: Sequence[Callback] = (),
+    console: Console | None = None,
+    **changes: object,
+) -> SearchResult:
+    """Search the settings of ABSGD for every scenario of a space, as `absgd-tune` does.
+
+    A Ray that this process is connected to is used, and stays; else one is started, and ends with the search. The
+    process keeps its signal handlers and environment.
+
+    Args:
+        space: a `SearchSpace`, its mapping, the path of its file, or the name of a shipped one, such as `quickstart`.
+        out: folder that holds run folders.
+        name: name of the run folder in it; default: the name of the space.
+        address: existing Ray cluster (`auto`, or HOST:PORT).
+        resume: whether to continue the search if the folder has one; else it must not exist.
+        extend: trials to add to each scenario of a search that is continued.
+        warm_start: run folder of another search, whose best configurations are tried first.
+        confirms: whether the chosen configurations are confirmed, if the space has `confirm`.
+        moved: folders as the records of a continued search name them -> where they are now.
+        plugins: Python files that declare models, losses or data sets (docs/own-parts.md).
+        callbacks: of Ray Tune (`ray.tune.Callback`); one that raises ends itself, not the search.
+        console: prints what is done; `Console(quiet=True)` prints nothing. Default: standard output.
+        changes: top-level keys of the space that are replaced, such as ``num_trials=8`` or ``time_budget="30m"``.
+
+    Returns:
+        Folder, status, and the best configuration of each scenario.
+
+    Raises:
+        UserError: before anything is created, if the request cannot be met.
+        SearchInterrupted: a KeyboardInterrupt: after Ctrl-C or SIGTERM; everything finished is on disk.
+        SearchFailed: if the search ended early, and why; ``resume=True`` continues it.
+        OSError: if Ray does not start.
+    """
+    _check_callbacks(callbacks)
+    _load_plugins(plugins)
+    given = _space(space)
+    if named := {**({} if name is None else {"name": name}), **changes}:
+        given = with_options(given, named, "search")
+    folder = checked_folder(absolute(out, "out") / given.name, "out")
+    console = console or plain_console()
+    if resume and folder.exists() and not is_unbegun(folder):
+        if warm_start is not None:
+            raise UserError(f"expected `warm_start` with a new search, got {folder}, which is continued (warm_start)")
+        budgets = {key: changes[key] for key in BUDGETS if key in changes}
+        request = resume_request(folder, address, extend, budgets, given, "--resume", _moves(moved))
+    else:
+        if extend or moved:
+            raise UserError(f"expected `extend` and `moved` with a search that is continued, got a new one in {folder}")
+        request = _new_request(given, folder, address, warm_start, console)
+    return carry_out(dataclasses.replace(request, confirms=confirms), console, callbacks)
+
+
+def confirm(
+    folder: PathLike,
+    pairs: int | None = None,
+    *,
+    address: str | None = None,
+    moved: Mapping[str, PathLike] | None = None,
+    plugins: Sequence[PathLike] = (),
+    callbacks: Sequence[Callback] = (),
+    console: Console | None = None,
+    **budgets: object,
+) -> SearchResult:
+    """Confirm on fresh seeds what the search in a folder has chosen so far, as ``absgd-tune --confirm`` does.
+
+    Args:
+        folder: the run folder.
+        pairs: most fresh pairs of seeds, also of a confirmation that has ended; default: as recorded.
+        address: existing Ray cluster (`auto`, or HOST:PORT).
+        moved: folders as the records name them -> where they are now.
+        plugins: as in `search`.
+        callbacks: as in `search`.
+        console: as in `search`.
+        budgets: budgets of the space that are replaced, such as ``time_budget="30m"``.
+
+    Returns:
+        Folder, status, and the best configuration of each scenario.
+
+    Raises:
+        UserError, SearchInterrupted, SearchFailed, OSError: as `search`.
+    """
+    _check_callbacks(callbacks)
+    _load_plugins(plugins)
+    if pairs is not None and (isinstance(pairs, bool) or not isinstance(pairs, int) or pairs < 1):
+        raise UserError(f"expected a whole number `pairs` >= 1, got {shown(pairs)} (pairs)")
+    for key in budgets:
+        if key not in BUDGETS:
+            raise UserError(f"expected budgets ({', '.join(BUDGETS)}), got `{key}` (confirm)")
+    run = checked_folder(absolute(folder, "folder"), "folder")
+    request = resume_request(run, address, 0, budgets, None, "--confirm", _moves(moved), pairs)
+    return carry_out(dataclasses.replace(request, searches=False), console or plain_console(), callbacks)
+
+
+def _space(given: SpaceLike) -> SearchSpace:
+    if isinstance(given, SearchSpace):
+        return given
+    if isinstance(given, Mapping):
+        return space_from_dict(dict(given))
+    if isinstance(given, str | os.PathLike):
+        return load_space(given)
+    raise UserError(f"expected a SearchSpace, its mapping, its file or a shipped name, got {shown(given)} (space)")
+
+
+def _new_request(
+    space: SearchSpace, folder: Path, address: str | None, warm_start: PathLike | None, console: Console
+) -> SearchRequest:
+    if warm_start is None:
+        return new_request(space, folder, address)
+    start = warm_start_of(space, checked_folder(absolute(warm_start, "warm_start"), "warm_start"))
+    request = new_request(space, folder, address, start.points)
+    for sentence in start.sentences:
+        console.print(sentence, markup=False, highlight=False)
+    return request
+
+
+def _moves(moved: Mapping[str, PathLike] | None) -> dict[str, str]:
+    return parse_moves([f"{old}={os.fspath(new)}" for old, new in (moved or {}).items()], "moved")
+
+
+def _load_plugins(plugins: Sequence[PathLike]) -> None:
+    if isinstance(plugins, str | os.PathLike):
+        raise UserError(f"expected a list of files, got {shown(plugins)} (plugins)")
+    for file in plugins:
+        load_plugin(file)
+
+
+def _check_callbacks(callbacks: Sequence[Callback]) -> None:
+    for one in callbacks:
+        if isinstance(one, type) or not hasattr(one, "on_trial_result"):
+            raise UserError(f"expected instances of `ray.tune.Callback`, got {shown(one)} (callbacks)")

@@ -1,0 +1,75 @@
+"""Images of a user's own Tuner: read once, and kept in Ray's object store for all trials on the same data.
+
+No driver of ours puts them there, and a trial may end before those that use its images. So a named actor reads and owns
+them; it is detached, since it must outlive the trial that starts it, and ends itself when no trial has asked for long.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import threading
+import time
+
+import ray
+from ray.exceptions import RayActorError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from absgd.config import RunConfig
+from absgd.datasets import Splits, load_splits
+
+IDLE_S = 600.0
+"""Time after the last question for the images, after which their owner ends; trials that have them keep them."""
+_ATTEMPTS = 3
+_NAMESPACE = "absgd-images"
+
+
+class _ImageOwner:
+    """Reads the images of a run on the first question, and gives references to them."""
+
+    def __init__(self, config: RunConfig, idle_s: float) -> None:
+        self._config, self._idle_s = config, idle_s
+        self._reference: ray.ObjectRef[Splits] | None = None
+        self._asked_at = time.monotonic()
+        threading.Thread(target=self._end_when_idle, daemon=True).start()
+
+    def images(self) -> list[ray.ObjectRef[Splits]]:
+        """Return the reference in a list: Ray would fetch the object of a bare one."""
+        if self._reference is None:
+            self._reference = ray.put(load_splits(self._config))
+        self._asked_at = time.monotonic()
+        return [self._reference]
+
+    def _end_when_idle(self) -> None:
+        while (left_s := self._asked_at + self._idle_s - time.monotonic()) > 0:
+            time.sleep(left_s)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def shared_images(config: RunConfig, idle_s: float = IDLE_S) -> Splits:
+    """Return the images of a run, in the memory that all trials of the node share; never write to them.
+
+    Called in a worker. Runs with equal settings of `data`, imbalance, noise and data seed have the same images.
+
+    Raises:
+        UserError: if they cannot be read.
+    """
+    settings = config.to_dict()
+    decisive = {name: settings[name] for name in ("data", "imbalance", "noise")} | {"seed": config.seeds.data}
+    key = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    options = {"name": key, "namespace": _NAMESPACE, "get_if_exists": True, "lifetime": "detached", "num_cpus": 0}
+    for attempt in range(_ATTEMPTS):
+        owner = ray.remote(_ImageOwner).options(**options, scheduling_strategy=here).remote(config, idle_s)
+        try:
+            splits: Splits = ray.get(ray.get(owner.images.remote())[0])
+        except RayTaskError as error:
+            raise error.cause from None
+        except RayActorError:
+            if attempt == _ATTEMPTS - 1:  # it may have ended just before the question
+                raise
+            continue
+        return splits
+    raise AssertionError("unreachable")
