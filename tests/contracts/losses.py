@@ -1,4 +1,4 @@
-"""The contract of base criteria: a loss inherits LossContract, names its entry and supplies one fixture, `case`."""
+"""The contract of our base criteria: inherit LossContract, name the entry and supply one fixture, `case`."""
 
 from __future__ import annotations
 
@@ -6,20 +6,24 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 
-from absgd.config.sections import LossConfig
-from absgd.losses import AttentionWeights, Criterion, Objective, Prediction, PruningCriterion
-from absgd.losses.build_objective import build_criterion
-from absgd.registry.loss_table import LOSSES
+from absgd.losses import Criterion
+from absgd.testing.loss_tests import (
+    BATCHES,
+    CLASS_COUNTS,
+    CLASS_WEIGHTS_C,
+    Batch,
+    BuildCriterion,
+    Float64s,
+    Labels,
+    LossTests,
+    loss_of,
+    random_batch,
+)
 
-Float64s = npt.NDArray[np.float64]
-Labels = npt.NDArray[np.int64]
-
-CLASS_COUNTS = (50, 20, 8, 3)
-CLASS_WEIGHTS_C = np.array([0.2, 0.7, 1.1, 2.0])
+__all__ = ["BATCHES", "Float64s", "Labels", "LossCase", "LossContract", "random_batch"]
 
 
 class LossCase(NamedTuple):
@@ -31,52 +35,16 @@ class LossCase(NamedTuple):
     """Reference: loss_B by a plain loop in float64, from logits_BC, labels_B, class_weights_C and the class counts."""
 
 
-class Batch(NamedTuple):
-    logits_BC: Float64s
-    labels_B: Labels
-
-
-def random_batch(num_samples: int = 12, scale: float = 3.0, seed: int = 0) -> Batch:
-    """Return logits that float32 represents exactly, so that both dtypes solve the same problem."""
-    rng = np.random.default_rng(seed)
-    logits_BC = (scale * rng.standard_normal((num_samples, len(CLASS_COUNTS)))).astype(np.float32).astype(np.float64)
-    return Batch(logits_BC, rng.integers(len(CLASS_COUNTS), size=num_samples))
-
-
-def _label_all_classes(rows: list[list[float]]) -> Batch:
-    """Return the batch with every row once for each label."""
-    num_classes = len(CLASS_COUNTS)
-    return Batch(np.repeat(np.array(rows), num_classes, axis=0), np.tile(np.arange(num_classes), len(rows)))
-
-
-BATCHES = {
-    "random": random_batch(),
-    "wide": random_batch(scale=100.0, seed=1),
-    "batch of one": random_batch(num_samples=1, seed=2),
-    "ties": _label_all_classes([[0.0, 0.0, 0.0, 0.0], [5.0, 5.0, -5.0, -5.0], [1e4, 1e4, 1e4, 1e4]]),
-    "large": _label_all_classes([[1e4, -1e4, 0.0, 1.0], [-1e4, -1e4, -1e4, 1e4], [-1e4, 0.0, -1e4, 0.0]]),
-    "one label": Batch(random_batch(seed=3).logits_BC, np.full(12, 2)),
-}
-
-
-class LossContract:
-    """Tests that every base criterion passes; see `absgd.losses.Criterion`."""
-
-    entry: str
-    """Name of the loss in the table."""
+class LossContract(LossTests):
+    """`LossTests`, and that losses are those of an independent reference."""
 
     @pytest.fixture
     def case(self) -> LossCase:
         raise NotImplementedError("expected the fixture `case` in the class that inherits LossContract")
 
     @pytest.fixture
-    def criterion(self, case: LossCase) -> Criterion:
-        return case.build(CLASS_COUNTS)
-
-    def test_entry_builds_the_criterion(self, criterion: Criterion) -> None:
-        spec = LOSSES[self.entry]
-        assert type(build_criterion(LossConfig(name=self.entry), CLASS_COUNTS)) is type(criterion)
-        assert spec.prunes == isinstance(criterion, PruningCriterion)
+    def build(self, case: LossCase) -> BuildCriterion:
+        return case.build
 
     @pytest.mark.parametrize("weighted", [False, True], ids=["unweighted", "weighted"])
     @pytest.mark.parametrize("name", BATCHES)
@@ -85,108 +53,11 @@ class LossContract:
         expected_B = case.reference(*BATCHES[name], weights_C, CLASS_COUNTS)
         assert np.isfinite(expected_B).all()
         for dtype, tolerance in ((torch.float64, 1e-10), (torch.float32, 1e-5)):
-            loss_B = _loss_of(criterion, BATCHES[name], weights_C, dtype)
+            loss_B = loss_of(criterion, BATCHES[name], weights_C, dtype)
             assert loss_B.dtype == dtype
             np.testing.assert_allclose(loss_B.numpy(), expected_B, rtol=tolerance, atol=10 * tolerance)
 
     def test_value_with_a_single_class(self, case: LossCase) -> None:
         batch = Batch(np.array([[3.0], [-1e4]]), np.array([0, 0]))
-        loss_B = _loss_of(case.build([7]), batch, None, torch.float64)
+        loss_B = loss_of(case.build([7]), batch, None, torch.float64)
         np.testing.assert_allclose(loss_B.numpy(), case.reference(*batch, None, [7]), atol=1e-12)
-
-    @pytest.mark.parametrize("weighted", [False, True], ids=["unweighted", "weighted"])
-    def test_gradient_equals_finite_differences(self, criterion: Criterion, weighted: bool) -> None:
-        logits_BC, labels_B = map(torch.from_numpy, random_batch(num_samples=5))
-        weights_C = torch.from_numpy(CLASS_WEIGHTS_C) if weighted else None
-        assert torch.autograd.gradcheck(lambda z: criterion(z, labels_B, weights_C), logits_BC.requires_grad_())
-
-    @pytest.mark.parametrize("name", BATCHES)
-    def test_gradient_is_finite(self, criterion: Criterion, name: str) -> None:
-        logits_BC = torch.from_numpy(BATCHES[name].logits_BC).float().requires_grad_()
-        criterion(logits_BC, torch.from_numpy(BATCHES[name].labels_B)).sum().backward()
-        assert logits_BC.grad is not None
-        assert logits_BC.grad.isfinite().all()
-
-    def test_unit_class_weights_change_nothing(self, criterion: Criterion) -> None:
-        batch = BATCHES["random"]
-        weighted_B = _loss_of(criterion, batch, np.ones(len(CLASS_COUNTS)), torch.float64)
-        torch.testing.assert_close(weighted_B, _loss_of(criterion, batch, None, torch.float64))
-
-    def test_permuted_batch_permutes_losses(self, criterion: Criterion) -> None:
-        batch = BATCHES["random"]
-        order = np.random.default_rng(5).permutation(len(batch.labels_B))
-        permuted_B = _loss_of(criterion, Batch(batch.logits_BC[order], batch.labels_B[order]), None, torch.float64)
-        torch.testing.assert_close(permuted_B, _loss_of(criterion, batch, None, torch.float64)[order])
-
-    @pytest.mark.parametrize("lam", [1e12, -1e12])
-    def test_large_lam_equals_mean_base_loss(self, criterion: Criterion, lam: float) -> None:
-        logits_BC, labels_B = map(torch.from_numpy, random_batch())
-        objective = Objective(criterion, attention=AttentionWeights(lam, gamma=1.0, ab_alpha=1.0))
-        step = objective(logits_BC, labels_B, torch.arange(len(labels_B)), epoch=0)
-        torch.testing.assert_close(step.loss, criterion(logits_BC, labels_B).mean(), rtol=1e-9, atol=0)
-
-    @pytest.mark.parametrize("lam", [0.5, -0.5])
-    @pytest.mark.parametrize("name", BATCHES)
-    def test_attention_over_it_is_finite_and_permutes_with_the_batch(
-        self, criterion: Criterion, name: str, lam: float
-    ) -> None:
-        logits_BC, labels_B = map(torch.from_numpy, BATCHES[name])
-        order = torch.from_numpy(np.random.default_rng(5).permutation(len(labels_B)))
-        index_B = torch.arange(len(labels_B))
-        step, permuted = (
-            _attentive(criterion, lam)(logits_BC[rows], labels_B[rows], index_B[rows], epoch=0)
-            for rows in (index_B, order)
-        )
-        assert step.loss.isfinite()
-        torch.testing.assert_close(permuted.weights_B, step.weights_B[order], rtol=1e-7, atol=1e-12)
-        torch.testing.assert_close(permuted.loss, step.loss)
-
-    def test_state_round_trip_is_exact(self, case: LossCase) -> None:
-        saved, loaded = case.build(CLASS_COUNTS), case.build(CLASS_COUNTS)
-        before_B = _loss_of(saved, BATCHES["random"], None, torch.float32)
-        loaded.load_state_dict(saved.state_dict())
-        assert torch.equal(_loss_of(loaded, BATCHES["random"], None, torch.float32), before_B)
-
-    @pytest.mark.parametrize("lam", [0.7, -0.7])
-    def test_state_round_trip_under_attention_is_exact(self, case: LossCase, lam: float) -> None:
-        saved, loaded = (_attentive(case.build(CLASS_COUNTS), lam) for _ in range(2))
-        for seed in range(3):
-            _step(saved, seed)
-        loaded.load_state_dict(saved.state_dict())
-        assert torch.equal(_step(loaded, 4), _step(saved, 4))
-        assert torch.equal(_step(loaded, 5), _step(saved, 5))
-        for value, expected in zip(loaded.state_dict().values(), saved.state_dict().values(), strict=True):
-            assert torch.equal(value, expected)
-
-    def test_plain_state_at_the_switch_continues_under_attention(self, case: LossCase) -> None:
-        """A trunk trains the base criterion alone; a trial forks from its state."""
-        whole, forked = (_attentive(case.build(CLASS_COUNTS), lam=0.7, switch_epoch=1) for _ in range(2))
-        plain = Objective(case.build(CLASS_COUNTS))
-        assert torch.equal(_step(whole, 0, epoch=0), _step(plain, 0, epoch=0))
-        forked.load_state_dict(plain.state_dict())
-        for seed in (1, 2):
-            assert torch.equal(_step(forked, seed, epoch=1), _step(whole, seed, epoch=1))
-
-
-def _attentive(criterion: Criterion, lam: float, switch_epoch: int = 0) -> Objective:
-    attention = AttentionWeights(lam, gamma=0.6, ab_alpha=0.5)
-    prune_from = switch_epoch if isinstance(criterion, PruningCriterion) else None
-    return Objective(criterion, attention=attention, switch_epoch=switch_epoch, prune_from=prune_from)
-
-
-def _step(objective: Objective, seed: int, epoch: int = 0) -> torch.Tensor:
-    """Return the loss of one step on float32 logits, in the given epoch."""
-    batch = random_batch(seed=seed)
-    logits_BC, labels_B = torch.from_numpy(batch.logits_BC).float(), torch.from_numpy(batch.labels_B)
-    index_B = torch.arange(len(labels_B))
-    objective.start_epoch(epoch, lambda: [Prediction(logits_BC, labels_B, index_B)])
-    loss: torch.Tensor = objective(logits_BC, labels_B, index_B, epoch).loss
-    return loss
-
-
-def _loss_of(criterion: Criterion, batch: Batch, weights_C: Float64s | None, dtype: torch.dtype) -> torch.Tensor:
-    class_weights_C = None if weights_C is None else torch.from_numpy(weights_C).to(dtype)
-    loss_B: torch.Tensor = criterion(
-        torch.from_numpy(batch.logits_BC).to(dtype), torch.from_numpy(batch.labels_B), class_weights_C
-    )
-    return loss_B

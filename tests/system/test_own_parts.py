@@ -1,0 +1,103 @@
+"""Searches over parts of a plugin with real Ray: on two nodes, in cohorts, with several processes, as the page says."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+from benchmarks.faults.loopback_cluster import loopback_cluster
+from tests.support.cluster_searches import EPOCHS, SPACE, assert_complete, search_on
+from tests.support.commands import run
+from tests.support.own_parts import PARTS, RUN, written
+from tests.support.waiting import wait_until
+
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+
+
+def write_space(folder: Path, epochs: int, resources: dict[str, Any], **changes: Any) -> None:
+    base = {**{name: RUN[name] for name in ("data", "model", "loss", "batch_size")}, "epochs": epochs}
+    search = {**SPACE["search"], "loss.options.power": {"choices": [1.0, 2.0]}}  # type: ignore[dict-item]
+    asked = {**SPACE, "base": base, "scenarios": [{}], "search": search, "resources": resources, **changes}
+    (folder / "own.yaml").write_text(yaml.safe_dump(asked))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="keeps all of Ray on loopback and finds its processes")
+def test_nodes_without_the_file_get_its_text(tmp_path: Path) -> None:
+    write_space(tmp_path, EPOCHS, {"cpu": 1, "gpu": 0})
+    file = written(tmp_path)
+    words = ("--space", "own.yaml", "--plugin", str(file))
+    with loopback_cluster(num_nodes=2) as cluster, search_on(cluster, tmp_path, *words) as process:
+        assert process.stdout is not None
+        assert "starting" in process.stdout.readline()
+        file.unlink()
+        wait_until(lambda: cluster.training() == [1, 1], process)
+        assert_complete(tmp_path, process)
+
+
+def last_metrics(folder: Path) -> dict[str, float]:
+    trials = pd.read_parquet(folder / "runs" / "moved" / "trials.parquet")
+    assert set(trials.status) == {"completed"}
+    return dict(zip(trials.trial_id, trials.metric_last, strict=True))
+
+
+def test_cohorts_train_the_same_runs_as_processes_of_their_own_and_ranks_train_them_too(tmp_path: Path) -> None:
+    kinds = {"alone": {"cpu": 2, "gpu": 0}, "cohort": {"cpu": 2, "gpu": 0, "cohort": 2}}
+    kinds["ranks"] = {"cpu": 1, "gpu": 0, "ranks_per_trial": 2}
+    found = {}
+    for kind, resources in kinds.items():
+        folder = tmp_path / kind
+        folder.mkdir()
+        write_space(folder, 3, resources)
+        written(folder)
+        done = run(folder, "absgd-tune", "--space", "own.yaml", "--plugin", "parts.py")
+        assert done.returncode == 0, done.stdout + done.stderr
+        found[kind] = last_metrics(folder)
+    assert found["alone"] == found["cohort"]
+    assert found["alone"].keys() == found["ranks"].keys()
+
+
+def test_measure_trains_in_processes_of_its_own(tmp_path: Path) -> None:
+    write_space(tmp_path, 3, {"cpu": 1, "gpu": 0})
+    done = run(tmp_path, "absgd-tune", "--space", "own.yaml", "--plugin", str(written(tmp_path)), "--measure")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "trials at once" in done.stdout
+
+
+def test_part_that_gives_something_else_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
+    write_space(tmp_path, 3, {"cpu": 1, "gpu": 0})
+    file = written(tmp_path, PARTS.replace("labels_B, class_weights_C)", "labels_B, class_weights_C).mean()"))
+    done = run(tmp_path, "absgd-tune", "--space", "own.yaml", "--plugin", str(file))
+    assert done.returncode == 2, done.stdout + done.stderr
+    (line,) = done.stderr.splitlines()
+    assert "expected one loss per sample, shape (3,) for 3 samples, from loss `sharp` of plugin `parts.py`" in line
+    assert not (tmp_path / "runs").exists()
+
+
+def test_lines_of_the_page_lead_to_a_verdict_and_the_winner_is_trained_again(tmp_path: Path) -> None:
+    shutil.copytree(EXAMPLES, tmp_path / "docs" / "examples")
+    plugin, example = ("--plugin", "docs/examples/own_parts.py"), "docs/examples/own_parts"
+    assert run(tmp_path, "python", "docs/examples/make_shapes.py", "shapes").returncode == 0
+    one = run(tmp_path, "absgd-train", *plugin, "--config", f"{example}_run.yaml", "--out", "runs/one", "--test")
+    assert one.returncode == 0, one.stderr
+    done = run(tmp_path, "absgd-tune", *plugin, "--space", f"{example}_space.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "control `ldam-drw` is left out: expected `head` `linear` with model `mixer`" in " ".join(
+        done.stdout.split()
+    )
+    assert "TensorBoard's record ends" not in done.stdout + done.stderr
+    (verdict,) = json.loads((tmp_path / "runs/shapes/verdicts.json").read_text())["verdicts"]
+    assert verdict["scenario"] == "shapes-exp-0.1"
+    best = "runs/shapes/best/shapes-exp-0.1.yaml"
+    again = run(tmp_path, "absgd-train", "--config", best, *plugin, "--out", "runs/again")
+    assert again.returncode == 0, again.stderr
+    trials = pd.read_parquet(tmp_path / "runs/shapes/trials.parquet")
+    again_row = pd.read_parquet(tmp_path / "runs/again/trials.parquet").iloc[0]
+    same = trials[(trials.phase == "search") & (trials.metric_last == again_row.metric_last)]
+    assert again_row.loss_options in set(same.loss_options)
