@@ -33,6 +33,7 @@ from tune_runs.command_options import (
     DiskBudgetOption,
     EpochBudgetOption,
     ExtendOption,
+    ListOption,
     MaxFailuresOption,
     MeasureOption,
     MovedOption,
@@ -48,12 +49,14 @@ from tune_runs.command_options import (
     SeedOption,
     SetOption,
     SpaceOption,
+    StatusOption,
     TimeBudgetOption,
     TrunksOption,
     TuneOptions,
     WarmStartOption,
 )
 from tune_runs.console_table import print_sentence
+from tune_runs.progress.run_list import print_runs, print_status
 from tune_runs.request.search_request import (
     SearchFailed,
     SearchInterrupted,
@@ -95,6 +98,8 @@ def tune(
     preview: PreviewOption = False,
     measure: MeasureOption = False,
     schema: SchemaOption = False,
+    status: StatusOption = None,
+    list_: ListOption = None,
     plugin: PluginOption = None,
     _version: VersionOption = False,
 ) -> None:
@@ -122,6 +127,8 @@ def tune(
         preview=preview,
         measure=measure,
         schema=schema,
+        status=status,
+        list_=list_,
     )
     with plain_messages("absgd-tune"), interruptible():
         for file in plugin or ():
@@ -140,11 +147,18 @@ def _carry_out(options: TuneOptions) -> None:
     if options.schema:
         print_product(json.dumps(space_schema(), indent=2) + "\n")
         return
+    console = plain_console()
+    options.refuse_others()
+    if options.status is not None:
+        print_status(checked_folder(options.status, "--status"), console)
+        return
+    if options.list_ is not None:
+        print_runs(checked_folder(options.list_, "--list"), console)
+        return
     options.refuse_doubles()
     decisive = options.decisive
     if options.trunks:
         decisive["trunks"] = _trunk_folder(options.trunks)
-    console = plain_console()
     if options.confirm is not None and (options.resume is not None or options.no_confirm or options.extend):
         raise UserError("expected `--confirm DIR` without --resume, --extend and --no-confirm")
     if options.pairs is not None and options.confirm is None:

@@ -47,6 +47,8 @@ Examples:
   absgd-tune --resume runs/second --extend 32
   absgd-tune --space my_space.yaml --name third --warm-start runs/second
   absgd-tune --confirm runs/third --pairs 12
+  absgd-tune --status runs/third
+  absgd-tune --list runs
 """
 
 SpaceOption = Annotated[
@@ -180,6 +182,14 @@ PluginOption = Annotated[
         help="Python file that declares models, losses or data sets; --resume needs it too. May be repeated.",
     ),
 ]
+StatusOption = Annotated[
+    Path | None,
+    typer.Option("--status", metavar="DIR", help="Print the table of the search in this folder, from its files alone."),
+]
+ListOption = Annotated[
+    Path | None,
+    typer.Option("--list", metavar="DIR", help="Print a line for each run folder in this folder, such as runs."),
+]
 SchemaOption = Annotated[bool, typer.Option("--schema", help="Print the JSON schema of a search space.")]
 
 
@@ -209,6 +219,20 @@ class TuneOptions:
     preview: bool
     measure: bool
     schema: bool
+    status: Path | None
+    list_: Path | None
+
+    def refuse_others(self) -> None:
+        """Refuse options beside one that only prints.
+
+        Raises:
+            UserError: if there are any.
+        """
+        asked = {"status": "--status DIR", "list_": "--list DIR"}
+        given = [name for name, value in vars(self).items() if value is not None and value is not False and value != []]
+        if len(given) > 1 and (alone := next((words for name, words in asked.items() if name in given), None)):
+            other = next(name for name in given if asked.get(name) != alone).strip("_").replace("_", "-")
+            raise UserError(f"expected `{alone}` alone, got --{other} too")
 
     @property
     def settings(self) -> Mapping[str, Any]:

@@ -107,7 +107,8 @@ def read_rows(path: PathLike, schema: pa.Schema) -> list[dict[str, Any]]:
     if not _has_table(path):
         return []
     try:
-        table = pq.read_table(path)
+        with path.open("rb") as file:  # opened once: a running search may replace it meanwhile
+            table = pq.read_table(file)
         missing = [name for name in schema.names if name not in table.column_names]
         for name in missing:
             table = table.append_column(name, pa.array(_earlier_values(path, table, name), schema.field(name).type))

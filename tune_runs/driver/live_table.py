@@ -7,17 +7,18 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback, ProgressReporter
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, RenderableType
 from rich.live import Live
 
 from absgd import records
 from absgd.counts import after_epochs
 from absgd.terminal import shortened
 from tune_runs.confirmation.scenario_confirmation import ScenarioConfirmation
-from tune_runs.console_table import ConsoleFacts, ConsoleTable, print_sentence, print_whole
-from tune_runs.driver.scenario_progress import EpochPace, ScenarioProgress, scenario_progress
-from tune_runs.driver.trial_cells import metric_words, metrics_text, score, searched_values
+from tune_runs.console_table import print_sentence, print_whole
+from tune_runs.driver.scenario_progress import EpochPace, scenario_progress
 from tune_runs.preview.confirm_cost import confirm_cost
+from tune_runs.progress.progress_table import ScenarioProgress, progress_table
+from tune_runs.progress.trial_cells import metrics_text
 from tune_runs.recording.recorder import Recorder
 from tune_runs.seed_pairs.search_over_pairs import SearchOverPairs
 from tune_runs.space.model import SearchSpace
@@ -30,13 +31,12 @@ if TYPE_CHECKING:  # needs IPython, which a notebook has
     from tune_runs.driver.cell_output import CellOutput
 
 REDRAW_EVERY_S = 0.5
-_STATES = ("running", *records.FINISHED)
 
 
 def live_table(
     space: SearchSpace, progress: list[ScenarioProgress], elapsed_s: float, left_s: float | None = None
 ) -> RenderableType:
-    """Draw the table of a running search; states without trials have no column.
+    """Draw the table of a running search.
 
     Args:
         space: the search space.
@@ -44,22 +44,9 @@ def live_table(
         elapsed_s: seconds since the session began.
         left_s: most seconds left; None: not known yet.
     """
-    states = [state for state in ("waiting", *_STATES) if any(one.states.get(state) for one in progress)]
-    pairs = ["on pairs"] if any(one.on_pairs for one in progress) else []
-    tuned = ["tuned"] if any(one.tuned for one in progress) else []
-    confirms = ["confirmed"] if any(one.confirmed for one in progress) else []
-    columns = ["scenario", *states, "best", "control", *pairs, *tuned, *confirms, "epochs"]
-    table = ConsoleTable(columns, f"{space.name}: {metric_words(space)}")
-    for one in progress:
-        counts = (str(one.states.get(state, 0)) for state in states)
-        epochs = f"{one.epochs_done}/{one.epochs_done + one.epochs_left}"
-        parts = ((pairs, one.on_pairs), (tuned, one.tuned), (confirms, one.confirmed))
-        done = ("{}/{}".format(*part) if part else "-" for heading, part in parts if heading)
-        table.add_row(one.scenario, *counts, score(one.best), score(one.control), *done, epochs)
     left = "" if left_s is None else f", at most about {clock_text(left_s)} left"
     clock = f"{clock_text(elapsed_s)} elapsed{left}"
-    bests = [f"best of {one.scenario}: {searched_values(space, one.best)}" for one in progress if one.best]
-    return Group(table, ConsoleFacts([("", line) for line in (*bests, clock)]))
+    return progress_table(space, progress, clock)
 
 
 class LiveTableCallback(Callback):  # type: ignore[misc]
@@ -187,7 +174,7 @@ class LiveTableCallback(Callback):  # type: ignore[misc]
 
     def _seconds_left(self, progress: list[ScenarioProgress], now: float, elapsed_s: float) -> float | None:
         """Return the most seconds that the session needs at its pace, or that its budget leaves it."""
-        epochs, running = (sum(getattr(one, name) for one in progress) for name in ("epochs_left", "num_running"))
+        epochs, running = sum(one.epochs_left or 0 for one in progress), sum(one.num_running for one in progress)
         left = self._pace.seconds_left(epochs, running, now)
         budget = self._space.time_budget
         return left if left is None or budget is None else min(left, max(0.0, budget - elapsed_s))

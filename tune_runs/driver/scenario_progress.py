@@ -1,15 +1,14 @@
-"""Progress of the scenarios of a running search in numbers; `live_table` draws them."""
+"""Progress of the scenarios of a running search in numbers; `tune_runs.progress.progress_table` draws them."""
 
 from __future__ import annotations
 
 import statistics
 from collections import Counter, deque
-from dataclasses import dataclass
 
 from tune_runs.confirmation.best_file import chosen_trial
 from tune_runs.confirmation.scenario_confirmation import ScenarioConfirmation
+from tune_runs.progress.progress_table import ScenarioProgress
 from tune_runs.recording.recorder import Recorder
-from tune_runs.recording.trial_record import TrialRecord
 from tune_runs.seed_pairs.search_over_pairs import SearchOverPairs
 from tune_runs.space.model import SearchSpace
 from tune_runs.trunks.scenario_plan import ScenarioPlan
@@ -17,30 +16,6 @@ from tune_runs.trunks.stage_one_sharing import StageOneSharing
 from tune_runs.tuned_controls.control_tuning import ControlTuning
 
 _PACE_OVER = 100  # epochs that decide the pace
-
-
-@dataclass(frozen=True)
-class ScenarioProgress:
-    """Counts of one scenario of a running search."""
-
-    scenario: str
-    states: dict[str, int]
-    """Search trials by status, and those that wait as `waiting`."""
-    best: TrialRecord | None
-    """The trial of the chosen configuration: the best completed one, or the winner of a confirmation that has ended."""
-    control: TrialRecord | None
-    """The scenario's own plain control."""
-    epochs_done: int
-    epochs_left: int
-    """Largest number of epochs to train, unless a snapshot is missing; early stopping saves some of them."""
-    num_running: int = 0
-    """Runs of any kind that train now."""
-    on_pairs: tuple[int, int] | None = None
-    """Trials that have ended on further seed pairs, and the most of them; None where the search has one pair."""
-    tuned: tuple[int, int] | None = None
-    """Ended runs and all runs of tuned controls; None where none is tuned."""
-    confirmed: tuple[int, int] | None = None
-    """Ended runs and all runs of the confirmation; None before it is planned."""
 
 
 def scenario_progress(

@@ -14,7 +14,7 @@ from tune_runs.confirmation.best_file import ChosenTrial, chosen_trial
 from tune_runs.confirmation.confirmation_table import confirmation_lines, confirmation_tables
 from tune_runs.confirmation.scenario_confirmation import ScenarioConfirmation
 from tune_runs.console_table import ConsoleTable, TableColumn, print_sentence, print_whole
-from tune_runs.driver.trial_cells import metric_words, score, searched_value
+from tune_runs.progress.trial_cells import metric_words, score, searched_value
 from tune_runs.recording.pair_scores import gain_words
 from tune_runs.recording.recorder import Recorder
 from tune_runs.space.model import SearchSpace

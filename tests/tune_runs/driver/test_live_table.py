@@ -14,9 +14,10 @@ from rich.console import Console
 
 from tests.support.fake_tuner import SPACE, FakeTuner, epoch_record, make_space, rising
 from tune_runs.driver.live_table import LiveTableCallback, clock_text, live_table
-from tune_runs.driver.scenario_progress import EpochPace, ScenarioProgress, scenario_progress
+from tune_runs.driver.scenario_progress import EpochPace, scenario_progress
 from tune_runs.driver.search_summary import print_summary
 from tune_runs.preview.confirm_cost import confirm_cost
+from tune_runs.progress.progress_table import ScenarioProgress
 from tune_runs.space.model import SearchSpace
 from tune_runs.space.run_configs import control_config
 from tune_runs.trial.trial_plan import TrialTask

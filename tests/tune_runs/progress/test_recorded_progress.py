@@ -1,0 +1,170 @@
+"""The progress of a search from its files: what the live table counts, and whether it runs, or has ended."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from absgd import records
+from absgd.errors import UserError
+from absgd.records import Verdict, write_verdicts
+from tests.support.fake_tuner import FakeTuner, make_space, rising
+from tests.support.run_folders import RunFolderBuilder, config
+from tests.support.tune_command import call
+from tests.support.tuned_searches import curve, space_of, with_noise
+from tune_runs.driver.scenario_progress import scenario_progress
+from tune_runs.progress.progress_table import ScenarioProgress
+from tune_runs.progress.recorded_progress import is_locked, read_search
+from tune_runs.progress.trial_cells import score
+
+EXP = "digits-exp-0.1"
+
+
+def live(tuner: FakeTuner) -> ScenarioProgress:
+    """Return what the live table shows of the first scenario."""
+    search, confirmation = tuner.searcher, tuner.confirmations[EXP]
+    further, tuning = search.further_pairs[EXP], search.tunings[EXP]
+    return scenario_progress(tuner.space, tuner.recorder, tuner.plans[EXP], confirmation, 0, True, further, tuning)
+
+
+def contents(folder: Path) -> dict[str, tuple[int, int]]:
+    return {str(path): (path.stat().st_mtime_ns, path.stat().st_size) for path in folder.rglob("*")}
+
+
+def test_table_from_files_counts_what_the_live_table_counts_at_any_time(tmp_path: Path) -> None:
+    space = space_of(num_trials=6, seeds={"pairs": 3}, scenarios=[{"imbalance": {"type": "exp", "ratio": 0.1}}])
+    tuner = FakeTuner(space, tmp_path / "fake", curve, test_score=with_noise)
+    folder, seen = tmp_path / "fake", set[str]()
+    with FileLock(folder / records.LOCK_FILE):
+        for number, _ in enumerate(tuner.results({})):
+            if number % 25 == 0:
+                tuner.recorder.flush()
+                before = contents(folder)
+                found = read_search(folder)
+                assert contents(folder) == before, "it writes nothing"
+                assert found.state == "running"
+                (one,), shown = found.progress, live(tuner)
+                for name in ("states", "epochs_done", "num_running", "tuned"):
+                    assert getattr(one, name) == getattr(shown, name), name
+                assert (score(one.best), score(one.control)) == (score(shown.best), score(shown.control))
+                assert (one.best and one.best.trial_id) == (shown.best and shown.best.trial_id)
+                assert one.on_pairs is not None
+                assert shown.on_pairs is not None
+                assert one.on_pairs[0] == shown.on_pairs[0]
+                assert one.on_pairs[1] >= shown.on_pairs[1]
+                assert (one.confirmed or (0,))[0] == (shown.confirmed or (0,))[0]
+                seen |= {name for name in ("on_pairs", "tuned", "confirmed") if (getattr(one, name) or (0,))[0]}
+    assert seen == {"on_pairs", "tuned", "confirmed"}
+    ended = read_search(folder)
+    assert (ended.state, ended.num_done, ended.num_asked) == ("ended", 6, 6)
+    assert ended.progress[0].on_pairs == live(tuner).on_pairs
+
+
+def test_trials_of_a_killed_search_wait(tmp_path: Path) -> None:
+    tuner = FakeTuner(make_space(), tmp_path / "fake", rising)
+    tuner.run(stop_after_results=45)
+    tuner.recorder.flush()
+    found = read_search(tmp_path / "fake")
+    assert found.state == "interrupted"
+    for one in found.progress:
+        recorded = [trial for trial in tuner.recorder.trials_of(one.scenario) if trial.phase == "search"]
+        num_ended = sum(trial.is_finished for trial in recorded)
+        assert one.states["waiting"] == tuner.space.num_trials - num_ended
+        assert "running" not in one.states
+    assert (found.num_done, found.num_asked) == (sum(map(tuner.recorder.finished, tuner.plans)), 16)
+
+
+def test_lock_is_looked_at_and_left_alone(tmp_path: Path) -> None:
+    assert not is_locked(tmp_path)
+    with FileLock(tmp_path / records.LOCK_FILE):
+        assert is_locked(tmp_path)
+    (tmp_path / records.LOCK_FILE).touch(mode=0o444)
+    assert not is_locked(tmp_path)
+    with FileLock(tmp_path / records.LOCK_FILE, timeout=0):
+        assert is_locked(tmp_path)
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a search that has ended, one that was interrupted, a single run, a damaged and a foreign folder."""
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    FakeTuner(make_space(num_trials=2), folder / "ended", rising).run()
+    verdict = Verdict("ended", EXP, "undecided", "Nothing is decided.", "")
+    write_verdicts(folder / "ended" / records.VERDICTS_FILE, [verdict, verdict])
+    tuner = FakeTuner(make_space(), folder / "stopped", rising)
+    tuner.run(stop_after_results=45)
+    tuner.end_early()
+    FakeTuner(make_space(), folder / "bad", rising)
+    (folder / "bad" / records.TRIALS_FILE).write_text("no table")
+    single = RunFolderBuilder(folder / "single")
+    single.add("single", config(), 0.8, phase="single")
+    (single.write() / records.SPACE_FILE).rename(folder / "single" / records.CONFIG_FILE)
+    (folder / "other").mkdir()
+    (folder / "notes.txt").touch()
+    day = time.time() - 90_000
+    for name in (records.SPACE_FILE, records.TRIALS_FILE, records.EPOCHS_FILE):
+        os.utime(folder / "stopped" / name, (day, day))
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+def test_status_shows_the_table_and_how_to_go_on(runs: Path) -> None:
+    ended = call("--status", "runs/ended")
+    assert ended.exit_code == 0
+    assert f"verdict: {EXP}: Undecided" in ended.stdout
+    assert "ended, changed" in ended.stdout
+    assert "continue with" not in ended.stdout
+    stopped = call("--status", "runs/stopped")
+    assert stopped.exit_code == 0
+    header = next(line for line in stopped.stdout.splitlines() if "scenario" in line)
+    assert header.split() == ["scenario", "waiting", "completed", "pruned", "best", "control", "epochs"]
+    assert "interrupted, changed 1 day ago" in stopped.stdout
+    assert "continue with: absgd-tune --resume runs/stopped\n" in stopped.stdout
+
+
+def test_list_has_a_line_for_each_folder_the_last_changed_first(runs: Path) -> None:
+    result = call("--list", "runs")
+    assert result.exit_code == 0
+    rows = {line.split()[0]: " ".join(line.split()[1:]) for line in result.stdout.splitlines() if line.split()}
+    assert rows["ended"].startswith("ended 2 4/4 Undecided (2)")
+    assert rows["stopped"].startswith("interrupted 2 ")
+    assert rows["stopped"].endswith("1 day ago")
+    assert rows["single"].startswith("one run, completed - - 0.")
+    assert rows["bad"] == "damaged - - - -"
+    assert rows["other"] == "no run - - - -"
+    assert "notes.txt" not in rows
+    assert list(rows)[-3:] == ["stopped", "bad", "other"]
+    assert "warning: runs/bad: cannot read runs/bad/trials.parquet" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--status", "runs/other"], "expected a run folder with space.yaml, found none in runs/other (--status)"),
+        (["--status", "runs/bad"], "cannot read runs/bad/trials.parquet"),
+        (["--status", "nowhere"], "found none in nowhere (--status)"),
+        (["--list", "nowhere"], "expected a folder of run folders, found none at nowhere (--list)"),
+        (["--list", "runs/notes.txt"], "found none at runs/notes.txt (--list)"),
+        (["--status", "runs/ended", "--preview"], "expected `--status DIR` alone, got --preview too"),
+        (["--list", "runs", "--seed", "0"], "expected `--list DIR` alone, got --seed too"),
+        (["--list", "runs", "--status", "runs/ended"], "alone, got --"),
+    ],
+)
+def test_status_and_list_refuse_what_they_cannot_show(runs: Path, words: list[str], message: str) -> None:
+    result = call(*words)
+    assert result.exit_code == 2, result.output
+    assert message in result.stderr
+
+
+def test_list_of_an_empty_folder_says_so(tmp_path: Path) -> None:
+    assert call("--list", tmp_path).stdout == f"no run folder in {tmp_path}\n"
+
+
+def test_read_search_names_a_folder_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"found none in .* \(--list\)"):
+        read_search(tmp_path, "--list")
