@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import signal
 import threading
 import time
+from contextlib import suppress
 
 import ray
-from ray.exceptions import RayActorError, RayTaskError
+from ray.actor import ActorHandle
+from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from absgd.config import RunConfig
@@ -32,20 +32,29 @@ class _ImageOwner:
     def __init__(self, config: RunConfig, idle_s: float) -> None:
         self._config, self._idle_s = config, idle_s
         self._reference: ray.ObjectRef[Splits] | None = None
-        self._asked_at = time.monotonic()
-        threading.Thread(target=self._end_when_idle, daemon=True).start()
+        self._answered_at = time.monotonic()
+        own = ray.get_runtime_context().current_actor
+        threading.Thread(target=self._end_when_idle, args=[own], daemon=True).start()
 
     def images(self) -> list[ray.ObjectRef[Splits]]:
         """Return the reference in a list: Ray would fetch the object of a bare one."""
-        if self._reference is None:
-            self._reference = ray.put(load_splits(self._config))
-        self._asked_at = time.monotonic()
-        return [self._reference]
+        try:
+            if self._reference is None:
+                self._reference = ray.put(load_splits(self._config))
+            return [self._reference]
+        finally:
+            self._answered_at = time.monotonic()
 
-    def _end_when_idle(self) -> None:
-        while (left_s := self._asked_at + self._idle_s - time.monotonic()) > 0:
-            time.sleep(left_s)
-        os.kill(os.getpid(), signal.SIGTERM)
+    def end_if_idle(self) -> None:
+        """End this process, unless there was a question; called in turn with questions, so never while it reads."""
+        if time.monotonic() - self._answered_at >= self._idle_s:
+            ray.actor.exit_actor()
+
+    def _end_when_idle(self, own: ActorHandle) -> None:
+        while True:
+            time.sleep(max(0.1, self._answered_at + self._idle_s - time.monotonic()))
+            with suppress(RayError):
+                ray.get(own.end_if_idle.remote())
 
 
 def shared_images(config: RunConfig, idle_s: float = IDLE_S) -> Splits:

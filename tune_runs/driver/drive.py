@@ -18,7 +18,7 @@ from absgd import records
 from absgd.config import RunConfig
 from absgd.datasets import Splits, class_sizes
 from absgd.output_streams import impatient_output
-from absgd.terminal import only_shows
+from absgd.terminal import only_shows, shortened
 from tune_runs.cohorts.directory import running_cohorts
 from tune_runs.cohorts.member import train_in_cohort
 from tune_runs.confirmation.best_file import BestFiles
@@ -287,7 +287,7 @@ def _end_session(search: RunningSearch) -> None:
         raise SearchFailed(f"{stop.error}: earlier records are intact")
     suspend_running(search)
     if stop.is_interrupted:
-        raise SearchInterrupted
+        raise SearchInterrupted(f"everything finished is recorded in {shortened(search.recorder.folder)}")
     if stop.failure:
         raise SearchFailed(stop.failure)
 

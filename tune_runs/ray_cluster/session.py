@@ -14,7 +14,7 @@ import socket
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -80,35 +80,30 @@ def ray_session(address: str | None = None) -> Iterator[None]:
         set_environment(is_local=address is None and not _is_connected())
         if address:
             _check_answers(address)
-        warnings.filterwarnings("ignore", "IProgress not found")  # by a library that Ray imports, in a notebook
-        import ray
+        with _loggers_at({"ray.widgets.util": logging.ERROR}):  # says in a notebook that there are no widgets
+            warnings.filterwarnings("ignore", "IProgress not found")  # as does a library that Ray imports
+            import ray
 
-        logging.getLogger("ray").setLevel(logging.ERROR)
         # A failed trial becomes a row with its error, and a line on the screen: Ray need not print its traceback too.
-        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-        if ray.is_initialized():
-            _check_is_joined(address)
-            yield
-            return
-        with _temporary_folder(address) as folder:
-            _initialise(address, folder)
-            try:
+        with _loggers_at({"ray": logging.ERROR, "ray.tune": logging.CRITICAL}):
+            if ray.is_initialized():
+                _check_is_joined(address)
                 yield
-            finally:
-                ray.shutdown()
+                return
+            with _temporary_folder(address) as folder:
+                _initialise(address, folder)
+                try:
+                    yield
+                finally:
+                    ray.shutdown()
 
 
 @contextmanager
 def process_kept() -> Iterator[None]:
-    """Give the process back as it was before the block: environment, signal handlers, levels of Ray's loggers.
-
-    Filters of warnings are given back too.
-    """
+    """Give the process back as it was before the block: environment, signal handlers, filters of warnings."""
     environment = dict(os.environ)
     is_main = threading.current_thread() is threading.main_thread()
     handlers = {number: signal.getsignal(number) for number in _HANDLED} if is_main else {}
-    loggers = [logging.getLogger(name) for name in ("ray", "ray.tune")]
-    levels = [logger.level for logger in loggers]
     try:
         with warnings.catch_warnings():
             yield
@@ -119,8 +114,19 @@ def process_kept() -> Iterator[None]:
         for number, handler in handlers.items():
             if handler is not None:  # None: one that Python did not set, and cannot set again
                 signal.signal(number, handler)
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+
+
+@contextmanager
+def _loggers_at(levels: Mapping[str, int]) -> Iterator[None]:
+    """Give loggers other levels inside the block."""
+    earlier = {name: logging.getLogger(name).level for name in levels}
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+    try:
+        yield
+    finally:
+        for name, level in earlier.items():
+            logging.getLogger(name).setLevel(level)
 
 
 def _is_connected() -> bool:

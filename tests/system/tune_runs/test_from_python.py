@@ -22,11 +22,12 @@ from tune_runs import SearchInterrupted, SearchResult, confirm, search
 SPACE = small(scenarios=[{"imbalance": {"type": "exp", "ratio": 0.1}}], confirm=None).to_dict()
 
 SCRIPT = """
-import os, signal, sys, threading
+import logging, os, signal, sys
 from tune_runs import search
 
 def state():
-    return dict(os.environ), [signal.getsignal(one) for one in (2, 15, 1, 10)]
+    levels = [logging.getLogger(name).level for name in ("ray", "ray.tune")]
+    return dict(os.environ), [signal.getsignal(one) for one in (2, 15, 1, 10)], levels
 
 if __name__ == "__main__":
     import ray  # before the search sets its environment

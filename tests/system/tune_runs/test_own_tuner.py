@@ -55,10 +55,11 @@ def test_asha_of_ray_ends_with_a_folder_that_analysis_reads(tmp_path: Path) -> N
     assert set(runs.trials.lr) <= {0.02, 0.05}
     best = grid.get_best_result()
     run = run_of(best.config)
-    assert runs.best().lam.iloc[0] == run.attention.lam  # type: ignore[union-attr]
+    (name,) = (one for one in runs.trials.trial_id if best.metrics["trial_id"] in one)
+    assert runs.trials.set_index("trial_id").lam[name] == run.attention.lam  # type: ignore[union-attr]
     alone = [record.val_loss for record in Trainer(run, load_splits(run)).epochs()]
-    of_best = runs.epochs[runs.epochs.trial_id.str.contains(best.metrics["trial_id"])]
-    assert of_best.val_loss.tolist() == alone[: len(of_best)]
+    epochs = runs.epochs[runs.epochs.trial_id == name]
+    assert epochs.val_loss.tolist() == alone[: len(epochs)]
     assert len([one for one in list_named_actors(True) if one["namespace"] == "absgd-images"]) == 1
 
 
