@@ -37,6 +37,8 @@ def checked_own_images(read: object, name: str, part: str, spec: DatasetSpec) ->
     if not isinstance(read, wanted):
         pair = " or a pair of arrays" if spec.in_memory else ""
         raise refuse(f"absgd.datasets.{wanted.__name__}{pair}", type(read).__name__)
+    if isinstance(read, ImageFiles) and read.num_classes != spec.num_classes:
+        raise refuse(f"{spec.num_classes} classes", read.num_classes)
     shape = (spec.channels, spec.side, spec.side)
     if isinstance(read, Images) and read.images_NCHW.shape[1:] != shape:
         raise refuse(f"images of shape {shape}", read.images_NCHW.shape[1:])

@@ -72,7 +72,6 @@ def model(
 def loss(
     name: str,
     *,
-    title: str | None = None,
     options: type[Options] | None = None,
     head: Head = "linear",
     takes_attention: bool = True,
@@ -81,14 +80,13 @@ def loss(
 
     Args:
         name: value of `loss.name`; with `ab` in front, attention weights are put over it.
-        title: name in tables and reports, as it reads inside a sentence; None: `name`.
         options: fields of `loss.options`; the builder finds them in `config.options`.
         head: classifier that the model must have.
         takes_attention: whether attention weights may be put over it.
     """
 
     def declare(build: FunctionT) -> FunctionT:
-        spec = LossSpec(_place(build), title or name, head=head, takes_attention=takes_attention, options=options)
+        spec = LossSpec(_place(build), name, head=head, takes_attention=takes_attention, options=options)
         return _declared(build, PartDeclaration("loss", name, spec))
 
     return declare

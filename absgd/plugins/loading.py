@@ -31,16 +31,19 @@ ENTRY_GROUPS: dict[PartKind, str] = {"data": "absgd.datasets", "model": "absgd.m
 _TABLES: dict[PartKind, dict[str, Any]] = {"data": DATASETS, "model": MODELS, "loss": LOSSES}
 
 
-def load_plugin(path: PathLike) -> Plugin:
+def load_plugin(plugin: PathLike | Plugin) -> Plugin:
     """Run a Python file and add the parts that it declares; an earlier version of the file is replaced.
 
     Args:
-        path: the file. What it imports must be installed, on every node that trains.
+        plugin: the file, or what another process got for it. What it imports must be installed, on every node that
+            trains.
 
     Raises:
         UserError: if there is no such file, it raises an error, or it declares no part, or one whose name is taken.
     """
-    file = expanded(Path(path), "--plugin").absolute()
+    if isinstance(plugin, Plugin):
+        return load_shipped(plugin)
+    file = expanded(Path(plugin), "--plugin").absolute()
     try:
         source = file.read_bytes().decode()
     except OSError as error:
@@ -48,6 +51,9 @@ def load_plugin(path: PathLike) -> Plugin:
     except UnicodeDecodeError:
         raise UserError(f"expected a Python file, got {file}, which is not UTF-8 (--plugin)") from None
     digest = hashlib.sha256(source.encode()).hexdigest()
+    known = PLUGINS.get(file.name)
+    if known is not None and known.sha256 != digest and known.place != str(file):
+        raise UserError(f"expected plugins with different file names, got {known.place} and {file} (--plugin)")
     return load_shipped(Plugin(file.name, digest, source, str(file)))
 
 

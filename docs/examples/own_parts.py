@@ -85,7 +85,7 @@ class PolyLoss(Criterion):
         return cross_entropy(logits_BC, labels_B, class_weights_C) + self.epsilon * weights_B * (1 - p_B)
 
 
-@loss("poly", title="poly loss", options=PolyOptions)
+@loss("poly", options=PolyOptions)
 def build_poly(config, _class_counts):
     return PolyLoss(config.options.epsilon)
 

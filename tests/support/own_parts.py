@@ -44,7 +44,7 @@ class Sharp(Criterion):
         return cross_entropy(self.power * logits_BC, labels_B, class_weights_C)
 
 
-@loss("sharp", title="sharpened cross entropy", options=SharpOptions)
+@loss("sharp", options=SharpOptions)
 def build_sharp(config, class_counts):
     return Sharp(config.options.power)
 

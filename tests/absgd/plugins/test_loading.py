@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -26,7 +27,6 @@ def test_load_plugin_adds_its_parts_to_the_tables(tmp_path: Path) -> None:
     plugin = loaded(tmp_path)
     assert plugin.sha256 == hashlib.sha256(PARTS.encode()).hexdigest()
     assert {MODELS["net"].plugin, LOSSES["sharp"].plugin, DATASETS["stripes"].plugin} == {"parts.py"}
-    assert LOSSES["sharp"].title == "sharpened cross entropy"
 
 
 def test_load_plugin_again_replaces_its_parts(tmp_path: Path) -> None:
@@ -65,6 +65,23 @@ def test_load_plugin_refuses_what_cannot_be_used(tmp_path: Path, text: str, mess
 def test_load_plugin_refuses_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"cannot read .*absent\.py: No such file or directory \(--plugin\)"):
         load_plugin(tmp_path / "absent.py")
+
+
+def test_two_plugins_cannot_have_the_same_file_name(tmp_path: Path) -> None:
+    first = loaded(tmp_path)
+    (tmp_path / "other").mkdir()
+    assert loaded(tmp_path / "other") == first, "the same text is the same plugin"
+    with pytest.raises(UserError, match=r"plugins with different file names, got \S+/parts\.py and \S+other/parts"):
+        loaded(tmp_path / "other", f"{PARTS}# changed\n")
+
+
+def test_load_plugin_takes_one_that_another_process_has_loaded(tmp_path: Path) -> None:
+    plugin = loaded(tmp_path)
+    (tmp_path / "parts.py").unlink()
+    for table, name in ((LOSSES, "sharp"), (MODELS, "net"), (DATASETS, "stripes"), (PLUGINS, "parts.py")):
+        del table[name]  # type: ignore[attr-defined]
+    assert load_plugin(pickle.loads(pickle.dumps(plugin))) == plugin
+    assert MODELS["net"].plugin == "parts.py"
 
 
 def test_two_plugins_cannot_declare_the_same_name(tmp_path: Path) -> None:
