@@ -10,7 +10,7 @@ import hashlib
 import linecache
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
@@ -192,8 +192,8 @@ def load_distribution(name: str) -> Plugin:
     if not entries:
         raise UserError(f"expected {name} to be installed in every process, found it not in {sys.prefix}")
     parts = [_declared_at(entry, kind, name) for kind, entry in entries]
-    digest = _hash_of_packages(sorted({entry.module.partition(".")[0] for _, entry in entries}))
-    return _add(Plugin(name, digest, None, sys.prefix), parts)
+    packages = tuple(sorted({entry.module.partition(".")[0] for _, entry in entries}))
+    return _add(Plugin(name, _hash_of_packages(packages), None, sys.prefix, packages), parts)
 
 
 def _declared_at(entry: EntryPoint, kind: PartKind, distribution: str) -> PartDeclaration:
@@ -208,7 +208,7 @@ def _declared_at(entry: EntryPoint, kind: PartKind, distribution: str) -> PartDe
     raise UserError(f"expected `{entry.value}` of {distribution} to declare the {kind} `{entry.name}`")
 
 
-def _hash_of_packages(names: list[str]) -> str:
+def _hash_of_packages(names: Sequence[str]) -> str:
     """Return the hash of all Python files of packages, or of the one file of each that is a single module."""
     digest = hashlib.sha256()
     for package in names:

@@ -26,6 +26,8 @@ class Plugin:
     """Text of the file, which other processes load; None of an installed distribution: they have it themselves."""
     place: str
     """Absolute path of the file, or the folder of the Python that has the distribution."""
+    packages: tuple[str, ...] = ()
+    """Top-level packages and modules of an installed distribution that hold its parts."""
 
     @property
     def identity(self) -> str:

@@ -12,11 +12,12 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from absgd.errors import UserError
+from absgd.registry.plugin_table import PLUGINS
 
 START_S = 180.0
 """Time for the first worker of every node to start; Python on a slow network disk may take a minute."""
 OWN_PACKAGES = ("absgd", "tune_runs")
-"""Packages of which driver and workers must have equal files."""
+"""Packages of which driver and workers must have equal files, as of those that hold parts of plugins."""
 LIBRARIES = ("torch", "torchvision", "numpy")
 """Libraries of which they must have equal versions, apart from the build: `+cpu` and `+cu124` are one version."""
 _VARIABLES_OF_TRIALS = {"PL_DISABLE_FORK": "1", "RAY_CHDIR_TO_TRIAL_DIR": "0"}
@@ -49,13 +50,14 @@ def check_workers(limit_s: float = START_S) -> None:
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # this module may be one that differs
     remote = ray.remote(num_cpus=0, max_retries=0, runtime_env={"env_vars": _VARIABLES_OF_TRIALS})(imported_code)
     nodes = [node for node in ray.nodes() if node["Alive"]]
+    packages = (*OWN_PACKAGES, *(name for plugin in PLUGINS.values() for name in plugin.packages))
     there = {
         remote.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(
-            OWN_PACKAGES, LIBRARIES
+            packages, LIBRARIES
         ): node["NodeManagerAddress"]
         for node in nodes
     }
-    here = [Code(*one) for one in imported_code(OWN_PACKAGES, LIBRARIES)]
+    here = [Code(*one) for one in imported_code(packages, LIBRARIES)]
     done, late = ray.wait(list(there), num_returns=len(there), timeout=limit_s)
     if late:
         raise WorkersDoNotStart(
@@ -75,7 +77,7 @@ def imported_code(packages: Sequence[str], libraries: Sequence[str]) -> list[tup
     """Return name, version or hash, and place of what this process imports; a worker gets this function alone.
 
     Args:
-        packages: packages of which the files are hashed.
+        packages: packages, or modules of one file, of which the files are hashed.
         libraries: distributions whose version is asked for.
     """
     import hashlib
@@ -85,9 +87,10 @@ def imported_code(packages: Sequence[str], libraries: Sequence[str]) -> list[tup
     found = []
     for name in packages:
         try:
-            folder = Path(str(import_module(name).__file__)).parent
+            file = Path(str(import_module(name).__file__))
+            folder = file.parent
             digest = hashlib.sha256()
-            for path in sorted(folder.rglob("*.py")):
+            for path in sorted(folder.rglob("*.py")) if file.name == "__init__.py" else [file]:
                 digest.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes() + b"\0")
             found.append((name, digest.hexdigest(), str(folder)))
         except Exception as error:  # noqa: BLE001 - the driver reports any error

@@ -73,3 +73,11 @@ def test_error_of_the_raylet_is_shown(tmp_path: Path) -> None:
     assert raylet_error(tmp_path) == (
         f"; its raylet says: [E] Failed to start worker: bash: No such file ({tmp_path / 'raylet.out'})"
     )
+
+
+def test_module_of_one_file_is_hashed_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "one_file.py").write_text("x = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    ((_, first, _),) = imported_code(("one_file",), ())
+    (tmp_path / "another_file.py").write_text("y = 2\n")
+    assert imported_code(("one_file",), ()) == [("one_file", first, str(tmp_path))]
