@@ -68,6 +68,11 @@ def find_setting(key: str) -> tuple[type[BaseModel], str]:
     """
     if is_option(key):
         return option_model(key), key.split(".", 2)[2]
+    return _field_of(key)
+
+
+@cache
+def _field_of(key: str) -> tuple[type[BaseModel], str]:
     model: type[BaseModel] = RunSections
     *parents, leaf = key.split(".")
     for parent in parents:

@@ -31,9 +31,7 @@ class GivenOptions:
     def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
         properties: dict[str, Any] = {}
         for model in _option_models(self.kind):
-            schema = model.model_json_schema()
-            properties |= schema["properties"]
-            assert "$defs" not in schema, "options are scalars and lists of them"
+            properties |= model.model_json_schema()["properties"]
         return {"type": "object", "properties": properties, "additionalProperties": False}
 
 

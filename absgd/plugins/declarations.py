@@ -24,7 +24,7 @@ DECLARED = "__absgd_part__"
 
 
 class Options(BaseModel):
-    """Settings of a part: a user's own are fields of a class that inherits this one; values must be hashable."""
+    """Settings of a part: a user's own are fields of a class that inherits this one, with one value each."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True

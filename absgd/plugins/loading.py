@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from types import ModuleType, NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 from absgd.errors import UserError
 from absgd.paths import PathLike, expanded
@@ -175,6 +175,16 @@ def _check(plugin: Plugin, part: PartDeclaration, seen: set[tuple[str, str]]) ->
     options = part.spec.options
     if options is not None and not (isinstance(options, type) and issubclass(options, Options)):
         raise UserError(f"expected `options` to be a subclass of absgd.plugins.Options, got {options!r} {where}")
+    for name, field in options.model_fields.items() if options is not None else ():
+        if not _is_scalar(field.annotation):
+            wanted = f"option `{name}` of {part.kind} `{part.name}` to be of type bool, int, float, str or a Literal"
+            raise UserError(f"expected {wanted}, or None, got {field.annotation} {where}")
+
+
+def _is_scalar(annotation: Any) -> bool:
+    if get_origin(annotation) in (Union, UnionType):
+        return all(map(_is_scalar, get_args(annotation)))
+    return get_origin(annotation) is Literal or annotation in (bool, int, float, str, NoneType)
 
 
 def load_distribution(name: str) -> Plugin:

@@ -49,6 +49,7 @@ def test_load_plugin_again_replaces_its_parts(tmp_path: Path) -> None:
         (PARTS.replace('"sharp"', '"focal"'), "expected a loss name that is not taken, got `focal`"),
         (PARTS.replace('"sharp"', '"abrupt"'), "expected a loss name that does not begin with `ab`, got `abrupt`"),
         (PARTS.replace('"stripes"', '"Stripes 1"'), "expected a name of small letters, digits and `_`"),
+        (PARTS.replace("power: float", "power: list[float]"), "expected option `power` of loss `sharp` to be of type"),
         (PARTS.replace("options=NetOptions", "options=dict"), "expected `options` to be a subclass of"),
     ],
 )
