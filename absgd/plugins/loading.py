@@ -91,7 +91,10 @@ def load_named(kind: PartKind, name: object) -> None:
 
 def plugin_words() -> list[str]:
     """Return the options `--plugin FILE` that load the files of this process again."""
-    return [word for one in PLUGINS.values() if one.source is not None for word in ("--plugin", one.place)]
+    from absgd.terminal import shortened  # configs are read without the packages that draw on a terminal
+
+    files = [str(shortened(Path(one.place))) for one in PLUGINS.values() if one.source is not None]
+    return [word for file in files for word in ("--plugin", file)]
 
 
 @contextmanager
