@@ -115,6 +115,7 @@ from absgd.records.tables import (
     earlier_pairs,
     label_table,
     read_rows,
+    read_table,
     table_bytes,
     write_table,
 )
@@ -224,6 +225,7 @@ __all__ = [
     "prediction_table",
     "predictions_file",
     "read_rows",
+    "read_table",
     "read_verdicts",
     "replicate_id",
     "scenario_folder",

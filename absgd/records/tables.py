@@ -95,7 +95,16 @@ def columns_of(path: PathLike) -> list[str]:
 
 
 def read_rows(path: PathLike, schema: pa.Schema) -> list[dict[str, Any]]:
-    """Read the rows of a parquet file of a run, with the columns of `schema` only; none if it does not exist.
+    """Return the rows of `read_table`.
+
+    Raises:
+        UserError: as `read_table`.
+    """
+    return list(read_table(path, schema).to_pylist())
+
+
+def read_table(path: PathLike, schema: pa.Schema) -> pa.Table:
+    """Read a parquet file of a run, with the columns of `schema` only; it has no rows if it does not exist.
 
     Settings of `ADDED_LATER` that the version which wrote it did not have are given their defaults; `pair` follows from
     the phase and the id of a run; `EARLIER_SPREAD`, `LATER_METRICS` and `PARETO_COLUMNS` are null.
@@ -105,14 +114,14 @@ def read_rows(path: PathLike, schema: pa.Schema) -> list[dict[str, Any]]:
     """
     path = Path(path)
     if not _has_table(path):
-        return []
+        return schema.empty_table()
     try:
         with path.open("rb") as file:  # opened once: a running search may replace it meanwhile
             table = pq.read_table(file)
         missing = [name for name in schema.names if name not in table.column_names]
         for name in missing:
             table = table.append_column(name, pa.array(_earlier_values(path, table, name), schema.field(name).type))
-        return list(table.select(schema.names).cast(schema).to_pylist())
+        return table.select(schema.names).cast(schema)
     except (pa.ArrowException, OSError) as error:
         raise _unreadable(path, error) from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -142,6 +143,7 @@ class FakeTuner:
         searches: whether trials are asked for; else what was found is confirmed.
         test_score: test accuracies of a run; None: the epochs that it has done.
         second: what each trial would measure as its worst recall; None: as `curve`.
+        quick_flush_s: seconds below which the tables are replaced at the end of every trial, on a busy machine too.
     """
 
     def __init__(
@@ -155,9 +157,10 @@ class FakeTuner:
         searches: bool = True,
         test_score: Callable[[RunConfig], float] | None = None,
         second: Curve | None = None,
+        quick_flush_s: float = math.inf,
     ) -> None:
         self._test_score, self._second = test_score, second
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         SearchRequest(space, folder).begin()
         self.space, self.curve, self.concurrent = space, curve, concurrent
         self.fingerprints = 0
@@ -176,6 +179,7 @@ class FakeTuner:
         self.search = assemble_search(request, self.plans, images, concurrent, Console(file=io.StringIO()))
         self.confirmations = self.search.confirmations
         self.recorder, self.stop = self.search.recorder, self.search.stop
+        self.recorder.quick_flush_s = quick_flush_s
         self.searcher, self.scheduler = self.search.searcher, self.search.scheduler
         self.callbacks = self.search.callbacks[:-1]  # the last one draws
         self.notes: list[str] = []

@@ -14,6 +14,7 @@ import pytest
 from optuna.storages.journal import JournalFileBackend
 
 from absgd import records
+from tune_runs.driver.study_journal import WholeLines
 from tune_runs.recording import recorder
 
 
@@ -55,6 +56,7 @@ def killed_at(moment: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int
             patched.setattr(module, "write_atomically", as_bytes)
         patched.setattr(recorder, "FLUSH_EVERY_S", math.inf)
         patched.setattr(JournalFileBackend, "append_logs", dies(append, half_a_line))
+        patched.setattr(WholeLines, "append_values", dies(WholeLines.append_values, half_a_line))
         yield count
 
 

@@ -71,7 +71,7 @@ class SchedulerByScenario(FIFOScheduler):  # type: ignore[misc]
 
     def replay(self, recorder: Recorder) -> None:
         """Replay the epochs of earlier sessions in the order in which they arrived, so that rungs are as they were."""
-        for epoch in recorder.earlier_epochs:
+        for epoch in recorder.earlier_epochs():
             trial = recorder.trials[epoch["trial_id"]]
             values = self._objective.values_in(epoch)
             if trial.phase == "tuning" and trial.scenario in self._tunings:

@@ -17,7 +17,7 @@ from absgd import records
 from absgd.errors import UserError
 from absgd.records import Verdict
 from tune_runs.progress.progress_table import EndedOfAll, ScenarioProgress
-from tune_runs.recording.pair_scores import RunOnPair, ranked_scores
+from tune_runs.recording.pair_scores import Ranking, RunOnPair
 from tune_runs.recording.trial_record import TrialRecord
 from tune_runs.request.recorded_space import load_recorded, recovered
 from tune_runs.seed_pairs.seed_halving import LEAST_SIZE, planned_sizes
@@ -113,7 +113,7 @@ def _scenario_progress(
     states = Counter[str](one.status for one in trials if one.phase == "search")
     lost = states.pop("interrupted", 0) + (0 if is_running else states.pop("running", 0))
     states["waiting"] = max(0, plan.num_trials - sum(states.values()) - lost) + lost
-    scores = ranked_scores(runs, space.objective)
+    scores = Ranking(runs, space.objective).scores
     confirmed = _ended(trials, "confirm")
     return ScenarioProgress(
         scenario=plan.name,

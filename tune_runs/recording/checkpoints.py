@@ -39,9 +39,12 @@ class Checkpoints:
     ) -> None:
         self._space, self._recorder, self._in_play = space, recorder, in_play
         self._num_writers, self._origin = num_writers, origin
+        self._present: dict[str, set[str]] = {}
+        """Scenario -> runs whose folder may exist."""
 
     def with_folder(self, plan: TrialPlan) -> TrialPlan:
         """Return the plan with the folder of its checkpoints and, in a confirmation, the file of its predictions."""
+        self._present_in(plan.scenario).add(plan.trial_id)
         budget = self._space.disk_budget
         use = CheckpointUse(
             folder=str(self._folder(plan.scenario, plan.trial_id)),
@@ -68,10 +71,20 @@ class Checkpoints:
         keep = self._space.keep_checkpoints
         kept = {trial.trial_id for trial in self._recorder.ranked(scenario)[:keep]}
         kept.update(self._in_play(scenario) if keep else ())
-        for trial in self._recorder.trials_of(scenario):
+        for trial_id in self._present_in(scenario) - kept:
+            trial = self._recorder.trials.get(trial_id)
+            if trial is None or not trial.is_finished:
+                continue
             is_tried_again = trial.phase in ("confirm", "replicate", "tuning") and trial.status == "failed"
-            if trial.is_finished and trial.trial_id not in kept and not is_tried_again:
-                shutil.rmtree(self._folder(scenario, trial.trial_id), ignore_errors=True)
+            if not is_tried_again:
+                shutil.rmtree(self._folder(scenario, trial_id), ignore_errors=True)
+                self._present_in(scenario).discard(trial_id)
+
+    def _present_in(self, scenario: str) -> set[str]:
+        if scenario not in self._present:
+            folder = self._folder(scenario, "x").parent
+            self._present[scenario] = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        return self._present[scenario]
 
     def _folder(self, scenario: str, trial_id: str) -> Path:
         return records.checkpoints_folder(self._recorder.folder, scenario, trial_id)

@@ -7,6 +7,7 @@ differ in how hard their validation images are; gains take that out.
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import math
 import statistics
@@ -62,8 +63,8 @@ class PairScore:
         return statistics.stdev(self.gains.values()) if len(self.gains) > 1 else None
 
 
-def ranked_scores(runs: Iterable[RunOnPair], objective: Objective) -> list[PairScore]:
-    """Return the scores of the completed search trials among the runs of a scenario, the best first.
+class Ranking:
+    """The scores of a scenario's completed search trials, the best first, kept up to date as runs end.
 
     More pairs come first, since only the better trials of a pair go on to the next; then fewer lost ones, the larger
     mean gain, the lower validation loss, and the earlier trial.
@@ -72,13 +73,31 @@ def ranked_scores(runs: Iterable[RunOnPair], objective: Objective) -> list[PairS
         runs: runs of a scenario; those of other phases are ignored, and so are trials that were not completed.
         objective: the metrics of the search.
     """
-    by_number, controls = _by_number(runs, objective)
-    values = {
-        number: {run.pair: _last(run, objective) for run in own if _is_completed(run)} for number, own in by_number
-    }
-    baselines = _baselines(values.values(), controls)
-    scores = [_score(own, values[number], controls, baselines) for number, own in by_number]
-    return sorted(scores, key=_rank)
+
+    def __init__(self, runs: Iterable[RunOnPair], objective: Objective) -> None:
+        self._objective = objective
+        by_number, self._controls = _by_number(runs, objective)
+        values = {
+            number: {run.pair: _last(run, objective) for run in own if _is_completed(run)} for number, own in by_number
+        }
+        self._numbers = set(values)
+        baselines = _baselines(values.values(), self._controls)
+        self.scores = sorted(
+            (_score(own, values[number], self._controls, baselines) for number, own in by_number), key=_rank
+        )
+
+    def takes(self, run: RunOnPair) -> bool:
+        """Take a run that has just ended; return False where the ranking has to be made anew."""
+        trial = run.trial
+        if trial.phase != "search":
+            return trial.phase != "replicate" and not _is_own_control(run)
+        if trial.number in self._numbers or 0 not in self._controls:
+            return False
+        if _is_completed(run) and trial.number is not None:
+            score = _score([run], {0: _last(run, self._objective)}, self._controls, self._controls)
+            bisect.insort(self.scores, score, key=_rank)
+            self._numbers.add(trial.number)
+        return True
 
 
 def _by_number(
@@ -91,10 +110,14 @@ def _by_number(
         trial = run.trial
         if trial.phase in ("search", "replicate") and trial.number is not None:
             found[trial.number].append(run)
-        elif trial.trial_id == control_id(trial.scenario, pair=run.pair) and _is_completed(run):
+        elif _is_own_control(run) and _is_completed(run):
             controls[run.pair] = _last(run, objective)
     trials = ((number, sorted(own, key=lambda run: run.pair)) for number, own in found.items())
     return [(number, own) for number, own in trials if own[0].pair == 0 and _is_completed(own[0])], controls
+
+
+def _is_own_control(run: RunOnPair) -> bool:
+    return run.trial.phase == "control" and run.trial.trial_id == control_id(run.trial.scenario, pair=run.pair)
 
 
 def _baselines(values: Iterable[Mapping[int, float]], controls: Mapping[int, float]) -> dict[int, float]:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from absgd import records
 from absgd.config.locations import Moves
 from absgd.errors import UserError
 from absgd.records import Objective, Phase, Status
 from tune_runs.recording.epoch_log import EpochLog, EpochRow, is_same_epoch
-from tune_runs.recording.pair_scores import PairScore, RunOnPair, ranked_scores
+from tune_runs.recording.pair_scores import PairScore, Ranking, RunOnPair
+from tune_runs.recording.pending_records import PendingRecords
 from tune_runs.recording.scenario_images import ScenarioImages
 from tune_runs.recording.trial_record import EpochSummary, TrialRecord
 from tune_runs.stopping.stopping_rules import Never
@@ -22,14 +26,17 @@ from tune_runs.trial.trial_reports import ReportedEpoch, TrialReport
 
 FLUSH_EVERY_S = 2.0
 FLUSH_SHARE = 0.05
-"""Largest share of the time that writing the tables between ends of trials may take."""
+"""Largest share of the time that writing the tables may take where it takes long."""
+QUICK_FLUSH_S = 0.05
+"""Seconds below which the tables are replaced at the end of every trial."""
 
 
 class Recorder:
     """Records of all trials of a run and rows of all their epochs, in memory and on disk.
 
     Trials and epochs keep the order in which they arrived. The files are replaced whole: at the end of every trial, and
-    between ends at most every FLUSH_EVERY_S seconds, less often where writing takes long.
+    between ends at most every FLUSH_EVERY_S seconds, less often where writing takes long. Where it takes longer than
+    QUICK_FLUSH_S, the end of a trial is written as `PendingRecords`, which a resumed search reads too.
 
     The first report of a trial that forks from a snapshot holds the epochs before the fork; they become rows of the
     trial, marked `inherited`.
@@ -45,12 +52,18 @@ class Recorder:
         self.objective = objective
         self._images = images
         self.trials: dict[str, TrialRecord] = {}
+        self._of_scenario: dict[str, list[TrialRecord]] = defaultdict(list)
+        self._controls: dict[tuple[str, int | None], list[TrialRecord]] = defaultdict(list)
+        """Scenario and seed pair -> plain controls."""
         self._epoch_log = EpochLog()
-        self.earlier_epochs: tuple[EpochRow, ...] = ()
-        """Epochs of all trials that earlier sessions recorded, in the order in which they arrived."""
+        self._pending = PendingRecords(folder)
+        self._unwritten: set[str] = set()
+        """Trials whose rows have changed since they were last written."""
+        self._rankings: dict[str, Ranking] = {}
         self.epochs_reached: dict[str, int] = {}
         """Epochs that each trial of this session has reached since it last began; the records may hold more."""
         self._clock: dict[str, float] = {}
+        self.quick_flush_s = QUICK_FLUSH_S
         self._flushed_at = 0.0
         self._flush_s = 0.0
 
@@ -60,7 +73,7 @@ class Recorder:
         return self.objective.first
 
     @property
-    def epochs(self) -> dict[str, list[EpochRow]]:
+    def epochs(self) -> dict[str, Sequence[EpochRow]]:
         """The epochs of each trial, in order."""
         return self._epoch_log.by_trial
 
@@ -80,16 +93,22 @@ class Recorder:
         Raises:
             UserError: if a table is damaged, or of another version, or was made from other images.
         """
-        for row in records.read_rows(self.folder / records.TRIALS_FILE, records.TRIAL_SCHEMA):
+        epochs, trials = self._pending.files()
+        rows: dict[str, Mapping[str, Any]] = {}
+        for path in (self.folder / records.TRIALS_FILE, *trials):
+            for own in records.read_rows(path, records.TRIAL_SCHEMA):
+                known = rows.get(own["trial_id"])
+                if known is None or (own["wall_s"] or 0.0) >= (known["wall_s"] or 0.0):  # the later of the two
+                    rows[own["trial_id"]] = own
+        for row in rows.values():
             trial = TrialRecord.from_row(records.moved_row(row, moves or {}), self.folder.name)
             self._check_images(trial)
-            self.trials[trial.trial_id] = trial
-            self.epochs[trial.trial_id] = []
-        for row in records.read_rows(self.folder / records.EPOCHS_FILE, records.EPOCH_SCHEMA):
-            known = self.epochs.get(row["trial_id"])
-            if known is not None and row["epoch"] == len(known):
-                self._epoch_log.keep({**row, "run": self.folder.name})
-        self.earlier_epochs = self._epoch_log.arrived
+            self._enter(trial)
+        for path in (self.folder / records.EPOCHS_FILE, *epochs):
+            table = records.read_table(path, records.EPOCH_SCHEMA)
+            place = table.schema.get_field_index("run")
+            run = pa.array([self.folder.name], pa.string()).take(pa.array([0] * table.num_rows, pa.int64()))
+            self._epoch_log.load(table.set_column(place, records.EPOCH_SCHEMA.field("run"), run))
         chosen = {trial.scenario for trial in self.trials.values() if trial.phase == "confirm"}
         for trial in self.trials.values():
             is_whole = len(self.epochs[trial.trial_id]) == trial.epochs_done
@@ -97,6 +116,18 @@ class Recorder:
             is_tried_again = trial.phase in retried and trial.status == "failed" and not is_over
             if not trial.is_finished or is_tried_again or not is_whole:
                 trial.status, trial.error = "interrupted", None
+        self._unwritten.update(self.trials)
+
+    def _enter(self, trial: TrialRecord) -> None:
+        self.trials[trial.trial_id] = trial
+        self._of_scenario[trial.scenario].append(trial)
+        if trial.phase == "control":
+            self._controls[trial.scenario, trial.pair].append(trial)
+        self.epochs[trial.trial_id] = []
+
+    def earlier_epochs(self) -> Iterator[EpochRow]:
+        """Yield the epochs recorded so far in the order in which they arrived: trial, number, metrics, `inherited`."""
+        return self._epoch_log.arrivals(("trial_id", "epoch", records.INHERITED, *self.objective.metrics))
 
     def _check_images(self, trial: TrialRecord) -> None:
         splits = self._images.held.get(images_key(trial.scenario, trial.settings["seed_data"]))
@@ -112,10 +143,12 @@ class Recorder:
         Raises:
             OSError: if the tables cannot be written.
         """
-        trial = self.trials.setdefault(plan.trial_id, self._new_trial(plan))
+        if plan.trial_id not in self.trials:
+            self._enter(self._new_trial(plan))
+        trial = self.trials[plan.trial_id]
+        self._rankings.pop(trial.scenario, None) if trial.is_finished else None
         trial.stage_one_key = plan.stage_one_key  # another one, where its weights have moved: a trunk is found by it
         trial.status, trial.error = "running", None
-        self.epochs.setdefault(plan.trial_id, [])
         self.epochs_reached[plan.trial_id] = 0
         self._clock[plan.trial_id] = time.monotonic() - (trial.wall_s or 0.0)
         self._refresh(trial)
@@ -155,7 +188,7 @@ class Recorder:
         Raises:
             OSError: if the tables cannot be written.
         """
-        trial, known = self.trials[trial_id], self.epochs[trial_id]
+        trial, known = self.trials[trial_id], self._epoch_log.unpacked(trial_id)
         for epoch in report.epochs:
             row = self._epoch_row(trial, epoch)
             if row["epoch"] < len(known) and not is_same_epoch(row, known[row["epoch"]]):
@@ -178,7 +211,14 @@ class Recorder:
         trial = self.trials[trial_id]
         self._refresh(trial)
         trial.status, trial.error = status, error
-        self.flush()
+        self._rank(trial)
+        if trial.phase != "control":  # whose rows forks share
+            self._epoch_log.pack(trial_id)
+        if self._flush_s < self.quick_flush_s or self._may_flush():
+            self.flush()
+        else:
+            self._pending.add(self._epoch_log.take_arrived(), self._trial_table(self._unwritten))
+            self._unwritten.clear()
 
     def fail(self, trial_id: str, traceback: str, error: str) -> None:
         """Record that a trial raised: the whole traceback becomes a file, one line of it the error of the trial.
@@ -200,6 +240,8 @@ class Recorder:
         for trial in self.trials.values():
             if trial.status == "running":
                 trial.status, trial.error = status, error
+                self._unwritten.add(trial.trial_id)
+        self._rankings.clear()
         self.flush()
 
     def flush(self) -> None:
@@ -209,9 +251,11 @@ class Recorder:
             OSError: if they cannot be written.
         """
         started = time.monotonic()
-        self._epoch_log.write(self.folder / records.EPOCHS_FILE)
-        trials = records.as_table(records.TRIAL_SCHEMA, (trial.to_row() for trial in self.trials.values()))
-        records.write_table(self.folder / records.TRIALS_FILE, trials)
+        self._epoch_log.take_arrived()
+        records.write_table(self.folder / records.EPOCHS_FILE, self._epoch_log.table())
+        records.write_table(self.folder / records.TRIALS_FILE, self._trial_table(self.trials))
+        self._unwritten.clear()
+        self._pending.clear()
         self._flushed_at = time.monotonic()
         self._flush_s = self._flushed_at - started
 
@@ -230,12 +274,28 @@ class Recorder:
             scenario: name of the scenario.
             before_pair: only what the pairs before this one say; None: all pairs.
         """
-        runs = [
-            RunOnPair(trial, trial.pair, self._last_loss(trial))
-            for trial in self.trials_of(scenario)
-            if trial.pair is not None and (before_pair is None or trial.pair < before_pair)
-        ]
-        return ranked_scores(runs, self.objective)
+        every = self.trials_of(scenario)
+        if before_pair is not None and any(one.pair is not None and one.pair >= before_pair for one in every):
+            runs = [one for one in every if one.pair is not None and one.pair < before_pair]
+            return Ranking(map(self._on_pair, runs), self.objective).scores
+        if scenario not in self._rankings:
+            runs = [one for one in every if one.pair is not None]
+            self._rankings[scenario] = Ranking(map(self._on_pair, runs), self.objective)
+        return self._rankings[scenario].scores
+
+    def _rank(self, trial: TrialRecord) -> None:
+        """Bring the ranking of a scenario up to date with a run that has ended."""
+        ranking = self._rankings.get(trial.scenario)
+        if ranking and not ranking.takes(self._on_pair(trial)):
+            del self._rankings[trial.scenario]
+
+    def _on_pair(self, trial: TrialRecord) -> RunOnPair:
+        assert trial.pair is not None, "runs of an earlier version that do not say their pair are not ranked"
+        return RunOnPair(trial, trial.pair, self._last_loss(trial))
+
+    def _trial_table(self, trial_ids: Collection[str]) -> pa.Table:
+        rows = (trial.to_row() for trial in self.trials.values() if trial.trial_id in trial_ids)
+        return records.as_table(records.TRIAL_SCHEMA, rows)
 
     def _last_loss(self, trial: TrialRecord) -> float | None:
         rows = self.epochs[trial.trial_id]
@@ -254,11 +314,11 @@ class Recorder:
 
     def trials_of(self, scenario: str) -> list[TrialRecord]:
         """Return all trials of a scenario, controls and confirmations among them."""
-        return [trial for trial in self.trials.values() if trial.scenario == scenario]
+        return list(self._of_scenario.get(scenario, ()))
 
     def controls(self, scenario: str, pair: int = 0) -> list[TrialRecord]:
         """Return the plain controls of a scenario on a seed pair, one for each stage one."""
-        return [trial for trial in self.trials_of(scenario) if (trial.phase, trial.pair) == ("control", pair)]
+        return list(self._controls.get((scenario, pair), ()))
 
     def control_value(self, metric: str, scenario: str, epoch: int) -> float | Never | None:
         """Return a metric of the scenario's own plain control at an epoch; None when it is not known yet."""
@@ -292,10 +352,15 @@ class Recorder:
         return theirs if theirs == columns else columns
 
     def _refresh(self, trial: TrialRecord) -> None:
+        self._unwritten.add(trial.trial_id)
         rows: list[Mapping[str, Any]] = list(self.epochs[trial.trial_id])
         trial.summary = EpochSummary(**records.summary_columns(rows, self.metric), **self.objective.columns(rows))
         trial.wall_s = time.monotonic() - self._clock[trial.trial_id]
 
     def _flush_if_due(self) -> None:
-        if time.monotonic() - self._flushed_at >= max(FLUSH_EVERY_S, self._flush_s / FLUSH_SHARE):
+        if time.monotonic() - self._flushed_at >= FLUSH_EVERY_S and self._may_flush():
             self.flush()
+
+    def _may_flush(self) -> bool:
+        """Whether replacing the tables again keeps to its share of the time."""
+        return time.monotonic() - self._flushed_at >= self._flush_s / FLUSH_SHARE

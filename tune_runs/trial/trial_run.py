@@ -23,6 +23,7 @@ from tune_runs.trial.disk_budget import has_room
 from tune_runs.trial.trial_plan import CheckpointUse
 from tune_runs.trial.trial_reports import ReportedEpoch
 from tune_runs.trunks.identity import trunk_snapshots
+from tune_runs.trunks.row_columns import with_row
 from tune_runs.trunks.snapshots import FORMAT, ORIGIN, Snapshot, Snapshots, newest
 from tune_runs.trunks.trunk_use import TrunkUse
 
@@ -72,6 +73,7 @@ class TrialRun:
         self._origin = origin
         self._metric = metric
         self._rows: list[dict[str, Any]] = []
+        self._columns: dict[str, Any] = {}
         self.best: dict[str, Any] | None = None
         """State of the model after the best epoch so far; None where it is not kept."""
         self._has_complained = False
@@ -98,7 +100,7 @@ class TrialRun:
         for _, found in newest(self._sources(latest), self._trainer.device):
             if isinstance(found, Snapshot) and (found.best or not self._metric):
                 self._trainer.load_state_dict(found.state)
-                self._rows, self.best = found.rows, found.best
+                self._rows, self._columns, self.best = found.rows, found.columns, found.best
                 break
             if not isinstance(found, Snapshot):
                 notes.append(f"{found}: trained again")
@@ -113,10 +115,11 @@ class TrialRun:
         A full disk costs epochs that must be trained again after a failure, not the search: the first snapshot that
         cannot be written is named. Older snapshots of the run are deleted only once the new one is written.
         """
-        self._rows = [*self._rows, {**dataclasses.asdict(record), ORIGIN: self._origin}]
+        row = {**dataclasses.asdict(record), ORIGIN: self._origin}
+        self._rows, self._columns = [*self._rows, row], with_row(self._columns, row)
         epoch = self._trainer.next_epoch
         self._keep_best()
-        snapshot = Snapshot(self._trainer.state_dict(), self._rows, self.best)
+        snapshot = Snapshot(self._trainer.state_dict(), self._columns, self.best)
         notes, is_over_budget = list[str](), False
         for target in (self._trunk if epoch in self._due else None, self._own):
             if target is None:

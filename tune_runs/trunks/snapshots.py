@@ -17,8 +17,9 @@ import torch
 from absgd.errors import UserError
 from absgd.records import snapshot_epochs, snapshot_file, write_atomically
 from absgd.training.checkpoint import checkpoint_bytes, load_checkpoint
+from tune_runs.trunks.row_columns import rows_of
 
-FORMAT = "4"
+FORMAT = "5"
 """Format of a snapshot. It changes with the file, and with what the code computes in stage one between two releases."""
 ORIGIN = "origin"
 """Key in a row of a snapshot: the run that trained the epoch."""
@@ -39,10 +40,15 @@ class Snapshot(NamedTuple):
 
     state: dict[str, Any]
     """State of training, for `Trainer.load_state_dict`."""
-    rows: list[dict[str, Any]]
-    """The records of its epochs as columns, each with its `origin`."""
+    columns: dict[str, Any]
+    """The records of its epochs, each with its `origin`, as `columns_of` makes them."""
     best: dict[str, Any] | None = None
     """State of the model after the best epoch so far, kept in a confirmation for the test set."""
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The records of its epochs, each with its `origin`."""
+        return rows_of(self.columns, self.state["next_epoch"])
 
 
 @dataclass(frozen=True)
@@ -86,14 +92,17 @@ class Snapshots:
         path = self.path(epoch)
         content = load_checkpoint(path, device)
         is_ours = {"identity", *Snapshot._fields} <= content.keys()
-        if not is_ours or not all(isinstance(content[key], Mapping) for key in ("identity", "state")):
+        are_mappings = is_ours and all(isinstance(content[key], Mapping) for key in ("identity", "state", "columns"))
+        if not are_mappings or not all(isinstance(one, torch.Tensor | list) for one in content["columns"].values()):
             raise UserError(f"{path} is not a snapshot of a run")
         for name, expected in self.identity.items():
             if (found := content["identity"].get(name)) != expected:
                 raise UserError(f"{path} does not match this run: expected {_IDENTITY[name]} {expected}, got {found}")
-        if content["state"].get("next_epoch") != epoch or len(content["rows"]) != epoch:
+        columns = content["columns"].values()
+        lengths = {column.shape[:1].numel() if isinstance(column, torch.Tensor) else len(column) for column in columns}
+        if content["state"].get("next_epoch") != epoch or lengths != {epoch}:
             raise UserError(f"{path} does not match its name: expected a run after {epoch} epochs")
-        return Snapshot(content["state"], content["rows"], content["best"])
+        return Snapshot(content["state"], content["columns"], content["best"])
 
     def epochs(self) -> list[int]:
         """Return the epochs after which there is a snapshot, intact or not, rising."""

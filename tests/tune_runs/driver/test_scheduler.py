@@ -33,7 +33,6 @@ class RecordedCurves:
         self.epochs: dict[str, list[dict[str, Any]]] = {}
         self.known = 10
 
-    @property
     def earlier_epochs(self) -> list[dict[str, Any]]:
         return [row for rows in self.epochs.values() for row in rows]
 

@@ -21,6 +21,7 @@ from tests.support.small_runs import values
 from tune_runs.trial.trial_reports import TrialReport
 from tune_runs.trial.trial_run import TrialRun
 from tune_runs.trunks.identity import trunk_identity, trunk_snapshots
+from tune_runs.trunks.row_columns import columns_of
 from tune_runs.trunks.snapshots import Snapshot, Snapshots
 from tune_runs.trunks.trunk_use import TrunkUse
 
@@ -221,11 +222,11 @@ def test_snapshot_keeps_the_state_of_its_epoch(trained: Snapshots) -> None:
 def test_saved_snapshot_reads_back_equal(tmp_path: Path) -> None:
     trunk = Snapshots(tmp_path / "deep" / "folder", trunk_identity("key", DATA, CPU))
     row = {"epoch": 0, "val_recall": (0.5, None), "log_u": None, "origin": "a"}
-    trunk.write(1, trunk.encoded(Snapshot({"next_epoch": 1, "w": torch.arange(3.0)}, [row])))
-    state, rows, best = trunk.load(1)
-    assert best is None
-    assert rows == [row]
-    assert torch.equal(state["w"], torch.arange(3.0))
+    trunk.write(1, trunk.encoded(Snapshot({"next_epoch": 1, "w": torch.arange(3.0)}, columns_of([row]))))
+    found = trunk.load(1)
+    assert found.best is None
+    assert found.rows == [row]
+    assert torch.equal(found.state["w"], torch.arange(3.0))
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])

@@ -1,0 +1,1 @@
+"""Cost of the driver: ``python -m benchmarks.driver_scale``; imports `harness`."""
