@@ -59,7 +59,7 @@ def test_options_are_searched_and_in_the_schema(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("search", "message"),
     [
-        ({"model.options.widht": {"low": 2, "high": 8}}, "unknown parameter `model.options.widht`; did you mean"),
+        ({"model.options.widths": {"low": 2, "high": 8}}, "unknown parameter `model.options.widths`; did you mean"),
         ({"model.options.width": {"low": 0, "high": 8}}, "expected `width` >= 1, got 0"),
         ({"loss.options.kind": {"choices": [3]}}, "expected `kind` to be text, got 3"),
         ({"plugins": {"choices": [3]}}, "`plugins` cannot be searched: `--plugin FILE.py` loads one"),
