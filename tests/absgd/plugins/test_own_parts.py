@@ -45,7 +45,7 @@ def test_options_are_those_that_the_part_declares(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"model.options.widths": 3}, "unknown key `widths`; did you mean `width`? (configuration: model.options.widths)"),
+        ({"model.options.widths": 3}, "unknown key `widths`; did you mean `width`? (configuration: model.options."),
         ({"model.options.width": "3"}, "expected `width` to be a whole number, got '3'"),
         ({"model.options.width": 0}, "expected `width` >= 1, got 0 (configuration: model.options.width)"),
         ({"model.options": 3}, "expected `model.options` to be a mapping of keys to values, got 3"),
