@@ -13,6 +13,7 @@ from absgd.comparisons import Finding
 from absgd.counts import plural
 from absgd.records import METRIC_TITLES, VerdictOutcome, further_option
 from analysis.wording.number_text import difference_text, interval_text, p_text, score_text, setting_text
+from analysis.wording.plugin_options import plugin_options
 from analysis.wording.titles import title_of_control
 
 
@@ -121,13 +122,14 @@ def instead_advice(name: str, scenario: str) -> str:
     return f"Use {title_of_control(name)} instead: best/{scenario}.yaml has its settings."
 
 
-def need_sentence(rows: pd.DataFrame, num_pairs: int, folder: str | None) -> str:
+def need_sentence(rows: pd.DataFrame, num_pairs: int, folder: str | None, plugins: Any = None) -> str:
     """Return what it would take to decide undecided comparisons; begins with a space, empty if nothing is known.
 
     Args:
         rows: their rows of `control_comparison.compare`.
         num_pairs: pairs of seeds on which the configuration was confirmed.
         folder: run folder of the search; None: not a folder that `absgd-tune` continues.
+        plugins: of the configuration; value of the column `plugins`.
     """
     known = rows[rows.n > 1]
     if known.empty:
@@ -139,7 +141,8 @@ def need_sentence(rows: pd.DataFrame, num_pairs: int, folder: str | None) -> str
     text = f" About {plural(more, 'more pair')} would decide it with 80 % power"
     if folder is None:
         return f"{text}."
-    return f"{text}: absgd-tune --confirm {shlex.quote(folder)} {further_option(row.left, num_pairs + more)}"
+    command = shlex.join(["absgd-tune", "--confirm", folder, *plugin_options(plugins)])
+    return f"{text}: {command} {further_option(row.left, num_pairs + more)}"
 
 
 def criterion_sentence(subject: str, criterion: str, findings: Mapping[str, Finding], raised: bool) -> str:

@@ -117,7 +117,9 @@ def _confirmed(runs: RunFrames, winner: pd.Series[Any], comparisons: pd.DataFram
     if "equivalent" in {findings.get(name) for name in deciding}:
         sentence += f" Equivalent: within {margin_text(str(winner.metric), compared.margin.iloc[0])}."
     undecided = compared[compared.decides & (compared.finding == "undecided")]
-    need = need_sentence(undecided, int(winner.num_seeds), str(winner.folder) if is_ours else None)
+    need = need_sentence(
+        undecided, int(winner.num_seeds), str(winner.folder) if is_ours else None, winner.get("plugins")
+    )
     advice = instead or confirmed_advice(outcome, ahead.control.tolist(), need)
     if outcome == "better" and tuned and all(findings.get(name) == "better" for name in tuned):
         outcome = "best"

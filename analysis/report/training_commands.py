@@ -15,6 +15,7 @@ from absgd.registry.plugin_table import PART_KINDS, part_spec
 from analysis.frames.typed_frames import SCENARIO
 from analysis.questions.winners import SEEDS, best_rows, trials_of
 from analysis.runs import Runs
+from analysis.wording.plugin_options import plugin_options
 
 
 def commands(runs: Runs) -> list[str]:
@@ -61,8 +62,7 @@ def _with_plugins(identities: list[str], file: Path) -> list[str]:
     """Return the command for a run whose parts need plugins: no config is built here, which would need them too."""
     if not file.is_file():
         return []
-    plugins = [word for one in identities for word in ("--plugin", one.rpartition(" ")[0]) if ".py " in one]
-    return [shlex.join(["absgd-train", "--config", str(file), *plugins])]
+    return [shlex.join(["absgd-train", "--config", str(file), *plugin_options(identities)])]
 
 
 def _plain(value: Any) -> Any:
