@@ -142,13 +142,13 @@ def main() -> None:
 
 
 def _carry_out(options: TuneOptions) -> None:
+    options.refuse_others()
     if options.address is not None:
         _check_address(options.address)
     if options.schema:
         print_product(json.dumps(space_schema(), indent=2) + "\n")
         return
     console = plain_console()
-    options.refuse_others()
     if options.status is not None:
         print_status(checked_folder(options.status, "--status"), console)
         return
@@ -202,7 +202,7 @@ def _continue_search(
 def _begin_search(options: TuneOptions, decisive: dict[str, object], console: Console) -> None:
     """Start a new search, or preview it."""
     if options.space is None:
-        raise UserError("expected `--space FILE`, `--resume DIR`, `--confirm DIR` or `--schema`, got none")
+        raise UserError("expected one of --space, --resume, --confirm, --status, --list and --schema, got none")
     if options.extend:
         raise UserError("expected `--extend` with `--resume DIR`; a new search takes `--num-trials`")
     if options.moved:
@@ -220,7 +220,7 @@ def _begin_search(options: TuneOptions, decisive: dict[str, object], console: Co
         return
     earlier = options.warm_start
     start = warm_start_of(space, checked_folder(earlier, "--warm-start")) if earlier else None
-    folder = checked_folder((options.out or Path("runs")) / space.name, "--out")
+    folder = checked_folder(expanded(options.out or "runs", "--out") / space.name, "--out")
     request = new_request(space, folder, options.address, start.points if start else None)
     for sentence in start.sentences if start else ():
         print_sentence(console, sentence)

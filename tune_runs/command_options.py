@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from absgd.config.assignments import parse_settings
-from absgd.errors import UserError
+from absgd.errors import UserError, shown
 from absgd.terminal import starting_with
 from tune_runs.request.space_files import shipped_spaces
 
@@ -42,14 +43,34 @@ Examples:
   absgd-tune --space quickstart
   absgd-tune --space search_spaces/cifar100.yaml --preview
   absgd-tune --space quickstart --measure
-  absgd-tune --space my_space.yaml --name second --num-trials 64 --address auto
-  absgd-tune --space quickstart --set base.optimizer.lr=0.05 --set search.lam.low=1
+  absgd-tune --space my_space.yaml --num-trials 64 --address auto
+  absgd-tune --space quickstart --name second --set base.optimizer.lr=0.05
   absgd-tune --resume runs/second --extend 32
   absgd-tune --space my_space.yaml --name third --warm-start runs/second
   absgd-tune --confirm runs/third --pairs 12
   absgd-tune --status runs/third
   absgd-tune --list runs
 """
+
+
+def _whole_number(text: str) -> int:
+    if not re.fullmatch("[+-]?[0-9]{1,100}", text.strip()):
+        raise typer.BadParameter(f"expected a whole number, got {shown(text)}")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"expected a number, got {shown(text)}") from None
+
+
+def _count(text: str) -> int:
+    if (count := _whole_number(text)) < 1:
+        raise typer.BadParameter(f"expected a whole number >= 1, got {count}")
+    return count
+
 
 SpaceOption = Annotated[
     str | None,
@@ -76,7 +97,12 @@ OutOption = Annotated[
 ]
 NumTrialsOption = Annotated[
     int | None,
-    typer.Option("--num-trials", metavar="N", help="Number of trials of each scenario; replaces `num_trials`."),
+    typer.Option(
+        "--num-trials",
+        metavar="N",
+        parser=_whole_number,
+        help="Number of trials of each scenario; replaces `num_trials`.",
+    ),
 ]
 TimeBudgetOption = Annotated[
     str | None,
@@ -86,24 +112,35 @@ TimeBudgetOption = Annotated[
 ]
 EpochBudgetOption = Annotated[
     int | None,
-    typer.Option("--epoch-budget", metavar="N", help="Epochs of all runs together; replaces `epoch_budget`."),
+    typer.Option(
+        "--epoch-budget",
+        metavar="N",
+        parser=_whole_number,
+        help="Epochs of all runs together; replaces `epoch_budget`.",
+    ),
 ]
 DiskBudgetOption = Annotated[
     float | None,
-    typer.Option("--disk-budget", metavar="GIB", help="Largest size of the run folder; replaces `disk_budget`."),
+    typer.Option(
+        "--disk-budget", metavar="GIB", parser=_number, help="Largest size of the run folder; replaces `disk_budget`."
+    ),
 ]
 MaxFailuresOption = Annotated[
     int | None,
     typer.Option(
         "--max-failures",
         metavar="N",
+        parser=_whole_number,
         help="Times that a run whose process was lost continues in another one; replaces `max_failures`.",
     ),
 ]
 SeedOption = Annotated[
     int | None,
     typer.Option(
-        "--seed", metavar="N", help="Seed of the sampler; replaces `seed`. The seeds of the runs are `base.seeds`."
+        "--seed",
+        metavar="N",
+        parser=_whole_number,
+        help="Seed of the sampler; replaces `seed`. The seeds of the runs are `base.seeds`.",
     ),
 ]
 AddressOption = Annotated[
@@ -133,7 +170,9 @@ MovedOption = Annotated[
 ]
 ExtendOption = Annotated[
     int | None,
-    typer.Option("--extend", metavar="N", min=1, help="With --resume: number of trials to add to each scenario."),
+    typer.Option(
+        "--extend", metavar="N", parser=_count, help="With --resume: number of trials to add to each scenario."
+    ),
 ]
 WarmStartOption = Annotated[
     Path | None,
@@ -156,7 +195,7 @@ PairsOption = Annotated[
     typer.Option(
         "--pairs",
         metavar="N",
-        min=1,
+        parser=_count,
         help="With --confirm: most fresh pairs of seeds, also for a confirmation that has ended; replaces "
         "`confirm.max_pairs`.",
     ),
@@ -228,7 +267,7 @@ class TuneOptions:
         Raises:
             UserError: if there are any.
         """
-        asked = {"status": "--status DIR", "list_": "--list DIR"}
+        asked = {"status": "--status DIR", "list_": "--list DIR", "schema": "--schema"}
         given = [name for name, value in vars(self).items() if value is not None and value is not False and value != []]
         if len(given) > 1 and (alone := next((words for name, words in asked.items() if name in given), None)):
             other = next(name for name in given if asked.get(name) != alone).strip("_").replace("_", "-")

@@ -22,7 +22,7 @@ def parse_settings(words: Sequence[str], option: str = "--set") -> dict[str, Any
     for word in words:
         key, equals, value = word.partition("=")
         key = key.strip()
-        if not equals or not key:
+        if not equals or not all(key.split(".")):
             raise UserError(f"expected KEY=VALUE, got {shown(word)} ({option})")
         if key in settings:
             raise UserError(f"expected each key once, got `{key}` twice ({option})")

@@ -19,7 +19,7 @@ from types import ModuleType, NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 from absgd.errors import UserError
-from absgd.paths import PathLike, expanded
+from absgd.paths import NotRegular, PathLike, expanded, open_regular
 from absgd.plugins.declarations import DECLARED, Options, PartDeclaration
 from absgd.registry.dataset_table import DATASETS
 from absgd.registry.loss_table import ATTENTION_PREFIX, LOSSES, base_criterion
@@ -45,7 +45,10 @@ def load_plugin(plugin: PathLike | Plugin) -> Plugin:
         return load_shipped(plugin)
     file = expanded(Path(plugin), "--plugin").absolute()
     try:
-        source = file.read_bytes().decode()
+        with open_regular(file) as opened:
+            source = opened.read().decode()
+    except NotRegular as error:
+        raise UserError(f"expected a regular file, got {error} ({file}: --plugin)") from None
     except OSError as error:
         raise UserError(f"cannot read {file}: {error.strerror or error} (--plugin)") from None
     except UnicodeDecodeError:

@@ -192,7 +192,19 @@ def test_bad_space_exits_2_with_one_message_and_creates_nothing(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "expected `--space FILE`, `--resume DIR`, `--confirm DIR` or `--schema`, got none"),
+        (
+            [],
+            "expected one of --space, --resume, --confirm, --status, --list and --schema, got none",
+        ),
+        (["--schema", "--seed", "0"], "expected `--schema` alone, got --seed too"),
+        (["--space", "quickstart", "--num-trials", "1e3"], "expected a whole number, got '1e3'"),
+        (["--space", "quickstart", "--num-trials", "\u0661"], "expected a whole number, got '\u0661'"),
+        (["--space", "quickstart", "--time-budget", "\u0663h"], "got '\u0663h' (command line: time_budget)"),
+        (["--space", "quickstart", "--disk-budget", "5GB"], "expected a number, got '5GB'"),
+        (["--resume", "nowhere", "--extend", "0"], "expected a whole number >= 1, got 0"),
+        (["--space", "quickstart", "--out", "~no-such-user/x"], "no home folder of `~no-such-user` is known (--out)"),
+        (["--space", "quickstart", "--plugin", "/dev/zero"], "expected a regular file, got a device or a pipe"),
+        (["--space", "quickstart", "--set", ".=1"], "expected KEY=VALUE, got '.=1' (--set)"),
         (["--space", "quikstart"], "did you mean `quickstart`?"),
         (["--space", "quickstart", "--name", "a/b"], "(command line: name)"),
         (

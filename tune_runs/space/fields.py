@@ -124,7 +124,7 @@ def duration_s(value: object) -> float | None:
     >>> duration_s("1.5h")
     5400.0
     """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", value) if isinstance(value, str) else None
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smhd]?)", value) if isinstance(value, str) else None
     seconds = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]] if match else value
     if seconds is None:
         return None
