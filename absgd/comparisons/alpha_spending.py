@@ -57,6 +57,7 @@ def nominal_level(alpha: Values | float, n: Values | float, look: int | None) ->
     return levels
 
 
+@functools.lru_cache(maxsize=1 << 14)
 def _level(alpha: float, n: int) -> float:
     if n < 2:
         return 0.0

@@ -56,6 +56,8 @@ class BestFiles:
     ) -> None:
         self._recorder, self._confirmations, self._has_tuned = recorder, confirmations, has_tuned
         self._written: dict[Path, str] = {}
+        self._configs: dict[str, str] = {}
+        """Trial -> its config as YAML, which takes far longer to write than everything else here."""
 
     def update_all(self) -> None:
         """Write the files of all scenarios; a kill may have lost some."""
@@ -89,10 +91,16 @@ class BestFiles:
         if chosen is None:
             return None
         if confirmation is None or chosen.result is None:
-            return _searched_words(self._recorder.scores(scenario)[0]) + chosen.trial.config.to_yaml()
+            return _searched_words(self._recorder.scores(scenario)[0]) + self._config_of(chosen.trial)
         results = confirmation.results()
         about = _confirmed_words(self._recorder, scenario, chosen.trial.trial_id, chosen.result, results)
-        return about + chosen.trial.config.to_yaml()
+        return about + self._config_of(chosen.trial)
+
+    def _config_of(self, trial: TrialRecord) -> str:
+        """Return the config of a trial as YAML."""
+        if trial.trial_id not in self._configs:
+            self._configs[trial.trial_id] = trial.config.to_yaml()
+        return self._configs[trial.trial_id]
 
     def _text_of_tuned(self, scenario: str) -> str | None:
         """Return the file of a tuned control, where it is the best of all."""
