@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -30,17 +27,6 @@ def test_ray_reads_its_folder(tmp_path: Path) -> None:
 
     frames = ExperimentAnalysis(str(write_ray_folder(tmp_path / "rays", 2, 4))).trial_dataframes
     assert [len(frame) for frame in frames.values()] == [4, 4]
-
-
-def test_command_prints_ratio_and_targets(tmp_path: Path) -> None:
-    out = tmp_path / "found.json"
-    words = ["-m", "benchmarks.load_results", "--trials", "4", "--epochs", "3", "--rounds", "1", "--json", str(out)]
-    done = subprocess.run(
-        [sys.executable, *words], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False
-    )
-    assert done.returncode in (0, 1), done.stderr
-    assert "Ray / ours:" in done.stdout
-    assert set(json.loads(out.read_text())) >= {"sides", "ratio", "memory", "environment"}
 
 
 @pytest.mark.parametrize(("seconds", "peak", "holds"), [(0.5, 100, [True, True]), (1.5, 900, [False, False])])

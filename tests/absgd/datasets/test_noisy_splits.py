@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -77,17 +75,3 @@ def test_hash_differs_by_kind_rate_and_validation(roots: dict[str, Path]) -> Non
     configs += [scenario(roots, "symmetric", rate) for rate in (0, 0.2)]
     configs += [scenario(roots, "symmetric").with_values({"noise.validation": "clean"})]
     assert len({load_splits(config).hash for config in configs}) == len(configs)
-
-
-def test_noisy_scenarios_have_the_same_hashes_in_another_process(roots: dict[str, Path]) -> None:
-    program = (
-        "import sys, yaml\n"
-        "from absgd.config import RunConfig\n"
-        "from absgd.datasets import load_splits\n"
-        "for text in sys.argv[1:]:\n"
-        "    print(load_splits(RunConfig.from_dict(yaml.safe_load(text))).hash)\n"
-    )
-    configs = [scenario(roots, type) for type in ("symmetric_all", "cifar100_superclasses")]
-    words = [sys.executable, "-c", program, *(config.to_yaml() for config in configs)]
-    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=300)
-    assert done.stdout.split() == [load_splits(config).hash for config in configs]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
@@ -108,21 +106,6 @@ def test_noise_and_images_follow_the_data_seed_apart_from_the_training_seed() ->
     base = load_splits(config_of(**NOISE))
     assert load_splits(config_of(**NOISE, **{"seeds.train": 9})).hash == base.hash
     assert load_splits(config_of(**NOISE, **{"seeds.data": 9})).hash != base.hash
-
-
-def test_same_config_gives_the_same_hash_in_another_process() -> None:
-    values = {"imbalance.type": "exp", "imbalance.ratio": 0.1, **NOISE}
-    program = (
-        "import sys, yaml\n"
-        "from absgd.config import RunConfig\n"
-        "from absgd.datasets import load_splits\n"
-        "print(load_splits(RunConfig.from_dict(yaml.safe_load(sys.argv[1]))).hash)\n"
-    )
-    config = config_of(**values)
-    done = subprocess.run(
-        [sys.executable, "-c", program, config.to_yaml()], capture_output=True, text=True, check=True, timeout=300
-    )
-    assert done.stdout.strip() == load_splits(config).hash
 
 
 def test_hash_follows_name_indices_and_labels() -> None:

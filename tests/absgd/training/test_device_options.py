@@ -1,28 +1,23 @@
-"""The options of `device` resolved for each kind of device, and the distance of a fast run from the exact one."""
+"""The options of `device` resolved for each kind of device."""
 
 from __future__ import annotations
 
-import statistics
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from absgd.config import RunConfig
 from absgd.config.sections import DeviceConfig, ModelConfig
-from absgd.datasets import load_splits
 from absgd.errors import UserError
 from absgd.models import build_model
-from absgd.training import Trainer
 from absgd.training.device_options import DeviceOptions, Machine, resolve_device_options
 from absgd.training.network import Network
+from tests.support.small_runs import make
 
 PLAIN_CPU, BF16_CPU = Machine("cpu", native_bfloat16=False), Machine("cpu", native_bfloat16=True)
 OLD_GPU, GPU = Machine("cuda", native_bfloat16=False), Machine("cuda", native_bfloat16=True)
 FAST_GPU = DeviceOptions("bfloat16", "channels_last", True, True, True, 2048)
-TOLERANCE = 0.02
-"""Tolerance of balanced validation accuracy, mean over three seeds, as docs/speed.md states it."""
 CPU = torch.device("cpu")
 
 
@@ -73,7 +68,7 @@ def test_graph_without_gpu_is_refused() -> None:
 )
 def test_graph_that_does_not_fit_the_run_is_refused(values: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        config().with_values({"device": {"cuda_graph": True}, **values})
+        make().with_values({"model.dropout": 0, "device": {"cuda_graph": True}, **values})
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -92,32 +87,3 @@ def test_network_changes_the_memory_layout_of_convolutions() -> None:
     model = nn.Conv2d(4, 4, 3)
     Network(model, DeviceOptions(memory_format="channels_last"), CPU)
     assert model.weight.is_contiguous(memory_format=torch.channels_last)
-
-
-def config(**values: Any) -> RunConfig:
-    base = {
-        "data": {"name": "digits", "val_per_class": 30},
-        "imbalance": {"type": "exp", "ratio": 0.1},
-        "model": {"name": "resnet8"},
-        "loss": {"name": "abce"},
-        "attention": {"lam": 5.0, "gamma": 0.5, "ab_alpha": 0.5, "switch_epoch": 6},
-        "optimizer": {"lr": 0.1},
-        "schedule": {"type": "cosine", "warmup_epochs": 1},
-        "epochs": 10,
-        "batch_size": 32,
-    }
-    return RunConfig.from_dict(base).with_values(values)
-
-
-def accuracy(seed: int, **device: Any) -> float:
-    run = config(**{"seeds.train": seed, "device": {"type": "cpu", **device}})
-    *_, last = Trainer(run, load_splits(run)).epochs()
-    return last.val_balanced_accuracy
-
-
-def test_fast_run_stays_within_the_tolerance_of_the_exact_one() -> None:
-    exact = [accuracy(seed) for seed in range(3)]
-    fast = [accuracy(seed, fast=True, precision="bfloat16") for seed in range(3)]
-    assert min(exact) > 0.8, "too little learnt to compare"
-    assert abs(statistics.mean(fast) - statistics.mean(exact)) <= TOLERANCE, (exact, fast)
-    assert fast != exact, "the options changed nothing"

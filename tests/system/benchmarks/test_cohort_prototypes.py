@@ -1,4 +1,4 @@
-"""The command of `benchmarks.cohort_prototypes` with its processes."""
+"""The command of `benchmarks.cohort_prototypes` with its processes, and its stacks of a larger model."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from benchmarks.cohort_prototypes.__main__ import main
+from benchmarks.cohort_prototypes.cohort_members import FusedStack, VmapStack
+from tests.support.lockstep_stacks import assert_members_get_the_numbers_of_runs_alone
 from tests.support.prototype_commands import TINY, set_arguments
 
 
@@ -37,3 +39,11 @@ def test_command_prints_and_keeps_a_row_for_each_way_and_number(
     assert report["memory_format"] == "channels_last"
     assert len([line for line in printed.splitlines() if line.lstrip().startswith(("1 ", "2 "))]) == 8
     assert printed.splitlines()[-1] == "not measured: cuda, resnet32: together at least 4 times one at a time"
+
+
+@pytest.mark.parametrize("kind", [VmapStack, FusedStack])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_members_of_a_stack_of_a_larger_model_get_the_numbers_of_runs_alone(
+    kind: type[VmapStack | FusedStack], dtype: torch.dtype
+) -> None:
+    assert_members_get_the_numbers_of_runs_alone(kind, dtype, "resnet32")

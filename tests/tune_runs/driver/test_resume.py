@@ -46,11 +46,11 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> WholeSearch:
     return whole_search(tmp_path_factory.mktemp("runs") / "whole")
 
 
-@pytest.mark.parametrize("part", range(8))
+@pytest.mark.parametrize("part", range(4))
 def test_search_killed_at_any_write_ends_as_an_uninterrupted_one(
     whole: WholeSearch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
 ) -> None:
-    moment = 1 + part * (whole.writes - 1) // 7
+    moment = 1 + part * (whole.writes - 1) // 3
     assert_killed_search_ends_as(whole, tmp_path / "whole", monkeypatch, moment)
 
 
@@ -91,11 +91,11 @@ def confirmed(tmp_path_factory: pytest.TempPathFactory) -> WholeSearch:
     return whole_confirmation(tmp_path_factory.mktemp("runs") / "whole")
 
 
-@pytest.mark.parametrize("part", range(6))
+@pytest.mark.parametrize("part", range(3))
 def test_confirmation_killed_at_any_write_ends_as_an_uninterrupted_one(
     confirmed: WholeSearch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
 ) -> None:
-    moment = confirmed.writes_before - 5 + part * (confirmed.writes - confirmed.writes_before + 5) // 5
+    moment = confirmed.writes_before - 5 + part * (confirmed.writes - confirmed.writes_before + 5) // 2
     assert_killed_confirmation_ends_as(confirmed, tmp_path / "whole", monkeypatch, moment)
 
 

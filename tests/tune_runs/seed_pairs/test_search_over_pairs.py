@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -13,40 +12,18 @@ from rich.console import Console
 
 from absgd.config import RunConfig
 from absgd.records import STATUSES
-from tests.support.fake_searches import CLOCKS, EPOCH_CLOCKS, EXP, STOPPING, epochs, space_of, study_trials, trials
+from tests.support.fake_searches import EXP, study_trials, trials
 from tests.support.fake_tuner import SPACE, FakeTrainer, FakeTuner, rising
+from tests.support.searches_over_pairs import (
+    assert_equal,
+    assert_kills_leave_the_same_tables,
+    lucky,
+    pairs_space,
+    replicates,
+)
 from tune_runs.driver.scenario_progress import scenario_progress
 from tune_runs.driver.search_summary import print_summary
 from tune_runs.request.warm_start import warm_start_of
-from tune_runs.space.model import SearchSpace
-
-SEEDS = {"pairs": 3, "reduction_factor": 3}
-
-
-def pairs_space(**changes: Any) -> SearchSpace:
-    return space_of(**{"num_trials": 9, "early_stopping": None, "seeds": SEEDS, **changes})
-
-
-def lucky(config: RunConfig, epoch: int) -> float:
-    """Return a curve whose best trial on pair 0 is worse on every other pair; each pair has a level of its own."""
-    pair = config.seeds.data
-    level = (0.0, 0.3, -0.2)[pair]
-    gamma = config.attention.gamma if config.attention else 0.0
-    return level + (0.0 if gamma > 0.95 and pair else rising(config, epoch))
-
-
-def frames(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the records of a search in an order that does not hang on which run ended first, without times."""
-    table = trials(folder).drop(columns=CLOCKS).sort_values("trial_id").reset_index(drop=True)
-    rows = epochs(folder).drop(columns=EPOCH_CLOCKS).sort_values(["trial_id", "epoch"]).reset_index(drop=True)
-    return table, rows
-
-
-def assert_equal(one: Path, other: Path) -> None:
-    for ours, theirs in zip(frames(one), frames(other), strict=True):
-        pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
-    bests = [(folder / f"best/{EXP}.yaml").read_text().partition("scenario")[2] for folder in (one, other)]
-    assert bests[0] == bests[1]
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +31,6 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> FakeTuner:
     tuner = FakeTuner(pairs_space(), tmp_path_factory.mktemp("runs") / "fake", lucky)
     tuner.run()
     return tuner
-
-
-def replicates(folder: Path) -> pd.DataFrame:
-    return trials(folder).query("phase == 'replicate'")
 
 
 def test_the_best_of_each_pair_go_on_to_the_next(done: FakeTuner) -> None:
@@ -129,28 +102,8 @@ def test_one_pair_is_the_search_of_earlier_versions(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("concurrent", [1, 3])
 def test_a_kill_at_any_moment_leaves_the_same_tables(tmp_path: Path, concurrent: int) -> None:
-    space = pairs_space(num_trials=5, early_stopping=STOPPING, keep_checkpoints=2)
-    whole = FakeTuner(space, tmp_path / "whole", lucky, concurrent=concurrent)
-    count = sum(1 for _ in whole.results({}))
-    first = _first_result_beyond_pair_0(space, tmp_path / "first", concurrent)
-    assert len(replicates(tmp_path / "whole")) == 4
-    killed = FakeTuner(space, tmp_path / "killed", lucky, concurrent=concurrent)
-    results = killed.results({})
-    for moment in range(1, count):
-        next(results)
-        if moment >= first and moment % 3 == 0:
-            folder = tmp_path / f"killed at {moment}"
-            shutil.copytree(tmp_path / "killed", folder)
-            FakeTuner(space, folder, lucky, concurrent=concurrent).run()
-            assert_equal(folder, tmp_path / "whole")
-
-
-def _first_result_beyond_pair_0(space: SearchSpace, folder: Path, concurrent: int) -> int:
-    tuner = FakeTuner(space, folder, lucky, concurrent=concurrent)
-    for moment, trial_id in enumerate(tuner.results({}), start=1):
-        if "-pair" in trial_id:
-            return moment
-    raise AssertionError("no further pair")
+    """tests/system kills at every third moment."""
+    assert_kills_leave_the_same_tables(tmp_path, concurrent, every=9)
 
 
 def test_an_interrupted_search_over_pairs_resumes_where_it_was(tmp_path: Path, done: FakeTuner) -> None:

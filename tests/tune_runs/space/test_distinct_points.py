@@ -12,25 +12,23 @@ from optuna.distributions import FloatDistribution
 
 from absgd.records import STUDY_FILE
 from tests.support.fake_searches import EXP, assert_same, study_trials, trials
-from tests.support.fake_tuner import SPACE, FakeTuner, make_space, rising
+from tests.support.fake_tuner import SPACE, FakeTuner, rising
+from tests.support.few_points import (
+    SEVENTHS,
+    assert_known_value_is_the_same_point,
+    assert_rounded_steps_are_inside_and_tried_once,
+    space_of,
+    tried_gammas,
+)
 from tests.support.spaces import make
 from tune_runs.driver.study import POINTS
 from tune_runs.driver.study_journal import open_study
 from tune_runs.request.space_files import with_options
-from tune_runs.request.warm_start import warm_start_of
 from tune_runs.space.distinct_points import distinct_points, most_distinct_points, num_trials_of, num_values, value_at
 from tune_runs.space.model import SearchSpace
 from tune_runs.space.parameters import Parameter
 
-ATTENTION = {"lam": 5.0, "gamma": 0.7, "ab_alpha": 0.5, "switch_epoch": 4}
 CONSTANT = {"lam": {"choices": [5.0]}}
-
-
-def space_of(search: dict[str, Any], **changes: Any) -> SearchSpace:
-    """Return a space of one scenario that searches nothing else."""
-    base = {**SPACE["base"], "attention": ATTENTION}
-    parts = {"base": base, "search": search, "scenarios": SPACE["scenarios"][:1], "early_stopping": None}
-    return make_space(**{**parts, **changes})
 
 
 @pytest.mark.parametrize(
@@ -120,14 +118,6 @@ def test_search_of_few_points_that_is_resumed_tries_what_it_would_have_tried(tmp
         assert_same(folder, tmp_path / "whole")
 
 
-SEVENTHS = {"gamma": {"low": 0.1, "high": 0.7, "step": 0.1}}
-"""Seven values, whose multiples of 0.1 are rounded: 0.1 + 6 * 0.1 is more than 0.7."""
-
-
-def tried_gammas(folder: Path) -> list[float]:
-    return list(trials(folder).query("phase == 'search'").gamma)
-
-
 @pytest.mark.parametrize(
     ("low", "high", "step"), [(0.1, 0.7, 0.1), (0.05, 0.95, 0.15), (0, 1, 1 / 3), (0, 1, 0.3333333333334), (1, 9, 2)]
 )
@@ -145,27 +135,14 @@ def test_listed_values_are_those_that_optuna_draws(low: float, high: float, step
 
 @pytest.mark.parametrize("num_trials", [6, 7])
 def test_points_of_a_range_with_rounded_steps_are_inside_and_tried_once(tmp_path: Path, num_trials: int) -> None:
-    for seed in range(12):
-        space = space_of(SEVENTHS, num_trials=num_trials, seed=seed)
-        FakeTuner(space, tmp_path / f"fake{seed}", rising).run()
-        tried = tried_gammas(tmp_path / f"fake{seed}")
-        assert len({round(gamma * 10) for gamma in tried}) == len(tried) == num_trials
-        assert 0.1 <= min(tried) < max(tried) <= 0.7
+    """tests/system has more seeds."""
+    assert_rounded_steps_are_inside_and_tried_once(tmp_path, num_trials, range(3))
 
 
 @pytest.mark.parametrize("num_trials", [4, 7])
 def test_known_value_that_rounds_otherwise_than_the_step_is_the_same_point(tmp_path: Path, num_trials: int) -> None:
-    """0.3 is not 0.1 + 2 * 0.1."""
-    FakeTuner(space_of(SEVENTHS, num_trials=7), tmp_path / "earlier", rising).run()
-    space = space_of(SEVENTHS, num_trials=num_trials, enqueue=[{"gamma": 0.3}, {"gamma": 0.1 + 2 * 0.1}])
-    (points,) = warm_start_of(space, tmp_path / "earlier").points.values()
-    for seed in range(6):
-        folder = tmp_path / f"fake{seed}"
-        FakeTuner(space.model_copy(update={"seed": seed}), folder, rising, warm_start=points).run()
-        tried = [round(gamma * 10) for gamma in tried_gammas(folder)]
-        assert len(set(tried)) == num_trials
-        assert tried[0] in {3, 7, 6, 5, 4}
-        assert 3 in tried
+    """tests/system has more seeds."""
+    assert_known_value_is_the_same_point(tmp_path, num_trials, range(2))
 
 
 def test_study_that_holds_a_value_outside_its_range_continues(tmp_path: Path) -> None:

@@ -1,0 +1,72 @@
+"""Searches over further seed pairs on curves: a small space, a curve, and kills that leave the same tables."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from absgd.config import RunConfig
+from tests.support.fake_searches import CLOCKS, EPOCH_CLOCKS, EXP, STOPPING, epochs, space_of, trials
+from tests.support.fake_tuner import FakeTuner, rising
+from tune_runs.space.model import SearchSpace
+
+SEEDS = {"pairs": 3, "reduction_factor": 3}
+
+
+def pairs_space(**changes: Any) -> SearchSpace:
+    return space_of(**{"num_trials": 9, "early_stopping": None, "seeds": SEEDS, **changes})
+
+
+def lucky(config: RunConfig, epoch: int) -> float:
+    """Return a curve whose best trial on pair 0 is worse on every other pair; each pair has a level of its own."""
+    pair = config.seeds.data
+    level = (0.0, 0.3, -0.2)[pair]
+    gamma = config.attention.gamma if config.attention else 0.0
+    return level + (0.0 if gamma > 0.95 and pair else rising(config, epoch))
+
+
+def frames(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the records of a search in an order that does not hang on which run ended first, without times."""
+    table = trials(folder).drop(columns=CLOCKS).sort_values("trial_id").reset_index(drop=True)
+    rows = epochs(folder).drop(columns=EPOCH_CLOCKS).sort_values(["trial_id", "epoch"]).reset_index(drop=True)
+    return table, rows
+
+
+def assert_equal(one: Path, other: Path) -> None:
+    for ours, theirs in zip(frames(one), frames(other), strict=True):
+        pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
+    bests = [(folder / f"best/{EXP}.yaml").read_text().partition("scenario")[2] for folder in (one, other)]
+    assert bests[0] == bests[1]
+
+
+def replicates(folder: Path) -> pd.DataFrame:
+    return trials(folder).query("phase == 'replicate'")
+
+
+def assert_kills_leave_the_same_tables(place: Path, concurrent: int, every: int) -> None:
+    """Kill a search at every `every`-th result beyond pair 0 and compare the resumed ones with one that was not."""
+    space = pairs_space(num_trials=5, early_stopping=STOPPING, keep_checkpoints=2)
+    whole = FakeTuner(space, place / "whole", lucky, concurrent=concurrent)
+    count = sum(1 for _ in whole.results({}))
+    first = _first_result_beyond_pair_0(space, place / "first", concurrent)
+    assert len(replicates(place / "whole")) == 4
+    killed = FakeTuner(space, place / "killed", lucky, concurrent=concurrent)
+    results = killed.results({})
+    for moment in range(1, count):
+        next(results)
+        if moment >= first and moment % every == 0:
+            folder = place / f"killed at {moment}"
+            shutil.copytree(place / "killed", folder)
+            FakeTuner(space, folder, lucky, concurrent=concurrent).run()
+            assert_equal(folder, place / "whole")
+
+
+def _first_result_beyond_pair_0(space: SearchSpace, folder: Path, concurrent: int) -> int:
+    tuner = FakeTuner(space, folder, lucky, concurrent=concurrent)
+    for moment, trial_id in enumerate(tuner.results({}), start=1):
+        if "-pair" in trial_id:
+            return moment
+    raise AssertionError("no further pair")
