@@ -26,6 +26,7 @@ from absgd.training import Trainer, gpu_names
 from absgd.training.evaluation import absent_metrics
 from tune_runs.console_table import print_sentence
 from tune_runs.ray_cluster.session import NodeSize, node_sizes, ray_session
+from tune_runs.recording.tracker_table import check_trackers
 from tune_runs.request.search_request import SearchRequest, SearchStatus, is_unbegun
 from tune_runs.space.boundary import boundary_runs, unused_settings
 from tune_runs.space.model import Scenario, SearchSpace
@@ -69,6 +70,7 @@ def run_search(request: SearchRequest, console: Console, callbacks: Sequence[Cal
         SearchFailed: if the records cannot be written, Ray gives up, or every further trial would fail.
     """
     space = request.space
+    check_trackers(space.track)
     for note in (*enqueued_points(space).notes, *unused_settings(space)):
         print_sentence(console, f"note: {note}")
     # Data is checked before Ray starts; the plans, which hold these controls, need the GPUs of the cluster.

@@ -75,10 +75,12 @@ def carry_out(request: SearchRequest, console: Console, callbacks: Sequence[Call
         OSError: if Ray does not start.
     """
     _say_starting(request, console)
+    from tune_runs.recording.tracker_table import attach_report
     from tune_runs.run_search import run_search
 
     status = run_search(request, console, callbacks)
     verdicts = write_report(request.folder, console)
+    attach_report(request.space, request.folder)
     names = [scenario.name for scenario in request.space.scenario_list]
     best = _configs(names, lambda name: records.best_file(request.folder, name))
     absgd = _configs(names, lambda name: records.best_absgd_file(request.folder, name))

@@ -200,6 +200,8 @@ class FakeTuner:
         """
         for _ in itertools.islice(self.results(fails or {}, loses or {}), stop_after_results):
             pass
+        for tracker in self.search.trackers:
+            tracker.thread.drain()
 
     def results(self, fails: Mapping[str, int], loses: Mapping[str, Sequence[int]] | None = None) -> Iterator[str]:
         """Run to the end, yielding the trial of each result."""

@@ -41,7 +41,7 @@ from tune_runs.recording.checkpoints import Checkpoints
 from tune_runs.recording.onlooker import Onlooker, UserOnlooker
 from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.scenario_images import ScenarioImages
-from tune_runs.recording.tensorboard import TensorBoardCallback
+from tune_runs.recording.tracker_callback import TrackerCallback, close_trackers, tracker_callbacks
 from tune_runs.request.search_request import SearchFailed, SearchInterrupted, SearchRequest, SearchStatus, search_id
 from tune_runs.seed_pairs.search_over_pairs import SearchOverPairs
 from tune_runs.space.model import SearchSpace
@@ -65,8 +65,10 @@ class RunningSearch(NamedTuple):
     """Confirmations of all scenarios, also where this session runs none: earlier ones keep their results."""
     callbacks: tuple[Callback, ...]
     """What Tune tells of each event: the one that records first, then those that show."""
+    trackers: list[TrackerCallback]
+    """Those of them that hand events to trackers."""
     progress: LiveTableCallback
-    """The last of them."""
+    """The last of them but for those of the user."""
     update_plans: Callable[[], None]
     """Brings the plans of further pairs and confirmations to what is recorded."""
 
@@ -116,7 +118,10 @@ def drive(
             finally:
                 with only_shows("the table"):
                     progress.stop()
-    _end_session(search)
+    try:
+        _end_session(search)
+    finally:
+        close_trackers(search.trackers)
     search.update_plans()
     with only_shows("the summary"):
         print_summary(space, search.recorder, console, search.confirmations)
@@ -194,13 +199,16 @@ def assemble_search(
     on_end = (update_plans, checkpoints.run_ended, searcher.run_ended, bests.run_ended)
     recording = RecordingCallback(recorder, searcher, failures, stop, on_end)
     progress = LiveTableCallback(space, plans, recorder, console, to_run, request.searches, further_pairs, tunings)
+    trackers = tracker_callbacks(space, recorder)
     told = (
         recording,
-        Onlooker(TensorBoardCallback(space, recorder), "TensorBoard's record"),
+        *(Onlooker(tracker, tracker.thread.title) for tracker in trackers),
         Onlooker(progress, "the table of the search"),
         *(UserOnlooker(one, lambda trial_id: recorder.trials[trial_id].phase) for one in callbacks),
     )
-    return RunningSearch(recorder, checkpoints, stop, searcher, scheduler, confirmations, told, progress, update_plans)
+    return RunningSearch(
+        recorder, checkpoints, stop, searcher, scheduler, confirmations, told, trackers, progress, update_plans
+    )
 
 
 def _search_of(

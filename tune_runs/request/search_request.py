@@ -135,8 +135,8 @@ def resume_request(
         address: address of a Ray cluster.
         extend: further trials of each scenario.
         budgets: keys of a space that bound the search, replaced from now on.
-        given: the space that the user gave; must equal the recorded one except for budgets and `confirm`, which
-            replace the recorded ones, and for `num_trials`, which --extend may have raised since.
+        given: the space that the user gave; must equal the recorded one except for budgets, `confirm` and `track`,
+            which replace the recorded ones, and for `num_trials`, which --extend may have raised since.
         option: the command-line option that asked for the resume.
         moves: folders that have moved since the search began.
         pairs: most fresh pairs of seeds of the confirmation; None: as recorded, or as in `given`.
@@ -162,7 +162,7 @@ def resume_request(
         places = f"{space_file} and --space; `--moved OLD=NEW` names a folder that has moved"
         refuse_changes(space.decisive(), given.decisive(), places)
         _check_num_trials(space, given, extend, trains_trials=option == "--resume")
-        changes |= {key: value for key, value in given.to_dict().items() if key in (*BUDGETS, "confirm")}
+        changes |= {key: value for key, value in given.to_dict().items() if key in (*BUDGETS, "confirm", "track")}
     changes |= budgets or {}
     if extend:
         changes["num_trials"] = space.num_trials + extend

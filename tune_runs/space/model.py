@@ -96,6 +96,16 @@ class ControlsConfig(Section):
     """The controls that are tuned; docs/confirmation.md says over what."""
 
 
+TrackerName = Literal["tensorboard", "wandb", "mlflow"]
+
+
+def _each_once(names: tuple[TrackerName, ...]) -> tuple[TrackerName, ...]:
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise broken_rule("", f"expected each tracker once, got `{twice}` twice")
+    return names
+
+
 class ConfirmConfig(Section):
     max_pairs: Count = 12
     """Most fresh pairs of a data seed and a training seed; a pair is added only while a comparison is undecided."""
@@ -199,6 +209,9 @@ class SearchSpace(Section):
     """Runs in a row that fail with the same error before their first epoch, after which the search ends."""
     seed: Seed = 0
     """Decides what the searcher draws."""
+    track: Annotated[tuple[TrackerName, ...], Field(strict=False), AfterValidator(_each_once)] = ("tensorboard",)
+    """Tools that show the trials while they run: `tensorboard`, and as extras `wandb` and `mlflow`; none: an empty
+    list."""
     trunks: PathText | None = None
     """Folder in which stage one is kept and found, shared by several runs; null: in the run folder."""
     enqueue: Annotated[tuple[dict[str, ScalarField], ...], Field(strict=False, max_length=MAX_LISTED)] = ()
@@ -269,7 +282,7 @@ class SearchSpace(Section):
 
 BUDGETS = ("time_budget", "epoch_budget", "disk_budget", "keep_checkpoints", "max_failures", "max_equal_errors")
 """Keys of a space that bound a search, and may differ from session to session."""
-_NOT_DECISIVE = (*BUDGETS, "name", "num_trials", "trunks", "confirm")
+_NOT_DECISIVE = (*BUDGETS, "name", "num_trials", "trunks", "confirm", "track")
 
 
 def _without_refusals(settings: dict[str, Any]) -> dict[str, Any]:

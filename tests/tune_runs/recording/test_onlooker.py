@@ -71,4 +71,4 @@ def test_broken_tracker_leaves_the_records_as_they_are(
     whole, other = (pd.read_parquet(tmp_path / name / "trials.parquet")[columns] for name in ("run", "other/run"))
     pd.testing.assert_frame_equal(whole, other)
     (said,) = capsys.readouterr().err.splitlines()
-    assert said == "warning: TensorBoard's record ends here (RuntimeError: no such protocol); the search goes on"
+    assert said == "warning: TensorBoard ends here (RuntimeError: no such protocol); the search goes on"
