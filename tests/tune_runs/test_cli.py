@@ -121,7 +121,7 @@ def test_set_may_complete_a_space_that_is_none_without_it(here: Path) -> None:
         (["num_trials=["], "expected valid YAML"),
         (["base.optimizer.lrr=3"], "unknown key `base.optimizer.lrr`; did you mean `lr`? (--set: base.optimizer.lrr)"),
         (["search.lam.lo=1"], "unknown key `search.lam.lo`; did you mean `low`? (--set: search.lam.lo)"),
-        (["search.lama.low=1"], "unknown parameter `lama`; did you mean `lam`? (--set: search.lama)"),
+        (["search.lamb.low=1"], "unknown parameter `lamb`; did you mean `lam`? (--set: search.lamb)"),
         (["scenarios.9.name=x"], "expected a place below 2, the number of entries, got `9` (--set: scenarios.9.name)"),
         (["name=x", "--name", "y"], "expected `name` once, got it by `--name` and by `--set`"),
     ],

@@ -37,8 +37,8 @@ def test_import_of_search_loads_neither_torch_nor_ray() -> None:
 def test_every_exported_name_is_there() -> None:
     assert all(getattr(tune_runs, name).__name__ == name for name in tune_runs.__all__)
     assert tune_runs.confirm is confirm
-    with pytest.raises(AttributeError, match="no attribute 'serach'"):
-        _ = tune_runs.serach  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match="no attribute 'searches'"):
+        _ = tune_runs.searches  # type: ignore[attr-defined]
 
 
 def _begun(folder: Path) -> None:
@@ -52,7 +52,7 @@ def _begun(folder: Path) -> None:
         (lambda: search(3), "expected a SearchSpace, its mapping, its file or a shipped name, got 3 (space)"),  # type: ignore[arg-type]
         (lambda: search("quickstrat"), "did you mean `quickstart`?"),
         (lambda: search({**SPACE, "epoch": 3}), "unknown key `epoch`"),
-        (lambda: search(SPACE, adress="auto"), "unknown key `adress`"),
+        (lambda: search(SPACE, addr="auto"), "unknown key `addr`"),
         (lambda: search(SPACE, num_trials=0), "expected `num_trials` >= 1, got 0 (search: num_trials)"),
         (lambda: search(SPACE, out="begun"), "(in Python `resume=True`)"),
         (lambda: search(SPACE, extend=2), "expected `extend` and `moved` with a search that is continued"),
