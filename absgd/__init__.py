@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from absgd.config import RunConfig
     from absgd.datasets import Splits, load_splits, load_test
     from absgd.errors import UserError
+    from absgd.export.model_file import load_model
     from absgd.losses import attention_weights
     from absgd.training import Diverged, Trainer
 
@@ -22,6 +23,7 @@ _HOME = {
     "Trainer": "absgd.training",
     "UserError": "absgd.errors",
     "attention_weights": "absgd.losses",
+    "load_model": "absgd.export.model_file",
     "load_splits": "absgd.datasets",
     "load_test": "absgd.datasets",
 }
@@ -33,6 +35,7 @@ __all__ = [
     "Trainer",
     "UserError",
     "attention_weights",
+    "load_model",
     "load_splits",
     "load_test",
 ]

@@ -21,6 +21,8 @@ from absgd.config.recipes import load_recipe, shipped_recipes
 from absgd.config.sections import DeviceConfig
 from absgd.counts import after_epochs, epochs_done, plural
 from absgd.errors import UserError, nearest
+from absgd.export.destinations import checked_destinations
+from absgd.export.search_verdict import keep_verdict
 from absgd.output_streams import impatient_output
 from absgd.paths import checked_folder
 from absgd.plugins import load_plugin
@@ -91,6 +93,18 @@ def train(
             "--predictions", help="Write the logits of validation, and with --test of the test set, to predictions/."
         ),
     ] = False,
+    export: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the model after the last epoch: NAME.safetensors or NAME.onnx, with a card NAME.md. May be "
+            "repeated. With --resume of a complete run nothing is trained.",
+        ),
+    ] = None,
+    export_weights: Annotated[
+        Literal["last", "best"],
+        typer.Option(help="Epoch whose weights are exported: the last, or the best on validation."),
+    ] = "last",
     show: Annotated[bool, typer.Option("--show", help="Print the whole configuration and train nothing.")] = False,
     _version: VersionOption = False,
 ) -> None:
@@ -105,9 +119,13 @@ def train(
     with plain_messages("absgd-train"), interruptible(), _lost_ranks_named(), ExitStack() as ranks:
         for file in plugin or ():
             load_plugin(file)
+        exports = checked_destinations(export or ())
+        if export_weights != "last" and not exports:
+            raise UserError("expected `--export FILE` with `--export-weights`, got none")
         if resume:
             moves = parse_moves(moved or [], "--moved")
             folder, trainer = _continued(ranks, resume, moves, device, test, config, recipe, set_, out, metric, show)
+            _check_exports(exports, trainer, folder.metric)
         else:
             if moved:
                 raise UserError("expected `--moved OLD=NEW` with `--resume DIR`, whose record it corrects")
@@ -120,8 +138,10 @@ def train(
                 except UserError as error:  # the run may be meant for another machine
                     warn(str(error))
                 return
-            folder, trainer = _started(ranks, run, out or _default_folder(name), chosen_by, test)
+            folder, trainer = _started(ranks, run, out or _default_folder(name), chosen_by, test, exports)
+            keep_verdict(folder.path, trainer.config, config)
         _run(folder, trainer, test, predictions)
+        _write_exports(exports, folder, trainer, export_weights)
 
 
 @contextmanager
@@ -171,7 +191,7 @@ def _default_folder(name: str) -> Path:
 
 
 def _started(
-    ranks: ExitStack, config: RunConfig, path: Path, metric: str, reads_test: bool
+    ranks: ExitStack, config: RunConfig, path: Path, metric: str, reads_test: bool, exports: tuple[Path, ...]
 ) -> tuple[RunFolder, Trainer]:
     if checked_folder(path, "--out").exists():
         raise UserError(f"{path} exists: continue it with `--resume {path}` or give another `--out`")
@@ -191,6 +211,7 @@ def _started(
     _say_speed(config)
     with out_of_memory_as_user_error(config):
         trainer = Trainer(config, splits, ranks=joined)
+    _check_exports(exports, trainer, metric)
     return RunFolder.create(path, trainer, metric), trainer
 
 
@@ -254,6 +275,23 @@ def _continued(
         if folder.can_continue:
             folder.restore(trainer)
     return folder, trainer
+
+
+def _check_exports(paths: tuple[Path, ...], trainer: Trainer, metric: str) -> None:
+    if paths:
+        from absgd.export.run_export import check_exports
+
+        check_exports(paths, trainer, metric)
+
+
+def _write_exports(
+    paths: tuple[Path, ...], folder: RunFolder, trainer: Trainer, weights: Literal["last", "best"]
+) -> None:
+    if paths:
+        from absgd.export.run_export import write_exports
+
+        write_exports(paths, folder, trainer, weights)
+        print_words(f"exported {', '.join(map(str, paths))}")
 
 
 def _checked_metric(metric: str) -> str:

@@ -65,6 +65,7 @@ def test_runs_equal_the_records_after_a_kill_and_a_resume(tmp_path: Path) -> Non
     close_trackers(tuner.search.trackers, within_s=600)
     (tmp_path / "run/report.html").write_text("<p>the report")
     attach_report(space, tmp_path / "run", within_s=600)
+    wandb.teardown()  # waits until all is written, on a busy machine too
     names, groups, settings, ids = {}, {}, {}, defaultdict(set)
     curves: dict[str, dict[int, float]] = defaultdict(dict)
     statuses: dict[str, str] = {}
