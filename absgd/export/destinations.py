@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -46,5 +47,9 @@ def checked_destinations(paths: Sequence[Path]) -> tuple[Path, ...]:
 def _check_folder(path: Path) -> None:
     folder = checked_folder(path.absolute().parent, "--export")
     known = next(one for one in (folder, *folder.parents) if one.exists())
-    if not known.is_dir() or not os.access(known, os.W_OK | os.X_OK):
-        raise UserError(f"expected a folder that can be written, got {known} (--export)")
+    try:
+        with tempfile.TemporaryFile(dir=known):
+            return
+    except OSError as error:
+        reason = error.strerror or str(error)
+    raise UserError(f"expected a folder that can be written, got {known}: {reason} (--export)")

@@ -22,11 +22,12 @@ def model_bytes(classifier: ImageClassifier) -> bytes:
 
     tensors = {name: tensor.contiguous() for name, tensor in classifier.state_dict().items()}
     try:
-        return save(tensors, metadata={"format": "pt", **classifier.facts.to_metadata()})
+        content: bytes = save(tensors, metadata={"format": "pt", **classifier.facts.to_metadata()})
     except (RuntimeError, ValueError) as error:
         name = classifier.facts.config.model.name
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"expected a model that safetensors can hold, got `{name}`: {reason} (--export)") from None
+    return content
 
 
 def load_model(path: PathLike, device: torch.device | str = "cpu") -> ImageClassifier:

@@ -23,9 +23,15 @@ def check_wandb() -> None:
     """Refuse to begin where wandb would ask for a key in the middle of the search.
 
     Raises:
-        UserError: if runs are to be sent to a server and no key is known.
+        UserError: if its settings are wrong, or runs are to be sent to a server and no key is known.
     """
-    if wandb.setup().settings.mode not in ("offline", "disabled", "dryrun") and not wandb.login(prompt=False):
+    try:
+        is_local = wandb.setup().settings.mode in ("offline", "disabled", "dryrun")
+        is_ready = is_local or wandb.login(prompt=False)
+    except Exception as error:  # noqa: BLE001 - it checks files and variables of the user in many ways
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"Weights & Biases cannot start: {type(error).__name__}: {reason} (track)") from None
+    if not is_ready:
         raise UserError(
             "expected a key of Weights & Biases, found none: call `wandb login`, set WANDB_API_KEY, "
             "or keep its runs on this machine with WANDB_MODE=offline (track)"

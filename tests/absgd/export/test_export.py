@@ -193,6 +193,7 @@ def test_card_has_the_verdict_of_the_search_that_chose_the_settings(tmp_path: Pa
         ("there.onnx", "there.onnx exists: give another file (--export)"),
         ("card.onnx", "card.md exists: give another file (--export)"),
         ("there.onnx/m.onnx", "expected a folder that can be written, got"),
+        ("/proc/m.onnx", "expected a folder that can be written, got /proc: "),
         ("~nobody_here/m.onnx", "no home folder of `~nobody_here` is known (--export)"),
     ],
 )

@@ -105,3 +105,12 @@ def test_server_without_a_key_is_refused_before_anything_starts(monkeypatch: pyt
     with pytest.raises(UserError, match=r"a key of Weights & Biases, found none: .* WANDB_MODE=offline \(track\)"):
         check_trackers(["wandb"])
     wandb.teardown()
+
+
+def test_wrong_setting_is_refused_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "sometimes")
+    wandb.teardown()
+    with pytest.raises(UserError, match=r"Weights & Biases cannot start: ValidationError: .*mode.* \(track\)"):
+        check_trackers(["wandb"])
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    wandb.teardown()
