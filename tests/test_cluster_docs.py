@@ -25,9 +25,9 @@ from tune_runs.request.space_files import shipped_spaces
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs/cluster.md").read_text()
-EXAMPLES = sorted((ROOT / "docs/examples").iterdir())
-SCRIPTS = [path for path in EXAMPLES if path.suffix in {".sh", ".sbatch"}]
+SCRIPTS = sorted(path for path in (ROOT / "docs/examples").iterdir() if path.suffix in {".sh", ".sbatch"})
 MANIFEST = ROOT / "docs/examples/kuberay-rayjob.yaml"
+EXAMPLES = [*SCRIPTS, MANIFEST]
 
 
 def named(path: Path) -> str:
