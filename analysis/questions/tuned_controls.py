@@ -50,16 +50,20 @@ def _of_scenario(scored: pd.DataFrame) -> list[dict[str, Any]]:
     return [_row(name, own[name]) for name in sorted(own, key=lambda name: places.get(name, len(places)))]
 
 
-def tuned_candidates(runs: RunFrames) -> list[str]:
+def tuned_candidates(runs: RunFrames, tuned: pd.DataFrame) -> list[str]:
     """Return the names under which the tuned controls of one scenario are confirmed.
 
     One that is equal to a control with the configuration's settings is confirmed under that name; one that was not
     confirmed has its own.
+
+    Args:
+        runs: the runs of the scenario.
+        tuned: their `tuned_controls`.
     """
     trials = runs.scored
     confirmed = trials[(trials.phase == "confirm") & trials.candidate.notna()].drop_duplicates("candidate")
     settings = {str(row.candidate): _config_of(row) for _, row in confirmed.iterrows() if not is_best(row.candidate)}
-    best = tuned_controls(runs).dropna(subset="trial_id").set_index("control").trial_id
+    best = tuned.dropna(subset="trial_id").set_index("control").trial_id
     found = []
     for name, trial_id in best.items():
         ours = _config_of(trials[trials.trial_id == trial_id].iloc[0])

@@ -94,12 +94,13 @@ def _confirmed(runs: RunFrames, winner: pd.Series[Any], comparisons: pd.DataFram
     ahead = compared[(compared.difference < -_LEAST_LEAD) & (compared.finding == "undecided")].sort_values("difference")
     lead = ahead_sentence(ahead)
     is_shown = compared.decides | (compared.difference < -_LEAST_LEAD)
-    tuned = tuned_candidates(runs)
+    searched = tuned_controls(runs)
+    tuned = tuned_candidates(runs, searched)
     is_shown |= compared.control.isin(tuned)
     shown = [row for _, row in compared[is_shown].iterrows()]
     home = take_home(runs, winner, findings) if tuned else str(winner.configuration)
     instead = "" if home == winner.configuration else instead_advice(home, str(winner.scenario))
-    details = (score_sentence(winner), *map(comparison_sentence, shown), *tried_sentences(tuned_controls(runs)))
+    details = (score_sentence(winner), *map(comparison_sentence, shown), *tried_sentences(searched))
     subject = subject_of(winner)
     if worse:
         rest = not_worse_sentence({name: findings[name] for name in deciding if name in findings and name not in worse})

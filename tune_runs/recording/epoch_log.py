@@ -20,7 +20,7 @@ _MOST_CHUNKS = 256
 
 
 class PackedRows(Sequence[EpochRow]):
-    """The epochs of a trial that has ended, as a part of a table: a tenth of the memory of dictionaries."""
+    """The epochs of a trial that has ended, as a part of a table, which needs less memory than dictionaries."""
 
     def __init__(self, table: pa.Table) -> None:
         self._table = table
@@ -106,7 +106,7 @@ class EpochLog:
         """Return the epochs that arrived since the last call as a table; they are now part of `table`."""
         arrived = records.as_table(records.EPOCH_SCHEMA, self._arrived)
         self._arrived = []
-        self._parts.append(arrived)
+        self._parts += [arrived] if arrived.num_rows else []
         if len(self._parts) > _MOST_CHUNKS:
             self._parts = [self.table().combine_chunks()]
         return arrived

@@ -107,7 +107,7 @@ class Recorder:
         for path in (self.folder / records.EPOCHS_FILE, *epochs):
             table = records.read_table(path, records.EPOCH_SCHEMA)
             place = table.schema.get_field_index("run")
-            run = pa.array([self.folder.name], pa.string()).take(pa.array([0] * table.num_rows, pa.int64()))
+            run = pa.repeat(pa.scalar(self.folder.name, pa.string()), table.num_rows)
             self._epoch_log.load(table.set_column(place, records.EPOCH_SCHEMA.field("run"), run))
         chosen = {trial.scenario for trial in self.trials.values() if trial.phase == "confirm"}
         for trial in self.trials.values():
@@ -286,7 +286,7 @@ class Recorder:
     def _rank(self, trial: TrialRecord) -> None:
         """Bring the ranking of a scenario up to date with a run that has ended."""
         ranking = self._rankings.get(trial.scenario)
-        if ranking and not ranking.takes(self._on_pair(trial)):
+        if ranking and trial.pair is not None and not ranking.takes(self._on_pair(trial)):
             del self._rankings[trial.scenario]
 
     def _on_pair(self, trial: TrialRecord) -> RunOnPair:

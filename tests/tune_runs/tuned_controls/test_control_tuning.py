@@ -176,7 +176,8 @@ def test_tuned_names_are_those_of_methods_that_were_tuned(
     tuner = run(tmp_path / "run", controls=controls, confirm={"max_pairs": 4, "controls": ["ce"]})
     found = tuner.confirmations[EXP].candidates.members
     assert {one.name for one in found if one.is_tuned} == expected
-    assert set(tuned_candidates(load(tmp_path / "run"))) == expected
+    runs = load(tmp_path / "run")
+    assert set(tuned_candidates(runs, runs.tuned_controls())) == expected
 
 
 def test_a_method_without_a_completed_run_is_named(tmp_path: Path) -> None:
@@ -187,7 +188,8 @@ def test_a_method_without_a_completed_run_is_named(tmp_path: Path) -> None:
     tuner.run()
     notes = tuner.confirmations[EXP].candidates.notes
     assert "control `focal-tuned` is left out: no run of its search was completed" in notes
-    assert "focal-tuned" not in tuned_candidates(load(tmp_path / "run"))
+    runs = load(tmp_path / "run")
+    assert "focal-tuned" not in tuned_candidates(runs, runs.tuned_controls())
 
 
 def test_a_confirmation_of_an_interrupted_search_says_which_runs_of_controls_are_missing(tmp_path: Path) -> None:
