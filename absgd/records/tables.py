@@ -116,7 +116,9 @@ def read_table(path: PathLike, schema: pa.Schema) -> pa.Table:
     if not _has_table(path):
         return schema.empty_table()
     try:
-        with path.open("rb") as file:  # opened once: a running search may replace it meanwhile
+        # Opened once, since a running search may replace it, and by Arrow: a thread of Arrow that still held a file of
+        # Python when the interpreter ends would abort the process.
+        with pa.OSFile(str(path)) as file:
             table = pq.read_table(file)
         missing = [name for name in schema.names if name not in table.column_names]
         for name in missing:

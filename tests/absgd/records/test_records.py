@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from absgd import records
@@ -224,3 +226,15 @@ def test_pairs_of_tables_that_lack_them_follow_from_phases_and_ids(tmp_path: Pat
     found = records.read_rows(path, records.TRIAL_SCHEMA)
     assert [row["pair"] for row in found] == [pair for *_, pair in keys]
     assert records.read_rows(path, table.drop_columns([records.PAIR]).schema)[0].keys() == found[0].keys() - {"pair"}
+
+
+def test_no_table_is_read_through_a_file_of_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread of Arrow that drops such a file while the interpreter ends aborts the process, now and then."""
+    path = tmp_path / "trials.parquet"
+    records.write_table(path, records.as_table(records.TRIAL_SCHEMA, []))
+    sources, read = [], pq.read_table
+    monkeypatch.setattr(pq, "read_table", lambda source: (sources.append(source), read(source))[1])
+    assert records.read_rows(path, records.TRIAL_SCHEMA) == []
+    (source,) = sources
+    assert isinstance(source, pa.NativeFile)
+    assert not isinstance(source, pa.PythonFile)
