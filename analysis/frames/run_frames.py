@@ -17,6 +17,8 @@ from analysis.frames.loaded_folders import LoadedFolder, Problem
 from analysis.frames.selection import DEFAULT_RULE, RuleName, SelectionRule, with_scores
 from analysis.frames.typed_frames import KEY, SCENARIO
 
+_IDENTITY = (*SCENARIO, "trial_id", "phase", "candidate", "loss", "pair", "stage_one_key", "seed_data", "seed_train")
+
 
 @dataclasses.dataclass(frozen=True)
 class RunFrames:
@@ -98,6 +100,11 @@ class RunFrames:
     def scored(self) -> pd.DataFrame:
         """`trials` with `score`, `rank_score` and `test`: see `analysis.frames.selection.with_scores`."""
         return with_scores(self.trials, self.epochs, self.rule)
+
+    @cached_property
+    def completed(self) -> pd.DataFrame:
+        """The columns of `scored` that say what a trial is, for trials with a score: filtered faster than all."""
+        return self.scored.loc[self.scored.score.notna(), list(_IDENTITY)]
 
     @cached_property
     def configurations(self) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from analysis.wording.titles import control_titles
 
 SEEDS = ["seed_data", "seed_train"]
 """Columns that identify a pair of seeds."""
+_RANKED_BY = ["basis", "num_pairs", "num_seeds", "n", "num_lost_pairs", "rank_mean", "rank_gain", "loss_mean"]
 
 
 def best_rows(configurations: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
@@ -24,7 +25,8 @@ def best_rows(configurations: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     the best file of a scenario. Of a search over several pairs of seeds those on the most pairs come first, and their
     mean gain decides.
     """
-    able = configurations[~configurations.is_control & (configurations.n > 0)]
+    able = configurations[[*by, *_RANKED_BY]]  # rows of all columns are copied once, at the end
+    able = able[~configurations.is_control & (configurations.n > 0)]
     has_pairs = able.num_pairs > 1
     lost = (able.num_seeds - able.n).where(~has_pairs, able.num_lost_pairs)
     gains = able.rank_mean.where(~has_pairs, able.rank_gain)
@@ -34,26 +36,28 @@ def best_rows(configurations: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
         for place, (basis, num_pairs, num_lost, gain, val_loss) in enumerate(numbers)
     ]
     ranked = able.iloc[[row[-1] for row in sorted(order)]]
-    return ranked.drop_duplicates(list(by)).sort_index()
+    return configurations.loc[ranked.drop_duplicates(list(by)).index.sort_values()]
 
 
 def control_names(configurations: pd.DataFrame) -> list[str]:
     """Return the names of controls with a score, the known ones first, in the order of their titles."""
-    there = configurations.configuration[configurations.is_control & (configurations.n > 0)].unique().tolist()
+    is_scored = configurations.is_control & (configurations.n > 0)
+    there = configurations.configuration[is_scored].unique().tolist()
     known = [name for name in control_titles() if name in there]
     return known + [name for name in there if name not in known]
 
 
 def controls_of(configurations: pd.DataFrame, winner: pd.Series[Any]) -> list[str]:
     """Return the names of the controls that have the basis and the scenario of a winner."""
+    narrow = configurations[["configuration", "is_control", "n"]]
     is_own = (configurations.folder == winner.folder) & (configurations.scenario == winner.scenario)
-    return control_names(configurations[is_own & (configurations.basis == winner.basis)])
+    return control_names(narrow[is_own & (configurations.basis == winner.basis)])
 
 
 def trials_of(runs: RunFrames, winner: pd.Series[Any], control: str | None = None) -> pd.DataFrame:
     """Return the completed trials of a configuration, or of one of its controls: one per pair of seeds."""
-    trials = runs.scored
-    own = trials[(trials.folder == winner.folder) & (trials.scenario == winner.scenario) & trials.score.notna()]
+    own = runs.completed
+    own = own[(own.folder == winner.folder) & (own.scenario == winner.scenario)]
     if winner.basis == "confirmed":
         name = control or winner.configuration
         is_meant = (own.phase == "confirm") & (own.candidate == name)
@@ -63,8 +67,8 @@ def trials_of(runs: RunFrames, winner: pd.Series[Any], control: str | None = Non
         is_plain = (own.phase == "control") & on_first_pair(own) & (own.loss.fillna("control") == control)
         is_same = is_plain & (own.stage_one_key == winner.stage_one_key)
         is_meant = is_same if is_same.any() else is_plain
-    found: pd.DataFrame = own[is_meant].drop_duplicates(SEEDS)
-    return found
+    first: pd.DataFrame = own.loc[is_meant, SEEDS].drop_duplicates()
+    return runs.scored.loc[first.index]
 
 
 def winner_and_control_trials(runs: RunFrames) -> pd.DataFrame:

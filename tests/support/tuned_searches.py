@@ -17,7 +17,7 @@ def space_of(**changes: Any) -> SearchSpace:
     asked = {
         "scenarios": SPACE["scenarios"][:1],
         "search": {"optimizer.weight_decay": {"choices": [2.0e-4, 1.0e-3]}, **SPACE["search"]},
-        "num_trials": 16,
+        "num_trials": 8,
         "seed": 3,
         "controls": {"tuned": True, "methods": METHODS},
         "confirm": {"max_pairs": 4, "controls": ["ce", "focal"]},

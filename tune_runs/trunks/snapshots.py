@@ -17,9 +17,9 @@ import torch
 from absgd.errors import UserError
 from absgd.records import snapshot_epochs, snapshot_file, write_atomically
 from absgd.training.checkpoint import checkpoint_bytes, load_checkpoint
-from tune_runs.trunks.row_columns import rows_of
+from tune_runs.trunks.row_columns import are_columns, rows_of
 
-FORMAT = "5"
+FORMAT = "6"
 """Format of a snapshot. It changes with the file, and with what the code computes in stage one between two releases."""
 ORIGIN = "origin"
 """Key in a row of a snapshot: the run that trained the epoch."""
@@ -92,15 +92,12 @@ class Snapshots:
         path = self.path(epoch)
         content = load_checkpoint(path, device)
         is_ours = {"identity", *Snapshot._fields} <= content.keys()
-        are_mappings = is_ours and all(isinstance(content[key], Mapping) for key in ("identity", "state", "columns"))
-        if not are_mappings or not all(isinstance(one, torch.Tensor | list) for one in content["columns"].values()):
+        if not is_ours or not all(isinstance(content[key], Mapping) for key in ("identity", "state", "columns")):
             raise UserError(f"{path} is not a snapshot of a run")
         for name, expected in self.identity.items():
             if (found := content["identity"].get(name)) != expected:
                 raise UserError(f"{path} does not match this run: expected {_IDENTITY[name]} {expected}, got {found}")
-        columns = content["columns"].values()
-        lengths = {column.shape[:1].numel() if isinstance(column, torch.Tensor) else len(column) for column in columns}
-        if content["state"].get("next_epoch") != epoch or lengths != {epoch}:
+        if content["state"].get("next_epoch") != epoch or not are_columns(content["columns"], epoch):
             raise UserError(f"{path} does not match its name: expected a run after {epoch} epochs")
         return Snapshot(content["state"], content["columns"], content["best"])
 

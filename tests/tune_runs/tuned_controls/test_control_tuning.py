@@ -18,7 +18,7 @@ from tests.support.tuned_searches import curve, run, space_of, with_noise
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> FakeTuner:
-    return run(tmp_path_factory.mktemp("tuned") / "run")
+    return run(tmp_path_factory.mktemp("tuned") / "run", num_trials=16)
 
 
 def test_tuned_runs_are_rows_of_their_own_phase(whole: FakeTuner) -> None:
@@ -134,7 +134,7 @@ SEVERAL = {"optimizer.weight_decay": {"choices": [1.0e-4, 2.0e-4, 1.0e-3, 5.0e-3
 def test_no_images_stay_where_controls_begin_after_further_pairs(tmp_path: Path, concurrent: int) -> None:
     rates = {"optimizer.lr": {"low": 0.01, "high": 1.0, "log": True}, **SPACE["search"]}
     for name, search in (("shared", SEVERAL), ("from scratch", rates)):
-        space = space_of(seeds={"pairs": 3}, search=search, num_trials=12)
+        space = space_of(seeds={"pairs": 3}, search=search)
         tuner = FakeTuner(space, tmp_path / name, curve, concurrent=concurrent, test_score=with_noise)
         tuner.run()
         assert tuner.searcher.is_done
@@ -142,7 +142,7 @@ def test_no_images_stay_where_controls_begin_after_further_pairs(tmp_path: Path,
 
 
 def test_every_plain_control_of_the_search_is_tried(tmp_path: Path) -> None:
-    tuner = run(tmp_path / "run", search=SEVERAL, num_trials=16)
+    tuner = run(tmp_path / "run", search=SEVERAL)
     controls = trials(tmp_path / "run").query("phase == 'control' and pair == 0")
     assert set(controls.candidate) == {"ce-tuned"}
     best = controls.sort_values("metric_last").iloc[-1]
