@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+
+# Temporary folders lie in memory where that has room: tests make and remove tens of thousands of small files.
+_MEMORY = Path("/dev/shm")
+if "PYTEST_DEBUG_TEMPROOT" not in os.environ and _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > 4 * 2**30:
+    os.environ["PYTEST_DEBUG_TEMPROOT"] = str(_MEMORY)
 
 # Before torch is imported, here or in a process that a test starts: two xdist workers with a thread for each core
 # would wait for each other. Tests of several threads set their number themselves.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -47,6 +48,24 @@ def compare_at_look(
     Returns:
         One comparison for each of `rivals` that is not settled, in their order.
     """
+    known = tuple((name, tuple(of_pairs.items())) for name, of_pairs in scores.items())
+    names = tuple(rivals), frozenset(settled), frozenset(untested)
+    return list(_compared(subject, known, *names, rules, look, with_need, prior))
+
+
+@lru_cache(maxsize=512)  # a confirmation that is replayed repeats all of its looks but the last
+def _compared(
+    subject: str,
+    known: tuple[tuple[str, tuple[tuple[int, float], ...]], ...],
+    rivals: tuple[str, ...],
+    settled: frozenset[str],
+    untested: frozenset[str],
+    rules: ClaimRules,
+    look: int | None,
+    with_need: bool,
+    prior: PriorVariance | None,
+) -> tuple[RivalComparison, ...]:
+    scores = {name: dict(of_pairs) for name, of_pairs in known}
     variance_S, df_S = (np.array([value]) for value in prior or (0.0, 0.0))
     own = contrasts(score_table(subject, scores, rivals)[None])
     found = with_earlier_spread(own, variance_S, df_S)
@@ -67,4 +86,4 @@ def compare_at_look(
         low, high, p_value = (float(one[at]) for one in (claims.low_SR, claims.high_SR, claims.p_value_SR))
         known_df = df if n > 1 else np.nan
         comparisons.append(RivalComparison(rival, n, difference, std, known_df, low, high, p_value, finding, need))
-    return comparisons
+    return tuple(comparisons)

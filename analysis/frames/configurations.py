@@ -13,6 +13,8 @@ from analysis.frames.typed_frames import SCENARIO
 Basis = Literal["confirmed", "one seed"]
 ENDED = tuple(status for status in FINISHED if status != "pruned")
 """Statuses of trials that ended without being stopped early."""
+_MEASURED = ("score", "rank_score", "test", "test_second", "last_val_loss")
+_READ = (*SCENARIO, "trial_id", "phase", "status", "candidate", "loss", "stage_one_key", *_MEASURED)
 
 
 def configurations(scored: pd.DataFrame) -> pd.DataFrame:
@@ -38,8 +40,9 @@ def configurations(scored: pd.DataFrame) -> pd.DataFrame:
         and `rank_gain`, as in `pair_gains.pair_gains` (`num_pairs` is 1 for all others), while the numbers before are
         those of its first pair; and the settings of its first trial, from which the others differ in their seeds only.
     """
-    frame = scored[on_first_pair(scored) & (scored.phase != "tuning")]
-    frame = frame[frame.status.isin(ENDED) | ((frame.phase == "confirm") & frame.candidate.notna())]
+    is_one = on_first_pair(scored) & (scored.phase != "tuning")
+    is_one &= scored.status.isin(ENDED) | ((scored.phase == "confirm") & scored.candidate.notna())
+    frame = scored.loc[is_one, list(_READ)]  # all other columns are joined once, at the end
     frame = frame.assign(configuration=_names(frame), basis=_basis(frame), is_control=_is_control(frame))
     frame = frame.assign(is_diverged=frame.status == "diverged", is_failed=frame.status == "failed")
     frame = frame.assign(is_ended=frame.status.isin(ENDED), stage_one=_stage_one_of_controls(frame))
@@ -64,11 +67,9 @@ def configurations(scored: pd.DataFrame) -> pd.DataFrame:
     )
     tests = ["test_mean", "test_std", "test_second_mean", "test_second_std"]
     numbers[tests] = numbers[tests].where(numbers.num_tested == numbers.n)
-    first = frame.drop_duplicates(keys).set_index(keys)
-    settings = first.drop(
-        columns=["score", "rank_score", "test", "test_second", "last_val_loss", "is_diverged", "is_failed", "is_ended"]
-    )
-    whole = numbers.join(settings).reset_index()
+    names = frame.loc[~frame.duplicated(keys), [*keys, "basis", "is_control"]]
+    settings = scored.loc[names.index].drop(columns=list({*keys, *_MEASURED} & {*scored.columns}))
+    whole = numbers.join(pd.concat([settings, names], axis=1).set_index(keys)).reset_index()
     whole = _with_gains(whole, pair_gains(scored))
     most = whole.groupby([*SCENARIO, "basis"]).num_trials.transform("max")
     whole["num_seeds"] = whole.num_trials.where(whole.is_control & (whole.basis == "confirmed"), most)

@@ -14,6 +14,9 @@ from analysis.questions.winners import best_rows, controls_of, trials_of
 from analysis.wording.number_text import score_text
 from analysis.wording.titles import title_of_control
 
+_METRICS = ("metric", "first", "second_metric", "second", "pareto_rule")
+_COLUMNS = (*SCENARIO, "trial_id", "is_control", *_METRICS, "on_front", "is_chosen")
+
 
 def pareto_front(runs: RunFrames) -> pd.DataFrame:
     """Return the completed trials of every Pareto search and its plain controls, on the first pair of seeds.
@@ -25,9 +28,12 @@ def pareto_front(runs: RunFrames) -> pd.DataFrame:
         search).
     """
     trials = runs.scored
+    is_asked = is_of_pareto_search(trials)
+    if not is_asked.any():
+        return pd.DataFrame(columns=[*_COLUMNS])
     is_done = (trials.status == "completed") & trials.metric_last.notna() & trials.second_last.notna()
     is_run = trials.phase.isin(("search", "control")) & (trials.pair.fillna(0) == 0)
-    rows = trials[is_of_pareto_search(trials) & is_run & is_done]
+    rows = trials[is_asked & is_run & is_done]
     rows = rows.assign(is_control=rows.phase == "control", first=rows.metric_last, second=rows.second_last)
     parts = [_marked(own) for _, own in rows[~rows.is_control].groupby(SCENARIO, sort=False)]
     found = pd.concat([*parts, rows[rows.is_control].assign(on_front=False)])
@@ -35,8 +41,7 @@ def pareto_front(runs: RunFrames) -> pd.DataFrame:
     chosen = best_rows(configurations[configurations.basis == "one seed"], SCENARIO)
     keys = pd.MultiIndex.from_frame(found[[*SCENARIO, "trial_id"]])
     found = found.assign(is_chosen=keys.isin(pd.MultiIndex.from_frame(chosen[[*SCENARIO, "trial_id"]])))
-    names = ["trial_id", "is_control", "metric", "first", "second_metric", "second", "pareto_rule"]
-    return found[[*SCENARIO, *names, "on_front", "is_chosen"]].reset_index(drop=True)
+    return found[[*_COLUMNS]].reset_index(drop=True)
 
 
 def _marked(own: pd.DataFrame) -> pd.DataFrame:

@@ -15,12 +15,15 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from typer.testing import CliRunner
 
 from absgd import records
+from absgd.cli import app
 from absgd.config import RunConfig
 from absgd.datasets import load_splits
 from absgd.errors import UserError
 from absgd.plugins import load_plugin
+from absgd.registry.plugin_table import PLUGINS
 from absgd.training import Trainer
 from tests.support.commands import run
 from tests.support.own_parts import PARTS, RUN, loaded, written
@@ -193,28 +196,34 @@ def test_check_of_a_model_leaves_it_and_the_generators_alone(tmp_path: Path) -> 
     assert model[1].num_batches_tracked == 0  # type: ignore[index]
 
 
-def test_absgd_train_takes_a_plugin_and_resumes_with_the_same_alone(tmp_path: Path) -> None:
+def test_absgd_train_takes_a_plugin_and_resumes_with_the_same_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     written(tmp_path)
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(RUN))
-    words = ["absgd-train", "--config", "run.yaml", "--set", "model.options.width=5", "--out", "one"]
-    missing = run(tmp_path, *words)
-    assert missing.returncode == 2
-    assert "got 'net'; a part of your own needs `--plugin FILE.py`" in missing.stderr
+    words = ["--config", "run.yaml", "--set", "model.options.width=5", "--out", "one"]
+    assert "got 'net'; a part of your own needs `--plugin FILE.py`" in refusal(*words)
     assert not (tmp_path / "one").exists()
 
-    done = run(tmp_path, *words, "--plugin", "parts.py", "--test")
+    done = run(tmp_path, "absgd-train", *words, "--plugin", "parts.py", "--test")
     assert (done.returncode, done.stderr) == (0, "")
     row = pd.read_parquet(tmp_path / "one" / "trials.parquet").iloc[0]
     assert (row.model_options, row.status) == ('{"width": 5}', "completed")
-    identity = load_plugin(tmp_path / "parts.py").identity
-    assert yaml.safe_load((tmp_path / "one" / "config.yaml").read_text())["plugins"] == [identity]
+    (named,) = yaml.safe_load((tmp_path / "one" / "config.yaml").read_text())["plugins"]
 
-    again = run(tmp_path, "absgd-train", "--resume", "one")
-    assert again.returncode == 2
-    assert "add `--plugin PATH/parts.py` (one/config.yaml: plugins)" in again.stderr
+    assert "add `--plugin PATH/parts.py` (one/config.yaml: plugins)" in refusal("--resume", "one")
     written(tmp_path, f"{PARTS}# changed\n")
-    changed = run(tmp_path, "absgd-train", "--resume", "one", "--plugin", "parts.py")
-    assert changed.returncode == 2
-    assert "expected plugin `parts.py` as it was when this run was made" in changed.stderr
+    changed = refusal("--resume", "one", "--plugin", "parts.py")
+    assert "expected plugin `parts.py` as it was when this run was made" in changed
     written(tmp_path)
     assert run(tmp_path, "absgd-train", "--resume", "one", "--plugin", "parts.py").returncode == 0
+    PLUGINS.clear()
+    assert load_plugin(tmp_path / "parts.py").identity == named
+
+
+def refusal(*words: str) -> str:
+    """Return what the command prints when it refuses."""
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 2, result.output
+    return result.stderr

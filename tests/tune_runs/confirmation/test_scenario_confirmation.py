@@ -318,12 +318,12 @@ def test_space_or_session_without_confirmation_reads_no_test_set(tmp_path: Path)
 
 def test_confirm_later_changes_nothing_in_the_search(tmp_path: Path) -> None:
     folder = tmp_path / "fake"
-    first = FakeTuner(make_space(num_trials=20, early_stopping=None), folder, rising)
-    first.run(stop_after_results=110)
+    first = FakeTuner(make_space(num_trials=8, early_stopping=None), folder, rising)
+    first.run(stop_after_results=60)
     first.end_early()
     before = trials(folder).query("phase == 'search'")
     assert {"completed", "interrupted"} <= set(before.status)
-    second = FakeTuner(make_space(num_trials=20, early_stopping=None), folder, rising, searches=False)
+    second = FakeTuner(make_space(num_trials=8, early_stopping=None), folder, rising, searches=False)
     second.run()
     after = trials(folder)
     pd.testing.assert_frame_equal(
@@ -331,9 +331,9 @@ def test_confirm_later_changes_nothing_in_the_search(tmp_path: Path) -> None:
     )
     counts = after.query("phase == 'confirm'").groupby("scenario").candidate.nunique()
     assert (counts == 1 + 5).all(), "with the defaults, where the space has no settings for it; `ce` ties"
-    third = FakeTuner(make_space(num_trials=20, early_stopping=None), folder, rising)
+    third = FakeTuner(make_space(num_trials=8, early_stopping=None), folder, rising)
     third.run()
-    assert len(trials(folder).query("phase == 'search'")) == 40
+    assert len(trials(folder).query("phase == 'search'")) == 16
     assert third.tested == []
 
 
