@@ -10,11 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-# Temporary folders lie in memory where that has room: tests make and remove tens of thousands of small files.
-_MEMORY = Path("/dev/shm")
-if "PYTEST_DEBUG_TEMPROOT" not in os.environ and _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > 4 * 2**30:
-    os.environ["PYTEST_DEBUG_TEMPROOT"] = str(_MEMORY)
-
 # Before torch is imported, here or in a process that a test starts: two xdist workers with a thread for each core
 # would wait for each other. Tests of several threads set their number themselves.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -45,6 +40,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # By default an example may take 200 ms, which says how busy the machine is and nothing about the code.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
+
+
+def pytest_configure() -> None:
+    """Put temporary folders into memory where that has room: tests make and remove tens of thousands of small files."""
+    memory = Path("/dev/shm")
+    if memory.is_dir() and shutil.disk_usage(memory).free > 4 * 2**30:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
 
 
 @pytest.fixture
