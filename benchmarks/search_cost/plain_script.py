@@ -34,6 +34,8 @@ class PlainJob(TypedDict):
     metric: str
     asha: dict[str, int] | None
     """`starts_at`, `grace_period`, `max_t` and `reduction_factor`; None stands for no stopping."""
+    resources: dict[str, float]
+    """CPUs and GPUs of a trial."""
     scenarios: dict[str, list[RunSettings]]
     """Configurations to try, by scenario."""
 
@@ -67,8 +69,9 @@ def search_scenario(name: str, runs: list[RunSettings], job: PlainJob, folder: s
     starts_at = settings.pop("starts_at", 0)
     scheduler = ASHAScheduler(time_attr="clock", **settings) if settings else None
     splits = load_splits(RunConfig.from_dict(runs[0]))
+    train = tune.with_parameters(train_from_scratch, runs=runs, splits=splits, starts_at=starts_at)
     tune.Tuner(
-        tune.with_parameters(train_from_scratch, runs=runs, splits=splits, starts_at=starts_at),
+        tune.with_resources(train, job["resources"]),
         param_space={"number": tune.grid_search(list(range(len(runs))))},
         tune_config=tune.TuneConfig(metric=job["metric"], mode=METRICS[job["metric"]], scheduler=scheduler),
         run_config=tune.RunConfig(name=name, storage_path=folder, callbacks=[RowCallback()], verbose=0),

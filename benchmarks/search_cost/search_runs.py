@@ -25,6 +25,8 @@ from tune_runs.space.model import SearchSpace
 PLAIN_SCRIPT = "benchmarks.search_cost.plain_script"
 COMMAND = "import sys; from tune_runs.cli import main; sys.argv[0] = 'absgd-tune'; main()"
 RUN = "bench"
+ONE_CPU: Mapping[str, float] = {"cpu": 1.0}
+"""Resources of a trial, by Ray's default."""
 
 RecordRow = Mapping[str, Any]
 MetricCurves = Mapping[tuple[str, int], Sequence[tuple[float | None, ...]]]
@@ -84,13 +86,18 @@ class CommandRun:
         return sum(chain.epochs for chain in self.chains.values())
 
 
-def run_plain(space: SearchSpace, clock: AshaClock | None) -> PlainRun:
-    """Run the plain script; None stands for no stopping."""
+def run_plain(space: SearchSpace, clock: AshaClock | None, resources: Mapping[str, float] = ONE_CPU) -> PlainRun:
+    """Run the plain script; a clock of None stands for no stopping."""
     scenarios = {
         scenario.name: [run.to_dict() for run in random_configs(space, scenario)] for scenario in space.scenario_list
     }
     settings = dataclasses.asdict(asha_settings(space, clock)) if clock else None
-    job: PlainJob = {"metric": space.objective.first, "asha": settings, "scenarios": scenarios}
+    job: PlainJob = {
+        "metric": space.objective.first,
+        "asha": settings,
+        "resources": dict(resources),
+        "scenarios": scenarios,
+    }
     with tempfile.TemporaryDirectory() as folder:
         job_file, result_file = Path(folder) / "job.json", Path(folder) / "result.json"
         job_file.write_text(json.dumps(job))

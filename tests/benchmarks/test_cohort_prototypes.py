@@ -31,6 +31,7 @@ from benchmarks.cohort_prototypes.cohort_ways import (
 )
 from benchmarks.harness.target_verdicts import TargetVerdict
 from benchmarks.harness.workloads import EpochWorkload
+from tests.support.gpus import needs_gpu
 from tests.support.lockstep_stacks import SIZE, assert_members_get_the_numbers_of_runs_alone, members, shared
 from tests.support.prototype_commands import TINY, set_arguments
 from tune_runs.preview.probe_processes import ProbeProcessLost, TimedPass
@@ -254,7 +255,7 @@ def test_wrong_options_are_refused(
     assert said in capsys.readouterr().err
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@needs_gpu
 @pytest.mark.parametrize("kind", [VmapStack, FusedStack])
 def test_ways_are_captured_on_a_gpu(kind: type[MemberStack]) -> None:
     setup = prepare_lockstep(EpochWorkload("resnet8", 2, 8, "cuda", exact=True))

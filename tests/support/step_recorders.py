@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 import torch
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -14,8 +13,6 @@ from absgd.training import Trainer
 from absgd.training.cuda_graph import GraphStep
 from absgd.training.optimizer import build_optimizer
 from absgd.training.step import EpochSums, Learner
-
-needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 
 
 class FakeRecorder:

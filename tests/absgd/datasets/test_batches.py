@@ -16,6 +16,7 @@ from absgd.datasets.batches import crop_padded, flip_some, rotate
 from absgd.errors import UserError
 from absgd.randomness import torch_generator
 from tests.contracts.datasets import CPU, dataset_config
+from tests.support.gpus import needs_gpu
 
 SIDE = 8
 NUM_IMAGES = 37
@@ -290,7 +291,7 @@ def test_padding_beyond_the_image_is_refused() -> None:
         Batches(make_images(), config_of(pad=8, flip=False), CPU)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@needs_gpu
 def test_batches_on_a_gpu_replay_there() -> None:
     batches = Batches(make_images(), config_of(pad=2, flip=True), torch.device("cuda"))
     first, second = (list(batches.training(0, 1, 10)) for _ in range(2))

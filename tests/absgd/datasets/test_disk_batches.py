@@ -32,6 +32,7 @@ from absgd.datasets.disk_batches import EVALUATION_PIXELS, evaluation_transform,
 from absgd.errors import UserError
 from absgd.training import Trainer
 from tests.contracts.datasets import CPU, dataset_config
+from tests.support.gpus import needs_gpu
 from tests.support.small_files import write_image, write_imagefolder, write_listed
 
 SIDE = 16
@@ -311,7 +312,7 @@ def test_large_images_are_evaluated_in_batches_that_fit_shared_memory(root: Path
     assert len(next(batches.evaluation(1024)).labels_B) == EVALUATION_PIXELS // 1200**2 == 4
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@needs_gpu
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches_reach_a_gpu_as_on_the_cpu(root: Path, workers: int) -> None:
     cuda = torch.device("cuda")

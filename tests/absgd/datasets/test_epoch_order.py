@@ -13,6 +13,7 @@ from absgd.datasets import Batches, Images
 from absgd.datasets.epoch_order import EpochOrder
 from absgd.randomness import torch_generator
 from tests.contracts.datasets import CPU, dataset_config
+from tests.support.gpus import needs_gpu
 
 COUNTS = (600, 300, 60, 0, 40)
 LABELS_N = np.random.default_rng(0).permutation(np.repeat(np.arange(len(COUNTS)), COUNTS))
@@ -114,7 +115,7 @@ def test_batches_follow_the_resampled_order() -> None:
     assert evaluated.tolist() == list(range(len(LABELS_N)))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@needs_gpu
 def test_resampled_order_on_a_gpu_replays_there() -> None:
     first, second = (EpochOrder(LABELS_N, resampled(), torch.device("cuda")).of(0, 1) for _ in range(2))
     assert first.is_cuda

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from absgd.losses import AttentionWeights, attention_weights
+from tests.support.gpus import needs_gpu
 
 START = torch.tensor(-math.inf, dtype=torch.float64)
 
@@ -184,7 +185,7 @@ def test_module_state_stays_float64_when_the_model_is_cast(
     assert module.log_u.dtype == torch.float64
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@needs_gpu
 def test_module_on_a_gpu_never_waits_for_it() -> None:
     module, batches = AttentionWeights(0.7, 0.3, 0.5).cuda(), _losses(20).cuda()
     module(batches[0])

@@ -15,8 +15,9 @@ from absgd.datasets import CommonImages, Splits, load_splits
 from absgd.records import EpochRecord
 from absgd.training import Diverged, Trainer
 from absgd.training.cohort import SETTLE_S, TOGETHER_S, Cohort, RunEnded, RunFailed
+from tests.support.gpus import needs_gpu
 from tests.support.small_runs import make, numbers
-from tests.support.step_recorders import OperationRecorder, needs_gpu, with_graph_step
+from tests.support.step_recorders import OperationRecorder, with_graph_step
 
 CPU = torch.device("cpu")
 

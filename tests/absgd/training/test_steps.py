@@ -19,11 +19,11 @@ from absgd.training import Diverged, Trainer, load_checkpoint, save_checkpoint
 from absgd.training.cuda_graph import GraphStep, make_capturable
 from absgd.training.deferred_step import DeferredStep
 from absgd.training.step import LOSS, NORM, ExactStep
+from tests.support.gpus import needs_gpu
 from tests.support.step_recorders import (
     FakeRecorder,
     OperationRecorder,
     WaitedError,
-    needs_gpu,
     parts,
     refuse_to_wait,
     with_graph_step,

@@ -87,7 +87,8 @@ def test_plain_script_gets_the_clock_and_the_configurations(
     runs = {
         scenario.name: [run.to_dict() for run in random_configs(space, scenario)] for scenario in space.scenario_list
     }
-    assert job == json.loads(json.dumps({"metric": space.objective.first, "asha": asha, "scenarios": runs}))
+    asked = {"metric": space.objective.first, "asha": asha, "resources": {"cpu": 1.0}, "scenarios": runs}
+    assert job == json.loads(json.dumps(asked))
 
 
 def test_trials_of_a_case_are_the_first_of_one_list() -> None:

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from absgd.config import RunConfig
 from absgd.datasets import load_splits
+from tests.support.gpus import needs_gpu
 from tests.support.spaces import first_plan, make
 from tune_runs.preview import packing_probe as probing
 from tune_runs.preview.epoch_times import stage_two_config
@@ -258,7 +259,7 @@ def test_probe_imports_neither_ray_nor_optuna() -> None:
         assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@needs_gpu
 def test_probe_on_a_gpu() -> None:
     fast = make({**SMALL, "base/device": {"fast": True}, "resources": {"gpu": 0.5}, "num_trials": 2})
     found = probe_packings(fast, first_plan(fast), epoch_s=0.5, num_cpus=2, num_gpus=1, say=lambda _: None, kind_s=2)

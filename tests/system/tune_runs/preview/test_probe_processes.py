@@ -16,6 +16,7 @@ import psutil
 import pytest
 import torch
 
+from tests.support.gpus import needs_gpu
 from tests.support.obeying import obeying
 from tune_runs.preview.probe_processes import ProbeProcesses, ProbeProcessLost, peak_bytes
 
@@ -144,7 +145,7 @@ def test_peak_bytes_covers_this_process_since_its_start() -> None:
     assert peak_bytes(torch.device("cpu")) > before + 60 * MIB, "the peak does not fall"
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@needs_gpu
 def test_peak_bytes_of_a_gpu() -> None:
     device = torch.device("cuda")
     held = torch.ones(64 * MIB, dtype=torch.uint8, device=device)
