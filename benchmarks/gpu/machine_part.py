@@ -32,7 +32,7 @@ class RateSizes(NamedTuple):
     repeats: int
 
 
-FULL, TOY = RateSizes(2**30, 8192, 10), RateSizes(2**20, 64, 2)
+FULL, TOY = RateSizes(2**30, 8192, 10), RateSizes(2**20, 64, 3)
 
 
 class MeasuredRate(NamedTuple):

@@ -39,9 +39,11 @@ class PackingSizes(NamedTuple):
     lockstep_batches: int
     batch: int
     rounds: int
+    threads: int
+    """On CPU, of all processes together."""
 
 
-FULL, TOY = PackingSizes((1, 2, 4, 8, 16), 50, 30, 128, 7), PackingSizes((1, 2), 1, 1, 4, 2)
+FULL, TOY = PackingSizes((1, 2, 4, 8, 16), 50, 30, 128, 7, CORES), PackingSizes((1, 2), 1, 1, 4, 3, 1)
 
 
 def measure(job: PartJob) -> None:
@@ -61,7 +63,7 @@ def measure(job: PartJob) -> None:
 def packing_section(work: EpochWorkload, sizes: PackingSizes, budget_s: float) -> PartSection:
     """Measure processes and cohorts in as many rounds as fit into a time."""
     packed = list(dict.fromkeys([ONE, *(Packed(way, count) for count in sizes.counts for way in (PROCESSES, COHORT))]))
-    with both_ways(work, max(sizes.counts), CORES) as ways:
+    with both_ways(work, max(sizes.counts), sizes.threads) as ways:
         rounds, found = fitting_rounds(partial(time_packed, ways, packed), budget_s, sizes.rounds)
     rows = packed_speeds(found, work.num_batches * work.batch)
     medians = medians_by_count({(one.runs, one.way): row.images_per_s for one, row in rows.items()})

@@ -15,6 +15,7 @@ from benchmarks.gpu.summary_page import write_summary
 from benchmarks.harness.target_verdicts import TargetVerdict
 
 ResultT = TypeVar("ResultT")
+LEAST_ROUNDS = 3
 RESERVE_S = 5.0
 """Time kept for the end of a part."""
 
@@ -87,9 +88,10 @@ class PartJob:
 def fitting_rounds(
     measure: Callable[[int], ResultT], budget_s: float, most: int, now: Callable[[], float] = time.monotonic
 ) -> tuple[int, ResultT]:
-    """Measure in as many rounds as fit into a time, at least in two; return their number and what was measured.
+    """Measure in as many rounds as fit into a time, at least in three; return their number and what was measured.
 
-    Two rounds, and the one that warms up, are timed first; where more fit beside them, the measurement is made again.
+    Three rounds, the fewest that have quartiles, and the one that warms up are timed first; where more fit beside them,
+    the measurement is made again.
 
     Args:
         measure: measures in a number of rounds, after one more that warms up.
@@ -98,10 +100,10 @@ def fitting_rounds(
         now: a clock, in seconds.
     """
     started = now()
-    found = measure(2)
+    found = measure(LEAST_ROUNDS)
     took_s = now() - started
-    rounds = min(most, int((budget_s - took_s) / (took_s / 3)) - 1) if took_s > 0 else most
-    return (2, found) if rounds <= 2 else (rounds, measure(rounds))
+    rounds = min(most, int((budget_s - took_s) / (took_s / (LEAST_ROUNDS + 1))) - 1) if took_s > 0 else most
+    return (LEAST_ROUNDS, found) if rounds <= LEAST_ROUNDS else (rounds, measure(rounds))
 
 
 def shared_budget(left_s: float, cases_left: int) -> float:

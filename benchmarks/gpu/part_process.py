@@ -13,6 +13,8 @@ from importlib import import_module
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
+import torch
+
 from absgd.errors import UserError
 from absgd.training import gpu_names
 from absgd.training.child_process import end_with_parent
@@ -125,6 +127,9 @@ def _serve_part(order: PartOrder) -> None:
     end_with_parent()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("it was ended"))  # so that temporary folders are removed
     _write_output_to(output_path(order.folder, order.part))
+    if order.is_dry_run:  # at toy sizes threads wait for each other, longest where other work runs
+        os.environ["OMP_NUM_THREADS"] = "1"
+        torch.set_num_threads(1)
     kept = read_record(order.folder, order.part)
     assert kept is not None, "the record was written at the start"
     record = dataclasses.replace(kept, environment=report_environment(PROGRAM, gpu_names()))

@@ -33,7 +33,7 @@ class ThroughputSizes(NamedTuple):
 
 
 FULL = ThroughputSizes(100, 128, 7, tuple(sorted({2, max(1, min(MOST_WORKERS, CORES - 1))})))
-TOY = ThroughputSizes(1, 4, 2, (0,))
+TOY = ThroughputSizes(1, 4, 3, (0,))
 
 
 def measure(job: PartJob) -> None:
