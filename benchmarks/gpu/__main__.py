@@ -28,6 +28,7 @@ Exit status: 0 all parts that were to run have passed; 1 one of them has not; 2 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import math
 import sys
 import time
@@ -40,7 +41,7 @@ from absgd.errors import UserError
 from absgd.paths import checked_folder
 from absgd.terminal import EXIT_INTERRUPTED, interruptible
 from benchmarks.gpu.part_process import PROGRAM, output_path, run_part
-from benchmarks.gpu.part_records import PASSED, PartRecord, read_records, record_path
+from benchmarks.gpu.part_records import INTERRUPTED, PASSED, RUNNING, PartRecord, read_records, record_path
 from benchmarks.gpu.part_table import PARTS, HourPart, limit_s, parsed_parts
 from benchmarks.gpu.summary_page import SUMMARY, write_summary
 from benchmarks.harness.command_line import command_parser
@@ -64,6 +65,7 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         earlier = checked_request(options)
         options.out.mkdir(parents=True, exist_ok=True)
+        mark_ended(options.out, earlier)
     except (UserError, OSError) as error:
         parser.error(str(error))
     asked = options.parts or [part for part in PARTS if not _has_passed(earlier, part)]
@@ -101,6 +103,15 @@ def checked_request(options: argparse.Namespace) -> Mapping[int, PartRecord]:
         kind = "without --dry-run" if options.dry_run else "with --dry-run"
         raise UserError(f"expected another folder, got {folder}, written {kind} (--out)")
     return records
+
+
+def mark_ended(folder: Path, earlier: Mapping[int, PartRecord]) -> None:
+    """Call parts interrupted that were still running when an earlier call was killed."""
+    for part in PARTS:
+        record = earlier.get(part.number)
+        if record is not None and record.status == RUNNING:
+            message = "the call that ran it was killed"
+            dataclasses.replace(record, status=INTERRUPTED, message=message).write(folder, part)
 
 
 def run_parts(parts: Sequence[HourPart], options: argparse.Namespace) -> bool:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from benchmarks.gpu import __main__ as gpu
-from benchmarks.gpu.part_records import FAILED, PASSED, TIMED_OUT, PartRecord, record_path
+from benchmarks.gpu.part_records import FAILED, PASSED, RUNNING, TIMED_OUT, PartRecord, record_path
 from benchmarks.gpu.part_table import PARTS, HourPart
 from benchmarks.gpu.summary_page import SUMMARY
 
@@ -85,6 +85,12 @@ def test_interrupted_hour_leaves_its_page(
     assert parts.asked == [1, 2, 3]
     assert "interrupted; the same command goes on" in capsys.readouterr().err
     assert "| 3. The same numbers on every path |" in (tmp_path / SUMMARY).read_text()
+
+
+def test_part_of_a_call_that_was_killed_is_not_called_running(parts: PretendedParts, tmp_path: Path) -> None:
+    PartRecord(5, True, RUNNING, 60.0).write(tmp_path, PARTS[4])
+    assert dry(tmp_path, "--parts", "1") == 0
+    assert "**Interrupted**: the call that ran it was killed" in (tmp_path / SUMMARY).read_text()
 
 
 @pytest.mark.parametrize(
