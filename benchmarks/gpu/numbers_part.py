@@ -68,7 +68,7 @@ def exact_against_cpu(config: RunConfig, splits: Splits) -> PartSection:
     on_cpu = trained(Trainer(config.with_values({"device.type": "cpu"}), splits, batches_of=batches_drawn_on_cpu))
     found, lines, faults = dict[str, NumberDifference](), list[str](), list[str]()
     for name, (allows_tf32, tolerance) in CPU_TOLERANCES.items():
-        with torch.backends.cudnn.flags(deterministic=True, benchmark=False, allow_tf32=allows_tf32):
+        with torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False, allow_tf32=allows_tf32):
             here = trained(Trainer(config, splits, batches_of=batches_drawn_on_cpu))
         found[name] = difference(here, on_cpu)
         lines += [f"{config.device.type} and cpu, {name}: {found[name]} (tolerance {tolerance:g})"]

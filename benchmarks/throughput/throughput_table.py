@@ -92,7 +92,7 @@ def build_pipelines(
     for name, options in DEVICE_OPTIONS[device.type].items():
         config = stage_two_run(model, batch, device.type, options)
         pipelines[f"ours, {name}"] = TrainerPipeline(config, splits)
-        with _default_cudnn():  # a captured graph keeps the kernels of its capture
+        with users_cudnn():  # a captured graph keeps the kernels of its capture
             pipelines[f"bound, {name}"] = ResidentBatchBound(config, num_images, device)
     pipelines["batches alone"] = BatchesAlone(exact, splits, device)
     return pipelines
@@ -106,16 +106,16 @@ def time_pipelines(pipelines: Mapping[str, Pipeline], rounds: int) -> dict[str, 
     seconds: dict[str, list[EpochSeconds]] = {name: [] for name in pipelines}
     for name, is_counted in interleaved_rounds(pairs, rounds):
         # A Trainer sets cuDNN's switches for the whole process; peer and bound get those that users have.
-        with nullcontext() if isinstance(pipelines[name], TrainerPipeline) else _default_cudnn():
+        with nullcontext() if isinstance(pipelines[name], TrainerPipeline) else users_cudnn():
             taken = pipelines[name].epoch()
         if is_counted:
             seconds[name].append(taken)
     return seconds
 
 
-def _default_cudnn() -> AbstractContextManager[object]:
+def users_cudnn() -> AbstractContextManager[object]:
     """Select the fastest convolutions, whether or not they are deterministic."""
-    return torch.backends.cudnn.flags(deterministic=False, benchmark=True)
+    return torch.backends.cudnn.flags(enabled=True, deterministic=False, benchmark=True)
 
 
 def _option(name: str) -> str:

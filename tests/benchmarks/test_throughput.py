@@ -13,6 +13,7 @@ from benchmarks.throughput.throughput_table import (
     pipeline_speeds,
     throughput_verdicts,
     time_pipelines,
+    users_cudnn,
 )
 
 
@@ -57,3 +58,10 @@ def test_every_row_trains_and_the_last_is_fast() -> None:
     fast = pipelines[f"ours, {list(DEVICE_OPTIONS['cpu'])[-1]}"]
     assert isinstance(fast, TrainerPipeline)
     assert fast.trainer.config.device.fast
+
+
+def test_peer_and_bound_have_cudnn_as_users_have_it() -> None:
+    """torch's `flags` turns cuDNN off unless told otherwise: peer and bound would be slow on a GPU, and ours fast."""
+    with torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False), users_cudnn():
+        found = torch.backends.cudnn
+        assert (found.enabled, found.deterministic, found.benchmark) == (True, False, True)
