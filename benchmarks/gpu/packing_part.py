@@ -9,7 +9,7 @@ from typing import NamedTuple
 from benchmarks.cohort_prototypes.cohort_members import prepare_lockstep
 from benchmarks.cohort_prototypes.cohort_speeds import lockstep_lines, lockstep_speeds, lockstep_verdict, time_ways
 from benchmarks.cohort_prototypes.cohort_ways import build_ways, member_of_a_process
-from benchmarks.gpu.part_job import PartJob, fitting_rounds, measured, shared_budget, texts
+from benchmarks.gpu.part_job import PartJob, fitting_rounds, measured, texts
 from benchmarks.gpu.part_records import PartSection
 from benchmarks.harness.command_line import CORES
 from benchmarks.harness.interleaved_rounds import Quartiles
@@ -55,16 +55,16 @@ def measure(job: PartJob) -> None:
         section = packing_section if kind == "packing" else prototype_section
         batches = sizes.packed_batches if kind == "packing" else sizes.lockstep_batches
         work = EpochWorkload(model, batches, sizes.batch, job.device, exact=False)
-        budget_s = shared_budget(job.left_s, len(cases) - place)
-        job.measure(f"{BENCHMARK_MODELS[model].name}, {kind}", partial(section, work, sizes, budget_s))
+        until = job.until_share(len(cases) - place)
+        job.measure(f"{BENCHMARK_MODELS[model].name}, {kind}", partial(section, work, sizes, until))
     job.finish()
 
 
-def packing_section(work: EpochWorkload, sizes: PackingSizes, budget_s: float) -> PartSection:
-    """Measure processes and cohorts in as many rounds as fit into a time."""
+def packing_section(work: EpochWorkload, sizes: PackingSizes, until: float) -> PartSection:
+    """Measure processes and cohorts in as many rounds as fit; `until` is on the monotonic clock."""
     packed = list(dict.fromkeys([ONE, *(Packed(way, count) for count in sizes.counts for way in (PROCESSES, COHORT))]))
     with both_ways(work, max(sizes.counts), sizes.threads) as ways:
-        rounds, found = fitting_rounds(partial(time_packed, ways, packed), budget_s, sizes.rounds)
+        rounds, found = fitting_rounds(partial(time_packed, ways, packed), until, sizes.rounds)
     rows = packed_speeds(found, work.num_batches * work.batch)
     medians = medians_by_count({(one.runs, one.way): row.images_per_s for one, row in rows.items()})
     lines = [f"{rounds} rounds of {work.num_batches} batches of {work.batch}", *packing_lines(rows, work.device)]
@@ -73,13 +73,13 @@ def packing_section(work: EpochWorkload, sizes: PackingSizes, budget_s: float) -
     return PartSection("", texts([*lines, *winner_lines(medians)]), values, measured((verdict,)))
 
 
-def prototype_section(work: EpochWorkload, sizes: PackingSizes, budget_s: float) -> PartSection:
+def prototype_section(work: EpochWorkload, sizes: PackingSizes, until: float) -> PartSection:
     """Measure members in turn, by torch.func, by grouped convolutions and in processes."""
     setup = prepare_lockstep(work)
     with ProbeProcesses(partial(member_of_a_process, work)) as processes:
         processes.grow(max(sizes.counts))
         ways = build_ways(setup, sizes.counts, processes)
-        rounds, found = fitting_rounds(partial(time_ways, ways), budget_s, sizes.rounds)
+        rounds, found = fitting_rounds(partial(time_ways, ways), until, sizes.rounds)
     rows = lockstep_speeds(found, ways, work.num_batches * work.batch)
     medians = medians_by_count(
         {(count, name): row.images_per_s for count, named in rows.items() for name, row in named.items()}

@@ -55,6 +55,10 @@ class PartJob:
         """Seconds left for measurements."""
         return self.order.until - time.monotonic() - (0.0 if self.is_dry_run else RESERVE_S)
 
+    def until_share(self, cases_left: int) -> float:
+        """Return the end of the time for the next of several cases, on the monotonic clock."""
+        return time.monotonic() + self.left_s / cases_left
+
     def measure(self, title: str, measurement: Callable[[], PartSection]) -> None:
         """Make one measurement and keep it, or the error that ended it; without time left it is not made."""
         if self.left_s <= 0:
@@ -86,33 +90,25 @@ class PartJob:
 
 
 def fitting_rounds(
-    measure: Callable[[int], ResultT], budget_s: float, most: int, now: Callable[[], float] = time.monotonic
+    measure: Callable[[int], ResultT], until: float, most: int, now: Callable[[], float] = time.monotonic
 ) -> tuple[int, ResultT]:
-    """Measure in as many rounds as fit into a time, at least in three; return their number and what was measured.
+    """Measure in as many rounds as fit, at least in three; return their number and what was measured.
 
     Three rounds, the fewest that have quartiles, and the one that warms up are timed first; where more fit beside them,
     the measurement is made again.
 
     Args:
         measure: measures in a number of rounds, after one more that warms up.
-        budget_s: the time.
+        until: end of the time, on the clock of `now`.
         most: largest number of rounds.
         now: a clock, in seconds.
     """
     started = now()
     found = measure(LEAST_ROUNDS)
-    took_s = now() - started
-    rounds = min(most, int((budget_s - took_s) / (took_s / (LEAST_ROUNDS + 1))) - 1) if took_s > 0 else most
+    ended = now()
+    round_s = max((ended - started) / (LEAST_ROUNDS + 1), 1e-9)
+    rounds = min(most, int((until - ended) / round_s) - 1)
     return (LEAST_ROUNDS, found) if rounds <= LEAST_ROUNDS else (rounds, measure(rounds))
-
-
-def shared_budget(left_s: float, cases_left: int) -> float:
-    """Return the time for the next of several cases.
-
-    >>> shared_budget(60.0, 3)
-    20.0
-    """
-    return left_s / cases_left
 
 
 def measured(verdicts: Iterable[TargetVerdict]) -> tuple[TargetVerdict, ...]:

@@ -108,19 +108,28 @@ def profiled_steps(trainer: Trainer, steps: int) -> StepProfile:
         synchronise(trainer.device)
     events = profiler.events()
     assert events is not None, "the profiler has ended"
+    return step_profile(*work_of(events, on_gpu), steps)
+
+
+def work_of(events: Sequence[Any], on_gpu: bool) -> tuple[list[DeviceSpan], int]:
+    """Return the kernels and copies among the profiler's events, and the number of launches."""
     spans = [_span(event) for event in events if _is_work(event, on_gpu)]
-    launches = sum(event.name in LAUNCHES for event in events) if on_gpu else len(spans)
-    return step_profile(spans, launches, steps)
+    return spans, sum(event.name in LAUNCHES for event in events) if on_gpu else len(spans)
 
 
 def step_profile(spans: Sequence[DeviceSpan], launches: int, steps: int) -> StepProfile:
     """Add up kernels and copies, which may run at the same time.
 
     Args:
-        spans: kernels and copies of all steps; at least one.
+        spans: kernels and copies of all steps.
         launches: calls of the host that start them.
         steps: their number.
+
+    Raises:
+        ValueError: if there is no kernel, as where the driver lets nobody profile.
     """
+    if not spans:
+        raise ValueError("the profiler saw no kernel")
     busy_us = covered_us((span.start_us, span.end_us) for span in spans)
     span_us = max(span.end_us for span in spans) - min(span.start_us for span in spans)
     by_name: dict[str, list[float]] = defaultdict(list)

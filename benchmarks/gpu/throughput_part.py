@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 
-from benchmarks.gpu.part_job import PartJob, fitting_rounds, measured, shared_budget, texts
+from benchmarks.gpu.part_job import PartJob, fitting_rounds, measured, texts
 from benchmarks.gpu.part_records import PartSection
 from benchmarks.harness.command_line import CORES
 from benchmarks.harness.workloads import BENCHMARK_MODELS
@@ -40,23 +40,23 @@ def measure(job: PartJob) -> None:
     """Measure both models."""
     torch.manual_seed(0)
     for place, key in enumerate(BENCHMARK_MODELS):
-        budget_s = shared_budget(job.left_s, len(BENCHMARK_MODELS) - place)
-        job.measure(BENCHMARK_MODELS[key].name, partial(throughput_section, key, job, budget_s))
+        until = job.until_share(len(BENCHMARK_MODELS) - place)
+        job.measure(BENCHMARK_MODELS[key].name, partial(throughput_section, key, job, until))
     job.finish()
 
 
-def throughput_section(key: str, job: PartJob, budget_s: float) -> PartSection:
+def throughput_section(key: str, job: PartJob, until: float) -> PartSection:
     """Measure one model in as many rounds as fit into its time.
 
     Args:
         key: of BENCHMARK_MODELS.
         job: of this part.
-        budget_s: the time.
+        until: end of its time, on the monotonic clock.
     """
     sizes = TOY if job.is_dry_run else FULL
     device = torch.device(job.device)
     pipelines = build_pipelines(BENCHMARK_MODELS[key], sizes.batches, sizes.batch, sizes.workers, device)
-    rounds, taken = fitting_rounds(partial(time_pipelines, pipelines), budget_s, sizes.rounds)
+    rounds, taken = fitting_rounds(partial(time_pipelines, pipelines), until, sizes.rounds)
     rows = pipeline_speeds(taken, sizes.batches * sizes.batch)
     lines = [f"batch {sizes.batch}, {rounds} rounds of {sizes.batches} batches", *throughput_lines(rows)]
     lines += [

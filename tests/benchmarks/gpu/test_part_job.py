@@ -53,10 +53,10 @@ def test_without_time_nothing_is_measured(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("budget_s", "rounds", "asked"),
+    ("until", "rounds", "asked"),
     [(1.0, 3, [3]), (8.5, 3, [3]), (9.0, 4, [3, 4]), (100.0, 7, [3, 7])],
 )
-def test_rounds_fill_the_time_beside_the_first_ones(budget_s: float, rounds: int, asked: list[int]) -> None:
+def test_rounds_fill_the_time_beside_the_first_ones(until: float, rounds: int, asked: list[int]) -> None:
     """A round takes a second, and each measurement one more to warm up."""
     clock, seen = [0.0], list[int]()
 
@@ -65,9 +65,14 @@ def test_rounds_fill_the_time_beside_the_first_ones(budget_s: float, rounds: int
         clock[0] += 1.0 + count
         return f"{count} rounds"
 
-    assert fitting_rounds(measure, budget_s, most=7, now=lambda: clock[0]) == (rounds, f"{rounds} rounds")
+    assert fitting_rounds(measure, until, most=7, now=lambda: clock[0]) == (rounds, f"{rounds} rounds")
     assert seen == asked
-    assert rounds == 3 or clock[0] <= budget_s
+    assert rounds == 3 or clock[0] <= until
+
+
+def test_cases_share_the_time_that_is_left(tmp_path: Path) -> None:
+    job = job_in(tmp_path, seconds=60.0)
+    assert job.until_share(3) - time.monotonic() == pytest.approx(20.0, abs=5.0)
 
 
 def test_targets_of_other_hardware_are_left_to_the_page() -> None:
