@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,8 @@ from benchmarks.complete_curves.curve_training import random_configs
 from benchmarks.gpu.part_job import PartFailed, PartJob, PartOrder
 from benchmarks.gpu.part_records import RUNNING, PartRecord
 from benchmarks.gpu.part_table import PARTS
-from benchmarks.gpu.search_part import FAST, SearchOutcome, compared_section, measure, searched_space
+from benchmarks.gpu.search_part import FAST, OURS, OURS_ON_CPU, SearchOutcome, compared_section, measure, searched_space
+from tune_runs.request.space_files import with_options
 
 
 def job_in(folder: Path, is_dry_run: bool, data_root: str | None = None) -> PartJob:
@@ -30,6 +32,14 @@ def test_search_has_the_full_size_and_fixed_configurations(tmp_path: Path) -> No
     assert [run.with_values({"device.fast": True}) for run in random_configs(plain, scenario)] == random_configs(
         space, scenario
     )
+
+
+@pytest.mark.parametrize(("is_dry_run", "ways"), [(True, OURS_ON_CPU), (False, OURS)])
+def test_resources_of_each_way_are_valid(tmp_path: Path, is_dry_run: bool, ways: dict[str, dict[str, Any]]) -> None:
+    space = searched_space(job_in(tmp_path, is_dry_run), FAST)
+    cohorts, processes = (with_options(space, {"resources": resources}).resources for resources in ways.values())
+    assert cohorts.cohort > 1 == processes.cohort
+    assert (cohorts.gpu == 0) == (processes.gpu == 0) == is_dry_run
 
 
 def test_toy_search_is_small(tmp_path: Path) -> None:
