@@ -1,8 +1,8 @@
 """A run of a search in its own process: the snapshot that it starts from, and those that it writes as it trains.
 
 It starts from the newest usable snapshot: its own, written before its process or its driver died, or one of the trunk
-that holds its stage one. After every epoch it writes one of its own; the control of a trunk also writes those that
-trials fork from.
+that holds its stage one. It writes its own at the pace of `CheckpointPace`; the control of a trunk also writes those
+that trials fork from.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import dataclasses
 import errno
 import hashlib
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from absgd.counts import after_epochs
 from absgd.records import EpochRecord, chosen_epoch
 from absgd.records.environment import version_of
 from absgd.training import Trainer
+from tune_runs.trial.checkpoint_pace import CheckpointPace
 from tune_runs.trial.disk_budget import has_room
 from tune_runs.trial.trial_plan import CheckpointUse
 from tune_runs.trial.trial_reports import ReportedEpoch
@@ -77,6 +79,7 @@ class TrialRun:
         self.best: dict[str, Any] | None = None
         """State of the model after the best epoch so far; None where it is not kept."""
         self._has_complained = False
+        self._pace = CheckpointPace()
 
     @property
     def best_is_last(self) -> bool:
@@ -119,13 +122,15 @@ class TrialRun:
         self._rows, self._columns = [*self._rows, row], with_row(self._columns, row)
         epoch = self._trainer.next_epoch
         self._keep_best()
-        snapshot = Snapshot(self._trainer.state_dict(), self._columns, self.best)
+        targets = [self._trunk] if self._trunk and epoch in self._due else []
+        is_last = epoch == self._trainer.config.epochs
+        if self._own and (self._pace.is_due(record.train_s + record.val_s) or is_last):
+            targets.append(self._own)
         notes, is_over_budget = list[str](), False
-        for target in (self._trunk if epoch in self._due else None, self._own):
-            if target is None:
-                continue
+        for target in targets:
             try:
-                self._write(target, epoch, snapshot)
+                with self._pace.saving():
+                    self._write(target, epoch, Snapshot(self._trainer.state_dict(), self._columns, self.best))
             except OSError as error:
                 notes += self._complaint(f"cannot write {target.path(epoch)}: {error.strerror or error}")
                 is_over_budget |= error.errno == errno.EDQUOT
@@ -145,7 +150,7 @@ class TrialRun:
         return [*own, (self._trunk, latest if self._due else self._trunk_use.start_at)]
 
     def _write(self, target: Snapshots, epoch: int, snapshot: Snapshot) -> None:
-        """Write a snapshot; of the run's own, keep the last two and the best.
+        """Write a snapshot; of the run's own, keep the last two and the best of those that were written.
 
         Raises:
             OSError: if it cannot be written; EDQUOT where the disk budget leaves no room.
@@ -155,16 +160,19 @@ class TrialRun:
             raise OSError(errno.EDQUOT, "the disk budget leaves no room")
         target.write(epoch, content)
         if target is self._own and self.use:
-            target.keep_only({epoch - 1, epoch, self._best_epoch(self.use.metric)})
+            written = target.epochs()
+            before = [one for one in written if one < epoch][-1:]
+            target.keep_only({*before, epoch, self._best_epoch(self.use.metric, written)})
 
     def _complaint(self, problem: str) -> list[str]:
         said = [] if self._has_complained else [f"{problem}: epochs without a snapshot are trained again"]
         self._has_complained = True
         return said
 
-    def _best_epoch(self, metric: str) -> int:
-        """Return the epochs done after the best epoch that the run trained itself; 0 where it has trained none."""
-        best = chosen_epoch((row for row in self._rows if row[ORIGIN] == self._origin), metric)
+    def _best_epoch(self, metric: str, written: Collection[int]) -> int:
+        """Return the epochs done after the best epoch with a snapshot that the run trained itself; 0: there is none."""
+        own = (row for row in self._rows if row[ORIGIN] == self._origin and row["epoch"] + 1 in written)
+        best = chosen_epoch(own, metric)
         return int(best["epoch"]) + 1 if best else 0
 
     def _restored(self, row: dict[str, Any]) -> ReportedEpoch:
