@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from absgd.errors import UserError, broken_rule
+from absgd.errors import UserError, broken_rule, shown
 from absgd.plugins.loading import load_distribution, load_named
-from absgd.registry.plugin_table import PART_KINDS, PLUGINS, PartKind, plugin_of
+from absgd.registry.plugin_table import IDENTITY_PATTERN, PART_KINDS, PLUGINS, PartKind, plugin_of
 
 
 def needed_plugins(settings: Mapping[str, Any], further: Iterable[tuple[PartKind, object]] = ()) -> list[str]:
@@ -34,13 +35,20 @@ def _name_in(section: object) -> object:
 def check_recorded_plugins(recorded: object, key: str = "plugins") -> None:
     """Refuse a run whose plugins this process lacks, or has in another version; installed ones are loaded.
 
+    Args:
+        recorded: the identities of its plugins; None: not recorded.
+        key: where they are recorded.
+
     Raises:
-        PydanticCustomError: naming the option that loads it.
+        PydanticCustomError: if they are no identities, or naming the option that loads a plugin.
     """
-    for identity in recorded if isinstance(recorded, list | tuple) else ():
-        name, _, digest = str(identity).rpartition(" sha256:")
-        if not digest or not name:
-            continue  # its pattern is refused
+    if recorded is None:
+        return
+    if not isinstance(recorded, list | tuple) or not all(map(_is_identity, recorded)):
+        message = f"expected a list of `NAME sha256:HASH`, as runs record plugins, got {shown(recorded)}"
+        raise broken_rule(key, f"{message}; `--plugin FILE.py` loads one")
+    for identity in recorded:
+        name, _, digest = identity.rpartition(" sha256:")
         if name not in PLUGINS and not name.endswith(".py"):
             try:
                 load_distribution(name)
@@ -56,3 +64,7 @@ def check_recorded_plugins(recorded: object, key: str = "plugins") -> None:
                 f"({own.sha256[:12]}, {own.place}): give the earlier file to `--plugin`, or begin a new run"
             )
             raise broken_rule(key, message)
+
+
+def _is_identity(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(IDENTITY_PATTERN, value) is not None

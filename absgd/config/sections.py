@@ -16,7 +16,7 @@ from absgd.errors import broken_rule, shown
 from absgd.paths import path_problem
 from absgd.plugins.loading import load_shipped
 from absgd.registry.loss_table import LOSSES, LossSpec, base_criterion, is_attentive
-from absgd.registry.plugin_table import PartKind, Plugin, plugin_of
+from absgd.registry.plugin_table import IDENTITY_PATTERN, PartKind, Plugin, plugin_of
 
 NoiseType = Literal[
     "none",
@@ -60,7 +60,7 @@ LARGEST_TILT = 1e6
 """Largest magnitude of `loss.term_tilt`."""
 MAX_TITLE = 64
 """Longest `data.title` in characters."""
-PluginIdentity = Annotated[str, Field(pattern=r"^[^\n]{1,200} sha256:[0-9a-f]{64}$")]
+PluginIdentity = Annotated[str, Field(pattern=IDENTITY_PATTERN)]
 PathText = Annotated[str, AfterValidator(_path_text)]
 EpochOrSwitch = Annotated[Epoch | Literal["switch"], BeforeValidator(_epoch_or_switch)]
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict
 
+from absgd.counts import plural
+from absgd.errors import UserError
 from absgd.registry.dataset_table import Crop, DatasetSpec
 from absgd.registry.loss_table import LossSpec
 from absgd.registry.model_table import ModelSpec
@@ -19,8 +21,8 @@ from absgd.registry.plugin_table import PartKind
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 Head = Literal["linear", "cosine"]
-DECLARED = "__absgd_part__"
-"""Attribute of a decorated function that holds its declaration."""
+_DECLARED = "__absgd_part__"
+"""Attribute of a decorated function that holds its declarations."""
 
 
 class Options(BaseModel):
@@ -57,7 +59,11 @@ def model(
         options: fields of `model.options`; the builder finds them in `config.options`.
         heads: classifiers that the builder can make, as `config.head` asks for.
         dropout: whether the builder reads `config.dropout`.
+
+    Raises:
+        UserError: if `heads` names no classifier.
     """
+    _check_heads(heads)
 
     def declare(build: FunctionT) -> FunctionT:
         takes_side = "side" in inspect.signature(build).parameters
@@ -83,7 +89,11 @@ def loss(
         options: fields of `loss.options`; the builder finds them in `config.options`.
         head: classifier that the model must have.
         takes_attention: whether attention weights may be put over it.
+
+    Raises:
+        UserError: if `head` names no classifier.
     """
+    _check_heads([head])
 
     def declare(build: FunctionT) -> FunctionT:
         spec = LossSpec(_place(build), name, head=head, takes_attention=takes_attention, options=options)
@@ -127,7 +137,14 @@ def data_set(
         in_memory: whether the reader returns images; False: files, each decoded when a batch needs it.
         has_own_validation: whether the reader knows the part `val`.
         class_names: names of the classes, by label.
+
+    Raises:
+        UserError: if the numbers of channels or classes do not fit the values that are given for each.
     """
+    means, stds = tuple(mean or [0.5] * channels), tuple(std or [0.25] * channels)
+    _check_length("mean", means, channels)
+    _check_length("std", stds, channels)
+    _check_length("class_names", class_names or range(num_classes), num_classes)
 
     def declare(read: FunctionT) -> FunctionT:
         spec = DatasetSpec(
@@ -135,8 +152,8 @@ def data_set(
             num_classes=num_classes,
             channels=channels,
             side=side,
-            mean=tuple(mean or [0.5] * channels),
-            std=tuple(std or [0.25] * channels),
+            mean=means,
+            std=stds,
             pad=pad,
             flip=flip,
             crop=crop,
@@ -150,10 +167,26 @@ def data_set(
     return declare
 
 
+def _check_heads(heads: Sequence[str]) -> None:
+    if not heads or not set(heads) <= set(get_args(Head)):
+        raise UserError(f"expected classifiers out of {', '.join(get_args(Head))}, got {', '.join(heads) or 'none'}")
+
+
+def _check_length(name: str, values: Sequence[object], length: int) -> None:
+    if len(values) != length:
+        raise UserError(f"expected `{name}` of {plural(length, 'value')}, got {len(values)}")
+
+
 def _place(function: Callable[..., Any]) -> str:
     return f"{function.__module__}:{function.__qualname__}"
 
 
 def _declared(function: FunctionT, declaration: PartDeclaration) -> FunctionT:
-    setattr(function, DECLARED, (*getattr(function, DECLARED, ()), declaration))
+    setattr(function, _DECLARED, (*declared_by(function), declaration))
     return function
+
+
+def declared_by(function: object) -> tuple[PartDeclaration, ...]:
+    """Return the parts that a function, or a class, declares itself; those of a base class are not its own."""
+    found: tuple[PartDeclaration, ...] = getattr(function, "__dict__", {}).get(_DECLARED, ())
+    return found

@@ -20,7 +20,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from absgd.errors import UserError
 from absgd.paths import NotRegular, PathLike, expanded, open_regular
-from absgd.plugins.declarations import DECLARED, Options, PartDeclaration
+from absgd.plugins.declarations import Options, PartDeclaration, declared_by
 from absgd.registry.dataset_table import DATASETS
 from absgd.registry.loss_table import ATTENTION_PREFIX, LOSSES, base_criterion
 from absgd.registry.model_table import MODELS
@@ -74,8 +74,7 @@ def load_shipped(plugin: Plugin) -> Plugin:
             raise UserError(f"expected the same {plugin.name} in every process, got another one in {sys.prefix}")
         return found
     module = _run_source(plugin, plugin.source)
-    own = [one for one in vars(module).values() if getattr(one, "__module__", None) == module.__name__]
-    return _add(plugin, [part for one in own for part in getattr(one, DECLARED, ())])
+    return _add(plugin, [part for function in _own_functions(module) for part in declared_by(function)])
 
 
 def load_named(kind: PartKind, name: object) -> None:
@@ -125,13 +124,19 @@ def _run_source(plugin: Plugin, source: str) -> ModuleType:
     linecache.cache[plugin.place] = (len(source), None, source.splitlines(keepends=True), plugin.place)
     sys.modules[module.__name__] = module
     try:
-        exec(compile(source, plugin.place, "exec"), module.__dict__)
+        exec(compile(source, plugin.place, "exec", dont_inherit=True), module.__dict__)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's code may raise anything
         del sys.modules[module.__name__]
         line = next((at for name, at in reversed(_places(error)) if name == plugin.place), None)
         where = f"line {line}" if line else "it"
         raise UserError(f"cannot load plugin `{plugin.name}`: {where} raised {_in_words(error)} (--plugin)") from None
     return module
+
+
+def _own_functions(module: ModuleType) -> list[object]:
+    """Return what a module defines itself, each once, under however many names it has it."""
+    own = (one for one in vars(module).values() if getattr(one, "__module__", None) == module.__name__)
+    return list({id(one): one for one in own}.values())
 
 
 def _places(error: BaseException) -> list[tuple[str, int | None]]:
@@ -193,6 +198,17 @@ def _is_scalar(annotation: Any) -> bool:
     return get_origin(annotation) is Literal or annotation in (bool, int, float, str, NoneType)
 
 
+def load_installed() -> None:
+    """Load every installed distribution that has entry points of parts.
+
+    Raises:
+        UserError: if one of them cannot be loaded.
+    """
+    entries = (entry for group in ENTRY_GROUPS.values() for entry in entry_points(group=group))
+    for name in sorted({entry.dist.name for entry in entries if entry.dist is not None}):
+        load_distribution(name)
+
+
 def load_distribution(name: str) -> Plugin:
     """Import every part of an installed distribution and add it.
 
@@ -206,19 +222,18 @@ def load_distribution(name: str) -> Plugin:
         if entry.dist is not None and entry.dist.name == name
     ]
     if not entries:
-        raise UserError(f"expected {name} to be installed in every process, found it not in {sys.prefix}")
+        raise UserError(f"expected {name} to be installed in every process, found no part of it in {sys.prefix}")
     parts = [_declared_at(entry, kind, name) for kind, entry in entries]
     packages = tuple(sorted({entry.module.partition(".")[0] for _, entry in entries}))
     return _add(Plugin(name, _hash_of_packages(packages), None, sys.prefix, packages), parts)
 
 
 def _declared_at(entry: EntryPoint, kind: PartKind, distribution: str) -> PartDeclaration:
-    part: PartDeclaration
     try:
         function = entry.load()
     except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
         raise UserError(f"cannot load `{entry.value}` of {distribution}: it raised {_in_words(error)}") from None
-    for part in getattr(function, DECLARED, ()):
+    for part in declared_by(function):
         if part.kind == kind and part.name == entry.name:
             return part
     raise UserError(f"expected `{entry.value}` of {distribution} to declare the {kind} `{entry.name}`")

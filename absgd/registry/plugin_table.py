@@ -35,6 +35,8 @@ class Plugin:
         return f"{self.name} sha256:{self.sha256}"
 
 
+IDENTITY_PATTERN = r"^[^\n]{1,200} sha256:[0-9a-f]{64}$"
+"""Regular expression of `Plugin.identity`."""
 PLUGINS: dict[str, Plugin] = {}
 """Loaded plugins by name."""
 

@@ -77,3 +77,12 @@ def written(folder: Path, text: str = PARTS, name: str = "parts.py") -> Path:
 def loaded(folder: Path, text: str = PARTS, name: str = "parts.py") -> Plugin:
     """Write a plugin and load it."""
     return load_plugin(written(folder, text, name))
+
+
+def installed(folder: Path) -> None:
+    """Write the plugin as a module with the metadata of a distribution that has its model as an entry point."""
+    written(folder, name="own_package.py")
+    metadata = folder / "own_package-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: own-package\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[absgd.models]\nnet = own_package:build_net\n")

@@ -18,7 +18,7 @@ from absgd.registry.dataset_table import DATASETS
 from absgd.registry.loss_table import LOSSES
 from absgd.registry.model_table import MODELS
 from absgd.registry.plugin_table import PLUGINS
-from tests.support.own_parts import PARTS, RUN, loaded, written
+from tests.support.own_parts import PARTS, RUN, installed, loaded
 
 pytestmark = pytest.mark.usefixtures("own_tables")
 
@@ -37,6 +37,30 @@ def test_load_plugin_again_replaces_its_parts(tmp_path: Path) -> None:
     assert len(PLUGINS) == 1
 
 
+def test_source_has_the_annotations_that_it_has_as_a_module_of_its_own(tmp_path: Path) -> None:
+    loaded(tmp_path, f"{PARTS}\n\ndef typed(x: int): ...\n\n\nassert typed.__annotations__ == {{'x': int}}\n")
+
+
+TWICE = """
+build_again = build_net
+
+
+@model("wide")
+class Wide(nn.Linear):
+    def __init__(self, config, in_channels, num_classes):
+        super().__init__(in_channels, num_classes)
+
+
+class Wider(Wide):
+    pass
+"""
+
+
+def test_part_with_two_names_in_its_module_or_a_class_below_it_is_declared_once(tmp_path: Path) -> None:
+    loaded(tmp_path, PARTS + TWICE)
+    assert {"net", "wide"} <= set(MODELS)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -50,6 +74,9 @@ def test_load_plugin_again_replaces_its_parts(tmp_path: Path) -> None:
         (PARTS.replace('"sharp"', '"abrupt"'), "expected a loss name that does not begin with `ab`, got `abrupt`"),
         (PARTS.replace('"stripes"', '"Stripes 1"'), "expected a name of small letters, digits and `_`"),
         (PARTS.replace("power: float", "power: list[float]"), "expected option `power` of loss `sharp` to be of type"),
+        (PARTS.replace("channels=1,", "channels=3, mean=[0.5],"), "UserError: expected `mean` of 3 values, got 1 (--p"),
+        (PARTS.replace("channels=1,", "channels=1, class_names=['a'],"), "expected `class_names` of 3 values, got 1"),
+        (PARTS.replace("options=NetOptions", "heads=['cos']"), "expected classifiers out of linear, cosine, got cos"),
         (PARTS.replace("options=NetOptions", "options=dict"), "expected `options` to be a subclass of"),
     ],
 )
@@ -105,11 +132,7 @@ assert pickle.loads(pickle.dumps(config)) == config
 
 
 def test_installed_parts_are_loaded_when_a_config_names_them(tmp_path: Path) -> None:
-    written(tmp_path, name="own_package.py")
-    folder = tmp_path / "own_package-1.0.dist-info"
-    folder.mkdir()
-    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: own-package\nVersion: 1.0\n")
-    (folder / "entry_points.txt").write_text("[absgd.models]\nnet = own_package:build_net\n")
+    installed(tmp_path)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
     done = subprocess.run(
         [sys.executable, "-c", INSTALLED], env=environment, capture_output=True, text=True, check=False

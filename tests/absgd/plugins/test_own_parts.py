@@ -79,6 +79,14 @@ def test_plugins_of_a_run_are_filled_in_and_decide_stage_one(tmp_path: Path) -> 
     assert own_run().stage_one_key() != key
 
 
+@pytest.mark.parametrize("plugins", [3, "parts.py", ["parts.py"], ["parts.py sha256:12"], [3], {}])
+def test_plugins_that_no_run_records_are_refused(plugins: object) -> None:
+    with pytest.raises(UserError) as caught:
+        RunConfig.from_dict({"data": {"name": "digits"}, "loss": {"name": "ce"}, "plugins": plugins}, "run.yaml")
+    assert "expected a list of `NAME sha256:HASH`, as runs record plugins, got " in str(caught.value)
+    assert str(caught.value).endswith("`--plugin FILE.py` loads one (run.yaml: plugins)")
+
+
 def test_row_of_a_run_gives_its_config_back(tmp_path: Path) -> None:
     loaded(tmp_path)
     config = own_run()
