@@ -19,6 +19,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from absgd.config import RunConfig
 from absgd.datasets import Splits, load_splits
+from absgd.registry.plugin_table import plugin_of
 
 IDLE_S = 600.0
 """Time after the last question for the images, after which their owner ends; trials that have them keep them."""
@@ -57,19 +58,34 @@ class _ImageOwner:
                 ray.get(own.end_if_idle.remote())
 
 
+def images_name(config: RunConfig) -> str:
+    """Return the name of the actor that owns the images of a run.
+
+    It is a hash of the settings of data, imbalance, noise and data seed, and of the plugin that declares the data set:
+    a file that is changed between two Tuners of one session may read other images.
+    """
+    settings, plugin = config.to_dict(), plugin_of("data", config.data.name)
+    decisive = {name: settings[name] for name in ("data", "imbalance", "noise")}
+    decisive |= {"seed": config.seeds.data, "plugin": plugin and plugin.identity}
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def shared_images(config: RunConfig, idle_s: float = IDLE_S) -> Splits:
     """Return the images of a run, in the memory that all trials of the node share; never write to them.
 
-    Called in a worker. Runs with equal settings of `data`, imbalance, noise and data seed have the same images.
+    Called in a worker. Runs of equal `images_name` share them.
 
     Raises:
         UserError: if they cannot be read.
     """
-    settings = config.to_dict()
-    decisive = {name: settings[name] for name in ("data", "imbalance", "noise")} | {"seed": config.seeds.data}
-    key = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    options = {"name": key, "namespace": _NAMESPACE, "get_if_exists": True, "lifetime": "detached", "num_cpus": 0}
+    options = {
+        "name": images_name(config),
+        "namespace": _NAMESPACE,
+        "get_if_exists": True,
+        "lifetime": "detached",
+        "num_cpus": 0,
+    }
     for attempt in range(_ATTEMPTS):
         owner = ray.remote(_ImageOwner).options(**options, scheduling_strategy=here).remote(config, idle_s)
         try:

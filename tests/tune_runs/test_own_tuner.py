@@ -11,7 +11,9 @@ import pytest
 from absgd.datasets import load_splits
 from absgd.errors import UserError
 from absgd.training import Trainer
+from tests.support.own_parts import PARTS, RUN, loaded
 from tune_runs.own_tuner import _restore, _save, run_of
+from tune_runs.shared_images import images_name
 
 PLAIN: dict[str, Any] = {
     "data": {"name": "digits", "val_per_class": 5, "n_max": 20},
@@ -41,6 +43,19 @@ def test_run_of_names_a_bad_setting(changes: dict[str, Any], message: str) -> No
     with pytest.raises(UserError) as raised:
         run_of({**PLAIN, **changes})
     assert message in str(raised.value)
+
+
+@pytest.mark.usefixtures("own_tables")
+def test_images_have_another_name_where_another_version_of_a_plugin_reads_them(tmp_path: Path) -> None:
+    def name(text: str, **changes: Any) -> str:
+        loaded(tmp_path, text)
+        return images_name(run_of({**RUN, **changes}))
+
+    assert name(PARTS) == name(PARTS, **{"epochs": 3, "seeds.train": 5})
+    other = {name(f"{PARTS}# changed"), name(PARTS, **{"seeds.data": 5}), name(PARTS, **{"data.n_max": 9})}
+    assert len(other - {name(PARTS)}) == 3
+    plain = {**RUN, "data": {"name": "digits"}}
+    assert len({images_name(run_of(plain)) for _ in (loaded(tmp_path, PARTS), loaded(tmp_path, f"{PARTS}# 2"))}) == 1
 
 
 def test_checkpoint_of_other_settings_gives_its_state_and_not_its_settings(tmp_path: Path) -> None:
