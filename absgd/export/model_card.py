@@ -66,10 +66,10 @@ def _introduction(facts: CardFacts) -> Iterator[str]:
     is_last = model.epochs == facts.config.epochs
     which = "the last one" if is_last else f"the best of {facts.config.epochs} on validation"
     weights = facts.config.model.weights
-    start = f", started from the weights in `{_text(PurePath(weights).name)}`," if weights else ""
+    start = f", started from the weights in `{_code(PurePath(weights).name)}`," if weights else ""
     yield (
         f"`{model.config.model.name}`{start} sorts images into {len(model.classes)} classes. It was trained with the "
-        f"loss `{model.config.loss.name}` by absgd-tune {model.version}, run `{_text(trial['run'])}`, begun on "
+        f"loss `{model.config.loss.name}` by absgd-tune {model.version}, run `{_code(trial['run'])}`, begun on "
         f"{trial['started_at']:%Y-%m-%d}; the weights are those after {plural(model.epochs, 'epoch')}, {which}."
     )
 
@@ -79,7 +79,7 @@ def _use(facts: CardFacts) -> Iterator[str]:
     shape = f"(N, {len(model.mean)}, {model.side}, {model.side})"
     yield "## Use"
     yield ""
-    for name in map(_text, facts.files):
+    for name in facts.files:
         if name.endswith(".onnx"):
             yield f"    onnxruntime.InferenceSession({name!r}).run(['logits'], {{'images': images}})"
         else:
@@ -148,8 +148,8 @@ def _verdict(facts: CardFacts) -> Iterator[str]:
     if verdict is None:
         yield "No search of absgd-tune with a verdict stands behind these settings: nothing is claimed of them."
         return
-    search = _text(PurePath(verdict.folder).name)
-    yield f"**{_text(verdict.label)}** (search `{search}`, scenario `{_text(verdict.scenario)}`)."
+    search = _code(PurePath(verdict.folder).name)
+    yield f"**{_text(verdict.label)}** (search `{search}`, scenario `{_code(verdict.scenario)}`)."
     yield ""
     yield _text(verdict.text)
     yield ""
@@ -203,3 +203,8 @@ def _text(words: str) -> str:
     """Return text of a user or a file as it may stand in Markdown: on one line, and no markup."""
     line = " ".join(printable(words).split())
     return "".join(f"\\{sign}" if sign in "|<>[]*" else sign for sign in line)
+
+
+def _code(words: str) -> str:
+    """Return text of a user or a file as it may stand between backticks."""
+    return " ".join(printable(words).split()).replace("`", "'")

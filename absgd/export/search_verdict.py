@@ -33,9 +33,11 @@ def kept_verdict(folder: Path) -> Verdict | None:
 
 def _verdict_on(config: RunConfig, config_file: Path) -> Verdict | None:
     search, name = config_file.absolute().parent.parent, config_file.stem
+    if records.best_file(search, name) != config_file.absolute():
+        return None
     scenario = name.removesuffix(records.ABSGD_SUFFIX)
     verdict = next((one for one in _verdicts_in(search) if one.scenario in (name, scenario)), None)
-    if verdict is None or records.best_file(search, name) != config_file.absolute():
+    if verdict is None:
         return None
     if _compared(RunConfig.from_yaml(config_file)) != _compared(config):
         warn(f"the model card will say nothing of the verdict on {config_file}: --set changed the configuration")
@@ -53,7 +55,7 @@ def _verdicts_in(folder: Path) -> list[Verdict]:
         return records.read_verdicts(folder / records.VERDICTS_FILE)
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError) as error:
         warn(f"cannot read {folder / records.VERDICTS_FILE}: {error}")
         return []
 

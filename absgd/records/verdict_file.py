@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from absgd.paths import PathLike
+from absgd.paths import PathLike, open_regular
 from absgd.records.atomic import write_atomically
 
 VerdictOutcome = Literal[
@@ -96,12 +96,22 @@ def read_verdicts(path: PathLike) -> list[Verdict]:
     """Return the verdicts of a file that `write_verdicts` has written.
 
     Raises:
-        OSError: if it cannot be read.
+        OSError: if it cannot be read, or is a pipe or a device.
+        ValueError: if it is damaged, or another program wrote it.
     """
-    names = [field.name for field in dataclasses.fields(Verdict)]
-    rows = json.loads(Path(path).read_text(encoding="utf-8"))["verdicts"]
-    known = [{name: row[name] for name in names} for row in rows]
-    return [
-        Verdict(**{**row, "outcome": _EARLIER.get(row["outcome"], row["outcome"]), "details": tuple(row["details"])})
-        for row in known
-    ]
+    with open_regular(Path(path)) as file:
+        content = file.read()
+    try:
+        return [_verdict(row) for row in json.loads(content)["verdicts"]]
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise ValueError(f"expected verdicts, got {type(error).__name__}: {str(error)[:80]}") from None
+
+
+def _verdict(row: Mapping[str, Any]) -> Verdict:
+    """Return the verdict of an entry of the file; raises a ValueError, LookupError or TypeError if it is none."""
+    known = {field.name: row[field.name] for field in dataclasses.fields(Verdict)}
+    known["outcome"] = _EARLIER.get(known["outcome"], known["outcome"])
+    texts = [known[name] for name in ("folder", "scenario", "sentence", "advice")] + list(known["details"])
+    if known["outcome"] not in VERDICT_LABELS or not all(isinstance(text, str) for text in texts):
+        raise ValueError("another kind of entry")
+    return Verdict(**{**known, "details": tuple(known["details"])})

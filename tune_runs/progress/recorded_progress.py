@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,9 +67,8 @@ def read_search(folder: Path, option: str = "--status") -> RecordedSearch:
     rows = records.read_rows(folder / records.TRIALS_FILE, records.TRIAL_SCHEMA)
     trials = [TrialRecord.from_row(row, folder.name) for row in rows]
     losses = {row["trial_id"]: row["val_loss"] for row in records.read_rows(folder / records.EPOCHS_FILE, _LOSSES)}
-    runs = [RunOnPair(trial, trial.pair or 0, losses.get(trial.trial_id)) for trial in trials]
     found = tuple(
-        _scenario_progress(space, plan, [run for run in runs if run.trial.scenario == name], is_running)
+        _scenario_progress(space, plan, [one for one in trials if one.scenario == name], losses, is_running)
         for name, plan in plan_scenarios(space).items()
     )
     is_whole = all(one.is_finished for one in trials) and not any(one.states.get("waiting") for one in found)
@@ -100,20 +99,25 @@ def is_locked(folder: Path) -> bool:
 
 
 def _verdicts(folder: Path) -> tuple[Verdict, ...]:
-    with suppress(OSError, ValueError, LookupError, TypeError):  # absent or damaged; the table says enough
+    with suppress(OSError, ValueError):  # absent or damaged; the table says enough
         return tuple(records.read_verdicts(folder / records.VERDICTS_FILE))
     return ()
 
 
 def _scenario_progress(
-    space: SearchSpace, plan: ScenarioPlan, runs: Sequence[RunOnPair], is_running: bool
+    space: SearchSpace,
+    plan: ScenarioPlan,
+    trials: Sequence[TrialRecord],
+    losses: Mapping[str, float | None],
+    is_running: bool,
 ) -> ScenarioProgress:
-    trials = [run.trial for run in runs]
+    """Return the progress of a scenario from its trials, and the last validation loss of each."""
     control = next((one for one in trials if one.trial_id == records.control_id(plan.name)), None)
     states = Counter[str](one.status for one in trials if one.phase == "search")
     lost = states.pop("interrupted", 0) + (0 if is_running else states.pop("running", 0))
     states["waiting"] = max(0, plan.num_trials - sum(states.values()) - lost) + lost
-    scores = Ranking(runs, space.objective).scores
+    on_pairs = (RunOnPair(one, one.pair, losses.get(one.trial_id)) for one in trials if one.pair is not None)
+    scores = Ranking(on_pairs, space.objective).scores
     confirmed = _ended(trials, "confirm")
     return ScenarioProgress(
         scenario=plan.name,

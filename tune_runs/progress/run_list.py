@@ -13,7 +13,8 @@ from rich.console import Console
 from absgd import records
 from absgd.counts import plural
 from absgd.errors import UserError
-from absgd.terminal import shortened, warn
+from absgd.plugins.loading import plugin_words
+from absgd.terminal import printable, shortened, warn
 from tune_runs.console_table import ConsoleTable, TableColumn, print_whole
 from tune_runs.progress.progress_table import progress_table
 from tune_runs.progress.recorded_progress import RecordedSearch, read_search
@@ -42,13 +43,14 @@ def print_status(folder: Path, console: Console) -> None:
     search = read_search(folder)
     console.print(progress_table(search.space, search.progress, f"{search.state}, {_ago(search.changed_at)}"))
     for verdict in search.verdicts:
-        print_whole(console, f"verdict: {verdict.scenario}: {verdict.label}")
+        print_whole(console, printable(f"verdict: {verdict.scenario}: {verdict.label}"))
     if search.state == "interrupted":
-        print_whole(console, "continue with: " + shlex.join(["absgd-tune", "--resume", str(shortened(folder))]))
+        words = ["absgd-tune", "--resume", str(shortened(folder)), *plugin_words()]
+        print_whole(console, f"continue with: {shlex.join(words)}")
 
 
 def print_runs(folder: Path, console: Console) -> None:
-    """Print a line for each folder in a folder, those changed last first; damaged and foreign ones are named too.
+    """Print a line for each folder in a folder, those changed last first; unreadable and foreign ones are named too.
 
     Raises:
         UserError: if there is no such folder.
@@ -74,8 +76,13 @@ def _run_line(folder: Path) -> RunLine:
             return _single_line(folder)
     except (UserError, OSError) as error:
         warn(f"{folder}: {error}")
-        return RunLine(folder.name, "damaged", "-", "-", "-", None)
-    return RunLine(folder.name, "no run", "-", "-", "-", None)
+        return RunLine(_name(folder), "unreadable", "-", "-", "-", None)
+    return RunLine(_name(folder), "no run", "-", "-", "-", None)
+
+
+def _name(folder: Path) -> str:
+    """Return the name of a folder, of whatever characters, as it may stand in a line."""
+    return printable(folder.name.replace("\n", "\\n"))
 
 
 def _search_line(search: RecordedSearch) -> RunLine:
@@ -84,7 +91,7 @@ def _search_line(search: RecordedSearch) -> RunLine:
     result = ", ".join(label if count == 1 else f"{label} ({count})" for label, count in labels.items())
     trials = f"{search.num_done}/{search.num_asked}"
     return RunLine(
-        search.folder.name,
+        _name(search.folder),
         search.state,
         str(len(search.progress)),
         trials,
@@ -98,11 +105,11 @@ def _single_line(folder: Path) -> RunLine:
     path = folder / records.TRIALS_FILE
     rows = [TrialRecord.from_row(row, folder.name) for row in records.read_rows(path, records.TRIAL_SCHEMA)]
     if not rows:
-        return RunLine(folder.name, "one run, begun", "-", "-", "-", None)
+        return RunLine(_name(folder), "one run, begun", "-", "-", "-", None)
     state = f"one run, {rows[0].status}"
     value = rows[0].summary.metric_last
     shown = "-" if value is None else f"{value:.4f}"
-    return RunLine(folder.name, state, "-", "-", shown, path.stat().st_mtime)
+    return RunLine(_name(folder), state, "-", "-", shown, path.stat().st_mtime)
 
 
 def _ago(changed_at: float) -> str:

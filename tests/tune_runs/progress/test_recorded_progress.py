@@ -12,6 +12,7 @@ from filelock import FileLock
 from absgd import records
 from absgd.errors import UserError
 from absgd.records import Verdict, write_verdicts
+from absgd.registry.plugin_table import PLUGINS, Plugin
 from tests.support.fake_tuner import FakeTuner, make_space, rising
 from tests.support.run_folders import RunFolderBuilder, config
 from tests.support.tune_command import call
@@ -137,7 +138,7 @@ def test_list_has_a_line_for_each_folder_the_last_changed_first(runs: Path) -> N
     assert rows["stopped"].startswith("interrupted 2 ")
     assert rows["stopped"].endswith("1 day ago")
     assert rows["single"].startswith("one run, completed - - 0.")
-    assert rows["bad"] == "damaged - - - -"
+    assert rows["bad"] == "unreadable - - - -"
     assert rows["other"] == "no run - - - -"
     assert "notes.txt" not in rows
     assert list(rows)[-3:] == ["stopped", "bad", "other"]
@@ -161,6 +162,28 @@ def test_status_and_list_refuse_what_they_cannot_show(runs: Path, words: list[st
     result = call(*words)
     assert result.exit_code == 2, result.output
     assert message in result.stderr
+
+
+def test_status_of_a_search_over_own_parts_continues_with_the_plugin(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PLUGINS, "parts.py", Plugin("parts.py", "0" * 64, "", str(runs / "parts.py")))
+    assert "continue with: absgd-tune --resume runs/stopped --plugin runs/parts.py\n" in (
+        call("--status", "runs/stopped").stdout
+    )
+
+
+@pytest.mark.parametrize("verdicts", ["pipe", '{"verdicts": [{"outcome": "\\u001b[2J"}]}'])
+def test_nothing_in_a_folder_steers_the_terminal_or_keeps_the_command_waiting(runs: Path, verdicts: str) -> None:
+    file = runs / "ended" / records.VERDICTS_FILE
+    file.unlink()
+    os.mkfifo(file) if verdicts == "pipe" else file.write_text(verdicts)
+    (runs / "a\x1b[2J\nb").mkdir()
+    assert "ended, changed" in call("--status", "runs/ended").stdout
+    listed = call("--list", "runs")
+    assert listed.exit_code == 0
+    assert "\x1b" not in listed.output
+    assert r"a\x1b[2J\nb" in listed.stdout
 
 
 def test_list_of_an_empty_folder_says_so(tmp_path: Path) -> None:

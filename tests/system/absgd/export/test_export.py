@@ -19,11 +19,12 @@ from absgd.config import RunConfig
 from absgd.datasets import Images, load_test
 from absgd.errors import UserError
 from absgd.export import destinations
+from absgd.export.search_verdict import keep_verdict
 from absgd.plugins import load_plugin
 from absgd.records import Verdict, write_verdicts
 from absgd.registry.model_table import MODELS
 from absgd.registry.plugin_table import PLUGINS
-from tests.absgd.export import networks
+from tests.system.absgd.export import networks
 from tests.support.own_parts import PARTS
 
 safetensors: Any = pytest.importorskip("safetensors.torch")
@@ -176,13 +177,25 @@ def test_card_has_the_verdict_of_the_search_that_chose_the_settings(tmp_path: Pa
     )
     write_verdicts(tmp_path / "search/verdicts.json", [verdict])
     changes = ["--set", change] if change else []
-    file = tmp_path / "m.safetensors"
+    file = tmp_path / "m[1].safetensors"
     result = call("--config", config, "--out", tmp_path / "run", "--set", "seeds.train=5", *changes, "--export", file)
     assert result.exit_code == 0, result.output
     card = file.with_suffix(".md").read_text()
     assert ("**Undecided** (search `search`, scenario `digits-exp-0.2`)" in card) == (change is None)
     assert ("Nothing is decided. Take plain training." in card) == (change is None)
     assert "The test set was not read" in card
+    assert "load_model('m[1].safetensors')" in card
+    assert "# Model card: m\\[1\\]" in card
+
+
+def test_verdicts_two_folders_above_another_file_are_not_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "verdicts.json").write_text("damaged")
+    file = write_config(tmp_path / "configs")
+    keep_verdict(tmp_path, RunConfig.from_yaml(file), file)
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(
