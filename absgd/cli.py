@@ -175,8 +175,11 @@ def _configured(
         config, name = load_recipe(recipe), recipe
     else:
         raise UserError("expected `--config FILE`, `--recipe NAME` or `--resume DIR`, got none of them")
-    if set_:
-        config = config.with_values(parse_settings(set_), "--set")
+    settings = parse_settings(set_ or [])
+    if device and (twice := next((key for key in settings if key in ("device", "device.type")), None)):
+        raise UserError(f"expected `device.type` once, got it by `--device` and by `--set {twice}=`")
+    if settings:
+        config = config.with_values(settings, "--set")
     if device:
         config = config.with_values({"device.type": device}, "--device")
     for sentence in config.unused_settings():

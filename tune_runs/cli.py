@@ -12,9 +12,10 @@ from rich.console import Console
 
 from absgd import records
 from absgd.config.locations import parse_moves
-from absgd.errors import UserError, shown
+from absgd.errors import UserError
 from absgd.paths import checked_folder, expanded
 from absgd.plugins import load_plugin
+from absgd.plugins.loading import load_installed
 from absgd.terminal import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
@@ -61,15 +62,13 @@ from tune_runs.request.search_request import (
     SearchFailed,
     SearchInterrupted,
     SearchRequest,
+    check_address,
     new_request,
     resume_request,
 )
 from tune_runs.request.space_files import load_space, space_schema, with_options
 from tune_runs.request.warm_start import warm_start_of
 from tune_runs.whole_search import carry_out, plain_console
-
-MAX_ADDRESS = 300
-"""Most characters of an address; a name that a name service knows has 253 at most."""
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -144,8 +143,9 @@ def main() -> None:
 def _carry_out(options: TuneOptions) -> None:
     options.refuse_others()
     if options.address is not None:
-        _check_address(options.address)
+        check_address(options.address, "--address")
     if options.schema:
+        load_installed()  # whose parts a space can name
         print_product(json.dumps(space_schema(), indent=2) + "\n")
         return
     console = plain_console()
@@ -244,17 +244,6 @@ def _run(request: SearchRequest, console: Console) -> None:
         table = shortened(request.folder) / records.TRIALS_FILE
         print(f"absgd-tune: no trial, or no run of the confirmation, was completed; see {table}", file=sys.stderr)
         raise typer.Exit(EXIT_FAILED)
-
-
-def _check_address(address: str) -> None:
-    """Refuse malformed addresses, whether or not a cluster listens there."""
-    host, _, port = address.rpartition(":")
-    try:
-        host.encode("idna")
-    except UnicodeError:  # what a name service raises in place of an OSError
-        raise UserError(f"expected `auto` or HOST:PORT, got {shown(address)} (--address)") from None
-    if not address or len(address) > MAX_ADDRESS or (port.isdigit() and not port.isascii()):
-        raise UserError(f"expected `auto` or HOST:PORT, got {shown(address)} (--address)")
 
 
 def _trunk_folder(given: Path) -> str:

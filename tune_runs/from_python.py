@@ -14,7 +14,7 @@ from absgd.config.locations import parse_moves
 from absgd.errors import UserError, shown
 from absgd.paths import PathLike, absolute, checked_folder
 from absgd.plugins import load_plugin
-from tune_runs.request.search_request import SearchRequest, is_unbegun, new_request, resume_request
+from tune_runs.request.search_request import SearchRequest, check_address, is_unbegun, new_request, resume_request
 from tune_runs.request.space_files import load_space, space_from_dict, with_options
 from tune_runs.request.warm_start import warm_start_of
 from tune_runs.space.model import BUDGETS, SearchSpace
@@ -72,7 +72,8 @@ def search(
         SearchFailed: if the search ended early, and why; ``resume=True`` continues it.
         OSError: if Ray does not start.
     """
-    _check_callbacks(callbacks)
+    _check_session(address, callbacks)
+    _check_whole("extend", extend, least=0)
     _load_plugins(plugins)
     given = _space(space)
     if named := {**({} if name is None else {"name": name}), **changes}:
@@ -120,10 +121,10 @@ def confirm(
     Raises:
         UserError, SearchInterrupted, SearchFailed, OSError: as `search`.
     """
-    _check_callbacks(callbacks)
+    _check_session(address, callbacks)
+    if pairs is not None:
+        _check_whole("pairs", pairs, least=1)
     _load_plugins(plugins)
-    if pairs is not None and (isinstance(pairs, bool) or not isinstance(pairs, int) or pairs < 1):
-        raise UserError(f"expected a whole number `pairs` >= 1, got {shown(pairs)} (pairs)")
     for key in budgets:
         if key not in BUDGETS:
             raise UserError(f"expected budgets ({', '.join(BUDGETS)}), got `{key}` (confirm)")
@@ -165,7 +166,14 @@ def _load_plugins(plugins: Sequence[PathLike]) -> None:
         load_plugin(file)
 
 
-def _check_callbacks(callbacks: Sequence[Callback]) -> None:
+def _check_whole(name: str, number: object, least: int) -> None:
+    if isinstance(number, bool) or not isinstance(number, int) or number < least:
+        raise UserError(f"expected a whole number `{name}` >= {least}, got {shown(number)} ({name})")
+
+
+def _check_session(address: str | None, callbacks: Sequence[Callback]) -> None:
+    if address is not None:
+        check_address(address, "address")
     for one in callbacks:
         if isinstance(one, type) or not hasattr(one, "on_trial_result"):
             raise UserError(f"expected instances of `ray.tune.Callback`, got {shown(one)} (callbacks)")

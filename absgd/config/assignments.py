@@ -16,7 +16,7 @@ def parse_settings(words: Sequence[str], option: str = "--set") -> dict[str, Any
     {'optimizer.lr': 0.05, 'loss.name': 'ce'}
 
     Raises:
-        UserError: if a word has no key or no `=`, a value is no YAML, or a key is given twice.
+        UserError: if a word has no key or no `=`, a value is no YAML, a key is given twice, or one replaces another.
     """
     settings: dict[str, Any] = {}
     for word in words:
@@ -26,5 +26,7 @@ def parse_settings(words: Sequence[str], option: str = "--set") -> dict[str, Any
             raise UserError(f"expected KEY=VALUE, got {shown(word)} ({option})")
         if key in settings:
             raise UserError(f"expected each key once, got `{key}` twice ({option})")
+        if part := next((one for one in settings if one.startswith(f"{key}.")), None):
+            raise UserError(f"expected `{key}` before `{part}`, which it would replace ({option})")
         settings[key] = parse_yaml(value, f"{option} {key}")
     return settings

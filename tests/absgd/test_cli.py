@@ -180,6 +180,8 @@ def test_diverged_run_is_recorded(config_file: Path) -> None:
         (["--config", "small.yaml", "--set", "epochs=["], "expected valid YAML"),
         (["--config", "small.yaml", "--metric", "val_acuracy"], "did you mean `val_accuracy`? (--metric)"),
         (["--config", "small.yaml", "--set", "data.val_per_class=1000"], "val_per_class"),
+        (["--config", "small.yaml", "--set", "device.type=cpu", "--device", "cpu"], "expected `device.type` once"),
+        (["--config", "small.yaml", "--set", "model.name=cnn8", "--set", "model={}"], "`model` before `model.name`"),
         (["--config", "small.yaml", "--set", "data.name=cifar10"], "data.root"),
         (["--config", "small.yaml", "--out", "small.yaml"], "small.yaml exists"),
         (

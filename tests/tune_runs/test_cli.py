@@ -118,6 +118,7 @@ def test_set_may_complete_a_space_that_is_none_without_it(here: Path) -> None:
         (["num_trials"], "expected KEY=VALUE, got 'num_trials' (--set)"),
         (["=3"], "expected KEY=VALUE, got '=3' (--set)"),
         (["seed=1", "seed=2"], "expected each key once, got `seed` twice (--set)"),
+        (["search.lam.low=1", "search.lam=3"], "expected `search.lam` before `search.lam.low`, which it would replace"),
         (["num_trials=["], "expected valid YAML"),
         (["base.optimizer.lrr=3"], "unknown key `base.optimizer.lrr`; did you mean `lr`? (--set: base.optimizer.lrr)"),
         (["search.lam.lo=1"], "unknown key `search.lam.lo`; did you mean `low`? (--set: search.lam.lo)"),
@@ -138,14 +139,18 @@ def test_bad_set_exits_2_with_one_message_and_creates_nothing(here: Path, words:
 def test_set_of_a_recorded_search_changes_budgets_and_the_confirmation_only(here: Path) -> None:
     (here / "run").mkdir()
     new_request(make_space(), here / "run").begin()
-    settings = {"epoch_budget": 50, "confirm.max_pairs": 3}
+    settings = {"epoch_budget": 50, "confirm.max_pairs": 3, "track": []}
     changed = resume_request(here / "run", settings=settings).space
     assert changed.confirm is not None
-    assert (changed.epoch_budget, changed.confirm.max_pairs) == (50, 3)
+    assert (changed.epoch_budget, changed.confirm.max_pairs, changed.track) == (50, 3, ())
     assert changed.decisive() == resume_request(here / "run").space.decisive()
     for option, word, message in (
-        ("--resume", "base.epochs=20", "`--resume` accepts --set of budgets and `confirm` only, got `base.epochs`"),
-        ("--confirm", "seed=1", "`--confirm` accepts --set of budgets and `confirm` only, got `seed`"),
+        (
+            "--resume",
+            "base.epochs=20",
+            "--set of budgets, `track` and `confirm` only, got `base.epochs`",
+        ),
+        ("--confirm", "seed=1", "`--confirm` accepts --set of budgets, `track` and `confirm` only, got `seed`"),
         ("--resume", "num_trials=20", "add trials by `--extend N` (--set: num_trials)"),
         ("--resume", "epoch_budge=20", "did you mean `epoch_budget`? (--set: epoch_budge)"),
         ("--resume", "epoch_budget=0", "expected `epoch_budget` >= 1, got 0 (--set: epoch_budget)"),

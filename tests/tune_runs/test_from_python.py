@@ -56,6 +56,10 @@ def _begun(folder: Path) -> None:
         (lambda: search(SPACE, num_trials=0), "expected `num_trials` >= 1, got 0 (search: num_trials)"),
         (lambda: search(SPACE, out="begun"), "(in Python `resume=True`)"),
         (lambda: search(SPACE, extend=2), "expected `extend` and `moved` with a search that is continued"),
+        (lambda: search(SPACE, out="begun", resume=True, extend=-2), "expected a whole number `extend` >= 0, got -2"),
+        (lambda: search(SPACE, extend="2"), "expected a whole number `extend` >= 0, got '2' (extend)"),  # type: ignore[arg-type]
+        (lambda: search(SPACE, address=6379), "expected `auto` or HOST:PORT, got 6379 (address)"),  # type: ignore[arg-type]
+        (lambda: confirm("begun/mine", address="a" * 301), "expected `auto` or HOST:PORT, got 'aaa"),
         (lambda: search(SPACE, resume=True, moved={"/a": "/"}), "`moved` with a search that is continued"),
         (lambda: search(SPACE, out="begun", resume=True, warm_start="begun/mine"), "`warm_start` with a new search"),
         (lambda: search(SPACE, out="begun", resume=True, num_trials=9), "`num_trials` 4, as recorded, got 9"),

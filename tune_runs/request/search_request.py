@@ -15,7 +15,7 @@ from absgd import records
 from absgd.config import merge_dotted
 from absgd.config.locations import PATH_SETTINGS, Moves, warn_of_unused_moves
 from absgd.counts import plural
-from absgd.errors import UserError, nearest
+from absgd.errors import UserError, nearest, shown
 from absgd.plugins.loading import plugin_words
 from absgd.terminal import shortened
 from absgd.yaml_text import dump_yaml, read_yaml
@@ -25,6 +25,10 @@ from tune_runs.request.space_settings import with_settings
 from tune_runs.space.model import BUDGETS, ConfirmConfig, SearchSpace
 from tune_runs.space.parameters import Scalar
 
+MAY_CHANGE = (*BUDGETS, "confirm", "track")
+"""Keys of a space that a search which is continued may be given anew; `num_trials` is raised by `--extend`."""
+MAX_ADDRESS = 300
+"""Most characters of an address; a name that a name service knows has 253 at most."""
 Points = Mapping[str, Sequence[Mapping[str, Scalar]]]
 """Scenario -> points to try first."""
 
@@ -162,7 +166,7 @@ def resume_request(
         places = f"{space_file} and --space; `--moved OLD=NEW` names a folder that has moved"
         refuse_changes(space.decisive(), given.decisive(), places)
         _check_num_trials(space, given, extend, trains_trials=option == "--resume")
-        changes |= {key: value for key, value in given.to_dict().items() if key in (*BUDGETS, "confirm", "track")}
+        changes |= {key: value for key, value in given.to_dict().items() if key in MAY_CHANGE}
     changes |= budgets or {}
     if extend:
         changes["num_trials"] = space.num_trials + extend
@@ -172,7 +176,7 @@ def resume_request(
     if settings:
         _check_keys(settings, option)
         merged = with_settings({**space.to_dict(), **changes}, settings)
-        changes |= {key: merged[key] for key in (*BUDGETS, "confirm")}
+        changes |= {key: merged[key] for key in MAY_CHANGE}
     if changes:
         space = with_options(space, changes, "--set" if settings else "command line")
     if "confirm" in changes:
@@ -182,13 +186,33 @@ def resume_request(
     return SearchRequest(space, folder.absolute(), address, is_resume=True, warm_start=points, moves=moves)
 
 
+def check_address(address: object, key: str) -> None:
+    """Refuse malformed addresses of a Ray cluster, whether or not one listens there.
+
+    Args:
+        address: as the user gave it.
+        key: option or argument to name in the message.
+
+    Raises:
+        UserError: if it is malformed.
+    """
+    host, _, port = address.rpartition(":") if isinstance(address, str) else ("", "", "")
+    try:
+        host.encode("idna")
+        is_fit = isinstance(address, str) and 0 < len(address) <= MAX_ADDRESS
+    except UnicodeError:  # what a name service raises in place of an OSError
+        is_fit = False
+    if not is_fit or (port.isdigit() and not port.isascii()):
+        raise UserError(f"expected `auto` or HOST:PORT, got {shown(address)} ({key})")
+
+
 def _check_keys(settings: Mapping[str, object], option: str) -> None:
     """Refuse keys that must not change once a search has begun."""
     for key in settings:
-        if (first := key.split(".")[0]) not in (*BUDGETS, "confirm"):
-            advice = "; add trials by `--extend N`" if first == "num_trials" else nearest(first, (*BUDGETS, "confirm"))
+        if (first := key.split(".")[0]) not in MAY_CHANGE:
+            advice = "; add trials by `--extend N`" if first == "num_trials" else nearest(first, MAY_CHANGE)
             raise UserError(
-                f"`{option}` accepts --set of budgets and `confirm` only, got `{key}`{advice} (--set: {key})"
+                f"`{option}` accepts --set of budgets, `track` and `confirm` only, got `{key}`{advice} (--set: {key})"
             )
 
 
