@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,9 @@ from analysis.load import load
 from analysis.report.html_report import report_html
 from tests.support.fake_tuner import SPACE, FakeTuner, rising
 from tests.support.made_up_scores import far
-from tests.support.own_parts import PARTS, RUN, loaded
+from tests.support.own_parts import PARTS, RUN, installed, loaded
 from tests.support.spaces import preview_of
+from tests.support.tune_command import call
 from tune_runs.request.recorded_space import recorded
 from tune_runs.request.search_request import resume_request
 from tune_runs.request.space_files import space_from_dict, space_schema
@@ -54,6 +57,17 @@ def test_options_are_searched_and_in_the_schema(tmp_path: Path) -> None:
     assert options["properties"]["width"] == {
         "default": 4, "description": "Channels.", "minimum": 1, "title": "Width", "type": "integer",
     }  # fmt: skip
+
+
+def test_schema_lists_the_options_of_installed_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    try:
+        result = call("--schema")
+    finally:
+        sys.modules.pop("own_package", None)
+    assert result.exit_code == 0, result.output
+    assert "model.options.width" in json.loads(result.stdout)["properties"]["search"]["properties"]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +107,7 @@ def test_search_is_confirmed_recorded_and_reported_without_the_plugin(tmp_path: 
     assert "loss.options.power" in runs.best().columns
     page = report_html(runs)
     assert "sharp at lr / ab_alpha" in page
-    assert f"absgd-train --config {folder}/best/stripes.yaml --plugin parts.py" in page
+    assert f"absgd-train --config {folder}/best/stripes.yaml --plugin PATH/parts.py" in page
     assert not PLUGINS, "a report loads no code"
 
 

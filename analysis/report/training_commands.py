@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from absgd.config import RunConfig
 from absgd.errors import UserError
 from absgd.records import CONFIG_COLUMNS, best_file, column_of, config_of
 from absgd.registry.plugin_table import PART_KINDS, part_spec
+from absgd.yaml_text import read_yaml
 from analysis.frames.typed_frames import SCENARIO
 from analysis.questions.winners import SEEDS, best_rows, trials_of
 from analysis.runs import Runs
@@ -74,12 +76,23 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
+def _has_known_parts(settings: object) -> bool:
+    """Whether all parts of a config are in the tables; one with another part would load an installed plugin."""
+    if not isinstance(settings, Mapping) or settings.get("plugins"):
+        return False
+    sections = {kind: settings.get(kind) for kind in PART_KINDS}
+    return all(isinstance(one, Mapping) and part_spec(kind, one.get("name")) for kind, one in sections.items())
+
+
 def _is_same(file: Path, config: RunConfig) -> bool:
     """Whether a file holds this configuration, seeds and title aside."""
     if not file.is_file():
         return False
     try:
-        own = RunConfig.from_yaml(file)
+        settings = read_yaml(file)
+        if not _has_known_parts(settings):
+            return False
+        own = RunConfig.from_dict(settings, str(file))
     except (UserError, OSError):
         return False
     aside = {"seeds.data": config.seeds.data, "seeds.train": config.seeds.train, "data.title": config.data.title}

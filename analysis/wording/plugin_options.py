@@ -8,13 +8,15 @@ import pandas as pd
 
 
 def plugin_options(identities: Any) -> list[str]:
-    """Return `--plugin FILE` for each file among the plugins of a run; installed ones need no option.
+    """Return `--plugin PATH/FILE` for each file among the plugins of a run; installed ones need no option.
 
-    >>> plugin_options(["parts.py 3f2a", "a-distribution 77ab"])
-    ['--plugin', 'parts.py']
+    PATH stands for a folder that no record names.
+
+    >>> plugin_options(["parts.py sha256:3f2a", "a-distribution sha256:77ab"])
+    ['--plugin', 'PATH/parts.py']
 
     Args:
         identities: value of the column `plugins`; missing where the run needs none.
     """
     names = [str(one).rpartition(" ")[0] for one in identities] if pd.api.types.is_list_like(identities) else []
-    return [word for name in names if name.endswith(".py") for word in ("--plugin", name)]
+    return [word for name in names if name.endswith(".py") for word in ("--plugin", f"PATH/{name}")]

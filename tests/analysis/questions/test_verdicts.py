@@ -104,7 +104,7 @@ def test_what_it_would_take_counts_from_the_pairs_that_were_trained() -> None:
     rows = pd.DataFrame({"n": [3], "pairs_needed": [3.0], "left": ["max pairs"]})
     assert need_sentence(rows, 7, "runs/x").endswith("absgd-tune --confirm runs/x --pairs 10")
     with_own = need_sentence(rows, 7, "runs/x", ["own parts.py 3f2a", "installed 77ab"])
-    assert with_own.endswith("absgd-tune --confirm runs/x --plugin 'own parts.py' --pairs 10")
+    assert with_own.endswith("absgd-tune --confirm runs/x --plugin 'PATH/own parts.py' --pairs 10")
     bounded = need_sentence(rows.assign(left="budget"), 7, "runs/x")
     assert bounded.endswith("--confirm runs/x --space FILE, where FILE has a larger `confirm.epoch_budget`")
 

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import shutil
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from analysis.report.report_tables import scenario_table
 from analysis.report.text_report import comma_separated, escape_latex, escape_markdown, latex, markdown
 from analysis.report.training_commands import commands
 from tests.support import run_folders
+from tests.support.own_parts import installed
 from tests.support.run_folders import EVIL, evil_folder
 
 
@@ -173,6 +175,20 @@ def test_commands_name_the_best_file_where_it_is_the_choice(tmp_path: Path, full
     assert len(named) == len(trains) == 5
     assert named[0].startswith(f"absgd-train --config '{folder}/best/digits-exp-0.05.yaml' --set seeds.data=1000 ")
     assert named[0].endswith("--set seeds.train=2000 --out runs/digits-exp-0.05-best-1-1000-2000 --test")
+
+
+def test_no_installed_part_is_imported_for_the_best_file(
+    tmp_path: Path, full_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    folder = Path(shutil.copytree(full_folder, tmp_path / "run"))
+    (folder / "best").mkdir()
+    settings = {**run_folders.config().to_dict(), "model": {"name": "net"}}
+    (folder / "best" / "digits-exp-0.05.yaml").write_text(yaml.safe_dump(settings))
+    (one,) = load(folder).scenarios()
+    assert commands(one)[0].startswith("cat > digits-exp-0.05-best-1.yaml <<'END'\n")
+    assert "own_package" not in sys.modules
 
 
 def test_figures_have_numbers_and_axes_with_units(full: Runs) -> None:
