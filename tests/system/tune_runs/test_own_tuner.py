@@ -83,6 +83,32 @@ def test_exploits_of_population_based_training_continue_with_the_new_settings(tm
     assert all(found.is_monotonic_increasing for _, found in epochs)
 
 
+def test_trial_that_fails_continues_from_its_checkpoint(tmp_path: Path) -> None:
+    mark = tmp_path / "failed"
+
+    def failing_once(config: dict[str, Any]) -> None:
+        report = tune.report
+
+        def failing(metrics: dict[str, Any], **more: Any) -> None:
+            report(metrics, **more)
+            if metrics["epoch"] == 1 and not mark.exists():
+                mark.touch()
+                raise RuntimeError("lost")
+
+        tune.report = failing
+        absgd_trainable(config)
+
+    config = {**SPACE, "attention": {**SPACE["attention"], "lam": 5.0}, "optimizer.lr": 0.02}
+    failure = tune.FailureConfig(max_failures=1)
+    run = tune.RunConfig(name="mine", storage_path=str(tmp_path), verbose=0, failure_config=failure)
+    (result,) = tune.Tuner(failing_once, param_space=config, run_config=run).fit()
+    assert mark.exists()
+    assert result.error is None
+    alone = [record.val_loss for record in Trainer(run_of(config), load_splits(run_of(config))).epochs()]
+    epochs = load(tmp_path / "mine").epochs
+    assert dict(zip(epochs.epoch, epochs.val_loss, strict=True)) == dict(enumerate(alone))
+
+
 def test_trial_that_diverges_reports_it_and_ends(tmp_path: Path) -> None:
     grid = fit(tmp_path, 1, **{"optimizer.lr": tune.grid_search([0.02, 1e30]), "epochs": 2})
     assert not grid.errors
