@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import torch
+from ray.tune import Callback
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 from rich.console import Console
@@ -144,6 +145,7 @@ class FakeTuner:
         test_score: test accuracies of a run; None: the epochs that it has done.
         second: what each trial would measure as its worst recall; None: as `curve`.
         quick_flush_s: seconds below which the tables are replaced at the end of every trial, on a busy machine too.
+        callbacks: of a user.
     """
 
     def __init__(
@@ -158,6 +160,7 @@ class FakeTuner:
         test_score: Callable[[RunConfig], float] | None = None,
         second: Curve | None = None,
         quick_flush_s: float = math.inf,
+        callbacks: Sequence[Callback] = (),
     ) -> None:
         self._test_score, self._second = test_score, second
         folder.mkdir(parents=True, exist_ok=True)
@@ -176,7 +179,8 @@ class FakeTuner:
         at = space if trunks is None else space.model_copy(update={"trunks": str(trunks)})
         points = {scenario.name: warm_start for scenario in space.scenario_list}
         request = SearchRequest(at, folder, warm_start=points, searches=searches)
-        self.search = assemble_search(request, self.plans, images, concurrent, Console(file=io.StringIO()))
+        console = Console(file=io.StringIO())
+        self.search = assemble_search(request, self.plans, images, concurrent, console, callbacks)
         self.confirmations = self.search.confirmations
         self.recorder, self.stop = self.search.recorder, self.search.stop
         self.recorder.quick_flush_s = quick_flush_s

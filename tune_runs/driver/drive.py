@@ -67,8 +67,10 @@ class RunningSearch(NamedTuple):
     """What Tune tells of each event: the one that records first, then those that show."""
     trackers: list[TrackerCallback]
     """Those of them that hand events to trackers."""
+    users: list[UserOnlooker]
+    """Those of them that hand events to callbacks of the user."""
     progress: LiveTableCallback
-    """The last of them but for those of the user."""
+    """The last of them."""
     update_plans: Callable[[], None]
     """Brings the plans of further pairs and confirmations to what is recorded."""
 
@@ -121,7 +123,7 @@ def drive(
     try:
         _end_session(search)
     finally:
-        close_trackers(search.trackers)
+        close_trackers(search.trackers, search.users)
     search.update_plans()
     with only_shows("the summary"):
         print_summary(space, search.recorder, console, search.confirmations)
@@ -200,14 +202,15 @@ def assemble_search(
     recording = RecordingCallback(recorder, searcher, failures, stop, on_end)
     progress = LiveTableCallback(space, plans, recorder, console, to_run, request.searches, further_pairs, tunings)
     trackers = tracker_callbacks(space, recorder)
+    users = [UserOnlooker(one, lambda trial_id: recorder.trials[trial_id].phase) for one in callbacks]
     told = (
         recording,
         *(Onlooker(tracker, tracker.thread.title) for tracker in trackers),
+        *users,
         Onlooker(progress, "the table of the search"),
-        *(UserOnlooker(one, lambda trial_id: recorder.trials[trial_id].phase) for one in callbacks),
     )
     return RunningSearch(
-        recorder, checkpoints, stop, searcher, scheduler, confirmations, told, trackers, progress, update_plans
+        recorder, checkpoints, stop, searcher, scheduler, confirmations, told, trackers, users, progress, update_plans
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from ray.tune import Callback
 
 from absgd.terminal import warn
+from tune_runs.recording.trackers import TrackerThread
 from tune_runs.trial.trial_plan import task_of
 from tune_runs.trial.trial_reports import report_of
 
@@ -30,6 +31,9 @@ class Onlooker(Callback):  # type: ignore[misc]
         self._has_failed = False
 
     def _tell(self, name: str, /, **event: Any) -> None:
+        self._pass_on(name, event)
+
+    def _pass_on(self, name: str, event: dict[str, Any]) -> None:
         if self._has_failed:
             return
         try:
@@ -53,7 +57,7 @@ class Onlooker(Callback):  # type: ignore[misc]
 
 
 class UserOnlooker(Onlooker):
-    """Passes the events of a search to a callback of a user, with results that hold metrics by their names.
+    """Passes the events of a search to a callback of a user in a thread, with results that hold metrics by their names.
 
     A result has the metrics of the epoch (`absgd.records.EpochRecord`), `trial_id`, `scenario`, `phase`, the settings
     of the run under `config`, and Ray's own keys; where a trial diverged, the reason under `divergence` and no metrics.
@@ -64,8 +68,14 @@ class UserOnlooker(Onlooker):
     """
 
     def __init__(self, callback: Callback, phase_of: Callable[[str], str]) -> None:
-        super().__init__(callback, f"the callback {type(callback).__name__}")
+        what = f"the callback {type(callback).__name__}"
+        super().__init__(callback, what)
+        self.thread = TrackerThread(what, lambda: callback, close=_leave)
         self._phase_of = phase_of
+
+    def _pass_on(self, name: str, event: dict[str, Any]) -> None:
+        if getattr(type(self._callback), name) is not getattr(Callback, name):  # which does nothing
+            self.thread.put(lambda callback: getattr(callback, name)(**event))
 
     def on_trial_result(self, *, trial: Any, result: dict[str, Any], **event: Any) -> None:
         """Pass the event on, unless it has no report."""
@@ -76,7 +86,11 @@ class UserOnlooker(Onlooker):
         metrics = dataclasses.asdict(report.epoch.record) if report.epoch else {"divergence": report.divergence}
         rays_own = {key: value for key, value in result.items() if value is not report}
         told = {**rays_own, **metrics, **about, "config": task.config.to_dict()}
-        self._tell("on_trial_result", trial=trial, result=told, **event)
+        self._pass_on("on_trial_result", {"trial": trial, "result": told, **event})
+
+
+def _leave(_: Callback) -> None:
+    """Do nothing at the end: Tune has told the callback of it."""
 
 
 def _warn_if_possible(message: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from ray.tune import Callback
 
 from absgd import records
+from tune_runs.recording.onlooker import UserOnlooker
 from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.tracker_table import tracker_thread
 from tune_runs.recording.trackers import CLOSE_S, Tracker, TrackerThread
@@ -24,7 +25,7 @@ class TrackerCallback(Callback):  # type: ignore[misc]
         recorder: has the records.
     """
 
-    def __init__(self, thread: TrackerThread, recorder: Recorder) -> None:
+    def __init__(self, thread: TrackerThread[Tracker], recorder: Recorder) -> None:
         self.thread, self._recorder = thread, recorder
         self._sent = {trial_id: len(rows) for trial_id, rows in recorder.epochs.items()}
         """Trial -> number of epochs that are queued, or were recorded before this session."""
@@ -76,13 +77,21 @@ class TrackerCallback(Callback):  # type: ignore[misc]
         return {}
 
 
-def close_trackers(callbacks: Sequence[TrackerCallback], within_s: float = CLOSE_S) -> None:
-    """End the runs of all trackers and wait for them, no longer than `within_s` for all together."""
+def close_trackers(
+    callbacks: Sequence[TrackerCallback], users: Sequence[UserOnlooker] = (), within_s: float = CLOSE_S
+) -> None:
+    """End the runs of all trackers and wait for them and for the callbacks of the user.
+
+    Args:
+        callbacks: those of the trackers.
+        users: those of the user.
+        within_s: most seconds to wait for all together.
+    """
     for callback in callbacks:
         callback.end_all()
     deadline = time.monotonic() + within_s
-    for callback in callbacks:
-        callback.thread.close(deadline)
+    for thread in (*(one.thread for one in callbacks), *(one.thread for one in users)):
+        thread.close(deadline)
 
 
 def tracker_callbacks(space: SearchSpace, recorder: Recorder) -> list[TrackerCallback]:

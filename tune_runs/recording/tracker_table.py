@@ -69,7 +69,7 @@ def attach_report(space: SearchSpace, folder: Path, within_s: float = CLOSE_S) -
         thread.close(deadline)
 
 
-def tracker_thread(name: TrackerName, space: SearchSpace, folder: Path) -> TrackerThread:
+def tracker_thread(name: TrackerName, space: SearchSpace, folder: Path) -> TrackerThread[Tracker]:
     """Return the thread of a tracker of the search in a folder, not started."""
     kind = TRACKERS[name]
 
@@ -77,4 +77,4 @@ def tracker_thread(name: TrackerName, space: SearchSpace, folder: Path) -> Track
         tracker: Tracker = resolve_name(kind.builder)(TrackedSearch(folder, search_id(folder), space))
         return tracker
 
-    return TrackerThread(kind.title, build)
+    return TrackerThread(kind.title, build, close=lambda tracker: tracker.close())

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import pyarrow as pa
 
@@ -71,24 +71,34 @@ class Tracker(Protocol):
         """Send what is not sent yet."""
 
 
-class TrackerThread:
-    """Runs a tracker in a thread, which ends at the tracker's first error.
+TrackerT = TypeVar("TrackerT")
+
+
+class TrackerThread(Generic[TrackerT]):
+    """Runs a tracker, or a callback of a user, in a thread, which ends at its first error.
 
     Args:
         title: names the tracker in warnings.
         build: makes the tracker, in the thread.
+        close: the last call of the tracker.
         length: most calls that wait.
     """
 
-    def __init__(self, title: str, build: Callable[[], Tracker], length: int = QUEUE_LENGTH) -> None:
-        self.title, self._build = title, build
-        self._calls: queue.Queue[Callable[[Tracker], None] | None] = queue.Queue(length)
+    def __init__(
+        self,
+        title: str,
+        build: Callable[[], TrackerT],
+        close: Callable[[TrackerT], None],
+        length: int = QUEUE_LENGTH,
+    ) -> None:
+        self.title, self._build, self._close = title, build, close
+        self._calls: queue.Queue[Callable[[TrackerT], None] | None] = queue.Queue(length)
         self._thread = threading.Thread(target=self._run, name=f"absgd-tune {title}", daemon=True)
         self._num_dropped = 0
         self._has_failed = self._is_closed = False
 
-    def put(self, call: Callable[[Tracker], None]) -> bool:
-        """Queue a call of the tracker, without waiting; return whether it was queued, or needs not be tried again."""
+    def put(self, call: Callable[[TrackerT], None]) -> bool:
+        """Queue a call of the tracker, without waiting; return whether it was queued, or need not be tried again."""
         if self._has_failed or self._is_closed:
             return True
         if self._thread.ident is None:
@@ -121,13 +131,13 @@ class TrackerThread:
             warn(f"{self.title} was too slow for {plural(self._num_dropped, 'event')}; the records are whole")
 
     def _run(self) -> None:
-        tracker: Tracker | None = None
+        tracker: TrackerT | None = None
         while True:
             call = self._calls.get()
             try:
                 if not self._has_failed:
                     tracker = tracker or self._build()
-                    (call or _close)(tracker)
+                    (call or self._close)(tracker)
             except Exception as error:  # noqa: BLE001 - whatever it is, the results are not affected
                 self._has_failed = True
                 reason = (str(error).strip() or "no reason given").splitlines()[0]
@@ -136,10 +146,6 @@ class TrackerThread:
                 self._calls.task_done()
             if call is None:
                 return
-
-
-def _close(tracker: Tracker) -> None:
-    tracker.close()
 
 
 def settings_of(trial: Row) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from ray.tune import Callback
 from tests.support.fake_tuner import FakeTuner, make_space, rising
 from tune_runs.recording import tensorboard as event_files
 from tune_runs.recording.onlooker import Onlooker
+from tune_runs.recording.tracker_callback import close_trackers
 
 HOOKS = ("on_trial_result", "on_trial_complete", "on_trial_error", "on_step_end", "on_experiment_end")
 
@@ -72,3 +74,46 @@ def test_broken_tracker_leaves_the_records_as_they_are(
     pd.testing.assert_frame_equal(whole, other)
     (said,) = capsys.readouterr().err.splitlines()
     assert said == "warning: TensorBoard ends here (RuntimeError: no such protocol); the search goes on"
+
+
+class Noting(Callback):  # type: ignore[misc]
+    """Notes the epochs of each trial, once it may."""
+
+    def __init__(self) -> None:
+        self.may_go_on, self.epochs, self.has_ended = threading.Event(), dict[str, list[int]](), False
+
+    def on_trial_result(self, *, result: dict[str, Any], **_: Any) -> None:
+        self.may_go_on.wait()
+        self.epochs.setdefault(result["trial_id"], []).append(result["epoch"])
+
+    def on_experiment_end(self, **_: Any) -> None:
+        self.has_ended = True
+
+
+def test_stuck_callback_of_a_user_neither_slows_nor_ends_a_search(tmp_path: Path) -> None:
+    noting = Noting()
+    tuner = FakeTuner(make_space(track=[]), tmp_path / "run", rising, callbacks=[noting])
+    tuner.run()
+    epochs = pd.read_parquet(tmp_path / "run" / "epochs.parquet")
+    assert noting.epochs == {}
+    noting.may_go_on.set()
+    close_trackers([], tuner.search.users, within_s=600)
+    own = epochs[~epochs.inherited]
+    assert noting.epochs == {str(name): list(rows.epoch) for name, rows in own.groupby("trial_id")}
+
+
+def test_callback_of_a_user_that_is_too_slow_misses_events_and_it_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noting = Noting()
+    tuner = FakeTuner(make_space(track=[]), tmp_path / "run", rising, callbacks=[noting])
+    (user,) = tuner.search.users
+    monkeypatch.setattr(user.thread._calls, "maxsize", 3)
+    tuner.run()
+    noting.may_go_on.set()
+    close_trackers([], tuner.search.users, within_s=600)
+    slow, missed = capsys.readouterr().err.splitlines()
+    assert slow == (
+        "warning: the callback Noting is slower than the search: it will miss some of it; the search goes on"
+    )
+    assert "the callback Noting was too slow for " in missed

@@ -135,7 +135,7 @@ def test_stuck_tracker_is_given_up(tmp_path: Path, capsys: pytest.CaptureFixture
         goes_on.wait()
         return NotingTracker.__new__(NotingTracker)
 
-    thread = TrackerThread("Slow", build, length=2)
+    thread = TrackerThread("Slow", build, do_nothing, length=2)
     assert thread.put(do_nothing)
     assert stuck.wait(60)
     queued = [thread.put(do_nothing) for _ in range(5)]
