@@ -154,6 +154,17 @@ def test_citation_has_the_version_of_the_package() -> None:
     assert (citation["version"], citation["license"]) == (project["version"], project["license"])
 
 
+def test_extra_dev_installs_all_extras_so_that_no_test_is_skipped() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    names, found = ["dev"], set[str]()
+    while names:
+        found.add(name := names.pop())
+        names += [
+            one for word in extras[name] for one in re.findall(r"^absgd-tune\[(.*)\]$", word) for one in one.split(",")
+        ]
+    assert found == set(extras)
+
+
 def test_pandas_lines_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_folders.confirmed(tmp_path / "runs" / "quickstart")
     monkeypatch.chdir(tmp_path)

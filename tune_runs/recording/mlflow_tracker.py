@@ -38,6 +38,8 @@ class MlflowTracker:
         self._experiment = known.experiment_id if known else self._client.create_experiment(name)
         self._runs: dict[str, str] = {}
         """Trial or scenario -> id of its run, while it is open."""
+        self._parents: set[str] = set()
+        """Those of them that are scenarios."""
         self._latest: dict[str, int] = {}
         """Trial -> last epoch that MLflow has."""
 
@@ -46,6 +48,7 @@ class MlflowTracker:
         name, parent = trial["trial_id"], f"scenario {trial['scenario']}"
         if parent not in self._runs:
             self._runs[parent], _ = self._run_of(parent, trial["scenario"])
+            self._parents.add(parent)
         self._runs[name], is_new = self._run_of(f"trial {name}", name, {_PARENT: self._runs[parent]})
         self._latest[name] = -1
         if is_new:
@@ -79,9 +82,9 @@ class MlflowTracker:
         self._client.set_terminated(run)
 
     def close(self) -> None:
-        """End the runs of the scenarios, the only ones that are still open."""
-        for run in self._runs.values():
-            self._client.set_terminated(run)
+        """End the runs of the scenarios, and as killed those of trials of whose end it was not told."""
+        for name, run in self._runs.items():
+            self._client.set_terminated(run, "FINISHED" if name in self._parents else "KILLED")
 
     def _run_of(self, part: str, name: str, tags: Mapping[str, str] | None = None) -> tuple[str, bool]:
         """Return the id of the run of a part of the search, open, and whether it is new."""

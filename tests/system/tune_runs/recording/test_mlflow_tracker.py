@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -66,3 +67,16 @@ def test_runs_equal_the_records_after_a_kill_and_a_resume(tmp_path: Path, runs: 
             assert float(run.data.params["gamma"]) == trial.gamma
     (artifact,) = mlflow.MlflowClient().list_artifacts(every["report"].info.run_id)
     assert artifact.path == "report.html"
+
+
+def test_trial_of_whose_end_nothing_is_told_is_killed(tmp_path: Path, runs: Any) -> None:
+    tuner = FakeTuner(make_space(track=["mlflow"], num_trials=1), tmp_path / "run", rising)
+    tuner.run(stop_after_results=2)
+    (callback,) = tuner.search.trackers
+    callback.thread.close(time.monotonic() + 600)
+    every = runs()
+    scenarios = {scenario.name for scenario in tuner.space.scenario_list}
+    trials = {name: run.info.status for name, run in every.items() if name not in scenarios}
+    assert trials
+    assert set(trials.values()) == {"KILLED"}
+    assert {every[name].info.status for name in scenarios & every.keys()} == {"FINISHED"}
