@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from absgd.counts import plural
+from absgd.errors import UserError
 from absgd.records import Objective, control_id, winning_order
 from tune_runs.recording.trial_record import TrialRecord
 
@@ -167,8 +168,18 @@ def _is_completed(run: RunOnPair) -> bool:
 
 
 def _last(run: RunOnPair, objective: Objective) -> float:
-    """Return the score of a completed run, larger is better."""
-    return objective.score(run.trial.summary.last_values)
+    """Return the score of a completed run, larger is better.
+
+    Raises:
+        UserError: if its row lacks the value of a metric: the table is damaged.
+    """
+    values = run.trial.summary.last_values
+    if len(values) != len(objective.metrics):
+        names = " and ".join(f"`{name}`" for name in objective.metrics)
+        raise UserError(
+            f"expected {names} of the completed run `{run.trial.trial_id}`, found {plural(len(values), 'value')}"
+        )
+    return objective.score(values)
 
 
 def gain_words(score: PairScore) -> str:

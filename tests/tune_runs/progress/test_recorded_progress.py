@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from filelock import FileLock
 
@@ -184,6 +186,19 @@ def test_nothing_in_a_folder_steers_the_terminal_or_keeps_the_command_waiting(ru
     assert listed.exit_code == 0
     assert "\x1b" not in listed.output
     assert r"a\x1b[2J\nb" in listed.stdout
+
+
+def test_completed_trial_without_its_score_is_a_damaged_table(runs: Path) -> None:
+    file = runs / "ended" / records.TRIALS_FILE
+    table = records.read_table(file, records.TRIAL_SCHEMA)
+    place = table.schema.get_field_index("metric_last")
+    records.write_table(file, table.set_column(place, table.schema.field(place), pa.nulls(len(table), pa.float64())))
+    result = call("--status", "runs/ended")
+    assert result.exit_code == 2
+    assert re.search(r"expected `val_accuracy` of the completed run `\S+`, found 0 values", result.stderr)
+    listed = call("--list", "runs")
+    assert listed.exit_code == 0
+    assert "warning: runs/ended: expected `val_accuracy`" in listed.stderr
 
 
 def test_list_of_an_empty_folder_says_so(tmp_path: Path) -> None:
