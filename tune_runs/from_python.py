@@ -59,8 +59,8 @@ def search(
         confirms: whether the chosen configurations are confirmed, if the space has `confirm`.
         moved: folders as the records of a continued search name them -> where they are now.
         plugins: Python files that declare models, losses or data sets (docs/own-parts.md).
-        callbacks: of Ray Tune (`ray.tune.Callback`), each told in a thread of its own; one that raises or is slow misses
-            events, and the search goes on.
+        callbacks: of Ray Tune (`ray.tune.Callback`), each told in a thread of its own; one that raises or is slow
+            misses events, and the search goes on.
         console: prints what is done; `Console(quiet=True)` prints nothing. Default: standard output.
         changes: top-level keys of the space that are replaced, such as ``num_trials=8`` or ``time_budget="30m"``.
 

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from typing import Annotated
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from absgd.config import RunConfig
 from absgd.config.sections import Count, Section
-from absgd.errors import UserError, validated
+from absgd.errors import UserError, broken_rule, validated
 from absgd.models import build_model
 from absgd.randomness import seeded_globally
 from absgd.yaml_text import parse_yaml
@@ -46,6 +46,12 @@ class ModelFacts(Section):
     """Whether the logits are adjusted post hoc."""
     version: str
     """Version of absgd-tune that wrote the file."""
+
+    @model_validator(mode="after")
+    def _check_channels(self) -> ModelFacts:
+        if len(self.std) != len(self.mean):
+            raise broken_rule("std", f"expected a deviation for each of {len(self.mean)} means, got {len(self.std)}")
+        return self
 
     def to_metadata(self) -> dict[str, str]:
         """Return the facts as text: the config as YAML, everything else as JSON."""

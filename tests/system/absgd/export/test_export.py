@@ -24,8 +24,8 @@ from absgd.plugins import load_plugin
 from absgd.records import Verdict, write_verdicts
 from absgd.registry.model_table import MODELS
 from absgd.registry.plugin_table import PLUGINS
-from tests.system.absgd.export import networks
 from tests.support.own_parts import PARTS
+from tests.system.absgd.export import networks
 
 safetensors: Any = pytest.importorskip("safetensors.torch")
 onnx: Any = pytest.importorskip("onnx")
@@ -255,7 +255,7 @@ def test_model_that_onnx_cannot_hold_is_refused_before_training(tmp_path: Path, 
     assert not (tmp_path / "home").exists()
 
 
-@pytest.mark.parametrize("damage", ["cut", "other", "weights", "facts", "absent"])
+@pytest.mark.parametrize("damage", ["cut", "other", "weights", "facts", "channels", "absent"])
 def test_damaged_and_foreign_files_are_refused(home: Path, tmp_path: Path, damage: str) -> None:
     content = (home / "home/digits.safetensors").read_bytes()
     tensors, file = safetensors.load(content), tmp_path / "m.safetensors"
@@ -269,6 +269,8 @@ def test_damaged_and_foreign_files_are_refused(home: Path, tmp_path: Path, damag
         file.write_bytes(safetensors.save({**tensors, "network.extra": torch.zeros(1)}, metadata))
     elif damage == "facts":
         file.write_bytes(safetensors.save(tensors, {**metadata, "std": "[0]"}))
+    elif damage == "channels":
+        file.write_bytes(safetensors.save(tensors, {**metadata, "std": "[0.2, 0.2]"}))
     with pytest.raises(UserError, match=r"m\.safetensors"):
         load_model(file)
 
