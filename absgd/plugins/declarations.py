@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict
 
 from absgd.counts import plural
-from absgd.errors import UserError
+from absgd.errors import UserError, shown
 from absgd.registry.dataset_table import Crop, DatasetSpec
 from absgd.registry.loss_table import LossSpec
 from absgd.registry.model_table import ModelSpec
@@ -178,7 +178,15 @@ def _check_length(name: str, values: Sequence[object], length: int) -> None:
 
 
 def _place(function: Callable[..., Any]) -> str:
-    return f"{function.__module__}:{function.__qualname__}"
+    """Return the name by which every process finds a function: `module:function`.
+
+    Raises:
+        UserError: if it has none, as inside another function.
+    """
+    name = getattr(function, "__qualname__", None)
+    if name is None or "<" in name:
+        raise UserError(f"expected a function or class at the top level of its module, got {name or shown(function)}")
+    return f"{function.__module__}:{name}"
 
 
 def _declared(function: FunctionT, declaration: PartDeclaration) -> FunctionT:

@@ -190,6 +190,8 @@ def _check(plugin: Plugin, part: PartDeclaration, seen: set[tuple[str, str]]) ->
         if not _is_scalar(field.annotation):
             wanted = f"option `{name}` of {part.kind} `{part.name}` to be of type bool, int, float, str or a Literal"
             raise UserError(f"expected {wanted}, or None, got {field.annotation} {where}")
+        if field.validation_alias is not None:
+            raise UserError(f"expected option `{name}` of {part.kind} `{part.name}` without an alias {where}")
 
 
 def _is_scalar(annotation: Any) -> bool:

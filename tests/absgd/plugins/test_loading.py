@@ -77,6 +77,14 @@ def test_part_with_two_names_in_its_module_or_a_class_below_it_is_declared_once(
         (PARTS.replace("channels=1,", "channels=3, mean=[0.5],"), "UserError: expected `mean` of 3 values, got 1 (--p"),
         (PARTS.replace("channels=1,", "channels=1, class_names=['a'],"), "expected `class_names` of 3 values, got 1"),
         (PARTS.replace("options=NetOptions", "heads=['cos']"), "expected classifiers out of linear, cosine, got cos"),
+        (
+            f"{PARTS}\nlam = model('lamb')(lambda *_: None)\n",
+            "a function or class at the top level of its module, got <la",
+        ),
+        (
+            PARTS.replace("default=4,", "default=4, alias='w',"),
+            "expected option `width` of model `net` without an alias",
+        ),
         (PARTS.replace("options=NetOptions", "options=dict"), "expected `options` to be a subclass of"),
     ],
 )
