@@ -139,12 +139,15 @@ def data_set(
         class_names: names of the classes, by label.
 
     Raises:
-        UserError: if the numbers of channels or classes do not fit the values that are given for each.
+        UserError: if the numbers of channels or classes do not fit the values that are given for each, or files are
+            said to have other channels than RGB.
     """
     means, stds = tuple(mean or [0.5] * channels), tuple(std or [0.25] * channels)
     _check_length("mean", means, channels)
     _check_length("std", stds, channels)
     _check_length("class_names", class_names or range(num_classes), num_classes)
+    if channels != 3 and not in_memory:
+        raise UserError(f"expected `channels` 3 with `in_memory=False`, whose files are read as RGB, got {channels}")
 
     def declare(read: FunctionT) -> FunctionT:
         spec = DatasetSpec(

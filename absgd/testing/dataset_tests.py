@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torchvision.transforms import v2
 
 from absgd.config import RunConfig
 from absgd.datasets import (
@@ -26,6 +27,7 @@ from absgd.datasets import (
     read_part,
     split_indices,
 )
+from absgd.datasets.image_reading import read_rgb
 
 CPU = torch.device("cpu")
 
@@ -75,15 +77,27 @@ class DatasetTests:
         return read_part(config.data, "train")
 
     def check_images(self, images: Any, spec: DatasetSpec) -> None:
+        if isinstance(images, ImageFiles):
+            assert all(images.path(position).is_file() for position in range(len(images)))
+            assert not any(path.startswith(b"/") for path in images.paths_N)
+            return
         assert images.images_NCHW.dtype == np.uint8
         assert images.images_NCHW.shape == (len(images), spec.channels, spec.side, spec.side)
         assert images.images_NCHW.flags.c_contiguous
         assert images.images_NCHW.std() > 0
 
-    def evaluated(self, images: Any, _config: RunConfig) -> np.ndarray:
+    def evaluated(self, images: Images | ImageFiles, config: RunConfig) -> np.ndarray:
         """Return the pixels that evaluation passes to the model, uint8, (N, C, H, W)."""
-        pixels_NCHW: np.ndarray = images.images_NCHW
-        return pixels_NCHW
+        if isinstance(images, Images):
+            return images.images_NCHW
+        spec = DATASETS[config.data.name]
+        side = config.data.side or spec.side
+        shorter = side if spec.crop == "padded" else round(side * 256 / 224)
+        shown = []
+        for position in range(len(images)):
+            image = v2.functional.resize(read_rgb(images.path(position)), [shorter])
+            shown.append(np.asarray(v2.functional.center_crop(image, [side, side])).transpose(2, 0, 1))
+        return np.stack(shown)
 
     def test_entry_is_the_data_set(self, config: RunConfig, spec: DatasetSpec, pool: Images | ImageFiles) -> None:
         assert config.data.name == self.entry

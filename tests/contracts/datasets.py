@@ -9,11 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from torchvision.transforms import v2
 
 from absgd.config import RunConfig
-from absgd.datasets import DATASETS, DatasetSpec, ImageFiles, load_splits
-from absgd.datasets.image_reading import read_rgb
+from absgd.datasets import DatasetSpec, ImageFiles, load_splits
 from absgd.testing.dataset_tests import CPU, DatasetTests, dataset_config
 
 __all__ = ["CPU", "DatasetContract", "DiskDatasetContract", "dataset_config"]
@@ -33,21 +31,6 @@ class DiskDatasetContract(DatasetContract):
     @pytest.fixture
     def num_classes(self) -> int:
         raise NotImplementedError("expected the fixture `num_classes` in the class that inherits DiskDatasetContract")
-
-    def check_images(self, images: Any, _spec: DatasetSpec) -> None:
-        assert isinstance(images, ImageFiles)
-        assert all(images.path(position).is_file() for position in range(len(images)))
-        assert not any(path.startswith(b"/") for path in images.paths_N)
-
-    def evaluated(self, images: Any, config: RunConfig) -> np.ndarray:
-        spec = DATASETS[config.data.name]
-        side = config.data.side or spec.side
-        shorter = side if spec.crop == "padded" else round(side * 256 / 224)
-        shown = []
-        for position in range(len(images)):
-            image = v2.functional.resize(read_rgb(images.path(position)), [shorter])
-            shown.append(np.asarray(v2.functional.center_crop(image, [side, side])).transpose(2, 0, 1))
-        return np.stack(shown)
 
     def test_hash_follows_the_paths(
         self, config: RunConfig, spec: DatasetSpec, monkeypatch: pytest.MonkeyPatch

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from PIL import Image
 
 from absgd.plugins import load_plugin
 from absgd.registry.plugin_table import Plugin
@@ -56,6 +60,29 @@ def read_stripes(config, part):
     noise = generator.integers(60, size=(len(labels), 1, 8, 8))
     return (noise + 60 * labels[:, None, None, None]).astype(np.uint8), labels
 '''
+FILES = """
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from absgd.datasets import ImageFiles
+from absgd.plugins import Options, data_set
+
+
+class ListOptions(Options):
+    column: str = "label"
+
+
+@data_set("listed", num_classes=2, channels=3, side=8, in_memory=False, crop="padded", options=ListOptions)
+def read_listed(config, part):
+    root = Path(config.root)
+    rows = list(csv.DictReader((root / f"{part}.csv").open()))
+    labels = np.array([int(row[config.options.column]) for row in rows])
+    paths = np.array([row["path"].encode() for row in rows])
+    return ImageFiles(root, paths, labels, np.arange(2, len(rows) + 2), root / f"{part}.csv", NUM_CLASSES)
+"""
+"""A data set of two classes in files, whose `ImageFiles` say that they have NUM_CLASSES."""
 RUN: dict[str, Any] = {
     "data": {"name": "stripes", "val_per_class": 5},
     "model": {"name": "net", "options": {"width": 3}},
@@ -77,6 +104,18 @@ def written(folder: Path, text: str = PARTS, name: str = "parts.py") -> Path:
 def loaded(folder: Path, text: str = PARTS, name: str = "parts.py") -> Plugin:
     """Write a plugin and load it."""
     return load_plugin(written(folder, text, name))
+
+
+def write_listed_images(folder: Path) -> None:
+    """Write the files of FILES: twenty training images of each class and five test images, with their lists."""
+    for part, num in (("train", 20), ("test", 5)):
+        rows = ["path,kind"]
+        for label, number in itertools.product(range(2), range(num)):
+            pixels = np.full((8, 8, 3), 200 * label + number, dtype=np.uint8)
+            pixels[0, 0] = 255 if part == "test" else 0
+            Image.fromarray(pixels).save(folder / f"{part}-{label}-{number}.png")
+            rows.append(f"{part}-{label}-{number}.png,{label}")
+        (folder / f"{part}.csv").write_text("\n".join(rows))
 
 
 def installed(folder: Path) -> None:

@@ -76,6 +76,7 @@ def test_part_with_two_names_in_its_module_or_a_class_below_it_is_declared_once(
         (PARTS.replace("power: float", "power: list[float]"), "expected option `power` of loss `sharp` to be of type"),
         (PARTS.replace("channels=1,", "channels=3, mean=[0.5],"), "UserError: expected `mean` of 3 values, got 1 (--p"),
         (PARTS.replace("channels=1,", "channels=1, class_names=['a'],"), "expected `class_names` of 3 values, got 1"),
+        (PARTS.replace("channels=1,", "channels=1, in_memory=False,"), "expected `channels` 3 with `in_memory=False`"),
         (PARTS.replace("options=NetOptions", "heads=['cos']"), "expected classifiers out of linear, cosine, got cos"),
         (
             f"{PARTS}\nlam = model('lamb')(lambda *_: None)\n",

@@ -9,12 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
 import yaml
-from PIL import Image
 from typer.testing import CliRunner
 
 from absgd import records
@@ -26,7 +24,7 @@ from absgd.plugins import load_plugin
 from absgd.registry.plugin_table import PLUGINS
 from absgd.training import Trainer
 from tests.support.commands import run
-from tests.support.own_parts import PARTS, RUN, loaded, written
+from tests.support.own_parts import FILES, PARTS, RUN, loaded, write_listed_images, written
 
 pytestmark = pytest.mark.usefixtures("own_tables")
 
@@ -153,37 +151,8 @@ def test_part_that_gives_something_else_is_refused_before_training(
     assert "parts.py" in str(caught.value)
 
 
-FILES = """
-import csv
-from pathlib import Path
-
-import numpy as np
-
-from absgd.datasets import ImageFiles
-from absgd.plugins import Options, data_set
-
-
-class ListOptions(Options):
-    column: str = "label"
-
-
-@data_set("listed", num_classes=2, channels=3, side=8, in_memory=False, crop="padded", options=ListOptions)
-def read_listed(config, part):
-    root = Path(config.root)
-    rows = list(csv.DictReader((root / f"{part}.csv").open()))
-    labels = np.array([int(row[config.options.column]) for row in rows])
-    paths = np.array([row["path"].encode() for row in rows])
-    return ImageFiles(root, paths, labels, np.arange(2, len(rows) + 2), root / f"{part}.csv", NUM_CLASSES)
-"""
-
-
 def test_images_in_files_are_read_in_processes_of_their_own(tmp_path: Path) -> None:
-    for label in range(2):
-        for number in range(20):
-            pixels = np.full((8, 8, 3), 200 * label + number, dtype=np.uint8)
-            Image.fromarray(pixels).save(tmp_path / f"{label}-{number}.png")
-    rows = [f"{label}-{number}.png,{label}" for label in range(2) for number in range(20)]
-    (tmp_path / "train.csv").write_text("\n".join(["path,kind", *rows]))
+    write_listed_images(tmp_path)
     loaded(tmp_path, PARTS)
     loaded(tmp_path, FILES.replace("NUM_CLASSES", "2"), "files.py")
     data = {"name": "listed", "root": str(tmp_path), "val_per_class": 5, "workers": 1, "options": {"column": "kind"}}
