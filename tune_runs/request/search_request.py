@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import shlex
 import uuid
 import warnings
@@ -16,6 +17,7 @@ from absgd.config import merge_dotted
 from absgd.config.locations import PATH_SETTINGS, Moves, warn_of_unused_moves
 from absgd.counts import plural
 from absgd.errors import UserError, nearest, shown
+from absgd.paths import read_regular
 from absgd.plugins.loading import plugin_words
 from absgd.terminal import shortened
 from absgd.yaml_text import dump_yaml, read_yaml
@@ -27,6 +29,8 @@ from tune_runs.space.parameters import Scalar
 
 MAY_CHANGE = (*BUDGETS, "confirm", "track")
 """Keys of a space that a search which is continued may be given anew; `num_trials` is raised by `--extend`."""
+MAX_ID = 64
+"""Most characters of the id of a search."""
 MAX_ADDRESS = 300
 """Most characters of an address; a name that a name service knows has 253 at most."""
 Points = Mapping[str, Sequence[Mapping[str, Scalar]]]
@@ -117,8 +121,16 @@ def is_unbegun(folder: Path) -> bool:
 
 
 def search_id(folder: Path) -> str:
-    """Return the id of the search in a run folder, which stays the same when the folder is moved."""
-    return (folder / records.ID_FILE).read_text()
+    """Return the id of the search in a run folder, which stays the same when the folder is moved.
+
+    Raises:
+        UserError: if its file is damaged, or no file.
+    """
+    path = folder / records.ID_FILE
+    text = read_regular(path, MAX_ID).decode(errors="replace")
+    if not re.fullmatch("[0-9a-f]+", text):
+        raise UserError(f"expected the id of a search, got {shown(text)} ({path})")
+    return text
 
 
 def resume_request(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from absgd.errors import UserError
 from absgd.yaml_text import dump_yaml
 from tests.support.fake_tuner import SPACE, make_space
 from tests.support.run_folders import confirmed
-from tune_runs.request.search_request import SearchRequest, new_request, resume_request
+from tune_runs.request.search_request import SearchRequest, new_request, resume_request, search_id
 from tune_runs.request.space_files import space_from_dict
 from tune_runs.space.model import ConfirmConfig, SearchSpace
 
@@ -122,3 +123,11 @@ def test_margin_and_controls_do_not_change_once_scores_are_known(tmp_path: Path)
     ):
         with pytest.raises(UserError, match=said):
             resume_request(folder, given=make_space(confirm={**begun, **changed}), option="--confirm")
+
+
+@pytest.mark.parametrize("content", ["", "x' or 1 = 1", "a" * 65, "pipe"])
+def test_damaged_id_is_refused_without_waiting_for_it(tmp_path: Path, content: str) -> None:
+    file = tmp_path / records.ID_FILE
+    os.mkfifo(file) if content == "pipe" else file.write_text(content)
+    with pytest.raises(UserError, match=r"\.id"):
+        search_id(tmp_path)
