@@ -36,7 +36,8 @@ class RecordedSearch:
     folder: Path
     space: SearchSpace
     state: SearchState
-    """`running`: a process holds the lock of the folder; `interrupted`: none does, and some runs have not ended."""
+    """`running`: a process holds the lock of the folder; `ended`: none does, all runs have ended, and the report is
+    written; else `interrupted`."""
     progress: tuple[ScenarioProgress, ...]
     verdicts: tuple[Verdict, ...]
     """Verdicts of a search that has ended; none where no report was written."""
@@ -72,7 +73,8 @@ def read_search(folder: Path, option: str = "--status") -> RecordedSearch:
         for name, plan in plan_scenarios(space).items()
     )
     is_whole = all(one.is_finished for one in trials) and not any(one.states.get("waiting") for one in found)
-    state: SearchState = "running" if is_running else "ended" if is_whole else "interrupted"
+    has_report = (folder / records.REPORT_FILE).is_file()  # written at the end: further pairs may be still to come
+    state: SearchState = "running" if is_running else "ended" if is_whole and has_report else "interrupted"
     files = [folder / name for name in (records.SPACE_FILE, records.TRIALS_FILE, records.EPOCHS_FILE)]
     changed_at = max(file.stat().st_mtime for file in files if file.exists())
     return RecordedSearch(folder, space, state, found, _verdicts(folder) if state == "ended" else (), changed_at)

@@ -64,6 +64,8 @@ def test_table_from_files_counts_what_the_live_table_counts_at_any_time(tmp_path
                 assert (one.confirmed or (0,))[0] == (shown.confirmed or (0,))[0]
                 seen |= {name for name in ("on_pairs", "tuned", "confirmed") if (getattr(one, name) or (0,))[0]}
     assert seen == {"on_pairs", "tuned", "confirmed"}
+    assert read_search(folder).state == "interrupted", "its report is still to come"
+    (folder / records.REPORT_FILE).touch()
     ended = read_search(folder)
     assert (ended.state, ended.num_done, ended.num_asked) == ("ended", 6, 6)
     assert ended.progress[0].on_pairs == live(tuner).on_pairs
@@ -101,6 +103,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     FakeTuner(make_space(num_trials=2), folder / "ended", rising).run()
     verdict = Verdict("ended", EXP, "undecided", "Nothing is decided.", "")
     write_verdicts(folder / "ended" / records.VERDICTS_FILE, [verdict, verdict])
+    (folder / "ended" / records.REPORT_FILE).touch()
     tuner = FakeTuner(make_space(), folder / "stopped", rising)
     tuner.run(stop_after_results=45)
     tuner.end_early()
