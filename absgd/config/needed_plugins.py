@@ -59,9 +59,10 @@ def check_recorded_plugins(recorded: object, key: str = "plugins") -> None:
             raise broken_rule(key, message)
         own = PLUGINS[name]
         if own.sha256 != digest:
+            advice = "install the earlier version" if own.source is None else "give the earlier file to `--plugin`"
             message = (
                 f"expected plugin `{name}` as it was when this run was made (sha256 {digest[:12]}), got another one "
-                f"({own.sha256[:12]}, {own.place}): give the earlier file to `--plugin`, or begin a new run"
+                f"({own.sha256[:12]}, {own.place}): {advice}, or begin a new run"
             )
             raise broken_rule(key, message)
 

@@ -150,6 +150,17 @@ def test_installed_parts_are_loaded_when_a_config_names_them(tmp_path: Path) -> 
     assert done.stdout.startswith("own-package sha256:")
 
 
+def test_installed_part_of_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    settings = {"data": {"name": "digits"}, "model": {"name": "net"}, "loss": {"name": "ce"}}
+    try:
+        with pytest.raises(UserError, match=r"got another one \(.*\): install the earlier version, or begin a new run"):
+            RunConfig.from_dict({**settings, "plugins": [f"own-package sha256:{'0' * 64}"]})
+    finally:
+        sys.modules.pop("own_package", None)
+
+
 def test_file_is_never_loaded_because_a_config_names_it(tmp_path: Path) -> None:
     loaded(tmp_path)
     settings = RunConfig.from_dict(RUN).to_dict()
