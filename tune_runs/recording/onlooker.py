@@ -74,8 +74,10 @@ class UserOnlooker(Onlooker):
         self._phase_of = phase_of
 
     def _pass_on(self, name: str, event: dict[str, Any]) -> None:
-        if getattr(type(self._callback), name) is not getattr(Callback, name):  # which does nothing
-            self.thread.put(lambda callback: getattr(callback, name)(**event))
+        method = getattr(self._callback, name, None)
+        if method is None or getattr(method, "__func__", None) is getattr(Callback, name):  # which does nothing
+            return
+        self.thread.put(lambda _: method(**event))
 
     def on_trial_result(self, *, trial: Any, result: dict[str, Any], **event: Any) -> None:
         """Pass the event on, unless it has no report."""

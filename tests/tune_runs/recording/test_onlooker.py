@@ -102,6 +102,20 @@ def test_stuck_callback_of_a_user_neither_slows_nor_ends_a_search(tmp_path: Path
     assert noting.epochs == {str(name): list(rows.epoch) for name, rows in own.groupby("trial_id")}
 
 
+def test_object_with_one_method_of_a_callback_will_do(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    class One:
+        def on_trial_complete(self, **_: Any) -> None:
+            told.append("end")
+
+    tuner = FakeTuner(make_space(track=[], num_trials=1), tmp_path / "run", rising, callbacks=[One()])  # type: ignore[list-item]
+    tuner.search.users[0].on_step_end(iteration=1, trials=[])
+    tuner.run()
+    close_trackers([], tuner.search.users, within_s=600)
+    assert len(told) == len(pd.read_parquet(tmp_path / "run" / "trials.parquet"))
+
+
 def test_callback_of_a_user_that_is_too_slow_misses_events_and_it_is_said_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
