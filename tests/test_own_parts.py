@@ -59,6 +59,19 @@ def test_options_are_searched_and_in_the_schema(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_option_is_searched_for_the_part_that_has_it_alone(tmp_path: Path) -> None:
+    loaded(tmp_path)
+    base = {"data": RUN["data"], "model": {"name": "net"}, "loss": RUN["loss"], "epochs": 10}
+    width = {"low": 2, "high": 8, "when": {"model.name": ["net"]}}
+    search = {"model.name": {"choices": ["net", "resnet8"]}, "model.options.width": width}
+    space = own_space(search, base=base, num_trials=8, confirm=None)
+    FakeTuner(space, tmp_path / "run", rising).run()
+    trials = load(tmp_path / "run").trials.query("phase == 'search'")
+    assert set(trials.model) == {"net", "resnet8"}
+    assert (trials["model.options.width"].isna() == (trials.model == "resnet8")).all()
+    assert trials["model.options.width"].nunique() > 1
+
+
 def test_schema_lists_the_options_of_installed_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     installed(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
