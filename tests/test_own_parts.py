@@ -69,7 +69,7 @@ def test_option_is_searched_for_the_part_that_has_it_alone(tmp_path: Path) -> No
     trials = load(tmp_path / "run").trials.query("phase == 'search'")
     assert set(trials.model) == {"net", "resnet8"}
     assert (trials["model.options.width"].isna() == (trials.model == "resnet8")).all()
-    assert trials["model.options.width"].nunique() > 1
+    assert len(set(trials["model.options.width"].dropna())) > 1
 
 
 def test_schema_lists_the_options_of_installed_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

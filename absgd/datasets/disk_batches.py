@@ -148,6 +148,14 @@ def side_of(config: RunConfig, spec: DatasetSpec) -> int:
     return spec.side if spec.in_memory or config.data.side is None else config.data.side
 
 
+def shorter_side(config: RunConfig, spec: DatasetSpec) -> int | None:
+    """Shorter side to which an evaluated image on disk is resized, before its centre is cropped; None: it is not."""
+    if config.data.resize == "whole":
+        return None
+    side = side_of(config, spec)
+    return side if spec.crop == "padded" else round(side * RESIZED_TO_CROP)
+
+
 def training_transform(config: RunConfig, spec: DatasetSpec) -> Transform:
     """Transform an RGB image to an augmented uint8 tensor (3, side, side); draws from torch's global CPU generator.
 
@@ -184,10 +192,8 @@ def _resized(config: RunConfig, spec: DatasetSpec) -> list[Any]:
     from torchvision.transforms import v2
 
     side = side_of(config, spec)
-    if config.data.resize == "whole":
-        return [v2.Resize((side, side))]
-    shorter = side if spec.crop == "padded" else round(side * RESIZED_TO_CROP)
-    return [v2.Resize(shorter), v2.CenterCrop(side)]
+    shorter = shorter_side(config, spec)
+    return [v2.Resize((side, side))] if shorter is None else [v2.Resize(shorter), v2.CenterCrop(side)]
 
 
 def _as_transform(steps: Sequence[Any]) -> Transform:

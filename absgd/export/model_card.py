@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from absgd.config import RunConfig
 from absgd.config.locations import data_title
 from absgd.counts import plural
+from absgd.datasets.disk_batches import shorter_side
 from absgd.export.image_classifier import ModelFacts
 from absgd.records import Verdict, column_words
 from absgd.registry.dataset_table import DATASETS
@@ -90,9 +91,12 @@ def _use(facts: CardFacts) -> Iterator[str]:
         f"model normalises them itself, with mean {list(model.mean)} and deviation {list(model.std)} of values "
         f"from 0 to 1. The logits have shape (N, {len(model.classes)}), in the order of the classes below."
     )
-    if not DATASETS[model.config.data.name].in_memory:
+    spec = DATASETS[model.config.data.name]
+    if not spec.in_memory:
+        shorter = shorter_side(model.config, spec)
+        way = "the whole of each" if shorter is None else f"the centre of each, its shorter side resized to {shorter}"
         yield ""
-        yield f"Its images were resized to {model.side} pixels in training (`data.resize: {model.config.data.resize}`)."
+        yield f"It was measured on images resized to {model.side} x {model.side} pixels: {way}."
 
 
 def _data(facts: CardFacts) -> Iterator[str]:

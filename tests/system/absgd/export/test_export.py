@@ -25,6 +25,7 @@ from absgd.records import Verdict, write_verdicts
 from absgd.registry.model_table import MODELS
 from absgd.registry.plugin_table import PLUGINS
 from tests.support.own_parts import PARTS
+from tests.support.small_files import write_imagefolder
 from tests.system.absgd.export import networks
 
 safetensors: Any = pytest.importorskip("safetensors.torch")
@@ -165,6 +166,19 @@ def test_best_epoch_of_a_run_that_has_ended_is_exported_without_training(home: P
     assert all(torch.equal(tensor, best["model"][name]) for name, tensor in model.network.state_dict().items())
     epochs = pd.read_parquet(home / "run/epochs.parquet")
     assert model.facts.metric_value == epochs.val_balanced_accuracy.max()
+
+
+@pytest.mark.parametrize(
+    ("resize", "words"),
+    [("crop", "pixels: the centre of each, its shorter side resized to 37."), ("whole", "pixels: the whole of each.")],
+)
+def test_card_says_how_images_on_disk_were_resized(tmp_path: Path, resize: str, words: str) -> None:
+    write_imagefolder(tmp_path / "images", 2, 8)
+    data = {"name": "imagefolder", "root": str(tmp_path / "images"), "val_per_class": 2, "side": 32, "workers": 0}
+    config = write_config(tmp_path, data={**data, "resize": resize}, imbalance={}, epochs=1)
+    result = call("--config", config, "--out", tmp_path / "run", "--export", tmp_path / "m.safetensors")
+    assert result.exit_code == 0, result.output
+    assert words in (tmp_path / "m.md").read_text()
 
 
 @pytest.mark.parametrize("change", [None, "optimizer.lr=0.3"])
