@@ -49,7 +49,10 @@ def checked_own_images(read: object, name: str, part: str, spec: DatasetSpec) ->
 
 
 def _as_images(images: object, labels: object, refuse: _Refusal) -> Images:
-    images_NCHW, labels_N = np.asarray(images), np.asarray(labels)
+    try:
+        images_NCHW, labels_N = np.asarray(images), np.asarray(labels)
+    except (TypeError, ValueError) as error:
+        raise refuse("a pair of arrays", f"{type(error).__name__}: {error}") from None
     if images_NCHW.dtype != np.uint8 or images_NCHW.ndim != 4:
         raise refuse("images in uint8 of shape (N, C, H, W)", f"{images_NCHW.dtype} of shape {images_NCHW.shape}")
     if labels_N.dtype.kind not in "iu" or labels_N.shape != images_NCHW.shape[:1]:

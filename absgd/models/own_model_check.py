@@ -23,8 +23,8 @@ def check_own_model(model: object, name: str, plugin: str, shape: tuple[int, int
         num_classes: number of logits that it must give.
 
     Raises:
-        UserError: if it is no module, gives anything but float32 logits of shape (N, classes), or draws from torch's
-            global generator, so that a resumed or forked run would not be the same one.
+        UserError: if it is no module, gives anything but finite float32 logits of shape (N, classes) with a gradient,
+            or draws from torch's global generator, so that a resumed or forked run would not be the same one.
     """
     if not isinstance(model, nn.Module):
         raise UserError(_refusal(name, plugin, "a torch.nn.Module", type(model).__name__))
@@ -43,6 +43,10 @@ def check_own_model(model: object, name: str, plugin: str, shape: tuple[int, int
     if logits_NK.shape != (2, num_classes):
         wanted = f"logits of shape (2, {num_classes}) for 2 images of {num_classes} classes"
         raise UserError(_refusal(name, plugin, wanted, str(tuple(logits_NK.shape))))
+    if torch.is_grad_enabled() and not logits_NK.requires_grad:
+        raise UserError(_refusal(name, plugin, "logits with a gradient", "logits that no parameter has a part in"))
+    if not logits_NK.isfinite().all():
+        raise UserError(_refusal(name, plugin, "finite logits before it is trained", str(logits_NK.tolist())[:80]))
 
 
 def _refusal(name: str, plugin: str, expected: str, got: str) -> str:

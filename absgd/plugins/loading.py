@@ -15,14 +15,15 @@ from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType, NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from types import ModuleType
+from typing import Any
 
 from absgd.errors import UserError
 from absgd.paths import NotRegular, PathLike, expanded, open_regular
-from absgd.plugins.declarations import Options, PartDeclaration, declared_by
+from absgd.plugins.declaration_check import check_declaration
+from absgd.plugins.declarations import PartDeclaration, declared_by
 from absgd.registry.dataset_table import DATASETS
-from absgd.registry.loss_table import ATTENTION_PREFIX, LOSSES, base_criterion
+from absgd.registry.loss_table import LOSSES, base_criterion
 from absgd.registry.model_table import MODELS
 from absgd.registry.plugin_table import PART_KINDS, PLUGINS, PartKind, Plugin, part_spec
 
@@ -44,6 +45,8 @@ def load_plugin(plugin: PathLike | Plugin) -> Plugin:
     if isinstance(plugin, Plugin):
         return load_shipped(plugin)
     file = expanded(Path(plugin), "--plugin").absolute()
+    if file.suffix != ".py":  # by which records tell files from installed distributions
+        raise UserError(f"expected a file that ends in `.py`, got {file} (--plugin)")
     try:
         with open_regular(file) as opened:
             source = opened.read().decode()
@@ -125,7 +128,9 @@ def _run_source(plugin: Plugin, source: str) -> ModuleType:
     sys.modules[module.__name__] = module
     try:
         exec(compile(source, plugin.place, "exec", dont_inherit=True), module.__dict__)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's code may raise anything
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - a user's code may raise anything, such as pytest's skips
         del sys.modules[module.__name__]
         line = next((at for name, at in reversed(_places(error)) if name == plugin.place), None)
         where = f"line {line}" if line else "it"
@@ -135,8 +140,14 @@ def _run_source(plugin: Plugin, source: str) -> ModuleType:
 
 def _own_functions(module: ModuleType) -> list[object]:
     """Return what a module defines itself, each once, under however many names it has it."""
-    own = (one for one in vars(module).values() if getattr(one, "__module__", None) == module.__name__)
-    return list({id(one): one for one in own}.values())
+    return list({id(one): one for one in vars(module).values() if _is_defined_in(module, one)}.values())
+
+
+def _is_defined_in(module: ModuleType, value: object) -> bool:
+    try:
+        return bool(getattr(value, "__module__", None) == module.__name__ and hasattr(value, "__dict__"))
+    except Exception:  # noqa: BLE001 - a stand-in, such as one that imports when used, may raise anything
+        return False
 
 
 def _places(error: BaseException) -> list[tuple[str, int | None]]:
@@ -161,7 +172,8 @@ def _add(plugin: Plugin, parts: list[PartDeclaration]) -> Plugin:
         raise UserError(f"expected {wanted} in plugin `{plugin.name}`, found none (--plugin)")
     seen: set[tuple[str, str]] = set()
     for part in parts:
-        _check(plugin, part, seen)
+        check_declaration(part, plugin.name)
+        _check_name(plugin, part, seen)
         seen.add((part.kind, part.name))
     for table in _TABLES.values():
         for name in [name for name, spec in table.items() if spec.plugin == plugin.name]:
@@ -172,32 +184,10 @@ def _add(plugin: Plugin, parts: list[PartDeclaration]) -> Plugin:
     return plugin
 
 
-def _check(plugin: Plugin, part: PartDeclaration, seen: set[tuple[str, str]]) -> None:
-    where = f"(plugin `{plugin.name}`)"
-    if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", part.name):
-        raise UserError(f"expected a name of small letters, digits and `_`, got {part.name!r} {where}")
+def _check_name(plugin: Plugin, part: PartDeclaration, seen: set[tuple[str, str]]) -> None:
     known = part_spec(part.kind, part.name)
     if (part.kind, part.name) in seen or (known is not None and known.plugin != plugin.name):
-        raise UserError(f"expected a {part.kind} name that is not taken, got `{part.name}` {where}")
-    if part.kind == "loss" and part.name.startswith(ATTENTION_PREFIX):
-        raise UserError(
-            f"expected a loss name that does not begin with `{ATTENTION_PREFIX}`, got `{part.name}` {where}"
-        )
-    options = part.spec.options
-    if options is not None and not (isinstance(options, type) and issubclass(options, Options)):
-        raise UserError(f"expected `options` to be a subclass of absgd.plugins.Options, got {options!r} {where}")
-    for name, field in options.model_fields.items() if options is not None else ():
-        if not _is_scalar(field.annotation):
-            wanted = f"option `{name}` of {part.kind} `{part.name}` to be of type bool, int, float, str or a Literal"
-            raise UserError(f"expected {wanted}, or None, got {field.annotation} {where}")
-        if field.validation_alias is not None:
-            raise UserError(f"expected option `{name}` of {part.kind} `{part.name}` without an alias {where}")
-
-
-def _is_scalar(annotation: Any) -> bool:
-    if get_origin(annotation) in (Union, UnionType):
-        return all(map(_is_scalar, get_args(annotation)))
-    return get_origin(annotation) is Literal or annotation in (bool, int, float, str, NoneType)
+        raise UserError(f"expected a {part.kind} name that is not taken, got `{part.name}` (plugin `{plugin.name}`)")
 
 
 def load_installed() -> None:
@@ -233,7 +223,9 @@ def load_distribution(name: str) -> Plugin:
 def _declared_at(entry: EntryPoint, kind: PartKind, distribution: str) -> PartDeclaration:
     try:
         function = entry.load()
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - as above
         raise UserError(f"cannot load `{entry.value}` of {distribution}: it raised {_in_words(error)}") from None
     for part in declared_by(function):
         if part.kind == kind and part.name == entry.name:

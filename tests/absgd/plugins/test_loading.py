@@ -29,6 +29,21 @@ def test_load_plugin_adds_its_parts_to_the_tables(tmp_path: Path) -> None:
     assert {MODELS["net"].plugin, LOSSES["sharp"].plugin, DATASETS["stripes"].plugin} == {"parts.py"}
 
 
+def test_load_plugin_passes_over_objects_that_raise_when_they_are_looked_at(tmp_path: Path) -> None:
+    stand_in = """
+class Later:
+    def __getattr__(self, name):
+        raise RuntimeError("not yet")
+later = Later()
+"""
+    assert loaded(tmp_path, PARTS + stand_in).name == "parts.py"
+
+
+def test_load_plugin_refuses_a_file_that_no_record_would_take_for_one(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="expected a file that ends in `.py`, got .*parts.txt"):
+        loaded(tmp_path, name="parts.txt")
+
+
 def test_load_plugin_again_replaces_its_parts(tmp_path: Path) -> None:
     loaded(tmp_path)
     loaded(tmp_path, PARTS.replace('"sharp"', '"keen"'))
@@ -68,6 +83,7 @@ def test_part_with_two_names_in_its_module_or_a_class_below_it_is_declared_once(
         ("x = 1\n\n1 / 0", "line 3 raised ZeroDivisionError: division by zero"),
         ("def f(:", "line 1 raised SyntaxError: invalid syntax"),
         ("import sys\nsys.exit('no')", "line 2 raised SystemExit: no"),
+        ("import pytest\npytest.skip(allow_module_level=True)", "line 2 raised Skipped"),
         ("def f(): ...", "expected a function decorated with `@model`, `@loss` or `@data_set`"),
         (PARTS.replace('"net"', '"resnet8"'), "expected a model name that is not taken, got `resnet8`"),
         (PARTS.replace('"sharp"', '"focal"'), "expected a loss name that is not taken, got `focal`"),
@@ -87,6 +103,11 @@ def test_part_with_two_names_in_its_module_or_a_class_below_it_is_declared_once(
             "expected option `width` of model `net` without an alias",
         ),
         (PARTS.replace("options=NetOptions", "options=dict"), "expected `options` to be a subclass of"),
+        (PARTS.replace('"stripes"', "3"), "expected a name of small letters, digits and `_`, got 3"),
+        (PARTS.replace("num_classes=3", "num_classes='3'"), "expected `num_classes` of data `stripes` to be a whole"),
+        (PARTS.replace("channels=1", "channels=2"), "expected `channels` of data `stripes` to be 1 or 3, got 2"),
+        (PARTS.replace("side=8)", "side=8, std=(0.0,))"), "expected `std` of data `stripes` > 0, got (0.0,)"),
+        (PARTS.replace("side=8)", "side=8, crop='none')"), "expected `crop` of data `stripes` out of padded, resized"),
     ],
 )
 def test_load_plugin_refuses_what_cannot_be_used(tmp_path: Path, text: str, message: str) -> None:

@@ -122,6 +122,8 @@ WRONG = [
     ("num_classes)\n    )", "num_classes + 1)\n    )", "expected logits of shape (2, 3) for 2 images of 3 classes"),
     ("    return nn.Sequential(", "    return str(", "`net` of plugin `parts.py` raised TypeError"),
     ("nn.ReLU(),", "nn.Dropout(),", "expected random draws that can be replayed"),
+    ("num_classes)\n    )", "num_classes)\n    ).requires_grad_(False)", "expected logits with a gradient"),
+    ("nn.ReLU(),", "nn.Threshold(9.0, float('nan')),", "expected finite logits before it is trained"),
     (
         "    return Sharp(config.options.power)",
         "    return nn.CrossEntropyLoss()",
@@ -134,6 +136,7 @@ WRONG = [
     (".astype(np.uint8), labels", ".astype(np.uint8), labels + 1", "expected labels from 0 to 2 in train of data"),
     (".astype(np.uint8), labels", ".astype(np.uint8)[:, :, :5], labels", "expected images of shape (1, 8, 8)"),
     (".astype(np.uint8), labels", ".astype(np.uint8), labels[1:]", "expected one whole-number label for each of 120"),
+    (".astype(np.uint8), labels", ".astype(np.uint8), [[1], [1, 2]]", "expected a pair of arrays in train of data"),
     ("generator.integers(60,", "generator.integer(60,", "`stripes` of plugin `parts.py` raised AttributeError"),
 ]
 
