@@ -45,8 +45,6 @@ def load_plugin(plugin: PathLike | Plugin) -> Plugin:
     if isinstance(plugin, Plugin):
         return load_shipped(plugin)
     file = expanded(Path(plugin), "--plugin").absolute()
-    if file.suffix != ".py":  # by which records tell files from installed distributions
-        raise UserError(f"expected a file that ends in `.py`, got {file} (--plugin)")
     try:
         with open_regular(file) as opened:
             source = opened.read().decode()
@@ -56,6 +54,8 @@ def load_plugin(plugin: PathLike | Plugin) -> Plugin:
         raise UserError(f"cannot read {file}: {error.strerror or error} (--plugin)") from None
     except UnicodeDecodeError:
         raise UserError(f"expected a Python file, got {file}, which is not UTF-8 (--plugin)") from None
+    if file.suffix != ".py":  # by which records tell files from installed distributions
+        raise UserError(f"expected a file that ends in `.py`, got {file} (--plugin)")
     digest = hashlib.sha256(source.encode()).hexdigest()
     known = PLUGINS.get(file.name)
     if known is not None and known.sha256 != digest and known.place != str(file):

@@ -53,11 +53,15 @@ def print_runs(folder: Path, console: Console) -> None:
     """Print a line for each folder in a folder, those changed last first; unreadable and foreign ones are named too.
 
     Raises:
-        UserError: if there is no such folder.
+        UserError: if there is no such folder, or it may not be listed.
     """
     if not folder.is_dir():
         raise UserError(f"expected a folder of run folders, found none at {folder} (--list)")
-    lines = [_run_line(path) for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        raise UserError(f"cannot list {folder}: {error.strerror or error} (--list)") from None
+    lines = [_run_line(path) for path in paths if not path.name.startswith(".") and _may_be_folder(path)]
     if not lines:
         print_whole(console, f"no run folder in {folder}")
         return
@@ -66,6 +70,13 @@ def print_runs(folder: Path, console: Console) -> None:
     for line in sorted(lines, key=lambda one: -(one.changed_at or 0)):
         table.add_row(*line[:-1], "-" if line.changed_at is None else _ago(line.changed_at).removeprefix("changed "))
     console.print(table)
+
+
+def _may_be_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # in a folder whose names may be listed, but not followed
+        return True
 
 
 def _run_line(folder: Path) -> RunLine:

@@ -40,7 +40,7 @@ later = Later()
 
 
 def test_load_plugin_refuses_a_file_that_no_record_would_take_for_one(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="expected a file that ends in `.py`, got .*parts.txt"):
+    with pytest.raises(UserError, match=r"expected a file that ends in `.py`, got .*parts\.txt"):
         loaded(tmp_path, name="parts.txt")
 
 

@@ -150,6 +150,28 @@ def test_list_has_a_line_for_each_folder_the_last_changed_first(runs: Path) -> N
     assert "warning: runs/bad: cannot read runs/bad/trials.parquet" in result.stderr
 
 
+def test_list_goes_on_past_a_folder_that_may_not_be_looked_at(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    is_dir = Path.is_dir
+
+    def denied(path: Path) -> bool:
+        if path.name == "other":
+            raise PermissionError(13, "Permission denied", str(path))
+        return is_dir(path)
+
+    monkeypatch.setattr(Path, "is_dir", denied)
+    assert re.search(r"other +no run", call("--list", "runs").stdout)
+
+
+def test_list_refuses_a_folder_that_may_not_be_listed(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(_path: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", denied)
+    result = call("--list", "runs")
+    assert result.exit_code == 2
+    assert "cannot list runs: Permission denied (--list)" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
