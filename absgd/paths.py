@@ -46,6 +46,18 @@ def expanded(path: str | Path, key: str) -> Path:
         ) from None
 
 
+def path_of(given: object, key: str) -> Path:
+    """Return what a user of Python gave as a path, a leading `~` resolved.
+
+    Raises:
+        UserError: if it is neither text nor a path; as `expanded`.
+    """
+    name = os.fspath(given) if isinstance(given, os.PathLike) else given
+    if not isinstance(name, str):
+        raise UserError(f"expected a path, got {shown(given)} ({key})")
+    return expanded(name, key)
+
+
 def absolute(path: PathLike, key: str) -> Path:
     """Return a path as this process understands it, so that every other process does.
 
@@ -54,9 +66,9 @@ def absolute(path: PathLike, key: str) -> Path:
         key: setting or option to name in the message.
 
     Raises:
-        UserError: as `expanded`.
+        UserError: as `path_of`.
     """
-    found = expanded(os.fspath(path), key).absolute()
+    found = path_of(path, key).absolute()
     return found.resolve() if ".." in found.parts else found
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from absgd.config.locations import parse_moves
 from absgd.errors import UserError, shown
-from absgd.paths import PathLike, absolute, checked_folder
+from absgd.paths import PathLike, absolute, checked_folder, path_of
 from absgd.plugins import load_plugin
 from tune_runs.request.search_request import SearchRequest, check_address, is_unbegun, new_request, resume_request
 from tune_runs.request.space_files import load_space, space_from_dict, with_options
@@ -73,7 +73,7 @@ def search(
         SearchFailed: if the search ended early, and why; ``resume=True`` continues it.
         OSError: if Ray does not start.
     """
-    _check_session(address, callbacks)
+    _check_session(address, callbacks, moved, console)
     _check_whole("extend", extend, least=0)
     _load_plugins(plugins)
     given = _space(space)
@@ -122,7 +122,7 @@ def confirm(
     Raises:
         UserError, SearchInterrupted, SearchFailed, OSError: as `search`.
     """
-    _check_session(address, callbacks)
+    _check_session(address, callbacks, moved, console)
     if pairs is not None:
         _check_whole("pairs", pairs, least=1)
     _load_plugins(plugins)
@@ -157,11 +157,11 @@ def _new_request(
 
 
 def _moves(moved: Mapping[str, PathLike] | None) -> dict[str, str]:
-    return parse_moves([f"{old}={os.fspath(new)}" for old, new in (moved or {}).items()], "moved")
+    return parse_moves([f"{old}={path_of(new, 'moved')}" for old, new in (moved or {}).items()], "moved")
 
 
 def _load_plugins(plugins: Sequence[PathLike]) -> None:
-    if isinstance(plugins, str | os.PathLike):
+    if not isinstance(plugins, list | tuple):
         raise UserError(f"expected a list of files, got {shown(plugins)} (plugins)")
     for file in plugins:
         load_plugin(file)
@@ -172,9 +172,18 @@ def _check_whole(name: str, number: object, least: int) -> None:
         raise UserError(f"expected a whole number `{name}` >= {least}, got {shown(number)} ({name})")
 
 
-def _check_session(address: str | None, callbacks: Sequence[Callback]) -> None:
+def _check_session(address: object, callbacks: object, moved: object, console: object) -> None:
+    """Refuse arguments of a kind that nothing can be done with, before anything is begun."""
+    if not isinstance(address, str | None):
+        raise UserError(f"expected `auto` or HOST:PORT, got {shown(address)} (address)")
     if address is not None:
         check_address(address, "address")
+    if not isinstance(moved, Mapping | None):
+        raise UserError(f"expected a mapping of folders to folders, got {shown(moved)} (moved)")
+    if not isinstance(console, Console | None):
+        raise UserError(f"expected a Console of rich, got {shown(console)} (console)")
+    if not isinstance(callbacks, list | tuple):
+        raise UserError(f"expected a list of instances of `ray.tune.Callback`, got {shown(callbacks)} (callbacks)")
     for one in callbacks:
         if isinstance(one, type) or not hasattr(one, "on_trial_result"):
             raise UserError(f"expected instances of `ray.tune.Callback`, got {shown(one)} (callbacks)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from absgd.errors import UserError, nearest, shown
 from absgd.extras import need_package
 from absgd.paths import checked_folder, expanded
+from absgd.records.layout import unfinished_prefix
 
 _PACKAGES = {".safetensors": ("safetensors",), ".onnx": ("onnx", "onnxscript", "onnxruntime")}
 """Suffix of a file -> packages that writing it needs."""
@@ -48,8 +50,11 @@ def _check_folder(path: Path) -> None:
     folder = checked_folder(path.absolute().parent, "--export")
     known = next(one for one in (folder, *folder.parents) if one.exists())
     try:
-        with tempfile.TemporaryFile(dir=known):
+        with tempfile.NamedTemporaryFile(dir=known, prefix=unfinished_prefix(path.name)):  # as it will be written
             return
     except OSError as error:
         reason = error.strerror or str(error)
+        is_long = error.errno == errno.ENAMETOOLONG
+    if is_long:
+        raise UserError(f"expected a shorter name, got {shown(path.name)}: {reason} (--export)")
     raise UserError(f"expected a folder that can be written, got {known}: {reason} (--export)")

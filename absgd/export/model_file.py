@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 
 from absgd.errors import UserError
 from absgd.export.image_classifier import ImageClassifier, ModelFacts
 from absgd.extras import need_package
-from absgd.paths import PathLike, expanded, is_endless
+from absgd.paths import PathLike, is_endless, path_of
 
 
 def model_bytes(classifier: ImageClassifier) -> bytes:
@@ -47,7 +45,7 @@ def load_model(path: PathLike, device: torch.device | str = "cpu") -> ImageClass
     need_package("safetensors", "export", "load_model")
     from safetensors import SafetensorError, safe_open
 
-    file = expanded(Path(path), "load_model")
+    file = path_of(path, "load_model")
     if is_endless(file) or not file.is_file():
         raise UserError(f"expected a file, got {file} (load_model)")
     try:

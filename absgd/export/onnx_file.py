@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import warnings
+from contextlib import redirect_stderr
 from typing import Any
 
 import numpy as np
@@ -43,7 +45,7 @@ def onnx_bytes(classifier: ImageClassifier) -> bytes:
 
 def _exported(classifier: ImageClassifier, onnx: Any) -> Any:
     images_NCHW = _images(classifier, _NUM_CHECKED - 1)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), redirect_stderr(io.StringIO()):  # it prints the graph of a model that it refuses
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             classifier,

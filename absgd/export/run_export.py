@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from absgd.config import RunConfig
 from absgd.datasets import DATASETS, class_names
 from absgd.datasets.disk_batches import side_of
 from absgd.datasets.registered_dataset import normalisation_of
+from absgd.errors import UserError
 from absgd.export.destinations import card_of
 from absgd.export.image_classifier import ImageClassifier, ModelFacts
 from absgd.export.model_card import CardFacts, model_card
@@ -75,6 +76,7 @@ def _classifier(
     The logits are adjusted post hoc as they are evaluated: after the last epoch alone.
     """
     config, spec = trainer.config, DATASETS[trainer.config.data.name]
+    _check_state(config.model.name, state)
     mean, std = normalisation_of(config.data, spec)
     tau = config.loss.posthoc_tau if epochs == config.epochs else 0.0
     posthoc_K = log_prior_shift(trainer.splits.class_counts, tau, torch.device("cpu"))
@@ -94,6 +96,14 @@ def _classifier(
     classifier = ImageClassifier(facts, posthoc_K)
     classifier.network.load_state_dict({name: tensor.detach().cpu() for name, tensor in state.items()})
     return classifier.eval()
+
+
+def _check_state(model: str, state: Mapping[str, object]) -> None:
+    """Refuse a model that keeps more than tensors, as torch's `get_extra_state` lets it: no file here can hold them."""
+    for name, value in state.items():
+        if not isinstance(value, torch.Tensor):
+            found = f"`{name}` is {type(value).__name__}"
+            raise UserError(f"expected a model with a state of tensors, got `{model}`: {found} (--export)")
 
 
 def _without_paths(config: RunConfig) -> RunConfig:

@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any
 
 from absgd.errors import UserError
-from absgd.paths import NotRegular, PathLike, expanded, open_regular
+from absgd.paths import NotRegular, PathLike, open_regular, path_of
 from absgd.plugins.declaration_check import check_declaration
 from absgd.plugins.declarations import PartDeclaration, declared_by
 from absgd.registry.dataset_table import DATASETS
@@ -44,7 +44,7 @@ def load_plugin(plugin: PathLike | Plugin) -> Plugin:
     """
     if isinstance(plugin, Plugin):
         return load_shipped(plugin)
-    file = expanded(Path(plugin), "--plugin").absolute()
+    file = path_of(plugin, "--plugin").absolute()
     try:
         with open_regular(file) as opened:
             source = opened.read().decode()

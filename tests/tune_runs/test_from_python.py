@@ -69,6 +69,18 @@ def _begun(folder: Path) -> None:
         (lambda: search(SPACE, callbacks=[print]), "expected instances of `ray.tune.Callback`"),  # type: ignore[list-item]
         (lambda: search(SPACE, plugins="parts.py"), "expected a list of files, got 'parts.py' (plugins)"),
         (lambda: search(SPACE, plugins=["parts.py"]), "parts.py: No such file or directory (--plugin)"),
+        (lambda: search(SPACE, plugins=None), "expected a list of files, got nothing (plugins)"),  # type: ignore[arg-type]
+        (lambda: search(SPACE, plugins=[3]), "expected a path, got 3 (--plugin)"),  # type: ignore[list-item]
+        (lambda: search(SPACE, callbacks=None), "expected a list of instances"),  # type: ignore[arg-type]
+        (lambda: search(SPACE, out=3), "expected a path, got 3 (out)"),  # type: ignore[arg-type]
+        (lambda: search(SPACE, out=b"x"), "expected a path, got b'x' (out)"),  # type: ignore[arg-type]
+        (lambda: search(SPACE, warm_start=3), "expected a path, got 3 (warm_start)"),  # type: ignore[arg-type]
+        (lambda: search(SPACE, address=3), "expected `auto` or HOST:PORT, got 3 (address)"),  # type: ignore[arg-type]
+        (lambda: search(SPACE, console=3), "expected a Console of rich, got 3 (console)"),  # type: ignore[arg-type]
+        (lambda: search(SPACE, extend=-1), "expected a whole number `extend` >= 0, got -1 (extend)"),
+        (lambda: confirm("begun/mine", moved=["/a"]), "expected a mapping of folders to folders"),  # type: ignore[arg-type]
+        (lambda: confirm("begun/mine", moved={"/a": 3}), "expected a path, got 3 (moved)"),  # type: ignore[dict-item]
+        (lambda: confirm(None), "expected a path, got nothing (folder)"),  # type: ignore[arg-type]
         (lambda: confirm("nowhere"), "expected a run folder with space.yaml, found none in"),
         (lambda: confirm("begun/mine", pairs=0), "expected a whole number `pairs` >= 1, got 0 (pairs)"),
         (lambda: confirm("begun/mine", num_trials=3), "expected budgets (time_budget, "),

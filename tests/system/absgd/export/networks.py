@@ -1,4 +1,4 @@
-"""A network that ONNX cannot hold, for a test of the message."""
+"""Networks that a format cannot hold, for tests of the messages."""
 
 from __future__ import annotations
 
@@ -22,3 +22,17 @@ class UnholdableNetwork(nn.Module):
 
 def build_unholdable(_config: ModelConfig, in_channels: int, num_classes: int) -> nn.Module:
     return UnholdableNetwork(in_channels * 64, num_classes)
+
+
+class NetworkWithExtraState(UnholdableNetwork):
+    """Keeps a mapping in its state."""
+
+    def get_extra_state(self) -> dict[str, int]:
+        return {"batches": 0}
+
+    def set_extra_state(self, state: object) -> None:
+        """Take it back."""
+
+
+def build_with_extra_state(_config: ModelConfig, in_channels: int, num_classes: int) -> nn.Module:
+    return NetworkWithExtraState(in_channels * 64, num_classes)

@@ -220,6 +220,7 @@ def test_verdicts_two_folders_above_another_file_are_not_read(
         ("there.onnx", "there.onnx exists: give another file (--export)"),
         ("card.onnx", "card.md exists: give another file (--export)"),
         ("there.onnx/m.onnx", "expected a folder that can be written, got"),
+        (f"{'x' * 245}.onnx", "expected a shorter name, got"),
         ("/proc/m.onnx", "expected a folder that can be written, got /proc: "),
         ("~nobody_here/m.onnx", "no home folder of `~nobody_here` is known (--export)"),
     ],
@@ -263,10 +264,22 @@ def test_model_that_onnx_cannot_hold_is_refused_before_training(tmp_path: Path, 
     config = write_config(tmp_path, model={"name": unholdable})
     result = call("--config", config, "--out", tmp_path / "run", "--export", tmp_path / "home/m.onnx")
     assert result.exit_code == 2, result.output
-    (error,) = [line for line in result.output.splitlines() if "error" in line]
+    _, error = result.output.strip().splitlines()
     assert f"expected a model that ONNX can hold, got `{unholdable}`: " in error
     assert not (tmp_path / "run").exists()
     assert not (tmp_path / "home").exists()
+
+
+def test_model_with_more_than_tensors_in_its_state_is_refused_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = type(MODELS["resnet8"])(f"{networks.__name__}:build_with_extra_state")
+    monkeypatch.setitem(MODELS, "resnet8", spec)
+    config = write_config(tmp_path, model={"name": "resnet8"})
+    result = call("--config", config, "--out", tmp_path / "run", "--export", tmp_path / "m.safetensors")
+    assert result.exit_code == 2, result.output
+    assert "a model with a state of tensors, got `resnet8`: `_extra_state` is dict (--export)" in result.output
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("damage", ["cut", "other", "weights", "facts", "channels", "absent"])
@@ -287,6 +300,11 @@ def test_damaged_and_foreign_files_are_refused(home: Path, tmp_path: Path, damag
         file.write_bytes(safetensors.save(tensors, {**metadata, "std": "[0.2, 0.2]"}))
     with pytest.raises(UserError, match=r"m\.safetensors"):
         load_model(file)
+
+
+def test_what_is_no_path_is_refused() -> None:
+    with pytest.raises(UserError, match=r"expected a path, got 3 \(load_model\)"):
+        load_model(3)  # type: ignore[arg-type]
 
 
 @pytest.mark.usefixtures("own_tables")
