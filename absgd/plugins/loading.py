@@ -84,14 +84,17 @@ def load_named(kind: PartKind, name: object) -> None:
     """Load the installed distribution that has an entry point of a part's name, unless the part is known.
 
     Raises:
-        UserError: if it cannot be imported, or does not declare the part.
+        UserError: if there are several, it cannot be imported, or does not declare the part.
     """
     if not isinstance(name, str) or part_spec(kind, name) is not None:
         return
     wanted = base_criterion(name) if kind == "loss" else name
-    found = next(iter(entry_points(group=ENTRY_GROUPS[kind], name=wanted)), None)
-    if found is not None and found.dist is not None:
-        load_distribution(found.dist.name)
+    found = {entry.dist.name for entry in entry_points(group=ENTRY_GROUPS[kind], name=wanted) if entry.dist}
+    if len(found) > 1:
+        listed = " and ".join(f"`{one}`" for one in sorted(found))
+        raise UserError(f"expected one installed distribution with the {kind} `{wanted}`, found {listed}")
+    for distribution in found:
+        load_distribution(distribution)
 
 
 def plugin_words() -> list[str]:

@@ -50,6 +50,7 @@ def _begun(folder: Path) -> None:
     ("ask", "message"),
     [
         (lambda: search(3), "expected a SearchSpace, its mapping, its file or a shipped name, got 3 (space)"),  # type: ignore[arg-type]
+        (lambda: load_space(3), "expected a file or a shipped name, got 3 (space)"),  # type: ignore[arg-type]
         (lambda: search("quickstrat"), "did you mean `quickstart`?"),
         (lambda: search({**SPACE, "epoch": 3}), "unknown key `epoch`"),
         (lambda: search(SPACE, addr="auto"), "unknown key `addr`"),

@@ -14,7 +14,7 @@ from typing import Any
 
 from absgd.config.dotted_keys import find_setting
 from absgd.counts import plural
-from absgd.errors import UserError, nearest, validated
+from absgd.errors import UserError, nearest, shown, validated
 from absgd.paths import PathLike, expanded
 from absgd.yaml_text import read_yaml
 from tune_runs.request.space_rules import broken_space_rules
@@ -67,6 +67,8 @@ def load_space(path_or_name: PathLike, settings: Mapping[str, object] | None = N
     Raises:
         UserError: if there is no such file or name, it cannot be read, or a rule is broken.
     """
+    if not isinstance(path_or_name, str | os.PathLike):
+        raise UserError(f"expected a file or a shipped name, got {shown(path_or_name)} (space)")
     path = find_space(os.fspath(path_or_name))
     data = read_yaml(path)
     if not settings or not isinstance(data, Mapping):

@@ -182,6 +182,18 @@ def test_installed_part_of_another_version_is_refused(tmp_path: Path, monkeypatc
         sys.modules.pop("own_package", None)
 
 
+def test_name_of_two_installed_distributions_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("first", "second"):
+        folder = tmp_path / f"{name}-1.0.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (folder / "entry_points.txt").write_text(f"[absgd.models]\ntwin = {name}:build\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(UserError) as caught:
+        RunConfig.from_dict({"data": {"name": "digits"}, "model": {"name": "twin"}, "loss": {"name": "ce"}})
+    assert "expected one installed distribution with the model `twin`, found `first` and `second`" in str(caught.value)
+
+
 def test_file_is_never_loaded_because_a_config_names_it(tmp_path: Path) -> None:
     loaded(tmp_path)
     settings = RunConfig.from_dict(RUN).to_dict()
