@@ -104,7 +104,7 @@ def test_part_with_two_names_in_its_module_or_a_class_below_it_is_declared_once(
         ),
         (PARTS.replace("options=NetOptions", "options=dict"), "expected `options` to be a subclass of"),
         (PARTS.replace('"stripes"', "3"), "expected a name of small letters, digits and `_`, got 3"),
-        (PARTS.replace("num_classes=3", "num_classes='3'"), "expected `num_classes` of data `stripes` to be a whole"),
+        (PARTS.replace("num_classes=3", "num_classes=1"), "expected `num_classes` of data `stripes` to be a whole"),
         (PARTS.replace("channels=1", "channels=2"), "expected `channels` of data `stripes` to be 1 or 3, got 2"),
         (PARTS.replace("side=8)", "side=8, std=(0.0,))"), "expected `std` of data `stripes` > 0, got (0.0,)"),
         (PARTS.replace("side=8)", "side=8, crop='none')"), "expected `crop` of data `stripes` out of padded, resized"),
