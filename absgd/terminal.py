@@ -172,6 +172,8 @@ def printable(message: str) -> str:
 def _printable_line(line: str) -> str:
     if len(line) > MAX_LINE:
         line = f"{line[: MAX_LINE // 2]} ... {line[-MAX_LINE // 2 :]}"
+    if line.isprintable():
+        return line
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in line)
 
 

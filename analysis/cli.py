@@ -10,7 +10,7 @@ import typer
 from absgd.errors import UserError
 from absgd.records import REPORT_FILE, write_verdicts
 from absgd.terminal import VersionOption, plain_messages, print_product, printable, run_command, warn
-from analysis.frames.run_frames import of_scenario
+from analysis.frames.run_frames import ScenarioParts
 from analysis.frames.selection import DEFAULT_RULE
 from analysis.load import load
 from analysis.report import text_report
@@ -140,11 +140,11 @@ def _write_figures(runs: Runs, folder: Path) -> None:
     from analysis.figures.figure_files import file_stem, write_figures  # here, since they import plotly
     from analysis.figures.scenario_figures import drawings
 
-    comparisons = runs.comparisons
+    compared = ScenarioParts(runs.comparisons)
     named = []
     for one in runs.scenarios():
         first = one.trials.iloc[0]
-        own = of_scenario(comparisons, first.folder, first.scenario)
+        own = compared.of(first.folder, first.scenario)
         words = (Path(first.folder).name, first.scenario)
         named += [(file_stem(*words, drawing.name), drawing) for drawing in drawings(one, own)]
     print(f"figures: {len(write_figures(named, folder))} files in {folder}")

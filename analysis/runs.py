@@ -21,7 +21,7 @@ from analysis.questions.cautions import cautions
 from analysis.questions.class_results import recall_by_class, weights_by_group
 from analysis.questions.control_comparison import On, compare, no_comparisons
 from analysis.questions.landscape import landscape
-from analysis.questions.learning_curves import curves
+from analysis.questions.learning_curves import curves, own_curves
 from analysis.questions.parameter_importance import Method, importance
 from analysis.questions.pareto_front import pareto_front
 from analysis.questions.prediction_frame import adjustment_frame, logits_of, prediction_frame
@@ -36,7 +36,7 @@ from analysis.questions.prediction_results import (
 from analysis.questions.search_savings import savings
 from analysis.questions.tuned_controls import tuned_controls
 from analysis.questions.verdicts import verdicts
-from analysis.questions.winners import winner_and_control_trials
+from analysis.questions.winners import shown_trials
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,8 +53,8 @@ class Runs(RunFrames):
 
     @cached_property
     def shown(self) -> pd.DataFrame:
-        """Trials of winners and controls: see `analysis.questions.winners.winner_and_control_trials`."""
-        return winner_and_control_trials(self)
+        """Trials of winners and controls: see `analysis.questions.winners.shown_trials`."""
+        return shown_trials(self)
 
     def best(self, by: str | Sequence[str] = BY) -> pd.DataFrame:
         """The best configuration of each group, chosen on validation.
@@ -75,7 +75,7 @@ class Runs(RunFrames):
 
         See `analysis.questions.tuned_controls.tuned_controls` for the columns.
         """
-        return tuned_controls(self)
+        return self.cut(tuned_controls)
 
     def verdicts(self) -> list[Verdict]:
         """The claim that the results of each scenario support, in sentences.
@@ -107,14 +107,14 @@ class Runs(RunFrames):
 
         See `analysis.questions.learning_curves.curves` for the columns.
         """
-        return curves(self, metric)
+        return curves(self, metric) if metric is not None else self.cut(own_curves)
 
     def pareto_front(self) -> pd.DataFrame:
         """The trials of a search for two metrics, and those that no other one beats in both.
 
         See `analysis.questions.pareto_front.pareto_front` for the columns.
         """
-        return pareto_front(self)
+        return self.cut(pareto_front)
 
     def landscape(self, x: str = "lam", y: str = "gamma") -> pd.DataFrame:
         """Scores of search trials over two parameters.
@@ -128,14 +128,14 @@ class Runs(RunFrames):
 
         See `analysis.questions.class_results.recall_by_class` for the columns.
         """
-        return recall_by_class(self, self.shown)
+        return self.cut(recall_by_class)
 
     def attention_weights(self) -> pd.DataFrame:
         """Mean attention weights of winners over epochs.
 
         See `analysis.questions.class_results.weights_by_group` for the columns.
         """
-        return weights_by_group(self, self.shown)
+        return self.cut(weights_by_group)
 
     @cached_property
     def prediction_outcomes(self) -> PredictionOutcomes:
@@ -202,7 +202,7 @@ class Runs(RunFrames):
 
         See `analysis.questions.search_savings.savings` for the columns.
         """
-        return savings(self)
+        return self.cut(savings)
 
     def __repr__(self) -> str:
         """Return counts of trials, epochs, folders and problems, and the selection rule."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
-import plotly.graph_objects as go
 
 from absgd.records import FEW_BELOW, MANY_ABOVE, ShotGroup, shot_group
 from analysis.figures.figure_style import (
@@ -21,6 +20,7 @@ from analysis.figures.figure_style import (
     rounded,
     shades,
 )
+from analysis.figures.plotly_figure import scatter
 from analysis.runs import Runs
 from analysis.wording.titles import PLAIN_CONTROLS, title_of_control
 
@@ -59,7 +59,7 @@ def recall_drawing(runs: Runs) -> Drawing | None:
             else [_class_label(*row) for row in zip(own.class_name, own.num_train, strict=True)]
         )
         figure.add_trace(
-            go.Scatter(
+            scatter(
                 x=x, y=rounded(own.recall * 100), mode="markers" if by_size else "markers+lines", error_y=error,
                 name=plain(title_of_control(str(name))), marker={"color": color, "symbol": symbol, "size": 9},
                 line={"color": color, "width": 1}, text=[plain(title_of_class(name)) for name in own.class_name],
@@ -109,7 +109,7 @@ def weights_drawing(runs: Runs) -> Drawing | None:
         name = _LABEL_TITLES.get(group) or (group if group in SHOT_TITLES.values() else "")
         label = name or _class_label(title_of_class(str(own.class_name.iloc[0])), size)
         figure.add_trace(
-            go.Scatter(
+            scatter(
                 x=epochs_axis(own.epoch), y=rounded(own.weight), mode="lines", name=label,
                 line={"color": color, "width": 2, "dash": dashes[place % len(dashes)]},
                 hovertemplate="epochs done %{x}: %{y:.3f}<extra>%{fullData.name}</extra>",

@@ -51,7 +51,7 @@ def write_figures(
         figure = drawing.figure.to_dict()
         figure["layout"].update(title={"text": drawing.title, "x": 0.02, "font": {"size": 16}})
         figure["layout"]["margin"]["t"] = 90
-        height = int(drawing.figure.layout.height) + 80
+        height = drawing.plot.layout["height"] + 80
         for kind in formats:
             options = {"format": kind, "width": 800, "height": height, "scale": 2 if kind == "png" else 1}
             paths.append(folder / f"{stem}.{kind}")

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
-import plotly.graph_objects as go
 
 from analysis.figures.figure_style import (
     FAINT,
@@ -20,6 +19,7 @@ from analysis.figures.figure_style import (
     unit,
     wrapped,
 )
+from analysis.figures.plotly_figure import PlotlyFigure, scatter
 from analysis.frames.searched_parameters import SearchedParameter
 from analysis.questions.landscape import searched_trials
 from analysis.runs import Runs
@@ -102,7 +102,7 @@ def _axis(trials: pd.DataFrame, parameter: SearchedParameter) -> _Axis:
     return _Axis(name, values, low, high, log=parameter.log and is_plain)
 
 
-def _add_pruned(figure: go.Figure, axes: Sequence[_Axis], pruned: pd.DataFrame) -> None:
+def _add_pruned(figure: PlotlyFigure, axes: Sequence[_Axis], pruned: pd.DataFrame) -> None:
     """Add the stopped trials as one grey trace over the parameters' axes."""
     xs: list[float | None] = []
     ys: list[float | None] = []
@@ -111,16 +111,16 @@ def _add_pruned(figure: go.Figure, axes: Sequence[_Axis], pruned: pd.DataFrame) 
         ys += [*(axis.place(index) for axis in axes), None]
     if xs:
         line = {"color": FAINT, "width": 1}
-        figure.add_trace(go.Scatter(x=xs, y=ys, mode="lines", line=line, name="stopped early", hoverinfo="skip"))
+        figure.add_trace(scatter(x=xs, y=ys, mode="lines", line=line, name="stopped early", hoverinfo="skip"))
 
 
-def _add_finished(figure: go.Figure, axes: Sequence[_Axis], done: pd.DataFrame) -> None:
+def _add_finished(figure: PlotlyFigure, axes: Sequence[_Axis], done: pd.DataFrame) -> None:
     """Add a line for each finished trial, coloured by its score."""
     colors = shade_of(done.rank_score.tolist())
     for color, index, trial_id in zip(colors, done.index.tolist(), done.trial_id, strict=True):
         text = "<br>".join(f"{axis.title}: {axis.text(index)}" for axis in axes)
         figure.add_trace(
-            go.Scatter(
+            scatter(
                 x=list(range(len(axes))), y=[axis.place(index) for axis in axes], mode="lines+markers",
                 line={"color": color, "width": 2.5}, marker={"size": 6}, name=plain(trial_id), showlegend=False,
                 text=[text] * len(axes), hovertemplate="%{text}<extra>%{fullData.name}</extra>",
@@ -128,7 +128,7 @@ def _add_finished(figure: go.Figure, axes: Sequence[_Axis], done: pd.DataFrame) 
         )  # fmt: skip
 
 
-def _add_axes(figure: go.Figure, axes: Sequence[_Axis]) -> None:
+def _add_axes(figure: PlotlyFigure, axes: Sequence[_Axis]) -> None:
     titles = [wrapped(plain(axis.title), 10) for axis in axes]
     ends = [-0.35, len(axes) - 0.65]
     figure.update_xaxes(tickvals=list(range(len(axes))), ticktext=titles, range=ends, showline=False, tickangle=0)

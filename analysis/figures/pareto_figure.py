@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
-import plotly.graph_objects as go
 
 from analysis.figures.figure_style import (
     BLUE,
@@ -19,6 +18,7 @@ from analysis.figures.figure_style import (
     rounded,
     unit,
 )
+from analysis.figures.plotly_figure import PlotlyFigure, scatter
 from analysis.questions.pareto_front import objective_words
 from analysis.runs import Runs
 
@@ -47,12 +47,12 @@ def pareto_drawing(runs: Runs) -> Drawing | None:
     return Drawing("pareto", "What one metric costs in the other", caption, figure)
 
 
-def _add(figure: go.Figure, rows: pd.DataFrame, name: str, marker: dict[str, Any], **style: Any) -> None:
+def _add(figure: PlotlyFigure, rows: pd.DataFrame, name: str, marker: dict[str, Any], **style: Any) -> None:
     if rows.empty:
         return
     first, second = str(rows.metric.iloc[0]), str(rows.second_metric.iloc[0])
     figure.add_trace(
-        go.Scatter(
+        scatter(
             x=rounded(rows["first"] * unit(first)), y=rounded(rows.second * unit(second)), name=name, marker=marker,
             text=rows.trial_id.map(plain).tolist(), hovertemplate="%{text}<br>%{x:.4g}, %{y:.4g}<extra></extra>",
             **{"mode": "markers", **style},

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 
 from analysis.figures.class_figures import title_of_class
 from analysis.figures.figure_style import BLUE, GREY, SERIES, Drawing, new_figure, plain, rounded
+from analysis.figures.plotly_figure import heatmap, scatter
 from analysis.questions.confusions import best_control, class_names, confusion_grid, top_confusions
 from analysis.runs import Runs
 from analysis.wording.titles import title_of_control
@@ -31,6 +31,8 @@ def calibration_drawing(runs: Runs, comparisons: pd.DataFrame) -> Drawing | None
         runs: the runs of one scenario.
         comparisons: its rows of `Runs.compare(control=None)`.
     """
+    if not runs.prediction_outcomes.runs:
+        return None
     bins = runs.calibration()
     names = _shown(bins, comparisons)
     if not names:
@@ -38,7 +40,7 @@ def calibration_drawing(runs: Runs, comparisons: pd.DataFrame) -> Drawing | None
     on = str(bins.on.iloc[0])
     figure = new_figure("confidence: probability of the predicted class (%)", f"accuracy on {on} (%)", height=420)
     figure.add_trace(
-        go.Scatter(
+        scatter(
             x=[0, 100], y=[0, 100], mode="lines", name="confidence is right", line={"color": GREY, "dash": "dot"},
             hoverinfo="skip",
         )
@@ -48,7 +50,7 @@ def calibration_drawing(runs: Runs, comparisons: pd.DataFrame) -> Drawing | None
         color, symbol, dash = SERIES[place]
         share = own.num_images / bins[bins.configuration == name].num_images.sum()
         figure.add_trace(
-            go.Scatter(
+            scatter(
                 x=rounded(own.confidence * 100), y=rounded(own.accuracy * 100), mode="lines+markers",
                 name=plain(title_of_control(name)), line={"color": color, "dash": dash, "width": 2},
                 marker={"color": color, "symbol": symbol, "size": [float(6 + 16 * one**0.5) for one in share]},
@@ -83,6 +85,8 @@ def confusion_drawings(runs: Runs, comparisons: pd.DataFrame) -> list[Drawing]:
         runs: the runs of one scenario.
         comparisons: its rows of `Runs.compare(control=None)`.
     """
+    if not runs.prediction_outcomes.runs:
+        return []
     cells = runs.confusion()
     names = _shown(cells, comparisons)
     if not names:
@@ -112,7 +116,7 @@ def _grid_drawing(cells: pd.DataFrame, name: str, classes: Sequence[str], elemen
     figure = new_figure("taken for", "class", height=max(380, 90 + 30 * len(labels)))
     text = [["" if value != value or value < 1 else f"{value:.0f}" for value in row] for row in percent]
     figure.add_trace(
-        go.Heatmap(
+        heatmap(
             z=[rounded(row) for row in percent], x=labels, y=labels, zmin=0, zmax=100,
             colorscale=[[0, "white"], [1, BLUE]], showscale=len(labels) > MOST_WITH_NUMBERS,
             colorbar={"title": {"text": "%"}}, text=text if len(labels) <= MOST_WITH_NUMBERS else None,
@@ -133,7 +137,7 @@ def _top_drawing(cells: pd.DataFrame, names: Sequence[str], num_classes: int) ->
     for place, name in enumerate(names):
         color, symbol, _ = SERIES[place]
         figure.add_trace(
-            go.Scatter(
+            scatter(
                 x=rounded(table[name] * 100), y=labels, mode="markers", name=plain(title_of_control(name)),
                 marker={"color": color, "symbol": symbol, "size": 10},
                 hovertemplate="%{y}: %{x:.1f} %<extra>%{fullData.name}</extra>",

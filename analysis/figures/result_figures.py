@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import pandas as pd
-import plotly.graph_objects as go
 
 from absgd.records import METRIC_TITLES
 from analysis.figures.figure_style import (
@@ -23,6 +22,7 @@ from analysis.figures.figure_style import (
     unit,
     wrapped,
 )
+from analysis.figures.plotly_figure import scatter
 from analysis.questions.learning_curves import winner_curves
 from analysis.runs import Runs
 from analysis.wording.number_text import difference_text, interval_text, p_text
@@ -49,10 +49,10 @@ def differences_drawing(comparisons: pd.DataFrame) -> Drawing | None:
         for low, high, p, n, finding in columns
     ]
     margin = float(rows.margin.iloc[0])
-    figure.add_vrect(x0=-margin * scale, x1=margin * scale, fillcolor=GREY, opacity=0.15, line_width=0)
+    figure.add_vrect(x0=-margin * scale, x1=margin * scale, fillcolor=GREY, opacity=0.15, line={"width": 0})
     figure.add_vline(x=0, line={"color": INK, "width": 1})
     figure.add_trace(
-        go.Scatter(
+        scatter(
             x=rounded(rows.difference * scale),
             y=[wrapped(plain(title_of_control(name))) for name in rows.control],
             mode="markers",
@@ -82,7 +82,7 @@ def differences_drawing(comparisons: pd.DataFrame) -> Drawing | None:
 
 def fresh_curves_drawing(runs: Runs) -> Drawing | None:
     """Draw mean curves over fresh seeds; None without a confirmation."""
-    frame = winner_curves(runs, runs.shown)
+    frame = runs.cut(winner_curves)
     frame = frame[frame.n > 1]
     if frame.empty:
         return None
@@ -93,7 +93,7 @@ def fresh_curves_drawing(runs: Runs) -> Drawing | None:
         title = plain(title_of_control(str(name)))
         visible = True if place == 0 or name in PLAIN_CONTROLS else "legendonly"
         figure.add_trace(
-            go.Scatter(
+            scatter(
                 x=epochs_axis(own.epoch), y=rounded(own["mean"] * unit(metric)), mode="lines", name=title,
                 line={"color": color, "dash": dash, "width": 2.5 if place == 0 else 1.8}, visible=visible,
                 customdata=rounded(own["std"] * unit(metric)),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import operator
 from typing import Any
 
 import pandas as pd
-import plotly.graph_objects as go
 
 from absgd.counts import plural
 from analysis.figures.figure_style import (
@@ -26,12 +27,13 @@ from analysis.figures.figure_style import (
     rounded,
     unit,
 )
+from analysis.figures.plotly_figure import PlotlyFigure, bar, scatter
 from analysis.frames.pair_gains import on_first_pair
-from analysis.frames.typed_frames import SCENARIO
 from analysis.questions.learning_curves import stops
-from analysis.questions.winners import best_rows
+from analysis.questions.winners import search_winners_of
 from analysis.runs import Runs
 
+_READ = ["trial_id", "phase", "status", "loss", "switch_epoch", "metric", "epoch", "age", "value"]
 MOST_CURVES = 60
 """Number of trials whose learning curves are drawn."""
 
@@ -39,13 +41,13 @@ MOST_CURVES = 60
 def curves_drawing(runs: Runs) -> Drawing | None:
     """Draw the learning curves of the search, from each trial's switch on, with its control; None without curves."""
     frame = runs.curves()
-    own = frame[frame.phase.isin(("search", "control", "single")) & frame.value.notna()]
-    own = own[on_first_pair(own)]
+    is_drawn = frame.phase.isin(("search", "control", "single")) & frame.value.notna() & on_first_pair(frame)
+    own = frame.loc[is_drawn, _READ]
     if own.empty:
         return None
     metric = str(own.metric.iloc[0])
     figure = new_figure(EPOCHS_DONE, metric_axis(metric), height=420)
-    rungs = stops(runs)
+    rungs = runs.cut(stops)
     _add_rungs(figure, rungs, own.value * unit(metric))
     shown = _chosen_trials(runs)
     is_after = own.age.notna() | own.switch_epoch.isna()
@@ -71,11 +73,12 @@ def curves_drawing(runs: Runs) -> Drawing | None:
 
 def _chosen_trials(runs: Runs) -> set[str]:
     """Return the ids of the trials to draw: finished ones first, the best first."""
-    own = runs.scored[runs.scored.phase.isin(("search", "single"))]
+    narrow = runs.scored[["trial_id", "rank_score", "metric_last"]]
+    own = narrow[runs.scored.phase.isin(("search", "single"))]
     return set(own.sort_values(["rank_score", "metric_last"], ascending=False).head(MOST_CURVES).trial_id)
 
 
-def _add_rungs(figure: go.Figure, rungs: pd.DataFrame, values: pd.Series[Any]) -> None:
+def _add_rungs(figure: PlotlyFigure, rungs: pd.DataFrame, values: pd.Series[Any]) -> None:
     if rungs.empty:
         return
     low, high = float(values.min()), float(values.max())
@@ -84,7 +87,7 @@ def _add_rungs(figure: go.Figure, rungs: pd.DataFrame, values: pd.Series[Any]) -
         xs += [epoch, epoch, None]
     texts = [text for number in rungs.num_stopped for text in [f"{plural(int(number), 'trial')} stopped here"] * 3]
     figure.add_trace(
-        go.Scatter(
+        scatter(
             x=xs, y=[low, high, None] * len(rungs), mode="lines", line={"color": FAINT, "width": 1.5}, name="rung",
             text=texts, hovertemplate="%{text}<extra>rung</extra>",
         )
@@ -92,7 +95,7 @@ def _add_rungs(figure: go.Figure, rungs: pd.DataFrame, values: pd.Series[Any]) -
 
 
 def _add_lines(
-    figure: go.Figure, rows: pd.DataFrame, name: str, line: dict[str, Any], metric: str, ends: bool = False
+    figure: PlotlyFigure, rows: pd.DataFrame, name: str, line: dict[str, Any], metric: str, ends: bool = False
 ) -> None:
     """Add all curves of a kind as one trace."""
     if rows.empty:
@@ -101,17 +104,22 @@ def _add_lines(
     ys: list[float | None] = []
     texts: list[str] = []
     last: list[tuple[float | None, float | None, str]] = []
-    for trial_id, own in rows.groupby("trial_id", sort=False):
-        values = rounded(own.value * unit(metric))
-        xs += [*epochs_axis(own.epoch), None]
-        ys += [*values, None]
-        texts += [plain(trial_id)] * (len(own) + 1)
-        last.append((xs[-2], values[-1], plain(trial_id)))
+    points = zip(rows.trial_id, epochs_axis(rows.epoch), rounded(rows.value * unit(metric)), strict=True)
+    for trial_id, own in itertools.groupby(points, operator.itemgetter(0)):  # rows are sorted by trial
+        text = plain(trial_id)
+        for _, done, value in own:
+            xs.append(done)
+            ys.append(value)
+            texts.append(text)
+        last.append((xs[-1], ys[-1], text))
+        xs.append(None)
+        ys.append(None)
+        texts.append(text)
     hover = "%{text}<br>epochs done %{x}: %{y:.4g}<extra></extra>"
-    figure.add_trace(go.Scatter(x=xs, y=ys, mode="lines", line=line, name=name, text=texts, hovertemplate=hover))
+    figure.add_trace(scatter(x=xs, y=ys, mode="lines", line=line, name=name, text=texts, hovertemplate=hover))
     if ends:
         figure.add_trace(
-            go.Scatter(
+            scatter(
                 x=[done for done, _, _ in last], y=[value for _, value, _ in last], mode="markers", showlegend=False,
                 marker={"symbol": "x-thin", "size": 7, "line": {"color": line["color"], "width": 1.5}},
                 text=[name for _, _, name in last], hovertemplate=hover,
@@ -119,10 +127,9 @@ def _add_lines(
         )  # fmt: skip
 
 
-def _add_best(figure: go.Figure, runs: Runs, rows: pd.DataFrame, metric: str) -> None:
+def _add_best(figure: PlotlyFigure, runs: Runs, rows: pd.DataFrame, metric: str) -> None:
     """Add the best trial of the search itself, with its switch."""
-    own = runs.configurations
-    winners = best_rows(own[own.basis == "one seed"], SCENARIO)
+    winners = search_winners_of(runs)
     if winners.empty:
         return
     best = rows[rows.trial_id == winners.trial_id.iloc[0]]
@@ -153,12 +160,12 @@ def savings_drawing(runs: Runs) -> Drawing | None:
     for column, name, color in parts:
         if row[column]:
             figure.add_trace(
-                go.Bar(
+                bar(
                     x=[int(row[column])], y=["epochs"], orientation="h", name=name, marker={"color": color},
                     hovertemplate=f"{name}: %{{x:,}} epochs<extra></extra>",
                 )
             )  # fmt: skip
-    figure.update_layout(barmode="stack")
+    figure.layout["barmode"] = "stack"
     figure.update_yaxes(showticklabels=False)
     times = f", {row.times_fewer:.1f} times fewer" if not math.isnan(row.times_fewer) else ""
     caption = (

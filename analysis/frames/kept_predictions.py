@@ -17,6 +17,8 @@ from analysis.frames.typed_frames import Complain
 
 MOST_NAMED = 3
 """Runs without predictions that a sentence names."""
+_FILED_BY = ["folder", "trial_id", "phase", "status", "test_accuracy"]
+"""Columns of a trial that say where its predictions are, and whether they must be there."""
 FEWEST_DIFFERENT, LARGEST_DIFFERENCE = 2, 0.001
 """Images, and share of them, on which the accuracy of a file may differ from the recorded one, for ties in float16."""
 
@@ -38,13 +40,14 @@ def kept_predictions(runs: RunFrames, trials: pd.DataFrame, complain: Complain) 
         complain: takes a sentence about each file of no use, and one about all that are missing.
     """
     missing = []
-    for _, trial in trials.iterrows():
+    for place, trial in enumerate(trials[_FILED_BY].itertuples()):
         file = file_of(runs, trial)
         if file is None or not file.is_file():
             missing += [str(trial.trial_id)] if file is not None and _is_expected(runs, trial) else []
             continue
         try:
-            yield KeptPredictions(trial, trusted_predictions(file, trial))
+            whole = trials.iloc[place]
+            yield KeptPredictions(whole, trusted_predictions(file, whole))
         except UserError as error:
             complain(f"{file.parent.name}/{file.name} is left out: {error}.")
     if missing:
@@ -52,7 +55,7 @@ def kept_predictions(runs: RunFrames, trials: pd.DataFrame, complain: Complain) 
         complain(f"{plural(len(missing), 'run')} of {len(trials)} kept no predictions: {named}.")
 
 
-def file_of(runs: RunFrames, trial: pd.Series[Any]) -> Path | None:
+def file_of(runs: RunFrames, trial: Any) -> Path | None:
     """Return the file of a trial's predictions, which may be absent; None where there can be none."""
     name = str(trial.trial_id)
     folder = next((one for one in runs.folders if one.name == trial.folder), None)
@@ -68,7 +71,7 @@ def class_counts_of(trial: pd.Series[Any]) -> list[int]:
     return [] if any(pd.isna(count) for count in counts) else [int(count) for count in counts]
 
 
-def _is_expected(runs: RunFrames, trial: pd.Series[Any]) -> bool:
+def _is_expected(runs: RunFrames, trial: Any) -> bool:
     """Whether the search asked for a trial's predictions; spaces of earlier versions do not say it."""
     confirm = runs.space_of(trial.folder).get("confirm")
     is_asked = isinstance(confirm, Mapping) and confirm.get("predictions") is True

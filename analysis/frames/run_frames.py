@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, Self
 
+import numpy as np
 import pandas as pd
 
 from absgd.errors import UserError
@@ -34,10 +35,12 @@ class RunFrames:
     """Damaged, missing and unfinished parts of the folders; damaged ones are not in the frames."""
     rule: SelectionRule = dataclasses.field(default_factory=SelectionRule)
     """Rule that reads scores off curves; printed in every table."""
+    whole: Self | None = dataclasses.field(default=None, repr=False, compare=False)
+    """The runs that these are one scenario of, among others; see `cut`."""
 
     def using(self, rule: RuleName = DEFAULT_RULE, last_k: int = 3) -> Self:
         """Return the same runs under another selection rule."""
-        return dataclasses.replace(self, rule=SelectionRule(rule, last_k))
+        return dataclasses.replace(self, rule=SelectionRule(rule, last_k), whole=None)
 
     def where(self, **values: object) -> Self:
         """Return the runs restricted to trials with these values: ``runs.where(dataset="digits")``.
@@ -56,11 +59,33 @@ class RunFrames:
         wanted = pd.MultiIndex.from_frame(trials[["folder", "trial_id"]])
         own = pd.MultiIndex.from_frame(self.epochs[["folder", "trial_id"]]).isin(wanted)
         folders = tuple(folder for folder in self.folders if folder.name in set(trials.folder))
-        return dataclasses.replace(self, trials=trials, epochs=self.epochs[own].reset_index(drop=True), folders=folders)
+        epochs = self.epochs[own].reset_index(drop=True)
+        return dataclasses.replace(self, trials=trials, epochs=epochs, folders=folders, whole=None)
 
     def scenarios(self) -> Iterator[Self]:
         """Yield the runs of one scenario of one folder at a time, in order."""
         yield from self._scenarios
+
+    def cut(self, question: Callable[[Self], pd.DataFrame]) -> pd.DataFrame:
+        """Return the answer to a question about these runs.
+
+        That of one scenario among several is cut from the answer for all of them, which is worked out once: pandas
+        takes about as long for a frame of one scenario as for one of a hundred.
+
+        Args:
+            question: a function whose frame has the columns `folder` and `scenario`, and for each scenario the rows
+                that it has for that scenario alone, in the same order.
+        """
+        return self._answers.to(question).frame.copy(deep=False)
+
+    @cached_property
+    def key(self) -> tuple[str, str]:
+        """Folder and scenario of runs of one scenario."""
+        return str(self.trials.folder.iloc[0]), str(self.trials.scenario.iloc[0])
+
+    @cached_property
+    def _answers(self) -> _Answers:
+        return _Answers(self)
 
     def space_of(self, folder: str) -> Mapping[str, Any]:
         """Return the content of a folder's space.yaml; empty if there is none."""
@@ -76,11 +101,17 @@ class RunFrames:
         own = names.get(scenario, names.get(None, ()))
         if label < len(own):
             return own[label]
-        dataset = of_scenario(self.trials, folder, scenario).dataset
-        return published_name(dataset.iloc[0] if len(dataset) else None, label)
+        return published_name(self._datasets.get((folder, scenario)), label)
+
+    @cached_property
+    def _datasets(self) -> Mapping[tuple[str, str], str]:
+        first = self.trials[[*SCENARIO, "dataset"]].drop_duplicates(SCENARIO)
+        return {(folder, scenario): dataset for folder, scenario, dataset in first.itertuples(index=False)}
 
     @cached_property
     def _scenarios(self) -> tuple[Self, ...]:
+        if self.whole is not None:
+            return (self,)
         number = self.trials.groupby(SCENARIO, sort=False).ngroup()  # one pass over all rows, not one per scenario
         place = pd.Series(number.to_numpy(), index=pd.MultiIndex.from_frame(self.trials[KEY]))
         place = place[~place.index.duplicated()]
@@ -90,16 +121,21 @@ class RunFrames:
         for index, own in self.trials.groupby(number):
             trials, rows = own.reset_index(drop=True), epochs.get(index, [])
             folders = tuple(folder for folder in self.folders if folder.name == trials.folder.iloc[0])
-            curves = self.epochs.iloc[rows].reset_index(drop=True)
+            curves = _rows(self.epochs, rows)
             if (len(trials), len(curves), folders) == (len(self.trials), len(self.epochs), self.folders):
                 return (self,)  # with what it has worked out so far
-            found.append(dataclasses.replace(self, trials=trials, epochs=curves, folders=folders))
+            found.append(dataclasses.replace(self, trials=trials, epochs=curves, folders=folders, whole=self))
         return tuple(found)
 
     @cached_property
     def scored(self) -> pd.DataFrame:
         """`trials` with `score`, `rank_score` and `test`: see `analysis.frames.selection.with_scores`."""
-        return with_scores(self.trials, self.epochs, self.rule)
+        return self.cut(_scored)
+
+    @cached_property
+    def searched(self) -> pd.DataFrame:
+        """The search trials of `trials`."""
+        return self.cut(_searched)
 
     @cached_property
     def completed(self) -> pd.DataFrame:
@@ -109,7 +145,58 @@ class RunFrames:
     @cached_property
     def configurations(self) -> pd.DataFrame:
         """One row per configuration with means over its seeds: see `analysis.frames.configurations.configurations`."""
-        return configurations(self.scored)
+        return self.cut(_configurations)
+
+
+def _scored(runs: RunFrames) -> pd.DataFrame:
+    return with_scores(runs.trials, runs.epochs, runs.rule)
+
+
+def _searched(runs: RunFrames) -> pd.DataFrame:
+    return runs.trials[runs.trials.phase == "search"]
+
+
+def _configurations(runs: RunFrames) -> pd.DataFrame:
+    return configurations(runs.scored)
+
+
+class _Answers:
+    """Answers to questions about some runs, and the places of each scenario's rows in them."""
+
+    def __init__(self, runs: RunFrames) -> None:
+        self._runs = runs
+        self._found: dict[Callable[[Any], pd.DataFrame], ScenarioParts] = {}
+
+    def to(self, question: Callable[[Any], pd.DataFrame]) -> ScenarioParts:
+        """Return the answer, worked out or cut once."""
+        if question not in self._found:
+            one, whole = self._runs, self._runs.whole
+            found = question(one) if whole is None else whole._answers.to(question).of(*one.key)
+            self._found[question] = ScenarioParts(found)
+        return self._found[question]
+
+
+class ScenarioParts:
+    """A frame with the columns `folder` and `scenario`, and the places of each scenario's rows, found once."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self.frame = frame
+
+    @cached_property
+    def _places(self) -> Mapping[Any, Any]:
+        return self.frame.groupby(SCENARIO, sort=False).indices if len(self.frame) else {}
+
+    def of(self, folder: str, scenario: str) -> pd.DataFrame:
+        """Return the rows of one scenario, numbered from 0."""
+        return _rows(self.frame, self._places.get((folder, scenario), []))
+
+
+def _rows(frame: pd.DataFrame, found: Any) -> pd.DataFrame:
+    """Return the rows at some places in ascending order, numbered from 0; those of a run of places without a copy."""
+    places = np.asarray(found, dtype=np.int64)
+    is_run = len(places) > 0 and places[-1] - places[0] + 1 == len(places)
+    own = frame.iloc[places[0] : places[-1] + 1] if is_run else frame.iloc[places]
+    return own.reset_index(drop=True)
 
 
 def of_scenario(frame: pd.DataFrame, folder: str, scenario: str) -> pd.DataFrame:

@@ -84,7 +84,8 @@ def searched_parameters(space: Mapping[str, Any], trials: pd.DataFrame) -> tuple
     search = space.get("search")
     if isinstance(search, Mapping) and search:
         found = [_searched(str(name), entry) for name, entry in search.items() if isinstance(entry, Mapping)]
-        return tuple(_consistent_with(one, trials[one.column]) for one in found if one.column in _settings(trials))
+        settings = set(_settings(trials))
+        return tuple(_consistent_with(one, trials[one.column]) for one in found if one.column in settings)
     return tuple(SearchedParameter(name) for name in _varied(trials))
 
 

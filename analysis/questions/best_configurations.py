@@ -102,7 +102,7 @@ def setting_columns(runs: RunFrames) -> list[str]:
     """Return the columns of the method's settings, then those of any other setting that a search varied."""
     varied = [
         parameter.column
-        for folder, own in runs.trials[runs.trials.phase == "search"].groupby("folder", sort=False)
+        for folder, own in runs.searched.groupby("folder", sort=False)
         for parameter in searched_parameters(runs.space_of(str(folder)), own)
     ]
     return list(dict.fromkeys([*METHOD_COLUMNS, *varied]))

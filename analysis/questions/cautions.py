@@ -14,7 +14,7 @@ from analysis.frames.run_frames import RunFrames
 from analysis.frames.searched_parameters import searched_parameters
 from analysis.frames.typed_frames import SCENARIO
 from analysis.questions.class_results import last_recall
-from analysis.questions.winners import best_rows, trials_of
+from analysis.questions.winners import trials_of, winners_of
 from analysis.wording.number_text import score_text, setting_text
 from analysis.wording.titles import title_of_control, title_of_parameter
 
@@ -90,14 +90,14 @@ def _of_predictions(sentences: Sequence[str]) -> Iterator[Caution]:
 
 def _of_scenario(runs: RunFrames) -> Iterator[Caution]:
     yield from _unlucky_trials(runs)
-    winners = best_rows(runs.configurations, SCENARIO)
+    winners = winners_of(runs)
     if winners.empty:
         return
     winner = winners.iloc[0]
     yield from _absent_classes(runs, winner)
     yield from _few_epochs(runs, winner)
     yield from _edge_of_space(runs, winner)
-    yield from _few_seeds(winner, is_searched=bool((runs.trials.phase == "search").sum() > 1))
+    yield from _few_seeds(winner, is_searched=len(runs.searched) > 1)
     yield from _lost_seeds(runs)
     yield from _untested_seeds(runs.configurations)
     yield from _different_images(runs, winner)
@@ -106,7 +106,7 @@ def _of_scenario(runs: RunFrames) -> Iterator[Caution]:
 
 
 def _unlucky_trials(runs: RunFrames) -> Iterator[Caution]:
-    search = runs.trials[runs.trials.phase == "search"]
+    search = runs.searched
     diverged, failed = (int((search.status == status).sum()) for status in ("diverged", "failed"))
     unfinished = int(runs.trials.status.isin(("running", "interrupted")).sum())
     if diverged:
@@ -123,8 +123,10 @@ def _unlucky_trials(runs: RunFrames) -> Iterator[Caution]:
 
 def _where(search: pd.DataFrame) -> str:
     """Name the values at which trials diverged, if one setting separates them from the trials that did not."""
-    lost, kept = search[search.status == "diverged"], search[search.status.isin(("completed", "pruned"))]
-    for column in ("lam", "ab_alpha", "lr"):
+    columns = ["lam", "ab_alpha", "lr"]
+    lost = search.loc[search.status == "diverged", columns]
+    kept = search.loc[search.status.isin(("completed", "pruned")), columns]
+    for column in columns:
         if (
             lost[column].notna().all()
             and kept[column].notna().any()
@@ -146,8 +148,7 @@ def _cut(error: str) -> str:
 
 
 def _edge_of_space(runs: RunFrames, winner: pd.Series[Any]) -> Iterator[Caution]:
-    search = runs.trials[runs.trials.phase == "search"]
-    for parameter in searched_parameters(runs.space_of(winner.folder), search):
+    for parameter in searched_parameters(runs.space_of(winner.folder), runs.searched):
         value = winner.get(parameter.column)
         end = parameter.edge(float(value)) if parameter.is_range and not pd.isna(value) else None
         if end is not None:
@@ -206,7 +207,8 @@ def _few_epochs(runs: RunFrames, winner: pd.Series[Any]) -> Iterator[Caution]:
 def _lost_seeds(runs: RunFrames) -> Iterator[Caution]:
     """Name configurations and controls of the confirmation that lack seeds, with the reason if one is recorded."""
     frame = runs.configurations
-    for _, row in frame[(frame.basis == "confirmed") & ~frame.is_whole].iterrows():
+    is_partial = (frame.basis == "confirmed") & ~frame.is_whole
+    for _, row in frame.loc[is_partial, ["configuration", "num_seeds", "n"]].iterrows():
         own = runs.trials[(runs.trials.phase == "confirm") & (runs.trials.candidate == row.configuration)]
         errors = own.error[own.status.isin(("diverged", "failed"))].dropna()
         reason = f": {_cut(str(errors.iloc[0]))}" if len(errors) else ""
@@ -218,7 +220,8 @@ def _lost_seeds(runs: RunFrames) -> Iterator[Caution]:
 def _untested_seeds(configurations: pd.DataFrame) -> Iterator[Caution]:
     """Name configurations of which some completed runs did not read the test set."""
     is_partial = (configurations.num_tested > 0) & (configurations.num_tested < configurations.n)
-    for _, row in configurations[(configurations.basis == "confirmed") & is_partial].iterrows():
+    is_partial &= configurations.basis == "confirmed"
+    for _, row in configurations.loc[is_partial, ["configuration", "n", "num_tested"]].iterrows():
         name = title_of_control(str(row.configuration))
         lost = f"{row.n - row.num_tested} of {row.n}"
         yield Caution("seeds", f"{name} was not tested on {lost} fresh seeds: it has no mean on test.")
@@ -228,7 +231,8 @@ def _foreign_controls(configurations: pd.DataFrame, winner: pd.Series[Any]) -> I
     """Name controls made for another configuration's learning rate or switch, as happens when a search is extended."""
     if winner.basis != "confirmed" or winner[["lr", "ab_alpha", "switch_epoch"]].isna().any():
         return
-    own = configurations[(configurations.basis == "confirmed") & configurations.is_control]
+    is_own = (configurations.basis == "confirmed") & configurations.is_control
+    own = configurations.loc[is_own, ["configuration", "lr", "class_balance_from_epoch"]]
     own = own.drop_duplicates("configuration").set_index("configuration")
     raised = float(winner.lr) / float(winner.ab_alpha)
     for name in (name for name in own.index if str(name).endswith("-lr")):
@@ -244,9 +248,10 @@ def _foreign_controls(configurations: pd.DataFrame, winner: pd.Series[Any]) -> I
 
 def _different_images(runs: RunFrames, winner: pd.Series[Any]) -> Iterator[Caution]:
     """Check that runs with the same data seed had the same images."""
-    own = runs.trials[runs.trials.phase == ("confirm" if winner.basis == "confirmed" else "search")]
-    counts = own.dropna(subset=["split_hash", "seed_data"]).groupby("seed_data").split_hash.nunique()
-    if (counts > 1).any() and winner.basis == "confirmed":
+    if winner.basis != "confirmed":
+        return
+    own = runs.trials.loc[runs.trials.phase == "confirm", ["split_hash", "seed_data"]].dropna()
+    if own.drop_duplicates().seed_data.duplicated().any():
         yield Caution("split", "Runs with the same data seed had different images, so they do not form pairs.")
 
 
@@ -255,10 +260,11 @@ def _disagreement(configurations: pd.DataFrame, winner: pd.Series[Any]) -> Itera
 
     Means over other pairs of seeds, as of controls that left early or wait, are not compared.
     """
-    able = configurations[(configurations.basis == "confirmed") & configurations.is_whole]
-    able = able[able.num_seeds == winner.num_seeds].dropna(subset=["test_mean"])
     if winner.basis != "confirmed":
         return
+    narrow = configurations[["configuration", "is_control", "test_mean", "rank_mean"]]
+    is_able = (configurations.basis == "confirmed") & configurations.is_whole
+    able = narrow[is_able & (configurations.num_seeds == winner.num_seeds)].dropna(subset=["test_mean"])
     sign = -1.0 if METRICS.get(str(winner.metric)) == "min" else 1.0
     for frame, among in ((able[~able.is_control], "candidates"), (able, "candidates and controls")):
         if len(frame) < 2:

@@ -6,7 +6,10 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from analysis.frames.run_frames import RunFrames
+from analysis.frames.typed_frames import KEY, SCENARIO
 from analysis.questions.class_results import last_recall
+from analysis.questions.winners import shown_trials
 
 
 def class_coverage(epochs: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
@@ -36,9 +39,19 @@ def _num_known(recall: object) -> int | None:
     return sum(value is not None and value == value for value in recall) if isinstance(recall, list) else None
 
 
-def coverage_sentences(epochs: pd.DataFrame, trials: pd.DataFrame) -> Iterator[str]:
-    """Yield a sentence for each part, validation and test, whose accuracies are not over all classes."""
-    frame = class_coverage(epochs, trials)
+def shown_coverage(runs: RunFrames) -> pd.DataFrame:
+    """Return `class_coverage` of the trials of winners and controls, with `folder` and `scenario`."""
+    shown = shown_trials(runs)[[*KEY, "scenario", "class_counts", "test_recall"]]
+    return pd.concat([shown[SCENARIO], class_coverage(runs.epochs, shown)], axis=1)
+
+
+def coverage_sentences(coverage: pd.DataFrame) -> Iterator[str]:
+    """Yield a sentence for each part, validation and test, whose accuracies are not over all classes.
+
+    Args:
+        coverage: from `shown_coverage`.
+    """
+    frame = coverage.drop(columns=SCENARIO)
     for part, column in {"Validation": "val_classes", "Test": "test_classes"}.items():
         few = frame[(frame[column] < frame.num_classes).fillna(False)]
         numbers = [f"{row[column]} of {row.num_classes}" for _, row in few.drop_duplicates().iterrows()]

@@ -10,14 +10,11 @@ import pandas as pd
 
 from analysis.frames.run_frames import RunFrames
 from analysis.frames.typed_frames import KEY, SCENARIO
+from analysis.questions.winners import shown_trials
 
 
-def recall_by_class(runs: RunFrames, shown: pd.DataFrame) -> pd.DataFrame:
+def recall_by_class(runs: RunFrames) -> pd.DataFrame:
     """Return the recall of each class at the last epoch, for each scenario's winner and its controls.
-
-    Args:
-        runs: the runs.
-        shown: the winners' and controls' trials, from `winners.winner_and_control_trials`.
 
     Returns:
         One row per scenario, configuration and class: `folder`, `scenario`, `configuration`, `is_control`, `class`,
@@ -26,7 +23,8 @@ def recall_by_class(runs: RunFrames, shown: pd.DataFrame) -> pd.DataFrame:
         one), `n`.
     """
     parts = []
-    for _, own in shown.groupby(SCENARIO, sort=False):
+    read = [*KEY, "scenario", "configuration", "is_control", "order", "class_counts", "test_recall"]
+    for _, own in shown_trials(runs)[read].groupby(SCENARIO, sort=False):
         has_test = bool(own.test_recall.notna().all())
         recall = own.test_recall if has_test else last_recall(runs.epochs, own)
         rows = own.assign(on="test" if has_test else "validation", recall=recall)
@@ -47,12 +45,8 @@ def recall_by_class(runs: RunFrames, shown: pd.DataFrame) -> pd.DataFrame:
     return _with_names(runs, ordered, "class")[columns]
 
 
-def weights_by_group(runs: RunFrames, shown: pd.DataFrame) -> pd.DataFrame:
+def weights_by_group(runs: RunFrames) -> pd.DataFrame:
     """Return the mean attention weights of each scenario's winner over its epochs.
-
-    Args:
-        runs: the runs.
-        shown: the winners' and controls' trials, from `winners.winner_and_control_trials`.
 
     Returns:
         One row per scenario, epoch and group: `folder`, `scenario`, `configuration`, `epoch`, `switch_epoch`, `kind`
@@ -61,10 +55,11 @@ def weights_by_group(runs: RunFrames, shown: pd.DataFrame) -> pd.DataFrame:
         (training images of the class), `weight` (mean of B times the weight: 1 is plain training; mean over seeds),
         `n` (seeds).
     """
-    winners = shown[shown.order == 0]
-    keys = [*KEY, "scenario", "configuration", "switch_epoch", "class_counts"]
-    rows = winners[keys].merge(
-        runs.epochs[[*KEY, "epoch", "mean_weight", "mean_weight_clean", "mean_weight_changed"]], on=KEY
+    shown = shown_trials(runs)[[*KEY, "scenario", "configuration", "switch_epoch", "class_counts", "order"]]
+    rows = (
+        shown[shown.order == 0]
+        .drop(columns="order")
+        .merge(runs.epochs[[*KEY, "epoch", "mean_weight", "mean_weight_clean", "mean_weight_changed"]], on=KEY)
     )
     parts = [_label_weights(rows), _class_weights(rows)]
     frame = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)

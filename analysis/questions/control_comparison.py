@@ -17,7 +17,7 @@ from analysis.frames.run_frames import RunFrames
 from analysis.frames.selection import DEFAULT_RULE
 from analysis.frames.typed_frames import SCENARIO
 from analysis.questions.deciding_controls import deciding_controls
-from analysis.questions.winners import SEEDS, best_rows, control_names, controls_of, trials_of
+from analysis.questions.winners import SEEDS, control_names, shown_trials, winners_of
 
 On = Literal["auto", "test", "validation"]
 Measured = Literal["test", "validation"]
@@ -86,15 +86,16 @@ def compare(runs: RunFrames, control: str | None, on: On) -> pd.DataFrame:
     if on not in get_args(On):
         valid = ", ".join(f"`{name}`" for name in get_args(On))
         raise UserError(f"expected one of {valid}, got {shown(on)}{nearest(on, get_args(On))} (on)")
-    configurations = runs.configurations
-    winners = [winner for _, winner in best_rows(configurations, SCENARIO).iterrows()]
-    controls = [controls_of(configurations, winner) for winner in winners]
-    if not any(control in (None, name) for names in controls for name in names):
-        raise UserError(_no_control(configurations, control))
+    winners = [winner for _, winner in winners_of(runs).iterrows()]
+    scores = _scores(runs)
+    names = [own.name for parts in scores.values() for own in parts[1:]]
+    if not any(control in (None, name) for name in names):
+        raise UserError(_no_control(runs.configurations, control))
     num_scenarios = max(1, sum(winner.basis == "confirmed" for winner in winners))
     rows = []
-    for winner, names in zip(winners, controls, strict=True):
-        rows += _Winner(runs, winner, names, on).compared(num_scenarios)
+    for winner in winners:
+        ours, *theirs = scores[winner.folder, winner.scenario]
+        rows += _Winner(runs, winner, ours, theirs, on).compared(num_scenarios)
     table = pd.DataFrame(rows, columns=_Comparison._fields)
     return table if control is None else table[table.control == control].reset_index(drop=True)
 
@@ -104,17 +105,46 @@ def no_comparisons() -> pd.DataFrame:
     return pd.DataFrame(columns=_Comparison._fields)
 
 
+class _Scores(NamedTuple):
+    """The scores of a configuration or control on each pair of seeds."""
+
+    name: str
+    by_seeds: dict[tuple[int, ...], dict[Measured, float]]
+
+
+def _scores(runs: RunFrames) -> dict[tuple[str, str], list[_Scores]]:
+    """Return the scores of each scenario's winner and of its controls, by folder and scenario."""
+    columns = [*SCENARIO, "order", "configuration", "score", "test", *SEEDS]
+    found: dict[tuple[str, str], list[_Scores]] = {}
+    rows = shown_trials(runs)[columns].fillna(dict.fromkeys(SEEDS, -1))
+    for folder, scenario, order, name, score, test, *seeds in rows.itertuples(index=False, name=None):
+        own = found.setdefault((folder, scenario), [])
+        if order == len(own):
+            own.append(_Scores(str(name), {}))
+        own[order].by_seeds[tuple(seeds)] = {"validation": float(score), "test": float(test)}
+    return found
+
+
+class _Pair(NamedTuple):
+    """The scores of a winner and of a control on a pair of seeds."""
+
+    seeds: tuple[int, ...]
+    ours: dict[Measured, float]
+    theirs: dict[Measured, float]
+
+
 class _Winner:
     """The winner of a scenario, its controls, and the pairs of both."""
 
-    def __init__(self, runs: RunFrames, winner: pd.Series[Any], controls: Sequence[str], on: On) -> None:
+    def __init__(
+        self, runs: RunFrames, winner: pd.Series[Any], ours: _Scores, theirs: Sequence[_Scores], on: On
+    ) -> None:
         self._runs = runs
         self._winner = winner
-        self._controls = controls
+        self._controls = [own.name for own in theirs]
         self._on = on
-        self._ours = trials_of(runs, winner)
-        self._theirs = {name: trials_of(runs, winner, name) for name in controls}
-        self._pairs = {name: _pairs(self._ours, theirs) for name, theirs in self._theirs.items()}
+        self._num_trials = {own.name: len(ours.by_seeds) + len(own.by_seeds) for own in theirs}
+        self._pairs = {own.name: _pairs(ours, own) for own in theirs}
 
     def compared(self, num_scenarios: int) -> list[_Comparison]:
         """Return a row for each control."""
@@ -126,27 +156,25 @@ class _Winner:
 
     def _measured(self, control: str) -> Measured:
         pairs = self._pairs[control]
-        has_test = bool(len(pairs)) and bool(pairs[["test", "test_control"]].notna().all(axis=None))
+        has_test = bool(pairs) and not any(math.isnan(one) for pair in pairs for one in _both(pair, "test"))
         return self._on if self._on != "auto" else "test" if has_test else "validation"
 
-    def _usable(self, control: str) -> pd.DataFrame:
-        column = _column(self._measured(control))
-        return self._pairs[control].dropna(subset=[column, f"{column}_control"])
+    def _usable(self, control: str) -> list[_Pair]:
+        on = self._measured(control)
+        return [pair for pair in self._pairs[control] if not any(map(math.isnan, _both(pair, on)))]
 
     def _fixed_look(self, on: Measured, rules: ClaimRules) -> dict[str, RivalComparison]:
         """Compare with the controls measured on `on`; those measured elsewhere count among the tests all the same."""
         sign = -1.0 if METRICS.get(str(self._winner.metric)) == "min" else 1.0
         scores: dict[str, dict[int, float]] = {"": {}}
-        numbers: dict[tuple[float, ...], int] = {}
+        numbers: dict[tuple[int, ...], int] = {}
         for name in self._controls:
             if self._measured(name) != on:
                 continue
             scores[name] = {}
-            usable = self._usable(name)
-            columns = [usable[one] for one in (*SEEDS, _column(on), f"{_column(on)}_control")]
-            for *seeds, ours, theirs in zip(*columns, strict=True):
-                number = numbers.setdefault(tuple(seeds), len(numbers))
-                scores[""][number], scores[name][number] = sign * float(ours), sign * float(theirs)
+            for pair in self._usable(name):
+                number = numbers.setdefault(pair.seeds, len(numbers))
+                scores[""][number], scores[name][number] = sign * pair.ours[on], sign * pair.theirs[on]
         found = compare_at_look("", scores, self._controls, rules, None)
         return {one.rival: one for one in found if one.rival in scores}
 
@@ -163,13 +191,12 @@ class _Winner:
     ) -> _Comparison:
         winner, usable = self._winner, self._usable(control)
         measured: Measured = self._measured(control)
-        num_unpaired = len(self._ours) + len(self._theirs[control]) - 2 * len(usable)
+        num_unpaired = self._num_trials[control] - 2 * len(usable)
         margin, left = rules.margin, None
         if recorded is not None:
             found = _as_comparison(recorded)
             margin, left, measured = recorded["margin"], recorded["left"], recorded["on"]
             num_unpaired = recorded["num_left_out"] or 0
-        column = _column(measured)
         return _Comparison(
             folder=winner.folder,
             run=winner.run,
@@ -183,8 +210,8 @@ class _Winner:
             rule=self._runs.rule.title,
             n=found.n,
             num_unpaired=num_unpaired,
-            mean=float(usable[column].mean()),
-            control_mean=float(usable[f"{column}_control"].mean()),
+            mean=_mean([pair.ours[measured] for pair in usable]),
+            control_mean=_mean([pair.theirs[measured] for pair in usable]),
             difference=found.difference,
             std=found.std,
             df=found.df,
@@ -199,8 +226,13 @@ class _Winner:
         )
 
 
-def _column(on: Measured) -> str:
-    return "test" if on == "test" else "score"
+def _both(pair: _Pair, on: Measured) -> tuple[float, float]:
+    return pair.ours[on], pair.theirs[on]
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Return the mean of the known values, as a frame's; NaN if there are none."""
+    return float(pd.Series(values, dtype="float64").mean())
 
 
 def _margin(space: Mapping[str, Any]) -> float:
@@ -219,10 +251,9 @@ def _as_comparison(row: Mapping[str, Any]) -> RivalComparison:
     return RivalComparison(**{**numbers, **missing})
 
 
-def _pairs(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
-    columns = [*SEEDS, "split_hash", "score", "test"]
-    known, other = ours[columns].fillna(dict.fromkeys(SEEDS, -1)), theirs[columns].fillna(dict.fromkeys(SEEDS, -1))
-    return known.merge(other, on=SEEDS, suffixes=("", "_control"))
+def _pairs(ours: _Scores, theirs: _Scores) -> list[_Pair]:
+    common = [seeds for seeds in ours.by_seeds if seeds in theirs.by_seeds]
+    return [_Pair(seeds, ours.by_seeds[seeds], theirs.by_seeds[seeds]) for seeds in common]
 
 
 def _no_control(configurations: pd.DataFrame, control: str | None) -> str:

@@ -13,6 +13,20 @@ from analysis.frames.run_frames import RunFrames
 from analysis.frames.searched_parameters import SearchedParameter, searched_parameters
 from analysis.frames.typed_frames import SCENARIO
 
+SEARCHED = (
+    *SCENARIO,
+    "trial_id",
+    "status",
+    "metric",
+    "metric_last",
+    "score",
+    "rank_score",
+    "switch_epoch",
+    "epochs_trained",
+    "epochs_inherited",
+)
+"""Columns of `searched_trials` besides the parameters."""
+
 
 def landscape(runs: RunFrames, x: str, y: str) -> pd.DataFrame:
     """Return the points that the search tried over two parameters, with their scores.
@@ -33,8 +47,10 @@ def landscape(runs: RunFrames, x: str, y: str) -> pd.DataFrame:
     for name in (x, y):
         if name not in settings:
             raise UserError(f"no setting {name!r}{nearest(name, settings)}")
-    own = runs.scored[runs.scored.phase == "search"].dropna(subset=[x, y])
-    names = [*SCENARIO, "trial_id", "status", *dict.fromkeys((x, y)), "score", "last_value", "epochs_done", "metric"]
+    about, measured = [*SCENARIO, "trial_id", "status"], ["score", "metric_last", "metric"]
+    names = [*about, *dict.fromkeys((x, y)), "score", "last_value", "epochs_done", "metric"]
+    read = dict.fromkeys([*about, x, y, *measured, "epochs_trained", "epochs_inherited"])
+    own = runs.scored.loc[runs.scored.phase == "search", [*read]].dropna(subset=[x, y])
     done = (own.epochs_trained.fillna(0) + own.epochs_inherited.fillna(0)).astype("int64")
     return (
         own.assign(last_value=own.metric_last, epochs_done=done)[names]
@@ -54,8 +70,12 @@ def searched_trials(runs: RunFrames) -> tuple[pd.DataFrame, tuple[SearchedParame
         runs: the runs of one scenario (`Runs.scenarios`).
 
     Returns:
-        The search's rows of `RunFrames.scored`, and the parameters that it varied.
+        The search's rows of `RunFrames.scored`, with the columns `SEARCHED` and those of the parameters; and the
+        parameters that it varied.
     """
-    own = runs.scored[runs.scored.phase == "search"].reset_index(drop=True)
-    folder: Any = own.folder.iloc[0] if len(own) else ""
-    return own, searched_parameters(runs.space_of(folder), own)
+    trials = runs.searched
+    folder: Any = trials.folder.iloc[0] if len(trials) else ""
+    parameters = searched_parameters(runs.space_of(folder), trials)
+    names = dict.fromkeys([*SEARCHED, *(parameter.column for parameter in parameters)])
+    own = runs.scored.loc[runs.scored.phase == "search", [*names]]
+    return own.reset_index(drop=True), parameters

@@ -8,6 +8,7 @@ from absgd.errors import UserError, nearest
 from absgd.records import DEFAULT_METRIC, INHERITED, METRICS
 from analysis.frames.run_frames import RunFrames
 from analysis.frames.typed_frames import KEY, SCENARIO
+from analysis.questions.winners import shown_trials
 
 CURVE_COLUMNS = (*METRICS, "train_loss", "lr", "log_u", "mean_weight_clean", "mean_weight_changed", "kept_fraction")
 """Columns of epochs.parquet that a curve can show."""
@@ -42,6 +43,11 @@ def curves(runs: RunFrames, metric: str | None) -> pd.DataFrame:
     return found.assign(age=age.where(age > 0)).sort_values([*KEY, "epoch"], kind="stable", ignore_index=True)
 
 
+def own_curves(runs: RunFrames) -> pd.DataFrame:
+    """Return `curves` of each trial's own deciding metric."""
+    return curves(runs, None)
+
+
 def _with_values(runs: RunFrames, trials: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return the epochs of some trials, with one metric as `value`."""
     rows = runs.epochs[[*KEY, "epoch", "stage", INHERITED, metric]]
@@ -61,19 +67,14 @@ def stops(runs: RunFrames) -> pd.DataFrame:
     return counted.rename("num_stopped").reset_index()
 
 
-def winner_curves(runs: RunFrames, shown: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
-    """Return the mean curves of each scenario's winner and its controls.
-
-    Args:
-        runs: the runs.
-        shown: the winners' and controls' trials, from `winners.winner_and_control_trials`.
-        metric: as in `curves`.
+def winner_curves(runs: RunFrames) -> pd.DataFrame:
+    """Return the mean curves of each scenario's winner and its controls, in each trial's own metric.
 
     Returns:
         One row per scenario, configuration and epoch: `folder`, `scenario`, `configuration`, `is_control`, `metric`,
         `epoch`, `mean`, `std` (over seeds; NaN for one), `n`, `switch_epoch`.
     """
-    rows = curves(runs, metric).drop(columns=["switch_epoch"])
+    rows, shown = runs.cut(own_curves).drop(columns=["switch_epoch"]), shown_trials(runs)
     keys = [*SCENARIO, "configuration", "is_control", "metric", "epoch"]
     joined = rows.merge(shown[[*KEY, "configuration", "is_control", "switch_epoch", "order"]], on=KEY)
     found = joined.groupby(keys, sort=False).agg(

@@ -44,7 +44,10 @@ def tuned_controls(runs: RunFrames) -> pd.DataFrame:
 
 
 def _of_scenario(scored: pd.DataFrame) -> list[dict[str, Any]]:
-    tried = scored[scored.phase.isin(["tuning", "control"]) & scored.candidate.notna()]
+    is_tried = scored.phase.isin(["tuning", "control"]) & scored.candidate.notna()
+    if not is_tried.any():
+        return []
+    tried = scored[is_tried]
     own = {str(name): rows for name, rows in tried.groupby("candidate", sort=False)}
     places = {name: place for place, name in enumerate(control_titles())}
     return [_row(name, own[name]) for name in sorted(own, key=lambda name: places.get(name, len(places)))]
@@ -60,6 +63,8 @@ def tuned_candidates(runs: RunFrames, tuned: pd.DataFrame) -> list[str]:
         runs: the runs of the scenario.
         tuned: their `tuned_controls`.
     """
+    if tuned.trial_id.isna().all():
+        return []
     trials = runs.scored
     confirmed = trials[(trials.phase == "confirm") & trials.candidate.notna()].drop_duplicates("candidate")
     settings = {str(row.candidate): _config_of(row) for _, row in confirmed.iterrows() if not is_best(row.candidate)}

@@ -10,8 +10,7 @@ import pandas as pd
 from absgd.comparisons import Finding
 from absgd.counts import plural
 from absgd.records import METRIC_TITLES, Verdict, VerdictOutcome
-from analysis.frames.run_frames import RunFrames, of_scenario
-from analysis.frames.typed_frames import SCENARIO
+from analysis.frames.run_frames import RunFrames, ScenarioParts
 from analysis.questions.best_configurations import setting_columns
 from analysis.questions.cautions import validation_images
 from analysis.questions.deciding_controls import base_criteria, deciding_controls, has_raised_lr
@@ -32,7 +31,7 @@ from analysis.questions.verdict_sentences import (
     tried_sentences,
     tuned_sentence,
 )
-from analysis.questions.winners import best_rows
+from analysis.questions.winners import winners_of
 from analysis.wording.number_text import difference_text, score_text
 from analysis.wording.titles import title_of_control
 
@@ -48,16 +47,16 @@ def verdicts(runs: RunFrames, comparisons: pd.DataFrame) -> list[Verdict]:
         runs: the runs.
         comparisons: their comparison with all controls, from `control_comparison.compare`; empty if there are none.
     """
-    winners = best_rows(runs.configurations, SCENARIO).set_index(SCENARIO)
-    found = []
+    found, compared = [], ScenarioParts(comparisons)
     for one in runs.scenarios():
-        folder, scenario = one.trials.folder.iloc[0], one.trials.scenario.iloc[0]
-        if (folder, scenario) not in winners.index:
+        folder, scenario = one.key
+        winners = winners_of(one)
+        if winners.empty:
             text = "No trial of the search has finished, so there is nothing to choose."
             found.append(Verdict(folder, scenario, "nothing finished", text, ""))
             continue
-        winner = best_rows(one.configurations, SCENARIO).iloc[0]
-        own = of_scenario(comparisons, folder, scenario)
+        winner = winners.iloc[0]
+        own = compared.of(folder, scenario)
         if winner.basis != "confirmed":
             statement = _lost_confirmation(one.configurations) or _one_seed(one, winner, own)
         else:
@@ -94,7 +93,7 @@ def _confirmed(runs: RunFrames, winner: pd.Series[Any], comparisons: pd.DataFram
     ahead = compared[(compared.difference < -_LEAST_LEAD) & (compared.finding == "undecided")].sort_values("difference")
     lead = ahead_sentence(ahead)
     is_shown = compared.decides | (compared.difference < -_LEAST_LEAD)
-    searched = tuned_controls(runs)
+    searched = runs.cut(tuned_controls)
     tuned = tuned_candidates(runs, searched)
     is_shown |= compared.control.isin(tuned)
     shown = [row for _, row in compared[is_shown].iterrows()]

@@ -15,6 +15,7 @@ from analysis.wording.titles import control_titles
 
 SEEDS = ["seed_data", "seed_train"]
 """Columns that identify a pair of seeds."""
+_CONTROL = ["configuration", "is_control", "n"]
 _RANKED_BY = ["basis", "num_pairs", "num_seeds", "n", "num_lost_pairs", "rank_mean", "rank_gain", "loss_mean"]
 
 
@@ -49,40 +50,87 @@ def control_names(configurations: pd.DataFrame) -> list[str]:
 
 def controls_of(configurations: pd.DataFrame, winner: pd.Series[Any]) -> list[str]:
     """Return the names of the controls that have the basis and the scenario of a winner."""
-    narrow = configurations[["configuration", "is_control", "n"]]
+    narrow = configurations[_CONTROL]
     is_own = (configurations.folder == winner.folder) & (configurations.scenario == winner.scenario)
     return control_names(narrow[is_own & (configurations.basis == winner.basis)])
 
 
+def winners_of(runs: RunFrames) -> pd.DataFrame:
+    """Return the winner of each scenario: its row of `RunFrames.configurations`."""
+    return runs.cut(_winners)
+
+
+def _winners(runs: RunFrames) -> pd.DataFrame:
+    return best_rows(runs.configurations, SCENARIO)
+
+
+def search_winners_of(runs: RunFrames) -> pd.DataFrame:
+    """Return the best trial of each search, whatever a confirmation found: its row of `RunFrames.configurations`."""
+    return runs.cut(_search_winners)
+
+
+def _search_winners(runs: RunFrames) -> pd.DataFrame:
+    return best_rows(runs.configurations[runs.configurations.basis == "one seed"], SCENARIO)
+
+
+def shown_trials(runs: RunFrames) -> pd.DataFrame:
+    """Return the completed trials of each scenario's winner and of every control with its basis: one per pair of seeds.
+
+    Returns:
+        Rows of `RunFrames.scored` with `configuration`, `is_control` and `order` (0 for the winner, then the controls).
+    """
+    return runs.cut(winner_and_control_trials)
+
+
 def trials_of(runs: RunFrames, winner: pd.Series[Any], control: str | None = None) -> pd.DataFrame:
-    """Return the completed trials of a configuration, or of one of its controls: one per pair of seeds."""
-    own = runs.completed
-    own = own[(own.folder == winner.folder) & (own.scenario == winner.scenario)]
-    if winner.basis == "confirmed":
-        name = control or winner.configuration
-        is_meant = (own.phase == "confirm") & (own.candidate == name)
-    elif control is None:
+    """Return the rows of `shown_trials` of a scenario's winner, or of one of its controls."""
+    shown = shown_trials(runs)
+    is_meant = shown.order == 0 if control is None else shown.is_control & (shown.configuration == control)
+    is_meant &= (shown.folder == winner.folder) & (shown.scenario == winner.scenario)
+    own: pd.DataFrame = shown[is_meant]
+    return own
+
+
+def winner_and_control_trials(runs: RunFrames) -> pd.DataFrame:
+    """Return the answer to `shown_trials`."""
+    able, completed = runs.configurations[["folder", "scenario", "basis", *_CONTROL]], runs.completed
+    places = able.groupby([*SCENARIO, "basis"], sort=False).indices
+    own = completed.groupby(SCENARIO, sort=False).indices
+    confirmed = _confirmed(completed)
+    labels: list[int] = []
+    shown: list[tuple[str, bool, int]] = []
+    for _, winner in winners_of(runs).iterrows():
+        key = (winner.folder, winner.scenario)
+        names = control_names(able.iloc[places[*key, winner.basis]])
+        for order, name in enumerate([None, *names]):
+            if winner.basis == "confirmed":
+                found = confirmed.get((*key, name or winner.configuration), [])
+            else:
+                found = _of_search(completed.iloc[own[key]], winner, name)
+            labels += found
+            shown += [(name or str(winner.configuration), order > 0, order)] * len(found)
+    columns = pd.DataFrame(shown, columns=["configuration", "is_control", "order"])
+    columns = columns.astype({"configuration": "str", "is_control": "bool", "order": "int64"})
+    return pd.concat([runs.scored.loc[labels].reset_index(drop=True), columns], axis=1)
+
+
+def _confirmed(completed: pd.DataFrame) -> dict[tuple[str, str, str], list[int]]:
+    """Return the labels of the confirmed trials of each candidate of a scenario, one per pair of seeds."""
+    keys = [*SCENARIO, "candidate"]
+    rows = completed[completed.phase == "confirm"].drop_duplicates([*keys, *SEEDS])
+    found: dict[tuple[str, str, str], list[int]] = {}
+    for label, *key in rows[keys].itertuples(name=None):
+        found.setdefault((key[0], key[1], key[2]), []).append(label)
+    return found
+
+
+def _of_search(own: pd.DataFrame, winner: pd.Series[Any], control: str | None) -> list[int]:
+    """Return the labels of the search's own trials of its best configuration, or of a control."""
+    if control is None:
         is_meant = own.trial_id == winner.trial_id
     else:
         is_plain = (own.phase == "control") & on_first_pair(own) & (own.loss.fillna("control") == control)
         is_same = is_plain & (own.stage_one_key == winner.stage_one_key)
         is_meant = is_same if is_same.any() else is_plain
-    first: pd.DataFrame = own.loc[is_meant, SEEDS].drop_duplicates()
-    return runs.scored.loc[first.index]
-
-
-def winner_and_control_trials(runs: RunFrames) -> pd.DataFrame:
-    """Return the completed trials of each scenario's winner and of every control with its basis.
-
-    Returns:
-        Rows of `RunFrames.scored` with `configuration`, `is_control` and `order` (0 for the winner, then the controls).
-    """
-    configurations = runs.configurations
-    parts = []
-    for _, winner in best_rows(configurations, SCENARIO).iterrows():
-        parts.append(trials_of(runs, winner).assign(configuration=str(winner.configuration), is_control=False, order=0))
-        for order, name in enumerate(controls_of(configurations, winner), start=1):
-            parts.append(trials_of(runs, winner, name).assign(configuration=name, is_control=True, order=order))
-    if not parts:
-        return runs.scored.head(0).assign(configuration="", is_control=False, order=0)
-    return pd.concat(parts, ignore_index=True)
+    first: list[int] = own.loc[is_meant, SEEDS].drop_duplicates().index.tolist()
+    return first

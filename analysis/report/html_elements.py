@@ -66,8 +66,8 @@ def _sort_key(value: float | str | None) -> str:
 
 def figure_element(name: str, drawing: Drawing) -> str:
     """Return a figure with its caption; `name` is the id of its data on the page."""
-    data = json_in_script(json.loads(drawing.figure.to_json(validate=False)))
-    height = int(drawing.figure.layout.height)
+    data = json_in_script(drawing.plot.to_dict())
+    height = drawing.plot.layout["height"]
     caption = f"<h3>{esc(drawing.title)}</h3>\n<p>{esc(drawing.caption)}</p>"
     return (
         f"<figure>\n<figcaption>{caption}</figcaption>\n"

@@ -15,7 +15,7 @@ from absgd.paths import PathLike
 from absgd.records import Verdict
 from analysis.figures.scenario_figures import drawings
 from analysis.frames.loaded_folders import LoadedFolder
-from analysis.frames.run_frames import of_scenario
+from analysis.frames.run_frames import ScenarioParts
 from analysis.report.html_elements import command_list, esc, figure_element, session_list, table_element
 from analysis.report.prediction_tables import prediction_table
 from analysis.report.report_output import write_text
@@ -55,11 +55,11 @@ def report_html(runs: Runs) -> str:
     found, comparisons, cautions = runs.verdicts(), runs.comparisons, runs.cautions()
     several = len({folder.name for folder in runs.folders}) > 1
     sections = [_overview_section(runs, found, comparisons)]
-    titles = []
+    titles, compared, doubts = [], ScenarioParts(comparisons), ScenarioParts(cautions)
     for index, (one, verdict) in enumerate(zip(runs.scenarios(), found, strict=True)):
         titles.append(f"{verdict.scenario} ({verdict.folder})" if several else verdict.scenario)
-        own = of_scenario(comparisons, verdict.folder, verdict.scenario)
-        texts = of_scenario(cautions, verdict.folder, verdict.scenario).text.tolist()
+        own = compared.of(verdict.folder, verdict.scenario)
+        texts = doubts.of(verdict.folder, verdict.scenario).text.tolist()
         sections.append(_scenario_section(index, titles[-1], one, verdict, own, texts))
     sections += [_problems_section(runs), _environment_section(runs.folders)]
     return "\n".join(_page(runs, titles, sections))

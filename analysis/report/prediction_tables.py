@@ -36,6 +36,8 @@ def prediction_table(runs: Runs) -> ReportTable | None:
     Args:
         runs: the runs of one scenario.
     """
+    if not runs.prediction_outcomes.runs:
+        return None
     on = runs.prediction_outcomes.on
     numbers = runs.prediction_numbers()
     numbers = numbers[numbers.split == on]

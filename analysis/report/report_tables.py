@@ -11,10 +11,10 @@ import pandas as pd
 
 from absgd.counts import plural
 from absgd.records import METRIC_TITLES, Verdict, is_fraction
-from analysis.frames.run_frames import of_scenario
+from analysis.frames.run_frames import ScenarioParts
 from analysis.frames.typed_frames import SCENARIO
 from analysis.questions.best_configurations import setting_columns
-from analysis.questions.class_coverage import coverage_sentences
+from analysis.questions.class_coverage import coverage_sentences, shown_coverage
 from analysis.runs import Runs
 from analysis.wording.number_text import (
     difference_text,
@@ -97,7 +97,7 @@ def note_of(runs: Runs, has_test: bool, has_intervals: bool) -> str:
     text = f"{names[:1].upper()}{names[1:]}, {units}; mean ± standard deviation over n seeds. "
     text += f"Selection rule: {runs.rule.title}, on validation"
     text += f"; test at the {runs.rule.test_title}." if has_test else _why_no_test(runs)
-    text = " ".join([text, *coverage_sentences(runs.epochs, runs.shown)])
+    text = " ".join([text, *coverage_sentences(runs.cut(shown_coverage))])
     return text + (f" {_INTERVALS}" if has_intervals else "")
 
 
@@ -124,14 +124,14 @@ def overview(runs: Runs, verdicts: Sequence[Verdict], comparisons: pd.DataFrame)
     columns += ["best"]
     first_setting = len(columns)
     columns += map(title_of_parameter, settings)
-    cells = []
+    cells, compared = [], ScenarioParts(comparisons)
     for own in rows.to_dict("records"):
         key = (own["folder"], own["scenario"])
         line = [TableCell(str(own["folder"]))] if several else []
         line += [TableCell(str(own["scenario"])), TableCell(outcomes.get(key, "–"))]
         line += [number_cell(str(own["n"]), own["n"]), _score(own, "val")]
         line += [_score(own, "test")] if has_test else []
-        line += [_gain(comparisons, key, name) for name in shown_controls]
+        line += [_gain(compared.of(*key), name) for name in shown_controls]
         cells.append((*line, TableCell(str(own["configuration"])), *(setting_cell(own[name]) for name in settings)))
     note = note_of(runs, has_test, bool(comparisons.n.gt(1).any()))
     return ReportTable("Best configurations", note, tuple(columns), tuple(cells), first_setting, 2 if several else 1)
@@ -148,18 +148,41 @@ def _score(row: Any, split: str) -> TableCell:
     return number_cell(score_text(str(row["metric"]), mean, std).removesuffix(" %"), mean)
 
 
-def _gain(comparisons: pd.DataFrame, key: tuple[str, str], control: str) -> TableCell:
-    own = of_scenario(comparisons, *key)
-    own = own[(own.control == control) & (own.n > 0)]
+def _gain(comparisons: pd.DataFrame, control: str) -> TableCell:
+    own = comparisons[(comparisons.control == control) & (comparisons.n > 0)]
     return TableCell("–", math.nan) if own.empty else gain_cell(own.iloc[0])
 
 
-def gain_cell(row: pd.Series[Any]) -> TableCell:
+def gain_cell(row: Any) -> TableCell:
     """Return the cell of a difference with its interval."""
     text = signed(row.metric, row.difference)
     if math.isfinite(row.low):
         text += f" ({interval_text(row.metric, row.low, row.high)})"
     return number_cell(text, row.difference)
+
+
+_READ = (
+    "configuration",
+    "is_control",
+    "metric",
+    "n",
+    "num_seeds",
+    "is_whole",
+    "num_pairs",
+    "num_lost_pairs",
+    "gain_n",
+    "gain_mean",
+    "rank_mean",
+    "rank_gain",
+    "loss_mean",
+    "val_mean",
+    "val_std",
+    "test_mean",
+    "test_std",
+    "test_second_mean",
+    "test_second_std",
+)
+"""Columns of `Runs.configurations` that `scenario_table` reads besides settings."""
 
 
 def scenario_table(runs: Runs, comparisons: pd.DataFrame) -> ReportTable:
@@ -169,9 +192,9 @@ def scenario_table(runs: Runs, comparisons: pd.DataFrame) -> ReportTable:
         runs: the runs of one scenario.
         comparisons: the scenario's rows of `Runs.comparisons`.
     """
-    frame = runs.configurations
+    frame, varied = runs.configurations, setting_columns(runs)
     basis = "confirmed" if (frame.basis == "confirmed").any() else "one seed"
-    frame = frame[frame.basis == basis]
+    frame = frame.loc[frame.basis == basis, [*dict.fromkeys([*_READ, *varied, "lr"])]]
     ranked = frame.assign(ranks=frame.rank_mean.where(frame.num_pairs == 1, frame.rank_gain))
     candidates = ranked[~ranked.is_control].sort_values(
         ["n", "num_pairs", "num_lost_pairs", "ranks", "loss_mean"],
@@ -182,7 +205,7 @@ def scenario_table(runs: Runs, comparisons: pd.DataFrame) -> ReportTable:
     controls = frame[frame.is_control]
     controls = controls.sort_values("configuration", key=_place_of_controls, kind="stable")
     shown = pd.concat([candidates, controls])
-    settings = [name for name in (*setting_columns(runs), "lr") if shown[name].notna().any()]
+    settings = [name for name in (*varied, "lr") if shown[name].notna().any()]
     settings = [name for name in dict.fromkeys(settings) if name != "loss" or len(set(candidates.loss)) > 1]
     has_test = bool(shown.test_mean.notna().any())
     has_pairs = basis != "confirmed" and bool((candidates.num_pairs > 1).any())
@@ -192,13 +215,13 @@ def scenario_table(runs: Runs, comparisons: pd.DataFrame) -> ReportTable:
     columns += ["best minus this", "p", "best is"] if has_differences else []
     first_setting = len(columns)
     columns += map(title_of_parameter, settings)
-    cells = []
+    cells, compared = [], {str(one.control): one for one in comparisons[comparisons.n > 0].itertuples()}
     for _, row in shown.iterrows():
         seeds = str(row.n) if row.is_whole else f"{row.n} of {row.num_seeds}"
         line = [TableCell(_title(row)), number_cell(seeds, row.n), _score(row, "val")]
         line += [_gain_over_pairs(row)] if has_pairs else []
         line += [_score(row, "test"), _score(row, "test_second")] if has_test else []
-        line += _difference_cells(comparisons, row) if has_differences else ()
+        line += _difference_cells(compared.get(str(row.configuration)), row) if has_differences else ()
         cells.append((*line, *(setting_cell(row[name]) for name in settings)))
     what = "Confirmed on fresh seeds" if basis == "confirmed" else _searched_title(candidates)
     note = note_of(runs, has_test, has_differences)
@@ -232,10 +255,9 @@ def _place_of_controls(names: pd.Series[str]) -> pd.Series[int]:
     return names.map(lambda name: order.get(name, len(order)))
 
 
-def _difference_cells(comparisons: pd.DataFrame, row: pd.Series[Any]) -> tuple[TableCell, ...]:
-    own = comparisons[(comparisons.control == row.configuration) & (comparisons.n > 0)]
-    if not row.is_control or own.empty:
+def _difference_cells(one: Any, row: pd.Series[Any]) -> tuple[TableCell, ...]:
+    """Return the cells of a control's row of `Runs.comparisons`; without one, and for others, they are empty."""
+    if not row.is_control or one is None:
         return TableCell("–", math.nan), TableCell("–", math.nan), TableCell("–")
-    one = own.iloc[0]
     finding = f"{one.finding} ({one.left})" if one.left in ("cannot win", "diverged", "no score") else str(one.finding)
     return gain_cell(one), number_cell(p_text(one.p_value), one.p_value), TableCell(finding)

@@ -9,7 +9,7 @@ import re
 import pandas as pd
 
 from absgd.terminal import printable
-from analysis.frames.run_frames import of_scenario
+from analysis.frames.run_frames import ScenarioParts
 from analysis.frames.typed_frames import SCENARIO
 from analysis.report.prediction_tables import prediction_table
 from analysis.report.report_tables import ReportTable, overview, scenario_table
@@ -99,14 +99,15 @@ def markdown(runs: Runs) -> str:
     """Return the report as Markdown: the overview, then verdict, cautions and table of each scenario."""
     comparisons, found, cautions = runs.comparisons, runs.verdicts(), runs.cautions()
     table = overview(runs, found, comparisons)
+    compared, doubts = ScenarioParts(comparisons), ScenarioParts(cautions)
     parts = [f"# {table.title}", escape_markdown(table.note), markdown_table(table)]
     for one, verdict in zip(runs.scenarios(), found, strict=True):
-        own = of_scenario(cautions, verdict.folder, verdict.scenario)
+        own = doubts.of(verdict.folder, verdict.scenario)
         parts.append(f"## {escape_markdown(_heading(runs, verdict.folder, verdict.scenario))}")
         parts.append(f"**{escape_markdown(verdict.text)}**")
         lines = [*verdict.details, *(f"Caution: {text}" for text in own.text)]
         parts.append("\n".join(f"- {escape_markdown(line)}" for line in lines))
-        parts.append(markdown_table(scenario_table(one, of_scenario(comparisons, verdict.folder, verdict.scenario))))
+        parts.append(markdown_table(scenario_table(one, compared.of(verdict.folder, verdict.scenario))))
         tuned = tuning_table(one)
         parts += [f"### {tuned.title}", escape_markdown(tuned.note), markdown_table(tuned)] if tuned.rows else []
         if predictions := prediction_table(one):
@@ -120,9 +121,10 @@ def markdown(runs: Runs) -> str:
 def latex(runs: Runs) -> str:
     """Return the overview and one table for each scenario as LaTeX, for a paper with the package booktabs."""
     comparisons, found = runs.comparisons, runs.verdicts()
+    compared = ScenarioParts(comparisons)
     parts = ["% needs \\usepackage{booktabs}", latex_table(overview(runs, found, comparisons), "overview")]
     for one, verdict in zip(runs.scenarios(), found, strict=True):
-        table = scenario_table(one, of_scenario(comparisons, verdict.folder, verdict.scenario))
+        table = scenario_table(one, compared.of(verdict.folder, verdict.scenario))
         parts.append(f"% {escape_latex(verdict.scenario)}: {escape_latex(verdict.text)}")
         parts.append(latex_table(table, f"{verdict.folder}-{verdict.scenario}"))
         tuned = tuning_table(one)

@@ -14,8 +14,7 @@ from absgd.errors import UserError
 from absgd.records import CONFIG_COLUMNS, best_file, column_of, config_of
 from absgd.registry.plugin_table import PART_KINDS, part_spec
 from absgd.yaml_text import read_yaml
-from analysis.frames.typed_frames import SCENARIO
-from analysis.questions.winners import SEEDS, best_rows, trials_of
+from analysis.questions.winners import SEEDS, trials_of, winners_of
 from analysis.runs import Runs
 from analysis.wording.plugin_options import plugin_options
 
@@ -29,7 +28,7 @@ def commands(runs: Runs) -> list[str]:
     Args:
         runs: the runs of one scenario.
     """
-    winners = best_rows(runs.configurations, SCENARIO)
+    winners = winners_of(runs)
     folder = next(iter(runs.folders), None)
     if winners.empty or folder is None or folder.kind != "absgd":
         return []

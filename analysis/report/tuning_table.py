@@ -7,7 +7,6 @@ from typing import Any
 import pandas as pd
 
 from absgd.records import METRIC_TITLES
-from analysis.questions.tuned_controls import tuned_controls
 from analysis.report.report_tables import ReportTable, TableCell, number_cell
 from analysis.runs import Runs
 from analysis.wording.number_text import score_text
@@ -22,7 +21,7 @@ def tuning_table(runs: Runs) -> ReportTable:
     Args:
         runs: the runs of one scenario.
     """
-    rows = tuned_controls(runs)
+    rows = runs.tuned_controls()
     cells = tuple(_cells(row) for _, row in rows.iterrows())
     metric = "" if rows.empty else str(rows.metric.iloc[0])
     title = METRIC_TITLES.get(metric, metric)

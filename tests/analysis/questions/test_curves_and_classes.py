@@ -37,7 +37,7 @@ def test_stops_are_counted_where_trials_ended(full: Runs) -> None:
 
 
 def test_mean_curves_of_the_winner_and_its_controls(full: Runs) -> None:
-    frame = winner_curves(full, full.shown)
+    frame = winner_curves(full)
     assert frame.configuration.unique().tolist() == ["best-1", "ce", "ce-lr", "focal", "balanced-softmax"]
     own = frame[(frame.configuration == "ce") & (frame.epoch == 9)].iloc[0]
     ends = full.trials[full.trials.candidate == "ce"].metric_last.tolist()

@@ -203,6 +203,12 @@ def test_figures_have_numbers_and_axes_with_units(full: Runs) -> None:
     assert found["recall"].layout.xaxis.title.text == "class (training images)"
 
 
+def test_figures_of_the_page_are_those_that_plotly_validates(predicted: Runs) -> None:
+    (one,) = predicted.scenarios()
+    for drawing in drawings(one, predicted.comparisons):
+        assert json.loads(json_in_script(drawing.plot.to_dict())) == json.loads(drawing.figure.to_json())
+
+
 def test_figures_of_many_classes(tmp_path: Path) -> None:
     folder = run_folders.RunFolderBuilder(tmp_path / "r")
     folder.add("a", run_folders.config(), 0.8, class_counts=list(range(200, 0, -2)))

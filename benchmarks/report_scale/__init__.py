@@ -1,0 +1,1 @@
+"""Report of many scenarios: ``python -m benchmarks.report_scale``; imports `harness` alone."""
