@@ -51,6 +51,7 @@ from tune_runs.command_options import (
     SetOption,
     SpaceOption,
     StatusOption,
+    StorageOption,
     TimeBudgetOption,
     TrunksOption,
     TuneOptions,
@@ -68,6 +69,7 @@ from tune_runs.request.search_request import (
 )
 from tune_runs.request.space_files import load_space, space_schema, with_options
 from tune_runs.request.warm_start import warm_start_of
+from tune_runs.run_copy.restoring import restore_run
 from tune_runs.whole_search import carry_out, plain_console
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -86,6 +88,7 @@ def tune(
     max_failures: MaxFailuresOption = None,
     seed: SeedOption = None,
     address: AddressOption = None,
+    storage: StorageOption = None,
     trunks: TrunksOption = None,
     resume: ResumeOption = None,
     moved: MovedOption = None,
@@ -115,6 +118,7 @@ def tune(
         max_failures=max_failures,
         seed=seed,
         address=address,
+        storage=storage,
         trunks=trunks,
         resume=resume,
         moved=moved or [],
@@ -178,12 +182,14 @@ def _continue_search(
     if decisive or options.out or options.warm_start or options.preview or options.measure:
         others = "--pairs, " if options.confirm else "--extend, --no-confirm, "
         raise UserError(
-            f"`{option}` accepts --space, --set, --plugin, {others}--moved, --address and budgets only: "
+            f"`{option}` accepts --space, --set, --plugin, {others}--moved, --address, --storage and budgets only: "
             "the run folder records everything else"
         )
     same = load_space(options.space) if options.space is not None else None
     folder = checked_folder(run, option)
     moves = parse_moves(options.moved, "--moved")
+    if options.storage is not None and restore_run(folder, options.storage):
+        print_sentence(console, f"{folder.name}: restored from {options.storage}")
     request = resume_request(
         folder,
         options.address,
@@ -196,7 +202,7 @@ def _continue_search(
         options.settings,
     )
     searches, confirms = options.confirm is None, not options.no_confirm
-    _run(dataclasses.replace(request, searches=searches, confirms=confirms), console)
+    _run(dataclasses.replace(request, searches=searches, confirms=confirms, storage=options.storage), console)
 
 
 def _begin_search(options: TuneOptions, decisive: dict[str, object], console: Console) -> None:
@@ -213,6 +219,8 @@ def _begin_search(options: TuneOptions, decisive: dict[str, object], console: Co
     if options.preview or options.measure:
         if options.warm_start:
             raise UserError("expected `--warm-start` without --preview and --measure, which do not show its points")
+        if options.storage:
+            raise UserError("expected `--storage` without --preview and --measure, which record nothing")
         from tune_runs.preview_command import print_preview
 
         shown_space = space.model_copy(update={"confirm": None}) if options.no_confirm else space
@@ -224,7 +232,7 @@ def _begin_search(options: TuneOptions, decisive: dict[str, object], console: Co
     request = new_request(space, folder, options.address, start.points if start else None)
     for sentence in start.sentences if start else ():
         print_sentence(console, sentence)
-    _run(dataclasses.replace(request, confirms=not options.no_confirm), console)
+    _run(dataclasses.replace(request, confirms=not options.no_confirm, storage=options.storage), console)
 
 
 def _run(request: SearchRequest, console: Console) -> None:

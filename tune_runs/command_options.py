@@ -151,6 +151,14 @@ AddressOption = Annotated[
         help="Existing Ray cluster (auto, or HOST:PORT); default: start Ray on this machine.",
     ),
 ]
+StorageOption = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        metavar="URI",
+        help="Copy the run folder here every few minutes, such as s3://BUCKET/runs; --resume restores a lost folder.",
+    ),
+]
 TrunksOption = Annotated[
     Path | None,
     typer.Option(
@@ -247,6 +255,7 @@ class TuneOptions:
     max_failures: int | None
     seed: int | None
     address: str | None
+    storage: str | None
     trunks: Path | None
     resume: Path | None
     moved: list[str]

@@ -17,6 +17,7 @@ from absgd.plugins import load_plugin
 from tune_runs.request.search_request import SearchRequest, check_address, is_unbegun, new_request, resume_request
 from tune_runs.request.space_files import load_space, space_from_dict, with_options
 from tune_runs.request.warm_start import warm_start_of
+from tune_runs.run_copy.restoring import restore_run
 from tune_runs.space.model import BUDGETS, SearchSpace
 from tune_runs.whole_search import SearchResult, carry_out, plain_console
 
@@ -33,6 +34,7 @@ def search(
     *,
     name: str | None = None,
     address: str | None = None,
+    storage: str | None = None,
     resume: bool = False,
     extend: int = 0,
     warm_start: PathLike | None = None,
@@ -53,6 +55,8 @@ def search(
         out: folder that holds run folders.
         name: name of the run folder in it; default: the name of the space.
         address: existing Ray cluster (`auto`, or HOST:PORT).
+        storage: address of a storage, such as ``s3://bucket/runs``, that gets a copy of the run folder
+            (docs/cluster.md); a folder that is continued and does not exist is restored from it.
         resume: whether to continue the search if the folder has one; else it must not exist.
         extend: trials to add to each scenario of a search that is continued.
         warm_start: run folder of another search, whose best configurations are tried first.
@@ -81,6 +85,8 @@ def search(
         given = with_options(given, named, "search")
     folder = checked_folder(absolute(out, "out") / given.name, "out")
     console = console or plain_console()
+    if resume and storage is not None:
+        restore_run(folder, storage, is_required=False)
     if resume and folder.exists() and not is_unbegun(folder):
         if warm_start is not None:
             raise UserError(f"expected `warm_start` with a new search, got {folder}, which is continued (warm_start)")
@@ -90,7 +96,7 @@ def search(
         if extend or moved:
             raise UserError(f"expected `extend` and `moved` with a search that is continued, got a new one in {folder}")
         request = _new_request(given, folder, address, warm_start, console)
-    return carry_out(dataclasses.replace(request, confirms=confirms), console, callbacks)
+    return carry_out(dataclasses.replace(request, confirms=confirms, storage=storage), console, callbacks)
 
 
 def confirm(
@@ -98,6 +104,7 @@ def confirm(
     pairs: int | None = None,
     *,
     address: str | None = None,
+    storage: str | None = None,
     moved: Mapping[str, PathLike] | None = None,
     plugins: Sequence[PathLike] = (),
     callbacks: Sequence[Callback] = (),
@@ -110,6 +117,7 @@ def confirm(
         folder: the run folder.
         pairs: most fresh pairs of seeds, also of a confirmation that has ended; default: as recorded.
         address: existing Ray cluster (`auto`, or HOST:PORT).
+        storage: as in `search`.
         moved: folders as the records name them -> where they are now.
         plugins: as in `search`.
         callbacks: as in `search`.
@@ -130,8 +138,11 @@ def confirm(
         if key not in BUDGETS:
             raise UserError(f"expected budgets ({', '.join(BUDGETS)}), got `{key}` (confirm)")
     run = checked_folder(absolute(folder, "folder"), "folder")
+    if storage is not None:
+        restore_run(run, storage)
     request = resume_request(run, address, 0, budgets, None, "--confirm", _moves(moved), pairs)
-    return carry_out(dataclasses.replace(request, searches=False), console or plain_console(), callbacks)
+    request = dataclasses.replace(request, searches=False, storage=storage)
+    return carry_out(request, console or plain_console(), callbacks)
 
 
 def _space(given: SpaceLike) -> SearchSpace:

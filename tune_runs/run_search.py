@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,7 +51,12 @@ def _torch_kept() -> Iterator[None]:
 
 
 @_torch_kept()
-def run_search(request: SearchRequest, console: Console, callbacks: Sequence[Callback] = ()) -> SearchStatus:
+def run_search(
+    request: SearchRequest,
+    console: Console,
+    callbacks: Sequence[Callback] = (),
+    between_events: Callable[[], None] | None = None,
+) -> SearchStatus:
     """Search every scenario of the space, record the search, and print its results.
 
     The process is left as it was: a Ray that is started here ends, one that was there stays.
@@ -60,6 +65,7 @@ def run_search(request: SearchRequest, console: Console, callbacks: Sequence[Cal
         request: the request.
         console: prints what is done, the live table and the summary.
         callbacks: of Ray Tune, from the user; are told of all events.
+        between_events: called by the driver between two events, when the records of the search agree.
 
     Returns:
         How it ended.
@@ -94,7 +100,7 @@ def run_search(request: SearchRequest, console: Console, callbacks: Sequence[Cal
             from tune_runs.driver.drive import drive
 
             print_sentence(console, f"training, {num_concurrent} at a time; the first result follows the first epoch")
-            return drive(request, plans, splits, num_concurrent, console, callbacks)
+            return drive(request, plans, splits, num_concurrent, console, callbacks, between_events)
 
 
 def _make_trunks_folder(space: SearchSpace) -> None:

@@ -22,6 +22,7 @@ from absgd.records import Verdict
 from absgd.terminal import shortened, warn
 from tune_runs.console_table import print_sentence, print_whole
 from tune_runs.request.search_request import SearchRequest, SearchStatus
+from tune_runs.run_copy.copier import copied_run
 
 if TYPE_CHECKING:
     from ray.tune import Callback
@@ -74,13 +75,14 @@ def carry_out(request: SearchRequest, console: Console, callbacks: Sequence[Call
         SearchFailed: if the records cannot be written, Ray gives up, or every further trial would fail.
         OSError: if Ray does not start.
     """
-    _say_starting(request, console)
-    from tune_runs.recording.tracker_table import attach_report
-    from tune_runs.run_search import run_search
+    with copied_run(request.folder, request.storage) as copier:
+        _say_starting(request, console)
+        from tune_runs.recording.tracker_table import attach_report
+        from tune_runs.run_search import run_search
 
-    status = run_search(request, console, callbacks)
-    verdicts = write_report(request.folder, console)
-    attach_report(request.space, request.folder)
+        status = run_search(request, console, callbacks, copier.step if copier else None)
+        verdicts = write_report(request.folder, console)
+        attach_report(request.space, request.folder)
     names = [scenario.name for scenario in request.space.scenario_list]
     best = _configs(names, lambda name: records.best_file(request.folder, name))
     absgd = _configs(names, lambda name: records.best_absgd_file(request.folder, name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from absgd.paths import PathLike
@@ -111,8 +112,17 @@ def snapshot_file(epoch: int) -> str:
 
 def snapshot_epochs(folder: PathLike) -> list[int]:
     """Epochs after which `folder` has a snapshot, intact or not, in rising order."""
-    names = (_SNAPSHOT.fullmatch(path.name) for path in Path(folder).glob("epoch-*.pt"))
-    return sorted(int(name[1]) for name in names if name)
+    return epochs_of_snapshots(path.name for path in Path(folder).glob("epoch-*.pt"))
+
+
+def epochs_of_snapshots(names: Iterable[str]) -> list[int]:
+    """Epochs of those names that are names of snapshots, in rising order.
+
+    >>> epochs_of_snapshots(["epoch-0160.pt", "epoch-0009.pt", ".epoch-0010.pt.k2_w9x0a"])
+    [9, 160]
+    """
+    found = (_SNAPSHOT.fullmatch(name) for name in names)
+    return sorted(int(name[1]) for name in found if name)
 
 
 def unfinished_prefix(name: str) -> str:

@@ -78,7 +78,21 @@ def load_checkpoint(path: PathLike, device: torch.device | str = "cpu") -> dict[
         content = path.read_bytes()
     except OSError as error:
         raise UserError(f"cannot read the checkpoint {path}: {error.strerror or error}") from None
-    if not _has_right_checksum(content):
+    return checkpoint_of(content, path, device)
+
+
+def checkpoint_of(content: bytes, path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Return the state in the bytes of a checkpoint, as `load_checkpoint` does.
+
+    Args:
+        content: the whole file.
+        path: where it was read, for messages.
+        device: place of the tensors.
+
+    Raises:
+        UserError, torch.OutOfMemoryError: as `load_checkpoint`, of a file that exists.
+    """
+    if not is_intact(content):
         raise UserError(f"the checkpoint {path} is damaged, or was written without a checksum by an older version")
     state = _loaded(path, content, device)
     if not isinstance(state, dict):
@@ -99,7 +113,8 @@ def _append_checksum(archive: io.BytesIO) -> None:
     archive.write(comment)
 
 
-def _has_right_checksum(content: bytes) -> bool:
+def is_intact(content: bytes) -> bool:
+    """Whether the bytes of a checkpoint have the checksum that they end with."""
     with memoryview(content) as view:
         return view[-CHECKSUM_BYTES:] == _checksum(view[:-CHECKSUM_BYTES])
 

@@ -33,6 +33,10 @@ HEALTH_CHECKS = {
 }
 """Settings under which Ray notices a hanging node after about 9 s instead of 65 s."""
 PR_SET_CHILD_SUBREAPER = 36
+HIDDEN_VARIABLE = "LOOPBACK_HIDDEN_FOLDER"
+"""Variable of the cluster's process: the folder that a blind node does not see."""
+_CLONE_NEWNS, _CLONE_FS = 0x20000, 0x200
+_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class ClusterNodes:
@@ -51,6 +55,22 @@ class ClusterNodes:
         node = self._cluster.add_node(num_cpus=1, node_ip_address="127.0.0.1", object_store_memory=80 << 20, **first)
         self._nodes.append(node)
         return {"address": self._cluster.address, "node_id": node.node_id}
+
+    def add_blind(self) -> dict[str, Any]:
+        """Add a node that sees an empty folder in place of HIDDEN_VARIABLE's, as on a disk of its own.
+
+        The raylet inherits the mount namespace of the thread that starts it.
+        """
+        namespace = os.open("/proc/thread-self/ns/mnt", os.O_RDONLY)
+        hidden = os.environ[HIDDEN_VARIABLE].encode()
+        try:
+            _checked(_LIBC.unshare(_CLONE_NEWNS))
+            _checked(_LIBC.mount(b"tmpfs", hidden, b"tmpfs", 0, None))
+            return self.add()
+        finally:
+            _checked(_LIBC.unshare(_CLONE_FS))  # threads that were started since share it, which setns refuses
+            _checked(_LIBC.setns(namespace, _CLONE_NEWNS))
+            os.close(namespace)
 
     def signal_node(self, index: int, number: signal.Signals) -> dict[str, Any]:
         """Kill or stop a node's raylet and its workers; for the head, its GCS too."""
@@ -82,14 +102,22 @@ class ClusterNodes:
         return {"signalled": len(processes)}
 
 
+def _checked(result: int) -> None:
+    if result:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
 def _trains(process: psutil.Process) -> bool:
     with suppress(psutil.NoSuchProcess):
         return "ray::ImplicitFunc.train" in " ".join(process.cmdline())
     return False
 
 
+_UNSHARE = ("unshare", "--mount") if os.geteuid() == 0 else ("unshare", "--mount", "--map-root-user")
+"""Command that runs another one with mounts of its own; `unshare` makes the change private."""
 _COMMANDS: dict[str, Callable[..., dict[str, Any]]] = {
     "add node": ClusterNodes.add,
+    "add blind node": ClusterNodes.add_blind,
     "kill node": lambda nodes, index: nodes.signal_node(index, signal.SIGKILL),
     "hang node": lambda nodes, index: nodes.signal_node(index, signal.SIGSTOP),
     "kill gcs": lambda nodes: nodes.signal_process(0, "gcs_server", signal.SIGKILL),
@@ -157,9 +185,9 @@ class LoopbackCluster:
         assert answer, f"the cluster's process ended: {command}"
         return answer
 
-    def add_node(self) -> None:
-        """Add a node; return once the head knows it."""
-        self.address = self.tell("add node")["address"]
+    def add_node(self, kind: str = "node") -> None:
+        """Add a node, or a `blind node`; return once the head knows it."""
+        self.address = self.tell(f"add {kind}")["address"]
         self.num_nodes += 1
 
     def training(self) -> list[int]:
@@ -177,20 +205,28 @@ def listening_addresses(*processes: psutil.Process) -> set[str]:
     return found
 
 
+def can_hide_folders() -> bool:
+    """Whether this machine lets a process have mounts of its own."""
+    if shutil.which("unshare") is None:
+        return False
+    return subprocess.run([*_UNSHARE, "true"], capture_output=True).returncode == 0
+
+
 @contextmanager
-def loopback_cluster(num_nodes: int, **variables: str) -> Iterator[LoopbackCluster]:
+def loopback_cluster(num_nodes: int, hidden: Path | None = None, **variables: str) -> Iterator[LoopbackCluster]:
     """Start a cluster with token authentication; the block's end ends it, whatever happens in the block.
 
     Args:
         num_nodes: nodes to start with, the head included.
+        hidden: folder that none of the nodes but the head sees; needs `can_hide_folders`.
         variables: further variables for the environment of commands that join the cluster.
     """
     # A short path, since that of a socket has at most 107 characters.
     folder = Path(tempfile.mkdtemp(prefix="ray-"))
     environment = _joining_environment(folder) | variables
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.faults.loopback_cluster"],
-        env=environment,
+        [*(_UNSHARE if hidden else ()), sys.executable, "-m", "benchmarks.faults.loopback_cluster"],
+        env=environment | ({HIDDEN_VARIABLE: str(hidden)} if hidden else {}),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=(folder / "stderr.txt").open("w"),
@@ -199,8 +235,8 @@ def loopback_cluster(num_nodes: int, **variables: str) -> Iterator[LoopbackClust
     )
     try:
         cluster = LoopbackCluster(process, environment)
-        for _ in range(num_nodes):
-            cluster.add_node()
+        for index in range(num_nodes):
+            cluster.add_node("blind node" if hidden and index else "node")
         yield cluster
     finally:
         assert process.stdin is not None

@@ -67,8 +67,8 @@ def search_on(cluster: LoopbackCluster, folder: Path, *words: str) -> AbstractCo
     return search(folder, cluster.environment, *(words or ("--space", "moved.yaml")), "--address", cluster.address)
 
 
-def assert_complete(folder: Path, process: subprocess.Popen[str]) -> None:
-    """Assert that the command succeeded and that every trial has each of its epochs once."""
+def assert_complete(folder: Path, process: subprocess.Popen[str]) -> str:
+    """Assert that the command succeeded and that every trial has each of its epochs once; return what it printed."""
     printed, errors = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0, printed + errors
     trials = pd.read_parquet(folder / "runs/moved/trials.parquet")
@@ -78,3 +78,4 @@ def assert_complete(folder: Path, process: subprocess.Popen[str]) -> None:
     assert {name: group.epoch.tolist() for name, group in epochs.groupby("trial_id")} == {
         name: list(range(EPOCHS)) for name in trials.trial_id
     }
+    return printed

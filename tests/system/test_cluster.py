@@ -29,7 +29,8 @@ def test_search_trains_on_both_nodes_and_nothing_listens_beyond_loopback(
         wait_until(lambda: cluster.training() == [1, 1], process)
         processes = [psutil.Process(pid) for pid in (process.pid, cluster.pid)]
         addresses = listening_addresses(*processes)
-        assert_complete(tmp_path, process)
+        printed = assert_complete(tmp_path, process)
+    assert "cannot see" not in printed, "both nodes see the run folder"
     assert addresses
     assert addresses <= LOOPBACK
 

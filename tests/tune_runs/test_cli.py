@@ -228,19 +228,19 @@ def test_bad_space_exits_2_with_one_message_and_creates_nothing(
         (["--resume", "nowhere"], "expected a run folder with space.yaml, found none in nowhere (--resume)"),
         (
             ["--resume", "nowhere", "--num-trials", "3"],
-            "`--resume` accepts --space, --set, --plugin, --extend, --no-confirm, --moved, --address and budgets",
+            "`--resume` accepts --space, --set, --plugin, --extend, --no-confirm, --moved, --address, --storage and",
         ),
         (
             ["--resume", "nowhere", "--trunks", "t"],
-            "`--resume` accepts --space, --set, --plugin, --extend, --no-confirm, --moved, --address and budgets",
+            "`--resume` accepts --space, --set, --plugin, --extend, --no-confirm, --moved, --address, --storage and",
         ),
         (
             ["--resume", "nowhere", "--measure"],
-            "`--resume` accepts --space, --set, --plugin, --extend, --no-confirm, --moved, --address and budgets",
+            "`--resume` accepts --space, --set, --plugin, --extend, --no-confirm, --moved, --address, --storage and",
         ),
         (
             ["--resume", "nowhere", "--warm-start", "x"],
-            "`--resume` accepts --space, --set, --plugin, --extend, --no-confirm, --moved, --address and budgets",
+            "`--resume` accepts --space, --set, --plugin, --extend, --no-confirm, --moved, --address, --storage and",
         ),
         (["--space", "quickstart", "--extend", "4"], "expected `--extend` with `--resume DIR`"),
         (["--space", "quickstart", "--epoch-budget", "0"], "expected `epoch_budget` >= 1, got 0"),
@@ -248,6 +248,12 @@ def test_bad_space_exits_2_with_one_message_and_creates_nothing(
         (["--space", "quickstart", "--max-failures", "-1"], "expected `max_failures` >= 0, got -1"),
         (["--space", "quickstart", "--warm-start", "nowhere"], "expected a run folder with trials.parquet"),
         (["--space", "quickstart", "--preview", "--trunks", "/proc/version"], "expected a folder, got the file"),
+        (["--space", "quickstart", "--preview", "--storage", "file:///x"], "expected `--storage` without --preview"),
+        (["--space", "quickstart", "--storage", "nowhere"], "expected the address of a storage, got 'nowhere'"),
+        (
+            ["--resume", "nowhere", "--storage", "file:///nowhere"],
+            "expected a copy of nowhere in file:///nowhere, found none",
+        ),
     ],
 )
 def test_bad_arguments_exit_2_with_one_message(here: Path, arguments: list[str], message: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from absgd.errors import UserError
 from tests.support.spaces import SPACE
 from tune_runs import confirm, load_space, search
 from tune_runs.ray_cluster.session import process_kept, set_environment
+from tune_runs.run_copy.copier import copied_run
 
 
 @pytest.fixture(autouse=True)
@@ -93,6 +95,25 @@ def test_bad_request_is_one_error_and_leaves_nothing(here: Path, ask: Callable[[
         ask()
     assert message in str(raised.value)
     assert sorted(path.name for path in here.rglob("*")) == ["begun", "mine", "space.yaml"]
+
+
+def test_run_that_is_nowhere_is_restored_from_its_storage_or_refused(here: Path) -> None:
+    address = f"file://{here}/storage"
+    with pytest.raises(UserError, match=r"expected a copy of gone in .*, found none"):
+        confirm("runs/gone", storage=address)
+    folder = here / "kept/gone"
+    folder.mkdir(parents=True)
+    for name, text in (("space.yaml", "name: 5"), (".id", "abc"), ("environment.json", '{"sessions": [{}]}')):
+        (folder / name).write_text(text)
+    with copied_run(folder, address):
+        pass
+    for ask in (
+        lambda: confirm("runs/gone", storage=address),
+        lambda: search("quickstart", name="gone", resume=True, storage=address),
+    ):
+        with pytest.raises(UserError, match=r"space\.yaml"):  # it is there, and is no space
+            ask()
+        shutil.rmtree(here / "runs/gone")
 
 
 def test_load_space_takes_a_path_object(here: Path) -> None:

@@ -24,6 +24,7 @@ from tune_runs.cohorts.member import train_in_cohort
 from tune_runs.confirmation.best_file import BestFiles
 from tune_runs.confirmation.scenario_confirmation import ScenarioConfirmation, every_confirmation_failed
 from tune_runs.console_table import print_whole
+from tune_runs.driver.file_serving import run_file_store
 from tune_runs.driver.live_table import LiveTableCallback, NoRayTable
 from tune_runs.driver.recording_callback import RecordingCallback
 from tune_runs.driver.scheduler import SchedulerByScenario
@@ -33,6 +34,7 @@ from tune_runs.driver.start_watch import StartWatch
 from tune_runs.driver.stop_request import StopRequest, signals_to
 from tune_runs.driver.study import ScenarioStudy
 from tune_runs.driver.trunk_planner import TrunkPlanner
+from tune_runs.file_store.interface import StoreUse
 from tune_runs.ray_cluster.image_store import ImageStore
 from tune_runs.ray_cluster.watchdog import watchdog
 from tune_runs.ray_cluster.worker_check import logs_folder, raylet_error
@@ -82,6 +84,7 @@ def drive(
     num_concurrent: int,
     console: Console,
     callbacks: Sequence[Callback] = (),
+    between_events: Callable[[], None] | None = None,
 ) -> SearchStatus:
     """Run a search whose folder this process has locked, record it, and print the results.
 
@@ -92,6 +95,7 @@ def drive(
         num_concurrent: trials that fit at the same time.
         console: prints the live table and the summary.
         callbacks: of the user; are told of all events.
+        between_events: called between two events, when the records agree.
 
     Returns:
         How it ended.
@@ -102,19 +106,20 @@ def drive(
         SearchFailed: if the records cannot be written, Ray gives up, or every further trial would fail.
     """
     space, folder = request.space, request.folder
-    with closing(ImageStore()) as image_store:
+    with closing(ImageStore()) as image_store, run_file_store(request, num_concurrent, console) as store:
         images = ScenarioImages(image_store)
         for name, plan in plans.items():
             own = splits.pop(name)
             _write_labels(records.scenario_folder(folder, name), plan.control, own)
             images.adopt(name, plan.control, own)
-        search = assemble_search(request, plans, images, num_concurrent, console, callbacks)
+        search = assemble_search(request, plans, images, num_concurrent, console, callbacks, store)
         progress = search.progress
         with signals_to(search.stop), watchdog(request.address, request.resume_command), impatient_output():
             with only_shows("the table"):
                 progress.start()
             try:
-                _train_with_ray(space, image_store, num_concurrent, search, _start_watch(request, search, console))
+                onlookers = [_start_watch(request, search, console), *_stepper(between_events)]
+                _train_with_ray(space, image_store, num_concurrent, search, onlookers)
             except KeyboardInterrupt:
                 search.stop.is_interrupted = True
             finally:
@@ -145,6 +150,7 @@ def assemble_search(
     num_concurrent: int,
     console: Console,
     callbacks: Sequence[Callback] = (),
+    store: StoreUse | None = None,
 ) -> RunningSearch:
     """Build all parts of a search and bring them to the state that is recorded.
 
@@ -155,6 +161,7 @@ def assemble_search(
         num_concurrent: trials that fit at the same time.
         console: prints the live table.
         callbacks: of the user; are told of all events.
+        store: the store of nodes that do not see the run folder; None: every node sees it.
 
     Raises:
         UserError: if the records are damaged, or of another space or other images.
@@ -173,7 +180,7 @@ def assemble_search(
         name: _search_over_pairs(request, plan, images, recorder, searches[name]) for name, plan in plans.items()
     }
     checkpoints = Checkpoints(
-        space, recorder, lambda name: further_pairs[name].in_play, num_concurrent, search_id(folder)
+        space, recorder, lambda name: further_pairs[name].in_play, num_concurrent, search_id(folder), store
     )
     confirmations = {
         name: _confirmation_of(request, plan, images, recorder, further_pairs[name], tunings[name])
@@ -316,8 +323,27 @@ def _start_watch(request: SearchRequest, search: RunningSearch, console: Console
     return Onlooker(watch, "the watch over starting trials")
 
 
+class _Stepper(Callback):  # type: ignore[misc]
+    """Calls a function after every step of Tune's loop."""
+
+    def __init__(self, step: Callable[[], None]) -> None:
+        self._step = step
+
+    def on_step_end(self, **_event: Any) -> None:
+        """Call the function."""
+        self._step()
+
+
+def _stepper(step: Callable[[], None] | None) -> list[Onlooker]:
+    return [Onlooker(_Stepper(step), "the copy of the run folder")] if step else []
+
+
 def _train_with_ray(
-    space: SearchSpace, image_store: ImageStore, num_concurrent: int, search: RunningSearch, watch: Onlooker
+    space: SearchSpace,
+    image_store: ImageStore,
+    num_concurrent: int,
+    search: RunningSearch,
+    onlookers: Sequence[Onlooker],
 ) -> None:
     """Let Ray train; its own files go to a temporary folder, since nothing reads them back."""
     if search.searcher.is_done:
@@ -337,7 +363,7 @@ def _train_with_ray(
             run_config=tune.RunConfig(
                 name="ray",
                 storage_path=scratch,
-                callbacks=[*search.callbacks, watch],
+                callbacks=[*search.callbacks, *onlookers],
                 stop=search.stop,
                 progress_reporter=NoRayTable(),
                 verbose=0,

@@ -20,7 +20,7 @@ OWN_PACKAGES = ("absgd", "tune_runs")
 """Packages of which driver and workers must have equal files, as of those that hold parts of plugins."""
 LIBRARIES = ("torch", "torchvision", "numpy")
 """Libraries of which they must have equal versions, apart from the build: `+cpu` and `+cu124` are one version."""
-_VARIABLES_OF_TRIALS = {"PL_DISABLE_FORK": "1", "RAY_CHDIR_TO_TRIAL_DIR": "0"}
+VARIABLES_OF_TRIALS = {"PL_DISABLE_FORK": "1", "RAY_CHDIR_TO_TRIAL_DIR": "0"}
 """What Tune sets for a trial: such a worker starts in another way than one without, and a trial can take it over."""
 _LOG_LINES = 3
 _MANY_BYTES = 100_000
@@ -48,7 +48,7 @@ def check_workers(limit_s: float = START_S) -> None:
         WorkersDoNotStart: if no worker starts in time.
     """
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # this module may be one that differs
-    remote = ray.remote(num_cpus=0, max_retries=0, runtime_env={"env_vars": _VARIABLES_OF_TRIALS})(imported_code)
+    remote = ray.remote(num_cpus=0, max_retries=0, runtime_env={"env_vars": VARIABLES_OF_TRIALS})(imported_code)
     nodes = [node for node in ray.nodes() if node["Alive"]]
     packages = (*OWN_PACKAGES, *(name for plugin in PLUGINS.values() for name in plugin.packages))
     there = {

@@ -8,10 +8,29 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from absgd import records
+from tune_runs.file_store.interface import StoreUse
 from tune_runs.recording.recorder import Recorder
 from tune_runs.space.model import ConfirmConfig, SearchSpace
 from tune_runs.trial.disk_budget import GIB
 from tune_runs.trial.trial_plan import CheckpointUse, TrialPlan
+
+
+def checkpoint_use(space: SearchSpace, run_folder: Path, folder: Path, num_writers: int) -> CheckpointUse:
+    """Return where a run of a search saves its checkpoints, and what bounds them.
+
+    Args:
+        space: gives the metric and the disk budget.
+        run_folder: folder of the search.
+        folder: folder of the run's checkpoints.
+        num_writers: runs that may write at the same time.
+    """
+    return CheckpointUse(
+        folder=str(folder),
+        metric=space.objective.first,
+        run_folder=str(run_folder),
+        disk_budget=None if space.disk_budget is None else int(space.disk_budget * GIB),
+        num_writers=num_writers,
+    )
 
 
 class Checkpoints:
@@ -27,6 +46,7 @@ class Checkpoints:
         in_play: gives the ids of a scenario's trials that may still be chosen on further seed pairs.
         num_writers: runs that may write at the same time.
         origin: id of the search.
+        store: the store of nodes that do not see the run folder; None: every node sees it.
     """
 
     def __init__(
@@ -36,27 +56,22 @@ class Checkpoints:
         in_play: Callable[[str], Collection[str]],
         num_writers: int,
         origin: str,
+        store: StoreUse | None = None,
     ) -> None:
         self._space, self._recorder, self._in_play = space, recorder, in_play
-        self._num_writers, self._origin = num_writers, origin
+        self._num_writers, self._origin, self._store = num_writers, origin, store
         self._present: dict[str, set[str]] = {}
         """Scenario -> runs whose folder may exist."""
 
     def with_folder(self, plan: TrialPlan) -> TrialPlan:
         """Return the plan with the folder of its checkpoints and, in a confirmation, the file of its predictions."""
         self._present_in(plan.scenario).add(plan.trial_id)
-        budget = self._space.disk_budget
-        use = CheckpointUse(
-            folder=str(self._folder(plan.scenario, plan.trial_id)),
-            metric=self._space.objective.first,
-            run_folder=str(self._recorder.folder),
-            disk_budget=None if budget is None else int(budget * GIB),
-            num_writers=self._num_writers,
-        )
+        folder = self._folder(plan.scenario, plan.trial_id)
+        use = checkpoint_use(self._space, self._recorder.folder, folder, self._num_writers)
         keeps = plan.phase == "confirm" and (self._space.confirm or ConfirmConfig()).predictions
         file = str(records.predictions_file(self._recorder.folder, plan.trial_id)) if keeps else None
         origin = f"{self._origin} {plan.trial_id}"
-        return dataclasses.replace(plan, checkpoints=use, origin=origin, predictions=file)
+        return dataclasses.replace(plan, checkpoints=use, origin=origin, predictions=file, store=self._store)
 
     def run_ended(self, trial_id: str) -> None:
         """Delete what is no longer needed in the scenario of a run that has ended."""

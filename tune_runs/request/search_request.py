@@ -54,6 +54,8 @@ class SearchRequest:
     """Folders that have moved since the search began, as its records name them -> where they are now."""
     confirms: bool = True
     """Whether a scenario is confirmed when its search is done, if the space has `confirm`."""
+    storage: str | None = None
+    """Address of the storage that gets a copy of the run folder; None: there is none."""
 
     @property
     def has_confirmation(self) -> bool:
@@ -65,7 +67,8 @@ class SearchRequest:
         """The command that resumes the search."""
         words = ["absgd-tune", "--resume" if self.searches else "--confirm", str(shortened(self.folder))]
         address = ["--address", self.address] if self.address else []
-        return shlex.join([*words, *plugin_words(), *address])
+        storage = ["--storage", self.storage] if self.storage else []
+        return shlex.join([*words, *plugin_words(), *address, *storage])
 
     def begin(self) -> None:
         """Write the request into the run folder, `space.yaml` last: once it exists, the search has begun.

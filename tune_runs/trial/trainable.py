@@ -14,6 +14,7 @@ from absgd.datasets import BatchesOf, Splits, build_batches
 from absgd.output_streams import prepare_process
 from absgd.training import Diverged, Trainer
 from absgd.training.ranks.interface import ALONE, Ranks
+from tune_runs.file_store.driver_folder import store_here
 from tune_runs.ray_cluster.image_store import fetch_images
 from tune_runs.trial.on_test_set import measure_on_test_set
 from tune_runs.trial.rank_tasks import trial_ranks
@@ -52,7 +53,8 @@ def trial_steps(
         batches_of: makes its batches.
     """
     trainer = Trainer(task.config, splits, ranks=ranks, batches_of=batches_of)
-    run = TrialRun(trainer, task.trunk, task.checkpoints, task.origin, task.tested_metric)
+    store = store_here(task.store)
+    run = TrialRun(trainer, task.trunk, task.checkpoints, task.origin, task.tested_metric, store)
     read_test = partial(measure_on_test_set, file=task.predictions) if task.reads_test else None
     yield from reports_by_step(trainer, run, read_test)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from absgd.config import RunConfig
 from absgd.records import Phase
+from tune_runs.file_store.interface import StoreUse
 from tune_runs.trunks.trunk_use import TrunkUse
 
 _TASK = "task"
@@ -50,6 +51,8 @@ class TrialTask:
     """Whether it is measured on the test set after its last epoch."""
     predictions: str | None = None
     """File of its predictions after the last epoch; absolute path. None: they are not kept."""
+    store: StoreUse | None = None
+    """The store of nodes that do not see these folders; None: every node sees them."""
 
     @property
     def tested_metric(self) -> str | None:
@@ -90,6 +93,8 @@ class TrialPlan:
     """Number of its seed pair."""
     predictions: str | None = None
     """File of its predictions after the last epoch; None: they are not kept."""
+    store: StoreUse | None = None
+    """The store of nodes that do not see these folders; None: every node sees them."""
 
     @cached_property
     def stage_one_key(self) -> str:
@@ -109,6 +114,7 @@ class TrialPlan:
             origin=self.origin,
             reads_test=self.phase == "confirm",
             predictions=self.predictions,
+            store=self.store,
         )
 
 

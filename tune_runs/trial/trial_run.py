@@ -20,6 +20,7 @@ from absgd.counts import after_epochs
 from absgd.records import EpochRecord, chosen_epoch
 from absgd.records.environment import version_of
 from absgd.training import Trainer
+from tune_runs.file_store.interface import FileStore
 from tune_runs.trial.checkpoint_pace import CheckpointPace
 from tune_runs.trial.disk_budget import has_room
 from tune_runs.trial.trial_plan import CheckpointUse
@@ -58,6 +59,7 @@ class TrialRun:
         origin: names the run in the rows of its snapshots.
         metric: chooses the best epoch, inherited ones included, whose model is kept for the test set; None: no model
             is kept.
+        store: has the files of the run folder, where this node does not see it; None: it does.
     """
 
     def __init__(
@@ -67,10 +69,11 @@ class TrialRun:
         checkpoints: CheckpointUse | None = None,
         origin: str = "",
         metric: str | None = None,
+        store: FileStore | None = None,
     ) -> None:
-        self._trainer, self._trunk_use, self.use = trainer, trunk, checkpoints
-        self._trunk = trunk_snapshots(trunk, trainer.device) if trunk else None
-        self._own = own_snapshots(trainer.config, Path(checkpoints.folder)) if checkpoints else None
+        self._trainer, self._trunk_use, self.use, self.store = trainer, trunk, checkpoints, store
+        self._trunk = trunk_snapshots(trunk, trainer.device, store) if trunk else None
+        self._own = own_snapshots(trainer.config, Path(checkpoints.folder), store) if checkpoints else None
         self._due = trunk.save_at if trunk else ()
         self._origin = origin
         self._metric = metric
@@ -97,7 +100,7 @@ class TrialRun:
             UserError: if a snapshot that is whole does not fit the trainer.
         """
         to_make = self._trunk.first_unusable(self._due) if self._trunk else None
-        is_damaged = self._trunk and to_make and self._trunk.path(to_make[0]).exists()
+        is_damaged = self._trunk and to_make and self._trunk.has(to_make[0])
         notes = [f"{to_make[1]}: trained again"] if to_make and is_damaged else []
         latest = to_make[0] - 1 if to_make else self._trainer.config.epochs
         for _, found in newest(self._sources(latest), self._trainer.device):
@@ -156,7 +159,7 @@ class TrialRun:
             OSError: if it cannot be written; EDQUOT where the disk budget leaves no room.
         """
         content = target.encoded(snapshot)
-        if self.use and not has_room(self.use, len(content)):
+        if self.use and not self.store and not has_room(self.use, len(content)):
             raise OSError(errno.EDQUOT, "the disk budget leaves no room")
         target.write(epoch, content)
         if target is self._own and self.use:
@@ -181,7 +184,7 @@ class TrialRun:
         return ReportedEpoch(EpochRecord(**columns), is_inherited=row[ORIGIN] != self._origin)
 
 
-def own_snapshots(config: RunConfig, folder: Path) -> Snapshots:
+def own_snapshots(config: RunConfig, folder: Path, store: FileStore | None = None) -> Snapshots:
     """Return the snapshots that a run writes for itself, from which it may resume on another kind of processor."""
     text = json.dumps(config.decisive(), sort_keys=True)
     identity = {
@@ -189,4 +192,4 @@ def own_snapshots(config: RunConfig, folder: Path) -> Snapshots:
         "run": hashlib.sha256(text.encode()).hexdigest()[:16],
         "absgd": str(version_of("absgd-tune")),
     }
-    return Snapshots(folder, identity, survives_power_cut=False)
+    return Snapshots(folder, identity, survives_power_cut=False, store=store)

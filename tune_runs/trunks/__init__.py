@@ -2,5 +2,5 @@
 
 Runs with the same `RunConfig.stage_one_key` share it.
 
-Every room above may import it; it imports `space` alone.
+Every room above may import it; it imports `space` and `file_store` alone.
 """

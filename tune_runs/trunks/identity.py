@@ -10,6 +10,7 @@ import torch
 from absgd import records
 from absgd.records.environment import version_of
 from absgd.training.device_options import machine_of
+from tune_runs.file_store.interface import FileStore
 from tune_runs.trunks.snapshots import FORMAT, Snapshots
 from tune_runs.trunks.trunk_use import TrunkUse
 
@@ -38,11 +39,17 @@ def _hardware(device: torch.device) -> str:
     return f"{kind} bfloat16" if machine_of(device).native_bfloat16 else kind
 
 
-def trunk_snapshots(use: TrunkUse, device: torch.device) -> Snapshots:
-    """Return the snapshots of a run's trunk, in a folder that no trunk of another identity shares."""
+def trunk_snapshots(use: TrunkUse, device: torch.device, store: FileStore | None = None) -> Snapshots:
+    """Return the snapshots of a run's trunk, in a folder that no trunk of another identity shares.
+
+    Args:
+        use: the run's use of the trunk.
+        device: device that trains the run.
+        store: has the files, where this node does not see the folder.
+    """
     identity = trunk_identity(use.stage_one_key, use.data_fingerprint, device)
     digest = hashlib.sha256("\0".join(identity.values()).encode()).hexdigest()
-    return Snapshots(records.trunk_folder(Path(use.folder), use.stage_one_key, digest), identity)
+    return Snapshots(records.trunk_folder(Path(use.folder), use.stage_one_key, digest), identity, store=store)
 
 
 def has_snapshots(use: TrunkUse, device_type: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import io
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from absgd.config import RunConfig
 from absgd.datasets import Splits, load_splits, load_test
 from absgd.training import Trainer
+from tests.support.memory_store import MemoryStore
 from tests.support.reported_runs import reports_of
 from tune_runs.trial.on_test_set import measure_on_test_set
 from tune_runs.trial.trial_plan import CheckpointUse
@@ -151,6 +153,24 @@ def test_predictions_are_on_disk_before_the_report_and_written_again_after_a_kil
     (again,) = reports_of(*run_of(CONFIG, splits, use, tmp_path / "own"), read_test)
     assert measured_columns(again) == from_scratch[1]
     assert file.read_bytes() == content
+
+
+def test_predictions_of_a_node_that_does_not_see_the_run_folder_go_to_its_store(
+    splits: Splits, trunk: Path, tmp_path: Path
+) -> None:
+    file, store = tmp_path / "predictions" / "run.parquet", MemoryStore()
+    trainer, run = run_of(CONFIG, splits, trunk_use(trunk, start_at=4))
+    run.store = store
+    *_, last = reports_of(trainer, run, functools.partial(measure_on_test_set, file=str(file)))
+    assert last.notes == ()
+    assert not file.parent.exists()
+    rows = pd.read_parquet(io.BytesIO(store.files[file]))
+    assert set(rows.split) == {"test", "validation"}
+    store.is_absent = True
+    trainer, run = run_of(CONFIG, splits, trunk_use(trunk, start_at=4))
+    run.store = store
+    *_, last = reports_of(trainer, run, functools.partial(measure_on_test_set, file=str(file)))
+    assert last.notes == (f"cannot write {file}: no answer: the run has no predictions",)
 
 
 @pytest.mark.parametrize("is_over_budget", [True, False])
