@@ -13,10 +13,11 @@ import signal
 import socket
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from absgd.errors import UserError
 from absgd.short_folders import fits, short_link_to
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 ANSWERS_WITHIN_S = 10.0
 """Time in which a cluster that is joined must give its first sign of life."""
+STARTS_WITHIN_S = 120.0
+"""Time in which the node of a Ray that is started here must be there."""
 _QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -166,7 +169,7 @@ def _initialise(address: str | None, temporary_folder: str | None) -> None:
     if address is None and shutil.which("bash") is None:
         raise RayDoesNotStart("Ray does not start on this machine: PATH has no bash, which starts its workers")
     try:
-        with _hangup_ignored(), nullcontext() if address else _few_processes():
+        with _hangup_ignored(), nullcontext() if address else _local_start():
             ray.init(
                 address=address or "local",
                 log_to_driver=False,
@@ -175,9 +178,11 @@ def _initialise(address: str | None, temporary_folder: str | None) -> None:
                 **({} if address else {"include_dashboard": False}),
                 **({"_temp_dir": temporary_folder} if temporary_folder else {}),
             )
-    except (OSError, ValueError, RuntimeError, ray.exceptions.AuthenticationError) as error:
-        if address is None:
+    except Exception as error:
+        if address is None:  # of a slow start Ray raises a bare Exception
             raise RayDoesNotStart(f"Ray does not start on this machine: {_one_line(error)}") from None
+        if not isinstance(error, OSError | ValueError | RuntimeError | ray.exceptions.AuthenticationError):
+            raise
         if _is_about_token(error):
             raise UserError(
                 f"expected the token of the Ray cluster at {address!r}: set RAY_AUTH_MODE=token, and put the token "
@@ -200,11 +205,18 @@ def _hangup_ignored() -> Iterator[None]:
 
 
 @contextmanager
+def _local_start() -> Iterator[None]:
+    """Change how a Ray is started in the block, for which `ray.init` has no options."""
+    with _few_processes(), _patience():
+        yield
+
+
+@contextmanager
 def _few_processes() -> Iterator[None]:
     """Let a Ray that is started in the block start no dashboard, no autoscaler, and no reader of its workers' output.
 
-    Each is a Python process that takes about as long to start as Ray itself; `ray.init` has no option for them. It
-    listens on loopback only, also where Ray was imported before its environment was set.
+    Each is a Python process that takes about as long to start as Ray itself. Ray listens on loopback only, also where
+    it was imported before its environment was set.
     """
     from ray._private import ray_constants
     from ray._private.node import Node
@@ -219,6 +231,30 @@ def _few_processes() -> Iterator[None]:
         ray_constants.ENABLE_RAY_CLUSTER = has_cluster
         for name, start in earlier.items():
             setattr(Node, name, start)
+
+
+@contextmanager
+def _patience() -> Iterator[None]:
+    """Let Ray wait `STARTS_WITHIN_S` for its node: by itself it gives up after 30 s, also on a busy machine."""
+    from ray._private import services
+
+    get_node = services.get_node
+
+    def wait_for_node(*given: Any) -> Any:
+        until = time.monotonic() + STARTS_WITHIN_S
+        while True:
+            try:
+                return get_node(*given)
+            except RuntimeError:  # it is not there yet
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.1)
+
+    services.get_node = wait_for_node
+    try:
+        yield
+    finally:
+        services.get_node = get_node
 
 
 def _job_config(is_local: bool) -> JobConfig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import signal
@@ -145,7 +146,12 @@ def test_processes_of_ray_ignore_the_end_of_the_terminal() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [PermissionError(13, "Permission denied", "/proc/1/ray"), RuntimeError("\nno raylet\n")]
+    "error",
+    [
+        PermissionError(13, "Permission denied", "/proc/1/ray"),
+        RuntimeError("\nno raylet\n"),
+        Exception("The current node timed out: no raylet"),
+    ],
 )
 def test_ray_that_does_not_start_is_one_line(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def fail(**_: object) -> None:
@@ -155,6 +161,29 @@ def test_ray_that_does_not_start_is_one_line(monkeypatch: pytest.MonkeyPatch, er
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     with pytest.raises(OSError, match=r"^Ray does not start on this machine: .*(Permission denied|no raylet)"):
         ray_session.ray_session().__enter__()
+
+
+def test_a_node_that_is_slow_to_start_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ray._private import services
+    from ray._private.node import Node
+
+    assert "services.get_node(" in inspect.getsource(Node.__init__), "through which Ray asks for its node"
+    answers: list[dict[str, str] | RuntimeError] = [RuntimeError("not there"), RuntimeError("not there"), {"id": "a"}]
+
+    def get_node(address: str, node_id: str) -> dict[str, str]:
+        answer = answers.pop(0)
+        if isinstance(answer, RuntimeError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(services, "get_node", get_node)
+    with ray_session._local_start():
+        assert services.get_node("127.0.0.1:1", "a") == {"id": "a"}
+    assert services.get_node is get_node
+    answers.append(RuntimeError("not there"))
+    monkeypatch.setattr(ray_session, "STARTS_WITHIN_S", 0.0)
+    with ray_session._local_start(), pytest.raises(RuntimeError, match="not there"):
+        services.get_node("127.0.0.1:1", "a")
 
 
 def test_missing_bash_is_named_before_ray_waits_for_its_workers(
