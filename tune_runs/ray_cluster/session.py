@@ -13,24 +13,22 @@ import signal
 import socket
 import sys
 import threading
-import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from absgd.errors import UserError
 from absgd.short_folders import fits, short_link_to
 from absgd.terminal import warn
 from tune_runs.ray_cluster.http2 import greets, is_http2
+from tune_runs.ray_cluster.local_start import local_start
 
 if TYPE_CHECKING:
     from ray.job_config import JobConfig
 
 ANSWERS_WITHIN_S = 10.0
 """Time in which a cluster that is joined must give its first sign of life."""
-STARTS_WITHIN_S = 120.0
-"""Time in which the node of a Ray that is started here must be there."""
 _QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -56,8 +54,6 @@ _LOCAL = {
 }
 _HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 """Signals for which Ray or a search sets handlers."""
-NEEDLESS_STARTS = ("start_monitor", "start_log_monitor", "start_api_server")
-"""Methods of Ray's node that start a process which only a Ray of many nodes, or a dashboard, needs."""
 
 
 def set_environment(is_local: bool) -> None:
@@ -169,7 +165,7 @@ def _initialise(address: str | None, temporary_folder: str | None) -> None:
     if address is None and shutil.which("bash") is None:
         raise RayDoesNotStart("Ray does not start on this machine: PATH has no bash, which starts its workers")
     try:
-        with _hangup_ignored(), nullcontext() if address else _local_start():
+        with _hangup_ignored(), nullcontext() if address else local_start():
             ray.init(
                 address=address or "local",
                 log_to_driver=False,
@@ -202,59 +198,6 @@ def _hangup_ignored() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGHUP, earlier)
-
-
-@contextmanager
-def _local_start() -> Iterator[None]:
-    """Change how a Ray is started in the block, for which `ray.init` has no options."""
-    with _few_processes(), _patience():
-        yield
-
-
-@contextmanager
-def _few_processes() -> Iterator[None]:
-    """Let a Ray that is started in the block start no dashboard, no autoscaler, and no reader of its workers' output.
-
-    Each is a Python process that takes about as long to start as Ray itself. Ray listens on loopback only, also where
-    it was imported before its environment was set.
-    """
-    from ray._private import ray_constants
-    from ray._private.node import Node
-
-    has_cluster, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
-    earlier = {name: getattr(Node, name) for name in NEEDLESS_STARTS}
-    for name in earlier:
-        setattr(Node, name, lambda *_, **__: None)
-    try:
-        yield
-    finally:
-        ray_constants.ENABLE_RAY_CLUSTER = has_cluster
-        for name, start in earlier.items():
-            setattr(Node, name, start)
-
-
-@contextmanager
-def _patience() -> Iterator[None]:
-    """Let Ray wait `STARTS_WITHIN_S` for its node: by itself it gives up after 30 s, also on a busy machine."""
-    from ray._private import services
-
-    get_node = services.get_node
-
-    def wait_for_node(*given: Any) -> Any:
-        until = time.monotonic() + STARTS_WITHIN_S
-        while True:
-            try:
-                return get_node(*given)
-            except RuntimeError:  # it is not there yet
-                if time.monotonic() > until:
-                    raise
-                time.sleep(0.1)
-
-    services.get_node = wait_for_node
-    try:
-        yield
-    finally:
-        services.get_node = get_node
 
 
 def _job_config(is_local: bool) -> JobConfig:

@@ -18,6 +18,7 @@ import pytest
 import ray
 
 from absgd.errors import UserError
+from tune_runs.ray_cluster import local_start
 from tune_runs.ray_cluster import session as ray_session
 from tune_runs.ray_cluster.session import (
     _LONGEST_SOCKET,
@@ -177,12 +178,12 @@ def test_a_node_that_is_slow_to_start_is_waited_for(monkeypatch: pytest.MonkeyPa
         return answer
 
     monkeypatch.setattr(services, "get_node", get_node)
-    with ray_session._local_start():
+    with local_start.local_start():
         assert services.get_node("127.0.0.1:1", "a") == {"id": "a"}
     assert services.get_node is get_node
     answers.append(RuntimeError("not there"))
-    monkeypatch.setattr(ray_session, "STARTS_WITHIN_S", 0.0)
-    with ray_session._local_start(), pytest.raises(RuntimeError, match="not there"):
+    monkeypatch.setattr(local_start, "STARTS_WITHIN_S", 0.0)
+    with local_start.local_start(), pytest.raises(RuntimeError, match="not there"):
         services.get_node("127.0.0.1:1", "a")
 
 

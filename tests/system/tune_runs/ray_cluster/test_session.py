@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-from tune_runs.ray_cluster.session import NEEDLESS_STARTS
+from tune_runs.ray_cluster.local_start import NEEDLESS_STARTS
 
 
 def test_local_ray_has_no_dashboard_autoscaler_or_reader_of_output(ray: None) -> None:

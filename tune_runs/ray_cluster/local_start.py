@@ -1,0 +1,66 @@
+"""How a local Ray is started, where `ray.init` has no option: fewer processes, more patience."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+NEEDLESS_STARTS = ("start_monitor", "start_log_monitor", "start_api_server")
+"""Methods of Ray's node that start a process which only a Ray of many nodes, or a dashboard, needs."""
+STARTS_WITHIN_S = 120.0
+"""Time in which the node of a Ray that is started here must be there."""
+
+
+@contextmanager
+def local_start() -> Iterator[None]:
+    """Change how a Ray is started in the block, for which `ray.init` has no options."""
+    with _few_processes(), _patience():
+        yield
+
+
+@contextmanager
+def _few_processes() -> Iterator[None]:
+    """Let a Ray that is started in the block start no dashboard, no autoscaler, and no reader of its workers' output.
+
+    Each is a Python process that takes about as long to start as Ray itself. Ray listens on loopback only, also where
+    it was imported before its environment was set.
+    """
+    from ray._private import ray_constants
+    from ray._private.node import Node
+
+    has_cluster, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
+    earlier = {name: getattr(Node, name) for name in NEEDLESS_STARTS}
+    for name in earlier:
+        setattr(Node, name, lambda *_, **__: None)
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = has_cluster
+        for name, start in earlier.items():
+            setattr(Node, name, start)
+
+
+@contextmanager
+def _patience() -> Iterator[None]:
+    """Let Ray wait `STARTS_WITHIN_S` for its node: by itself it gives up after 30 s, also on a busy machine."""
+    from ray._private import services
+
+    get_node = services.get_node
+
+    def wait_for_node(*given: Any) -> Any:
+        until = time.monotonic() + STARTS_WITHIN_S
+        while True:
+            try:
+                return get_node(*given)
+            except RuntimeError:  # it is not there yet
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.1)
+
+    services.get_node = wait_for_node
+    try:
+        yield
+    finally:
+        services.get_node = get_node
