@@ -23,6 +23,8 @@ from typing import Any
 
 import psutil
 
+from tune_runs.ray_cluster.local_start import patience
+
 LIFE_S = 1800
 MAX_NODES = 6
 HEALTH_CHECKS = {
@@ -52,7 +54,10 @@ class ClusterNodes:
         """Add a node with one CPU; the first is the head."""
         assert len(self._nodes) < MAX_NODES
         first = {"include_dashboard": False, "_system_config": HEALTH_CHECKS} if not self._nodes else {}
-        node = self._cluster.add_node(num_cpus=1, node_ip_address="127.0.0.1", object_store_memory=80 << 20, **first)
+        with patience():
+            node = self._cluster.add_node(
+                num_cpus=1, node_ip_address="127.0.0.1", object_store_memory=80 << 20, **first
+            )
         self._nodes.append(node)
         return {"address": self._cluster.address, "node_id": node.node_id}
 

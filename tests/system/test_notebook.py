@@ -25,7 +25,7 @@ def test_notebook_searches_and_reads_its_results(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("PLOTLY_RENDERER", "json")  # its default renderers need a browser or notebook extensions
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     where = {"metadata": {"path": os.fspath(place)}}
-    NotebookClient(notebook, timeout=300, kernel_name="python3", resources=where).execute()
+    NotebookClient(notebook, timeout=900, kernel_name="python3", resources=where).execute()
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert all(cell.outputs for cell in code)
     shown = ["".join(one.get("data", {}).get("text/plain", "")) for one in code[0].outputs]

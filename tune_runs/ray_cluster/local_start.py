@@ -16,7 +16,7 @@ STARTS_WITHIN_S = 120.0
 @contextmanager
 def local_start() -> Iterator[None]:
     """Change how a Ray is started in the block, for which `ray.init` has no options."""
-    with _few_processes(), _patience():
+    with _few_processes(), patience():
         yield
 
 
@@ -43,7 +43,7 @@ def _few_processes() -> Iterator[None]:
 
 
 @contextmanager
-def _patience() -> Iterator[None]:
+def patience() -> Iterator[None]:
     """Let Ray wait `STARTS_WITHIN_S` for its node: by itself it gives up after 30 s, also on a busy machine."""
     from ray._private import services
 
