@@ -76,10 +76,10 @@ def test_exploits_of_population_based_training_continue_with_the_new_settings(tm
     first = {"optimizer.lr": tune.grid_search([0.05, 1.0]), "optimizer": {"momentum": 0.9}}
     grid = fit(tmp_path, 1, scheduler, **first)
     assert not grid.errors
-    used = {rate for one in grid for rate in one.metrics_dataframe.lr[1:]}
-    assert used & rates, "one of two trials is behind after the first epoch"
+    # Ray's own files may lack rows of a trial that was paused, so its last results are asked.
+    assert {one.metrics["epoch"] for one in grid} == {3}
+    assert {one.metrics["lr"] for one in grid} & rates, "one of two trials is behind after the first epoch"
     epochs = load(tmp_path / "mine").epochs.groupby("trial_id").epoch
-    assert epochs.max().max() == 3
     assert all(found.is_monotonic_increasing for _, found in epochs)
 
 
