@@ -46,12 +46,12 @@ def test_search_forks_on_a_blind_node_survives_its_loss_and_resumes_on_another_c
     run = tmp_path / "runs/moved"
     with blind_cluster(tmp_path) as cluster, search_on(cluster, tmp_path) as process:
         wait_until(lambda: cluster.training() == [1, 1], process)
-        wait_until(lambda: len(snapshots_of(run)) > 4, process)
+        wait_until(lambda: len(snapshots_of(run)) > 1, process)
         (server,) = file_servers(cluster)
         server.kill()
         wait_until(lambda: bool(file_servers(cluster)), process)
         written = snapshots_of(run)
-        wait_until(lambda: len(snapshots_of(run) - written) > 4, process)
+        wait_until(lambda: bool(snapshots_of(run) - written), process)
         cluster.tell("kill node 1")
         wait_until(lambda: cluster.training()[0] == 1, process)
         process.terminate()
