@@ -89,10 +89,7 @@ class Runs(RunFrames):
 
         See `analysis.questions.cautions.cautions` for the columns.
         """
-        unusable = {
-            (one.trials.folder.iloc[0], one.trials.scenario.iloc[0]): one.prediction_outcomes.problems
-            for one in self.scenarios()
-        }
+        unusable = {one.key: one.prediction_outcomes.problems for one in self.scenarios()}
         return cautions(self, unusable)
 
     def importance(self, method: Method = "ped-anova") -> pd.DataFrame:

@@ -68,7 +68,7 @@ def configurations(scored: pd.DataFrame) -> pd.DataFrame:
     tests = ["test_mean", "test_std", "test_second_mean", "test_second_std"]
     numbers[tests] = numbers[tests].where(numbers.num_tested == numbers.n)
     names = frame.loc[~frame.duplicated(keys), [*keys, "basis", "is_control"]]
-    settings = scored.loc[names.index].drop(columns=list({*keys, *_MEASURED} & {*scored.columns}))
+    settings = scored.loc[names.index].drop(columns=[*keys, *_MEASURED], errors="ignore")
     whole = numbers.join(pd.concat([settings, names], axis=1).set_index(keys)).reset_index()
     whole = _with_gains(whole, pair_gains(scored))
     most = whole.groupby([*SCENARIO, "basis"]).num_trials.transform("max")

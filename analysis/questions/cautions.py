@@ -70,15 +70,11 @@ def cautions(
     """
     unusable = unusable_predictions or {}
     rows = [
-        {"folder": one.trials.folder.iloc[0], "scenario": one.trials.scenario.iloc[0], **caution._asdict()}
+        {**dict(zip(SCENARIO, one.key, strict=True)), **caution._asdict()}
         for one in runs.scenarios()
-        for caution in (*_of_scenario(one), *_of_predictions(unusable.get(_key(one), ())))
+        for caution in (*_of_scenario(one), *_of_predictions(unusable.get(one.key, ())))
     ]
     return pd.DataFrame(rows, columns=[*SCENARIO, "kind", "text"])
-
-
-def _key(runs: RunFrames) -> tuple[str, str]:
-    return str(runs.trials.folder.iloc[0]), str(runs.trials.scenario.iloc[0])
 
 
 def _of_predictions(sentences: Sequence[str]) -> Iterator[Caution]:

@@ -190,28 +190,24 @@ def captured_and_eager_runs(config: RunConfig, options: dict[str, Any]) -> tuple
 
 def trained_after_resume(config: RunConfig, splits: Splits, after: int) -> TrainedNumbers:
     """Train a run that stops after some epochs and goes on from its checkpoint."""
-    first = Trainer(config, splits)
-    records = first.epochs()
-    begun = [next(records) for _ in range(after)]
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "last.pt"
-        save_checkpoint(path, first.state_dict())
-        second = Trainer(config, splits)
-        second.load_state_dict(load_checkpoint(path))
-    rest = trained(second)
-    return TrainedNumbers((*begun, *rest.records), rest.state)
+    return _trained_from(config, config, splits, after)
 
 
 def trained_as_fork(config: RunConfig, splits: Splits) -> TrainedNumbers:
     """Train a run from a trunk: stage one alone, then stage two from its snapshot."""
     assert config.attention is not None
-    trunk = Trainer(config.stage_one(), splits)
-    records = trunk.epochs()
-    inherited = [next(records) for _ in range(config.attention.switch_epoch)]
+    return _trained_from(config.stage_one(), config, splits, config.attention.switch_epoch)
+
+
+def _trained_from(begun: RunConfig, config: RunConfig, splits: Splits, after: int) -> TrainedNumbers:
+    """Train some epochs of one run, and the rest of another from its checkpoint."""
+    first = Trainer(begun, splits)
+    records = first.epochs()
+    earlier = [next(records) for _ in range(after)]
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "trunk.pt"
-        save_checkpoint(path, trunk.state_dict())
-        fork = Trainer(config, splits)
-        fork.load_state_dict(load_checkpoint(path))
-    own = trained(fork)
-    return TrainedNumbers((*inherited, *own.records), own.state)
+        path = Path(folder) / "begun.pt"
+        save_checkpoint(path, first.state_dict())
+        second = Trainer(config, splits)
+        second.load_state_dict(load_checkpoint(path))
+    rest = trained(second)
+    return TrainedNumbers((*earlier, *rest.records), rest.state)

@@ -129,11 +129,14 @@ class TrialRun:
         is_last = epoch == self._trainer.config.epochs
         if self._own and (self._pace.is_due(record.train_s + record.val_s) or is_last):
             targets.append(self._own)
+        if not targets:
+            return SaveResult((), is_over_budget=False)
+        snapshot = Snapshot(self._trainer.state_dict(), self._columns, self.best)
         notes, is_over_budget = list[str](), False
         for target in targets:
             try:
                 with self._pace.saving():
-                    self._write(target, epoch, Snapshot(self._trainer.state_dict(), self._columns, self.best))
+                    self._write(target, epoch, snapshot)
             except OSError as error:
                 notes += self._complaint(f"cannot write {target.path(epoch)}: {error.strerror or error}")
                 is_over_budget |= error.errno == errno.EDQUOT
