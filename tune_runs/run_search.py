@@ -1,6 +1,6 @@
-"""A whole search: load its data, start Ray, lock its folder, and run `tune_runs.driver.drive`.
+"""A whole search on the Ray of this process: start its workers, read its images, lock its folder, and drive it.
 
-Ray reads its environment when it is imported, so it is imported inside its session only.
+Its workers start while this process reads torch and images, so what needs those is imported after they have begun.
 """
 
 from __future__ import annotations
@@ -8,29 +8,22 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
 from filelock import FileLock, Timeout
 from rich.console import Console
 
 from absgd import records
-from absgd.config import RunConfig
 from absgd.counts import plural
-from absgd.datasets import Splits, check_test_set, load_splits
 from absgd.errors import UserError
 from absgd.records.environment import add_session
-from absgd.training import Trainer, gpu_names
-from absgd.training.evaluation import absent_metrics
 from tune_runs.console_table import print_sentence
-from tune_runs.ray_cluster.session import NodeSize, node_sizes, ray_session
-from tune_runs.recording.tracker_table import check_trackers
+from tune_runs.ray_cluster.session import NodeSize, node_sizes
 from tune_runs.request.search_request import SearchRequest, SearchStatus, is_unbegun
-from tune_runs.space.boundary import boundary_runs, unused_settings
-from tune_runs.space.model import Scenario, SearchSpace
-from tune_runs.space.run_configs import control_config, enqueued_points
+from tune_runs.space.model import SearchSpace
 from tune_runs.trial.disk_budget import remove_unfinished
 from tune_runs.trunks.scenario_plan import plan_scenarios
 
@@ -38,28 +31,13 @@ if TYPE_CHECKING:
     from ray.tune import Callback
 
 
-@contextmanager
-def _torch_kept() -> Iterator[None]:
-    """Give torch its number of threads and choice of algorithms back after the block, in which runs are built."""
-    threads, cudnn = torch.get_num_threads(), torch.backends.cudnn
-    chosen = cudnn.deterministic, cudnn.benchmark
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        cudnn.deterministic, cudnn.benchmark = chosen
-
-
-@_torch_kept()
 def run_search(
     request: SearchRequest,
     console: Console,
     callbacks: Sequence[Callback] = (),
     between_events: Callable[[], None] | None = None,
 ) -> SearchStatus:
-    """Search every scenario of the space, record the search, and print its results.
-
-    The process is left as it was: a Ray that is started here ends, one that was there stays.
+    """Search every scenario of the space, record the search, and print its results; call it in a `ray_session`.
 
     Args:
         request: the request.
@@ -74,33 +52,33 @@ def run_search(
         UserError: before anything is created, if data, resources or the folder are not as the space needs them.
         SearchInterrupted: after Ctrl-C or SIGTERM.
         SearchFailed: if the records cannot be written, Ray gives up, or every further trial would fail.
+        OSError: if no worker of Ray starts.
     """
-    space = request.space
-    check_trackers(space.track)
-    for note in (*enqueued_points(space).notes, *unused_settings(space)):
-        print_sentence(console, f"note: {note}")
-    # Data is checked before Ray starts; the plans, which hold these controls, need the GPUs of the cluster.
-    splits = {scenario.name: load_splits(control_config(space, scenario)) for scenario in space.scenario_list}
-    if request.has_confirmation:
-        _check_test_sets(space)
-    _check_metric(space, splits)
-    for scenario in space.scenario_list:
-        _check_runs(space, scenario, splits[scenario.name])
-    print_sentence(console, f"starting Ray{f' at {request.address}' if request.address else ''} and its first worker")
-    with ray_session(request.address):
-        from tune_runs.ray_cluster.worker_check import check_workers
+    from tune_runs.ray_cluster.first_workers import FirstWorkers
+    from tune_runs.ray_cluster.image_store import ImageStore
 
-        check_workers()
-        nodes = node_sizes()
-        request = dataclasses.replace(request, space=space.on(sum(node.gpus for node in nodes)))
-        num_concurrent = _num_concurrent(request.space, nodes)
+    nodes = node_sizes()
+    request = dataclasses.replace(request, space=request.space.on(sum(node.gpus for node in nodes)))
+    num_concurrent = _num_concurrent(request.space, nodes)
+    workers = FirstWorkers(partial(_first_trials, request.space), "tune_runs.trial.trainable")
+    with closing(ImageStore()) as image_store:
+        from tune_runs.driver.drive import drive
+        from tune_runs.image_checks import checked_images
+
+        splits = checked_images(request)
         plans = plan_scenarios(request.space)
-        _make_trunks_folder(space)
+        workers.check()
+        _make_trunks_folder(request.space)
         with _locked_folder(request):
-            from tune_runs.driver.drive import drive
-
             print_sentence(console, f"training, {num_concurrent} at a time; the first result follows the first epoch")
-            return drive(request, plans, splits, num_concurrent, console, callbacks, between_events)
+            return drive(request, plans, splits, image_store, num_concurrent, console, callbacks, between_events)
+
+
+def _first_trials(space: SearchSpace, node: NodeSize) -> int:
+    """Return the trials that a node trains at once, each in a process that trains; in a cohort they share one."""
+    if space.resources.cohort > 1:
+        return 0
+    return min(space.resources.concurrent(node.cpus, node.gpus), space.num_trials * len(space.scenarios))
 
 
 def _make_trunks_folder(space: SearchSpace) -> None:
@@ -112,43 +90,6 @@ def _make_trunks_folder(space: SearchSpace) -> None:
             pass
     except OSError as error:
         raise UserError(f"cannot write to {space.trunks}: {error.strerror or error} (trunks)") from None
-
-
-def _check_test_sets(space: SearchSpace) -> None:
-    """Look at the test set of each scenario; neither imbalance, noise nor seeds change it."""
-    configs = {config.data.model_dump_json(): config for config in _controls(space)}
-    for config in configs.values():
-        try:
-            check_test_set(config)
-        except UserError as error:
-            raise UserError(f"{error}; the confirmation reads the test set, --no-confirm does without") from None
-
-
-def _controls(space: SearchSpace) -> list[RunConfig]:
-    return [control_config(space, scenario) for scenario in space.scenario_list]
-
-
-def _check_metric(space: SearchSpace, splits: dict[str, Splits]) -> None:
-    """Refuse a metric over a group of classes that a scenario lacks."""
-    for name, split in splits.items():
-        absent = absent_metrics(split.class_counts, split.val_counts)
-        if metric := next((one for one in space.objective.metrics if one in absent), None):
-            raise UserError(
-                f"expected a metric that every scenario has, got `{metric}`: "
-                f"no class of `{name}` in that group has validation images (metric)"
-            )
-
-
-def _check_runs(space: SearchSpace, scenario: Scenario, splits: Splits) -> None:
-    """Build every kind of run at the boundary of the space once, to refuse here what cannot be built."""
-    built = set()
-    for _, settings in boundary_runs(space, scenario):
-        config = RunConfig.from_dict(settings)
-        kind = (config.augmentation, config.model, config.loss, config.class_balance)
-        if kind not in built:
-            on_any_device = config.with_values({"device.cuda_graph": False})  # the driver may have no GPU
-            Trainer(on_any_device, splits, torch.device("cpu"))
-            built.add(kind)
 
 
 def _num_concurrent(space: SearchSpace, nodes: list[NodeSize]) -> int:
@@ -166,6 +107,8 @@ def _num_concurrent(space: SearchSpace, nodes: list[NodeSize]) -> int:
 @contextmanager
 def _locked_folder(request: SearchRequest) -> Iterator[None]:
     """Lock the run folder for this process, and write its space and environment."""
+    from absgd.training import gpu_names
+
     folder = request.folder
     lock = FileLock(folder / records.LOCK_FILE, timeout=0)
     try:

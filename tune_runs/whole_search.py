@@ -9,7 +9,10 @@ import dataclasses
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,8 +24,13 @@ from absgd.counts import plural
 from absgd.records import Verdict
 from absgd.terminal import shortened, warn
 from tune_runs.console_table import print_sentence, print_whole
+from tune_runs.ray_cluster.session import ray_session
+from tune_runs.recording.tracker_table import attach_report, check_trackers
 from tune_runs.request.search_request import SearchRequest, SearchStatus
 from tune_runs.run_copy.copier import copied_run
+from tune_runs.run_search import run_search
+from tune_runs.space.boundary import unused_settings
+from tune_runs.space.run_configs import enqueued_points
 
 if TYPE_CHECKING:
     from ray.tune import Callback
@@ -75,13 +83,13 @@ def carry_out(request: SearchRequest, console: Console, callbacks: Sequence[Call
         SearchFailed: if the records cannot be written, Ray gives up, or every further trial would fail.
         OSError: if Ray does not start.
     """
+    check_trackers(request.space.track)
     with copied_run(request.folder, request.storage) as copier:
         _say_starting(request, console)
-        from tune_runs.recording.tracker_table import attach_report
-        from tune_runs.run_search import run_search
-
-        status = run_search(request, console, callbacks, copier.step if copier else None)
-        verdicts = write_report(request.folder, console)
+        with _importing("torch"), ray_session(request.address):
+            status = run_search(request, console, callbacks, copier.step if copier else None)
+            report = ReportProcess(request.folder)  # it is drawn while Ray ends
+        verdicts = report.verdicts(console)
         attach_report(request.space, request.folder)
     names = [scenario.name for scenario in request.space.scenario_list]
     best = _configs(names, lambda name: records.best_file(request.folder, name))
@@ -94,40 +102,84 @@ def _configs(scenarios: Sequence[str], file_of: Callable[[str], Path]) -> dict[s
 
 
 def _say_starting(request: SearchRequest, console: Console) -> None:
-    """Print what is begun and what it waits for: torch alone takes seconds to import, images may take minutes."""
-    images = f"the images of {plural(len(request.space.scenario_list), 'scenario')}"
-    words = f"{request.space.name}: starting in {shortened(request.folder)}; reading torch, then {images}"
+    """Print what is begun and what it waits for: Ray and torch take seconds to start, images may take minutes."""
+    space, ray = request.space, f"Ray at {request.address}" if request.address else "Ray"
+    for note in (*enqueued_points(space).notes, *unused_settings(space)):
+        print_sentence(console, f"note: {note}")
+    images = f"the images of {plural(len(space.scenario_list), 'scenario')}"
+    words = f"{space.name}: starting in {shortened(request.folder)}; {ray} and torch first, then {images}"
     print_sentence(console, words)
 
 
-def write_report(folder: Path, console: Console) -> list[Verdict]:
-    """Run absgd-report in its own process to judge the results and write their page; it reads only the run's files.
+@contextmanager
+def _importing(module: str) -> Iterator[None]:
+    """Import a module in a thread while the block does something else; an error there is left to the next import."""
 
-    It imports from the same places as this process, and not from the current folder.
+    def import_quietly() -> None:
+        with suppress(Exception):
+            import_module(module)
 
-    Returns:
-        The verdicts; none if they could not be written.
-    """
-    verdicts = shortened(folder) / records.VERDICTS_FILE
-    verdicts.unlink(missing_ok=True)
-    words = [sys.executable, "-P", "-m", "analysis", "--verdicts", str(verdicts), "--", str(shortened(folder))]
-    places = os.pathsep.join(os.path.abspath(place) for place in sys.path)
-    environment = {**os.environ, "PYTHONPATH": places}
+    thread = threading.Thread(target=import_quietly)
+    thread.start()
     try:
-        done = subprocess.run(
-            words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment, timeout=REPORT_S, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        warn(f"no report was written ({error}); everything else is recorded")
-        return []
-    if done.returncode:
-        warn("no report was written; everything else is recorded")
-    else:
-        print_whole(console, f"report:  {shortened(folder) / records.REPORT_FILE}")
-    if not verdicts.exists():
-        return []
-    from tune_runs.confirmation.confirmation_table import verdict_facts
+        yield
+    finally:
+        thread.join()
 
-    found = records.read_verdicts(verdicts)
-    console.print(verdict_facts(found))
-    return found
+
+class ReportProcess:
+    """absgd-report in its own process, which judges the results and writes their page; it reads only the run's files.
+
+    It starts at once. It imports from the same places as this process, and not from the current folder.
+
+    Args:
+        folder: the run folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._verdicts = shortened(folder), shortened(folder) / records.VERDICTS_FILE
+        self._verdicts.unlink(missing_ok=True)
+        words = [sys.executable, "-P", "-m", "analysis", "--verdicts", str(self._verdicts), "--", str(self._folder)]
+        places = os.pathsep.join(os.path.abspath(place) for place in sys.path)
+        environment = {**os.environ, "PYTHONPATH": places}
+        self._process: subprocess.Popen[bytes] | OSError
+        try:
+            self._process = subprocess.Popen(
+                words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment
+            )
+        except OSError as error:
+            self._process = error
+
+    def verdicts(self, console: Console) -> list[Verdict]:
+        """Wait for the report, and print where it is and what it has found.
+
+        Returns:
+            The verdicts; none if they could not be written.
+        """
+        problem = self._problem()
+        if problem is not None:
+            warn(f"no report was written{problem}; everything else is recorded")
+        else:
+            print_whole(console, f"report:  {self._folder / records.REPORT_FILE}")
+        if not self._verdicts.exists():
+            return []
+        from tune_runs.confirmation.confirmation_table import verdict_facts
+
+        found = records.read_verdicts(self._verdicts)
+        console.print(verdict_facts(found))
+        return found
+
+    def _problem(self) -> str | None:
+        """Wait for the process; return why it wrote nothing, as part of a sentence; None where it did."""
+        if isinstance(self._process, OSError):
+            return f" ({self._process})"
+        with self._process:
+            try:
+                status = self._process.wait(REPORT_S)
+            except subprocess.TimeoutExpired as error:
+                self._process.kill()
+                return f" ({error})"
+            except BaseException:  # such as Ctrl-C
+                self._process.kill()
+                raise
+        return "" if status else None

@@ -16,6 +16,7 @@ from optuna.storages.journal import JournalFileBackend
 from absgd import records
 from tune_runs.driver.study_journal import WholeLines
 from tune_runs.recording import recorder
+from tune_runs.trial import checkpoint_pace
 
 
 class Killed(BaseException):
@@ -26,7 +27,7 @@ class Killed(BaseException):
 def killed_at(moment: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """Inside the block, kill at write number `moment`: before, during or after it, in turn; count the writes.
 
-    Nothing is written because time has passed, so that the same search has the same writes on a busy machine.
+    Time decides no write, so that the same search has the same writes on a busy machine.
     """
     count = [0]
 
@@ -55,6 +56,7 @@ def killed_at(moment: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int
         for module in _modules_that_bind("write_atomically", write):
             patched.setattr(module, "write_atomically", as_bytes)
         patched.setattr(recorder, "FLUSH_EVERY_S", math.inf)
+        patched.setattr(checkpoint_pace, "MOST_OF_TRAINING", 1e9)
         patched.setattr(JournalFileBackend, "append_logs", dies(append, half_a_line))
         patched.setattr(WholeLines, "append_values", dies(WholeLines.append_values, half_a_line))
         yield count

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +16,24 @@ from typer.testing import CliRunner
 from tests.support.small_files import write_imagefolder
 from tests.support.spaces import changed
 from tune_runs.cli import app
+from tune_runs.ray_cluster.session import NodeSize
 
 # One image of each class, and its label moved to another class: some class gets none.
 EMPTY_CLASS = {"base/data/n_max": 1, "base/noise": {"type": "symmetric", "rate": 0.9}}
 
 
 def assert_refused(changes: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    def refuse(*_: object) -> None:
-        raise AssertionError("Ray was started")
+    class NoWorkers:
+        def __init__(self, *_: object) -> None: ...
+
+        def check(self) -> None:
+            raise AssertionError("the search was begun")
 
     monkeypatch.chdir(folder)
-    monkeypatch.setattr("tune_runs.run_search.ray_session", refuse)
+    monkeypatch.setattr("tune_runs.whole_search.ray_session", nullcontext)
+    monkeypatch.setattr("tune_runs.run_search.node_sizes", lambda: [NodeSize(cpus=2, gpus=0)])
+    monkeypatch.setattr("tune_runs.ray_cluster.first_workers.FirstWorkers", NoWorkers)
+    monkeypatch.setattr("tune_runs.ray_cluster.image_store.ImageStore", BytesIO)
     Path("x.yaml").write_text(yaml.safe_dump(changed(changes)))
     before = sorted(Path().rglob("*"))
     result = CliRunner().invoke(app, ["--space", "x.yaml"])

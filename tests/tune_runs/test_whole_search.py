@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -14,14 +15,14 @@ from analysis import load
 from tests.support.run_folders import confirmed
 from tests.support.spaces import make
 from tune_runs.request.search_request import new_request
-from tune_runs.whole_search import carry_out, write_report
+from tune_runs.whole_search import ReportProcess, carry_out
 
 
 def test_end_of_a_search_says_the_verdict_and_the_settings_it_is_about(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = confirmed(tmp_path / "run")
-    write_report(folder, Console(width=60, no_color=True))
+    ReportProcess(folder).verdicts(Console(width=60, no_color=True))
     shown = capsys.readouterr().out
     (found,) = load(folder).verdicts()
     assert "".join(f"verdict: {found}".split()) in "".join(shown.split()), "a path wider than the console is broken"
@@ -31,7 +32,7 @@ def test_end_of_a_search_says_the_verdict_and_the_settings_it_is_about(
 
 def test_report_that_fails_leaves_no_verdict_of_another_day(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "verdicts.json").write_text("old")
-    write_report(tmp_path, Console(width=60))
+    assert ReportProcess(tmp_path).verdicts(Console(width=60)) == []
     assert "no report was written" in capsys.readouterr().err
     assert not (tmp_path / "verdicts.json").exists()
 
@@ -48,7 +49,8 @@ def test_result_has_the_best_configurations_of_the_files(
     records.best_file(folder, "first").write_text(best.to_yaml())
     if has_own:
         records.best_absgd_file(folder, "first").write_text(own.to_yaml())
-    monkeypatch.setattr("tune_runs.run_search.run_search", lambda *_: "budget")
+    monkeypatch.setattr("tune_runs.whole_search.run_search", lambda *_: "budget")
+    monkeypatch.setattr("tune_runs.whole_search.ray_session", nullcontext)
     result = carry_out(request, Console(quiet=True))
     assert (result.status, result.folder, result.report) == ("budget", folder, folder / "report.html")
     assert result.best == {"first": best}

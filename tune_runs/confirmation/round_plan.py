@@ -49,6 +49,8 @@ class RoundPlan:
         """Round -> all candidates that take part in it, those among them that are not planned yet."""
         self.planned: dict[PlannedRun, None] = {}
         """Runs that may start, or have started, in their order."""
+        self.early: PlannedRun | None = None
+        """A run of the second round that may start while the first one trains; its score counts once that begins."""
         self.num_steps = 0
         """Steps so far; the runs of one may be trained at the same time."""
 
@@ -61,6 +63,19 @@ class RoundPlan:
             return False
         second = self._ordered(self._trained_in(number, members) - first)
         return self._have_ended(PlannedRun(name, number) for name in second if self._is_trained(name))
+
+    def begin_second_round(self, max_pairs: int) -> None:
+        """Plan the trunk of the second round while the first one trains, where that round is certain to follow.
+
+        Nothing is claimed after one round, so the subject and a rival that decides take part in the next one. The other
+        runs of a round wait for its trunk, which would leave all processors but one idle.
+        """
+        fork = self._contest.forks.get(self._contest.subject)
+        is_certain = fork is not None and fork.trunk in self._contest.deciding - self._contest.awaited.keys()
+        members = self._members_now()
+        fits = self._epoch_budget is None or 2 * epochs_of_round(self._contest, members) <= self._epoch_budget
+        if fork is not None and is_certain and fits and max_pairs > 1:
+            self.early, self.members[2] = PlannedRun(fork.trunk, 2), members
 
     def missing(self, number: int) -> list[PlannedRun]:
         """Return the runs of the earliest round up to this one that rivals lack which wait no longer.

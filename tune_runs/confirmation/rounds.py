@@ -68,6 +68,8 @@ class Rounds:
     """Round -> all candidates that take part in it, those among them that are not planned yet."""
     planned: tuple[PlannedRun, ...]
     """Runs that may start, or have started, in their order."""
+    early: PlannedRun | None
+    """The last of them, where it belongs to a round that has not begun."""
     looks: tuple[Look, ...]
     ending: Ending | None
     """Why no further round begins; None: runs that are planned have not ended."""
@@ -101,6 +103,8 @@ def replay(contest: Contest, rules: RoundRules, outcome: Callable[[str, int], Ou
         if ending is None:
             number += not missing
             if not (plan.catches_up(missing) if missing else plan.trains(number)):
+                if number == 1:
+                    plan.begin_second_round(rules.max_pairs)
                 break
             ending = state.look(number)
     return state.result(number, ending)
@@ -203,14 +207,17 @@ class _Looks:
             looks = [*looks, Look(last.round, rivals)]
         if self._has_diverged:
             looks = [Look(look.round, tuple(map(_without_better, look.rivals))) for look in looks]
+        early = self._plan.early
+        early_epochs = self._contest.epochs if early else 0
         return Rounds(
             subject=self._contest.subject,
             members={one: frozenset(names) for one, names in self._plan.members.items()},
-            planned=tuple(self._plan.planned),
+            planned=(*self._plan.planned, *([early] if early else [])),
+            early=early,
             looks=tuple(looks),
             ending=ending,
-            epochs=self._plan.epochs(),
-            epochs_later=0 if ending else self._plan.most_epochs_later(number, self._rules.max_pairs),
+            epochs=self._plan.epochs() + early_epochs,
+            epochs_later=0 if ending else self._plan.most_epochs_later(number, self._rules.max_pairs) - early_epochs,
             num_steps=self._plan.num_steps,
         )
 

@@ -29,7 +29,7 @@ from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.scenario_images import ScenarioImages
 from tune_runs.recording.trial_record import TrialRecord
 from tune_runs.seed_pairs.pair_run_queue import PairRunQueue
-from tune_runs.seed_pairs.pair_runs import PairRun
+from tune_runs.seed_pairs.pair_runs import PairRun, seed_pair
 from tune_runs.space.model import ConfirmConfig, SearchSpace
 from tune_runs.trial.trial_plan import TrialPlan
 from tune_runs.trunks.scenario_plan import ScenarioPlan
@@ -195,8 +195,10 @@ class ScenarioConfirmation:
         return self._queue.next_run()
 
     def run_ended(self, trial_id: str) -> None:
-        """Release the images of data seeds that no planned run needs."""
-        self._queue.run_ended(trial_id)
+        """Release the images of data seeds that no planned run needs, nor a round of which one run has begun early."""
+        early = self._rounds.early if self._rounds else None
+        needed = [seed_pair(self._plain.seeds, self._pair(early.round)).data] if early else []
+        self._queue.run_ended(trial_id, needed)
 
     @property
     def _file(self) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,9 +35,9 @@ from tune_runs.driver.stop_request import StopRequest, signals_to
 from tune_runs.driver.study import ScenarioStudy
 from tune_runs.driver.trunk_planner import TrunkPlanner
 from tune_runs.file_store.interface import StoreUse
+from tune_runs.ray_cluster.first_workers import logs_folder, raylet_error
 from tune_runs.ray_cluster.image_store import ImageStore
 from tune_runs.ray_cluster.watchdog import watchdog
-from tune_runs.ray_cluster.worker_check import logs_folder, raylet_error
 from tune_runs.recording.budgets import RAISED_BY, Budgets
 from tune_runs.recording.checkpoints import Checkpoints
 from tune_runs.recording.onlooker import Onlooker, UserOnlooker
@@ -81,6 +81,7 @@ def drive(
     request: SearchRequest,
     plans: Mapping[str, ScenarioPlan],
     splits: dict[str, Splits],
+    image_store: ImageStore,
     num_concurrent: int,
     console: Console,
     callbacks: Sequence[Callback] = (),
@@ -91,7 +92,8 @@ def drive(
     Args:
         request: the request; its space gives the GPUs of a trial.
         plans: plans of all scenarios.
-        splits: images of each scenario; emptied, since the images move to the store that workers read.
+        splits: images of each scenario; emptied, since the images move to the store.
+        image_store: the store of images that workers read.
         num_concurrent: trials that fit at the same time.
         console: prints the live table and the summary.
         callbacks: of the user; are told of all events.
@@ -106,7 +108,7 @@ def drive(
         SearchFailed: if the records cannot be written, Ray gives up, or every further trial would fail.
     """
     space, folder = request.space, request.folder
-    with closing(ImageStore()) as image_store, run_file_store(request, num_concurrent, console) as store:
+    with run_file_store(request, num_concurrent, console) as store:
         images = ScenarioImages(image_store)
         for name, plan in plans.items():
             own = splits.pop(name)

@@ -16,7 +16,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from absgd.errors import UserError
 from absgd.short_folders import fits, short_link_to
@@ -260,9 +260,18 @@ class NodeSize(NamedTuple):
     gpus: float
 
 
-def node_sizes() -> list[NodeSize]:
-    """Return the sizes of the connected cluster's live nodes."""
+def live_nodes() -> list[dict[str, Any]]:
+    """Return what Ray knows of the connected cluster's live nodes."""
     import ray
 
-    resources = (node["Resources"] for node in ray.nodes() if node["Alive"])
-    return [NodeSize(one.get("CPU", 0.0), one.get("GPU", 0.0)) for one in resources]
+    return [node for node in ray.nodes() if node["Alive"]]
+
+
+def size_of(node: Mapping[str, Any]) -> NodeSize:
+    """Return the size of a node that Ray describes."""
+    return NodeSize(node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0))
+
+
+def node_sizes() -> list[NodeSize]:
+    """Return the sizes of the connected cluster's live nodes."""
+    return [size_of(node) for node in live_nodes()]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -54,10 +56,48 @@ def planned_in(rounds: Rounds, number: int) -> set[str]:
 
 def test_first_step_is_the_subject_its_trunk_and_what_forks() -> None:
     rounds = run_all({}, rules())
-    assert rounds.planned == (PlannedRun("best-1", 1), PlannedRun("ce", 1), PlannedRun("cb-ce-drw", 1))
+    assert rounds.planned == (*(PlannedRun(name, 1) for name in ("best-1", "ce", "cb-ce-drw")), PlannedRun("ce", 2))
     assert rounds.ending is None
-    assert rounds.epochs == 200 + 50 + 50
+    assert rounds.epochs == 200 + 50 + 50 + 200
     assert rounds.epochs + rounds.epochs_later == 6 * (300 + 400)
+
+
+@pytest.mark.parametrize(
+    ("own", "changes"),
+    [
+        (rules(1), {}),
+        (rules(epoch_budget=2 * 700 - 1), {}),
+        (rules(), {"deciding": frozenset({"ce-lr"})}),
+        (rules(), {"deciding": frozenset()}),
+        (rules(), {"forks": {"cb-ce-drw": Fork("ce", 150)}}),
+    ],
+    ids=["one pair", "budget", "trunk may leave", "no rival decides", "nothing to wait for"],
+)
+def test_trunk_of_the_second_round_starts_early_only_where_that_round_is_certain(
+    own: RoundRules, changes: dict[str, Any]
+) -> None:
+    assert run_all({}, rules(epoch_budget=2 * 700)).early == PlannedRun("ce", 2)
+    rounds = run_all({}, own, dataclasses.replace(CONTEST, **changes))
+    assert rounds.early is None
+    assert {run.round for run in rounds.planned} == {1}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_early_run_changes_nothing_that_is_found_whenever_it_ends(seed: int) -> None:
+    """A replay that knows its score from the start is compared with one that never does; NaN prints as it is."""
+    known = outcomes({name: gap / 10 for name, gap in FAR.items()}, seed=seed)
+    early = {("ce", 2): known["ce", 2]}
+    late: dict[tuple[str, int], Outcome] = {}
+    while True:
+        rounds = run_all(late, rules())
+        ahead = run_all({**late, **early}, rules())
+        if rounds.early is None and all(run in late for run in rounds.planned if run != ("ce", 2)):
+            break
+        assert repr(ahead) == repr(rounds)
+        left = [run for run in rounds.planned if run not in late and run != ("ce", 2)]
+        late[left[0]] = known[left[0]]
+    assert [look.round for look in rounds.looks] == [1]
+    assert repr(ahead.looks[0]) == repr(rounds.looks[0])
 
 
 def test_second_step_follows_once_all_runs_of_the_first_have_ended() -> None:

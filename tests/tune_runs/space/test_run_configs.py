@@ -12,7 +12,7 @@ from absgd.config import RunConfig
 from absgd.config.sections import DeviceConfig
 from absgd.datasets import load_splits
 from tests.support.spaces import make
-from tune_runs.run_search import _check_runs
+from tune_runs.image_checks import _check_runs
 from tune_runs.space.model import SearchSpace
 from tune_runs.space.run_configs import (
     control_config,
