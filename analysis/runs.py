@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -75,7 +76,7 @@ class Runs(RunFrames):
 
         See `analysis.questions.tuned_controls.tuned_controls` for the columns.
         """
-        return self.cut(tuned_controls)
+        return self._answer(tuned_controls)
 
     def verdicts(self) -> list[Verdict]:
         """The claim that the results of each scenario support, in sentences.
@@ -104,14 +105,14 @@ class Runs(RunFrames):
 
         See `analysis.questions.learning_curves.curves` for the columns.
         """
-        return curves(self, metric) if metric is not None else self.cut(own_curves)
+        return curves(self, metric) if metric is not None else self._answer(own_curves)
 
     def pareto_front(self) -> pd.DataFrame:
         """The trials of a search for two metrics, and those that no other one beats in both.
 
         See `analysis.questions.pareto_front.pareto_front` for the columns.
         """
-        return self.cut(pareto_front)
+        return self._answer(pareto_front)
 
     def landscape(self, x: str = "lam", y: str = "gamma") -> pd.DataFrame:
         """Scores of search trials over two parameters.
@@ -125,14 +126,14 @@ class Runs(RunFrames):
 
         See `analysis.questions.class_results.recall_by_class` for the columns.
         """
-        return self.cut(recall_by_class)
+        return self._answer(recall_by_class)
 
     def attention_weights(self) -> pd.DataFrame:
         """Mean attention weights of winners over epochs.
 
         See `analysis.questions.class_results.weights_by_group` for the columns.
         """
-        return self.cut(weights_by_group)
+        return self._answer(weights_by_group)
 
     @cached_property
     def prediction_outcomes(self) -> PredictionOutcomes:
@@ -199,7 +200,11 @@ class Runs(RunFrames):
 
         See `analysis.questions.search_savings.savings` for the columns.
         """
-        return self.cut(savings)
+        return self._answer(savings)
+
+    def _answer(self, question: Callable[[Self], pd.DataFrame]) -> pd.DataFrame:
+        """Return an answer that the caller may change."""
+        return self.cut(question).copy(deep=False)
 
     def __repr__(self) -> str:
         """Return counts of trials, epochs, folders and problems, and the selection rule."""

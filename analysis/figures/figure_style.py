@@ -9,12 +9,14 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 import plotly.colors
 
 from absgd.counts import epochs_done
 from absgd.records import METRIC_TITLES, METRICS, is_fraction
 from absgd.terminal import printable
 from analysis.figures.plotly_figure import PlotlyFigure
+from analysis.frames.run_frames import Row
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -122,12 +124,13 @@ def colors_of_scale() -> list[list[Any]]:
     return [[place / (len(colors) - 1), color] for place, color in enumerate(colors)]
 
 
-def shades(count: int) -> list[str]:
+@cache
+def shades(count: int) -> tuple[str, ...]:
     """Return colours of an ordered sequence, without the faint end of the scale."""
     if count == 0:
-        return []
+        return ()
     places = [0.85 * k / max(count - 1, 1) for k in range(count)]
-    return list(plotly.colors.sample_colorscale(SCALE, places))
+    return tuple(plotly.colors.sample_colorscale(SCALE, places))
 
 
 def shade_of(values: Sequence[float]) -> list[str]:
@@ -135,6 +138,22 @@ def shade_of(values: Sequence[float]) -> list[str]:
     low, high = min(values), max(values)
     width = high - low or 1.0
     return list(plotly.colors.sample_colorscale(SCALE, [0.95 * (value - low) / width for value in values]))
+
+
+def grouped(rows: Iterable[Row], column: str) -> dict[Any, list[Row]]:
+    """Return the rows with each value of a column, in the order in which these come first."""
+    found: dict[Any, list[Row]] = {}
+    for row in rows:
+        found.setdefault(getattr(row, column), []).append(row)
+    return found
+
+
+def add_switch(figure: PlotlyFigure, rows: Iterable[Row], color: str = GREY) -> int | None:
+    """Mark the first known `switch_epoch` of some rows by a dotted line, and return it."""
+    switch = next((int(row.switch_epoch) for row in rows if not pd.isna(row.switch_epoch)), None)
+    if switch is not None:
+        figure.add_vline(x=switch, line={"color": color, "dash": "dot", "width": 1.5})
+    return switch
 
 
 def rounded(values: Any) -> list[float | None]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
+from types import SimpleNamespace
 from typing import Any, Self
 
 import numpy as np
@@ -15,6 +16,7 @@ from analysis.frames.configurations import configurations
 from analysis.frames.confirmation_looks import RivalRows
 from analysis.frames.data_names import published_name
 from analysis.frames.loaded_folders import LoadedFolder, Problem
+from analysis.frames.searched_parameters import SearchedParameter, searched_parameters
 from analysis.frames.selection import DEFAULT_RULE, RuleName, SelectionRule, with_scores
 from analysis.frames.typed_frames import KEY, SCENARIO
 
@@ -66,17 +68,35 @@ class RunFrames:
         """Yield the runs of one scenario of one folder at a time, in order."""
         yield from self._scenarios
 
-    def cut(self, question: Callable[[Self], pd.DataFrame]) -> pd.DataFrame:
-        """Return the answer to a question about these runs.
+    def cut(self, question: Callable[..., pd.DataFrame], *arguments: str) -> pd.DataFrame:
+        """Return the answer to a question about these runs, which is not to be changed.
 
         That of one scenario among several is cut from the answer for all of them, which is worked out once: pandas
         takes about as long for a frame of one scenario as for one of a hundred.
 
         Args:
-            question: a function whose frame has the columns `folder` and `scenario`, and for each scenario the rows
-                that it has for that scenario alone, in the same order.
+            question: a function of runs whose frame has the columns `folder` and `scenario`, and for each scenario the
+                rows that it has for that scenario alone, in the same order.
+            arguments: further arguments of the function.
         """
-        return self._answers.to(question).frame.copy(deep=False)
+        return self._answers.to(question, *arguments).frame
+
+    def rows(self, question: Callable[..., pd.DataFrame], *arguments: str) -> Sequence[Row]:
+        """Return the rows of `cut`, with plain values: a loop over them is faster than any operation of pandas."""
+        if self.whole is None:
+            return self._answers.to(question, *arguments).rows
+        return self.whole._answers.to(question, *arguments).rows_of(*self.key)
+
+    def first(self, question: Callable[..., pd.DataFrame]) -> pd.Series[Any] | None:
+        """Return the first row of `cut`; None if there is none."""
+        return (self.whole or self)._answers.to(question).firsts.get(self.key)
+
+    @cached_property
+    def parameters(self) -> tuple[SearchedParameter, ...]:
+        """The parameters that the searches varied, in the order of the folders and their spaces."""
+        parts = [self.searched] if self.whole else [own for _, own in self.searched.groupby("folder", sort=False)]
+        known = [(self.space_of(str(own.folder.iloc[0])), own) for own in parts if len(own)]
+        return tuple(found for space, own in known for found in searched_parameters(space, own))
 
     @cached_property
     def key(self) -> tuple[str, str]:
@@ -118,10 +138,10 @@ class RunFrames:
         of_epochs = place.reindex(pd.MultiIndex.from_frame(self.epochs[KEY])).to_numpy()
         epochs = self.epochs.groupby(of_epochs).indices
         found = []
-        for index, own in self.trials.groupby(number):
-            trials, rows = own.reset_index(drop=True), epochs.get(index, [])
+        for index, own in self.trials.groupby(number).indices.items():
+            trials, rows = rows_at(self.trials, own), epochs.get(index, [])
             folders = tuple(folder for folder in self.folders if folder.name == trials.folder.iloc[0])
-            curves = _rows(self.epochs, rows)
+            curves = rows_at(self.epochs, rows)
             if (len(trials), len(curves), folders) == (len(self.trials), len(self.epochs), self.folders):
                 return (self,)  # with what it has worked out so far
             found.append(dataclasses.replace(self, trials=trials, epochs=curves, folders=folders, whole=self))
@@ -134,7 +154,7 @@ class RunFrames:
 
     @cached_property
     def searched(self) -> pd.DataFrame:
-        """The search trials of `trials`."""
+        """The search trials of `scored`."""
         return self.cut(_searched)
 
     @cached_property
@@ -153,7 +173,7 @@ def _scored(runs: RunFrames) -> pd.DataFrame:
 
 
 def _searched(runs: RunFrames) -> pd.DataFrame:
-    return runs.trials[runs.trials.phase == "search"]
+    return runs.scored[runs.scored.phase == "search"]
 
 
 def _configurations(runs: RunFrames) -> pd.DataFrame:
@@ -165,15 +185,26 @@ class _Answers:
 
     def __init__(self, runs: RunFrames) -> None:
         self._runs = runs
-        self._found: dict[Callable[[Any], pd.DataFrame], ScenarioParts] = {}
+        self._found: dict[tuple[object, ...], ScenarioParts] = {}
 
-    def to(self, question: Callable[[Any], pd.DataFrame]) -> ScenarioParts:
+    def to(self, question: Callable[..., pd.DataFrame], *arguments: str) -> ScenarioParts:
         """Return the answer, worked out or cut once."""
-        if question not in self._found:
+        asked = (question, *arguments)
+        if asked not in self._found:
             one, whole = self._runs, self._runs.whole
-            found = question(one) if whole is None else whole._answers.to(question).of(*one.key)
-            self._found[question] = ScenarioParts(found)
-        return self._found[question]
+            own = None if whole is None else whole._answers.to(question, *arguments).of(*one.key)
+            self._found[asked] = ScenarioParts(question(one, *arguments) if own is None else own)
+        return self._found[asked]
+
+
+Row = SimpleNamespace
+"""A row of a frame: the value of each column is an attribute, a Python number where pandas has one of numpy."""
+
+
+def rows_of_frame(frame: pd.DataFrame) -> list[Row]:
+    """Return the rows of a frame."""
+    columns = {str(name): values.tolist() for name, values in frame.items()}
+    return [Row(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
 
 
 class ScenarioParts:
@@ -186,22 +217,40 @@ class ScenarioParts:
     def _places(self) -> Mapping[Any, Any]:
         return self.frame.groupby(SCENARIO, sort=False).indices if len(self.frame) else {}
 
+    @cached_property
+    def rows(self) -> list[Row]:
+        """All rows."""
+        return rows_of_frame(self.frame)
+
+    @cached_property
+    def firsts(self) -> Mapping[tuple[str, str], pd.Series[Any]]:
+        """The first row of each scenario, with all its columns."""
+        first = self.frame.drop_duplicates(SCENARIO)
+        return {(row.folder, row.scenario): row for _, row in first.iterrows()}
+
+    @cached_property
+    def _own_rows(self) -> Mapping[tuple[str, str], list[Row]]:
+        found: dict[tuple[str, str], list[Row]] = {}
+        for row in self.rows:
+            found.setdefault((row.folder, row.scenario), []).append(row)
+        return found
+
     def of(self, folder: str, scenario: str) -> pd.DataFrame:
-        """Return the rows of one scenario, numbered from 0."""
-        return _rows(self.frame, self._places.get((folder, scenario), []))
+        """Return the rows of one scenario as a frame, numbered from 0."""
+        return rows_at(self.frame, self._places.get((folder, scenario), []))
+
+    def rows_of(self, folder: str, scenario: str) -> Sequence[Row]:
+        """Return the rows of one scenario."""
+        return self._own_rows.get((folder, scenario), [])
 
 
-def _rows(frame: pd.DataFrame, found: Any) -> pd.DataFrame:
+def rows_at(frame: pd.DataFrame, found: Any) -> pd.DataFrame:
     """Return the rows at some places in ascending order, numbered from 0; those of a run of places without a copy."""
     places = np.asarray(found, dtype=np.int64)
     is_run = len(places) > 0 and places[-1] - places[0] + 1 == len(places)
     own = frame.iloc[places[0] : places[-1] + 1] if is_run else frame.iloc[places]
-    return own.reset_index(drop=True)
-
-
-def of_scenario(frame: pd.DataFrame, folder: str, scenario: str) -> pd.DataFrame:
-    """Return the rows of one scenario of one folder."""
-    return frame[(frame.folder == folder) & (frame.scenario == scenario)]
+    own.index = pd.RangeIndex(len(own))
+    return own
 
 
 def _equal(own: object, wanted: object) -> bool:

@@ -10,7 +10,6 @@ import pandas as pd
 
 from absgd.errors import UserError, nearest, shown
 from analysis.frames.run_frames import RunFrames
-from analysis.frames.searched_parameters import searched_parameters
 from analysis.frames.typed_frames import KEY
 from analysis.questions.class_coverage import class_coverage
 from analysis.questions.winners import best_rows
@@ -100,12 +99,7 @@ def _grouping(trials: pd.DataFrame, by: object) -> list[str]:
 
 def setting_columns(runs: RunFrames) -> list[str]:
     """Return the columns of the method's settings, then those of any other setting that a search varied."""
-    varied = [
-        parameter.column
-        for folder, own in runs.searched.groupby("folder", sort=False)
-        for parameter in searched_parameters(runs.space_of(str(folder)), own)
-    ]
-    return list(dict.fromkeys([*METHOD_COLUMNS, *varied]))
+    return list(dict.fromkeys([*METHOD_COLUMNS, *(parameter.column for parameter in runs.parameters)]))
 
 
 def _search_counts(trials: pd.DataFrame, groups: list[str]) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -10,11 +11,10 @@ import pandas as pd
 
 from absgd.counts import after_epochs, plural
 from absgd.records import METRICS
-from analysis.frames.run_frames import RunFrames
-from analysis.frames.searched_parameters import searched_parameters
-from analysis.frames.typed_frames import SCENARIO
+from analysis.frames.run_frames import Row, RunFrames
+from analysis.frames.typed_frames import KEY, SCENARIO
 from analysis.questions.class_results import last_recall
-from analysis.questions.winners import trials_of, winners_of
+from analysis.questions.winners import confirmed_configurations, shown_trials, trials_of, winner_of
 from analysis.wording.number_text import score_text, setting_text
 from analysis.wording.titles import title_of_control, title_of_parameter
 
@@ -86,33 +86,32 @@ def _of_predictions(sentences: Sequence[str]) -> Iterator[Caution]:
 
 def _of_scenario(runs: RunFrames) -> Iterator[Caution]:
     yield from _unlucky_trials(runs)
-    winners = winners_of(runs)
-    if winners.empty:
+    winner = winner_of(runs)
+    if winner is None:
         return
-    winner = winners.iloc[0]
+    confirmed = runs.rows(confirmed_configurations)
     yield from _absent_classes(runs, winner)
     yield from _few_epochs(runs, winner)
     yield from _edge_of_space(runs, winner)
     yield from _few_seeds(winner, is_searched=len(runs.searched) > 1)
-    yield from _lost_seeds(runs)
-    yield from _untested_seeds(runs.configurations)
+    yield from _lost_seeds(runs, confirmed)
+    yield from _untested_seeds(confirmed)
     yield from _different_images(runs, winner)
-    yield from _foreign_controls(runs.configurations, winner)
-    yield from _disagreement(runs.configurations, winner)
+    yield from _foreign_controls(confirmed, winner)
+    yield from _disagreement(confirmed, winner)
 
 
 def _unlucky_trials(runs: RunFrames) -> Iterator[Caution]:
-    search = runs.searched
-    diverged, failed = (int((search.status == status).sum()) for status in ("diverged", "failed"))
-    unfinished = int(runs.trials.status.isin(("running", "interrupted")).sum())
+    search, counts, of_all = runs.searched, Counter(runs.searched.status), Counter(runs.trials.status)
+    diverged, failed, completed = counts["diverged"], counts["failed"], counts["completed"]
+    unfinished = of_all["running"] + of_all["interrupted"]
     if diverged:
         yield Caution("diverged", f"{diverged} of {plural(len(search), 'search trial')} diverged{_where(search)}.")
     if failed:
         yield Caution("failed", f"{failed} of {plural(len(search), 'search trial')} failed: {_errors(search)}.")
     if unfinished:
         yield Caution("unfinished", f"{plural(unfinished, 'trial')} did not end: continue the search with --resume.")
-    completed, pruned = (int((search.status == status).sum()) for status in ("completed", "pruned"))
-    if pruned and completed < 3:
+    if counts["pruned"] and completed < 3:
         text = f"Early stopping left {plural(completed, 'finished trial')} of {len(search)} to choose from."
         yield Caution("few_finished", text)
 
@@ -144,7 +143,7 @@ def _cut(error: str) -> str:
 
 
 def _edge_of_space(runs: RunFrames, winner: pd.Series[Any]) -> Iterator[Caution]:
-    for parameter in searched_parameters(runs.space_of(winner.folder), runs.searched):
+    for parameter in runs.parameters:
         value = winner.get(parameter.column)
         end = parameter.edge(float(value)) if parameter.is_range and not pd.isna(value) else None
         if end is not None:
@@ -173,10 +172,9 @@ def _few_seeds(winner: pd.Series[Any], is_searched: bool) -> Iterator[Caution]:
 
 def _absent_classes(runs: RunFrames, winner: pd.Series[Any]) -> Iterator[Caution]:
     """Name the classes without images in validation or test: no accuracy of the scenario counts them."""
-    own = trials_of(runs, winner)
-    parts = {"validation": last_recall(runs.epochs, own), "test": own.test_recall}
-    for part, recalls in parts.items():
-        known = [list(recall) for recall in recalls if pd.api.types.is_list_like(recall)]
+    rows = runs.rows(_winner_recalls)
+    for part in ("validation", "test"):
+        known = [getattr(row, part) for row in rows if isinstance(getattr(row, part), list)]
         absent = sorted({label for recall in known for label, value in enumerate(recall) if pd.isna(value)})
         if absent:
             names = [runs.class_name(winner.folder, winner.scenario, label) for label in absent[:MOST_CLASSES]]
@@ -187,6 +185,13 @@ def _absent_classes(runs: RunFrames, winner: pd.Series[Any]) -> Iterator[Caution
                 f"There is no {part} image of class {listed}: accuracies on {part} are means over "
                 f"{num_classes - len(absent)} of {num_classes} classes.",
             )
+
+
+def _winner_recalls(runs: RunFrames) -> pd.DataFrame:
+    """Return the recall of each class of the winner's trials, on `validation` at the last epoch and on `test`."""
+    shown = shown_trials(runs)
+    own = shown.loc[shown.order == 0, [*KEY, "scenario", "test_recall"]]
+    return own[SCENARIO].assign(validation=last_recall(runs.epochs, own), test=own.test_recall)
 
 
 def _few_epochs(runs: RunFrames, winner: pd.Series[Any]) -> Iterator[Caution]:
@@ -200,11 +205,9 @@ def _few_epochs(runs: RunFrames, winner: pd.Series[Any]) -> Iterator[Caution]:
         )
 
 
-def _lost_seeds(runs: RunFrames) -> Iterator[Caution]:
+def _lost_seeds(runs: RunFrames, confirmed: Sequence[Row]) -> Iterator[Caution]:
     """Name configurations and controls of the confirmation that lack seeds, with the reason if one is recorded."""
-    frame = runs.configurations
-    is_partial = (frame.basis == "confirmed") & ~frame.is_whole
-    for _, row in frame.loc[is_partial, ["configuration", "num_seeds", "n"]].iterrows():
+    for row in (row for row in confirmed if not row.is_whole):
         own = runs.trials[(runs.trials.phase == "confirm") & (runs.trials.candidate == row.configuration)]
         errors = own.error[own.status.isin(("diverged", "failed"))].dropna()
         reason = f": {_cut(str(errors.iloc[0]))}" if len(errors) else ""
@@ -213,32 +216,29 @@ def _lost_seeds(runs: RunFrames) -> Iterator[Caution]:
         yield Caution("seeds", f"{name} did not complete on {lost} fresh seeds{reason}.")
 
 
-def _untested_seeds(configurations: pd.DataFrame) -> Iterator[Caution]:
+def _untested_seeds(confirmed: Sequence[Row]) -> Iterator[Caution]:
     """Name configurations of which some completed runs did not read the test set."""
-    is_partial = (configurations.num_tested > 0) & (configurations.num_tested < configurations.n)
-    is_partial &= configurations.basis == "confirmed"
-    for _, row in configurations.loc[is_partial, ["configuration", "n", "num_tested"]].iterrows():
+    for row in (row for row in confirmed if 0 < row.num_tested < row.n):
         name = title_of_control(str(row.configuration))
         lost = f"{row.n - row.num_tested} of {row.n}"
         yield Caution("seeds", f"{name} was not tested on {lost} fresh seeds: it has no mean on test.")
 
 
-def _foreign_controls(configurations: pd.DataFrame, winner: pd.Series[Any]) -> Iterator[Caution]:
+def _foreign_controls(confirmed: Sequence[Row], winner: pd.Series[Any]) -> Iterator[Caution]:
     """Name controls made for another configuration's learning rate or switch, as happens when a search is extended."""
-    if winner.basis != "confirmed" or winner[["lr", "ab_alpha", "switch_epoch"]].isna().any():
+    if winner.basis != "confirmed" or any(pd.isna(winner[name]) for name in ("lr", "ab_alpha", "switch_epoch")):
         return
-    is_own = (configurations.basis == "confirmed") & configurations.is_control
-    own = configurations.loc[is_own, ["configuration", "lr", "class_balance_from_epoch"]]
-    own = own.drop_duplicates("configuration").set_index("configuration")
+    own = {str(row.configuration): row for row in reversed(confirmed) if row.is_control}
+    controls = dict(reversed(own.items()))
     raised = float(winner.lr) / float(winner.ab_alpha)
-    for name in (name for name in own.index if str(name).endswith("-lr")):
-        if not pd.isna(own.lr[name]) and not math.isclose(float(own.lr[name]), raised, rel_tol=1e-6):
-            text = f"{title_of_control(str(name))} was trained at {setting_text(float(own.lr[name]))}"
+    for name, row in controls.items():
+        if name.endswith("-lr") and not pd.isna(row.lr) and not math.isclose(row.lr, raised, rel_tol=1e-6):
+            text = f"{title_of_control(name)} was trained at {setting_text(row.lr)}"
             yield Caution("control", f"The control {text}, not at lr / ab_alpha of the winner, {setting_text(raised)}.")
-    for name in (name for name in own.index if str(name).endswith("-drw")):
-        epoch = own.class_balance_from_epoch[name]
-        if str(epoch).isdecimal() and int(epoch) != int(winner.switch_epoch):
-            text = f"{title_of_control(str(name))} reweights {after_epochs(int(epoch))}"
+    for name, row in controls.items():
+        epoch = row.class_balance_from_epoch
+        if name.endswith("-drw") and str(epoch).isdecimal() and int(epoch) != int(winner.switch_epoch):
+            text = f"{title_of_control(name)} reweights {after_epochs(int(epoch))}"
             yield Caution("control", f"The control {text}, not {after_epochs(int(winner.switch_epoch))} as the winner.")
 
 
@@ -246,28 +246,33 @@ def _different_images(runs: RunFrames, winner: pd.Series[Any]) -> Iterator[Cauti
     """Check that runs with the same data seed had the same images."""
     if winner.basis != "confirmed":
         return
-    own = runs.trials.loc[runs.trials.phase == "confirm", ["split_hash", "seed_data"]].dropna()
-    if own.drop_duplicates().seed_data.duplicated().any():
+    if runs.rows(_mixed_splits):
         yield Caution("split", "Runs with the same data seed had different images, so they do not form pairs.")
 
 
-def _disagreement(configurations: pd.DataFrame, winner: pd.Series[Any]) -> Iterator[Caution]:
+def _mixed_splits(runs: RunFrames) -> pd.DataFrame:
+    """Return the data seeds of a confirmation whose runs had different images, with the second split of each."""
+    confirmed = runs.trials.phase == "confirm"
+    own = runs.trials.loc[confirmed, [*SCENARIO, "seed_data", "split_hash"]].dropna().drop_duplicates()
+    return own[own.duplicated([*SCENARIO, "seed_data"])]
+
+
+def _disagreement(confirmed: Sequence[Row], winner: pd.Series[Any]) -> Iterator[Caution]:
     """Check that the best on test is the best on validation: among the candidates, then with the controls.
 
     Means over other pairs of seeds, as of controls that left early or wait, are not compared.
     """
     if winner.basis != "confirmed":
         return
-    narrow = configurations[["configuration", "is_control", "test_mean", "rank_mean"]]
-    is_able = (configurations.basis == "confirmed") & configurations.is_whole
-    able = narrow[is_able & (configurations.num_seeds == winner.num_seeds)].dropna(subset=["test_mean"])
+    whole = [row for row in confirmed if row.is_whole and row.num_seeds == winner.num_seeds]
+    able = [row for row in whole if not math.isnan(row.test_mean)]
     sign = -1.0 if METRICS.get(str(winner.metric)) == "min" else 1.0
-    for frame, among in ((able[~able.is_control], "candidates"), (able, "candidates and controls")):
-        if len(frame) < 2:
+    candidates = [row for row in able if not row.is_control]
+    for rows, among in ((candidates, "candidates"), (able, "candidates and controls")):
+        if len(rows) < 2:
             continue
-        on_test, on_validation = (
-            frame.iloc[int(values.to_numpy().argmax())] for values in (frame.test_mean * sign, frame.rank_mean)
-        )
+        on_test = max(rows, key=lambda row: row.test_mean * sign)
+        on_validation = max(rows, key=lambda row: row.rank_mean)
         if on_test.configuration != on_validation.configuration:
             ahead, behind = (
                 f"{title_of_control(row.configuration)} ({score_text(winner.metric, row.test_mean)} on test)"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from analysis.frames.run_frames import RunFrames
+from analysis.frames.run_frames import Row, RunFrames
 from analysis.frames.typed_frames import KEY, SCENARIO
 from analysis.questions.class_results import last_recall
 from analysis.questions.winners import shown_trials
@@ -45,15 +45,15 @@ def shown_coverage(runs: RunFrames) -> pd.DataFrame:
     return pd.concat([shown[SCENARIO], class_coverage(runs.epochs, shown)], axis=1)
 
 
-def coverage_sentences(coverage: pd.DataFrame) -> Iterator[str]:
+def coverage_sentences(coverage: Sequence[Row]) -> Iterator[str]:
     """Yield a sentence for each part, validation and test, whose accuracies are not over all classes.
 
     Args:
-        coverage: from `shown_coverage`.
+        coverage: rows of `shown_coverage`.
     """
-    frame = coverage.drop(columns=SCENARIO)
     for part, column in {"Validation": "val_classes", "Test": "test_classes"}.items():
-        few = frame[(frame[column] < frame.num_classes).fillna(False)]
-        numbers = [f"{row[column]} of {row.num_classes}" for _, row in few.drop_duplicates().iterrows()]
+        known = [(getattr(row, column), row.num_classes) for row in coverage]
+        few = [(found, of) for found, of in known if not pd.isna(found) and not pd.isna(of) and found < of]
+        numbers = [f"{found} of {of}" for found, of in few]
         if numbers:
             yield f"{part} accuracies are over {' or '.join(dict.fromkeys(numbers))} classes."

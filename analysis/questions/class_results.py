@@ -12,6 +12,8 @@ from analysis.frames.run_frames import RunFrames
 from analysis.frames.typed_frames import KEY, SCENARIO
 from analysis.questions.winners import shown_trials
 
+_READ = [*KEY, "scenario", "configuration", "is_control", "order"]
+
 
 def recall_by_class(runs: RunFrames) -> pd.DataFrame:
     """Return the recall of each class at the last epoch, for each scenario's winner and its controls.
@@ -22,21 +24,15 @@ def recall_by_class(runs: RunFrames) -> pd.DataFrame:
         trial shown has read it, else `validation`), `recall` (fraction, mean over seeds), `std` (over seeds; NaN for
         one), `n`.
     """
-    parts = []
-    read = [*KEY, "scenario", "configuration", "is_control", "order", "class_counts", "test_recall"]
-    for _, own in shown_trials(runs)[read].groupby(SCENARIO, sort=False):
-        has_test = bool(own.test_recall.notna().all())
-        recall = own.test_recall if has_test else last_recall(runs.epochs, own)
-        rows = own.assign(on="test" if has_test else "validation", recall=recall)
-        parts.append(_by_class(rows, "recall").merge(own[[*KEY, "class_counts"]], on=KEY))
     columns = [*SCENARIO, "configuration", "is_control", "class", "class_name", "num_train", "on", "recall", "std", "n"]
-    if not parts:
-        return pd.DataFrame(columns=columns)
-    frame = pd.concat(parts, ignore_index=True)
-    frame["num_train"] = [
-        counts[index] if isinstance(counts, list) and index < len(counts) else None
-        for counts, index in zip(frame.class_counts, frame["class"], strict=True)
-    ]
+    shown = shown_trials(runs)[[*_READ, "class_counts", "test_recall"]]
+    has_test = shown.test_recall.notna().groupby([shown[name] for name in SCENARIO]).transform("all")
+    recalls = zip(has_test, shown.test_recall, last_recall(runs.epochs, shown), strict=True)
+    rows = shown.assign(
+        on=has_test.map({True: "test", False: "validation"}),
+        recall=pd.Series([test if has else last for has, test, last in recalls], index=shown.index, dtype=object),
+    )
+    frame = _by_class(rows)
     keys = [*SCENARIO, "order", "configuration", "is_control", "class", "on"]
     found = frame.groupby(keys, sort=False).agg(
         num_train=("num_train", "mean"), std=("recall", "std"), n=("recall", "count"), recall=("recall", "mean")
@@ -90,16 +86,24 @@ def last_recall(epochs: pd.DataFrame, trials: pd.DataFrame) -> pd.Series[Any]:
     return pd.Series(found.tolist(), index=trials.index, dtype=object)
 
 
-def _by_class(rows: pd.DataFrame, values: str) -> pd.DataFrame:
-    """Expand a column of lists to one row per class."""
-    lists = [own if isinstance(own, list) else [] for own in rows[values]]
-    repeats = [len(own) for own in lists]
-    names = [name for name in (*KEY, "scenario", "configuration", "is_control", "order", "on") if name in rows.columns]
-    frame = rows[names].loc[rows.index.repeat(repeats)].reset_index(drop=True)
+def _by_class(rows: pd.DataFrame) -> pd.DataFrame:
+    """Expand the lists of `recall` and `class_counts` to one row per class."""
+    lists = [own if isinstance(own, list) else [] for own in rows.recall]
+    frame = rows[[*_READ, "on"]].loc[rows.index.repeat([len(own) for own in lists])].reset_index(drop=True)
     flat = [np.nan if value is None else value for own in lists for value in own]
-    frame["class"] = [index for count in repeats for index in range(count)]
-    frame[values] = np.asarray(flat, dtype=np.float64)
+    sizes = [
+        _size(counts, index) for counts, own in zip(rows.class_counts, lists, strict=True) for index in range(len(own))
+    ]
+    frame["class"] = [index for own in lists for index in range(len(own))]
+    frame["recall"] = np.asarray(flat, dtype=np.float64)
+    frame["num_train"] = np.asarray(sizes, dtype=np.float64)
     return frame
+
+
+def _size(class_counts: Any, index: int) -> Any:
+    """Return the number of training images of a class; NaN where it is not recorded."""
+    is_known = isinstance(class_counts, list) and index < len(class_counts)
+    return class_counts[index] if is_known else np.nan
 
 
 def _label_weights(rows: pd.DataFrame) -> pd.DataFrame:
@@ -117,10 +121,7 @@ def _class_weights(rows: pd.DataFrame) -> pd.DataFrame:
     frame = rows.loc[rows.index.repeat([len(own) for own in lists])].reset_index(drop=True)
     classes = [index for own in lists for index in range(len(own))]
     flat = [np.nan if value is None else value for own in lists for value in own]
-    sizes = [
-        counts[index] if isinstance(counts, list) and index < len(counts) else np.nan
-        for counts, index in zip(frame.class_counts, classes, strict=True)
-    ]
+    sizes = [_size(counts, index) for counts, index in zip(frame.class_counts, classes, strict=True)]
     return frame.assign(
         kind="class",
         group=[str(index) for index in classes],

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 
 from absgd.errors import UserError, nearest
 from absgd.records import CONFIG_COLUMNS
 from analysis.frames.option_columns import is_option_column
 from analysis.frames.run_frames import RunFrames
-from analysis.frames.searched_parameters import SearchedParameter, searched_parameters
+from analysis.frames.searched_parameters import SearchedParameter
 from analysis.frames.typed_frames import SCENARIO
 
 SEARCHED = (
@@ -50,7 +48,7 @@ def landscape(runs: RunFrames, x: str, y: str) -> pd.DataFrame:
     about, measured = [*SCENARIO, "trial_id", "status"], ["score", "metric_last", "metric"]
     names = [*about, *dict.fromkeys((x, y)), "score", "last_value", "epochs_done", "metric"]
     read = dict.fromkeys([*about, x, y, *measured, "epochs_trained", "epochs_inherited"])
-    own = runs.scored.loc[runs.scored.phase == "search", [*read]].dropna(subset=[x, y])
+    own = runs.searched[[*read]].dropna(subset=[x, y])
     done = (own.epochs_trained.fillna(0) + own.epochs_inherited.fillna(0)).astype("int64")
     return (
         own.assign(last_value=own.metric_last, epochs_done=done)[names]
@@ -70,12 +68,13 @@ def searched_trials(runs: RunFrames) -> tuple[pd.DataFrame, tuple[SearchedParame
         runs: the runs of one scenario (`Runs.scenarios`).
 
     Returns:
-        The search's rows of `RunFrames.scored`, with the columns `SEARCHED` and those of the parameters; and the
-        parameters that it varied.
+        The search's rows of `RunFrames.scored`, with the columns `SEARCHED` and those of the parameters, other
+        scenarios' among them; and the parameters that it varied.
     """
-    trials = runs.searched
-    folder: Any = trials.folder.iloc[0] if len(trials) else ""
-    parameters = searched_parameters(runs.space_of(folder), trials)
-    names = dict.fromkeys([*SEARCHED, *(parameter.column for parameter in parameters)])
-    own = runs.scored.loc[runs.scored.phase == "search", [*names]]
-    return own.reset_index(drop=True), parameters
+    return runs.cut(searched_values), runs.parameters
+
+
+def searched_values(runs: RunFrames) -> pd.DataFrame:
+    """Return the search trials with the columns `SEARCHED` and all parameters that some scenario varied."""
+    parameters = (parameter.column for one in runs.scenarios() for parameter in one.parameters)
+    return runs.searched[[*dict.fromkeys([*SEARCHED, *parameters])]].reset_index(drop=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -9,7 +11,7 @@ import pandas as pd
 
 from absgd.errors import UserError, nearest
 from absgd.records import METRICS
-from analysis.frames.run_frames import RunFrames
+from analysis.frames.run_frames import Row, RunFrames, rows_of_frame
 from analysis.frames.searched_parameters import SearchedParameter
 from analysis.frames.typed_frames import SCENARIO
 from analysis.questions.landscape import searched_trials
@@ -49,33 +51,33 @@ def importance(runs: RunFrames, method: Method) -> pd.DataFrame:
     """
     if method not in get_args(Method):
         raise UserError(f"expected one of `ped-anova`, `fanova`, got {method!r}{nearest(method, FEWEST)}")
-    parts = [_of_scenario(one, method) for one in runs.scenarios() if (one.trials.phase == "search").any()]
-    return pd.concat(parts, ignore_index=True)[COLUMNS] if parts else pd.DataFrame(columns=COLUMNS)
+    rows = [row for one in runs.scenarios() if len(one.searched) for row in _of_scenario(one, method)]
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _of_scenario(runs: RunFrames, method: Method) -> pd.DataFrame:
+def _of_scenario(runs: RunFrames, method: Method) -> list[dict[str, Any]]:
     trials, parameters = searched_trials(runs)
     used = _ranked(trials) if method == "ped-anova" else trials.assign(value=trials.rank_score)
-    used = used.dropna(subset=["value"]).reset_index(drop=True)
+    used = used[used.value.notna()].reset_index(drop=True)
+    counts = Counter(trials.status)
     about = {
-        "folder": trials.folder.iloc[0],
-        "scenario": trials.scenario.iloc[0],
+        **dict(zip(SCENARIO, runs.key, strict=True)),
         "method": method,
-        "num_completed": int((trials.status == "completed").sum()),
-        "num_pruned": int((trials.status == "pruned").sum()),
+        "num_completed": counts["completed"],
+        "num_pruned": counts["pruned"],
         "uses_pruned": method == "ped-anova",
         "note": None,
     }
     sampled = _sampled(used, parameters)
     note = _refusal(used, sampled, method)
     if note is not None:
-        return pd.DataFrame([{**about, "parameter": None, "importance": float("nan"), "note": note}])
+        return [{**about, "parameter": None, "importance": float("nan"), "note": note}]
     # Optuna is slow to import, and the other questions do not need it.
     from analysis.questions.optuna_importance import evaluated
 
     found = evaluated(used.value.tolist(), sampled, TOP if method == "ped-anova" else None)
-    rows = [{**about, "parameter": name, "importance": value} for name, value in found.items()]
-    return pd.DataFrame(rows).sort_values("importance", ascending=False, kind="stable")
+    ordered = sorted(found.items(), key=lambda one: -one[1])
+    return [{**about, "parameter": name, "importance": value} for name, value in ordered]
 
 
 def _refusal(used: pd.DataFrame, sampled: dict[str, SampledValues], method: Method) -> str | None:
@@ -88,25 +90,28 @@ def _refusal(used: pd.DataFrame, sampled: dict[str, SampledValues], method: Meth
 
 
 def _ranked(trials: pd.DataFrame) -> pd.DataFrame:
-    """Add a rank as `value`: finished trials by score, below them pruned and then diverged ones by epochs reached."""
-    sign = trials.metric.map(lambda name: -1.0 if METRICS.get(name) == "min" else 1.0)
-    own = trials[trials.status.isin(("completed", "pruned", "diverged"))]
-    done = own.epochs_trained.fillna(0) + own.epochs_inherited.fillna(0) - own.switch_epoch.fillna(0)
-    order = own.assign(
-        group=own.status.map({"completed": 2, "pruned": 1, "diverged": 0}),
-        far=done.where(own.status != "completed", 0).astype("float64"),
-        within=own.rank_score.where(own.status == "completed", own.metric_last * sign)
-        .astype("float64")
-        .fillna(-np.inf),
-    )
-    return own.assign(value=np.asarray(_dense(order), dtype=np.float64))
+    """Return the trials that ended, with a dense rank as `value`: equal ones have equal ranks."""
+    own = trials[trials.status.isin(_GROUPS)]
+    standings = [_standing(row) for row in rows_of_frame(own)]
+    place = {standing: float(rank) for rank, standing in enumerate(sorted(set(standings)))}
+    return own.assign(value=np.asarray([place[standing] for standing in standings], dtype=np.float64))
 
 
-def _dense(order: pd.DataFrame) -> list[int]:
-    """Return the dense rank of each row: equal rows have equal ranks."""
-    rows = list(order[["group", "far", "within"]].itertuples(index=False, name=None))
-    place = {row: index for index, row in enumerate(sorted(set(rows)))}
-    return [place[row] for row in rows]
+_GROUPS = {"diverged": 0, "pruned": 1, "completed": 2}
+"""Statuses, from the worst to the best."""
+
+
+def _standing(row: Row) -> tuple[int, float, float]:
+    """Return what ranks a trial: finished ones by score, pruned and diverged ones by epochs reached and metric."""
+    if row.status == "completed":
+        return _GROUPS[row.status], 0.0, _known(row.rank_score, -math.inf)
+    far = _known(row.epochs_trained) + _known(row.epochs_inherited) - _known(row.switch_epoch)
+    sign = -1.0 if METRICS.get(row.metric) == "min" else 1.0
+    return _GROUPS[row.status], far, _known(row.metric_last * sign, -math.inf)
+
+
+def _known(value: Any, default: float = 0.0) -> float:
+    return default if pd.isna(value) else float(value)
 
 
 def _sampled(used: pd.DataFrame, parameters: tuple[SearchedParameter, ...]) -> dict[str, SampledValues]:
@@ -114,9 +119,9 @@ def _sampled(used: pd.DataFrame, parameters: tuple[SearchedParameter, ...]) -> d
     found = {}
     for parameter in parameters:
         values = used[parameter.column]
-        if values.map(lambda value: not pd.api.types.is_list_like(value) and pd.isna(value)).any():
+        if values.isna().any():
             continue
         for name, own in parameter.sampled(values).items():
-            if len(set(own.map(str))) > 1:
+            if len(set(map(str, own))) > 1:
                 found[name] = (parameter, own)
     return found

@@ -10,7 +10,7 @@ from absgd.records import METRIC_TITLES, TEST_SCALARS, Objective, pareto_ranks
 from analysis.frames.run_frames import RunFrames
 from analysis.frames.selection import is_of_pareto_search, objective_of
 from analysis.frames.typed_frames import SCENARIO
-from analysis.questions.winners import controls_of, search_winners_of, trials_of
+from analysis.questions.winners import controls_of, search_winners, trials_of
 from analysis.wording.number_text import score_text
 from analysis.wording.titles import title_of_control
 
@@ -37,7 +37,7 @@ def pareto_front(runs: RunFrames) -> pd.DataFrame:
     rows = rows.assign(is_control=rows.phase == "control", first=rows.metric_last, second=rows.second_last)
     parts = [_marked(own) for _, own in rows[~rows.is_control].groupby(SCENARIO, sort=False)]
     found = pd.concat([*parts, rows[rows.is_control].assign(on_front=False)])
-    chosen = search_winners_of(runs)
+    chosen = runs.cut(search_winners)
     keys = pd.MultiIndex.from_frame(found[[*SCENARIO, "trial_id"]])
     found = found.assign(is_chosen=keys.isin(pd.MultiIndex.from_frame(chosen[[*SCENARIO, "trial_id"]])))
     return found[[*_COLUMNS]].reset_index(drop=True)

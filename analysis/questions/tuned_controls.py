@@ -39,15 +39,12 @@ def tuned_controls(runs: RunFrames) -> pd.DataFrame:
         completed one, at the last epoch on the first pair of seeds; NaN: none was completed), `trial_id` of it,
         `settings` (its values of what was tuned, as text) and `ranges` (the values tried, as text).
     """
-    rows = [row for one in runs.scenarios() for row in _of_scenario(one.scored)]
+    tried = runs.scored[runs.scored.phase.isin(["tuning", "control"]) & runs.scored.candidate.notna()]
+    rows = [row for _, own in tried.groupby(SCENARIO, sort=False) for row in _of_scenario(own)]
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
-def _of_scenario(scored: pd.DataFrame) -> list[dict[str, Any]]:
-    is_tried = scored.phase.isin(["tuning", "control"]) & scored.candidate.notna()
-    if not is_tried.any():
-        return []
-    tried = scored[is_tried]
+def _of_scenario(tried: pd.DataFrame) -> list[dict[str, Any]]:
     own = {str(name): rows for name, rows in tried.groupby("candidate", sort=False)}
     places = {name: place for place, name in enumerate(control_titles())}
     return [_row(name, own[name]) for name in sorted(own, key=lambda name: places.get(name, len(places)))]

@@ -12,6 +12,7 @@ import pandas as pd
 from absgd.comparisons import Finding
 from absgd.counts import plural
 from absgd.records import METRIC_TITLES, VerdictOutcome, further_option
+from analysis.frames.run_frames import Row
 from analysis.wording.number_text import difference_text, interval_text, p_text, score_text, setting_text
 from analysis.wording.plugin_options import plugin_options
 from analysis.wording.titles import title_of_control
@@ -56,21 +57,21 @@ MOST_AHEAD = 3
 """Number of controls that a sentence names as ahead."""
 
 
-def ahead_sentence(rows: pd.DataFrame) -> str:
+def ahead_sentence(rows: Sequence[Row]) -> str:
     """Name controls that are ahead of the winner by points alone; begins with a space, empty if there are none.
 
     Args:
         rows: their rows of `control_comparison.compare`, the furthest ahead first.
     """
-    if rows.empty:
+    if not rows:
         return ""
     shown = [
         f"{title_of_control(row.control)} by {difference_text(row.metric, -row.difference).removeprefix('+')}"
-        for _, row in rows.head(MOST_AHEAD).iterrows()
+        for row in rows[:MOST_AHEAD]
     ]
     shown += [f"{len(rows) - MOST_AHEAD} more"] if len(rows) > MOST_AHEAD else []
     names = shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
-    return f" Ahead of {rows.configuration.iloc[0]} on {rows.on.iloc[0]}, but not yet distinguishable from it: {names}."
+    return f" Ahead of {rows[0].configuration} on {rows[0].on}, but not yet distinguishable from it: {names}."
 
 
 def confirmed_advice(outcome: VerdictOutcome, ahead: Sequence[str], need: str) -> str:
@@ -122,7 +123,7 @@ def instead_advice(name: str, scenario: str) -> str:
     return f"Use {title_of_control(name)} instead: best/{scenario}.yaml has its settings."
 
 
-def need_sentence(rows: pd.DataFrame, num_pairs: int, folder: str | None, plugins: Any = None) -> str:
+def need_sentence(rows: Sequence[Row], num_pairs: int, folder: str | None, plugins: Any = None) -> str:
     """Return what it would take to decide undecided comparisons; begins with a space, empty if nothing is known.
 
     Args:
@@ -131,12 +132,13 @@ def need_sentence(rows: pd.DataFrame, num_pairs: int, folder: str | None, plugin
         folder: run folder of the search; None: not a folder that `absgd-tune` continues.
         plugins: of the configuration; value of the column `plugins`.
     """
-    known = rows[rows.n > 1]
-    if known.empty:
+    several = [row for row in rows if row.n > 1]
+    if not several:
         return ""
-    if known.pairs_needed.isna().all():
+    known = [row for row in several if not math.isnan(row.pairs_needed)]
+    if not known:
         return " A thousand pairs would not be enough at the present difference and spread."
-    row = known.sort_values("pairs_needed", ascending=False).iloc[0]
+    row = max(known, key=lambda one: one.pairs_needed)
     more = int(row.pairs_needed)
     text = f" About {plural(more, 'more pair')} would decide it with 80 % power"
     if folder is None:
@@ -187,7 +189,7 @@ def score_sentence(winner: pd.Series[Any]) -> str:
     return f"{text}, mean ± standard deviation over {plural(int(winner.n), 'fresh seed')}."
 
 
-def comparison_sentence(row: pd.Series[Any]) -> str:
+def comparison_sentence(row: Row) -> str:
     """Return a row of `control_comparison.compare` as a sentence."""
     words: dict[Finding, str] = {
         "better": "Better than",
@@ -199,7 +201,7 @@ def comparison_sentence(row: pd.Series[Any]) -> str:
     return f"{words[row.finding]} {title_of_control(row.control)}: {where} ({_certainty(row)})."
 
 
-def _certainty(row: pd.Series[Any]) -> str:
+def _certainty(row: Row) -> str:
     """How sure a difference is, what would decide it, and what was left out."""
     if row.n == 1:
         parts = ["one pair: no claim"]

@@ -10,7 +10,7 @@ import pandas as pd
 from absgd.comparisons import Finding
 from absgd.counts import plural
 from absgd.records import METRIC_TITLES, Verdict, VerdictOutcome
-from analysis.frames.run_frames import RunFrames, ScenarioParts
+from analysis.frames.run_frames import Row, RunFrames, ScenarioParts, rows_of_frame
 from analysis.questions.best_configurations import setting_columns
 from analysis.questions.cautions import validation_images
 from analysis.questions.deciding_controls import base_criteria, deciding_controls, has_raised_lr
@@ -31,7 +31,7 @@ from analysis.questions.verdict_sentences import (
     tried_sentences,
     tuned_sentence,
 )
-from analysis.questions.winners import winners_of
+from analysis.questions.winners import confirmed_configurations, winner_of
 from analysis.wording.number_text import difference_text, score_text
 from analysis.wording.titles import title_of_control
 
@@ -50,17 +50,16 @@ def verdicts(runs: RunFrames, comparisons: pd.DataFrame) -> list[Verdict]:
     found, compared = [], ScenarioParts(comparisons)
     for one in runs.scenarios():
         folder, scenario = one.key
-        winners = winners_of(one)
-        if winners.empty:
+        winner = winner_of(one)
+        if winner is None:
             text = "No trial of the search has finished, so there is nothing to choose."
             found.append(Verdict(folder, scenario, "nothing finished", text, ""))
             continue
-        winner = winners.iloc[0]
         own = compared.of(folder, scenario)
         if winner.basis != "confirmed":
-            statement = _lost_confirmation(one.configurations) or _one_seed(one, winner, own)
+            statement = _lost_confirmation(one) or _one_seed(one, winner, own)
         else:
-            statement = _unfinished(one.configurations, winner) or _confirmed(one, winner, own)
+            statement = _unfinished(one, winner) or _confirmed(one, winner, own)
         statement = statement._replace(details=(*statement.details, *second_metric_sentences(one, winner)))
         name, settings = str(winner.configuration), _settings(one, winner)
         found.append(Verdict(folder, scenario, *statement, configuration=name, settings=settings))
@@ -85,18 +84,17 @@ class _Statement(NamedTuple):
 
 
 def _confirmed(runs: RunFrames, winner: pd.Series[Any], comparisons: pd.DataFrame) -> _Statement:
-    compared = comparisons[comparisons.n > 0]
-    findings: dict[str, Finding] = dict(zip(compared.control, compared.finding, strict=True))
+    compared = [row for row in rows_of_frame(comparisons) if row.n > 0]
+    findings: dict[str, Finding] = {row.control: row.finding for row in compared}
     deciding = deciding_controls(winner)
     is_ours = any(one.name == winner.folder and one.kind == "absgd" for one in runs.folders)
     worse = [name for name, finding in findings.items() if finding == "worse"]
-    ahead = compared[(compared.difference < -_LEAST_LEAD) & (compared.finding == "undecided")].sort_values("difference")
+    leading = [row for row in compared if row.difference < -_LEAST_LEAD]
+    ahead = sorted((row for row in leading if row.finding == "undecided"), key=lambda row: row.difference)
     lead = ahead_sentence(ahead)
-    is_shown = compared.decides | (compared.difference < -_LEAST_LEAD)
     searched = runs.cut(tuned_controls)
     tuned = tuned_candidates(runs, searched)
-    is_shown |= compared.control.isin(tuned)
-    shown = [row for _, row in compared[is_shown].iterrows()]
+    shown = [row for row in compared if row.decides or row in leading or row.control in tuned]
     home = take_home(runs, winner, findings) if tuned else str(winner.configuration)
     instead = "" if home == winner.configuration else instead_advice(home, str(winner.scenario))
     details = (score_sentence(winner), *map(comparison_sentence, shown), *tried_sentences(searched))
@@ -115,22 +113,22 @@ def _confirmed(runs: RunFrames, winner: pd.Series[Any], comparisons: pd.DataFram
     )
     outcome = _outcome([findings.get(name) for name in deciding])
     if "equivalent" in {findings.get(name) for name in deciding}:
-        sentence += f" Equivalent: within {margin_text(str(winner.metric), compared.margin.iloc[0])}."
-    undecided = compared[compared.decides & (compared.finding == "undecided")]
+        sentence += f" Equivalent: within {margin_text(str(winner.metric), compared[0].margin)}."
+    undecided = [row for row in compared if row.decides and row.finding == "undecided"]
     need = need_sentence(
         undecided, int(winner.num_seeds), str(winner.folder) if is_ours else None, winner.get("plugins")
     )
-    advice = instead or confirmed_advice(outcome, ahead.control.tolist(), need)
+    advice = instead or confirmed_advice(outcome, [row.control for row in ahead], need)
     if outcome == "better" and tuned and all(findings.get(name) == "better" for name in tuned):
         outcome = "best"
     return _Statement(outcome, f"{sentence}{tuned_sentence(tuned, findings)}{lead}", advice, details)
 
 
-def _lost_confirmation(configurations: pd.DataFrame) -> _Statement | None:
+def _lost_confirmation(runs: RunFrames) -> _Statement | None:
     """Return the statement on configurations that ended on all fresh seeds and completed on none; else None."""
-    able = configurations[(configurations.basis == "confirmed") & ~configurations.is_control]
-    ended = int(able.num_ended.sum())
-    if not ended or ended < able.num_seeds.sum():
+    able = _confirmed_candidates(runs)
+    ended = sum(row.num_ended for row in able)
+    if not ended or ended < sum(row.num_seeds for row in able):
         return None
     sentence = (
         f"On fresh seeds none of {plural(ended, 'run')} of the best configurations was completed, so the choice of the "
@@ -140,14 +138,17 @@ def _lost_confirmation(configurations: pd.DataFrame) -> _Statement | None:
     return _Statement("confirmation failed", sentence, advice, ())
 
 
-def _unfinished(configurations: pd.DataFrame, winner: pd.Series[Any]) -> _Statement | None:
+def _confirmed_candidates(runs: RunFrames) -> list[Row]:
+    return [row for row in runs.rows(confirmed_configurations) if not row.is_control]
+
+
+def _unfinished(runs: RunFrames, winner: pd.Series[Any]) -> _Statement | None:
     """Return the statement made while configurations that may win are still trained; None once they have ended."""
-    able = configurations[(configurations.basis == "confirmed") & ~configurations.is_control]
-    missing = int((able.num_seeds - able.num_ended).sum())
+    missing = sum(row.num_seeds - row.num_ended for row in _confirmed_candidates(runs))
     if not missing:
         return None
-    runs = f"{plural(missing, 'run')} of the best configurations {'is' if missing == 1 else 'are'} missing"
-    sentence = f"The confirmation has not ended: {runs}."
+    lacking = f"{plural(missing, 'run')} of the best configurations {'is' if missing == 1 else 'are'} missing"
+    sentence = f"The confirmation has not ended: {lacking}."
     details = (score_sentence(winner),)
     advice = "Let it end before using any: --resume continues it."
     return _Statement("unfinished", f"{sentence} So far {subject_of(winner)} leads.", advice, details)

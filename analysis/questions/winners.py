@@ -9,13 +9,25 @@ import pandas as pd
 
 from absgd.records import winning_order
 from analysis.frames.pair_gains import on_first_pair
-from analysis.frames.run_frames import RunFrames
+from analysis.frames.run_frames import RunFrames, rows_at
 from analysis.frames.typed_frames import SCENARIO
 from analysis.wording.titles import control_titles
 
 SEEDS = ["seed_data", "seed_train"]
 """Columns that identify a pair of seeds."""
 _CONTROL = ["configuration", "is_control", "n"]
+_CONFIRMED = [
+    *SCENARIO,
+    *_CONTROL,
+    "num_seeds",
+    "num_ended",
+    "num_tested",
+    "is_whole",
+    "lr",
+    "class_balance_from_epoch",
+    "test_mean",
+    "rank_mean",
+]
 _RANKED_BY = ["basis", "num_pairs", "num_seeds", "n", "num_lost_pairs", "rank_mean", "rank_gain", "loss_mean"]
 
 
@@ -60,16 +72,22 @@ def winners_of(runs: RunFrames) -> pd.DataFrame:
     return runs.cut(_winners)
 
 
+def winner_of(runs: RunFrames) -> pd.Series[Any] | None:
+    """Return the winner of one scenario; None if nothing finished."""
+    return runs.first(_winners)
+
+
 def _winners(runs: RunFrames) -> pd.DataFrame:
     return best_rows(runs.configurations, SCENARIO)
 
 
-def search_winners_of(runs: RunFrames) -> pd.DataFrame:
+def confirmed_configurations(runs: RunFrames) -> pd.DataFrame:
+    """Return the rows of `RunFrames.configurations` with fresh seeds, and the columns that claims are made from."""
+    return runs.configurations.loc[runs.configurations.basis == "confirmed", _CONFIRMED]
+
+
+def search_winners(runs: RunFrames) -> pd.DataFrame:
     """Return the best trial of each search, whatever a confirmation found: its row of `RunFrames.configurations`."""
-    return runs.cut(_search_winners)
-
-
-def _search_winners(runs: RunFrames) -> pd.DataFrame:
     return best_rows(runs.configurations[runs.configurations.basis == "one seed"], SCENARIO)
 
 
@@ -82,13 +100,17 @@ def shown_trials(runs: RunFrames) -> pd.DataFrame:
     return runs.cut(winner_and_control_trials)
 
 
+def shown_seeds(runs: RunFrames) -> pd.DataFrame:
+    """Return the seeds of `shown_trials`, with `order`."""
+    return shown_trials(runs)[[*SCENARIO, "order", *SEEDS]]
+
+
 def trials_of(runs: RunFrames, winner: pd.Series[Any], control: str | None = None) -> pd.DataFrame:
     """Return the rows of `shown_trials` of a scenario's winner, or of one of its controls."""
     shown = shown_trials(runs)
     is_meant = shown.order == 0 if control is None else shown.is_control & (shown.configuration == control)
     is_meant &= (shown.folder == winner.folder) & (shown.scenario == winner.scenario)
-    own: pd.DataFrame = shown[is_meant]
-    return own
+    return rows_at(shown, is_meant.to_numpy().nonzero()[0])
 
 
 def winner_and_control_trials(runs: RunFrames) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from absgd.counts import plural
 from absgd.records import METRIC_TITLES, Verdict, is_fraction
-from analysis.frames.run_frames import ScenarioParts
+from analysis.frames.run_frames import Row, RunFrames, ScenarioParts, rows_of_frame
 from analysis.frames.typed_frames import SCENARIO
 from analysis.questions.best_configurations import setting_columns
 from analysis.questions.class_coverage import coverage_sentences, shown_coverage
@@ -91,13 +91,13 @@ def number_cell(text: str, value: Any) -> TableCell:
 
 def note_of(runs: Runs, has_test: bool, has_intervals: bool) -> str:
     """Return the note of a table: metric, unit and selection rule."""
-    metrics = [str(metric) for metric in runs.trials.metric.dropna().unique()]
+    metrics = [str(metric) for metric in dict.fromkeys(runs.trials.metric) if not pd.isna(metric)]
     units = "in %, differences in points" if all(is_fraction(metric) for metric in metrics) else "fractions in %"
     names = ", ".join(METRIC_TITLES.get(metric, metric) for metric in metrics)
     text = f"{names[:1].upper()}{names[1:]}, {units}; mean ± standard deviation over n seeds. "
     text += f"Selection rule: {runs.rule.title}, on validation"
     text += f"; test at the {runs.rule.test_title}." if has_test else _why_no_test(runs)
-    text = " ".join([text, *coverage_sentences(runs.cut(shown_coverage))])
+    text = " ".join([text, *coverage_sentences(runs.rows(shown_coverage))])
     return text + (f" {_INTERVALS}" if has_intervals else "")
 
 
@@ -125,14 +125,15 @@ def overview(runs: Runs, verdicts: Sequence[Verdict], comparisons: pd.DataFrame)
     first_setting = len(columns)
     columns += map(title_of_parameter, settings)
     cells, compared = [], ScenarioParts(comparisons)
-    for own in rows.to_dict("records"):
-        key = (own["folder"], own["scenario"])
-        line = [TableCell(str(own["folder"]))] if several else []
-        line += [TableCell(str(own["scenario"])), TableCell(outcomes.get(key, "–"))]
-        line += [number_cell(str(own["n"]), own["n"]), _score(own, "val")]
+    for own in rows_of_frame(rows):
+        key = (own.folder, own.scenario)
+        line = [TableCell(str(own.folder))] if several else []
+        line += [TableCell(str(own.scenario)), TableCell(outcomes.get(key, "–"))]
+        line += [number_cell(str(own.n), own.n), _score(own, "val")]
         line += [_score(own, "test")] if has_test else []
-        line += [_gain(compared.of(*key), name) for name in shown_controls]
-        cells.append((*line, TableCell(str(own["configuration"])), *(setting_cell(own[name]) for name in settings)))
+        line += [_gain(compared.rows_of(*key), name) for name in shown_controls]
+        values = [setting_cell(getattr(own, name)) for name in settings]
+        cells.append((*line, TableCell(str(own.configuration)), *values))
     note = note_of(runs, has_test, bool(comparisons.n.gt(1).any()))
     return ReportTable("Best configurations", note, tuple(columns), tuple(cells), first_setting, 2 if several else 1)
 
@@ -143,14 +144,14 @@ def setting_cell(value: Any) -> TableCell:
     return number_cell(setting_text(value), value) if is_number or value is pd.NA else TableCell(setting_text(value))
 
 
-def _score(row: Any, split: str) -> TableCell:
-    mean, std = float(row[f"{split}_mean"]), float(row[f"{split}_std"])
-    return number_cell(score_text(str(row["metric"]), mean, std).removesuffix(" %"), mean)
+def _score(row: Row, split: str) -> TableCell:
+    mean, std = getattr(row, f"{split}_mean"), getattr(row, f"{split}_std")
+    return number_cell(score_text(str(row.metric), mean, std).removesuffix(" %"), mean)
 
 
-def _gain(comparisons: pd.DataFrame, control: str) -> TableCell:
-    own = comparisons[(comparisons.control == control) & (comparisons.n > 0)]
-    return TableCell("–", math.nan) if own.empty else gain_cell(own.iloc[0])
+def _gain(comparisons: Sequence[Row], control: str) -> TableCell:
+    own = next((row for row in comparisons if row.control == control and row.n > 0), None)
+    return TableCell("–", math.nan) if own is None else gain_cell(own)
 
 
 def gain_cell(row: Any) -> TableCell:
@@ -162,7 +163,9 @@ def gain_cell(row: Any) -> TableCell:
 
 
 _READ = (
+    *SCENARIO,
     "configuration",
+    "basis",
     "is_control",
     "metric",
     "n",
@@ -181,8 +184,9 @@ _READ = (
     "test_std",
     "test_second_mean",
     "test_second_std",
+    "lr",
 )
-"""Columns of `Runs.configurations` that `scenario_table` reads besides settings."""
+"""Columns of `Runs.configurations` that `scenario_table` reads besides varied settings."""
 
 
 def scenario_table(runs: Runs, comparisons: pd.DataFrame) -> ReportTable:
@@ -192,44 +196,57 @@ def scenario_table(runs: Runs, comparisons: pd.DataFrame) -> ReportTable:
         runs: the runs of one scenario.
         comparisons: the scenario's rows of `Runs.comparisons`.
     """
-    frame, varied = runs.configurations, setting_columns(runs)
-    basis = "confirmed" if (frame.basis == "confirmed").any() else "one seed"
-    frame = frame.loc[frame.basis == basis, [*dict.fromkeys([*_READ, *varied, "lr"])]]
-    ranked = frame.assign(ranks=frame.rank_mean.where(frame.num_pairs == 1, frame.rank_gain))
-    candidates = ranked[~ranked.is_control].sort_values(
-        ["n", "num_pairs", "num_lost_pairs", "ranks", "loss_mean"],
-        ascending=[False, False, True, False, True],
-        kind="stable",
-    )
-    candidates = candidates[candidates.n > 0].head(MOST_TRIALS)
-    controls = frame[frame.is_control]
-    controls = controls.sort_values("configuration", key=_place_of_controls, kind="stable")
-    shown = pd.concat([candidates, controls])
-    settings = [name for name in (*varied, "lr") if shown[name].notna().any()]
-    settings = [name for name in dict.fromkeys(settings) if name != "loss" or len(set(candidates.loss)) > 1]
-    has_test = bool(shown.test_mean.notna().any())
-    has_pairs = basis != "confirmed" and bool((candidates.num_pairs > 1).any())
+    rows, varied = runs.rows(_tabled), setting_columns(runs)
+    basis = "confirmed" if any(row.basis == "confirmed" for row in rows) else "one seed"
+    own = [row for row in rows if row.basis == basis]
+    candidates = sorted((row for row in own if not row.is_control and row.n > 0), key=_standing)[:MOST_TRIALS]
+    shown = [*candidates, *sorted((row for row in own if row.is_control), key=_place_of_control)]
+    settings = [name for name in dict.fromkeys((*varied, "lr")) if any(_is_known(getattr(row, name)) for row in shown)]
+    settings = [name for name in settings if name != "loss" or len({row.loss for row in candidates}) > 1]
+    has_test = any(_is_known(row.test_mean) for row in shown)
+    has_pairs = basis != "confirmed" and any(row.num_pairs > 1 for row in candidates)
     has_differences = basis == "confirmed" and not comparisons.empty
     columns = ["configuration", "n", "validation", *(["gain over pairs"] if has_pairs else [])]
     columns += ["test", f"test ({runs.rule.second_test_short})"] if has_test else []
     columns += ["best minus this", "p", "best is"] if has_differences else []
     first_setting = len(columns)
     columns += map(title_of_parameter, settings)
-    cells, compared = [], {str(one.control): one for one in comparisons[comparisons.n > 0].itertuples()}
-    for _, row in shown.iterrows():
+    cells, compared = [], {str(one.control): one for one in rows_of_frame(comparisons) if one.n > 0}
+    for row in shown:
         seeds = str(row.n) if row.is_whole else f"{row.n} of {row.num_seeds}"
         line = [TableCell(_title(row)), number_cell(seeds, row.n), _score(row, "val")]
         line += [_gain_over_pairs(row)] if has_pairs else []
         line += [_score(row, "test"), _score(row, "test_second")] if has_test else []
         line += _difference_cells(compared.get(str(row.configuration)), row) if has_differences else ()
-        cells.append((*line, *(setting_cell(row[name]) for name in settings)))
+        cells.append((*line, *(setting_cell(getattr(row, name)) for name in settings)))
     what = "Confirmed on fresh seeds" if basis == "confirmed" else _searched_title(candidates)
     note = note_of(runs, has_test, has_differences)
     return ReportTable(what, note, tuple(columns), tuple(cells), first_setting)
 
 
-def _searched_title(candidates: pd.DataFrame) -> str:
-    pairs = int(candidates.num_pairs.max()) if len(candidates) else 1
+def _tabled(runs: RunFrames) -> pd.DataFrame:
+    """Return the columns of `RunFrames.configurations` that tables show, with settings that any scenario varied."""
+    return runs.configurations[[*dict.fromkeys([*_READ, *setting_columns(runs)])]]
+
+
+def _standing(row: Row) -> tuple[float | bool, ...]:
+    """Return a key that sorts candidates, the best first and missing numbers last."""
+    rank = row.rank_mean if row.num_pairs == 1 else row.rank_gain
+    lasts = (-rank, row.loss_mean)
+    return -row.n, -row.num_pairs, row.num_lost_pairs, *(part for one in lasts for part in (one != one, one))
+
+
+def _place_of_control(row: Row) -> int:
+    order = list(control_titles())
+    return order.index(row.configuration) if row.configuration in order else len(order)
+
+
+def _is_known(value: Any) -> bool:
+    return bool(pd.api.types.is_list_like(value) or not pd.isna(value))
+
+
+def _searched_title(candidates: Sequence[Row]) -> str:
+    pairs = max((row.num_pairs for row in candidates), default=1)
     return (
         f"Best trials of the search, over {pairs} pairs of seeds"
         if pairs > 1
@@ -237,7 +254,7 @@ def _searched_title(candidates: pd.DataFrame) -> str:
     )
 
 
-def _gain_over_pairs(row: pd.Series[Any]) -> TableCell:
+def _gain_over_pairs(row: Row) -> TableCell:
     """Return the mean gain over the plain control of each pair, and the number of pairs behind it."""
     if not row.gain_n:
         return TableCell("–", math.nan)
@@ -245,17 +262,12 @@ def _gain_over_pairs(row: pd.Series[Any]) -> TableCell:
     return number_cell(f"{difference_text(metric, row.gain_mean)} ({plural(int(row.gain_n), 'pair')})", row.gain_mean)
 
 
-def _title(row: pd.Series[Any]) -> str:
+def _title(row: Row) -> str:
     name = str(row.configuration)
     return f"{title_of_control(name)} ({name})" if row.is_control and title_of_control(name) != name else name
 
 
-def _place_of_controls(names: pd.Series[str]) -> pd.Series[int]:
-    order = {name: place for place, name in enumerate(control_titles())}
-    return names.map(lambda name: order.get(name, len(order)))
-
-
-def _difference_cells(one: Any, row: pd.Series[Any]) -> tuple[TableCell, ...]:
+def _difference_cells(one: Any, row: Row) -> tuple[TableCell, ...]:
     """Return the cells of a control's row of `Runs.comparisons`; without one, and for others, they are empty."""
     if not row.is_control or one is None:
         return TableCell("–", math.nan), TableCell("–", math.nan), TableCell("–")

@@ -14,7 +14,7 @@ from absgd.errors import UserError
 from absgd.records import CONFIG_COLUMNS, best_file, column_of, config_of
 from absgd.registry.plugin_table import PART_KINDS, part_spec
 from absgd.yaml_text import read_yaml
-from analysis.questions.winners import SEEDS, trials_of, winners_of
+from analysis.questions.winners import shown_seeds, winner_of
 from analysis.runs import Runs
 from analysis.wording.plugin_options import plugin_options
 
@@ -28,11 +28,10 @@ def commands(runs: Runs) -> list[str]:
     Args:
         runs: the runs of one scenario.
     """
-    winners = winners_of(runs)
+    winner = winner_of(runs)
     folder = next(iter(runs.folders), None)
-    if winners.empty or folder is None or folder.kind != "absgd":
+    if winner is None or folder is None or folder.kind != "absgd":
         return []
-    winner = winners.iloc[0]
     row = {name: _plain(winner[name]) for name in CONFIG_COLUMNS}
     if row["plugins"]:
         return _with_plugins(row["plugins"], best_file(folder.path, winner.scenario))
@@ -48,7 +47,7 @@ def commands(runs: Runs) -> list[str]:
         file = Path(f"{winner.scenario}-{winner.configuration}.yaml".replace("/", "-"))
         found.append(f"cat > {shlex.quote(str(file))} <<'END'\n{config.to_yaml()}END")
     is_confirmed = winner.basis == "confirmed"
-    for seeds in trials_of(runs, winner)[SEEDS].itertuples(index=False):
+    for seeds in [(row.seed_data, row.seed_train) for row in runs.rows(shown_seeds) if row.order == 0]:
         words = ["absgd-train", "--config", str(file)]
         if is_confirmed:
             data, train = (int(seed) for seed in seeds)

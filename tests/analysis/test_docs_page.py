@@ -11,7 +11,7 @@ from analysis import Runs
 PAGE = (Path(__file__).parents[2] / "docs" / "analysis.md").read_text()
 PUBLIC = [name for name in dir(Runs) if not name.startswith("_")]
 INTERNAL = {"scored", "completed", "searched", "configurations", "comparisons", "shown", "whole", "cut", "key"}
-INTERNAL |= {"space_of", "confirmation_of"}
+INTERNAL |= {"space_of", "confirmation_of", "rows", "first", "parameters"}
 
 
 @pytest.mark.parametrize("name", sorted(set(PUBLIC) - INTERNAL))

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 
 from absgd.records import Verdict
 from analysis import Runs, load
+from analysis.frames.run_frames import Row
 from analysis.questions.verdict_sentences import need_sentence
 from tests.support import run_folders
 from tests.support.run_folders import GAINS, GAINS_LR, config
@@ -101,11 +101,11 @@ def test_an_undecided_verdict_says_what_it_would_take(tmp_path: Path) -> None:
 
 
 def test_what_it_would_take_counts_from_the_pairs_that_were_trained() -> None:
-    rows = pd.DataFrame({"n": [3], "pairs_needed": [3.0], "left": ["max pairs"]})
+    rows = [Row(n=3, pairs_needed=3.0, left="max pairs")]
     assert need_sentence(rows, 7, "runs/x").endswith("absgd-tune --confirm runs/x --pairs 10")
     with_own = need_sentence(rows, 7, "runs/x", ["own parts.py 3f2a", "installed 77ab"])
     assert with_own.endswith("absgd-tune --confirm runs/x --plugin 'PATH/own parts.py' --pairs 10")
-    bounded = need_sentence(rows.assign(left="budget"), 7, "runs/x")
+    bounded = need_sentence([Row(n=3, pairs_needed=3.0, left="budget")], 7, "runs/x")
     assert bounded.endswith("--confirm runs/x --space FILE, where FILE has a larger `confirm.epoch_budget`")
 
 
