@@ -11,7 +11,7 @@ from absgd.records import VerdictOutcome
 from analysis.wording.titles import title_of_control
 from benchmarks.study.rival_sentences import rows_against
 from benchmarks.study.scenario_means import lead_words, number_word, scenario_count, scenario_mean, words_in_list
-from benchmarks.study.study_results import LONG_TAILED, StudyPart, run_parts
+from benchmarks.study.study_results import LONG_TAILED, NOISY, StudyPart, run_parts
 
 WON: tuple[VerdictOutcome, ...] = ("best", "better")
 CORRECTIONS = ("cb-ce-drw", "ce-posthoc", "ldam-drw", "balanced-softmax", "logit-adjustment")
@@ -41,7 +41,7 @@ def summary_text(verdicts: Sequence[PartVerdict], frame: pd.DataFrame, num_parts
     """
     if not verdicts:
         return f"Nothing was run yet: the study has {num_parts} scenarios."
-    sentences = [_not_won(verdicts), _won(verdicts), *_closest(frame)]
+    sentences = [_not_won(verdicts), _won(verdicts), *_leads(frame)]
     if missing := num_parts - len(verdicts):
         sentences.append(f"{number_word(missing).capitalize()} of the {num_parts} scenarios {_were(missing)} not run.")
     return " ".join(sentence for sentence in sentences if sentence)
@@ -82,14 +82,15 @@ def _won(verdicts: Sequence[PartVerdict]) -> str:
     )
 
 
-def _closest(frame: pd.DataFrame) -> list[str]:
-    """Return a sentence on the rivals that correct for class counts, and where ABSGD stands on average."""
-    leads = []
-    for name in CORRECTIONS:
-        rows = rows_against(frame, LONG_TAILED, f"{name}-tuned", name)
-        if len(rows):
-            mean = scenario_mean(rows.difference.astype(float).tolist())
-            leads.append((mean.mean, lead_words(mean, title_of_control(f"{name}-tuned"))))
-    if not leads:
-        return []
-    return [f"On long-tailed data it is on average {words_in_list([words for _, words in sorted(leads)])}."]
+def _leads(frame: pd.DataFrame) -> list[str]:
+    """Return where ABSGD stands on average, in a sentence on long-tailed data and one on wrong labels."""
+    corrections = {title_of_control(f"{name}-tuned"): (f"{name}-tuned",) for name in CORRECTIONS}
+    alone = {"plain cross entropy": ("ce",), "SCE or TCE alone": ("sce", "tce")}
+    groups = (("On long-tailed data", LONG_TAILED, corrections), ("With wrong labels alone", NOISY, alone))
+    sentences = []
+    for where, kinds, rivals in groups:
+        compared = {title: rows_against(frame, kinds, *names) for title, names in rivals.items()}
+        means = {title: scenario_mean(rows.difference.tolist()) for title, rows in compared.items() if len(rows)}
+        told = [lead_words(mean, title) for title, mean in sorted(means.items(), key=lambda item: item[1].mean)]
+        sentences += [f"{where} it is on average {words_in_list(told)}."] if told else []
+    return sentences

@@ -33,5 +33,17 @@ def test_summary_of_a_study_that_wins_says_by_what() -> None:
     assert text.endswith("and better than every tuned rival in one (digits exp 0.1).")
 
 
+def test_summary_of_wrong_labels_names_the_criteria_alone() -> None:
+    rows = study_frame(
+        study_comparison("digits pair noise 0.4", "worse", -3.0, kind="noisy_sce", control="ce"),
+        study_comparison("digits pair noise 0.4", "undecided", 1.0, kind="noisy_sce", control="sce"),
+    )
+    text = summary_text([PartVerdict("digits pair noise 0.4, over SCE", "worse")], rows, 1)
+    assert text.endswith(
+        "With wrong labels alone it is on average 3.0 points behind plain cross entropy and 1.0 points ahead of SCE or "
+        "TCE alone."
+    )
+
+
 def test_summary_of_nothing_says_so() -> None:
     assert summary_text([], study_frame(), 24) == "Nothing was run yet: the study has 24 scenarios."
