@@ -1,0 +1,1 @@
+"""The study on real images: ``python -m benchmarks.study``; imports `harness` alone."""
