@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import shutil
 import signal
 import sys
@@ -53,8 +55,12 @@ def starting_with(incomplete: str, names: Iterable[str]) -> list[str]:
 
 
 def run_command(app: typer.Typer) -> None:
-    """Run a command to its end: no failure of output ends it, and what it starts imports the files that it imports."""
+    """Run a command to its end: no failure of output ends it, and what it starts imports the files that it imports.
+
+    It ends a second sooner: the interpreter does not search torch and Ray for garbage before it gives them back.
+    """
     prepare_process()
+    atexit.register(gc.freeze)
     try:
         Path.cwd()
     except OSError:

@@ -1,6 +1,6 @@
 """A whole search on the Ray of this process: start its workers, read its images, lock its folder, and drive it.
 
-Its workers start while this process reads torch and images, so what needs those is imported after they have begun.
+Ray starts processes while this one reads torch and images, so what needs those is imported inside the function.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import dataclasses
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,7 @@ from absgd.counts import plural
 from absgd.errors import UserError
 from absgd.records.environment import add_session
 from tune_runs.console_table import print_sentence
-from tune_runs.ray_cluster.session import NodeSize, node_sizes
+from tune_runs.ray_cluster.session import NodeSize, is_started_here, node_sizes
 from tune_runs.request.search_request import SearchRequest, SearchStatus, is_unbegun
 from tune_runs.space.model import SearchSpace
 from tune_runs.trial.disk_budget import remove_unfinished
@@ -54,31 +53,25 @@ def run_search(
         SearchFailed: if the records cannot be written, Ray gives up, or every further trial would fail.
         OSError: if no worker of Ray starts.
     """
-    from tune_runs.ray_cluster.first_workers import FirstWorkers
     from tune_runs.ray_cluster.image_store import ImageStore
 
     nodes = node_sizes()
     request = dataclasses.replace(request, space=request.space.on(sum(node.gpus for node in nodes)))
     num_concurrent = _num_concurrent(request.space, nodes)
-    workers = FirstWorkers(partial(_first_trials, request.space), "tune_runs.trial.trainable")
     with closing(ImageStore()) as image_store:
         from tune_runs.driver.drive import drive
         from tune_runs.image_checks import checked_images
+        from tune_runs.ray_cluster.worker_check import check_workers
 
         splits = checked_images(request)
         plans = plan_scenarios(request.space)
-        workers.check()
+        if not is_started_here():
+            check_workers()
+        image_store.wait_for_start()
         _make_trunks_folder(request.space)
         with _locked_folder(request):
             print_sentence(console, f"training, {num_concurrent} at a time; the first result follows the first epoch")
             return drive(request, plans, splits, image_store, num_concurrent, console, callbacks, between_events)
-
-
-def _first_trials(space: SearchSpace, node: NodeSize) -> int:
-    """Return the trials that a node trains at once, each in a process that trains; in a cohort they share one."""
-    if space.resources.cohort > 1:
-        return 0
-    return min(space.resources.concurrent(node.cpus, node.gpus), space.num_trials * len(space.scenarios))
 
 
 def _make_trunks_folder(space: SearchSpace) -> None:

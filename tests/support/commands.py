@@ -24,10 +24,10 @@ def command(*words: str) -> list[str]:
     return [str(BIN / words[0]), *words[1:]]
 
 
-def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, *words: str, environment: Mapping[str, str] = ON_CPU) -> subprocess.CompletedProcess[str]:
     """Run a command in a folder to its end."""
     return subprocess.run(
-        command(*words), cwd=folder, env=ON_CPU, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+        command(*words), cwd=folder, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pandas as pd
 import pytest
 
 from absgd import records
-from tests.support.commands import put_wrong_modules, run
+from tests.support.commands import ON_CPU, put_wrong_modules, run
 from tune_runs.confirmation.confirmation_table import value_text
 
 
@@ -19,7 +21,12 @@ from tune_runs.confirmation.confirmation_table import value_text
 def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     folder = tmp_path_factory.mktemp("user")
     put_wrong_modules(folder)
-    return folder, run(folder, "absgd-tune", "--space", "quickstart", "--num-trials", "4", "--no-confirm")
+    words = ("absgd-tune", "--space", "quickstart", "--num-trials", "4", "--no-confirm")
+    with tempfile.TemporaryDirectory() as short:
+        done = run(folder, *words, environment={**ON_CPU, "RAY_TMPDIR": short})
+        logs = Path(short).glob("ray/session_2*/logs/python-core-worker-*")
+        (folder / "workers.txt").write_text("\n".join(one.name for one in logs))
+    return folder, done
 
 
 def chosen(folder: Path) -> pd.Series[Any]:
@@ -49,6 +56,15 @@ def test_quickstart_prints_best_control_and_results_folder(
     assert "<h1>quickstart</h1>" in (folder / "runs/quickstart/report.html").read_text()
     assert "runs/quickstart/trials.parquet" in done.stdout
     assert "[4/4]" in done.stdout
+
+
+def test_search_starts_each_of_its_processes_once(
+    searched: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    """One for the images and one for each trial at once, though trials wait for trunks and wake several times."""
+    folder, done = searched
+    (at_once,) = re.findall(r"training, (\d+) at a time", done.stdout)
+    assert 1 <= len((folder / "workers.txt").read_text().splitlines()) <= int(at_once) + 1
 
 
 def test_printed_best_reproduces_exactly(searched: tuple[Path, subprocess.CompletedProcess[str]]) -> None:

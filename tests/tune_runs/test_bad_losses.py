@@ -23,17 +23,15 @@ EMPTY_CLASS = {"base/data/n_max": 1, "base/noise": {"type": "symmetric", "rate":
 
 
 def assert_refused(changes: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    class NoWorkers:
-        def __init__(self, *_: object) -> None: ...
-
-        def check(self) -> None:
+    class NoStore(BytesIO):
+        def wait_for_start(self) -> None:
             raise AssertionError("the search was begun")
 
     monkeypatch.chdir(folder)
     monkeypatch.setattr("tune_runs.whole_search.ray_session", nullcontext)
     monkeypatch.setattr("tune_runs.run_search.node_sizes", lambda: [NodeSize(cpus=2, gpus=0)])
-    monkeypatch.setattr("tune_runs.ray_cluster.first_workers.FirstWorkers", NoWorkers)
-    monkeypatch.setattr("tune_runs.ray_cluster.image_store.ImageStore", BytesIO)
+    monkeypatch.setattr("tune_runs.run_search.is_started_here", lambda: True)
+    monkeypatch.setattr("tune_runs.ray_cluster.image_store.ImageStore", NoStore)
     Path("x.yaml").write_text(yaml.safe_dump(changed(changes)))
     before = sorted(Path().rglob("*"))
     result = CliRunner().invoke(app, ["--space", "x.yaml"])

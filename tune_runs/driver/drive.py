@@ -25,6 +25,7 @@ from tune_runs.confirmation.best_file import BestFiles
 from tune_runs.confirmation.scenario_confirmation import ScenarioConfirmation, every_confirmation_failed
 from tune_runs.console_table import print_whole
 from tune_runs.driver.file_serving import run_file_store
+from tune_runs.driver.kept_processes import processes_kept
 from tune_runs.driver.live_table import LiveTableCallback, NoRayTable
 from tune_runs.driver.recording_callback import RecordingCallback
 from tune_runs.driver.scheduler import SchedulerByScenario
@@ -35,9 +36,9 @@ from tune_runs.driver.stop_request import StopRequest, signals_to
 from tune_runs.driver.study import ScenarioStudy
 from tune_runs.driver.trunk_planner import TrunkPlanner
 from tune_runs.file_store.interface import StoreUse
-from tune_runs.ray_cluster.first_workers import logs_folder, raylet_error
 from tune_runs.ray_cluster.image_store import ImageStore
 from tune_runs.ray_cluster.watchdog import watchdog
+from tune_runs.ray_cluster.worker_check import logs_folder, raylet_error
 from tune_runs.recording.budgets import RAISED_BY, Budgets
 from tune_runs.recording.checkpoints import Checkpoints
 from tune_runs.recording.onlooker import Onlooker, UserOnlooker
@@ -372,7 +373,8 @@ def _train_with_ray(
             ),
         )
         try:
-            tuner.fit()
+            with processes_kept():
+                tuner.fit()
         except (TuneError, RayError, OSError) as error:
             lines = [line for line in str(error).splitlines() if line.strip()]  # the last one gives the reason
             search.stop.fail(f"Ray gave up: {lines[-1] if lines else type(error).__name__}")

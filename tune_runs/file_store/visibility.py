@@ -14,7 +14,6 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from absgd.records.layout import unfinished_prefix
-from tune_runs.ray_cluster.first_workers import VARIABLES_OF_TRIALS
 
 ANSWER_S = 60.0
 """Time in which a node says what it sees; one that does not is taken for one that sees nothing."""
@@ -43,8 +42,7 @@ def visibility(folders: Sequence[Path]) -> Visibility:
     others.pop(own, None)
     if not others:
         return Visibility(frozenset({own}), ())
-    environment = {"env_vars": VARIABLES_OF_TRIALS}  # of the first workers
-    look = ray.remote(num_cpus=0, max_retries=0, runtime_env=environment)(_are_there)
+    look = ray.remote(num_cpus=0, max_retries=0)(_are_there)
     with ExitStack() as files:
         marks = dict(files.enter_context(_marked(folder)) for folder in folders)
         asked = {node: look.options(scheduling_strategy=_on(node)).remote(marks) for node in others}

@@ -14,6 +14,8 @@ from ray.actor import ActorHandle
 from ray.exceptions import GetTimeoutError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from tune_runs.ray_cluster.worker_check import START_S, WorkersDoNotStart, logs_folder, raylet_error
+
 if TYPE_CHECKING:  # every process with a handle of the actor imports this module; most need no torch
     from absgd.datasets import Splits
 
@@ -53,6 +55,22 @@ class ImageStore:
         options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": here}
         self.actor: ActorHandle = ray.remote(_ImageReferences).options(**options).remote()
         self._references: dict[str, ray.ObjectRef[Splits]] = {}
+
+    def wait_for_start(self, limit_s: float = START_S) -> None:
+        """Wait until the actor's process answers, the first one of the session.
+
+        Raises:
+            WorkersDoNotStart: if it does not in time.
+        """
+        try:
+            ray.get(self.actor.get.remote(""), timeout=limit_s)
+        except GetTimeoutError:
+            raise WorkersDoNotStart(
+                f"no worker process of Ray started within {limit_s:g} s{raylet_error(logs_folder())}"
+            ) from None
+        except RayError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise WorkersDoNotStart(f"the first worker of Ray ended: {reason}") from None
 
     def put(self, key: str, splits: Splits) -> Splits:
         """Put images into the object store; return them in the store's memory, so that the given copy can be freed."""

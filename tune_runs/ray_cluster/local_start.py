@@ -1,4 +1,4 @@
-"""How a local Ray is started, where `ray.init` has no option: fewer processes, more patience."""
+"""How a local Ray is started and used, where it has no option: fewer processes, more patience, workers taken over."""
 
 from __future__ import annotations
 
@@ -40,6 +40,28 @@ def _few_processes() -> Iterator[None]:
         ray_constants.ENABLE_RAY_CLUSTER = has_cluster
         for name, start in earlier.items():
             setattr(Node, name, start)
+
+
+@contextmanager
+def trials_take_any_worker() -> Iterator[None]:
+    """Let trials that Tune starts in the block take over workers that wait for work.
+
+    By itself Tune gives trials environment variables of their own, for which Ray starts a worker of its own. A Ray that
+    was started here has them already.
+    """
+    import ray
+    from ray.tune.execution.class_cache import _ActorClassCache
+
+    def get(cache: Any, trainable: Any) -> Any:
+        if trainable not in cache._cache:
+            cache._cache[trainable] = ray.remote(trainable)
+        return cache._cache[trainable]
+
+    earlier, _ActorClassCache.get = _ActorClassCache.get, get
+    try:
+        yield
+    finally:
+        _ActorClassCache.get = earlier
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from absgd.errors import UserError
 from absgd.short_folders import fits, short_link_to
 from absgd.terminal import warn
 from tune_runs.ray_cluster.http2 import greets, is_http2
-from tune_runs.ray_cluster.local_start import local_start
+from tune_runs.ray_cluster.local_start import local_start, trials_take_any_worker
 
 if TYPE_CHECKING:
     from ray.job_config import JobConfig
@@ -48,9 +48,12 @@ _LOCAL = {
     # A Ray started here binds 127.0.0.1 instead of every interface; joining a cluster must not set it.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_AUTH_MODE": "disabled",
-    # No workers before there is work for them: most end unused.
-    "RAY_prestart_worker_first_driver": "0",
+    # One worker for each CPU starts at once, and imports what a trial does while the driver reads torch and images.
+    "RAY_prestart_worker_first_driver": "1",
     "RAY_enable_worker_prestart": "0",
+    "RAY_preload_python_modules": "tune_runs.trial.trainable",
+    # What Tune sets for a trial: see `trials_take_any_worker`.
+    "PL_DISABLE_FORK": "1",
 }
 _HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 """Signals for which Ray or a search sets handlers."""
@@ -92,9 +95,29 @@ def ray_session(address: str | None = None) -> Iterator[None]:
             with _temporary_folder(address) as folder:
                 _initialise(address, folder)
                 try:
-                    yield
+                    with nullcontext() if address else _started_here():
+                        yield
                 finally:
                     ray.shutdown()
+
+
+_session_is_own = False
+
+
+def is_started_here() -> bool:
+    """Whether the connected Ray is one that `ray_session` started: its workers have environment and path from here."""
+    return _session_is_own
+
+
+@contextmanager
+def _started_here() -> Iterator[None]:
+    global _session_is_own
+    _session_is_own = True
+    try:
+        with trials_take_any_worker():
+            yield
+    finally:
+        _session_is_own = False
 
 
 @contextmanager

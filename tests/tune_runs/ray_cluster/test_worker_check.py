@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import ray
 
-from tune_runs.ray_cluster.first_workers import (
+from tune_runs.ray_cluster.worker_check import (
     LIBRARIES,
     OWN_PACKAGES,
     Code,
@@ -60,7 +60,7 @@ def test_files_of_our_packages_and_versions_of_libraries_are_compared(
 
 
 def test_worker_needs_none_of_our_packages_to_answer() -> None:
-    ray.cloudpickle.register_pickle_by_value(__import__("tune_runs.ray_cluster.first_workers", fromlist=["x"]))
+    ray.cloudpickle.register_pickle_by_value(__import__("tune_runs.ray_cluster.worker_check", fromlist=["x"]))
     alone = ray.cloudpickle.loads(ray.cloudpickle.dumps(imported_code))
     assert alone is not imported_code
     assert set(alone.__globals__) <= {"__builtins__", "__name__", "__package__", "__file__", "__path__"}

@@ -1,9 +1,9 @@
-"""The first workers, started early, and checked to run the code of the driver; imported in a `ray_session` only."""
+"""Checks before anything is trained that workers start and run the driver's code; import inside `ray_session` only."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from absgd.errors import UserError
 from absgd.registry.plugin_table import PLUGINS
-from tune_runs.ray_cluster.session import NodeSize, live_nodes, size_of
+from tune_runs.ray_cluster.session import live_nodes
 
 START_S = 180.0
 """Time for the first worker of every node to start; Python on a slow network disk may take a minute."""
@@ -21,9 +21,6 @@ OWN_PACKAGES = ("absgd", "tune_runs")
 """Packages of which driver and workers must have equal files, as of those that hold parts of plugins."""
 LIBRARIES = ("torch", "torchvision", "numpy")
 """Libraries of which they must have equal versions, apart from the build: `+cpu` and `+cu124` are one version."""
-VARIABLES_OF_TRIALS = {"PL_DISABLE_FORK": "1", "RAY_CHDIR_TO_TRIAL_DIR": "0"}
-"""What Tune sets for a trial: such a worker starts in another way than one without, and a trial can take it over."""
-_ENVIRONMENT = {"env_vars": VARIABLES_OF_TRIALS}
 _LOG_LINES = 3
 _MANY_BYTES = 100_000
 
@@ -42,61 +39,38 @@ class Code(NamedTuple):
     """Folder that it is imported from."""
 
 
-class FirstWorkers:
-    """The workers of every node that train its first trials, started before there is anything to train.
+def check_workers(limit_s: float = START_S) -> None:
+    """Start one worker on every node of a cluster and compare what it imports with what this process imports.
 
-    They import what a trial does while the driver reads torch and its images, and Tune's trials then take them over.
-    One of each node also says what it imports.
+    A Ray that this process started needs no check: its workers have the import path of this process.
 
-    Args:
-        trials_on: gives the trials of a node that train at once in processes of their own.
-        module: what such a process imports.
+    Raises:
+        UserError: if they differ: the search would train other code than it was asked to.
+        WorkersDoNotStart: if no worker starts in time.
     """
-
-    def __init__(self, trials_on: Callable[[NodeSize], int], module: str) -> None:
-        ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # this module may be one that differs
-        self._packages = (*OWN_PACKAGES, *(name for plugin in PLUGINS.values() for name in plugin.packages))
-        self._checked: dict[ray.ObjectRef[list[tuple[str, str, str]]], str] = {}
-        self._others: list[ray.ObjectRef[None]] = []
-        for node in live_nodes():
-            here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            options = {"num_cpus": 0, "max_retries": 0, "scheduling_strategy": here, "runtime_env": _ENVIRONMENT}
-            check = ray.remote(**options)(imported_code)
-            self._checked[check.remote(self._packages, LIBRARIES)] = node["NodeManagerAddress"]
-            ready = ray.remote(**options)(import_quietly)
-            self._others += [ready.remote(module) for _ in range(trials_on(size_of(node)))]
-
-    def check(self, limit_s: float = START_S) -> None:
-        """Compare what a worker of every node imports with what this process imports.
-
-        Raises:
-            UserError: if they differ: the search would train other code than it was asked to.
-            WorkersDoNotStart: if no worker starts in time.
-        """
-        here = [Code(*one) for one in imported_code(self._packages, LIBRARIES)]
-        done, late = ray.wait(list(self._checked), num_returns=len(self._checked), timeout=limit_s)
-        if late:
-            raise WorkersDoNotStart(
-                f"no worker process of Ray started on {self._checked[late[0]]} within {limit_s:g} s"
-                f"{raylet_error(logs_folder())}"
-            )
-        for task in done:
-            try:
-                found = [Code(*one) for one in ray.get(task, timeout=limit_s)]
-            except RayError as error:
-                reason = str(error).strip().splitlines()[-1]
-                raise WorkersDoNotStart(f"the first worker of Ray on {self._checked[task]} ended: {reason}") from None
-            if problem := difference(here, found):
-                raise UserError(f"{problem} (worker on {self._checked[task]})")
-
-
-def import_quietly(module: str) -> None:
-    """Import a module in a worker, which gets this function alone; an error will be that of the trials."""
-    from contextlib import suppress
-    from importlib import import_module
-
-    with suppress(Exception):
-        import_module(module)
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # this module may be one that differs
+    remote = ray.remote(num_cpus=0, max_retries=0)(imported_code)
+    packages = (*OWN_PACKAGES, *(name for plugin in PLUGINS.values() for name in plugin.packages))
+    there = {
+        remote.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(
+            packages, LIBRARIES
+        ): node["NodeManagerAddress"]
+        for node in live_nodes()
+    }
+    here = [Code(*one) for one in imported_code(packages, LIBRARIES)]
+    done, late = ray.wait(list(there), num_returns=len(there), timeout=limit_s)
+    if late:
+        raise WorkersDoNotStart(
+            f"no worker process of Ray started on {there[late[0]]} within {limit_s:g} s{raylet_error(logs_folder())}"
+        )
+    for task in done:
+        try:
+            found = [Code(*one) for one in ray.get(task, timeout=limit_s)]
+        except RayError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise WorkersDoNotStart(f"the first worker of Ray on {there[task]} ended: {reason}") from None
+        if problem := difference(here, found):
+            raise UserError(f"{problem} (worker on {there[task]})")
 
 
 def imported_code(packages: Sequence[str], libraries: Sequence[str]) -> list[tuple[str, str, str]]:
