@@ -1,10 +1,12 @@
 #!/usr/bin/env python
-"""Print the lower bounds of the dependencies as constraints of pip: `LOWEST=1 .ci/run` tests with them."""
+"""Print the lower bounds of the dependencies, or of those named, as constraints of pip: see LOWEST in `.ci/run`."""
 
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 _REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)(\[[^]]*\])?>=(?P<bound>[\w.]+)")
@@ -21,15 +23,22 @@ def lowest(requirement: str) -> str:
     return f"{found['name']}=={found['bound']}"
 
 
-def constraints(project: Path) -> list[str]:
+def constraints(project: Path, names: Sequence[str] = ()) -> list[str]:
     """Return the constraints to the lower bounds of the dependencies in a pyproject.toml, of its extras too.
 
     Tools of developers, which users do not install, are left out.
+
+    Args:
+        project: the pyproject.toml.
+        names: distributions; none: all.
     """
     table = tomllib.loads(project.read_text(encoding="utf-8"))["project"]
     extras = table["optional-dependencies"]
-    return [lowest(one) for one in (*table["dependencies"], *extras["dashboard"], *extras["figures"])]
+    every = [lowest(one) for one in (*table["dependencies"], *extras["dashboard"], *extras["figures"])]
+    chosen = [one for one in every if not names or one.split("==")[0] in names]
+    assert len(chosen) >= len(names), f"each of {names} is a dependency"
+    return chosen
 
 
 if __name__ == "__main__":
-    print("\n".join(constraints(Path(__file__).parents[1] / "pyproject.toml")))
+    print("\n".join(constraints(Path(__file__).parents[1] / "pyproject.toml", sys.argv[1:])))

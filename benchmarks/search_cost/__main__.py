@@ -1,7 +1,8 @@
-"""Cost of a search with `absgd-tune`, compared with a plain Ray Tune script over the same configurations.
+r"""Cost of a search with `absgd-tune`, compared with a plain Ray Tune script over the same configurations.
 
     python -m benchmarks.search_cost [--cases ...] [--trials 8 32] [--scenarios 1 2] [--repeats 3] [--json FILE]
-    python -m benchmarks.search_cost --cases off-long --trials 32 --scenarios 2 --plain-repeats 0 --count --forks 0
+    python -m benchmarks.search_cost --cases off-long --trials 32 --scenarios 2 --plain-repeats 0 --count --forks 0 \
+        --quickstart 0
 
 A case says where trials switch (`range`: at 60 to 80 % of the epochs; `fixed`: at 80 %; `long`: as `range` with a
 larger network, only on request) and whether trials are stopped early, on both sides or on neither. Both sides try the
@@ -24,8 +25,8 @@ have, for each case and peer:
   worker process imports everything; end: after the last trial; besides: other trials without their epochs, and how many
   of them took a second or more, which means that they waited for a process.
 
-Then follow searches counted by replay (`search_cost.replayed_costs`), a trial's fixed cost (`search_cost.fixed_cost`),
-and every target, met or missed.
+Then follow the quickstart with its confirmation and report (`search_cost.quickstart_cost`), searches counted by replay
+(`search_cost.replayed_costs`), a trial's fixed cost (`search_cost.fixed_cost`), and every target, met or missed.
 """
 
 from __future__ import annotations
@@ -44,6 +45,12 @@ from benchmarks.search_cost.case_results import CaseResult, measure_case
 from benchmarks.search_cost.cost_tables import epoch_table, replay_table, wall_table
 from benchmarks.search_cost.cost_targets import cost_verdicts
 from benchmarks.search_cost.fixed_cost import LEAST_FORKS, TrialOverhead, measure_overhead
+from benchmarks.search_cost.quickstart_cost import (
+    QuickstartRepeat,
+    measure_quickstart,
+    quickstart_lines,
+    quickstart_verdicts,
+)
 from benchmarks.search_cost.replayed_costs import SEARCH_COST_CURVES, SIZES, ReplayedCost, replay_all_kinds
 from benchmarks.search_cost.search_cases import CASES, LONG_CASES, search_cases
 
@@ -67,6 +74,7 @@ def search_cost_parser() -> argparse.ArgumentParser:
     parser.add_argument("--orders", type=at_least(2), default=30, help="orders of arrival for each seed")
     parser.add_argument("--curves", type=Path, default=SEARCH_COST_CURVES, help="folder of the complete curves")
     parser.add_argument("--forks", type=at_least(0), default=40, help="forks whose fixed cost is measured; 0: none")
+    parser.add_argument("--quickstart", type=at_least(0), default=5, help="repeats of the quickstart; 0: not run")
     parser.add_argument("--json", type=Path)
     return parser
 
@@ -82,9 +90,9 @@ def asked_options(words: Sequence[str] | None = None) -> argparse.Namespace:
     return options
 
 
-def measure_cases(options: argparse.Namespace) -> list[CaseResult]:
+def measure_cases(options: argparse.Namespace, loop: BareLoop) -> list[CaseResult]:
     """Measure every case, and print its rows as soon as it is measured."""
-    loop, measured = BareLoop(), list[CaseResult]()
+    measured = list[CaseResult]()
     for case in search_cases(options.cases, options.trials, options.scenarios):
         measured.append(measure_case(case, loop, options.repeats, options.plain_repeats, options.clocks))
         for lines in (epoch_table(measured[-1:], measured), wall_table(measured[-1:])):
@@ -93,27 +101,35 @@ def measure_cases(options: argparse.Namespace) -> list[CaseResult]:
 
 
 def print_all(
-    measured: Sequence[CaseResult], counted: Sequence[ReplayedCost], fixed_cost: TrialOverhead | None
+    measured: Sequence[CaseResult],
+    quickstart: Sequence[QuickstartRepeat],
+    counted: Sequence[ReplayedCost],
+    fixed_cost: TrialOverhead | None,
 ) -> None:
     """Print the tables of all measurements, then the verdicts."""
     parts = [epoch_table(measured, measured), wall_table(measured)] if measured else []
+    parts += [quickstart_lines(quickstart)] if quickstart else []
     parts += [replay_table(counted)] if counted else []
     parts += [fixed_cost.lines()] if fixed_cost else []
-    for lines in (*parts, map(str, cost_verdicts(measured, counted))):
+    verdicts = [*cost_verdicts(measured, counted), *(quickstart_verdicts(quickstart) if quickstart else [])]
+    for lines in (*parts, map(str, verdicts)):
         print("", *lines, sep="\n")
 
 
 def main() -> None:
     """Measure, replay, print and write the report."""
     options = asked_options()
-    measured = measure_cases(options) if options.cases else []
+    loop = BareLoop()
+    measured = measure_cases(options, loop) if options.cases else []
+    quickstart = measure_quickstart(loop, options.quickstart)
     fixed_cost = measure_overhead(options.forks) if options.forks else None
     counted = (
         replay_all_kinds(options.count, options.seeds, options.orders, options.curves, CORES) if options.count else []
     )
-    print_all(measured, counted, fixed_cost)
+    print_all(measured, quickstart, counted, fixed_cost)
     report = {
         "measured": [dataclasses.asdict(one) for one in measured],
+        "quickstart": [dataclasses.asdict(one) for one in quickstart],
         "counted": [dataclasses.asdict(one) for one in counted],
         "overhead": dataclasses.asdict(fixed_cost) if fixed_cost else None,
         "environment": report_environment(search_cost_parser().prog),

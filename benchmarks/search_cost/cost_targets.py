@@ -9,7 +9,7 @@ from benchmarks.harness.target_verdicts import TargetVerdict
 from benchmarks.search_cost.case_results import CaseResult, CommandRepeat
 from benchmarks.search_cost.replayed_costs import ReplayedCost
 
-MOST_TO_IDEAL = 1.15
+MOST_TO_IDEAL = 1.3
 """Largest accepted wall time over the ideal."""
 MOST_REGRET = 0.3
 """Largest accepted mean regret, in points."""
