@@ -40,6 +40,8 @@ def small(name: str, root: Path) -> SearchSpace:
         "seeds": {"pairs": 1},
         "confirm": None,
     }
+    if name == "cifar100":  # all methods are tuned on the tenth of the classes
+        given["controls"]["methods"] = ["ce", "cb-ce-drw", "ldam-drw"]
     return space_from_dict(given | changed, f"small {name}")
 
 
