@@ -19,12 +19,18 @@ from tune_runs.recording import recorder
 from tune_runs.trial import checkpoint_pace
 
 
+EVERY_EPOCH = 1e9
+"""Share of the time of training that checkpoints may take where each epoch is followed by one."""
+
+
 class Killed(BaseException):
     """Stands for `kill -9`: no code may catch it."""
 
 
 @contextmanager
-def killed_at(moment: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+def killed_at(
+    moment: int, monkeypatch: pytest.MonkeyPatch, most_of_training: float = EVERY_EPOCH
+) -> Iterator[list[int]]:
     """Inside the block, kill at write number `moment`: before, during or after it, in turn; count the writes.
 
     Time decides no write, so that the same search has the same writes on a busy machine.
@@ -56,7 +62,7 @@ def killed_at(moment: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int
         for module in _modules_that_bind("write_atomically", write):
             patched.setattr(module, "write_atomically", as_bytes)
         patched.setattr(recorder, "FLUSH_EVERY_S", math.inf)
-        patched.setattr(checkpoint_pace, "MOST_OF_TRAINING", 1e9)
+        patched.setattr(checkpoint_pace, "MOST_OF_TRAINING", most_of_training)
         patched.setattr(JournalFileBackend, "append_logs", dies(append, half_a_line))
         patched.setattr(WholeLines, "append_values", dies(WholeLines.append_values, half_a_line))
         yield count

@@ -66,8 +66,7 @@ def test_search_that_saves_its_runs_at_their_beginning_and_end_only_resumes_to_t
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     FakeTuner(space_of(), tmp_path / "a" / "run", some_diverge, concurrent=1).run()
-    monkeypatch.setattr(checkpoint_pace, "MOST_OF_TRAINING", 0.0)
-    with pytest.raises(Killed), killed_at(60, monkeypatch):
+    with pytest.raises(Killed), killed_at(60, monkeypatch, most_of_training=0.0):
         FakeTuner(space_of(), tmp_path / "b" / "run", some_diverge, concurrent=1).run()
     folders = [path for path in (tmp_path / "b" / "run").glob("scenarios/*/checkpoints/*") if any(path.iterdir())]
     saved = [sorted(snapshot_epochs(folder)) for folder in folders]
