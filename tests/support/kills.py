@@ -18,7 +18,6 @@ from tune_runs.driver.study_journal import WholeLines
 from tune_runs.recording import recorder
 from tune_runs.trial import checkpoint_pace
 
-
 EVERY_EPOCH = 1e9
 """Share of the time of training that checkpoints may take where each epoch is followed by one."""
 
