@@ -24,6 +24,8 @@ from absgd.registry.plugin_table import PLUGINS
 from tune_runs.ray_cluster.session import set_environment
 
 set_environment(is_local=True)  # before any test module imports Ray
+os.environ["RAY_prestart_worker_first_driver"] = "0"  # noqa: SIM112 - of clusters that tests start; `ray_session` sets it
+os.environ.pop("RAY_preload_python_modules")
 os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"  # a call into Ray that was meant for a fake fails, and starts no cluster
 # By default Ray's workers wait for every other process of a busy machine. Ray spells the variable so.
 os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112

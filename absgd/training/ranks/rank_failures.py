@@ -21,6 +21,8 @@ from absgd.training.ranks.joined import JoinedRanks
 
 CAUSE_S = 10.0
 """Time to find out which process was lost, after a collective operation has failed."""
+ROOT_CAUSE_S = 3.0
+"""Time in which an error that follows from another is not taken for the cause: a lost process may be noticed later."""
 ABORTED_S = 20.0
 """Time for an aborted collective operation to return; after that this process ends as lost too."""
 POLL_S = 0.2
@@ -62,16 +64,25 @@ def failure_of(store: TCPStore, size: int, followers: Followers) -> Exception | 
 
     Returns None while all ranks are well.
     """
-    names = [f"error-{rank}" for rank in range(1, size)]
-    reports = [json.loads(store.get(name)) for name in names if store.check([name])]
-    for kind, rank, message in reports:
+    if cause := root_cause(store, size, followers):
+        return cause
+    return next((RanksLost(f"rank {rank}: {message}") for _, rank, message in _reports(store, size)), None)
+
+
+def root_cause(store: TCPStore, size: int, followers: Followers) -> Exception | None:
+    """A rank's own error, or a lost process; None while none is known."""
+    for kind, rank, message in _reports(store, size):
         if kind == "user":
             return UserError(message)
         if kind == "failed":
             return RankFailed(f"rank {rank}: {message}")
-    if lost := followers.lost():
-        return RanksLost(lost)
-    return RanksLost(f"rank {reports[0][1]}: {reports[0][2]}") if reports else None
+    return RanksLost(lost) if (lost := followers.lost()) else None
+
+
+def _reports(store: TCPStore, size: int) -> list[tuple[str, int, str]]:
+    """Return kind, rank and message of each error reported so far."""
+    names = [f"error-{rank}" for rank in range(1, size)]
+    return [json.loads(store.get(name)) for name in names if store.check([name])]
 
 
 @contextmanager
@@ -82,9 +93,10 @@ def raising_cause(store: TCPStore, size: int, followers: Followers) -> Iterator[
     except RuntimeError as error:
         if not _is_of_collective(error):
             raise
-        deadline = time.monotonic() + CAUSE_S
-        while time.monotonic() < deadline:
-            if cause := failure_of(store, size, followers):
+        start = time.monotonic()
+        while (waited := time.monotonic() - start) < CAUSE_S:
+            find = root_cause if waited < ROOT_CAUSE_S else failure_of
+            if cause := find(store, size, followers):
                 raise cause from None
             time.sleep(POLL_S)
         raise RanksLost(f"the other processes did not answer: {_described(error)}") from None
