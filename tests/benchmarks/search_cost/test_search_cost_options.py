@@ -11,6 +11,7 @@ import pytest
 from benchmarks.search_cost import __main__ as search_cost
 from benchmarks.search_cost.__main__ import asked_options
 from benchmarks.search_cost.case_results import CaseResult
+from benchmarks.search_cost.quickstart_cost import QuickstartRepeat
 from benchmarks.search_cost.search_cases import CASES
 from tests.support.case_results_made_up import OFF, ON, against, measured
 
@@ -53,7 +54,10 @@ def test_wrong_command_lines_are_refused(
 
 def run_with(found: CaseResult, report: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run the command with a made-up measurement."""
-    monkeypatch.setattr(search_cost, "measure_cases", lambda _: [found])
+    monkeypatch.setattr(search_cost, "measure_cases", lambda *_: [found])
+    monkeypatch.setattr(
+        search_cost, "measure_quickstart", lambda *_: [QuickstartRepeat(600, 50.0, 30.0, 31.0, 5.0, 3.0)]
+    )
     monkeypatch.setattr(sys, "argv", ["", "--count", "--forks", "0", "--json", str(report)])
     search_cost.main()
 
@@ -64,6 +68,7 @@ def test_report_has_the_measurements_and_no_path(monkeypatch: pytest.MonkeyPatch
     assert str(tmp_path) not in report.read_text()
     content = json.loads(report.read_text())
     assert content["measured"][0]["plain"][0]["epochs"] == 1600
+    assert content["quickstart"][0]["wall_s"] == 50.0
     assert content["environment"]["command"] == "python -m benchmarks.search_cost --count --forks 0 --json x.json"
 
 
