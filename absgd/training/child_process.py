@@ -6,8 +6,26 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 
 from absgd.output_streams import forgive_output_errors
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back in the block, in which processes are started that call `end_with_parent`.
+
+    They would get it too, and print a traceback of what they import until then. This process gets it after the block.
+    """
+    resource_tracker.ensure_running()  # in the block its start would let signals through again
+    held = {signal.SIGINT, signal.SIGHUP}
+    earlier = signal.pthread_sigmask(signal.SIG_BLOCK, held)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
 
 
 def end_with_parent() -> None:

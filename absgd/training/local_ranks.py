@@ -12,7 +12,7 @@ import torch
 from absgd.config import RunConfig
 from absgd.datasets import Splits, load_splits
 from absgd.errors import UserError
-from absgd.training.child_process import end_with_parent
+from absgd.training.child_process import end_with_parent, interrupts_held
 from absgd.training.device import chosen_device, out_of_memory_as_user_error
 from absgd.training.ranks.interface import ALONE, Ranks
 from absgd.training.ranks.process_group import Rendezvous, following, leading
@@ -69,8 +69,9 @@ class _LocalFollowers:
             context.Process(target=_follow_here, args=(config, rendezvous, rank, is_cuda))
             for rank in range(1, rendezvous.size)
         ]
-        for process in self._processes:
-            process.start()
+        with interrupts_held():
+            for process in self._processes:
+                process.start()
 
     def lost(self) -> str | None:
         """Describe a process that ended by a signal or with an error; None if none did."""

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import torch
 
 from absgd.errors import UserError
-from absgd.training.child_process import end_with_parent
+from absgd.training.child_process import end_with_parent, interrupts_held
 from tune_runs.trial.failures import cause_of, is_gpu_memory
 
 _STOP_WITHIN_S = 10.0
@@ -91,7 +91,8 @@ class ProbeProcesses:
             mine, other = self._context.Pipe()
             # Not a daemon: a daemon may not start the processes that read images.
             process = self._context.Process(target=_serve, args=(self._make, other))
-            process.start()
+            with interrupts_held():
+                process.start()
             other.close()
             self._processes.append(process)
             self._asked.append(mine)
