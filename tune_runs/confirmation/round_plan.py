@@ -71,10 +71,10 @@ class RoundPlan:
         runs of a round wait for its trunk, which would leave all processors but one idle.
         """
         fork = self._contest.forks.get(self._contest.subject)
-        is_certain = fork is not None and fork.trunk in self._contest.deciding - self._contest.awaited.keys()
+        if max_pairs == 1 or fork is None or fork.trunk not in self._contest.deciding - self._contest.awaited.keys():
+            return
         members = self._members_now()
-        fits = self._epoch_budget is None or 2 * epochs_of_round(self._contest, members) <= self._epoch_budget
-        if fork is not None and is_certain and fits and max_pairs > 1:
+        if self._epoch_budget is None or 2 * epochs_of_round(self._contest, members) <= self._epoch_budget:
             self.early, self.members[2] = PlannedRun(fork.trunk, 2), members
 
     def missing(self, number: int) -> list[PlannedRun]:

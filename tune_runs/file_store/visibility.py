@@ -14,6 +14,7 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from absgd.records.layout import unfinished_prefix
+from tune_runs.ray_cluster.session import live_nodes
 
 ANSWER_S = 60.0
 """Time in which a node says what it sees; one that does not is taken for one that sees nothing."""
@@ -38,7 +39,7 @@ def visibility(folders: Sequence[Path]) -> Visibility:
         OSError: if the driver cannot write to one.
     """
     own = ray.get_runtime_context().get_node_id()
-    others = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
+    others = {node["NodeID"]: node["NodeManagerAddress"] for node in live_nodes()}
     others.pop(own, None)
     if not others:
         return Visibility(frozenset({own}), ())

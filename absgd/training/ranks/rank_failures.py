@@ -59,30 +59,23 @@ def reporting_errors(store: TCPStore, rank: int) -> Iterator[None]:
         raise
 
 
-def failure_of(store: TCPStore, size: int, followers: Followers) -> Exception | None:
+def failure_of(store: TCPStore, size: int, followers: Followers, with_effects: bool = True) -> Exception | None:
     """The reason to end the run, the root cause first: a rank's own error, a lost process, then an error that follows.
+
+    Without effects an error that follows from another is no reason.
 
     Returns None while all ranks are well.
     """
-    if cause := root_cause(store, size, followers):
-        return cause
-    return next((RanksLost(f"rank {rank}: {message}") for _, rank, message in _reports(store, size)), None)
-
-
-def root_cause(store: TCPStore, size: int, followers: Followers) -> Exception | None:
-    """A rank's own error, or a lost process; None while none is known."""
-    for kind, rank, message in _reports(store, size):
+    names = [f"error-{rank}" for rank in range(1, size)]
+    reports = [json.loads(store.get(name)) for name in names if store.check([name])]
+    for kind, rank, message in reports:
         if kind == "user":
             return UserError(message)
         if kind == "failed":
             return RankFailed(f"rank {rank}: {message}")
-    return RanksLost(lost) if (lost := followers.lost()) else None
-
-
-def _reports(store: TCPStore, size: int) -> list[tuple[str, int, str]]:
-    """Return kind, rank and message of each error reported so far."""
-    names = [f"error-{rank}" for rank in range(1, size)]
-    return [json.loads(store.get(name)) for name in names if store.check([name])]
+    if lost := followers.lost():
+        return RanksLost(lost)
+    return RanksLost(f"rank {reports[0][1]}: {reports[0][2]}") if reports and with_effects else None
 
 
 @contextmanager
@@ -95,8 +88,7 @@ def raising_cause(store: TCPStore, size: int, followers: Followers) -> Iterator[
             raise
         start = time.monotonic()
         while (waited := time.monotonic() - start) < CAUSE_S:
-            find = root_cause if waited < ROOT_CAUSE_S else failure_of
-            if cause := find(store, size, followers):
+            if cause := failure_of(store, size, followers, with_effects=waited >= ROOT_CAUSE_S):
                 raise cause from None
             time.sleep(POLL_S)
         raise RanksLost(f"the other processes did not answer: {_described(error)}") from None
