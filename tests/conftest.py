@@ -13,6 +13,8 @@ from typing import Any
 # Before torch is imported, here or in a process that a test starts: two xdist workers with a thread for each core
 # would wait for each other. Tests of several threads set their number themselves.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Waiting threads sleep: by default they spin, and two of them took 25 times as long beside other tests.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import pytest
 from hypothesis import settings

@@ -21,7 +21,7 @@ from tune_runs.confirmation.confirmation_table import value_text
 def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     folder = tmp_path_factory.mktemp("user")
     put_wrong_modules(folder)
-    words = ("absgd-tune", "--space", "quickstart", "--num-trials", "4", "--no-confirm")
+    words = ("absgd-tune", "--space", "quickstart", "--num-trials", "4", "--set", "seeds.pairs=2", "--no-confirm")
     with tempfile.TemporaryDirectory() as short:
         done = run(folder, *words, environment={**ON_CPU, "RAY_TMPDIR": short})
         logs = Path(short).glob("ray/session_2*/logs/python-core-worker-*")

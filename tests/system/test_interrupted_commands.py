@@ -34,38 +34,14 @@ def write_long_space(folder: Path) -> None:
     (folder / "long.yaml").write_text(yaml.safe_dump(LONG_SPACE))
 
 
-def test_search_interrupted_in_the_trunk_and_again_names_the_command_to_resume_which_works(tmp_path: Path) -> None:
+def test_interrupts_and_kills_of_a_search_lose_nothing_that_is_finished(tmp_path: Path) -> None:
+    """Ctrl-C while stage one is trained, a worker killed, then the driver: each time it resumes as it says."""
     write_long_space(tmp_path)
     run_folder = tmp_path / "runs/cut"
     trials, trunk = run_folder / "trials.parquet", run_folder / "scenarios/digits-exp-0.1/trunks"
     interrupt(tmp_path, lambda: bool(list(trunk.glob("*/epoch-*.pt"))), "--space", "long.yaml")
-    interrupt(tmp_path, lambda: has_completed(trials), "--resume", "runs/cut")
-    before = pd.read_parquet(trials).query("status in ('completed', 'pruned')").set_index("trial_id")
     assert "running" not in set(pd.read_parquet(trials).status)
-    resumed = run(tmp_path, "absgd-tune", "--resume", "runs/cut")
-    assert resumed.returncode == 0, resumed.stderr
-    assert_completed_around(before, trials)
-    (row,) = (row for row in records.read_rows(trials, records.TRIAL_SCHEMA) if row["phase"] == "control")
-    assert (row["epochs_trained"], row["epochs_inherited"]) == (LONG_EPOCHS, 0)
-    assert comparable(rows_of(run_folder, row["trial_id"])) == trained_alone(row)
-
-
-def interrupt(folder: Path, condition: Callable[[], bool], *words: str) -> None:
-    """Run `absgd-tune`, send SIGINT once `condition` holds, and check that it ends with the command to resume."""
-    with started(folder, "absgd-tune", *words) as process:
-        wait_until(condition, process)
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every process of the group
-        _, errors = process.communicate(timeout=TIMEOUT_S)
-    assert process.returncode == 130, errors
-    assert errors.strip().splitlines()[-1] == "absgd-tune: interrupted; continue with: absgd-tune --resume runs/cut"
-
-
-def test_killed_worker_and_killed_driver_lose_nothing_that_is_finished(tmp_path: Path) -> None:
-    write_long_space(tmp_path)
-    words = ("absgd-tune", "--space", "long.yaml")
-    run_folder = tmp_path / "runs/cut"
-    trials = run_folder / "trials.parquet"
-    with started(tmp_path, *words) as process:
+    with started(tmp_path, "absgd-tune", "--resume", "runs/cut") as process:
         wait_until(lambda: len(list(run_folder.glob("scenarios/*/checkpoints/*/*.pt"))) > 1, process)
         workers = [one for one in psutil.Process(process.pid).children(recursive=True) if "ImplicitFunc" in title(one)]
         workers[0].kill()
@@ -82,6 +58,9 @@ def test_killed_worker_and_killed_driver_lose_nothing_that_is_finished(tmp_path:
     epochs = pd.read_parquet(run_folder / "epochs.parquet")
     assert not epochs.duplicated(["trial_id", "epoch"]).any()
     assert len(epochs) == (after.epochs_trained + after.epochs_inherited).sum()
+    (row,) = (row for row in records.read_rows(trials, records.TRIAL_SCHEMA) if row["phase"] == "control")
+    assert (row["epochs_trained"], row["epochs_inherited"]) == (LONG_EPOCHS, 0)
+    assert comparable(rows_of(run_folder, row["trial_id"])) == trained_alone(row)
     other = tmp_path / "other.yaml"
     other.write_text((run_folder / "space.yaml").read_text().replace("seed: 0", "seed: 1"))
     refused = run(tmp_path, "absgd-tune", "--resume", "runs/cut", "--space", "other.yaml")
@@ -89,7 +68,17 @@ def test_killed_worker_and_killed_driver_lose_nothing_that_is_finished(tmp_path:
     assert "`seed` was 0, is now 1" in refused.stderr
 
 
-def assert_completed_around(before: pd.DataFrame, trials: Path, num_trials: int = 3) -> pd.DataFrame:
+def interrupt(folder: Path, condition: Callable[[], bool], *words: str) -> None:
+    """Run `absgd-tune`, send SIGINT once `condition` holds, and check that it ends with the command to resume."""
+    with started(folder, "absgd-tune", *words) as process:
+        wait_until(condition, process)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every process of the group
+        _, errors = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 130, errors
+    assert errors.strip().splitlines()[-1] == "absgd-tune: interrupted; continue with: absgd-tune --resume runs/cut"
+
+
+def assert_completed_around(before: pd.DataFrame, trials: Path, num_trials: int) -> pd.DataFrame:
     """Assert that all trials and their control have ended and earlier rows are unchanged; return the table."""
     after = pd.read_parquet(trials).set_index("trial_id")
     assert after.phase.value_counts().to_dict() == {"search": num_trials, "control": 1}

@@ -12,10 +12,13 @@ import pandas as pd
 import pytest
 import yaml
 
+from absgd import records
 from benchmarks.faults.loopback_cluster import loopback_cluster
 from tests.support.cluster_searches import EPOCHS, SPACE, assert_complete, search_on
 from tests.support.commands import run
-from tests.support.own_parts import PARTS, RUN, written
+from tests.support.own_parts import PARTS, RUN, loaded, written
+from tests.support.ray_searches import comparable, rows_of, trained_alone
+from tests.support.tune_command import call, measure_briefly
 from tests.support.waiting import wait_until
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
@@ -41,32 +44,35 @@ def test_nodes_without_the_file_get_its_text(tmp_path: Path) -> None:
         assert_complete(tmp_path, process)
 
 
-def last_metrics(folder: Path) -> dict[str, float]:
-    trials = pd.read_parquet(folder / "runs" / "moved" / "trials.parquet")
-    assert set(trials.status) == {"completed"}
-    return dict(zip(trials.trial_id, trials.metric_last, strict=True))
+@pytest.mark.usefixtures("own_tables")
+def test_cohorts_train_the_runs_of_a_process_alone_and_ranks_train_them_too(tmp_path: Path) -> None:
+    in_cohorts = trials_of(tmp_path / "cohort", {"cpu": 2, "gpu": 0, "cohort": 2})
+    by_ranks = trials_of(tmp_path / "ranks", {"cpu": 1, "gpu": 0, "ranks_per_trial": 2})
+    loaded(tmp_path)
+    for row in in_cohorts:
+        epochs = rows_of(tmp_path / "cohort/runs/moved", row["trial_id"])
+        assert comparable(epochs) == trained_alone(row), row["trial_id"]
+    assert {row["trial_id"] for row in by_ranks} == {row["trial_id"] for row in in_cohorts}
 
 
-def test_cohorts_train_the_same_runs_as_processes_of_their_own_and_ranks_train_them_too(tmp_path: Path) -> None:
-    kinds = {"alone": {"cpu": 2, "gpu": 0}, "cohort": {"cpu": 2, "gpu": 0, "cohort": 2}}
-    kinds["ranks"] = {"cpu": 1, "gpu": 0, "ranks_per_trial": 2}
-    found = {}
-    for kind, resources in kinds.items():
-        folder = tmp_path / kind
-        folder.mkdir()
-        write_space(folder, 3, resources)
-        written(folder)
-        done = run(folder, "absgd-tune", "--space", "own.yaml", "--plugin", "parts.py")
-        assert done.returncode == 0, done.stdout + done.stderr
-        found[kind] = last_metrics(folder)
-    assert found["alone"] == found["cohort"]
-    assert found["alone"].keys() == found["ranks"].keys()
-
-
-def test_measure_trains_in_processes_of_its_own(tmp_path: Path) -> None:
-    write_space(tmp_path, 3, {"cpu": 1, "gpu": 0})
-    done = run(tmp_path, "absgd-tune", "--space", "own.yaml", "--plugin", str(written(tmp_path)), "--measure")
+def trials_of(folder: Path, resources: dict[str, Any]) -> list[dict[str, Any]]:
+    """Search over the plugin in a new folder; return the rows of its trials, all completed."""
+    folder.mkdir()
+    write_space(folder, 3, resources)
+    written(folder)
+    done = run(folder, "absgd-tune", "--space", "own.yaml", "--plugin", "parts.py")
     assert done.returncode == 0, done.stdout + done.stderr
+    rows = records.read_rows(folder / "runs/moved" / records.TRIALS_FILE, records.TRIAL_SCHEMA)
+    assert {row["status"] for row in rows} == {"completed"}
+    return rows
+
+
+@pytest.mark.usefixtures("own_tables")
+def test_measure_trains_in_processes_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measure_briefly(monkeypatch)
+    write_space(tmp_path, 3, {"cpu": 1, "gpu": 0})
+    done = call("--space", tmp_path / "own.yaml", "--plugin", written(tmp_path), "--measure")
+    assert done.exit_code == 0, done.output
     assert "trials at once" in done.stdout
 
 

@@ -55,7 +55,7 @@ def test_search_survives_the_end_of_its_output_and_a_long_temporary_folder(tmp_p
 
 
 def test_closed_terminal_ends_a_search_which_says_how_to_resume_where_it_can(tmp_path: Path) -> None:
-    (tmp_path / "long.yaml").write_text(yaml.safe_dump({**SPACE, "base": {**SPACE["base"], "epochs": 200}}))
+    (tmp_path / "long.yaml").write_text(yaml.safe_dump({**SPACE, "base": {**SPACE["base"], "epochs": 80}}))
     trials = tmp_path / "runs/small/trials.parquet"
     controller, terminal = os.openpty()
     is_closing = threading.Event()

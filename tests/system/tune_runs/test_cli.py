@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import psutil
@@ -16,9 +15,8 @@ import pytest
 
 import tune_runs
 from tests.support.fake_tuner import SPACE
-from tests.support.tune_command import call, write
+from tests.support.tune_command import call, measure_briefly, write
 from tests.support.waiting import wait_until
-from tune_runs.preview.packing_probe import probe_packings
 
 
 @pytest.fixture
@@ -30,7 +28,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_measure_prints_a_preview_with_an_estimate_and_proposes_resources(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tune_runs.preview.packing_probe.probe_packings", partial(probe_packings, kind_s=0.1))
+    measure_briefly(monkeypatch)
     write(here / "s.yaml", base={**SPACE["base"], "data": {"name": "digits", "n_max": 20}})
     result = call("--space", "s.yaml", "--measure")
     assert result.exit_code == 0, result.output

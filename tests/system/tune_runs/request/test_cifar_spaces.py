@@ -21,6 +21,8 @@ from tune_runs.run_search import run_search
 from tune_runs.space.model import SearchSpace
 
 WRITERS = {"cifar10": (write_cifar10, 60), "cifar100": (write_cifar100, 14)}
+IMBALANCE = {"cifar10": "exp", "cifar100": "step"}
+"""Type of the scenario that is searched, of ratio 0.1."""
 
 
 def small(name: str, root: Path) -> SearchSpace:
@@ -31,7 +33,8 @@ def small(name: str, root: Path) -> SearchSpace:
     base["schedule"] |= {"warmup_epochs": 1, "milestones": [1]}
     base |= {"model": {**base["model"], "name": "resnet8"}, "epochs": 3}
     given["search"]["switch_epoch"] |= {"low": 1, "high": 2}
-    scenarios = [one for one in given["scenarios"] if one["imbalance"]["ratio"] == 0.1]
+    scenarios = [{"imbalance": {"type": IMBALANCE[name], "ratio": 0.1}}]
+    assert scenarios[0] in given["scenarios"]
     changed = {
         "scenarios": scenarios,
         "num_trials": 1,
@@ -53,18 +56,18 @@ def test_shipped_cifar_space_searches_small_files(ray: None, tmp_path: Path, nam
     folder = tmp_path / "run"
     assert run_search(new_request(small(name, tmp_path / "data"), folder), Console(file=io.StringIO())) == "complete"
     trials = pd.read_parquet(folder / "trials.parquet")
-    assert sorted(trials.scenario.unique()) == [f"{name}-exp-0.1", f"{name}-step-0.1"]
+    (scenario,) = trials.scenario.unique()
+    assert scenario == f"{name}-{IMBALANCE[name]}-0.1"
     assert set(trials[trials.phase != "tuning"].status) == {"completed"}
     tuned = trials[trials.phase == "tuning"]
     assert len(tuned)
     assert set(tuned.status) <= {"completed", "pruned"}, "they are stopped early"
     largest = per_class - 2
-    exp = trials[trials.imbalance_type == "exp"].class_counts.iloc[0]
-    assert (exp[0], exp[-1]) == (largest, int(largest * 0.1))
+    counts = trials.class_counts.iloc[0]
+    assert (counts[0], counts[-1]) == (largest, int(largest * 0.1))
     assert set(trials[trials.phase == "search"].class_balance_from_epoch) == {"switch"}
-    config = RunConfig.from_yaml(folder / "best" / f"{name}-exp-0.1.yaml")
+    config = RunConfig.from_yaml(folder / "best" / f"{scenario}.yaml")
     trainer = Trainer(config, load_splits(config))
     *_, last = trainer.epochs()
-    searched = trials[(trials.imbalance_type == "exp") & (trials.phase == "search")]
-    assert last.val_balanced_accuracy == searched.metric_last.iloc[0]
+    assert last.val_balanced_accuracy == trials[trials.phase == "search"].metric_last.iloc[0]
     assert 0 <= trainer.test(load_test(config)).test_accuracy <= 1
