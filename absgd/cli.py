@@ -42,6 +42,7 @@ from absgd.terminal import (
     starting_with,
     warn,
 )
+from absgd.whole_imports import import_whole
 
 if TYPE_CHECKING:
     from absgd.datasets import Splits
@@ -199,6 +200,7 @@ def _started(
     if checked_folder(path, "--out").exists():
         raise UserError(f"{path} exists: continue it with `--resume {path}` or give another `--out`")
     _say_reading(config)
+    import_whole("absgd.training")
 
     from absgd.datasets import check_test_set, load_splits
     from absgd.training import RunFolder, Trainer
@@ -260,6 +262,8 @@ def _continued(
             "expected `--resume` without --config, --recipe, --set, --out, --metric and --show: "
             "the run folder already records them"
         )
+
+    import_whole("absgd.training")
 
     from absgd.datasets import check_test_set, load_splits
     from absgd.training import RunFolder, Trainer

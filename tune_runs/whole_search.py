@@ -12,7 +12,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +22,7 @@ from absgd.config import RunConfig
 from absgd.counts import plural
 from absgd.records import Verdict
 from absgd.terminal import shortened, warn
+from absgd.whole_imports import import_whole
 from tune_runs.console_table import print_sentence, print_whole
 from tune_runs.ray_cluster.session import ray_session
 from tune_runs.recording.tracker_table import attach_report, check_trackers
@@ -117,7 +117,7 @@ def _importing(module: str) -> Iterator[None]:
 
     def import_quietly() -> None:
         with suppress(Exception):
-            import_module(module)
+            import_whole(module)
 
     thread = threading.Thread(target=import_quietly)
     thread.start()

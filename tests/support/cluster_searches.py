@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
 
 from benchmarks.faults.loopback_cluster import LoopbackCluster
 from tests.support.commands import command
+from tests.support.own_parts import RUN
 from tests.support.waiting import TIMEOUT_S
 
 NUM_TRIALS = 3
@@ -39,6 +42,8 @@ SPACE = {
 }
 
 
+SOON = {"ABSGD_TUNE_LOST_AFTER_S": "15"}
+"""Time limit of the watchdog: tests that end the driver wait for it; elsewhere a busy machine must not reach it."""
 LOOPBACK = {"127.0.0.1", "::ffff:127.0.0.1", "::1"}
 """Addresses on which the processes of a search may listen."""
 
@@ -67,13 +72,31 @@ def search_on(cluster: LoopbackCluster, folder: Path, *words: str) -> AbstractCo
     return search(folder, cluster.environment, *(words or ("--space", "moved.yaml")), "--address", cluster.address)
 
 
-def assert_complete(folder: Path, process: subprocess.Popen[str]) -> str:
+def assert_cluster_lost(process: subprocess.Popen[str], cluster: LoopbackCluster, *words: str) -> None:
+    """Assert that the command reports the loss of its cluster and names the command to continue, with more `words`."""
+    _, errors = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 1, errors
+    line = errors.strip().splitlines()[-1]
+    assert line.startswith(f"absgd-tune: error: lost the Ray cluster at {cluster.address}: ")
+    resumed = shlex.join(("absgd-tune", "--resume", "runs/moved", "--address", cluster.address, *words))
+    assert line.endswith(f"continue with: {resumed}"), line
+
+
+def write_own_space(folder: Path, epochs: int, resources: dict[str, Any], **changes: Any) -> None:
+    """Write `own.yaml`, the same search over the parts of a plugin."""
+    base = {**{name: RUN[name] for name in ("data", "model", "loss", "batch_size")}, "epochs": epochs}
+    search = {**SPACE["search"], "loss.options.power": {"choices": [1.0, 2.0]}}  # type: ignore[dict-item]
+    asked = {**SPACE, "base": base, "scenarios": [{}], "search": search, "resources": resources, **changes}
+    (folder / "own.yaml").write_text(yaml.safe_dump(asked))
+
+
+def assert_complete(folder: Path, process: subprocess.Popen[str], num_trials: int = NUM_TRIALS) -> str:
     """Assert that the command succeeded and that every trial has each of its epochs once; return what it printed."""
     printed, errors = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0, printed + errors
     trials = pd.read_parquet(folder / "runs/moved/trials.parquet")
     assert set(trials.status) == {"completed"}
-    assert trials.phase.value_counts().to_dict() == {"search": NUM_TRIALS, "control": 1}
+    assert trials.phase.value_counts().to_dict() == {"search": num_trials, "control": 1}
     epochs = pd.read_parquet(folder / "runs/moved/epochs.parquet")
     assert {name: group.epoch.tolist() for name, group in epochs.groupby("trial_id")} == {
         name: list(range(EPOCHS)) for name in trials.trial_id

@@ -13,9 +13,10 @@ import psutil
 import pytest
 
 from benchmarks.faults.loopback_cluster import LoopbackCluster, can_hide_folders, loopback_cluster
-from tests.support.cluster_searches import assert_complete, search_on
+from tests.support.cluster_searches import SOON, assert_cluster_lost, assert_complete, search_on
+from tests.support.commands import has_completed
 from tests.support.s3_server import ENVIRONMENT, s3_server
-from tests.support.waiting import TIMEOUT_S, wait_until
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or not can_hide_folders(), reason="a node needs mounts of its own"
@@ -59,13 +60,15 @@ def test_search_forks_on_a_blind_node_survives_its_loss_and_resumes_on_a_cluster
     with s3_server() as server:
         storage = ("--storage", server.address())
         words = ("--space", "moved.yaml", *storage)
-        with loopback_cluster(2, hidden=first, **ENVIRONMENT) as cluster:
-            with search_on(cluster, first, *words) as process:
-                lose_server_and_node(cluster, first / "runs/moved", process)
-                process.terminate()
-                printed, errors = process.communicate(timeout=TIMEOUT_S)
-            assert "cannot see" in printed, printed + errors
-            assert "--storage" in errors, "the command that resumes names the storage"
+        with (
+            loopback_cluster(2, hidden=first, **ENVIRONMENT, **SOON) as cluster,
+            search_on(cluster, first, *words) as process,
+        ):
+            lose_server_and_node(cluster, first / "runs/moved", process)
+            wait_until(lambda: has_completed(first / "runs/moved/trials.parquet"), process)
+            cluster.tell("kill gcs")
+            assert_cluster_lost(process, cluster, *storage)
+        before = pd.read_parquet(first / "runs/moved/trials.parquet").query("status == 'completed'")
         shutil.rmtree(first)
         words = ("--resume", "runs/moved", *storage)
         with (
@@ -74,5 +77,7 @@ def test_search_forks_on_a_blind_node_survives_its_loss_and_resumes_on_a_cluster
         ):
             printed = assert_complete(second, process)
     assert "moved: restored from s3://bucket/runs" in printed
-    trials = pd.read_parquet(second / "runs/moved/trials.parquet")
-    assert (trials.query("phase == 'search'").epochs_inherited > 0).all()
+    assert "cannot see" in printed
+    after = pd.read_parquet(second / "runs/moved/trials.parquet").set_index("trial_id")
+    assert (after.query("phase == 'search'").epochs_inherited > 0).all()
+    assert after.metric_last[before.trial_id].tolist() == before.metric_last.tolist()

@@ -1,4 +1,4 @@
-"""Searches on a cluster of two nodes on loopback, also when one node is lost."""
+"""Searches on a cluster of two nodes on loopback, of which one is lost, or has no file of a plugin."""
 
 from __future__ import annotations
 
@@ -10,7 +10,16 @@ import psutil
 import pytest
 
 from benchmarks.faults.loopback_cluster import LoopbackCluster, listening_addresses, loopback_cluster
-from tests.support.cluster_searches import LOOPBACK, assert_complete, search, search_on
+from tests.support.cluster_searches import (
+    EPOCHS,
+    LOOPBACK,
+    NUM_TRIALS,
+    assert_complete,
+    search,
+    search_on,
+    write_own_space,
+)
+from tests.support.own_parts import written
 from tests.support.waiting import TIMEOUT_S, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="keeps all of Ray on loopback and finds its processes")
@@ -22,28 +31,34 @@ def cluster() -> Iterator[LoopbackCluster]:
         yield cluster
 
 
-def test_search_trains_on_both_nodes_and_nothing_listens_beyond_loopback(
+def test_trials_of_a_node_that_is_lost_move_to_the_other_and_nothing_listens_beyond_loopback(
     cluster: LoopbackCluster, tmp_path: Path
 ) -> None:
-    with search_on(cluster, tmp_path) as process:
+    """The second node is killed; one that is added hangs after a while."""
+    with search_on(cluster, tmp_path, "--space", "moved.yaml", "--num-trials", str(NUM_TRIALS + 2)) as process:
         wait_until(lambda: cluster.training() == [1, 1], process)
         processes = [psutil.Process(pid) for pid in (process.pid, cluster.pid)]
         addresses = listening_addresses(*processes)
-        printed = assert_complete(tmp_path, process)
-    assert "cannot see" not in printed, "both nodes see the run folder"
+        cluster.tell("kill node 1")
+        cluster.add_node()
+        wait_until(lambda: cluster.training()[-1] == 1, process)
+        cluster.tell(f"hang node {cluster.num_nodes - 1}")
+        printed = assert_complete(tmp_path, process, NUM_TRIALS + 2)
+    cluster.add_node()
+    assert "cannot see" not in printed, "all nodes see the run folder"
     assert addresses
     assert addresses <= LOOPBACK
 
 
-@pytest.mark.parametrize("blow", ["kill", "hang"])
-def test_trials_of_a_node_that_is_lost_move_to_the_other(cluster: LoopbackCluster, tmp_path: Path, blow: str) -> None:
-    try:
-        with search_on(cluster, tmp_path) as process:
-            wait_until(lambda: cluster.training()[-1] == 1, process)
-            cluster.tell(f"{blow} node {cluster.num_nodes - 1}")
-            assert_complete(tmp_path, process)
-    finally:
-        cluster.add_node()
+def test_nodes_without_a_plugins_file_get_its_text(cluster: LoopbackCluster, tmp_path: Path) -> None:
+    write_own_space(tmp_path, EPOCHS, {"cpu": 1, "gpu": 0})
+    file = written(tmp_path)
+    with search_on(cluster, tmp_path, "--space", "own.yaml", "--plugin", str(file)) as process:
+        assert process.stdout is not None
+        assert "starting" in process.stdout.readline()
+        file.unlink()
+        wait_until(lambda: cluster.training()[0] == cluster.training()[-1] == 1, process)
+        assert_complete(tmp_path, process)
 
 
 @pytest.mark.parametrize("changed", [{"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_TOKEN_PATH": "none"}])

@@ -1,47 +1,23 @@
-"""Searches over parts of a plugin with real Ray: on two nodes, in cohorts, with several processes, as the page says."""
+"""Searches over parts of a plugin with real Ray: in cohorts, with several processes, as the page says."""
 
 from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
 
 from absgd import records
-from benchmarks.faults.loopback_cluster import loopback_cluster
-from tests.support.cluster_searches import EPOCHS, SPACE, assert_complete, search_on
+from tests.support.cluster_searches import write_own_space
 from tests.support.commands import run
-from tests.support.own_parts import PARTS, RUN, loaded, written
+from tests.support.own_parts import PARTS, loaded, written
 from tests.support.ray_searches import comparable, rows_of, trained_alone
 from tests.support.tune_command import call, measure_briefly
-from tests.support.waiting import wait_until
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
-
-
-def write_space(folder: Path, epochs: int, resources: dict[str, Any], **changes: Any) -> None:
-    base = {**{name: RUN[name] for name in ("data", "model", "loss", "batch_size")}, "epochs": epochs}
-    search = {**SPACE["search"], "loss.options.power": {"choices": [1.0, 2.0]}}  # type: ignore[dict-item]
-    asked = {**SPACE, "base": base, "scenarios": [{}], "search": search, "resources": resources, **changes}
-    (folder / "own.yaml").write_text(yaml.safe_dump(asked))
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="keeps all of Ray on loopback and finds its processes")
-def test_nodes_without_the_file_get_its_text(tmp_path: Path) -> None:
-    write_space(tmp_path, EPOCHS, {"cpu": 1, "gpu": 0})
-    file = written(tmp_path)
-    words = ("--space", "own.yaml", "--plugin", str(file))
-    with loopback_cluster(num_nodes=2) as cluster, search_on(cluster, tmp_path, *words) as process:
-        assert process.stdout is not None
-        assert "starting" in process.stdout.readline()
-        file.unlink()
-        wait_until(lambda: cluster.training() == [1, 1], process)
-        assert_complete(tmp_path, process)
 
 
 @pytest.mark.usefixtures("own_tables")
@@ -58,7 +34,7 @@ def test_cohorts_train_the_runs_of_a_process_alone_and_ranks_train_them_too(tmp_
 def trials_of(folder: Path, resources: dict[str, Any]) -> list[dict[str, Any]]:
     """Search over the plugin in a new folder; return the rows of its trials, all completed."""
     folder.mkdir()
-    write_space(folder, 3, resources)
+    write_own_space(folder, 3, resources)
     written(folder)
     done = run(folder, "absgd-tune", "--space", "own.yaml", "--plugin", "parts.py")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -70,14 +46,14 @@ def trials_of(folder: Path, resources: dict[str, Any]) -> list[dict[str, Any]]:
 @pytest.mark.usefixtures("own_tables")
 def test_measure_trains_in_processes_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     measure_briefly(monkeypatch)
-    write_space(tmp_path, 3, {"cpu": 1, "gpu": 0})
+    write_own_space(tmp_path, 3, {"cpu": 1, "gpu": 0})
     done = call("--space", tmp_path / "own.yaml", "--plugin", written(tmp_path), "--measure")
     assert done.exit_code == 0, done.output
     assert "trials at once" in done.stdout
 
 
 def test_part_that_gives_something_else_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
-    write_space(tmp_path, 3, {"cpu": 1, "gpu": 0})
+    write_own_space(tmp_path, 3, {"cpu": 1, "gpu": 0})
     file = written(tmp_path, PARTS.replace("labels_B, class_weights_C)", "labels_B, class_weights_C).mean()"))
     done = run(tmp_path, "absgd-tune", "--space", "own.yaml", "--plugin", str(file))
     assert done.returncode == 2, done.stdout + done.stderr

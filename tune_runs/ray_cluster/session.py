@@ -51,7 +51,7 @@ _LOCAL = {
     # One worker for each CPU starts at once, and imports what a trial does while the driver reads torch and images.
     "RAY_prestart_worker_first_driver": "1",
     "RAY_enable_worker_prestart": "0",
-    "RAY_preload_python_modules": "tune_runs.trial.trainable",
+    "RAY_preload_python_modules": "tune_runs.trial.preloaded",
     # What Tune sets for a trial: see `trials_take_any_worker`.
     "PL_DISABLE_FORK": "1",
 }

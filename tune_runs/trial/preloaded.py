@@ -1,0 +1,5 @@
+"""What a worker of our own Ray imports as it starts, while the driver reads torch and images; it touches no GPU."""
+
+from absgd.whole_imports import import_whole
+
+import_whole("tune_runs.trial.trainable")
