@@ -90,7 +90,9 @@ def write_own_space(folder: Path, epochs: int, resources: dict[str, Any], **chan
     (folder / "own.yaml").write_text(yaml.safe_dump(asked))
 
 
-def assert_complete(folder: Path, process: subprocess.Popen[str], num_trials: int = NUM_TRIALS) -> str:
+def assert_complete(
+    folder: Path, process: subprocess.Popen[str], num_trials: int = NUM_TRIALS, num_epochs: int = EPOCHS
+) -> str:
     """Assert that the command succeeded and that every trial has each of its epochs once; return what it printed."""
     printed, errors = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0, printed + errors
@@ -99,6 +101,6 @@ def assert_complete(folder: Path, process: subprocess.Popen[str], num_trials: in
     assert trials.phase.value_counts().to_dict() == {"search": num_trials, "control": 1}
     epochs = pd.read_parquet(folder / "runs/moved/epochs.parquet")
     assert {name: group.epoch.tolist() for name, group in epochs.groupby("trial_id")} == {
-        name: list(range(EPOCHS)) for name in trials.trial_id
+        name: list(range(num_epochs)) for name in trials.trial_id
     }
     return printed

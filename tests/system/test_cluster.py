@@ -51,14 +51,15 @@ def test_trials_of_a_node_that_is_lost_move_to_the_other_and_nothing_listens_bey
 
 
 def test_nodes_without_a_plugins_file_get_its_text(cluster: LoopbackCluster, tmp_path: Path) -> None:
-    write_own_space(tmp_path, EPOCHS, {"cpu": 1, "gpu": 0})
+    num_epochs = 5 * EPOCHS  # of few milliseconds: both nodes must train at the same time
+    write_own_space(tmp_path, num_epochs, {"cpu": 1, "gpu": 0})
     file = written(tmp_path)
     with search_on(cluster, tmp_path, "--space", "own.yaml", "--plugin", str(file)) as process:
         assert process.stdout is not None
         assert "starting" in process.stdout.readline()
         file.unlink()
         wait_until(lambda: cluster.training()[0] == cluster.training()[-1] == 1, process)
-        assert_complete(tmp_path, process)
+        assert_complete(tmp_path, process, num_epochs=num_epochs)
 
 
 @pytest.mark.parametrize("changed", [{"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_TOKEN_PATH": "none"}])
