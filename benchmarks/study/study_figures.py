@@ -21,8 +21,10 @@ RIVALS: tuple[tuple[str, tuple[str, ...]], ...] = (
 """Title in the legend -> the controls behind it."""
 _SHIFT = 0.18
 """Distance between the rivals of one scenario, in rows."""
-_WIDEST = 40.0
-"""Largest number of points that is shown; intervals after two pairs are wider."""
+_SHOWN = (-20.0, 40.0)
+"""Points of accuracy that are shown at least; intervals after two pairs are wider."""
+_EDGE = 3.0
+"""Distance of the outermost difference from the edge, in points of accuracy."""
 
 
 def lead_figure(frame: pd.DataFrame, dataset: str) -> Drawing:
@@ -34,7 +36,7 @@ def lead_figure(frame: pd.DataFrame, dataset: str) -> Drawing:
     """
     own = frame[frame.dataset == dataset]
     labels = list(dict.fromkeys(_labels(own)))
-    plot = new_figure("points of test balanced accuracy that ABSGD is ahead", "", height=120 + 34 * len(labels))
+    plot = new_figure("points of test balanced accuracy that ABSGD is ahead", "", height=190 + 34 * len(labels))
     places = own.assign(place=[labels.index(label) for label in _labels(own)])
     for number, (title, controls) in enumerate(RIVALS):
         rows = places[places.control.isin(controls)]
@@ -63,7 +65,10 @@ def lead_figure(frame: pd.DataFrame, dataset: str) -> Drawing:
         "ticktext": labels,
         "range": [len(labels) - 0.5, -0.5],
     }
-    plot.layout["xaxis"] |= {"range": [-_WIDEST / 2, _WIDEST], "zeroline": True, "zerolinecolor": GREY}
+    shown = [min(_SHOWN[0], own.difference.min() - _EDGE), max(_SHOWN[1], own.difference.max() + _EDGE)]
+    plot.layout["xaxis"] |= {"range": shown, "zeroline": True, "zerolinecolor": GREY}
+    plot.layout["legend"] |= {"y": -70 / (34 * len(labels)), "yanchor": "top"}  # below the axis: titles are long
+    plot.layout["margin"] |= {"b": 130}
     plot.layout["yaxis"]["gridcolor"] = FAINT
     caption = "Mean paired difference on fresh pairs of seeds, with the interval of the confirmation."
     return Drawing(f"study-{dataset}", f"The lead of ABSGD on {DATA_TITLES[dataset]}", caption, plot)
