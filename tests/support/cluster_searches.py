@@ -82,11 +82,11 @@ def assert_cluster_lost(process: subprocess.Popen[str], cluster: LoopbackCluster
     assert line.endswith(f"continue with: {resumed}"), line
 
 
-def write_own_space(folder: Path, epochs: int, resources: dict[str, Any], **changes: Any) -> None:
+def write_own_space(folder: Path, epochs: int, resources: dict[str, Any]) -> None:
     """Write `own.yaml`, the same search over the parts of a plugin."""
     base = {**{name: RUN[name] for name in ("data", "model", "loss", "batch_size")}, "epochs": epochs}
     search = {**SPACE["search"], "loss.options.power": {"choices": [1.0, 2.0]}}  # type: ignore[dict-item]
-    asked = {**SPACE, "base": base, "scenarios": [{}], "search": search, "resources": resources, **changes}
+    asked = {**SPACE, "base": base, "scenarios": [{}], "search": search, "resources": resources}
     (folder / "own.yaml").write_text(yaml.safe_dump(asked))
 
 
