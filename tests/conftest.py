@@ -17,6 +17,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import pytest
+import torch
 from hypothesis import settings
 
 from absgd.registry.dataset_table import DATASETS
@@ -62,6 +63,14 @@ def own_tables() -> Iterator[None]:
     for table, entries in zip(tables, earlier, strict=True):
         table.clear()
         table.update(entries)
+
+
+@pytest.fixture(autouse=True)
+def threads_of_torch() -> Iterator[None]:
+    """Give torch back its number of threads: a run that sets it here would change the bits of later tests."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -16,7 +16,7 @@ from tests.support.commands import replaced_table, run, started
 from tests.support.ray_searches import SMALL, comparable, rows_of, trained_alone
 from tests.support.waiting import wait_until
 
-EPOCHS = 100
+EPOCHS = 50
 """Number of epochs that lets a kill reach a trial while it trains."""
 SPACE: dict[str, Any] = {
     **SMALL,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -35,15 +35,6 @@ from tests.support.gpus import needs_gpu
 from tests.support.lockstep_stacks import SIZE, assert_members_get_the_numbers_of_runs_alone, members, shared
 from tests.support.prototype_commands import TINY, set_arguments
 from tune_runs.preview.probe_processes import ProbeProcessLost, TimedPass
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Use one thread: two threads that wait for each other are slow next to other busy processes."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("kind", [VmapStack, FusedStack])

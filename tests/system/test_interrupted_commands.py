@@ -16,9 +16,10 @@ import yaml
 from absgd import records
 from tests.support.commands import has_completed, replaced_table, run, started
 from tests.support.ray_searches import SMALL, comparable, rows_of, trained_alone
+from tests.support.tune_command import call
 from tests.support.waiting import TIMEOUT_S, wait_until
 
-LONG_EPOCHS = 60
+LONG_EPOCHS = 40
 """Number of epochs that lets an interrupt reach a run while it trains."""
 LONG_SPACE: dict[str, Any] = {
     **SMALL,
@@ -114,10 +115,10 @@ confirm: {max_pairs: 2, controls: [ce, ce-lr, cb-ce-drw]}
 """
 
 
-def test_search_is_confirmed_later_and_an_interrupted_confirmation_resumes(tmp_path: Path) -> None:
+def test_search_is_confirmed_later_and_an_interrupted_confirmation_resumes(ray: None, tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text(SMALL_SPACE)
-    searched = run(tmp_path, "absgd-tune", "--space", "small.yaml", "--no-confirm")
-    assert searched.returncode == 0, searched.stderr
+    searched = call("--space", tmp_path / "small.yaml", "--no-confirm", "--out", tmp_path / "runs")
+    assert searched.exit_code == 0, searched.output
     trials = tmp_path / "runs/small/trials.parquet"
     assert pd.read_parquet(trials).phase.value_counts().to_dict() == {"search": 2, "control": 1}
 

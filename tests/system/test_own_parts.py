@@ -13,43 +13,31 @@ import pytest
 from absgd import records
 from tests.support.cluster_searches import write_own_space
 from tests.support.commands import run
-from tests.support.own_parts import PARTS, loaded, written
+from tests.support.own_parts import PARTS, written
 from tests.support.ray_searches import comparable, rows_of, trained_alone
-from tests.support.tune_command import call, measure_briefly
+from tests.support.tune_command import call
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 
 
-@pytest.mark.usefixtures("own_tables")
+@pytest.mark.usefixtures("own_tables", "ray")
 def test_cohorts_train_the_runs_of_a_process_alone_and_ranks_train_them_too(tmp_path: Path) -> None:
-    in_cohorts = trials_of(tmp_path / "cohort", {"cpu": 2, "gpu": 0, "cohort": 2})
-    by_ranks = trials_of(tmp_path / "ranks", {"cpu": 1, "gpu": 0, "ranks_per_trial": 2})
-    loaded(tmp_path)
+    in_cohorts = trials_of(tmp_path, "cohort", {"cpu": 2, "gpu": 0, "cohort": 2})
+    by_ranks = trials_of(tmp_path, "ranks", {"cpu": 1, "gpu": 0, "ranks_per_trial": 2})
     for row in in_cohorts:
-        epochs = rows_of(tmp_path / "cohort/runs/moved", row["trial_id"])
+        epochs = rows_of(tmp_path / "cohort", row["trial_id"])
         assert comparable(epochs) == trained_alone(row), row["trial_id"]
     assert {row["trial_id"] for row in by_ranks} == {row["trial_id"] for row in in_cohorts}
 
 
-def trials_of(folder: Path, resources: dict[str, Any]) -> list[dict[str, Any]]:
-    """Search over the plugin in a new folder; return the rows of its trials, all completed."""
-    folder.mkdir()
+def trials_of(folder: Path, name: str, resources: dict[str, Any]) -> list[dict[str, Any]]:
+    """Search over the plugin; return the rows of its trials, all completed."""
     write_own_space(folder, 3, resources)
-    written(folder)
-    done = run(folder, "absgd-tune", "--space", "own.yaml", "--plugin", "parts.py")
-    assert done.returncode == 0, done.stdout + done.stderr
-    rows = records.read_rows(folder / "runs/moved" / records.TRIALS_FILE, records.TRIAL_SCHEMA)
+    done = call("--space", folder / "own.yaml", "--plugin", written(folder), "--out", folder, "--name", name)
+    assert done.exit_code == 0, done.output
+    rows = records.read_rows(folder / name / records.TRIALS_FILE, records.TRIAL_SCHEMA)
     assert {row["status"] for row in rows} == {"completed"}
     return rows
-
-
-@pytest.mark.usefixtures("own_tables")
-def test_measure_trains_in_processes_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    measure_briefly(monkeypatch)
-    write_own_space(tmp_path, 3, {"cpu": 1, "gpu": 0})
-    done = call("--space", tmp_path / "own.yaml", "--plugin", written(tmp_path), "--measure")
-    assert done.exit_code == 0, done.output
-    assert "trials at once" in done.stdout
 
 
 def test_part_that_gives_something_else_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
@@ -68,7 +56,8 @@ def test_lines_of_the_page_lead_to_a_verdict_and_the_winner_is_trained_again(tmp
     assert run(tmp_path, "python", "docs/examples/make_shapes.py", "shapes").returncode == 0
     one = run(tmp_path, "absgd-train", *plugin, "--config", f"{example}_run.yaml", "--out", "runs/one", "--test")
     assert one.returncode == 0, one.stderr
-    done = run(tmp_path, "absgd-tune", *plugin, "--space", f"{example}_space.yaml")
+    fewer = ("--num-trials", "4", "--set", "confirm.max_pairs=2")
+    done = run(tmp_path, "absgd-tune", *plugin, "--space", f"{example}_space.yaml", *fewer)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "control `ldam-drw` is left out: expected `head` `linear` with model `mixer`" in " ".join(
         done.stdout.split()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,15 +12,6 @@ from benchmarks.cohort_prototypes.__main__ import main
 from benchmarks.cohort_prototypes.cohort_members import FusedStack, VmapStack
 from tests.support.lockstep_stacks import assert_members_get_the_numbers_of_runs_alone
 from tests.support.prototype_commands import TINY, set_arguments
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Use one thread: two threads that wait for each other are slow next to other busy processes."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def test_command_prints_and_keeps_a_row_for_each_way_and_number(

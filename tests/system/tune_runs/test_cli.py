@@ -15,6 +15,7 @@ import pytest
 
 import tune_runs
 from tests.support.fake_tuner import SPACE
+from tests.support.own_parts import written
 from tests.support.tune_command import call, measure_briefly, write
 from tests.support.waiting import wait_until
 
@@ -25,19 +26,23 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.usefixtures("own_tables")
 def test_measure_prints_a_preview_with_an_estimate_and_proposes_resources(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Both come from processes of their own, which read the plugin too."""
     measure_briefly(monkeypatch)
-    write(here / "s.yaml", base={**SPACE["base"], "data": {"name": "digits", "n_max": 20}})
-    result = call("--space", "s.yaml", "--measure")
+    base = {**SPACE["base"], "data": {"name": "digits", "n_max": 20}, "loss": {"name": "absharp"}}
+    write(here / "s.yaml", base=base)
+    result = call("--space", "s.yaml", "--plugin", written(here), "--measure")
     assert result.exit_code == 0, result.output
     assert "absgd-tune: measuring digits-exp-0.1 (1 of 2)" in result.stderr
     assert "absgd-tune: probing digits-exp-0.1: 1" in result.stderr
     assert "s an epoch on this machine" in result.stdout
+    assert "trials at once" in result.stdout
     is_proposed = re.search(r"proposed +resources: \{cpu: \d+, gpu: [\d.]+", result.stdout)
     assert is_proposed or "Measure again when it is idle" in result.stdout, "a busy machine proposes nothing"
-    assert [path.name for path in here.iterdir()] == ["s.yaml"]
+    assert sorted(path.name for path in here.iterdir()) == ["parts.py", "s.yaml"]
 
 
 def test_interrupted_probe_ends_its_processes(here: Path) -> None:

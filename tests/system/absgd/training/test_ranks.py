@@ -7,7 +7,6 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,13 +34,6 @@ FLOAT64_TOLERANCE = 1e-9
 """Relative tolerance of every number after two or three epochs in float64, where rounding grows to about 1e-13."""
 FLOAT32_TOLERANCE = 1e-3
 """Tolerance of all weights relative to the length of a step in float32, where rounding is about 1e-6."""
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
 
 
 class Trained(NamedTuple):

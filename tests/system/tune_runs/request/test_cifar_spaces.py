@@ -20,7 +20,7 @@ from tune_runs.request.space_files import find_space, space_from_dict
 from tune_runs.run_search import run_search
 from tune_runs.space.model import SearchSpace
 
-WRITERS = {"cifar10": (write_cifar10, 60), "cifar100": (write_cifar100, 14)}
+WRITERS = {"cifar10": (write_cifar10, 14), "cifar100": (write_cifar100, 12)}
 IMBALANCE = {"cifar10": "exp", "cifar100": "step"}
 """Type of the scenario that is searched, of ratio 0.1."""
 
