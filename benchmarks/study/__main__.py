@@ -1,4 +1,6 @@
-"""The study: searches on Fashion-MNIST and digits in sixteen scenarios, and the page that says what they found.
+"""The study: searches on Fashion-MNIST and digits, and the page that says what they found.
+
+There are sixteen scenarios; eight of them are searched over two base criteria, so the page counts 24.
 
     python -m benchmarks.study --run [--only NAME ...] [--runs DIR]
 

@@ -10,20 +10,16 @@ from absgd.config import RunConfig
 from benchmarks.complete_curves.curve_sets import CHOSEN_ON
 from benchmarks.complete_curves.curve_training import random_configs
 from benchmarks.complete_curves.pair_replays import PairCurves
-from benchmarks.verdict_cost import (
+from benchmarks.verdict_cost.verdict_rates import (
     CONTROLS,
-    WAYS,
-    Choice,
     contest,
-    cost_table,
     fixed_epochs,
     fixed_verdicts,
     holm,
-    searches,
     sequential_verdicts,
-    spread,
-    summary_table,
 )
+from benchmarks.verdict_cost.verdict_tables import cost_table, summary_table
+from benchmarks.verdict_cost.verdict_ways import WAYS, Choice, searches, spread
 from tests.support.small_curves import cell_of, curve
 
 
