@@ -11,6 +11,7 @@ from absgd import records
 from absgd.counts import plural
 from absgd.errors import UserError
 from absgd.paths import PathLike
+from analysis.frames.complaints import Complain
 from analysis.frames.data_names import with_titles
 from analysis.frames.loaded_folders import LoadedFolder, Problem, describe, expand, kind_of
 from analysis.frames.option_columns import with_option_columns
@@ -18,7 +19,6 @@ from analysis.frames.ray_experiment import RayNames, read_experiment
 from analysis.frames.ray_scales import Percent
 from analysis.frames.run_tables import read_epochs, read_trials
 from analysis.frames.selection import DEFAULT_RULE, RuleName, SelectionRule
-from analysis.frames.typed_frames import Complain
 from analysis.runs import Runs
 
 

@@ -94,7 +94,7 @@ class Runs(RunFrames):
         return cautions(self, unusable)
 
     def importance(self, method: Method = "ped-anova") -> pd.DataFrame:
-        """How much each searched parameter matters.
+        """The importance of each searched parameter.
 
         See `analysis.questions.parameter_importance.importance` for the columns.
         """
@@ -169,7 +169,7 @@ class Runs(RunFrames):
         return self._over_scenarios(lambda one: calibration_frame(one.prediction_outcomes))
 
     def confusion(self) -> pd.DataFrame:
-        """How often each class is taken for which, by winners and controls.
+        """The share of each class that is taken for each other one, by winners and controls.
 
         See `analysis.questions.prediction_results.CONFUSION` for the columns.
         """
@@ -189,18 +189,18 @@ class Runs(RunFrames):
         """
         return adjustment_frame(self, self.shown, taus, warn)
 
-    def _over_scenarios(self, question: Callable[[Runs], pd.DataFrame]) -> pd.DataFrame:
-        """Stack what is found in each scenario."""
-        frames = [question(one) for one in self.scenarios()]
-        filled = [frame for frame in frames if not frame.empty] or frames[:1]
-        return pd.concat(filled, ignore_index=True)
-
     def savings(self) -> pd.DataFrame:
         """Epochs that the trunk and early stopping saved.
 
         See `analysis.questions.search_savings.savings` for the columns.
         """
         return self._answer(savings)
+
+    def _over_scenarios(self, question: Callable[[Runs], pd.DataFrame]) -> pd.DataFrame:
+        """Stack what is found in each scenario."""
+        frames = [question(one) for one in self.scenarios()]
+        filled = [frame for frame in frames if not frame.empty] or frames[:1]
+        return pd.concat(filled, ignore_index=True)
 
     def _answer(self, question: Callable[[Self], pd.DataFrame]) -> pd.DataFrame:
         """Return an answer that the caller may change."""

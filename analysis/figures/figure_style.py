@@ -156,6 +156,11 @@ def add_switch(figure: PlotlyFigure, rows: Iterable[Row], color: str = GREY) -> 
     return switch
 
 
+def error_bars(above: Iterable[float], below: Iterable[float], **style: Any) -> dict[str, Any]:
+    """Return the error bars of points: a length to either side of each, in units of its axis."""
+    return {"type": "data", "symmetric": False, "array": rounded(above), "arrayminus": rounded(below), **style}
+
+
 def rounded(values: Any) -> list[float | None]:
     """Round numbers to six digits, which is all that a hover shows; missing ones become None."""
     return [None if value is None or value != value else float(f"{float(value):.6g}") for value in values]

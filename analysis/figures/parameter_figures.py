@@ -47,13 +47,13 @@ def landscape_drawing(runs: Runs, x: str = "lam", y: str = "gamma") -> Drawing |
         _add_points(figure, own, x, y, name, {"color": color, "symbol": symbol, "size": 9})
     done = [row for row in rows if row.score == row.score]
     title = {"text": metric_axis(metric), "side": "bottom", "font": {"size": 13}}
-    bar = {"title": title, "thickness": 10, "orientation": "h", "y": -0.2, "yanchor": "top", "tickformat": ".4g"}
+    color_bar = {"title": title, "thickness": 10, "orientation": "h", "y": -0.2, "yanchor": "top", "tickformat": ".4g"}
     marker = {
         "color": [row.score * unit(metric) for row in done],
         "colorscale": colors_of_scale(),
         "size": 12,
         "line": {"color": INK, "width": 1},
-        "colorbar": bar,
+        "colorbar": color_bar,
     }
     _add_points(figure, done, x, y, "finished", marker)
     _mark_winner(figure, runs, x, y)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -16,6 +17,7 @@ from analysis.figures.figure_style import (
     Drawing,
     add_switch,
     epochs_axis,
+    error_bars,
     grouped,
     metric_axis,
     new_figure,
@@ -24,8 +26,8 @@ from analysis.figures.figure_style import (
     unit,
     wrapped,
 )
-from analysis.figures.plotly_figure import scatter
-from analysis.frames.run_frames import rows_of_frame
+from analysis.figures.plotly_figure import Trace, scatter
+from analysis.frames.run_frames import Row, rows_of_frame
 from analysis.questions.learning_curves import winner_curves
 from analysis.runs import Runs
 from analysis.wording.number_text import difference_text, interval_text, p_text
@@ -41,47 +43,43 @@ def differences_drawing(comparisons: pd.DataFrame) -> Drawing | None:
     rows = [row for row in rows_of_frame(comparisons) if row.n > 1][::-1]
     if not rows:
         return None
-    metric, on, margin = str(rows[0].metric), str(rows[0].on), float(rows[0].margin)
-    scale = unit(metric)
-    axis = f"best minus control, {on}" + (" (points)" if scale == 100 else "")
+    first = rows[0]
+    metric, scale = str(first.metric), unit(first.metric)
+    axis = f"best minus control, {first.on}" + (" (points)" if scale == 100 else "")
     figure = new_figure(axis, "", height=130 + 42 * len(rows))
+    margin = first.margin * scale
+    figure.add_vrect(x0=-margin, x1=margin, fillcolor=GREY, opacity=0.15, line={"width": 0})
+    figure.add_vline(x=0, line={"color": INK, "width": 1})
+    figure.add_trace(_differences_trace(rows, scale))
+    caption = (
+        f"{METRIC_TITLES.get(metric, metric).capitalize()} of {first.configuration} minus that of each control, paired "
+        "by fresh seed, with 95 % intervals of the mean, which all hold at once. Right of zero: better; left of it: "
+        f"worse; inside the grey band of {difference_text(metric, first.margin).removeprefix('+')}: equivalent; "
+        "otherwise, or without an interval: undecided."
+    )
+    return Drawing("differences", "Is it better than the controls?", caption, figure)
+
+
+def _differences_trace(rows: Sequence[Row], scale: float) -> Trace:
+    """Return a point with its interval for each comparison; one without an interval has no bars."""
     texts = [
-        f"{row.finding}: 95 % interval {interval_text(metric, row.low, row.high)}"
+        f"{row.finding}: 95 % interval {interval_text(row.metric, row.low, row.high)}"
         f"<br>p {p_text(row.p_value)}, n = {row.n}"
         for row in rows
     ]
     lengths = [
         (row.high - row.difference, row.difference - row.low) if math.isfinite(row.low) else (0, 0) for row in rows
     ]
-    figure.add_vrect(x0=-margin * scale, x1=margin * scale, fillcolor=GREY, opacity=0.15, line={"width": 0})
-    figure.add_vline(x=0, line={"color": INK, "width": 1})
-    figure.add_trace(
-        scatter(
-            x=rounded(row.difference * scale for row in rows),
-            y=[wrapped(plain(title_of_control(row.control))) for row in rows],
-            mode="markers",
-            marker={"color": BLUE, "size": 10},
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": rounded(above * scale for above, _ in lengths),
-                "arrayminus": rounded(below * scale for _, below in lengths),
-                "color": BLUE,
-                "thickness": 2,
-                "width": 6,
-            },
-            text=texts,
-            hovertemplate="%{y}<br>%{x:.2f}<br>%{text}<extra></extra>",
-        )
+    above, below = ([scale * length for length in side] for side in zip(*lengths, strict=True))
+    return scatter(
+        x=rounded(row.difference * scale for row in rows),
+        y=[wrapped(plain(title_of_control(row.control))) for row in rows],
+        mode="markers",
+        marker={"color": BLUE, "size": 10},
+        error_x=error_bars(above, below, color=BLUE, thickness=2, width=6),
+        text=texts,
+        hovertemplate="%{y}<br>%{x:.2f}<br>%{text}<extra></extra>",
     )
-    name = str(rows[0].configuration)
-    caption = (
-        f"{METRIC_TITLES.get(metric, metric).capitalize()} of {name} minus that of each control, paired by fresh seed, "
-        "with 95 % intervals of the mean, which all hold at once. Right of zero: better; left of it: worse; inside the "
-        f"grey band of {difference_text(metric, margin).removeprefix('+')}: equivalent; otherwise, or without an "
-        "interval: undecided."
-    )
-    return Drawing("differences", "Is it better than the controls?", caption, figure)
 
 
 def fresh_curves_drawing(runs: Runs) -> Drawing | None:

@@ -48,8 +48,19 @@ def configurations(scored: pd.DataFrame) -> pd.DataFrame:
     frame = frame.assign(is_ended=frame.status.isin(ENDED), stage_one=_stage_one_of_controls(frame))
     frame = frame.assign(last_val_loss=frame.last_val_loss.where(frame.score.notna()))
     keys = [*SCENARIO, "phase", "configuration", "stage_one"]
-    groups = frame.groupby(keys, sort=False)
-    numbers = groups.agg(
+    names = frame.loc[~frame.duplicated(keys), [*keys, "basis", "is_control"]]
+    settings = scored.loc[names.index].drop(columns=[*keys, *_MEASURED], errors="ignore")
+    whole = _means_over_seeds(frame, keys).join(pd.concat([settings, names], axis=1).set_index(keys)).reset_index()
+    whole = _with_gains(whole, pair_gains(scored))
+    most = whole.groupby([*SCENARIO, "basis"]).num_trials.transform("max")
+    whole["num_seeds"] = whole.num_trials.where(whole.is_control & (whole.basis == "confirmed"), most)
+    whole["is_whole"] = (whole.n == whole.num_seeds) & (whole.n > 0)
+    return whole.drop(columns=["num_trials", "stage_one"])
+
+
+def _means_over_seeds(trials: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Return counts and means of the trials with the same `keys`, which become the index."""
+    numbers = trials.groupby(keys, sort=False).agg(
         num_ended=("is_ended", "sum"),
         num_trials=("trial_id", "size"),
         n=("score", "count"),
@@ -67,14 +78,7 @@ def configurations(scored: pd.DataFrame) -> pd.DataFrame:
     )
     tests = ["test_mean", "test_std", "test_second_mean", "test_second_std"]
     numbers[tests] = numbers[tests].where(numbers.num_tested == numbers.n)
-    names = frame.loc[~frame.duplicated(keys), [*keys, "basis", "is_control"]]
-    settings = scored.loc[names.index].drop(columns=[*keys, *_MEASURED], errors="ignore")
-    whole = numbers.join(pd.concat([settings, names], axis=1).set_index(keys)).reset_index()
-    whole = _with_gains(whole, pair_gains(scored))
-    most = whole.groupby([*SCENARIO, "basis"]).num_trials.transform("max")
-    whole["num_seeds"] = whole.num_trials.where(whole.is_control & (whole.basis == "confirmed"), most)
-    whole["is_whole"] = (whole.n == whole.num_seeds) & (whole.n > 0)
-    return whole.drop(columns=["num_trials", "stage_one"])
+    return numbers
 
 
 def _with_gains(whole: pd.DataFrame, gains: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""What the confirmation of each scenario has found about its rivals, as the search recorded it."""
+"""The last comparison of each rival in the confirmation of each scenario, as the search recorded it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from absgd import records
 from absgd.errors import UserError
-from analysis.frames.typed_frames import Complain
+from analysis.frames.complaints import Complain
 
 RivalRows = Mapping[str, Mapping[str, Any]]
 """Rival -> the row of the last look at which it was compared."""

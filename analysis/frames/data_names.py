@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from absgd import records
 from absgd.config.locations import title_of_folder
 from absgd.registry.dataset_table import DATASETS
-from analysis.frames.typed_frames import Complain
+from analysis.frames.complaints import Complain, reason_of
 
 ClassNames = Mapping[str | None, Sequence[str]]
 """Scenario -> names of its classes, by label; None: of the one run that the folder holds."""
@@ -46,7 +46,7 @@ def read_class_names(path: Path, complain: Complain) -> ClassNames:
             names = {int(row["class"]): str(row["name"]) for row in table}
             found[None if file.parent == path else file.parent.name] = [names[label] for label in range(len(names))]
         except (pa.ArrowException, OSError, ValueError, TypeError, LookupError) as error:
-            complain(f"cannot read {file.relative_to(path)}: {(str(error) or type(error).__name__).splitlines()[0]}")
+            complain(f"cannot read {file.relative_to(path)}: {reason_of(error)}")
     return found
 
 

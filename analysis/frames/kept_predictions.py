@@ -1,4 +1,4 @@
-"""The predictions that run folders keep: one file per run, read one at a time; those of no use are named."""
+"""The predictions that run folders keep: one file per run, read one at a time; those left out are named."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pandas as pd
 from absgd.counts import plural
 from absgd.errors import UserError, shown
 from absgd.records import PredictedSplit, SplitPredictions, predictions_file
+from analysis.frames.complaints import Complain
 from analysis.frames.prediction_files import read_predictions
 from analysis.frames.run_frames import RunFrames
-from analysis.frames.typed_frames import Complain
 
 MOST_NAMED = 3
 """Runs without predictions that a sentence names."""
@@ -32,12 +32,12 @@ class KeptPredictions(NamedTuple):
 
 
 def kept_predictions(runs: RunFrames, trials: pd.DataFrame, complain: Complain) -> Iterator[KeptPredictions]:
-    """Yield the predictions of those trials that have any; name files of no use and runs whose file is gone.
+    """Yield the predictions of those trials that have any; name damaged files and runs whose file is gone.
 
     Args:
         runs: has the folders.
         trials: rows of `runs.trials`.
-        complain: takes a sentence about each file of no use, and one about all that are missing.
+        complain: takes a sentence about each file that is left out, and one about all that are missing.
     """
     missing = []
     for place, trial in enumerate(trials[_FILED_BY].itertuples()):
@@ -82,7 +82,7 @@ def trusted_predictions(file: Path, trial: pd.Series[Any]) -> Mapping[PredictedS
     """Return the predictions in a trial's file.
 
     Raises:
-        UserError: naming what is wrong with the file, or that it is of another run.
+        UserError: naming what is wrong with the file, or that it belongs to another run.
     """
     splits = read_predictions(file, len(class_counts_of(trial)) or None)
     test = splits.get("test")

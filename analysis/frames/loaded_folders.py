@@ -14,9 +14,9 @@ from absgd import records
 from absgd.errors import UserError, shown
 from absgd.paths import PathLike
 from absgd.yaml_text import parse_yaml
+from analysis.frames.complaints import Complain, reason_of
 from analysis.frames.confirmation_looks import RivalRows, read_confirmations
 from analysis.frames.data_names import ClassNames, read_class_names
-from analysis.frames.typed_frames import Complain
 
 FolderKind = Literal["absgd", "ray"]
 
@@ -109,7 +109,7 @@ def describe(path: Path, kind: FolderKind, complain: Complain) -> LoadedFolder:
             data = parse_yaml(file.read_text(encoding="utf-8"), file.name)
             space = data if isinstance(data, Mapping) else {}
         except (UserError, OSError, ValueError) as error:
-            complain(f"cannot read {file.name}: {str(error).splitlines()[0]}")
+            complain(f"cannot read {file.name}: {reason_of(error)}")
     sessions = _sessions(path / records.ENVIRONMENT_FILE, complain)
     confirmations = read_confirmations(path, complain) if kind == "absgd" else {}
     return LoadedFolder(path, kind, space, read_class_names(path, complain), confirmations, sessions)
@@ -123,5 +123,5 @@ def _sessions(file: Path, complain: Complain) -> tuple[Mapping[str, Any], ...]:
         sessions = data["sessions"]
         return tuple(session for session in sessions if isinstance(session, Mapping))
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-        complain(f"cannot read {file.name}: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
+        complain(f"cannot read {file.name}: {reason_of(error)}")
         return ()

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from absgd.records import OPTION_COLUMNS
-from analysis.frames.typed_frames import Complain
+from analysis.frames.complaints import Complain
 
 
 def with_option_columns(trials: pd.DataFrame, complain: Complain) -> pd.DataFrame:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from absgd.errors import UserError
 from absgd.paths import is_endless
 from absgd.records import PREDICTED_SPLITS, PREDICTION_SCHEMA, PredictedSplit, SplitPredictions
+from analysis.frames.complaints import reason_of
 
 MOST_LOGITS = 2**30
 """Most logits of a file, 2 GiB in float16: five times those of the largest data set in use, iNaturalist 2018."""
@@ -40,7 +41,7 @@ def read_predictions(file: Path, num_classes: int | None = None) -> dict[Predict
     except (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError) as error:
         if isinstance(error, UserError):
             raise
-        raise UserError((str(error) or type(error).__name__).splitlines()[0]) from None
+        raise UserError(reason_of(error)) from None
 
 
 def _splits(pieces: list[pa.Table]) -> dict[PredictedSplit, SplitPredictions]:

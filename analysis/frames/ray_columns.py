@@ -53,7 +53,7 @@ _LARGEST_FLOAT = int(sys.float_info.max)
 
 
 class ColumnSources(NamedTuple):
-    """Which names of a script fill which of our columns."""
+    """The names of a script that fill our columns, and those that could have."""
 
     columns: dict[str, str]
     """The script's name -> our column."""

@@ -11,11 +11,12 @@ import pyarrow as pa
 
 from absgd import records
 from absgd.errors import UserError, nearest
+from analysis.frames.complaints import Complain
 from analysis.frames.ray_columns import ColumnValues
 from analysis.frames.ray_outcomes import outcomes
 from analysis.frames.ray_scales import Percent, in_fractions, percent_columns, with_epochs_from_0
 from analysis.frames.ray_trial import RayTrial, read_trial
-from analysis.frames.typed_frames import Complain, to_frame
+from analysis.frames.typed_frames import to_frame
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,9 +42,6 @@ class RayNames:
         if self.metric is not None and self.metric not in records.METRICS:
             raise UserError(f"no metric `{self.metric}`{nearest(self.metric, records.METRICS)} (metric)")
         percent_columns(self.percent)
-
-
-NOTHING_TOLD = RayNames()
 
 
 def read_experiment(path: Path, told: RayNames, complain: Complain) -> tuple[pd.DataFrame, pd.DataFrame] | None:

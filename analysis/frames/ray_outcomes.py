@@ -1,4 +1,4 @@
-"""How the trials of a plain Ray Tune script ended."""
+"""The status with which each trial of a plain Ray Tune script ended."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 from absgd.counts import plural
 from absgd.records import Status
+from analysis.frames.complaints import Complain
 from analysis.frames.ray_states import STATE_FILES, UNFINISHED, RayState, read_states
 from analysis.frames.ray_trial import RayTrial
-from analysis.frames.typed_frames import Complain
 
 LOSSES = ("val_loss", "train_loss")
 """Columns that, besides the deciding metric, tell that a trial diverged."""

@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterator, Sequence
 
 from absgd.counts import plural
 from absgd.errors import UserError, nearest, shown
+from analysis.frames.complaints import Complain
 from analysis.frames.ray_columns import FRACTION_COLUMNS
 from analysis.frames.ray_trial import RayTrial
 from analysis.frames.run_tables import ROUNDING
-from analysis.frames.typed_frames import Complain
 
 Percent = bool | Collection[str]
 """Whether accuracies are in percent: all of them or none, or our names of those that are."""

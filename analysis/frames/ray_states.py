@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from analysis.frames.typed_frames import Complain
+from analysis.frames.complaints import Complain, reason_of
 
 STATE_FILES = "experiment_state-*.json"
 """Ray writes one for each session of an experiment, named after its start."""
@@ -35,8 +35,7 @@ def read_states(path: Path, complain: Complain) -> list[RayState]:
             data = json.loads(file.read_text(encoding="utf-8"))
             states = list(_states(data))
         except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            complain(f"cannot read {file.name}: {reason}")
+            complain(f"cannot read {file.name}: {reason_of(error)}")
             continue
         found |= {state.trial_id: state for state in states}
     return list(found.values())

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from absgd.counts import plural
+from analysis.frames.complaints import Complain, reason_of
 from analysis.frames.ray_columns import (
     EPOCH_TYPES,
     SETTING_TYPES,
@@ -20,7 +21,6 @@ from analysis.frames.ray_columns import (
     real_number,
     whole_number,
 )
-from analysis.frames.typed_frames import Complain
 
 PARAMETER = "params/"
 """Prefix of the columns of parameters that are not settings of ours."""
@@ -114,7 +114,7 @@ def _json_object(file: Path, complain: Complain) -> JsonObject | None:
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        complain(f"cannot read {file.parent.name}/{file.name}: {str(error).splitlines()[0]}")
+        complain(f"cannot read {file.parent.name}/{file.name}: {reason_of(error)}")
         return None
     return data if isinstance(data, dict) else None
 

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 
 from absgd import records
 from absgd.counts import plural
-from analysis.frames.typed_frames import Complain, to_frame
+from analysis.frames.complaints import Complain, reason_of
+from analysis.frames.typed_frames import to_frame, total_epochs
 
 ESSENTIAL_TRIAL = ("scenario", "trial_id", "phase", "status")
 ESSENTIAL_EPOCH = ("trial_id", "epoch")
@@ -61,8 +62,7 @@ def _read(path: Path, schema: pa.Schema, essential: Sequence[str], complain: Com
     try:
         table = pq.read_table(path)
     except (pa.ArrowException, OSError, ValueError) as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        complain(f"cannot read {path.name}: {first}")
+        complain(f"cannot read {path.name}: {reason_of(error)}")
         return None
     added_later = (*records.ADDED_LATER, *records.LATER_METRICS, *records.PARETO_COLUMNS, records.PAIR)
     lacking = [name for name in schema.names if name not in (*table.column_names, *added_later)]
@@ -190,8 +190,7 @@ def _with_complete_curves(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Remove finished trials that lack epochs; the epochs of a running one may lag behind its row."""
     there = epochs.groupby("trial_id").size().reindex(trials.trial_id, fill_value=0).to_numpy()
-    claimed = trials.epochs_trained.fillna(0) + trials.epochs_inherited.fillna(0)
-    is_short = ((claimed != there) & ~trials.status.isin(("running", "interrupted"))).astype(bool)
+    is_short = ((total_epochs(trials) != there) & ~trials.status.isin(("running", "interrupted"))).astype(bool)
     if not is_short.any():
         return trials, epochs
     names = trials.trial_id[is_short].tolist()

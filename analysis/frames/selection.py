@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from absgd import records
 from absgd.errors import UserError, nearest, shown
 from absgd.records import (
     METRICS,
@@ -60,19 +59,23 @@ class SelectionRule:
         }[self.name]
 
     @property
-    def second_test_title(self) -> str:
-        """Epoch of the second test column, in words."""
-        return "last epoch" if self.name == "chosen" else "epoch best on validation"
+    def test_title(self) -> str:
+        """Epoch of the test metrics, in words."""
+        return "epoch best on validation" if self.name == "chosen" else "last epoch"
 
     @property
     def second_test_short(self) -> str:
         """Epoch of the second test column, short enough for a column header."""
         return "last epoch" if self.name == "chosen" else "best epoch"
 
-    @property
-    def test_title(self) -> str:
-        """Epoch of the test metrics, in words."""
-        return "epoch best on validation" if self.name == "chosen" else "last epoch"
+
+def sign_of(metric: object) -> float:
+    """Return the factor that makes larger values of a metric better; 1 for an unknown name.
+
+    >>> sign_of("val_accuracy"), sign_of("val_loss")
+    (1.0, -1.0)
+    """
+    return -1.0 if METRICS.get(str(metric)) == "min" else 1.0
 
 
 def with_scores(trials: pd.DataFrame, epochs: pd.DataFrame, rule: SelectionRule) -> pd.DataFrame:
@@ -95,7 +98,7 @@ def with_scores(trials: pd.DataFrame, epochs: pd.DataFrame, rule: SelectionRule)
     is_done = trials.status == "completed"
     values = {"last": "metric_last", "chosen": "metric_chosen"}
     score = trials[values[rule.name]] if rule.name in values else _mean_of_last(trials, epochs, rule.k)
-    signs = trials.metric.map(lambda name: -1.0 if records.METRICS.get(name) == "min" else 1.0).astype("float64")
+    signs = trials.metric.map(sign_of).astype("float64")
     score = _finite(score.astype("float64").where(is_done & trials.metric.notna()))
     test = {
         name: _finite(_test_values(trials, at_chosen).astype("float64").where(is_done))

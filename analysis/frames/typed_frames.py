@@ -6,7 +6,6 @@ numbers are Int64, truth values `boolean` and lists (one value per class) Arrow 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -19,17 +18,19 @@ KEY = ["folder", "trial_id"]
 SCENARIO = ["folder", "scenario"]
 """Columns that identify a scenario of a run folder."""
 
-Complain = Callable[[str], None]
-"""Takes a sentence about something that is damaged or missing."""
-
 
 def to_frame(table: pa.Table, schema: pa.Schema = records.TRIAL_SCHEMA) -> pd.DataFrame:
     """Convert a table with a schema of `absgd.records` to a frame with the types of this module."""
     is_long = schema is records.EPOCH_SCHEMA  # one block per column: no copy; the few trial rows are handier in one
     frame: pd.DataFrame = table.to_pandas(types_mapper=_pandas_type, split_blocks=is_long, self_destruct=is_long)
-    if schema is records.EPOCH_SCHEMA and not frame.epoch.isna().any():
+    if is_long and not frame.epoch.isna().any():
         frame["epoch"] = frame.epoch.astype("int64")
     return frame
+
+
+def total_epochs(trials: pd.DataFrame) -> pd.Series[Any]:
+    """Return the epochs of each trial, trained or inherited; those that are not recorded count as none."""
+    return trials.epochs_trained.fillna(0) + trials.epochs_inherited.fillna(0)
 
 
 def _pandas_type(kind: pa.DataType) -> Any:

@@ -16,6 +16,9 @@ from analysis.questions.winners import best_rows
 
 BY: tuple[str, ...] = ("dataset", "data_title", "imbalance_type", "imbalance_ratio", "noise_type", "noise_rate")
 """Columns by which results are grouped by default: data, imbalance and noise. Scores are comparable within a group."""
+_RESULTS = ("rule", "configuration", "basis", "num_pairs", "gain_mean", "gain_std", "n", "num_seeds", "val_mean",
+            "val_std", "test_mean", "test_std", "test_at")  # fmt: skip
+_FOUND_IN = ("run", "scenario", "trial_id", "folder")
 METHOD_COLUMNS = ("loss", "lam", "gamma", "ab_alpha", "switch_epoch")
 
 
@@ -51,26 +54,8 @@ def best(runs: RunFrames, by: str | Sequence[str]) -> pd.DataFrame:
     table = pd.concat([table.reset_index(drop=True), coverage], axis=1)
     counts = ["num_completed", "num_pruned", "num_diverged"]
     table[counts] = table[counts].fillna(0).astype("int64")
-    front = [
-        *groups,
-        "rule",
-        "configuration",
-        "basis",
-        "num_pairs",
-        "gain_mean",
-        "gain_std",
-        "n",
-        "num_seeds",
-        "val_mean",
-        "val_std",
-        "test_mean",
-        "test_std",
-        "test_at",
-        *coverage.columns,
-    ]
-    back = [name for name in ("run", "scenario", "trial_id", "folder") if name not in groups]
-    names = [*front, *(name for name in setting_columns(runs) if name not in front), *counts, *back]
-    return table[names].reset_index(drop=True)
+    names = [*groups, *_RESULTS, *coverage.columns, *setting_columns(runs), *counts, *_FOUND_IN]
+    return table[[*dict.fromkeys(names)]].reset_index(drop=True)
 
 
 def _warn_of_mixed_groups(trials: pd.DataFrame, groups: list[str]) -> None:

@@ -10,9 +10,9 @@ from typing import Any, Literal, NamedTuple
 import pandas as pd
 
 from absgd.counts import after_epochs, plural
-from absgd.records import METRICS
 from analysis.frames.run_frames import Row, RunFrames
-from analysis.frames.typed_frames import KEY, SCENARIO
+from analysis.frames.selection import sign_of
+from analysis.frames.typed_frames import KEY, SCENARIO, total_epochs
 from analysis.questions.class_results import last_recall
 from analysis.questions.winners import confirmed_configurations, shown_trials, trials_of, winner_of
 from analysis.wording.number_text import score_text, setting_text
@@ -57,7 +57,7 @@ def cautions(
 
     Args:
         runs: the runs.
-        unusable_predictions: (folder, scenario) -> sentences about kept predictions of no use.
+        unusable_predictions: (folder, scenario) -> sentences about kept predictions that are damaged or missing.
 
     Returns:
         One row per caution: `folder`, `scenario`, `kind` (`edge`: the best is at the edge of the space; `diverged`,
@@ -122,14 +122,9 @@ def _where(search: pd.DataFrame) -> str:
     lost = search.loc[search.status == "diverged", columns]
     kept = search.loc[search.status.isin(("completed", "pruned")), columns]
     for column in columns:
-        if (
-            lost[column].notna().all()
-            and kept[column].notna().any()
-            and lost[column].abs().max() < kept[column].abs().min()
-        ):
-            return (
-                f", all of them with {title_of_parameter(column)} up to {setting_text(float(lost[column].abs().max()))}"
-            )
+        largest = lost[column].abs().max()
+        if lost[column].notna().all() and kept[column].notna().any() and largest < kept[column].abs().min():
+            return f", all of them with {title_of_parameter(column)} up to {setting_text(float(largest))}"
     return ""
 
 
@@ -197,8 +192,7 @@ def _winner_recalls(runs: RunFrames) -> pd.DataFrame:
 def _few_epochs(runs: RunFrames, winner: pd.Series[Any]) -> Iterator[Caution]:
     if runs.rule.name != "mean_last_k":
         return
-    own = trials_of(runs, winner)
-    epochs = (own.epochs_trained.fillna(0) + own.epochs_inherited.fillna(0)).min()
+    epochs = total_epochs(trials_of(runs, winner)).min()
     if epochs < runs.rule.k:
         yield Caution(
             "rule", f"The {runs.rule.title} is that of {plural(int(epochs), 'epoch')}: the runs have no more."
@@ -228,8 +222,7 @@ def _foreign_controls(confirmed: Sequence[Row], winner: pd.Series[Any]) -> Itera
     """Name controls made for another configuration's learning rate or switch, as happens when a search is extended."""
     if winner.basis != "confirmed" or any(pd.isna(winner[name]) for name in ("lr", "ab_alpha", "switch_epoch")):
         return
-    own = {str(row.configuration): row for row in reversed(confirmed) if row.is_control}
-    controls = dict(reversed(own.items()))
+    controls = {str(row.configuration): row for row in confirmed if row.is_control}
     raised = float(winner.lr) / float(winner.ab_alpha)
     for name, row in controls.items():
         if name.endswith("-lr") and not pd.isna(row.lr) and not math.isclose(row.lr, raised, rel_tol=1e-6):
@@ -266,7 +259,7 @@ def _disagreement(confirmed: Sequence[Row], winner: pd.Series[Any]) -> Iterator[
         return
     whole = [row for row in confirmed if row.is_whole and row.num_seeds == winner.num_seeds]
     able = [row for row in whole if not math.isnan(row.test_mean)]
-    sign = -1.0 if METRICS.get(str(winner.metric)) == "min" else 1.0
+    sign = sign_of(winner.metric)
     candidates = [row for row in able if not row.is_control]
     for rows, among in ((candidates, "candidates"), (able, "candidates and controls")):
         if len(rows) < 2:
@@ -281,14 +274,3 @@ def _disagreement(confirmed: Sequence[Row], winner: pd.Series[Any]) -> Iterator[
             text = f"Validation and test disagree about the best of the {among}: {ahead} is ahead on test of {behind}."
             yield Caution("order", f"{text} The choice stays with validation.")
             return
-
-
-def validation_images(runs: RunFrames, winner: pd.Series[Any]) -> int | None:
-    """Return the number of images behind the winner's validation scores; None if the records do not say."""
-    own = trials_of(runs, winner)
-    if own.empty:
-        return None
-    first = own.iloc[0]
-    if first.validation != "cut" or pd.isna(first.val_per_class) or not isinstance(first.class_counts, list):
-        return None
-    return int(first.val_per_class) * len(first.class_counts)

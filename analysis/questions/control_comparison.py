@@ -10,11 +10,11 @@ import pandas as pd
 
 from absgd.comparisons import ClaimRules, Finding, RivalComparison, compare_at_look
 from absgd.errors import UserError, nearest, shown
-from absgd.records import DEFAULT_MARGIN, METRICS, POINT
+from absgd.records import DEFAULT_MARGIN, POINT
 from analysis.frames.configurations import Basis
 from analysis.frames.confirmation_looks import RivalRows
 from analysis.frames.run_frames import RunFrames
-from analysis.frames.selection import DEFAULT_RULE
+from analysis.frames.selection import DEFAULT_RULE, sign_of
 from analysis.frames.typed_frames import SCENARIO
 from analysis.questions.deciding_controls import deciding_controls
 from analysis.questions.winners import SEEDS, control_names, shown_trials, winners_of
@@ -165,7 +165,7 @@ class _Winner:
 
     def _fixed_look(self, on: Measured, rules: ClaimRules) -> dict[str, RivalComparison]:
         """Compare with the controls measured on `on`; those measured elsewhere count among the tests all the same."""
-        sign = -1.0 if METRICS.get(str(self._winner.metric)) == "min" else 1.0
+        sign = sign_of(self._winner.metric)
         scores: dict[str, dict[int, float]] = {"": {}}
         numbers: dict[tuple[int, ...], int] = {}
         for name in self._controls:
@@ -179,7 +179,7 @@ class _Winner:
         return {one.rival: one for one in found if one.rival in scores}
 
     def _recorded(self) -> RivalRows:
-        """What the search recorded about this winner, if that is what is asked."""
+        """Return the search's record of this winner against each rival; empty where another comparison is asked for."""
         rows = self._runs.confirmation_of(str(self._winner.folder), str(self._winner.scenario))
         if self._winner.basis != "confirmed" or self._runs.rule.name != DEFAULT_RULE:
             return {}
@@ -236,7 +236,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _margin(space: Mapping[str, Any]) -> float:
-    """The margin of a space in units of the metric."""
+    """Return the margin of a space in units of the metric."""
     section = space.get("confirm")
     points = section.get("margin") if isinstance(section, Mapping) else None
     if not isinstance(points, int | float) or isinstance(points, bool) or not 0 < points < math.inf:
@@ -245,7 +245,7 @@ def _margin(space: Mapping[str, Any]) -> float:
 
 
 def _as_comparison(row: Mapping[str, Any]) -> RivalComparison:
-    """A row of confirmation.parquet; null is NaN."""
+    """Return a row of confirmation.parquet as a comparison; null becomes NaN."""
     numbers = {name: row[name] for name in RivalComparison._fields}
     missing = {name: math.nan for name, value in numbers.items() if value is None and name != "pairs_needed"}
     return RivalComparison(**{**numbers, **missing})

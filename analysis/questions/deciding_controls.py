@@ -1,4 +1,4 @@
-"""The controls that a configuration must beat to be called better, of a row of the analysis."""
+"""The controls that a winner must beat to be called better: rules of `absgd.records`, applied to its row."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from absgd.records import CONFIG_COLUMNS
 from analysis.frames.option_columns import is_option_column
 from analysis.frames.run_frames import RunFrames
 from analysis.frames.searched_parameters import SearchedParameter
-from analysis.frames.typed_frames import SCENARIO
+from analysis.frames.typed_frames import SCENARIO, total_epochs
 
 SEARCHED = (
     *SCENARIO,
@@ -49,12 +49,9 @@ def landscape(runs: RunFrames, x: str, y: str) -> pd.DataFrame:
     names = [*about, *dict.fromkeys((x, y)), "score", "last_value", "epochs_done", "metric"]
     read = dict.fromkeys([*about, x, y, *measured, "epochs_trained", "epochs_inherited"])
     own = runs.searched[[*read]].dropna(subset=[x, y])
-    done = (own.epochs_trained.fillna(0) + own.epochs_inherited.fillna(0)).astype("int64")
-    return (
-        own.assign(last_value=own.metric_last, epochs_done=done)[names]
-        .assign(rule=runs.rule.title)
-        .reset_index(drop=True)
-    )
+    done = total_epochs(own).astype("int64")
+    found = own.assign(last_value=own.metric_last, epochs_done=done)[names]
+    return found.assign(rule=runs.rule.title).reset_index(drop=True)
 
 
 def _is_setting(name: str) -> bool:

@@ -7,7 +7,7 @@ import pandas as pd
 from absgd.errors import UserError, nearest
 from absgd.records import DEFAULT_METRIC, INHERITED, METRICS
 from analysis.frames.run_frames import RunFrames
-from analysis.frames.typed_frames import KEY, SCENARIO
+from analysis.frames.typed_frames import KEY, SCENARIO, total_epochs
 from analysis.questions.winners import shown_trials
 
 CURVE_COLUMNS = (*METRICS, "train_loss", "lr", "log_u", "mean_weight_clean", "mean_weight_changed", "kept_fraction")
@@ -62,8 +62,7 @@ def stops(runs: RunFrames) -> pd.DataFrame:
         `num_stopped`.
     """
     pruned = runs.trials[(runs.trials.status == "pruned") & (runs.trials.phase == "search")]
-    done = pruned.epochs_trained.fillna(0) + pruned.epochs_inherited.fillna(0)
-    counted = pruned.assign(epochs_done=done.astype("int64")).groupby([*SCENARIO, "epochs_done"]).size()
+    counted = pruned.assign(epochs_done=total_epochs(pruned).astype("int64")).groupby([*SCENARIO, "epochs_done"]).size()
     return counted.rename("num_stopped").reset_index()
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from absgd.errors import UserError, nearest
-from absgd.records import METRICS
 from analysis.frames.run_frames import Row, RunFrames, rows_of_frame
 from analysis.frames.searched_parameters import SearchedParameter
+from analysis.frames.selection import sign_of
 from analysis.frames.typed_frames import SCENARIO
 from analysis.questions.landscape import searched_trials
 
@@ -106,8 +106,7 @@ def _standing(row: Row) -> tuple[int, float, float]:
     if row.status == "completed":
         return _GROUPS[row.status], 0.0, _known(row.rank_score, -math.inf)
     far = _known(row.epochs_trained) + _known(row.epochs_inherited) - _known(row.switch_epoch)
-    sign = -1.0 if METRICS.get(row.metric) == "min" else 1.0
-    return _GROUPS[row.status], far, _known(row.metric_last * sign, -math.inf)
+    return _GROUPS[row.status], far, _known(row.metric_last * sign_of(row.metric), -math.inf)
 
 
 def _known(value: Any, default: float = 0.0) -> float:

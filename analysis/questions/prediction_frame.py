@@ -12,6 +12,7 @@ import pandas as pd
 from absgd.class_priors import adjusted_logits, best_tau
 from absgd.errors import UserError, nearest, shown
 from absgd.records import PREDICTED_SPLITS, SplitPredictions
+from analysis.frames.complaints import Complain
 from analysis.frames.kept_predictions import (
     KeptPredictions,
     class_counts_of,
@@ -21,7 +22,7 @@ from analysis.frames.kept_predictions import (
     trusted_predictions,
 )
 from analysis.frames.run_frames import RunFrames
-from analysis.frames.typed_frames import SCENARIO, Complain
+from analysis.frames.typed_frames import SCENARIO
 from analysis.questions.image_outcomes import image_outcomes
 from analysis.questions.prediction_numbers import prediction_numbers
 from analysis.questions.winners import SEEDS
@@ -48,7 +49,7 @@ def prediction_frame(runs: RunFrames, split: str | None, complain: Complain) -> 
     Args:
         runs: the runs.
         split: `validation` or `test`; None: both.
-        complain: takes sentences about files of no use.
+        complain: takes sentences about files that are left out.
 
     Raises:
         UserError: if there is no such split.
@@ -86,7 +87,7 @@ def logits_of(runs: RunFrames, trial_id: str, split: str, folder: str | None) ->
     """Return the logits of a run on a split, shape (N, C), the images in order.
 
     Raises:
-        UserError: if there is no such run or split, or the run kept none, or they are of no use.
+        UserError: if there is no such run or split, or the run kept none, or they cannot be used.
     """
     name = _checked_split(split)
     trial = trial_of(runs, trial_id, folder)
@@ -118,9 +119,9 @@ def adjustment_frame(runs: RunFrames, trials: pd.DataFrame, taus: Sequence[float
 
     Args:
         runs: the runs.
-        trials: rows of `winners.winner_and_control_trials`.
+        trials: rows of `winners.shown_trials`.
         taus: strengths to choose from.
-        complain: takes sentences about files of no use, and about classes without a training image.
+        complain: takes sentences about files that are left out, and about classes without a training image.
 
     Returns:
         The columns `ADJUSTMENT`; `test_before` and `test_after` are missing where test was not kept.

@@ -35,7 +35,7 @@ class RunOutcomes:
     """The outcomes of a winner's or control's run on each split that it kept."""
 
     trial: pd.Series[Any]
-    """Its row of `winners.winner_and_control_trials`."""
+    """Its row of `winners.shown_trials`."""
     splits: dict[PredictedSplit, ImageOutcomes]
 
     @property
@@ -50,7 +50,7 @@ class PredictionOutcomes:
 
     runs: tuple[RunOutcomes, ...]
     problems: tuple[str, ...]
-    """Sentences about files of no use and runs without a file."""
+    """Sentences about damaged files and runs without a file."""
 
     @property
     def on(self) -> PredictedSplit:
@@ -72,7 +72,7 @@ def prediction_outcomes(runs: RunFrames, shown: pd.DataFrame) -> PredictionOutco
 
     Args:
         runs: the runs of one scenario.
-        shown: its rows of `winners.winner_and_control_trials`.
+        shown: its rows of `winners.shown_trials`.
     """
     problems: list[str] = []
     found = [

@@ -6,9 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from absgd.records import METRICS, best_of_all, is_best
+from absgd.records import best_of_all, is_best
 from absgd.records.config_columns import COLUMN_OF, CONFIG_COLUMNS
 from analysis.frames.run_frames import RunFrames
+from analysis.frames.selection import sign_of
 from analysis.frames.typed_frames import SCENARIO
 from analysis.wording.number_text import setting_text
 from analysis.wording.titles import control_titles, title_of_parameter
@@ -125,7 +126,7 @@ def take_home(runs: RunFrames, winner: pd.Series[Any], findings: dict[str, Any])
     rows = trials[is_own & trials.candidate.notna()]
     controls = [str(name) for name in rows.candidate.unique() if not is_best(str(name))]
     done = rows[(rows.status == "completed") & rows.metric_last.notna()]
-    sign = 1.0 if METRICS.get(str(winner.metric)) == "max" else -1.0
+    sign = sign_of(winner.metric)
     scores = {
         str(name): dict(zip(own.pair.astype(int), sign * own.metric_last, strict=True))
         for name, own in done.groupby("candidate")

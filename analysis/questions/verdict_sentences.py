@@ -202,7 +202,7 @@ def comparison_sentence(row: Row) -> str:
 
 
 def _certainty(row: Row) -> str:
-    """How sure a difference is, what would decide it, and what was left out."""
+    """Return how sure a difference is, what would decide it, and what was left out."""
     if row.n == 1:
         parts = ["one pair: no claim"]
     elif math.isnan(row.low) or math.isinf(row.low):

@@ -12,7 +12,6 @@ from absgd.counts import plural
 from absgd.records import METRIC_TITLES, Verdict, VerdictOutcome
 from analysis.frames.run_frames import Row, RunFrames, ScenarioParts, rows_of_frame
 from analysis.questions.best_configurations import setting_columns
-from analysis.questions.cautions import validation_images
 from analysis.questions.deciding_controls import base_criteria, deciding_controls, has_raised_lr
 from analysis.questions.pareto_front import second_metric_sentences
 from analysis.questions.tuned_controls import take_home, tuned_candidates, tuned_controls
@@ -31,7 +30,7 @@ from analysis.questions.verdict_sentences import (
     tried_sentences,
     tuned_sentence,
 )
-from analysis.questions.winners import confirmed_configurations, winner_of
+from analysis.questions.winners import confirmed_configurations, trials_of, winner_of
 from analysis.wording.number_text import difference_text, score_text
 from analysis.wording.titles import title_of_control
 
@@ -184,7 +183,7 @@ def _one_seed(runs: RunFrames, winner: pd.Series[Any], comparisons: pd.DataFrame
         f"{where} the best trial is {by}{place} {control} on validation: "
         "not a finding until it is confirmed on fresh seeds."
     )
-    images = validation_images(runs, winner)
+    images = _validation_images(runs, winner)
     if images and metric.endswith("accuracy"):
         error = math.sqrt(max(row.control_mean * (1 - row.control_mean), 0.0) / images)
         details.append(
@@ -192,3 +191,14 @@ def _one_seed(runs: RunFrames, winner: pd.Series[Any], comparisons: pd.DataFrame
             "and the best of many trials is lucky."
         )
     return _Statement("one seed", sentence, _CONFIRM_FIRST, tuple(details))
+
+
+def _validation_images(runs: RunFrames, winner: pd.Series[Any]) -> int | None:
+    """Return the number of images behind the winner's validation scores; None if the records do not say."""
+    own = trials_of(runs, winner)
+    if own.empty:
+        return None
+    first = own.iloc[0]
+    if first.validation != "cut" or pd.isna(first.val_per_class) or not isinstance(first.class_counts, list):
+        return None
+    return int(first.val_per_class) * len(first.class_counts)

@@ -97,7 +97,7 @@ def shown_trials(runs: RunFrames) -> pd.DataFrame:
     Returns:
         Rows of `RunFrames.scored` with `configuration`, `is_control` and `order` (0 for the winner, then the controls).
     """
-    return runs.cut(winner_and_control_trials)
+    return runs.cut(_shown_trials)
 
 
 def shown_seeds(runs: RunFrames) -> pd.DataFrame:
@@ -113,9 +113,8 @@ def trials_of(runs: RunFrames, winner: pd.Series[Any], control: str | None = Non
     return rows_at(shown, is_meant.to_numpy().nonzero()[0])
 
 
-def winner_and_control_trials(runs: RunFrames) -> pd.DataFrame:
-    """Return the answer to `shown_trials`."""
-    able, completed = runs.configurations[["folder", "scenario", "basis", *_CONTROL]], runs.completed
+def _shown_trials(runs: RunFrames) -> pd.DataFrame:
+    able, completed = runs.configurations[[*SCENARIO, "basis", *_CONTROL]], runs.completed
     places = able.groupby([*SCENARIO, "basis"], sort=False).indices
     own = completed.groupby(SCENARIO, sort=False).indices
     confirmed = _confirmed(completed)

@@ -113,7 +113,7 @@ def markdown(runs: Runs) -> str:
         if predictions := prediction_table(one):
             parts += [f"### {predictions.title}", escape_markdown(predictions.note), markdown_table(predictions)]
     if runs.problems:
-        parts.append("## Not whole")
+        parts.append("## Problems in the run folders")
         parts.append("\n".join(f"- {escape_markdown(str(problem))}" for problem in runs.problems))
     return "\n\n".join(part for part in parts if part) + "\n"
 
