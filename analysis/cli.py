@@ -14,7 +14,7 @@ from analysis.frames.run_frames import ScenarioParts
 from analysis.frames.selection import DEFAULT_RULE
 from analysis.load import load
 from analysis.report import text_report
-from analysis.report.report_output import ReportFormat, check_is_file, format_of, write_text
+from analysis.report.report_output import ReportFormat, check_is_file, check_is_folder, format_of, write_text
 from analysis.runs import Runs
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -82,6 +82,8 @@ def report(
         for file, option in ((out, "--out"), (verdicts, "--verdicts")):
             if file is not None:
                 check_is_file(file, option)
+        if figures is not None:
+            check_is_folder(figures, "--figures")
         loaded = load(runs, rule=rule, last_k=last_k, names=_names(name or []), percent=percent)
         for problem in loaded.problems:
             warn(str(problem))

@@ -1,4 +1,4 @@
-"""The destination of a report: the format and the file that `--out` names."""
+"""The destination of a report: its format, and the files and folders that options name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from absgd.errors import UserError, encodable
-from absgd.paths import PathLike, is_endless
+from absgd.paths import PathLike, checked_folder, is_endless
 from absgd.records import write_atomically
 
 ReportFormat = Literal["html", "md", "latex", "csv"]
@@ -41,6 +41,16 @@ def check_is_file(path: Path, option: str = "--out") -> None:
     """
     if path.is_dir():
         raise UserError(f"expected a file, got the folder {path} ({option})")
+
+
+def check_is_folder(path: Path, option: str) -> None:
+    """Refuse a path at which no folder is and none can be created.
+
+    Raises:
+        UserError: if a file is there, or the path cannot be one of a folder.
+    """
+    if checked_folder(path, option).exists() and not path.is_dir():
+        raise UserError(f"expected a folder, got the file {path} ({option})")
 
 
 def write_text(path: PathLike, text: str) -> None:

@@ -56,3 +56,14 @@ def test_report_says_the_verdicts_and_writes_them(tmp_path: Path) -> None:
     refused = CliRunner().invoke(app, [str(folder), "--verdicts", str(tmp_path)])
     assert refused.exit_code == 2
     assert f"expected a file, got the folder {tmp_path} (--verdicts)" in refused.output
+
+
+def test_a_file_in_place_of_the_folder_of_figures_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    folder, file = confirmed(tmp_path / "run"), tmp_path / "file"
+    file.write_text("")
+    for figures, reason in ((file, f"got the file {file}"), (file / "inside", "Not a directory")):
+        refused = CliRunner().invoke(app, [str(folder), "--figures", str(figures)])
+        assert refused.exit_code == 2
+        assert "expected a folder" in refused.output
+        assert f"{reason} (--figures)" in refused.output
+        assert not (folder / "report.html").exists()
