@@ -13,7 +13,6 @@ The numbers depend on the processor, so compare two runs on one machine only::
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import os
@@ -28,6 +27,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import torch
 import yaml
+
+from benchmarks.harness.command_line import command_parser
 
 RANDOM_IDS = ("origin",)
 """Keys of a snapshot that hold the random id of its search."""
@@ -134,7 +135,7 @@ SPACES: dict[str, dict[str, Any]] = {
 
 def main() -> None:
     """Run all cases, write their hashes, and compare them with earlier ones."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser("benchmarks.behaviour_hashes", __doc__)
     parser.add_argument("--out", type=Path, required=True, help="JSON file for the hashes")
     parser.add_argument("--against", type=Path, help="hashes of another version; exit with status 1 where they differ")
     options = parser.parse_args()

@@ -1,7 +1,7 @@
 """Simulated confirmations of many scenarios at once, decided by the rules of `absgd.comparisons`.
 
-Rivals are trained in the order of `tune_runs.confirmation.rounds`, with every rival's place telling its kind; that
-module decides one confirmation at a time, which is too slow for error rates.
+Rivals are trained in the order of `tune_runs.confirmation.rounds`, and a rival's place tells its kind; that module
+decides one confirmation at a time, which is too slow for error rates.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FORK = 2
 
 
 class Spread(NamedTuple):
-    """What the searches of S scenarios know of the spread of paired differences."""
+    """The spread of paired differences, as the searches of S scenarios have estimated it."""
 
     variance_S: Values
     df_S: Values
@@ -39,7 +39,7 @@ class Spread(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What S simulated scenarios have claimed."""
+    """Claims in S simulated scenarios."""
 
     finding_SR: Integers
     look_SR: Integers

@@ -22,7 +22,7 @@ class CurveSet(NamedTuple):
 
     @property
     def folder(self) -> Path:
-        """Where the tables are committed."""
+        """Folder in which the tables are committed."""
         return RESULTS / self.name
 
     @property

@@ -54,7 +54,7 @@ PairCells = Mapping[int, PairCurves]
 
 @dataclasses.dataclass(frozen=True)
 class SeedPlan:
-    """How a search uses its seed pairs."""
+    """A plan of the seed pairs of a search."""
 
     name: str
     pairs: int
@@ -64,7 +64,7 @@ class SeedPlan:
     sizes: tuple[int, ...] | None = None
     """Configurations on each further pair, in place of those that `reduction_factor` gives."""
     standard_errors: float = STANDARD_ERRORS
-    """How far behind the best a configuration leaves; infinite: none leaves before its turn."""
+    """Distance behind the best at which a configuration leaves; infinite: none leaves before its turn."""
     later_stopping: EarlyStoppingConfig | None = None
     """Early stopping on further pairs."""
     first_pairs: Literal[1, 2] = 1
@@ -170,7 +170,7 @@ ONE_PAIR = SeedPlan("one pair", 1, by_age(3, 2))
 TOP_THREE = SeedPlan(
     "one pair, then its best 3 on three more", 4, by_age(3, 2), sizes=(3, 3, 3), standard_errors=math.inf
 )
-"""What search and confirmation of the version before do to choose."""
+"""The choice of earlier versions, by a search on one pair and its confirmation."""
 DEFAULT_PLAN = SeedPlan("default", 4, by_age(2, 2))
 
 

@@ -54,22 +54,25 @@ def damaged_content(content: bytes, kind: str, source: random.Random) -> bytes:
 
 def full_disks(num_faults: int, source: random.Random, folder: Path, whole: AttackedSearch) -> list[FaultOutcome]:
     """Put the run folder on a file system that is too small, or that another process fills to the last byte."""
-    faults = {"disk too small for the snapshots": _on_small_disk, "disk filled by others": _on_filled_disk}
+    attacks = {
+        "disk too small for the snapshots": (
+            _on_small_disk,
+            "named; trials that find no snapshot train stage one themselves, with the same values",
+        ),
+        "disk filled by others": (
+            _on_filled_disk,
+            "ends with status 1 and says how to resume; resumed once there is room",
+        ),
+    }
     outcomes = []
-    for fault, attack in faults.items():
+    for fault, (attack, note) in attacks.items():
         try:
             survived = sum(attack(source, folder / f"{fault}-{number}", whole) for number in range(num_faults))
         except (subprocess.CalledProcessError, FileNotFoundError):
             outcomes.append(not_injected(fault, "needs the right to mount a tmpfs"))
         else:
-            outcomes.append(FaultOutcome(fault, num_faults, survived, _FULL_DISK_NOTES[attack.__name__]))
+            outcomes.append(FaultOutcome(fault, num_faults, survived, note))
     return outcomes
-
-
-_FULL_DISK_NOTES = {
-    "_on_small_disk": "named; trials that find no snapshot train stage one themselves, with the same values",
-    "_on_filled_disk": "ends with status 1 and says how to resume; resumed once there is room",
-}
 
 
 def _on_small_disk(source: random.Random, place: Path, whole: AttackedSearch) -> bool:

@@ -98,7 +98,7 @@ class ClusterNodes:
             return []
 
     def _process(self, index: int, name: str) -> psutil.Process:
-        return psutil.Process(self._nodes[index].all_processes[f"{name}"][0].process.pid)
+        return psutil.Process(self._nodes[index].all_processes[name][0].process.pid)
 
     def _send(self, processes: list[psutil.Process], number: signal.Signals) -> dict[str, Any]:
         for process in processes:

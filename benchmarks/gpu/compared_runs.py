@@ -53,7 +53,7 @@ def small_run(is_toy: bool, **values: Any) -> RunConfig:
 
 @dataclasses.dataclass(frozen=True)
 class TrainedNumbers:
-    """What a run has trained."""
+    """Numbers of every epoch of a run, and the weights at its end."""
 
     records: tuple[EpochRecord, ...]
     state: dict[str, Tensor]
@@ -62,7 +62,7 @@ class TrainedNumbers:
 
 @dataclasses.dataclass(frozen=True)
 class NumberDifference:
-    """How far apart two runs are."""
+    """The distance between two runs."""
 
     same_bits: bool
     """Whether all weights, statistics and compared numbers are equal."""

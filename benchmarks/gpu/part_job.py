@@ -25,7 +25,7 @@ class PartFailed(Exception):  # noqa: N818 - names an event
 
 
 class PartOrder(NamedTuple):
-    """What the process of a part is told."""
+    """The order that the process of a part is given."""
 
     part: HourPart
     folder: Path
@@ -37,10 +37,10 @@ class PartOrder(NamedTuple):
 
 
 class PartJob:
-    """What a part is to measure with, and what it has measured.
+    """The device and time of a part, and what it has measured so far.
 
     Args:
-        order: what the process was told.
+        order: of the process.
         record: the record so far.
     """
 

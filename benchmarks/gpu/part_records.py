@@ -31,12 +31,12 @@ class PartSection:
     verdicts: tuple[TargetVerdict, ...] = ()
     """Targets of speed; missing one is a result, and fails nothing."""
     faults: tuple[str, ...] = ()
-    """What is wrong: each fails the part."""
+    """Sentences on what is wrong: each fails the part."""
 
 
 @dataclasses.dataclass(frozen=True)
 class PartRecord:
-    """What a part measured, and how it ended."""
+    """The measurements of a part, and its outcome."""
 
     number: int
     is_dry_run: bool

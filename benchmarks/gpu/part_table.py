@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 
@@ -18,7 +18,7 @@ class HourPart(NamedTuple):
     share: float
     """Share of the time, as minutes of an hour."""
     targets: tuple[str, ...] = ()
-    """What it decides, for the page of an hour in which it has not run."""
+    """Targets that it decides, for the page of an hour in which it has not run."""
 
     @property
     def stem(self) -> str:
@@ -58,11 +58,6 @@ PARTS = (
 )
 
 
-def part_numbered(number: int) -> HourPart:
-    """Return a part by its number."""
-    return PARTS[number - 1]
-
-
 def limit_s(part: HourPart, rest: Sequence[HourPart], left_s: float) -> float:
     """Return the seconds that a part may take: its share of those left, so that a part that ends early leaves more.
 
@@ -75,7 +70,7 @@ def limit_s(part: HourPart, rest: Sequence[HourPart], left_s: float) -> float:
 
 
 def parsed_parts(text: str) -> list[HourPart]:
-    """Return the parts that a list of numbers names, in the order of the hour.
+    """Return the parts that a list of numbers names, each once, in the order of the hour.
 
     >>> [part.name for part in parsed_parts("4,1")]
     ['machine', 'throughput']
@@ -84,13 +79,8 @@ def parsed_parts(text: str) -> list[HourPart]:
         ValueError: if a word is not the number of a part.
     """
     words = [word.strip() for word in text.split(",")]
-    numbers = {str(part.number): part for part in PARTS}
+    numbers = [str(part.number) for part in PARTS]
     wrong = next((word for word in words if word not in numbers), None)
     if wrong is not None:
         raise ValueError(f"expected numbers from 1 to {len(PARTS)}, separated by commas, got {wrong!r}")
-    return in_order(numbers[word] for word in words)
-
-
-def in_order(parts: Iterable[HourPart]) -> list[HourPart]:
-    """Return parts in the order of the hour, each once."""
-    return sorted(set(parts))
+    return [part for part in PARTS if str(part.number) in words]

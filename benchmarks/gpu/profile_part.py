@@ -26,7 +26,7 @@ LONGEST = 12
 
 
 class ProfileSizes(NamedTuple):
-    """What is trained and profiled."""
+    """Model, data and number of steps that are profiled."""
 
     model: str
     images: int
@@ -52,7 +52,7 @@ class DeviceSpan(NamedTuple):
 
 
 class StepProfile(NamedTuple):
-    """Where the time of a step goes; means over the profiled steps, in milliseconds."""
+    """The time of a step by what it is spent on; means over the profiled steps, in milliseconds."""
 
     span_ms: float
     """From the start of the first kernel to the end of the last one."""

@@ -21,7 +21,7 @@ FIRST_WORDS = 300
 
 
 class PytestOutcome(NamedTuple):
-    """How one test ended."""
+    """The outcome of one test."""
 
     name: str
     outcome: str

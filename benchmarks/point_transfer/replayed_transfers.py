@@ -87,6 +87,6 @@ def _taken(
     gains = source[seed].gains_at_end
     if way.source == "misleading":
         return sorted(theirs, key=gains.__getitem__)[: way.num_points]
-    search = first_pair(source, theirs[: way.known_of(len(theirs))], seed, PLAN)
+    search = first_pair(source, theirs[: way.num_done(len(theirs))], seed, PLAN)
     completed = [curve.number for curve in search.completed]
     return sorted(completed, key=lambda number: -gains[number])[: way.num_points]

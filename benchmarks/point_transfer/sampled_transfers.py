@@ -115,5 +115,5 @@ def sampled_search(
 
 def _taken(theirs: SampledSearch, way: TransferWay) -> list[SampledPoint]:
     sign = 1 if way.source == "misleading" else -1
-    in_order = sorted(range(way.known_of(len(theirs.points))), key=lambda one: sign * theirs.gains[one][0])
+    in_order = sorted(range(way.num_done(len(theirs.points))), key=lambda one: sign * theirs.gains[one][0])
     return [theirs.points[one] for one in in_order[: way.num_points]]

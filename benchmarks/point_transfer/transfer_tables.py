@@ -1,4 +1,4 @@
-"""What each way to take points gains and costs, compared draw by draw with taking none."""
+"""Gain and cost of each way to take points, compared draw by draw with taking none."""
 
 from __future__ import annotations
 

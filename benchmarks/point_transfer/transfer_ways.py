@@ -1,4 +1,4 @@
-"""When a scenario takes the best points of another one, and which of them it takes."""
+"""Ways to take points of another scenario: at which moment, and which of them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class TransferWay(NamedTuple):
         kind = {"neighbour": "best", "unrelated": "random", "misleading": "worst"}[self.source]
         return f"{self.moment}, {kind} {self.num_points}"
 
-    def known_of(self, num_trials: int) -> int:
+    def num_done(self, num_trials: int) -> int:
         """Return how many trials of the other search are done when its points are taken."""
         return {"never": 0, "halfway": num_trials // 2, "first": num_trials}[self.moment]
 
@@ -39,7 +39,7 @@ class TransferWay(NamedTuple):
 
 
 PLAN = dataclasses.replace(DEFAULT_PLAN, name="default on three pairs", pairs=3)
-"""How a search uses its pairs: of the four seeds of the curves one is held out."""
+"""Plan of the pairs of a search: of the four seeds of the curves one is held out."""
 WITHOUT = TransferWay("never")
 WAYS = (
     WITHOUT,

@@ -23,7 +23,6 @@ from benchmarks.search_cost.plain_script import PlainJob
 from tune_runs.space.model import SearchSpace
 
 PLAIN_SCRIPT = "benchmarks.search_cost.plain_script"
-COMMAND = "import sys; from tune_runs.cli import main; sys.argv[0] = 'absgd-tune'; main()"
 RUN = "bench"
 ONE_CPU: Mapping[str, float] = {"cpu": 1.0}
 """Resources of a trial, by Ray's default."""
@@ -113,7 +112,7 @@ def run_command(space: SearchSpace, folder: Path) -> Path:
     space_file = folder / "space.yaml"
     space_file.write_text(dump_yaml(space.to_dict()))
     arguments = ["--space", str(space_file), "--out", str(folder), "--name", RUN]
-    subprocess.run([sys.executable, "-c", COMMAND, *arguments], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([sys.executable, "-m", "tune_runs", *arguments], check=True, stdout=subprocess.DEVNULL)
     return folder / RUN
 
 

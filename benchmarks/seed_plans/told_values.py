@@ -1,4 +1,4 @@
-"""What Optuna is told, where trials have values on several pairs: pair 0 alone, or a mean over pairs.
+"""Values that Optuna is told where trials have several pairs: that on pair 0, or a mean over pairs.
 
 The sampler asks for configurations that nobody trained: `complete_curves.surrogate_scenario` predicts their gains.
 """

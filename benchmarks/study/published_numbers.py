@@ -64,7 +64,7 @@ class PublishedNumber(NamedTuple):
     number: str
     """As the source states it: accuracy in percent, or error in percent where it says so."""
     command: str
-    """What trains the same here."""
+    """Command that trains the same here."""
 
 
 _NOTEBOOK = "absgd-train --recipe cifar10_exp_0.1 --test --set model.name=resnet18_cifar"

@@ -52,10 +52,17 @@ def points_words(value: float, low: float, high: float) -> str:
     >>> points_words(0.4, -0.5, 1.25), points_words(-2, math.nan, math.nan)
     ('+0.4 points (−0.5 to +1.2)', '−2.0 points')
     """
+    return f"{signed_points(value)} points{bounds_words(low, high)}"
+
+
+def bounds_words(low: float, high: float) -> str:
+    """Return an interval in points in brackets, behind a space; empty where it has no bounds.
+
+    >>> bounds_words(-0.5, 1.25), bounds_words(math.nan, math.nan)
+    (' (−0.5 to +1.2)', '')
+    """
     is_bounded = math.isfinite(low) and math.isfinite(high)
-    return f"{signed_points(value)} points" + (
-        f" ({signed_points(low)} to {signed_points(high)})" if is_bounded else ""
-    )
+    return f" ({signed_points(low)} to {signed_points(high)})" if is_bounded else ""
 
 
 def mean_words(mean: ScenarioMean) -> str:
@@ -75,8 +82,7 @@ def lead_words(mean: ScenarioMean, rival: str) -> str:
     """
     size = f"{abs(mean.mean):.1f}"
     place = f"{size} points {'ahead of' if mean.mean > 0 else 'behind'}" if float(size) else "level with"
-    bounds = "" if math.isnan(mean.low) else f" ({signed_points(mean.low)} to {signed_points(mean.high)})"
-    return f"{place} {rival}{bounds}"
+    return f"{place} {rival}{bounds_words(mean.low, mean.high)}"
 
 
 def scenario_count(number: int) -> str:

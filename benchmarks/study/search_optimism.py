@@ -1,4 +1,4 @@
-"""How far the best of a search is from its score: what the search said, and what fresh pairs of seeds say."""
+"""The optimism of a search: its best score, and the mean of the same configuration on fresh pairs of seeds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which settings matter, what the searches chose, and how the authors' setting does where it was tried."""
+"""Importance of the settings, those that the searches chose, and the authors' setting where it was tried."""
 
 from __future__ import annotations
 

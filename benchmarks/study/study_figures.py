@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.figures.figure_files import write_figures
-from analysis.figures.figure_style import FAINT, GREY, SERIES, Drawing, new_figure, rounded
+from analysis.figures.figure_style import FAINT, GREY, SERIES, Drawing, error_bars, new_figure, rounded
 from analysis.figures.plotly_figure import scatter
 from benchmarks.study.study_results import DATA_TITLES, KIND_WORDS
 
@@ -47,14 +47,7 @@ def lead_figure(frame: pd.DataFrame, dataset: str) -> Drawing:
         trace = scatter(
             x=rounded(rows.difference),
             y=[place + _SHIFT * (number - 1.5) for place in rows.place],
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": rounded(high - rows.difference),
-                "arrayminus": rounded(rows.difference - low),
-                "thickness": 1.2,
-                "width": 3,
-            },
+            error_x=error_bars(high - rows.difference, rows.difference - low, thickness=1.2, width=3),
             mode="markers",
             name=title,
             marker={"color": colour, "symbol": symbol, "size": 8},

@@ -1,4 +1,4 @@
-"""What the study has found so far, read from its committed run folders: one part for each scenario of each search."""
+"""Results of the study, read from its committed run folders: one part for each scenario of each search."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from absgd.config import merge_dotted
 from absgd.config.dotted_keys import setting_value
 from absgd.records import Verdict
 from analysis import Runs, load
+from analysis.frames.run_frames import ScenarioParts
 from analysis.frames.typed_frames import SCENARIO
 from benchmarks.study.study_spaces import SEARCHES, study_space
 from tune_runs.space.model import Scenario
@@ -29,7 +30,7 @@ _NOISE_WORDS = {"symmetric": "symmetric noise", "pair_flip": "pair noise"}
 
 
 class PartResult(NamedTuple):
-    """What was found in a scenario that was run."""
+    """The findings in a scenario that was run."""
 
     runs: Runs
     """The runs of this scenario."""
@@ -64,7 +65,7 @@ class StudyPart(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """What the search asks, such as `imbalanced` or `noisy_sce`."""
+        """Kind of the search, such as `imbalanced` or `noisy_sce`."""
         return self.search.removeprefix(f"{self.dataset}_")
 
     @property
@@ -116,17 +117,12 @@ def part_results(runs: Runs) -> dict[tuple[str, str], PartResult]:
     """Return what was found in each scenario, by folder and scenario; asked of all at once, which is faster."""
     winners = {(row.folder, row.scenario): row for _, row in runs.best(SCENARIO).iterrows()}
     verdicts = {(one.folder, one.scenario): one for one in runs.verdicts()}
-    on_validation = runs.compare(control=None, on="validation")
+    on_test, on_validation = map(ScenarioParts, (runs.comparisons, runs.compare(control=None, on="validation")))
     found = {}
     for one in runs.scenarios():
         key = one.key
-        tables = (_of(runs.comparisons, key), _of(on_validation, key))
-        found[key] = PartResult(one, winners[key], verdicts[key], *tables)
+        found[key] = PartResult(one, winners[key], verdicts[key], on_test.of(*key), on_validation.of(*key))
     return found
-
-
-def _of(frame: pd.DataFrame, key: tuple[str, str]) -> pd.DataFrame:
-    return frame[(frame.folder == key[0]) & (frame.scenario == key[1])]
 
 
 def _data_and_title(search: str, scenario: Scenario) -> tuple[str, str]:

@@ -11,7 +11,7 @@ import pandas as pd
 from absgd.comparisons import Finding
 from analysis.wording.number_text import setting_text
 from analysis.wording.titles import title_of_parameter
-from benchmarks.study.scenario_means import ScenarioMean, scenario_mean, signed_points
+from benchmarks.study.scenario_means import ScenarioMean, bounds_words, scenario_mean, signed_points
 from benchmarks.study.study_results import DATA_TITLES, StudyPart
 
 METHODS: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -85,8 +85,7 @@ def rate_table(frame: pd.DataFrame) -> list[str]:
 def _points_cell(mean: ScenarioMean) -> str:
     if math.isnan(mean.mean):
         return "–"
-    bounds = "" if math.isnan(mean.low) else f" ({signed_points(mean.low)} to {signed_points(mean.high)})"
-    return f"{signed_points(mean.mean)}{bounds}"
+    return f"{signed_points(mean.mean)}{bounds_words(mean.low, mean.high)}"
 
 
 def importance_table(means: Sequence[tuple[str, ScenarioMean]]) -> list[str]:

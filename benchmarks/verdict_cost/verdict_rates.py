@@ -1,4 +1,4 @@
-"""How often a verdict is right by each way, and the epochs of its fresh runs: simulated confirmations."""
+"""The share of right verdicts by each way, and the epochs of its fresh runs, by simulated confirmations."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CONTROLS: tuple[ControlName, ...] = ("ce", "ce-lr", "cb-ce-drw", "ldam-drw", "fo
 DECIDING = slice(0, 2)
 """Those of CONTROLS that must be beaten."""
 GAPS = (0.0, 1.0, 2.0, 4.0)
-"""How far all controls lie below the winner, in standard deviations of a paired difference."""
+"""Distances of all controls below the winner, in standard deviations of a paired difference."""
 NUM_SCENARIOS = 2
 """Scenarios of a space, which share the level of claims."""
 LEVEL = 0.05

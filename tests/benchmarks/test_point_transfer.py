@@ -62,7 +62,7 @@ def test_points_are_taken_once_and_after_the_own_ones() -> None:
     [(WITHOUT, 0, 0), (TransferWay("halfway", 3), 8, 8), (TransferWay("first", 3), 16, 0)],
 )
 def test_ways_know_what_is_done_at_their_moment(way: TransferWay, known: int, place: int) -> None:
-    assert (way.known_of(16), way.place(16)) == (known, place)
+    assert (way.num_done(16), way.place(16)) == (known, place)
 
 
 def test_ways_have_names_of_their_own() -> None:
