@@ -9,17 +9,16 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 
-import torch
 from ray.tune import Callback
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 from rich.console import Console
 
 from absgd.config import RunConfig
-from absgd.records import EpochRecord, TestMetrics
-from absgd.training import Diverged
+from absgd.records import TestMetrics
+from tests.support.fake_trainer import Curve, FakeTrainer, fake_test
 from tests.support.reported_runs import reports_of
 from tune_runs.driver.drive import assemble_search, suspend_running
 from tune_runs.recording.scenario_images import ScenarioImages
@@ -34,9 +33,6 @@ from tune_runs.trunks.scenario_plan import plan_scenarios
 
 LOST = "The actor died unexpectedly before finishing this task.\n\tclass_name: ImplicitFunc"
 """Text of Ray's error for a lost process."""
-Curve = Callable[[RunConfig, int], float | None]
-"""Validation accuracy of a config at an epoch; None: it diverges there."""
-
 SPACE: dict[str, Any] = {
     "name": "fake",
     "base": {"data": {"name": "digits"}, "model": {"name": "resnet8"}, "epochs": 10},
@@ -62,54 +58,6 @@ def make_space(**changes: Any) -> SearchSpace:
 def rising(config: RunConfig, epoch: int) -> float:
     """Rise with epoch and gamma; plain runs are below all others."""
     return (config.attention.gamma if config.attention else 0.0) * (epoch + 1) / 100
-
-
-class FakeTrainer:
-    """A training run whose metric follows a curve; it trains nothing."""
-
-    device = torch.device("cpu")
-    epochs_trained: ClassVar[int] = 0
-    """Epochs trained by all trainers."""
-
-    def __init__(self, config: RunConfig, curve: Curve, second: Curve | None = None) -> None:
-        self.config, self._curve, self._second = config, curve, second or curve
-        self.next_epoch = 0
-        self.model = FakeModel(self)
-
-    def steps(self) -> Iterator[EpochRecord | None]:
-        while self.next_epoch < self.config.epochs:
-            value = self._curve(self.config, self.next_epoch)
-            if value is None:
-                raise Diverged(self.next_epoch, 0, "training loss")
-            record = epoch_record(self.next_epoch, value, self._second(self.config, self.next_epoch))
-            self.next_epoch += 1
-            FakeTrainer.epochs_trained += 1
-            yield record
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"next_epoch": self.next_epoch}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.next_epoch = state["next_epoch"]
-
-
-class FakeModel:
-    """A model whose state is the number of epochs that its trainer has done."""
-
-    def __init__(self, trainer: FakeTrainer) -> None:
-        self._trainer = trainer
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"epochs": torch.tensor(self._trainer.next_epoch)}
-
-
-def fake_test(trainer: Any, run: TrialRun) -> FinalMetrics:
-    """Return accuracies on a fake test set: the epochs done at the tested states."""
-    assert trainer.next_epoch == trainer.config.epochs
-    assert run.best is not None
-    last, chosen = trainer.config.epochs, int(run.best["epochs"])
-    others = (0.5, (0.5,) * 10, 0.5, 0.5, 0.1)
-    return FinalMetrics(*(TestMetrics(1.0, float(epochs), *others) for epochs in (last, chosen)))
 
 
 class FakeImageStore:
@@ -298,30 +246,3 @@ class FakeTuner:
         for callback in self.callbacks:
             callback.on_trial_complete(trial=trial)
         return True
-
-
-def epoch_record(epoch: int, value: float, worst_recall: float | None = None) -> EpochRecord:
-    return EpochRecord(
-        epoch=epoch,
-        stage=1,
-        lr=0.1,
-        train_loss=1.0,
-        val_loss=1 - value,
-        val_accuracy=value,
-        val_balanced_accuracy=value,
-        val_many_accuracy=None,
-        val_medium_accuracy=None,
-        val_few_accuracy=None,
-        val_macro_f1=value,
-        val_worst_recall=value if worst_recall is None else worst_recall,
-        val_calibration_error=1 - value,
-        val_recall=(value,) * 10,
-        log_u=None,
-        mean_weight=(1.0,) * 10,
-        mean_weight_clean=None,
-        mean_weight_changed=None,
-        kept_fraction=None,
-        train_s=1.0,
-        val_s=0.1,
-        images_per_s=50.0,
-    )

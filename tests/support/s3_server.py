@@ -21,7 +21,7 @@ BUCKET = "bucket"
 
 
 class S3Server(NamedTuple):
-    """A server that runs."""
+    """A running server."""
 
     port: int
     stop: Callable[[], None]
@@ -29,7 +29,7 @@ class S3Server(NamedTuple):
 
     @contextmanager
     def permissions_checked(self) -> Iterator[None]:
-        """Let the server refuse, during the block, whoever it has not been told about."""
+        """Let the server refuse, during the block, users that it has not been told about."""
         _tell(self.port, "reset-auth", "0")
         try:
             yield

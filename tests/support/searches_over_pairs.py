@@ -29,7 +29,7 @@ def lucky(config: RunConfig, epoch: int) -> float:
 
 
 def frames(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the records of a search in an order that does not hang on which run ended first, without times."""
+    """Return the records of a search in an order that does not depend on which run ended first, without times."""
     table = trials(folder).drop(columns=CLOCKS).sort_values("trial_id").reset_index(drop=True)
     rows = epochs(folder).drop(columns=EPOCH_CLOCKS).sort_values(["trial_id", "epoch"]).reset_index(drop=True)
     return table, rows
@@ -47,7 +47,7 @@ def replicates(folder: Path) -> pd.DataFrame:
 
 
 def assert_kills_leave_the_same_tables(place: Path, concurrent: int, every: int) -> None:
-    """Kill a search at every `every`-th result beyond pair 0 and compare the resumed ones with one that was not."""
+    """Kill a search at each `every`-th result beyond pair 0, resume it, and compare it with an uninterrupted one."""
     space = pairs_space(num_trials=5, early_stopping=STOPPING, keep_checkpoints=2)
     whole = FakeTuner(space, place / "whole", lucky, concurrent=concurrent)
     count = sum(1 for _ in whole.results({}))

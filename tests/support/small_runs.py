@@ -35,10 +35,9 @@ def numbers(record: EpochRecord) -> dict[str, Any]:
 
 
 def values(records: Any) -> list[dict[str, Any]]:
-    """Return records without times."""
-    clocks = ("train_s", "val_s", "images_per_s", "inherited")
+    """Return records, or rows of epochs.parquet, without times and without the column that only rows have."""
     rows = [record if isinstance(record, dict) else dataclasses.asdict(record) for record in records]
-    return [{key: value for key, value in row.items() if key not in clocks} for row in rows]
+    return [{key: value for key, value in row.items() if key not in (*CLOCKS, "inherited")} for row in rows]
 
 
 def config_with(**values: Any) -> RunConfig:

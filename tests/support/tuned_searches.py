@@ -26,7 +26,7 @@ def space_of(**changes: Any) -> SearchSpace:
 
 
 def quality(config: RunConfig) -> float:
-    """Return a score without noise but for the seeds: focal loss with gamma 2 and weight decay 1e-3 is best of all."""
+    """Return a score without noise: focal loss with gamma 2 and weight decay 1e-3 is best of all."""
     value = 0.5 + (0.02 if config.optimizer.weight_decay == 1.0e-3 else 0.0)
     value += 0.1 * config.loss.focal_gamma if config.loss.name == "focal" else 0.0
     value += 0.05 if config.attention else 0.0

@@ -18,7 +18,8 @@ from tests.support.fake_searches import (
     study_trials,
     trials,
 )
-from tests.support.fake_tuner import SPACE, FakeTrainer, FakeTuner, make_space
+from tests.support.fake_trainer import FakeTrainer
+from tests.support.fake_tuner import SPACE, FakeTuner, make_space
 from tests.support.kills import Killed, killed_at
 from tests.support.made_up_scores import staggered
 from tune_runs.space.model import SearchSpace

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from absgd.errors import UserError
-from tests.support.fake_tuner import epoch_record
+from tests.support.fake_trainer import epoch_record
 from tests.support.small_runs import make
 from tune_runs.cohorts import host as cohort_host
 from tune_runs.cohorts.host import CohortHost, NoMember, is_alive

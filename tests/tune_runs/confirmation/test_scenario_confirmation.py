@@ -16,7 +16,8 @@ from absgd import records
 from absgd.config import RunConfig
 from absgd.records import confirm_id
 from tests.support.fake_searches import EXP, STEP, study_trials, trials
-from tests.support.fake_tuner import FakeTuner, epoch_record, make_space, rising
+from tests.support.fake_trainer import epoch_record
+from tests.support.fake_tuner import FakeTuner, make_space, rising
 from tests.support.made_up_scores import close, far, staggered
 from tune_runs.confirmation.candidates import Candidate, with_controls
 from tune_runs.confirmation.confirmation_table import confirmation_lines

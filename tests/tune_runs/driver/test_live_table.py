@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tests.support.fake_tuner import SPACE, FakeTuner, epoch_record, make_space, rising
+from tests.support.fake_trainer import epoch_record
+from tests.support.fake_tuner import SPACE, FakeTuner, make_space, rising
 from tune_runs.driver.live_table import LiveTableCallback, clock_text, live_table
 from tune_runs.driver.scenario_progress import EpochPace, scenario_progress
 from tune_runs.driver.search_summary import print_summary

@@ -24,7 +24,8 @@ from tests.support.fake_searches import (
     study_values,
     trials,
 )
-from tests.support.fake_tuner import SPACE, FakeTrainer, FakeTuner, make_space, rising
+from tests.support.fake_trainer import FakeTrainer
+from tests.support.fake_tuner import SPACE, FakeTuner, make_space, rising
 from tests.support.kills import Killed, killed_at
 from tests.support.made_up_scores import staggered
 from tests.support.whole_searches import (

@@ -12,7 +12,8 @@ import pytest
 from ray.tune.schedulers import TrialScheduler
 
 from absgd.config import RunConfig
-from tests.support.fake_tuner import SPACE, FakeTuner, epoch_record, make_space, rising
+from tests.support.fake_trainer import epoch_record
+from tests.support.fake_tuner import SPACE, FakeTuner, make_space, rising
 from tune_runs.driver.scheduler import SchedulerByScenario
 from tune_runs.space.model import SearchSpace
 from tune_runs.stopping.stopping_rules import Never

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from absgd import records
-from tests.support.fake_tuner import epoch_record
+from tests.support.fake_trainer import epoch_record
 from tune_runs.recording.epoch_log import EpochLog, EpochRow, is_same_epoch
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.fake_searches import assert_same, epochs, some_diverge, space_of, trials
-from tests.support.fake_tuner import FakeTrainer, FakeTuner
+from tests.support.fake_trainer import FakeTrainer
+from tests.support.fake_tuner import FakeTuner
 from tests.support.kills import Killed, killed_at
 from tune_runs.recording import recorder
 

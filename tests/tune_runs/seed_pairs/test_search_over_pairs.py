@@ -13,7 +13,8 @@ from rich.console import Console
 from absgd.config import RunConfig
 from absgd.records import STATUSES
 from tests.support.fake_searches import EXP, study_trials, trials
-from tests.support.fake_tuner import SPACE, FakeTrainer, FakeTuner, rising
+from tests.support.fake_trainer import FakeTrainer
+from tests.support.fake_tuner import SPACE, FakeTuner, rising
 from tests.support.searches_over_pairs import (
     assert_equal,
     assert_kills_leave_the_same_tables,

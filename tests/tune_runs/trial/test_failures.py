@@ -11,7 +11,8 @@ import pytest
 from optuna.trial import TrialState
 
 from tests.support.fake_searches import CLOCKS, EXP, epochs, space_of, study_trials, trials
-from tests.support.fake_tuner import LOST, SPACE, FakeTrainer, FakeTuner, make_space, rising
+from tests.support.fake_trainer import FakeTrainer
+from tests.support.fake_tuner import LOST, SPACE, FakeTuner, make_space, rising
 from tune_runs.space.model import SearchSpace
 from tune_runs.trial.failures import FailureCounter, cause_of
 

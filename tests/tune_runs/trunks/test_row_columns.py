@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.fake_tuner import epoch_record
+from tests.support.fake_trainer import epoch_record
 from tune_runs.trunks.row_columns import are_columns, columns_of, rows_of, with_row
 
 number = st.one_of(st.none(), st.floats(allow_nan=True))
