@@ -17,7 +17,7 @@ TABLE = re.compile(r"(?<=<!-- rooms -->\n).*?(?=<!-- /rooms -->)", re.DOTALL)
 
 
 def rooms() -> Iterator[tuple[str, list[Path]]]:
-    """Each room and its modules: the modules of a package itself, then each of its sub-packages."""
+    """Yield each room and its modules: the modules of a package itself, then each of its sub-packages."""
     for package in PACKAGES:
         folder = ROOT / package
         yield f"{package}/", sorted(folder.glob("*.py"))
@@ -26,13 +26,13 @@ def rooms() -> Iterator[tuple[str, list[Path]]]:
 
 
 def sentence(module: Path) -> str:
-    """The first paragraph of a module's docstring, on one line."""
+    """Return the first paragraph of a module's docstring, on one line."""
     docstring = ast.get_docstring(ast.parse(module.read_text())) or ""
     return " ".join(docstring.split("\n\n")[0].split())
 
 
 def table() -> str:
-    """The rooms as a Markdown table; `__init__` modules count only by their lines."""
+    """Return the rooms as a Markdown table; `__init__` modules count only by their lines."""
     rows = ["| room | holds | modules | lines |", "|---|---|---:|---:|"]
     for name, modules in rooms():
         count = sum(module.name != "__init__.py" for module in modules)
