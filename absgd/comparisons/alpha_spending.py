@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from absgd.comparisons.paired_differences import Values
+from absgd.comparisons.score_table import Values
 
 HALF_SPENT_AFTER = 3
 """Number of pairs after which half of what may be spent is spent."""

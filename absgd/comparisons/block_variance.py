@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from absgd.comparisons.claim_rules import Scores
-from absgd.comparisons.paired_differences import Values
+from absgd.comparisons.score_table import Values, score_table
 
 
 class PriorVariance(NamedTuple):
@@ -89,10 +89,9 @@ def prior_variance(scores: Scores) -> PriorVariance | None:
     Returns:
         The variance; None where the table leaves no degree of freedom, or shows no spread at all.
     """
-    pairs = sorted({pair for own in scores.values() for pair in own})
-    if not pairs:
+    table_CP = score_table(scores, list(scores))
+    if not table_CP.size:
         return None
-    table_CP = np.array([[own.get(pair, np.nan) for pair in pairs] for own in scores.values()], dtype=np.float64)
     variance_S, df_S = block_variance(table_CP[None])
     if df_S[0] < 1 or variance_S[0] <= 1e-24:
         return None

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from absgd.comparisons.block_variance import block_variance
-from absgd.comparisons.paired_differences import Values
+from absgd.comparisons.score_table import Values
 from absgd.comparisons.variance_moderation import moderated
 
 MOST_EARLIER_DF = 8.0

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from absgd.comparisons.alpha_spending import nominal_level
 from absgd.comparisons.claim_rules import ClaimRules, Finding
 from absgd.comparisons.contrasts import Contrasts
-from absgd.comparisons.paired_differences import EQUAL_WITHIN, Values, is_coarse
+from absgd.comparisons.score_table import EQUAL_WITHIN, Values, is_coarse
 from absgd.comparisons.subset_means import MOST_VALUES, sign_flip_interval, sign_flip_p_value
 
 FINDINGS: tuple[Finding, ...] = ("undecided", "better", "worse", "equivalent")

@@ -12,7 +12,7 @@ from absgd.comparisons.claim_rules import ClaimRules, RivalComparison, Scores
 from absgd.comparisons.contrasts import contrasts, with_earlier_spread
 from absgd.comparisons.look_claims import FINDINGS, claims_at_look
 from absgd.comparisons.more_pairs import Dfs, pairs_needed
-from absgd.comparisons.paired_differences import score_table
+from absgd.comparisons.score_table import score_table
 
 
 def compare_at_look(
@@ -67,7 +67,7 @@ def _compared(
 ) -> tuple[RivalComparison, ...]:
     scores = {name: dict(of_pairs) for name, of_pairs in known}
     variance_S, df_S = (np.array([value]) for value in prior or (0.0, 0.0))
-    own = contrasts(score_table(subject, scores, rivals)[None])
+    own = contrasts(score_table(scores, [subject, *rivals])[None])
     found = with_earlier_spread(own, variance_S, df_S)
     is_open = np.array([rival not in settled for rival in rivals], dtype=np.bool_)
     is_untested = np.array([rival in untested for rival in rivals], dtype=np.bool_)

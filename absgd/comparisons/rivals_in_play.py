@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from absgd.comparisons.block_variance import PriorVariance
 from absgd.comparisons.claim_rules import Scores
-from absgd.comparisons.paired_differences import Values, score_table
+from absgd.comparisons.score_table import Values, score_table
 
 CANNOT_WIN_LEVEL = 0.05
 """One-sided: probability that a rival as good as the subject is left aside at one look."""
@@ -25,7 +25,7 @@ def cannot_win(
         prior: spread of paired differences on the pairs of the search; with one pair there is no other. None: unknown.
         level: one-sided, of the test that the rival is at least as good.
     """
-    table_CP = score_table(subject, scores, [rival])
+    table_CP = score_table(scores, [subject, rival])
     variance_S, df_S = (np.array([value]) for value in prior or (0.0, 0.0))
     differences_SRP = (table_CP[0] - table_CP[1])[None, None]
     return bool(is_far_behind(differences_SRP, variance_S, df_S, level)[0, 0])

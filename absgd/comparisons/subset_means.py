@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from absgd.comparisons.paired_differences import EQUAL_WITHIN, Values
+from absgd.comparisons.score_table import EQUAL_WITHIN, Values
 
 MOST_VALUES = 20
 """Values whose subsets are counted; of more, the first."""

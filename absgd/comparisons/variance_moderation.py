@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from absgd.comparisons.paired_differences import Values
+from absgd.comparisons.score_table import Values
 
 
 class VariancePrior(NamedTuple):

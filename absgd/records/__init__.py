@@ -27,7 +27,6 @@ from absgd.records.config_columns import (
 from absgd.records.confirmation import (
     BEST_PREFIX,
     DEFAULT_MARGIN,
-    LEFT_REASONS,
     POINT,
     TUNED_SUFFIX,
     LeftReason,
@@ -120,7 +119,7 @@ from absgd.records.tables import (
     table_bytes,
     write_table,
 )
-from absgd.records.trial_ids import confirm_id, control_id, earlier_pair, replicate_id, source_of
+from absgd.records.trial_ids import confirm_id, control_id, replicate_id, source_of
 from absgd.records.verdict_file import Verdict, VerdictOutcome, read_verdicts, write_verdicts
 
 __all__ = [
@@ -150,7 +149,6 @@ __all__ = [
     "LABEL_SCHEMA",
     "LAST_CHECKPOINT",
     "LATER_METRICS",
-    "LEFT_REASONS",
     "LOCK_FILE",
     "MANY_ABOVE",
     "METRICS",
@@ -210,7 +208,6 @@ __all__ = [
     "confirmation_file",
     "control_id",
     "deciding_names",
-    "earlier_pair",
     "earlier_pairs",
     "epochs_of_snapshots",
     "error_file",

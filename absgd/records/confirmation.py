@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Literal, get_args
+from typing import Literal
 
 from absgd.registry.loss_table import base_criterion, is_attentive
 
@@ -15,7 +15,6 @@ There is a claim about it; it is too far behind, which is no claim; the subject 
 better; the rival has no score on its first two pairs; the verdict is decided without it; `confirm.epoch_budget` or
 `confirm.max_pairs` is reached.
 """
-LEFT_REASONS: tuple[LeftReason, ...] = get_args(LeftReason)
 
 POINT = 0.01
 """Units of a metric in a point."""
@@ -24,8 +23,6 @@ DEFAULT_MARGIN = 0.5
 
 BEST_PREFIX = "best-"
 """Prefix of the names of candidates that can win; all others are controls."""
-
-
 TUNED_SUFFIX = "-tuned"
 """Ends the names of controls whose settings were searched too."""
 

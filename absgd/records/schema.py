@@ -38,10 +38,7 @@ TRIAL_SCHEMA = pa.schema(
         ("number", pa.int64()),  # of the trial in its Optuna study; null for runs outside it
         ("phase", pa.string()),
         ("candidate", pa.string()),  # of a confirmation, or the tuned control that a run belongs to; else null
-        (
-            "pair",
-            pa.int64(),
-        ),  # of seeds: 0 is that of `base.seeds`, k has both seeds + k; null outside a search
+        ("pair", pa.int64()),  # of seeds: 0 is that of `base.seeds`, k has both seeds + k; null outside a search
         ("status", pa.string()),
         ("error", pa.string()),
         *((column, kind) for column, (_, kind) in CONFIG_COLUMNS.items()),
@@ -115,7 +112,7 @@ CONFIRMATION_SCHEMA = pa.schema(
         ("high", pa.float64()),
         ("p_value", pa.float64()),
         ("finding", pa.string()),
-        ("left", pa.string()),  # why no further pairs of this rival are trained, see LEFT_REASONS; null: still in play
+        ("left", pa.string()),  # why no further pairs of this rival are trained, see `LeftReason`; null: still in play
         ("pairs_needed", pa.int64()),
         ("margin", pa.float64()),  # in units of the metric
         ("level", pa.float64()),  # of all claims of the search

@@ -1,7 +1,7 @@
 """One training run: steps, epochs, schedules, evaluation, checkpoints, ranks. For `absgd.cli` and `tune_runs`."""
 
 from absgd.training.checkpoint import load_checkpoint, save_checkpoint
-from absgd.training.device import gpu_names, prepare_device
+from absgd.training.device import gpu_names
 from absgd.training.lr_schedule import learning_rate
 from absgd.training.run_folder import RunFolder
 from absgd.training.step import Diverged
@@ -14,6 +14,5 @@ __all__ = [
     "gpu_names",
     "learning_rate",
     "load_checkpoint",
-    "prepare_device",
     "save_checkpoint",
 ]

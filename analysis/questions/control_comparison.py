@@ -78,7 +78,7 @@ def compare(runs: RunFrames, control: str | None, on: On) -> pd.DataFrame:
         `equivalent`: the interval is inside the margin, or `undecided`), `pairs_needed` (about how many more pairs
         decide it with 80 % power; NaN: decided, one pair, or more than a thousand), `margin`, all in units of the
         metric; `num_scenarios` (that share the level; NaN where the record of a confirmation says the finding), and
-        `left` (why a sequential confirmation trains this control no longer: see `absgd.records.LEFT_REASONS`).
+        `left` (why a sequential confirmation trains this control no longer: see `absgd.records.LeftReason`).
 
     Raises:
         UserError: if no scenario has the control, or `on` is not one of the three.

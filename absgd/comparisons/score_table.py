@@ -1,8 +1,8 @@
-"""Differences between the subject and its rivals on the seed pairs that both completed."""
+"""Scores of candidates as a table over seed pairs, and when differences between them count as equal."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,15 +14,8 @@ EQUAL_WITHIN = 1e-12
 """Differences of scores that are as close as this are the same: the rest is rounding."""
 
 
-def paired_differences(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Values:
-    """Return ours minus theirs on the common pairs, by rising number of the pair."""
-    common = sorted(ours.keys() & theirs.keys())
-    return np.array([ours[pair] - theirs[pair] for pair in common], dtype=np.float64)
-
-
-def score_table(subject: str, scores: Scores, rivals: Sequence[str]) -> Values:
-    """Return scores_CP: a row for the subject, then one for each rival; a column for each pair; NaN: not completed."""
-    names = [subject, *rivals]
+def score_table(scores: Scores, names: Sequence[str]) -> Values:
+    """Return scores_CP: a row for each name, a column for each pair that one of them has; NaN: not completed."""
     pairs = sorted({pair for name in names for pair in scores.get(name, {})})
     table_CP = np.full((len(names), len(pairs)), np.nan)
     for row, name in enumerate(names):
