@@ -11,10 +11,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from absgd.errors import broken_rule, broken_rules
 from absgd.plugins.declarations import Options
-from absgd.registry.dataset_table import DATASETS, DatasetSpec
-from absgd.registry.loss_table import LOSSES, LossSpec
-from absgd.registry.model_table import MODELS, ModelSpec
-from absgd.registry.plugin_table import PART_KINDS, PartKind, part_spec
+from absgd.registry.plugin_table import PART_KINDS, PART_TABLES, PartKind, part_spec
 
 NO_OPTIONS = Options()
 """Options of a part that declares none."""
@@ -87,6 +84,4 @@ def is_option(key: str) -> bool:
 
 
 def _option_models(kind: PartKind) -> Iterator[type[Options]]:
-    tables: dict[PartKind, Mapping[str, DatasetSpec | ModelSpec | LossSpec]]
-    tables = {"data": DATASETS, "model": MODELS, "loss": LOSSES}
-    yield from (spec.options for spec in tables[kind].values() if spec.options is not None)
+    yield from (spec.options for spec in PART_TABLES[kind].values() if spec.options is not None)

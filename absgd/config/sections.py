@@ -16,6 +16,7 @@ from absgd.errors import broken_rule, shown
 from absgd.paths import path_problem
 from absgd.plugins.loading import load_shipped
 from absgd.registry.loss_table import LOSSES, LossSpec, base_criterion, is_attentive
+from absgd.registry.model_table import Head
 from absgd.registry.plugin_table import IDENTITY_PATTERN, PartKind, Plugin, plugin_of
 
 NoiseType = Literal[
@@ -157,7 +158,7 @@ class ModelConfig(_PartSection):
     """`resnet8` to `resnet56`, `resnet18_cifar`, `resnet34_cifar`, `cnn8`: for small images; others: ImageNet's."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Probability of dropping a feature before the classifier."""
-    head: Literal["auto", "linear", "cosine"] = "auto"
+    head: Literal["auto", Head] = "auto"
     """Classifier: linear, or cosine of features and class vectors, which `ldam` needs; `auto`: what the loss needs."""
     weights: PathText | None = None
     """File of initial weights for `resnet18` and `resnet50`, as torchvision publishes them; null: random."""
@@ -323,6 +324,6 @@ class RunSections(Section):
         return not self.model.dropout and not self.optimizer.sam_rho
 
     @property
-    def head(self) -> Literal["linear", "cosine"]:
+    def head(self) -> Head:
         """Classifier of the model, with `auto` resolved to the one that the loss needs."""
         return self.loss.spec.head if self.model.head == "auto" else self.model.head

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
-HeadName = Literal["auto", "linear", "cosine"]
+from absgd.registry.model_table import Head
+
+HeadName = Literal["auto", Head]
 """Kind of classifier; `auto` in a model that no run has resolved for its loss is linear."""
 
 

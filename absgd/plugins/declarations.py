@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict
 
@@ -16,11 +16,10 @@ from absgd.counts import plural
 from absgd.errors import UserError, shown
 from absgd.registry.dataset_table import Crop, DatasetSpec
 from absgd.registry.loss_table import LossSpec
-from absgd.registry.model_table import ModelSpec
+from absgd.registry.model_table import Head, ModelSpec
 from absgd.registry.plugin_table import PartKind
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
-Head = Literal["linear", "cosine"]
 _DECLARED = "__absgd_part__"
 """Attribute of a decorated function that holds its declarations."""
 

@@ -16,20 +16,16 @@ from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from absgd.errors import UserError
 from absgd.paths import NotRegular, PathLike, open_regular, path_of
 from absgd.plugins.declaration_check import check_declaration
 from absgd.plugins.declarations import PartDeclaration, declared_by
-from absgd.registry.dataset_table import DATASETS
-from absgd.registry.loss_table import LOSSES, base_criterion
-from absgd.registry.model_table import MODELS
-from absgd.registry.plugin_table import PART_KINDS, PLUGINS, PartKind, Plugin, part_spec
+from absgd.registry.loss_table import base_criterion
+from absgd.registry.plugin_table import PART_KINDS, PART_TABLES, PLUGINS, PartKind, Plugin, part_spec
 
 ENTRY_GROUPS: dict[PartKind, str] = {"data": "absgd.datasets", "model": "absgd.models", "loss": "absgd.losses"}
 """Entry-point groups in which installed distributions name their parts."""
-_TABLES: dict[PartKind, dict[str, Any]] = {"data": DATASETS, "model": MODELS, "loss": LOSSES}
 
 
 def load_plugin(plugin: PathLike | Plugin) -> Plugin:
@@ -178,11 +174,11 @@ def _add(plugin: Plugin, parts: list[PartDeclaration]) -> Plugin:
         check_declaration(part, plugin.name)
         _check_name(plugin, part, seen)
         seen.add((part.kind, part.name))
-    for table in _TABLES.values():
+    for table in PART_TABLES.values():
         for name in [name for name, spec in table.items() if spec.plugin == plugin.name]:
             del table[name]
     for part in parts:
-        _TABLES[part.kind][part.name] = dataclasses.replace(part.spec, plugin=plugin.name)
+        PART_TABLES[part.kind][part.name] = dataclasses.replace(part.spec, plugin=plugin.name)
     PLUGINS[plugin.name] = plugin
     return plugin
 

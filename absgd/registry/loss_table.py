@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
+
+from absgd.registry.model_table import Head
 
 ATTENTION_PREFIX = "ab"
 """Beginning of a loss's name that puts attention weights over the base criterion named by the rest."""
@@ -19,7 +21,7 @@ class LossSpec:
     """Name in tables and reports, as it reads inside a sentence."""
     settings: tuple[str, ...] = ()
     """Fields of LossConfig that it reads, other than those that act on every loss."""
-    head: Literal["linear", "cosine"] = "linear"
+    head: Head = "linear"
     """Classifier that the model must have."""
     prunes: bool = False
     """Whether it leaves training samples out from `loss.tce_prune_from` on: its criterion is a PruningCriterion."""

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+Head = Literal["linear", "cosine"]
+"""Kind of the last layer, the classifier."""
+
 
 @dataclass(frozen=True)
 class ModelSpec:
@@ -20,7 +23,7 @@ class ModelSpec:
     """Whether `model.weights` can name a file of weights that torchvision publishes for it."""
     settings: tuple[str, ...] = ()
     """Dotted settings that are refused with every model that does not list them."""
-    heads: tuple[Literal["linear", "cosine"], ...] = ("linear", "cosine")
+    heads: tuple[Head, ...] = ("linear", "cosine")
     """Classifiers that it can have."""
     takes_dropout: bool = True
     """Whether it reads `model.dropout`."""

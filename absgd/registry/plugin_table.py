@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from absgd.registry.dataset_table import DATASETS, DatasetSpec
 from absgd.registry.loss_table import LOSSES, LossSpec, base_criterion
@@ -11,7 +11,9 @@ from absgd.registry.model_table import MODELS, ModelSpec
 
 PartKind = Literal["data", "model", "loss"]
 """Section of a run whose `name` says which part it uses."""
-PART_KINDS: tuple[PartKind, ...] = ("data", "model", "loss")
+PART_TABLES: dict[PartKind, dict[str, Any]] = {"data": DATASETS, "model": MODELS, "loss": LOSSES}
+"""Kind of a part -> the table that has its entry, a DatasetSpec, ModelSpec or LossSpec."""
+PART_KINDS = tuple(PART_TABLES)
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,7 @@ def part_spec(kind: PartKind, name: object) -> DatasetSpec | ModelSpec | LossSpe
     """Return the entry of a part in its table, a loss with `ab` in front being its base criterion; None: no entry."""
     if not isinstance(name, str):
         return None
-    if kind == "data":
-        return DATASETS.get(name)
-    return MODELS.get(name) if kind == "model" else LOSSES.get(base_criterion(name))
+    return PART_TABLES[kind].get(base_criterion(name) if kind == "loss" else name)
 
 
 def plugin_of(kind: PartKind, name: object) -> Plugin | None:
