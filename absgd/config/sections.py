@@ -294,6 +294,11 @@ class DeviceConfig(Section):
     ranks: Annotated[int, Field(ge=1, le=1024)] = 1
     """Processes that train on each batch together, one on each GPU: docs/several-gpus.md."""
 
+    @property
+    def has_options(self) -> bool:
+        """Whether more is set than the device and the number of threads and processes."""
+        return self != DeviceConfig(type=self.type, threads=self.threads, ranks=self.ranks)
+
 
 class RunSections(Section):
     """The settings of a run, section by section, before the rules between them are checked."""

@@ -41,15 +41,13 @@ def check_exports(paths: Sequence[Path], trainer: Trainer, metric: str) -> None:
             _content(path, classifier)
 
 
-def write_exports(paths: Sequence[Path], folder: RunFolder, trainer: Trainer, weights: WeightsOf = "last") -> None:
+def write_exports(paths: Sequence[Path], folder: RunFolder, trainer: Trainer, weights: WeightsOf) -> None:
     """Write the model of a run that is complete to each file, whole or not at all, and the card beside it.
 
     Raises:
         UserError: if a format cannot hold the trained model, or the checkpoint of the best epoch is damaged.
         OSError: if a file cannot be written.
     """
-    if not paths:
-        return
     state, epochs = trainer.model.state_dict(), trainer.config.epochs
     if weights == "best":
         best = load_checkpoint(folder.path / records.BEST_CHECKPOINT)

@@ -1,4 +1,4 @@
-"""absgd-train, called in this process; tests/e2e starts the real command."""
+"""absgd-train, called in this process; tests/system starts the real command."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from absgd import records
-from absgd.cli import app, scores
+from absgd.cli import app
 from absgd.config import RunConfig
 from absgd.config.recipes import load_recipe
 from absgd.datasets import load_splits
@@ -512,21 +511,6 @@ def test_epochs_are_counted_as_done_in_every_line(config_file: Path) -> None:
     ]
     best = f"the best is {trial.metric_chosen:.4f} after {trial.chosen_epoch + 1} of 3 epochs"
     assert f"{trial.metric_last:.4f} after 3 epochs, the last; {best}" in result.output
-
-
-@pytest.mark.parametrize(
-    ("width", "shown"),
-    [
-        (None, "stage 1  train_loss 1.0000  val_accuracy 0.5500"),
-        (40, "stage 1  val_accuracy 0.5500"),
-        (20, "val_accuracy 0.5500"),
-        (10, "0.5500"),
-        (3, ""),
-    ],
-)
-def test_scores_in_a_narrow_terminal_leave_out_what_does_not_fit_whole(width: int | None, shown: str) -> None:
-    record: Any = SimpleNamespace(stage=1, train_loss=1.0, val_accuracy=0.55)
-    assert scores(record, "val_accuracy", width) == shown
 
 
 def test_words_are_printed_whole_on_a_narrow_terminal(
