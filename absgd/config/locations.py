@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from absgd.config.dotted_keys import setting_value
-from absgd.config.sections import MAX_TITLE
+from absgd.config.setting_types import MAX_TITLE
 from absgd.errors import UserError
 from absgd.paths import absolute, checked_folder, expanded
 from absgd.registry.dataset_table import DATASETS

@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from absgd.config.sections import (
-    SMALLEST_TILT,
-    DeviceConfig,
-    ModelConfig,
-    OptimizerConfig,
-    RunSections,
-    ScheduleConfig,
-    Section,
-)
+from absgd.config.sections import DeviceConfig, ModelConfig, OptimizerConfig, RunSections, ScheduleConfig, Section
+from absgd.config.setting_types import SMALLEST_TILT
 from absgd.registry.dataset_table import DATASETS
 from absgd.registry.loss_table import LOSSES, base_criterion, loss_names
 from absgd.registry.model_table import MODELS

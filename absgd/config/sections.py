@@ -1,4 +1,4 @@
-"""The sections of a RunConfig: frozen groups of settings, each field with its meaning and its own range.
+"""The sections of a RunConfig: frozen groups of settings, each field with its meaning and its range.
 
 Rules between fields are in rules.py, which RunConfig calls. Epochs are counted from 0 everywhere. Nothing here imports
 torch.
@@ -8,62 +8,27 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from absgd.config.part_options import NO_OPTIONS, DataOptions, LossOptions, ModelOptions
 from absgd.config.registered_names import DatasetName, LossName, ModelName
-from absgd.errors import broken_rule, shown
-from absgd.paths import path_problem
+from absgd.config.setting_types import (
+    LARGEST_TILT,
+    Count,
+    Epoch,
+    EpochOrSwitch,
+    Fraction,
+    PathText,
+    Penalty,
+    PluginIdentity,
+    Rate,
+    Seed,
+    TitleText,
+)
 from absgd.plugins.loading import load_shipped
 from absgd.registry.loss_table import LOSSES, LossSpec, base_criterion, is_attentive
 from absgd.registry.model_table import Head
-from absgd.registry.plugin_table import IDENTITY_PATTERN, PartKind, Plugin, plugin_of
-
-NoiseType = Literal[
-    "none",
-    "symmetric",
-    "symmetric_all",
-    "pair_flip",
-    "cifar10_pairs",
-    "cifar100_blocks",
-    "cifar100_superclasses",
-]
-Fraction = Annotated[float, Field(gt=0, le=1)]
-Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
-Epoch = Annotated[int, Field(ge=0, le=2**31 - 1)]
-Rate = Annotated[float, Field(gt=0, le=1e30)]  # float32 holds it, and what is made of it
-Penalty = Annotated[float, Field(ge=0, le=1e30)]
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
-
-
-def _epoch_or_switch(value: object) -> object:
-    if value == "switch" or (type(value) is int and value >= 0):
-        return value
-    raise broken_rule("", f"expected `from_epoch` to be an epoch or `switch`, got {value!r}")
-
-
-def _path_text(value: str) -> str:
-    problem = path_problem(value)
-    if problem is not None:
-        raise broken_rule("", problem)
-    return value
-
-
-def _title_text(value: str) -> str:
-    if not value.strip() or not value.isprintable():
-        raise broken_rule("", f"expected `title` to be printable text, got {shown(value)}")
-    return value
-
-
-SMALLEST_TILT = 1e-6
-"""Smallest magnitude of `loss.term_tilt`; below it, tilted losses equal their mean to nearly all digits."""
-LARGEST_TILT = 1e6
-"""Largest magnitude of `loss.term_tilt`."""
-MAX_TITLE = 64
-"""Longest `data.title` in characters."""
-PluginIdentity = Annotated[str, Field(pattern=IDENTITY_PATTERN)]
-PathText = Annotated[str, AfterValidator(_path_text)]
-EpochOrSwitch = Annotated[Epoch | Literal["switch"], BeforeValidator(_epoch_or_switch)]
+from absgd.registry.plugin_table import PartKind, Plugin, plugin_of
 
 
 class Section(BaseModel):
@@ -96,7 +61,7 @@ class DataConfig(_PartSection):
 
     name: DatasetName
     """Data set."""
-    title: Annotated[str, Field(max_length=MAX_TITLE), AfterValidator(_title_text)] | None = None
+    title: TitleText | None = None
     """Name of the data in tables, reports and names of scenarios; null: that of the data set, or of the folder."""
     root: PathText | None = None
     """Folder of the data files; without it, the places the data set's documentation names."""
@@ -131,6 +96,17 @@ class ImbalanceConfig(Section):
     """Shape of the class sizes: as they are, falling exponentially, or falling in one step at half the classes."""
     ratio: Fraction = 1.0
     """Smallest class over largest (rho)."""
+
+
+NoiseType = Literal[
+    "none",
+    "symmetric",
+    "symmetric_all",
+    "pair_flip",
+    "cifar10_pairs",
+    "cifar100_blocks",
+    "cifar100_superclasses",
+]
 
 
 class NoiseConfig(Section):

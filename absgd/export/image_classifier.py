@@ -14,7 +14,8 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from absgd.config import RunConfig
-from absgd.config.sections import Count, Section
+from absgd.config.sections import Section
+from absgd.config.setting_types import Count
 from absgd.errors import UserError, broken_rule, validated
 from absgd.models import build_model
 from absgd.randomness import seeded_globally

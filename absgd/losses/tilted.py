@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from absgd.config.sections import SMALLEST_TILT, LossConfig
+from absgd.config.sections import LossConfig
+from absgd.config.setting_types import SMALLEST_TILT
 from absgd.errors import UserError
 from absgd.losses.criterion import Criterion
 from absgd.losses.cross_entropy import cross_entropy

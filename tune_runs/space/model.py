@@ -17,7 +17,8 @@ from absgd.config import merge_dotted
 from absgd.config.dotted_keys import is_whole, setting_value
 from absgd.config.locations import data_title
 from absgd.config.needed_plugins import check_recorded_plugins
-from absgd.config.sections import Count, PathText, Section, Seed
+from absgd.config.sections import Section
+from absgd.config.setting_types import Count, PathText, Seed
 from absgd.errors import broken_rule
 from absgd.records import DEFAULT_MARGIN, DEFAULT_METRIC, Objective, ParetoRule, is_fraction
 from tune_runs.space.fields import (
