@@ -11,7 +11,7 @@ from absgd.datasets.image_files import ImageFiles
 from absgd.datasets.images import Images
 from absgd.datasets.own_images_check import checked_own_images
 from absgd.errors import UserError
-from absgd.plugins.loading import errors_of
+from absgd.plugins.part_errors import errors_of
 from absgd.registry.dataset_table import DATASETS, DatasetSpec
 
 

@@ -15,7 +15,7 @@ from absgd.losses.attention import AttentionWeights
 from absgd.losses.criterion import Criterion
 from absgd.losses.objective import Objective
 from absgd.losses.own_criterion_check import check_own_criterion
-from absgd.plugins.loading import errors_of
+from absgd.plugins.part_errors import errors_of
 
 CriterionBuilder = Callable[[LossConfig, Sequence[int]], Criterion]
 """Builds a base criterion from its settings and the training images of each class."""

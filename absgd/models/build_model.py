@@ -8,7 +8,7 @@ from torch import nn
 
 from absgd.config.sections import ModelConfig
 from absgd.models.own_model_check import check_own_model
-from absgd.plugins.loading import errors_of
+from absgd.plugins.part_errors import errors_of
 from absgd.registry.model_table import MODELS
 
 

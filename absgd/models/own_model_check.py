@@ -1,15 +1,15 @@
-"""A check of a model that is not ours, before it is trained: its outputs, and where it draws random numbers."""
+"""A check of a user's own model before training: of its outputs, and of where it draws random numbers."""
 
 from __future__ import annotations
 
 import copy
+from functools import partial
 
 import torch
 from torch import nn
 
-from absgd.errors import UserError
 from absgd.models.dropout import seed_dropout
-from absgd.plugins.loading import errors_of
+from absgd.plugins.part_errors import errors_of, wrong_part
 
 
 def check_own_model(model: object, name: str, plugin: str, shape: tuple[int, int, int], num_classes: int) -> None:
@@ -26,8 +26,9 @@ def check_own_model(model: object, name: str, plugin: str, shape: tuple[int, int
         UserError: if it is no module, gives anything but finite float32 logits of shape (N, classes) with a gradient,
             or draws from torch's global generator, so that a resumed or forked run would not be the same one.
     """
+    wrong = partial(wrong_part, "model", name, plugin)
     if not isinstance(model, nn.Module):
-        raise UserError(_refusal(name, plugin, "a torch.nn.Module", type(model).__name__))
+        raise wrong("a torch.nn.Module", type(model).__name__)
     generator = torch.Generator().manual_seed(0)
     before = torch.get_rng_state()
     with errors_of(plugin, name):
@@ -36,18 +37,14 @@ def check_own_model(model: object, name: str, plugin: str, shape: tuple[int, int
         logits_NK = trained(torch.randn(2, *shape, generator=generator))
     if not torch.equal(torch.get_rng_state(), before):
         advice = "random draws that can be replayed, such as absgd.models.SeededDropout"
-        raise UserError(_refusal(name, plugin, advice, "draws from torch's global generator"))
+        raise wrong(advice, "draws from torch's global generator")
     if not isinstance(logits_NK, torch.Tensor) or logits_NK.dtype != torch.float32:
         found = str(logits_NK.dtype) if isinstance(logits_NK, torch.Tensor) else type(logits_NK).__name__
-        raise UserError(_refusal(name, plugin, "logits in float32", found))
+        raise wrong("logits in float32", found)
     if logits_NK.shape != (2, num_classes):
         wanted = f"logits of shape (2, {num_classes}) for 2 images of {num_classes} classes"
-        raise UserError(_refusal(name, plugin, wanted, str(tuple(logits_NK.shape))))
+        raise wrong(wanted, str(tuple(logits_NK.shape)))
     if torch.is_grad_enabled() and not logits_NK.requires_grad:
-        raise UserError(_refusal(name, plugin, "logits with a gradient", "logits that no parameter has a part in"))
+        raise wrong("logits with a gradient", "logits that no parameter has a part in")
     if not logits_NK.isfinite().all():
-        raise UserError(_refusal(name, plugin, "finite logits before it is trained", str(logits_NK.tolist())[:80]))
-
-
-def _refusal(name: str, plugin: str, expected: str, got: str) -> str:
-    return f"expected {expected} from model `{name}` of plugin `{plugin}`, got {got} (model.name)"
+        raise wrong("finite logits before it is trained", str(logits_NK.tolist())[:80])

@@ -10,8 +10,7 @@ import hashlib
 import linecache
 import re
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +20,7 @@ from absgd.errors import UserError
 from absgd.paths import NotRegular, PathLike, open_regular, path_of
 from absgd.plugins.declaration_check import check_declaration
 from absgd.plugins.declarations import PartDeclaration, declared_by
+from absgd.plugins.part_errors import in_words
 from absgd.registry.loss_table import base_criterion
 from absgd.registry.plugin_table import PART_KINDS, PART_TABLES, PLUGINS, PartKind, Plugin, part_spec
 
@@ -32,8 +32,8 @@ def load_plugin(plugin: PathLike | Plugin) -> Plugin:
     """Run a Python file and add the parts that it declares; an earlier version of the file is replaced.
 
     Args:
-        plugin: the file, or what another process got for it. What it imports must be installed, on every node that
-            trains.
+        plugin: the file, or the plugin that another process made of it. What it imports must be installed on every
+            node that trains.
 
     Raises:
         UserError: if there is no such file, it raises an error, or it declares no part, or one whose name is taken.
@@ -101,23 +101,6 @@ def plugin_words() -> list[str]:
     return [word for file in files for word in ("--plugin", file)]
 
 
-@contextmanager
-def errors_of(plugin: str | None, function: str) -> Iterator[None]:
-    """Turn an error that a function of a plugin raises into one message; other errors pass.
-
-    Raises:
-        UserError: naming plugin, function and error.
-    """
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:
-        if plugin is None:
-            raise
-        raise UserError(f"`{function}` of plugin `{plugin}` raised {_in_words(error)}") from error
-
-
 def _run_source(plugin: Plugin, source: str) -> ModuleType:
     """Run the source as a module under a name of its own, under which pickle finds its classes."""
     stem = re.sub(r"\W", "_", Path(plugin.name).stem)
@@ -133,19 +116,19 @@ def _run_source(plugin: Plugin, source: str) -> ModuleType:
         del sys.modules[module.__name__]
         line = next((at for name, at in reversed(_places(error)) if name == plugin.place), None)
         where = f"line {line}" if line else "it"
-        raise UserError(f"cannot load plugin `{plugin.name}`: {where} raised {_in_words(error)} (--plugin)") from None
+        raise UserError(f"cannot load plugin `{plugin.name}`: {where} raised {in_words(error)} (--plugin)") from None
     return module
 
 
 def _own_functions(module: ModuleType) -> list[object]:
-    """Return what a module defines itself, each once, under however many names it has it."""
+    """Return what a module itself defines, each object once, however many names it has there."""
     return list({id(one): one for one in vars(module).values() if _is_defined_in(module, one)}.values())
 
 
 def _is_defined_in(module: ModuleType, value: object) -> bool:
     try:
         return bool(getattr(value, "__module__", None) == module.__name__ and hasattr(value, "__dict__"))
-    except Exception:  # noqa: BLE001 - a stand-in, such as one that imports when used, may raise anything
+    except Exception:  # noqa: BLE001 - a lazy object, which imports when it is used, may raise anything
         return False
 
 
@@ -157,11 +140,6 @@ def _places(error: BaseException) -> list[tuple[str, int | None]]:
         found.append((trace.tb_frame.f_code.co_filename, trace.tb_lineno))
         trace = trace.tb_next
     return [*found, (error.filename or "", error.lineno)] if isinstance(error, SyntaxError) else found
-
-
-def _in_words(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 def _add(plugin: Plugin, parts: list[PartDeclaration]) -> Plugin:
@@ -224,8 +202,8 @@ def _declared_at(entry: EntryPoint, kind: PartKind, distribution: str) -> PartDe
         function = entry.load()
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # noqa: BLE001 - as above
-        raise UserError(f"cannot load `{entry.value}` of {distribution}: it raised {_in_words(error)}") from None
+    except BaseException as error:  # noqa: BLE001 - a user's code may raise anything
+        raise UserError(f"cannot load `{entry.value}` of {distribution}: it raised {in_words(error)}") from None
     for part in declared_by(function):
         if part.kind == kind and part.name == entry.name:
             return part
