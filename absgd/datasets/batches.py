@@ -63,7 +63,7 @@ class Batches:
 
     def __init__(self, images: Images, config: RunConfig, device: torch.device, share: Share = WHOLE) -> None:
         spec = DATASETS[config.data.name]
-        self._pad, self._flip = augmentation_of(config.augmentation, spec)
+        self._pad, self._flip = augmentation_of(config.augmentation, spec, spec.side)
         self._rotation_deg = config.augmentation.rotation_deg
         self._device = device
         self._share = share

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from absgd.config import RunConfig
+from absgd.config.sections import DataConfig
 from absgd.datasets.batch_shares import WHOLE, Share
 from absgd.datasets.batches import Batch
 from absgd.datasets.epoch_order import EpochOrder
@@ -30,8 +31,7 @@ from absgd.datasets.reading_processes import (
     leave_signals_to_parent,
     read_batches,
 )
-from absgd.datasets.registered_dataset import normalisation_of
-from absgd.errors import UserError
+from absgd.datasets.registered_dataset import augmentation_of, normalisation_of, side_of
 from absgd.randomness import derived_seed
 from absgd.registry.dataset_table import DATASETS, DatasetSpec
 from absgd.short_folders import shorten_socket_paths
@@ -67,7 +67,7 @@ class DiskBatches:
 
     def __init__(self, images: ImageFiles, config: RunConfig, device: torch.device, share: Share = WHOLE) -> None:
         spec = DATASETS[config.data.name]
-        self._side = side_of(config, spec)
+        self._side = side_of(config.data, spec)
         self._training = training_transform(config, spec)
         self._evaluation = evaluation_transform(config, spec)
         self._images = images
@@ -143,38 +143,36 @@ class DiskBatches:
         return Batch(images_BCHW.sub_(self._mean).div_(self._std), self._labels_N[index_B], index_B)
 
 
-def side_of(config: RunConfig, spec: DatasetSpec) -> int:
-    """Rows and columns of the images trained on: `data.side` of images on disk, else the data set's own."""
-    return spec.side if spec.in_memory or config.data.side is None else config.data.side
+def shorter_side(config: DataConfig, spec: DatasetSpec) -> int | None:
+    """Return the shorter side to which an evaluated image on disk is resized before its centre is cropped.
 
-
-def shorter_side(config: RunConfig, spec: DatasetSpec) -> int | None:
-    """Shorter side to which an evaluated image on disk is resized, before its centre is cropped; None: it is not."""
-    if config.data.resize == "whole":
+    None where the whole image is resized.
+    """
+    if config.resize == "whole":
         return None
     side = side_of(config, spec)
     return side if spec.crop == "padded" else round(side * RESIZED_TO_CROP)
 
 
 def training_transform(config: RunConfig, spec: DatasetSpec) -> Transform:
-    """Transform an RGB image to an augmented uint8 tensor (3, side, side); draws from torch's global CPU generator.
+    """Return the transform of an RGB image to an augmented uint8 tensor (3, side, side).
+
+    It draws from torch's global CPU generator.
 
     Raises:
         UserError: if the padding exceeds the side, so that a crop could hold nothing of the image.
     """
     from torchvision.transforms import v2
 
-    augmentation, side = config.augmentation, side_of(config, spec)
-    pad = spec.pad if augmentation.pad is None else augmentation.pad
-    if pad >= side:
-        raise UserError(f"expected `pad` < {side} (side of the images), got {pad} (augmentation.pad)")
+    augmentation, side = config.augmentation, side_of(config.data, spec)
+    pad, flip = augmentation_of(augmentation, spec, side)
     if spec.crop == "padded" or augmentation.pad is not None or config.data.resize == "whole":
-        steps = [*_resized(config, spec), v2.RandomCrop(side, padding=pad)]
+        steps = [*_resized(config.data, spec), v2.RandomCrop(side, padding=pad)]
     elif spec.crop == "resized":
         steps = [v2.Resize(round(side * RESIZED_TO_CROP)), v2.RandomCrop(side)]
     else:
         steps = [v2.RandomResizedCrop(side)]
-    if spec.flip if augmentation.flip is None else augmentation.flip:
+    if flip:
         steps.append(v2.RandomHorizontalFlip())
     if augmentation.rotation_deg:
         steps.append(v2.RandomRotation(augmentation.rotation_deg, v2.InterpolationMode.BILINEAR))
@@ -182,13 +180,13 @@ def training_transform(config: RunConfig, spec: DatasetSpec) -> Transform:
 
 
 def evaluation_transform(config: RunConfig, spec: DatasetSpec) -> Transform:
-    """Transform an RGB image to a uint8 tensor (3, side, side) of its centre, or of all of it (`data.resize`)."""
+    """Return the transform of an RGB image to a uint8 tensor (3, side, side) of its centre, or of all of it."""
     from torchvision.transforms import v2
 
-    return _as_transform([*_resized(config, spec), v2.PILToTensor()])
+    return _as_transform([*_resized(config.data, spec), v2.PILToTensor()])
 
 
-def _resized(config: RunConfig, spec: DatasetSpec) -> list[Any]:
+def _resized(config: DataConfig, spec: DatasetSpec) -> list[Any]:
     from torchvision.transforms import v2
 
     side = side_of(config, spec)

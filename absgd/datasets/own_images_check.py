@@ -1,4 +1,4 @@
-"""A check of what the reader of a data set that is not ours returns, before anything is made of it."""
+"""A check of the images that the reader of a user's own data set returns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The images of a data set of the table, and the augmentation and normalisation of a run on it."""
+"""The images of a data set of the table, and the side, augmentation and normalisation of a run on it."""
 
 from __future__ import annotations
 
@@ -33,15 +33,20 @@ def read_part(config: DataConfig, part: Literal["train", "val", "test"]) -> Imag
     return images if spec.plugin is None else checked_own_images(images, config.name, part, spec)
 
 
-def augmentation_of(config: AugmentationConfig, spec: DatasetSpec) -> tuple[int, bool]:
+def side_of(config: DataConfig, spec: DatasetSpec) -> int:
+    """Return rows and columns of the images trained on: `data.side` of images on disk, else the data set's own."""
+    return spec.side if spec.in_memory or config.side is None else config.side
+
+
+def augmentation_of(config: AugmentationConfig, spec: DatasetSpec, side: int) -> tuple[int, bool]:
     """Return the padding in pixels and whether to flip: from `config`, else the standard of the data set.
 
     Raises:
         UserError: if the padding exceeds the side, so that a crop could hold nothing of the image.
     """
     pad = spec.pad if config.pad is None else config.pad
-    if pad >= spec.side:
-        raise UserError(f"expected `pad` < {spec.side} (side of the images), got {pad} (augmentation.pad)")
+    if pad >= side:
+        raise UserError(f"expected `pad` < {side} (side of the images), got {pad} (augmentation.pad)")
     return pad, spec.flip if config.flip is None else config.flip
 
 

@@ -1,4 +1,4 @@
-"""A look at the test set before anything is trained, so that a missing or broken one is not found after the last epoch.
+"""A check of the test set before training, so that a missing or broken image is not found after the last epoch.
 
 No model sees these images, and nothing is kept of them.
 """

@@ -93,7 +93,7 @@ def _use(facts: CardFacts) -> Iterator[str]:
     )
     spec = DATASETS[model.config.data.name]
     if not spec.in_memory:
-        shorter = shorter_side(model.config, spec)
+        shorter = shorter_side(model.config.data, spec)
         way = "the whole of each" if shorter is None else f"the centre of each, its shorter side resized to {shorter}"
         yield ""
         yield f"It was measured on images resized to {model.side} x {model.side} pixels: {way}."

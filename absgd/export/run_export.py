@@ -11,8 +11,7 @@ import torch
 from absgd import records
 from absgd.config import RunConfig
 from absgd.datasets import DATASETS, class_names
-from absgd.datasets.disk_batches import side_of
-from absgd.datasets.registered_dataset import normalisation_of
+from absgd.datasets.registered_dataset import normalisation_of, side_of
 from absgd.errors import UserError
 from absgd.export.destinations import card_of
 from absgd.export.image_classifier import ImageClassifier, ModelFacts
@@ -84,7 +83,7 @@ def _classifier(
         classes=class_names(config.data, trainer.splits.num_classes),
         mean=mean,
         std=std,
-        side=side_of(config, spec),
+        side=side_of(config.data, spec),
         metric=metric,
         metric_value=value,
         epochs=epochs,

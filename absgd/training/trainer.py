@@ -12,7 +12,7 @@ from torch import nn
 
 from absgd.config import RunConfig
 from absgd.datasets import DATASETS, BatchesOf, ImageFiles, Images, Splits, build_batches
-from absgd.datasets.disk_batches import side_of
+from absgd.datasets.registered_dataset import side_of
 from absgd.errors import UserError
 from absgd.losses import Prediction, build_objective
 from absgd.losses.objective import LOG_U
@@ -71,7 +71,7 @@ class Trainer:
         """First epoch not trained yet; equals `config.epochs` when the run is complete."""
         with seeded_globally(config.seeds.train, "init"):
             images = DATASETS[config.data.name]
-            side = side_of(config, images)
+            side = side_of(config.data, images)
             model = build_model(config.resolved().model, images.channels, splits.num_classes, side)
         self.device_options = resolve_device_options(config.device, config.can_be_captured, machine_of(self.device))
         """Resolved options of the device."""

@@ -26,7 +26,7 @@ def test_table_gives_sizes_and_standard_augmentation(
 ) -> None:
     spec = DATASETS[name]
     assert (spec.num_classes, spec.channels, spec.side, spec.pad, spec.flip) == (num_classes, channels, side, pad, flip)
-    assert augmentation_of(AugmentationConfig(), spec) == (pad, flip)
+    assert augmentation_of(AugmentationConfig(), spec, side) == (pad, flip)
 
 
 @pytest.mark.parametrize(
@@ -52,10 +52,10 @@ def test_mean_and_std_equal_the_training_images(name: str) -> None:
 
 
 def test_augmentation_given_replaces_the_standard() -> None:
-    assert augmentation_of(AugmentationConfig(pad=0, flip=True), DATASETS["digits"]) == (0, True)
-    assert augmentation_of(AugmentationConfig(flip=False), DATASETS["cifar10"]) == (4, False)
+    assert augmentation_of(AugmentationConfig(pad=0, flip=True), DATASETS["digits"], 8) == (0, True)
+    assert augmentation_of(AugmentationConfig(flip=False), DATASETS["cifar10"], 32) == (4, False)
 
 
 def test_padding_as_large_as_the_image_is_refused() -> None:
     with pytest.raises(UserError, match=r"expected `pad` < 8 .*got 8 \(augmentation\.pad\)"):
-        augmentation_of(AugmentationConfig(pad=8), DATASETS["digits"])
+        augmentation_of(AugmentationConfig(pad=8), DATASETS["digits"], 8)
