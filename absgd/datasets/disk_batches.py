@@ -23,7 +23,7 @@ from absgd.datasets.batch_shares import WHOLE, Share
 from absgd.datasets.batches import Batch
 from absgd.datasets.epoch_order import EpochOrder
 from absgd.datasets.image_files import ImageFiles
-from absgd.datasets.image_reading import BrokenImage, StorageFailed, error_at, read_rgb
+from absgd.datasets.image_reading import BrokenImage, ReadFailed, error_at, read_rgb
 from absgd.datasets.reading_processes import (
     ASK_EVERY_S,
     ReadAhead,
@@ -238,7 +238,7 @@ class _Unreadable(NamedTuple):
     """Placeholder for an unreadable image, then for its batch: an error raised in a worker would arrive as text."""
 
     position: int
-    fault: BrokenImage | StorageFailed
+    fault: BrokenImage | ReadFailed
 
 
 _ReadResult = Tensor | _Unreadable
@@ -253,7 +253,7 @@ class _ImageReader(Dataset[_ReadResult]):
     def __getitem__(self, key: _Key) -> _ReadResult:
         try:
             image = read_rgb(self._images.path(key.position))
-        except (BrokenImage, StorageFailed) as fault:
+        except (BrokenImage, ReadFailed) as fault:
             return _Unreadable(key.position, fault)
         if key.seed is None:
             return self._transform(image)

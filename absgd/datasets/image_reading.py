@@ -49,7 +49,7 @@ class BrokenImage(Exception):  # noqa: N818 - names a state of a file
         self.fault: ImageFault = fault
 
 
-class StorageFailed(Exception):  # noqa: N818 - names an event
+class ReadFailed(Exception):  # noqa: N818 - names an event
     """The file system or the memory failed, so that nothing is known about the file; the message says how."""
 
 
@@ -60,7 +60,7 @@ def read_rgb(path: Path) -> Image.Image:
 
     Raises:
         BrokenImage: if the file is missing, may not be read, is not a whole image, or would lose its picture.
-        StorageFailed: if the file system fails.
+        ReadFailed: if the file system fails.
     """
     with _opened(path) as image:
         return rgb_of(image)
@@ -70,23 +70,23 @@ def check_decodes(path: Path) -> None:
     """Decode the image in a file whole, JPEG at an eighth of its side, which costs less and reads every byte.
 
     Raises:
-        BrokenImage, StorageFailed: as `read_rgb`.
+        BrokenImage, ReadFailed: as `read_rgb`.
     """
     with _opened(path) as image:
         image.draft("RGB", (1, 1))
         rgb_of(image)
 
 
-def error_at(images: ImageFiles, position: int, fault: BrokenImage | StorageFailed) -> UserError:
+def error_at(images: ImageFiles, position: int, fault: BrokenImage | ReadFailed) -> UserError:
     """Return the error for an image that cannot be read, naming it and the line of its list."""
-    if isinstance(fault, StorageFailed):
+    if isinstance(fault, ReadFailed):
         return images.storage_error_at(position, str(fault))
     return images.error_at(position, str(fault))
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """Open an image for the block; raise what goes wrong with it as BrokenImage or StorageFailed."""
+    """Open an image for the block; raise what goes wrong with it as BrokenImage or ReadFailed."""
     try:
         with open_regular(path) as file:
             try:
@@ -103,7 +103,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise fault_of(error) from None
 
 
-def fault_of(error: Exception) -> BrokenImage | StorageFailed:
+def fault_of(error: Exception) -> BrokenImage | ReadFailed:
     """Return what the error of opening, reading or decoding a file says of it."""
     if isinstance(error, NotRegular):
         return BrokenImage(f"{error}, which cannot be decoded")
@@ -115,9 +115,9 @@ def fault_of(error: Exception) -> BrokenImage | StorageFailed:
         if is_denied(error):
             return BrokenImage("a file that may not be read, permission denied", "image that may not be read")
         if error.errno not in _OF_THE_DECODER:
-            return StorageFailed(error.strerror or str(error))
+            return ReadFailed(error.strerror or str(error))
     if isinstance(error, MemoryError):
-        return StorageFailed("not enough memory to decode it")
+        return ReadFailed("not enough memory to decode it")
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return BrokenImage(f"a file that cannot be decoded, {reason}")
 

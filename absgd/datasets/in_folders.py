@@ -20,10 +20,10 @@ from absgd.datasets.duplicates import (
     listed_identities,
     shared_with,
 )
-from absgd.datasets.image_checks import checked
 from absgd.datasets.image_files import DiskPart, ImageFiles, as_image_files
 from absgd.datasets.image_folders import IMAGE_SUFFIXES, PassedOver, class_folders, images_below
 from absgd.datasets.image_lists import ListedImage, parse_names, parse_val_annotations
+from absgd.datasets.usable_images import usable_images
 from absgd.errors import UserError
 
 TINY_IMAGENET_CLASSES = 200
@@ -51,7 +51,7 @@ def read_tiny_imagenet(config: DataConfig, part: Literal["train", "test"]) -> Im
         source = root / "val" / "val_annotations.txt"
         parsed = parse_val_annotations(text_of(source), label_of)
         listed = as_image_files(root, source, parsed.images, len(wnids))
-        images = checked(listed, parsed.bad_lines, config.on_bad_image, config.workers)
+        images = usable_images(listed, parsed.bad_lines, config.on_bad_image, config.workers)
         identities = listed_identities(root, [os.fsdecode(path) for path in images.paths_N])
         check_given_once(images, identities, config.on_duplicate, COMPARED_IN_LISTS)
         shared = _shared_with_folders(images, identities, root, folders, COMPARED_IN_LISTS)
@@ -114,7 +114,7 @@ def _images_in_folders(
         found += (ListedImage(0, image.path, label) for image in inside)
     passed_over.warn(root / part)
     listed = as_image_files(root, root / part, found, num_classes)
-    images = checked(listed, [], config.on_bad_image, config.workers, missing)
+    images = usable_images(listed, [], config.on_bad_image, config.workers, missing)
     paths = [os.fsdecode(path) for path in images.paths_N]
     identities = [identity_of.get(path, path) for path in paths]
     check_given_once(images, identities, config.on_duplicate, compare_up_to)

@@ -23,7 +23,6 @@ from absgd.datasets.duplicates import (
     listed_identities,
     shared_with,
 )
-from absgd.datasets.image_checks import checked
 from absgd.datasets.image_files import DiskPart, ImageFiles, as_image_files
 from absgd.datasets.image_lists import (
     ImageList,
@@ -32,6 +31,7 @@ from absgd.datasets.image_lists import (
     parse_key_values,
     parse_keys_with_labels,
 )
+from absgd.datasets.usable_images import usable_images
 from absgd.errors import UserError
 
 
@@ -115,7 +115,7 @@ def read_listed(layout: ListLayout, config: DataConfig, part: DiskPart) -> Image
     _check_labels(source, parsed.images, num_classes, f"the classes of {train_list}")
     root = _image_root(data_root(config), source, parsed)
     listed = as_image_files(root, source, parsed.images, num_classes)
-    images = checked(listed, parsed.bad_lines, config.on_bad_image, config.workers)
+    images = usable_images(listed, parsed.bad_lines, config.on_bad_image, config.workers)
     identities = listed_identities(root, [os.fsdecode(path) for path in images.paths_N])
     check_given_once(images, identities, config.on_duplicate, COMPARED_IN_LISTS)
     if part != "train":

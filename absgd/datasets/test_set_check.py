@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from absgd.config import RunConfig
 from absgd.datasets.image_files import ImageFiles
-from absgd.datasets.image_reading import BrokenImage, StorageFailed, check_decodes, error_at
+from absgd.datasets.image_reading import BrokenImage, ReadFailed, check_decodes, error_at
 from absgd.datasets.splits import load_test
 
 
@@ -29,10 +29,10 @@ def check_test_set(config: RunConfig) -> None:
                     raise error_at(images, position, fault)
 
 
-def _fault(images: ImageFiles, position: int) -> BrokenImage | StorageFailed | None:
+def _fault(images: ImageFiles, position: int) -> BrokenImage | ReadFailed | None:
     """Return what is wrong with an image; None if it decodes."""
     try:
         check_decodes(images.path(position))
-    except (BrokenImage, StorageFailed) as fault:
+    except (BrokenImage, ReadFailed) as fault:
         return fault
     return None

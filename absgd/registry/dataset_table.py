@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from absgd.registry import class_names
+from absgd.registry import published_classes
 
 Crop = Literal["padded", "resized", "random_resized"]
 """`padded`: zero padding, then a crop of the original size; `resized`: the shorter side to 256 / 224 of the side, then
@@ -71,7 +71,7 @@ DATASETS: dict[str, DatasetSpec] = {
         pad=1,
         flip=False,
         in_memory=True,
-        class_names=class_names.DIGITS,
+        class_names=published_classes.DIGITS,
         has_files=False,
     ),
     "fashion_mnist": DatasetSpec(
@@ -84,7 +84,7 @@ DATASETS: dict[str, DatasetSpec] = {
         pad=2,
         flip=True,
         in_memory=True,
-        class_names=class_names.FASHION_MNIST,
+        class_names=published_classes.FASHION_MNIST,
         found_at=("/usr/share/datasets/fashion-mnist",),  # of Debian's package dataset-fashion-mnist
     ),
     "cifar10": DatasetSpec(
@@ -98,7 +98,7 @@ DATASETS: dict[str, DatasetSpec] = {
         flip=True,
         in_memory=True,
         own_noise=("cifar10_pairs",),
-        class_names=class_names.CIFAR10,
+        class_names=published_classes.CIFAR10,
     ),
     "cifar100": DatasetSpec(
         reader="absgd.datasets.in_memory:read_cifar100",
@@ -111,7 +111,7 @@ DATASETS: dict[str, DatasetSpec] = {
         flip=True,
         in_memory=True,
         own_noise=("cifar100_blocks", "cifar100_superclasses"),
-        class_names=class_names.CIFAR100,
+        class_names=published_classes.CIFAR100,
     ),
     "tiny_imagenet": DatasetSpec(
         reader="absgd.datasets.in_folders:read_tiny_imagenet",
@@ -170,7 +170,7 @@ DATASETS: dict[str, DatasetSpec] = {
         flip=True,
         crop="resized",
         has_own_validation=True,
-        class_names=class_names.CLOTHING1M,
+        class_names=published_classes.CLOTHING1M,
     ),
     "imagefolder": DatasetSpec(
         reader="absgd.datasets.in_folders:read_imagefolder",

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from absgd.datasets import image_reading
-from absgd.datasets.image_reading import BrokenImage, StorageFailed, check_decodes, read_rgb
+from absgd.datasets.image_reading import BrokenImage, ReadFailed, check_decodes, read_rgb
 from tests.support.unprivileged import unprivileged_folder
 
 PIXELS_HWC = np.random.default_rng(0).integers(256, size=(40, 30, 3), dtype=np.uint8)
@@ -172,7 +172,7 @@ def test_failing_system_is_not_a_broken_image(
     tmp_path: Path, code: int, read: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failing_with(code, monkeypatch)
-    with pytest.raises(StorageFailed, match=os.strerror(code)):
+    with pytest.raises(ReadFailed, match=os.strerror(code)):
         read(tmp_path / "image.jpg")
 
 
@@ -185,7 +185,7 @@ def test_image_that_fills_the_memory_is_not_a_broken_image(
 
     monkeypatch.setattr(image_reading, "rgb_of", fill)
     Image.fromarray(PIXELS_HWC).save(tmp_path / "image.png")
-    with pytest.raises(StorageFailed, match="not enough memory"):
+    with pytest.raises(ReadFailed, match="not enough memory"):
         read(tmp_path / "image.png")
 
 
@@ -218,7 +218,7 @@ def test_failing_system_in_the_middle_of_a_file_is_not_a_broken_image(
     path = tmp_path / "image.png"
     Image.fromarray(PIXELS_HWC).save(path)
     monkeypatch.setattr(image_reading, "open_regular", _FailingHalfWay)
-    with pytest.raises(StorageFailed, match="Input/output error"):
+    with pytest.raises(ReadFailed, match="Input/output error"):
         read(path)
 
 

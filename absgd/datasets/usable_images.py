@@ -1,4 +1,4 @@
-"""Checks of the files of a data set before training: those that are missing, may not be read, or are broken.
+"""The images of a data set that can be trained on: not those that are missing, may not be read, or are broken.
 
 Shape legend: N images.
 """
@@ -18,13 +18,13 @@ import numpy as np
 from absgd.datasets.data_files import check_entered
 from absgd.datasets.image_files import ImageFiles
 from absgd.datasets.image_lists import BadLine
-from absgd.datasets.image_reading import BrokenImage, ImageFault, StorageFailed, check_decodes, error_at
+from absgd.datasets.image_reading import BrokenImage, ImageFault, ReadFailed, check_decodes, error_at
 from absgd.datasets.images import Indices, Mask
 from absgd.errors import UserError
 from absgd.paths import is_absent
 
 
-def checked(
+def usable_images(
     images: ImageFiles,
     bad_lines: Sequence[BadLine],
     on_bad_image: Literal["error", "skip"],
@@ -133,5 +133,5 @@ def _faults_at(images: ImageFiles, positions: Indices) -> Iterator[tuple[int, Im
             check_decodes(images.path(position))
         except BrokenImage as error:
             yield position, error.fault
-        except StorageFailed as fault:
+        except ReadFailed as fault:
             raise error_at(images, position, fault) from None
