@@ -25,6 +25,8 @@ from absgd.datasets.images import Labels, Pixels
 from absgd.errors import UserError
 from absgd.paths import expanded, is_absent, open_regular
 
+STAT_THREADS = 8
+"""Threads that ask the file system; they wait for it, not for a processor."""
 _GZIP_MAGIC = b"\x1f\x8b"
 _IDX_UINT8 = 8
 
@@ -41,6 +43,31 @@ def locate(folders: Iterable[Path], names: Sequence[str], suffixes: Sequence[str
         if None not in found:
             return [path for path in found if path is not None]
     return None
+
+
+def needed_files(
+    root: Path, inner_folders: Sequence[str], alternatives: Sequence[tuple[str, ...]], name: str
+) -> list[Path]:
+    """Return the files of the first of the alternatives that are found together in `root` or a folder inside it.
+
+    Args:
+        root: `data.root`.
+        inner_folders: folders inside it.
+        alternatives: names of files that belong together.
+        name: of the data set, for the message.
+
+    Raises:
+        UserError: if none is found.
+    """
+    folders = [root, *(root / inner for inner in inner_folders)]
+    for names in alternatives:
+        if found := locate(folders, names):
+            return found
+    wanted = ", or ".join(" and ".join(names) for names in alternatives)
+    raise UserError(
+        f"expected {wanted} in {' or '.join(map(str, folders))}, found none: give the folder of {name} as "
+        "`data.root`; it cannot be downloaded here (data.root)"
+    )
 
 
 def read_idx(path: Path, num_dims: int) -> Pixels:
@@ -105,6 +132,21 @@ def read_bytes(path: Path) -> bytes:
         raise UserError(f"cannot read {path}: {error.strerror or error} (data.root)") from None
 
 
+def text_of(path: Path) -> str:
+    """Read a text file.
+
+    Raises:
+        UserError: if it cannot be read, or is not in UTF-8.
+    """
+    content = read_bytes(path)
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise damaged(path, "expected UTF-8 text, got UTF-16")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise damaged(path, f"expected UTF-8 text, got an invalid byte at position {error.start}") from None
+
+
 def status_of(path: Path) -> os.stat_result | None:
     """Status of a file or folder; None if there is none.
 
@@ -134,6 +176,12 @@ def damaged(path: Path, reason: str) -> UserError:
     return UserError(f"{path} is damaged: {reason} (data.root)")
 
 
+def warn_of_download(config: DataConfig, name: str) -> None:
+    """Say that `data.download` is not used by a data set that cannot be downloaded."""
+    if config.download:
+        warnings.warn(f"{name} cannot be downloaded here: `data.download` is not used", stacklevel=1)
+
+
 def _first_file(paths: Iterable[Path]) -> Path | None:
     """The first path with a file, regular or not: what is not regular is refused when it is read."""
     for path in paths:
@@ -150,41 +198,3 @@ def _unzipped(path: Path, content: bytes) -> bytes:
         return gzip.decompress(content)
     except (OSError, EOFError, zlib.error) as error:
         raise damaged(path, f"expected a whole gzip file, got one that cannot be unpacked: {error}") from None
-
-
-def located(root: Path, inner_folders: Sequence[str], alternatives: Sequence[tuple[str, ...]], name: str) -> list[Path]:
-    """The files of the first of the alternatives that are found together in `root` or a folder inside it.
-
-    Raises:
-        UserError: if none is found.
-    """
-    folders = [root, *(root / inner for inner in inner_folders)]
-    for names in alternatives:
-        if found := locate(folders, names):
-            return found
-    wanted = ", or ".join(" and ".join(names) for names in alternatives)
-    raise UserError(
-        f"expected {wanted} in {' or '.join(map(str, folders))}, found none: give the folder of {name} as "
-        "`data.root`; it cannot be downloaded here (data.root)"
-    )
-
-
-def text_of(path: Path) -> str:
-    """Read a text file.
-
-    Raises:
-        UserError: if it cannot be read, or is not in UTF-8.
-    """
-    content = read_bytes(path)
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise damaged(path, "expected UTF-8 text, got UTF-16")
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        raise damaged(path, f"expected UTF-8 text, got an invalid byte at position {error.start}") from None
-
-
-def warn_of_download(config: DataConfig, name: str) -> None:
-    """Say that `data.download` is not used by a data set that cannot be downloaded."""
-    if config.download:
-        warnings.warn(f"{name} cannot be downloaded here: `data.download` is not used", stacklevel=1)

@@ -16,6 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from absgd.counts import plural
+from absgd.datasets.data_files import STAT_THREADS
 from absgd.datasets.image_files import ImageFiles
 from absgd.datasets.image_reading import error_at, fault_of
 from absgd.errors import UserError
@@ -25,11 +27,9 @@ OnDuplicate = Literal["refuse", "keep"]
 _Read = Callable[[Path], object]
 
 COMPARED_IN_FOLDERS = 50_000
-"""Most images of a user's folders of which equal files under other names are looked for: more take too long."""
+"""Most images in a user's folders whose content is compared, to find equal files of other names: more take too long."""
 COMPARED_IN_LISTS = 5_000
 """The same for lists: fewer than every published list has, since nobody can mend those."""
-THREADS = 8
-"""Threads that ask the file system; they wait for it, not for a processor."""
 HEAD_BYTES = 4096
 """Bytes that are compared first of files of equal size; few different images begin with the same ones."""
 
@@ -65,7 +65,7 @@ def check_given_once(
         return
     first, then = (f"{images.named(position)}, class {labels[position]}" for position in reversed(found.first))
     two_labels = f", {found.num_two_labels} with two labels" if found.num_two_labels else ""
-    told = f"{_images(found.num_again)} given again{two_labels}"
+    told = f"{plural(found.num_again, 'image')} given again{two_labels}"
     if on_duplicate == "refuse":
         raise UserError(
             f"expected every image once in {images.source}, got {told}: first {first}, then {then}; "
@@ -88,7 +88,7 @@ def check_not_shared(images: ImageFiles, shared: Sequence[int], other: str, on_d
     """
     if not shared:
         return
-    told = f"{_images(len(shared))} of {other} in {images.source}"
+    told = f"{plural(len(shared), 'image')} of {other} in {images.source}"
     if on_duplicate == "refuse":
         raise UserError(
             f"expected parts of the data that share no image, got {told}: first {images.named(shared[0])}; "
@@ -110,7 +110,7 @@ def listed_identities(root: Path, paths: Sequence[str]) -> list[str]:
 
 
 def repeated(keys: Sequence[str], labels: Sequence[int]) -> Repeated | None:
-    """Return which positions repeat the key of an earlier one; None if no one does.
+    """Return which positions repeat the key of an earlier one; None if none does.
 
     >>> repeated(["a", "b", "a", "b"], [0, 1, 0, 2])
     Repeated(num_again=2, num_two_labels=1, first=(3, 1))
@@ -175,9 +175,9 @@ def shared_with(
 def _equal_files(
     num_files: int, ask: Callable[[_Read, int], object], counts: Callable[[Sequence[int]], bool]
 ) -> list[list[int]]:
-    """Return the groups of equal files, positions in rising order; a group that does not count is not read on."""
+    """Return the groups of equal files, positions in rising order; one that does not count is read no further."""
     groups = [list(range(num_files))]
-    with ThreadPoolExecutor(THREADS) as pool:
+    with ThreadPoolExecutor(STAT_THREADS) as pool:
         for read in (_size, _head, _digest):
             places = [place for group in groups for place in group]
             values = pool.map(partial(ask, read), places)
@@ -211,7 +211,3 @@ def _head(path: Path) -> bytes:
 def _digest(path: Path) -> bytes:
     with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").digest()
-
-
-def _images(count: int) -> str:
-    return f"{count} image{'s' * (count > 1)}"

@@ -15,14 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from absgd.datasets.data_files import STAT_THREADS
 from absgd.datasets.image_files import ImageFiles
 from absgd.datasets.images import Images
 from absgd.datasets.splits import Splits
 from absgd.errors import UserError
 from absgd.paths import expanded, is_absent, open_regular
 
-STAT_THREADS = 8
-"""Threads that ask the file system; they wait for it, not for a processor."""
 CHUNK = 1000
 """Files that a thread asks about at a time."""
 VERSION = b"absgd fingerprint 1"

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
+from absgd.errors import shown
+
 _MAX_DIGITS = 9
 _BYTE_ORDER_MARK = "\ufeff"
 
@@ -119,9 +121,9 @@ def _paths_with_labels(text: str, split: Callable[[str], tuple[str, int | None]]
     for line, content in _filled_lines(text):
         path, label = split(content)
         if label is None:
-            parsed.bad_lines.append(BadLine(line, f"expected {rule}, got {_shown(content)}"))
+            parsed.bad_lines.append(BadLine(line, f"expected {rule}, got {shown(content)}"))
         elif path.startswith("/") or "\0" in path:
-            parsed.bad_lines.append(BadLine(line, f"expected a relative path, got {_shown(path)}"))
+            parsed.bad_lines.append(BadLine(line, f"expected a relative path, got {shown(path)}"))
         else:
             parsed.images.append(ListedImage(line, path, label))
     return parsed
@@ -134,7 +136,7 @@ def _labelled(named: Iterator[tuple[int, str, str]], label_of: Mapping[str, int]
         if key in label_of:
             parsed.images.append(ListedImage(line, path, label_of[key]))
         else:
-            parsed.bad_lines.append(BadLine(line, f"expected {rule}, got {_shown(key)}"))
+            parsed.bad_lines.append(BadLine(line, f"expected {rule}, got {shown(key)}"))
     return parsed
 
 
@@ -166,7 +168,3 @@ def _split_quoted(content: str) -> tuple[str, int | None]:
 def _label(digits: str) -> int | None:
     """A class id; None if the text is none."""
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= _MAX_DIGITS else None
-
-
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= 80 else f"{text[:77]}...")

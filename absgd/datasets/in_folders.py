@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from absgd.config.sections import DataConfig
-from absgd.datasets.data_files import damaged, data_root, located, text_of, warn_of_download
+from absgd.datasets.data_files import damaged, data_root, needed_files, text_of, warn_of_download
 from absgd.datasets.duplicates import (
     COMPARED_IN_FOLDERS,
     COMPARED_IN_LISTS,
@@ -41,7 +41,7 @@ def read_tiny_imagenet(config: DataConfig, part: Literal["train", "test"]) -> Im
     Source: the layout of tiny-imagenet-200 (Stanford CS231n).
     """
     warn_of_download(config, "Tiny-ImageNet")
-    wnids_path = located(data_root(config), ("tiny-imagenet-200",), [("wnids.txt",)], "Tiny-ImageNet")[0]
+    wnids_path = needed_files(data_root(config), ("tiny-imagenet-200",), [("wnids.txt",)], "Tiny-ImageNet")[0]
     root, wnids = wnids_path.parent, parse_names(text_of(wnids_path))
     label_of = {wnid: label for label, wnid in enumerate(wnids)}
     folders = {f"train/{wnid}/images": label for wnid, label in label_of.items()}
@@ -152,5 +152,5 @@ def tiny_imagenet_classes(config: DataConfig) -> tuple[str, ...]:
     Raises:
         UserError: if wnids.txt is absent or cannot be read.
     """
-    found = located(data_root(config), ("tiny-imagenet-200",), [("wnids.txt",)], "Tiny-ImageNet")
+    found = needed_files(data_root(config), ("tiny-imagenet-200",), [("wnids.txt",)], "Tiny-ImageNet")
     return tuple(parse_names(text_of(found[0])))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import warnings
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -55,8 +56,8 @@ def read_digits(config: DataConfig, part: DatasetPart) -> Images:
 def _bundled_digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return pixels (N, 64) and labels of scikit-learn's digits.
 
-    They are read from its file where that is found: importing scikit-learn takes longer than all else that is imported
-    for a short run, but torch.
+    They are read from its file where that is found: for a short run, nothing but torch takes as long to import as
+    scikit-learn.
     """
     installed = find_spec("sklearn")
     for folder in (installed and installed.submodule_search_locations) or ():
@@ -90,10 +91,7 @@ def read_fashion_mnist(config: DataConfig, part: DatasetPart) -> Images:
     if config.root is None:
         folders.insert(0, DEBIAN_FASHION_MNIST)
 
-    found = locate(folders, names, ("", ".gz"))
-    if found is None and config.download:
-        _download("FashionMNIST", root)
-        found = locate(folders, names, ("", ".gz"))
+    found = _located_or_downloaded("FashionMNIST", config, folders, names, ("", ".gz"))
     if found is None:
         raise UserError(
             f"expected {' and '.join(names)} (or .gz), did not find both in {_listed(folders)}: give their folder as "
@@ -138,10 +136,7 @@ def _read_cifar(class_name: str, label_key: str, num_classes: int, config: DataC
     root = data_root(config)
     folders = [root / layout.base_folder, root]
 
-    found = locate(folders, list(published_md5))
-    if found is None and config.download:
-        _download(class_name, root)
-        found = locate(folders, list(published_md5))
+    found = _located_or_downloaded(class_name, config, folders, list(published_md5))
     if found is None:
         raise UserError(
             f"expected {', '.join(published_md5)} in {_listed(folders)}, did not find all of them: give the folder "
@@ -155,6 +150,17 @@ def _read_cifar(class_name: str, label_key: str, num_classes: int, config: DataC
         warnings.warn(f"{found[0].parent} does not hold the published {class_name} files", stacklevel=1)
     images_NCHW = np.concatenate([batch.pixels_NP for batch in batches]).reshape(-1, 3, CIFAR_SIDE, CIFAR_SIDE)
     return Images(np.ascontiguousarray(images_NCHW), np.concatenate([batch.labels_N for batch in batches]))
+
+
+def _located_or_downloaded(
+    class_name: str, config: DataConfig, folders: Sequence[Path], names: Sequence[str], suffixes: Sequence[str] = ("",)
+) -> list[Path] | None:
+    """Find files as `locate` does, after a download if they are absent and `data.download` asks for it."""
+    found = locate(folders, names, suffixes)
+    if found is None and config.download:
+        _download(class_name, data_root(config))
+        found = locate(folders, names, suffixes)
+    return found
 
 
 def _download(class_name: str, root: Path) -> None:

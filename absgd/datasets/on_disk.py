@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from absgd.config.sections import DataConfig
-from absgd.datasets.data_files import data_root, located, status_of, text_of, warn_of_download
+from absgd.datasets.data_files import data_root, needed_files, status_of, text_of, warn_of_download
 from absgd.datasets.duplicates import (
     COMPARED_IN_LISTS,
     check_given_once,
@@ -135,7 +135,7 @@ read_clothing1m = partial(read_listed, CLOTHING1M)
 
 def _parsed(layout: ListLayout, config: DataConfig, part: DiskPart) -> tuple[Path, ImageList]:
     """Path and content of the list of a part."""
-    paths = located(data_root(config), layout.folders, layout.lists[part], layout.name)
+    paths = needed_files(data_root(config), layout.folders, layout.lists[part], layout.name)
     texts = [text_of(path) for path in paths]
     return paths[0], layout.parse(*texts) if len(texts) == 1 else parse_keys_with_labels(*texts)
 

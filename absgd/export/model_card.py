@@ -11,22 +11,14 @@ from absgd.config.locations import data_title
 from absgd.counts import plural
 from absgd.datasets.disk_batches import shorter_side
 from absgd.export.image_classifier import ModelFacts
-from absgd.records import Verdict, column_words
+from absgd.records import FEW_BELOW, TEST_SCALARS, Verdict, column_words
 from absgd.registry.dataset_table import DATASETS
 from absgd.terminal import printable
 
 MOST_CLASSES = 100
 """Classes that a card lists."""
-FEW_IMAGES = 20
-"""Training images below which a class is named in the cautions."""
-_TESTS = (
-    "test_accuracy",
-    "test_balanced_accuracy",
-    "test_macro_f1",
-    "test_worst_recall",
-    "test_calibration_error",
-    "test_loss",
-)
+_TESTS = sorted(TEST_SCALARS, key=lambda column: column == "test_loss")
+"""Test columns in the order of the card: the loss last."""
 Row = Mapping[str, Any]
 
 
@@ -178,9 +170,9 @@ def _caution_sentences(facts: CardFacts) -> Iterator[str]:
         yield "The epoch was chosen on validation, so its number there is too good."
     if config.noise.type != "none" and config.noise.validation == "noisy":
         yield "Validation labels are noisy: accuracies on right labels are higher."
-    few = [str(row["class"]) for row in facts.classes if row["num_train"] < FEW_IMAGES]
+    few = [str(row["class"]) for row in facts.classes if row["num_train"] < FEW_BELOW]
     if few:
-        yield f"Classes with fewer than {FEW_IMAGES} training images, where errors are likely: {_listed(few)}."
+        yield f"Classes with fewer than {FEW_BELOW} training images, where errors are likely: {_listed(few)}."
     without = [str(row["class"]) for row in facts.classes if row["num_val"] == 0]
     if without:
         yield f"Classes without a validation image, on which nothing was measured: {_listed(without)}."

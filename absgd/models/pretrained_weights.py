@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from absgd.archives import check_archive
 from absgd.config.sections import ModelConfig
+from absgd.counts import plural
 from absgd.errors import UserError
 from absgd.models.torchvision_resnet import Architecture, TorchvisionResNet
 from absgd.paths import expanded, is_endless
@@ -30,8 +31,9 @@ def build_for_imagenet(
         UserError: if there are weights and the images have not three channels, or as `load_weights`.
     """
     if config.weights is not None and in_channels != 3:
-        channels = f"{in_channels} channel{'s' if in_channels > 1 else ''}"
-        raise UserError(f"expected images of 3 channels with `weights`, got {channels} (model.weights)")
+        raise UserError(
+            f"expected images of 3 channels with `weights`, got {plural(in_channels, 'channel')} (model.weights)"
+        )
     model = TorchvisionResNet(architecture, "imagenet", in_channels, num_classes, config.dropout, config.head)
     if config.weights is not None:
         load_weights(model, expanded(config.weights, "model.weights"))
