@@ -13,7 +13,7 @@ from torch import Tensor
 from absgd.class_priors import check_no_class_is_empty
 from absgd.config.sections import LossConfig
 from absgd.losses.criterion import Criterion
-from absgd.losses.cross_entropy import cross_entropy
+from absgd.losses.cross_entropy import cross_entropy, with_largest_at_zero
 
 
 def balanced_softmax_loss(
@@ -36,9 +36,7 @@ def balanced_softmax_loss(
 
     Source: arXiv 2007.10740, Balanced Softmax.
     """
-    # Shifting the maximum to 0 leaves the cross entropy unchanged, and large logits keep the digits of log n.
-    moved_BC = logits_BC - logits_BC.detach().amax(dim=1, keepdim=True)
-    return cross_entropy(moved_BC + log_counts_C.to(logits_BC.dtype), labels_B, class_weights_C)
+    return cross_entropy(with_largest_at_zero(logits_BC) + log_counts_C.to(logits_BC.dtype), labels_B, class_weights_C)
 
 
 class BalancedSoftmax(Criterion):

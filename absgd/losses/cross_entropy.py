@@ -37,6 +37,14 @@ def cross_entropy(logits_BC: Tensor, labels_B: Tensor, class_weights_C: Tensor |
     return nn.functional.cross_entropy(logits_BC, labels_B, weight=weights_C, reduction="none")
 
 
+def with_largest_at_zero(logits_BC: Tensor) -> Tensor:
+    """Return the logits of each sample minus their maximum, which gets no gradient.
+
+    The cross entropy stays as it is, and what is then added to large logits keeps its digits.
+    """
+    return logits_BC - logits_BC.detach().amax(dim=1, keepdim=True)
+
+
 class CrossEntropy(Criterion):
     """`cross_entropy` as a base criterion, without settings or state."""
 

@@ -15,7 +15,7 @@ from absgd.class_priors import check_no_class_is_empty
 from absgd.config.sections import LossConfig
 from absgd.errors import UserError
 from absgd.losses.criterion import Criterion
-from absgd.losses.cross_entropy import cross_entropy
+from absgd.losses.cross_entropy import cross_entropy, with_largest_at_zero
 
 
 def ldam_margins(class_counts: Sequence[int], max_margin: float) -> Tensor:
@@ -63,10 +63,8 @@ def ldam_loss(
     Source: arXiv 1906.07413, the LDAM loss; scale and class weights: LDAM loss of its repository, losses.py.
     """
     margin_B1 = margins_C.to(logits_BC.dtype)[labels_B].unsqueeze(1)
-    # Shifting all logits of a sample leaves the cross entropy unchanged; with a maximum of 0, large logits keep the
-    # digits of their margins.
-    moved_BC = logits_BC - logits_BC.detach().amax(dim=1, keepdim=True)
-    return cross_entropy(scale * moved_BC.scatter_add(1, labels_B.unsqueeze(1), -margin_B1), labels_B, class_weights_C)
+    moved_BC = with_largest_at_zero(logits_BC).scatter_add(1, labels_B.unsqueeze(1), -margin_B1)
+    return cross_entropy(scale * moved_BC, labels_B, class_weights_C)
 
 
 class Ldam(Criterion):

@@ -15,7 +15,7 @@ from absgd.class_priors import log_priors
 from absgd.config.sections import LossConfig
 from absgd.errors import UserError
 from absgd.losses.criterion import Criterion
-from absgd.losses.cross_entropy import cross_entropy
+from absgd.losses.cross_entropy import cross_entropy, with_largest_at_zero
 
 
 def logit_adjusted_loss(
@@ -40,9 +40,8 @@ def logit_adjusted_loss(
 
     Source: arXiv 2007.07314, equation 10, the logit adjusted softmax cross-entropy loss.
     """
-    # Shifting the maximum to 0 leaves the cross entropy unchanged, and large logits keep the digits of log pi.
-    moved_BC = logits_BC - logits_BC.detach().amax(dim=1, keepdim=True)
-    return cross_entropy(moved_BC + (tau * log_priors_C).to(logits_BC.dtype), labels_B, class_weights_C)
+    adjusted_BC = with_largest_at_zero(logits_BC) + (tau * log_priors_C).to(logits_BC.dtype)
+    return cross_entropy(adjusted_BC, labels_B, class_weights_C)
 
 
 class LogitAdjustment(Criterion):

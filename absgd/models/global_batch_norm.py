@@ -13,10 +13,10 @@ from typing import Any, cast
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.functional import batch_norm
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from absgd.models.dropout import SeededDropout
+from absgd.models.layers import by_running_statistics
 
 
 def over_ranks(model: nn.Module) -> nn.Module:
@@ -56,7 +56,7 @@ class GlobalBatchNorm(_BatchNorm):
         """`inputs` (own images, C, ...), normalised; the whole batch enters the running statistics."""
         num_values = self.num_images * math.prod(inputs.shape[2:])
         if not self.training or num_values == 1:
-            return _by_running_statistics(self, inputs)
+            return by_running_statistics(self, inputs)
         axes = [0, *range(2, inputs.dim())]
         shape = (1, -1, *(1 for _ in inputs.shape[2:]))
         mean_C = summed_over_ranks(inputs.sum(axes, dtype=torch.float64)) / num_values
@@ -88,7 +88,7 @@ class FusedGlobalBatchNorm(nn.SyncBatchNorm):
     def forward(self, inputs: Tensor) -> Tensor:
         """`inputs` (own images, C, ...), normalised; the whole batch enters the running statistics."""
         if self.training and self.num_images * math.prod(inputs.shape[2:]) == 1:
-            return _by_running_statistics(self, inputs)
+            return by_running_statistics(self, inputs)
         if inputs.numel() == 0:  # torch would send zeros of this dtype while the others send float32
             return super().forward(inputs.float()).to(inputs.dtype)
         return super().forward(inputs)
@@ -112,10 +112,6 @@ class _Summed(torch.autograd.Function):
         total = gradients[0].clone()
         dist.all_reduce(total)
         return total
-
-
-def _by_running_statistics(norm: _BatchNorm, inputs: Tensor) -> Tensor:
-    return batch_norm(inputs, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
 
 
 def _replaced(norm: _BatchNorm) -> nn.Module:

@@ -9,6 +9,11 @@ from torch import Tensor, nn
 from torch.nn.functional import batch_norm
 
 
+def by_running_statistics(norm: nn.modules.batchnorm._BatchNorm, inputs: Tensor) -> Tensor:
+    """Return inputs of any shape that `norm` takes, normalised as in evaluation; the running statistics stay."""
+    return batch_norm(inputs, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
+
+
 class _AcceptsOneValue(nn.modules.batchnorm._BatchNorm):
     """Batch norm that in training falls back on its running statistics if a channel has a single value.
 
@@ -17,7 +22,7 @@ class _AcceptsOneValue(nn.modules.batchnorm._BatchNorm):
 
     def forward(self, inputs: Tensor) -> Tensor:
         if self.training and inputs.numel() == self.num_features:
-            return batch_norm(inputs, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+            return by_running_statistics(self, inputs)
         return super().forward(inputs)
 
 

@@ -25,22 +25,24 @@ CLASS_COUNTS = (50, 20, 8, 3)
 CLASS_WEIGHTS_C = np.array([0.2, 0.7, 1.1, 2.0])
 
 
-class Batch(NamedTuple):
+class LogitBatch(NamedTuple):
+    """Logits (float64) and labels of a batch."""
+
     logits_BC: Float64s
     labels_B: Labels
 
 
-def random_batch(num_samples: int = 12, scale: float = 3.0, seed: int = 0) -> Batch:
+def random_batch(num_samples: int = 12, scale: float = 3.0, seed: int = 0) -> LogitBatch:
     """Return logits that float32 represents exactly, so that both dtypes solve the same problem."""
     rng = np.random.default_rng(seed)
     logits_BC = (scale * rng.standard_normal((num_samples, len(CLASS_COUNTS)))).astype(np.float32).astype(np.float64)
-    return Batch(logits_BC, rng.integers(len(CLASS_COUNTS), size=num_samples))
+    return LogitBatch(logits_BC, rng.integers(len(CLASS_COUNTS), size=num_samples))
 
 
-def _label_all_classes(rows: list[list[float]]) -> Batch:
+def _label_all_classes(rows: list[list[float]]) -> LogitBatch:
     """Return the batch with every row once for each label."""
     num_classes = len(CLASS_COUNTS)
-    return Batch(np.repeat(np.array(rows), num_classes, axis=0), np.tile(np.arange(num_classes), len(rows)))
+    return LogitBatch(np.repeat(np.array(rows), num_classes, axis=0), np.tile(np.arange(num_classes), len(rows)))
 
 
 BATCHES = {
@@ -49,7 +51,7 @@ BATCHES = {
     "batch of one": random_batch(num_samples=1, seed=2),
     "ties": _label_all_classes([[0.0, 0.0, 0.0, 0.0], [5.0, 5.0, -5.0, -5.0], [1e4, 1e4, 1e4, 1e4]]),
     "large": _label_all_classes([[1e4, -1e4, 0.0, 1.0], [-1e4, -1e4, -1e4, 1e4], [-1e4, 0.0, -1e4, 0.0]]),
-    "one label": Batch(random_batch(seed=3).logits_BC, np.full(12, 2)),
+    "one label": LogitBatch(random_batch(seed=3).logits_BC, np.full(12, 2)),
 }
 
 
@@ -97,7 +99,7 @@ class LossTests:
     def test_permuted_batch_permutes_losses(self, criterion: Criterion) -> None:
         batch = BATCHES["random"]
         order = np.random.default_rng(5).permutation(len(batch.labels_B))
-        permuted_B = loss_of(criterion, Batch(batch.logits_BC[order], batch.labels_B[order]), None, torch.float64)
+        permuted_B = loss_of(criterion, LogitBatch(batch.logits_BC[order], batch.labels_B[order]), None, torch.float64)
         torch.testing.assert_close(permuted_B, loss_of(criterion, batch, None, torch.float64)[order])
 
     @pytest.mark.parametrize("lam", [1e12, -1e12])
@@ -166,7 +168,7 @@ def _step(objective: Objective, seed: int, epoch: int = 0) -> torch.Tensor:
     return loss
 
 
-def loss_of(criterion: Criterion, batch: Batch, weights_C: Float64s | None, dtype: torch.dtype) -> torch.Tensor:
+def loss_of(criterion: Criterion, batch: LogitBatch, weights_C: Float64s | None, dtype: torch.dtype) -> torch.Tensor:
     class_weights_C = None if weights_C is None else torch.from_numpy(weights_C).to(dtype)
     loss_B: torch.Tensor = criterion(
         torch.from_numpy(batch.logits_BC).to(dtype), torch.from_numpy(batch.labels_B), class_weights_C

@@ -14,10 +14,10 @@ from absgd.testing.loss_tests import (
     BATCHES,
     CLASS_COUNTS,
     CLASS_WEIGHTS_C,
-    Batch,
     BuildCriterion,
     Float64s,
     Labels,
+    LogitBatch,
     LossTests,
     loss_of,
     random_batch,
@@ -58,6 +58,6 @@ class LossContract(LossTests):
             np.testing.assert_allclose(loss_B.numpy(), expected_B, rtol=tolerance, atol=10 * tolerance)
 
     def test_value_with_a_single_class(self, case: LossCase) -> None:
-        batch = Batch(np.array([[3.0], [-1e4]]), np.array([0, 0]))
+        batch = LogitBatch(np.array([[3.0], [-1e4]]), np.array([0, 0]))
         loss_B = loss_of(case.build([7]), batch, None, torch.float64)
         np.testing.assert_allclose(loss_B.numpy(), case.reference(*batch, None, [7]), atol=1e-12)
