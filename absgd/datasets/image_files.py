@@ -9,7 +9,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +17,6 @@ from absgd.datasets.image_lists import ListedImage
 from absgd.datasets.images import Indices, Labels
 from absgd.errors import UserError
 
-DiskPart = Literal["train", "val", "test"]
 Paths = npt.NDArray[np.bytes_]
 
 

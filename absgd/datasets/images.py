@@ -6,6 +6,7 @@ Shape legend: N images, M of them taken, C channels, H rows, W columns.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,8 @@ Pixels = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
 Indices = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
+Part = Literal["train", "val", "test"]
+"""Part of a data set: `train`, from which validation may be cut; `val`, where the data set has its own; `test`."""
 
 
 @dataclass(frozen=True, eq=False)

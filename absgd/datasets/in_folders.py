@@ -20,9 +20,10 @@ from absgd.datasets.duplicates import (
     listed_identities,
     shared_with,
 )
-from absgd.datasets.image_files import DiskPart, ImageFiles, as_image_files
+from absgd.datasets.image_files import ImageFiles, as_image_files
 from absgd.datasets.image_folders import IMAGE_SUFFIXES, PassedOver, class_folders, images_below
 from absgd.datasets.image_lists import ListedImage, parse_names, parse_val_annotations
+from absgd.datasets.images import Part
 from absgd.datasets.usable_images import usable_images
 from absgd.errors import UserError
 
@@ -60,7 +61,7 @@ def read_tiny_imagenet(config: DataConfig, part: Literal["train", "test"]) -> Im
     return _images_in_folders(root, "train", folders, (), len(wnids), config, COMPARED_IN_LISTS, PassedOver())
 
 
-def read_imagefolder(config: DataConfig, part: DiskPart) -> ImageFiles:
+def read_imagefolder(config: DataConfig, part: Part) -> ImageFiles:
     """Read a user's own images: `data.root`/train/<class>/, and val and test likewise if they are needed.
 
     Classes are the folders in train, in the order of their names, with images at any depth (`images_below`).
@@ -87,7 +88,7 @@ def read_imagefolder(config: DataConfig, part: DiskPart) -> ImageFiles:
 
 def _images_in_folders(
     root: Path,
-    part: DiskPart,
+    part: Part,
     folders: Mapping[str, int],
     compared: Iterable[str],
     num_classes: int,
@@ -118,7 +119,7 @@ def _images_in_folders(
     paths = [os.fsdecode(path) for path in images.paths_N]
     identities = [identity_of.get(path, path) for path in paths]
     check_given_once(images, identities, config.on_duplicate, compare_up_to)
-    others = tuple(f"{other}/" for other in get_args(DiskPart) if other != part)
+    others = tuple(f"{other}/" for other in get_args(Part) if other != part)
     shared = {position for position, identity in enumerate(identities) if identity.startswith(others)}
     shared |= _shared_with_folders(images, identities, root, compared, compare_up_to)
     check_not_shared(images, sorted(shared), " or ".join(str(root / other) for other in others), config.on_duplicate)

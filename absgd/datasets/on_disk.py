@@ -23,7 +23,7 @@ from absgd.datasets.duplicates import (
     listed_identities,
     shared_with,
 )
-from absgd.datasets.image_files import DiskPart, ImageFiles, as_image_files
+from absgd.datasets.image_files import ImageFiles, as_image_files
 from absgd.datasets.image_lists import (
     ImageList,
     ListedImage,
@@ -31,6 +31,7 @@ from absgd.datasets.image_lists import (
     parse_key_values,
     parse_keys_with_labels,
 )
+from absgd.datasets.images import Part
 from absgd.datasets.usable_images import usable_images
 from absgd.errors import UserError
 
@@ -42,7 +43,7 @@ class ListLayout:
     name: str
     num_classes: int
     """Published number of classes."""
-    lists: Mapping[DiskPart, Sequence[tuple[str, ...]]]
+    lists: Mapping[Part, Sequence[tuple[str, ...]]]
     """Alternatives for each part; the first found is read: a list of `path label`, or paths and their labels."""
     folders: Sequence[str]
     """Folders inside `data.root` that may hold the lists as well."""
@@ -96,7 +97,7 @@ CLOTHING1M = ListLayout(
 """Trained on the noisy list; validation and test labels are clean. Source: CVPR 2015, Xiao et al."""
 
 
-def read_listed(layout: ListLayout, config: DataConfig, part: DiskPart) -> ImageFiles:
+def read_listed(layout: ListLayout, config: DataConfig, part: Part) -> ImageFiles:
     """Read a part of a data set that is published as lists.
 
     Lists are searched in `data.root` and in the layout's folders inside it. Paths in them are relative to
@@ -133,7 +134,7 @@ read_inaturalist18 = partial(read_listed, INATURALIST18)
 read_clothing1m = partial(read_listed, CLOTHING1M)
 
 
-def _parsed(layout: ListLayout, config: DataConfig, part: DiskPart) -> tuple[Path, ImageList]:
+def _parsed(layout: ListLayout, config: DataConfig, part: Part) -> tuple[Path, ImageList]:
     """Path and content of the list of a part."""
     paths = needed_files(data_root(config), layout.folders, layout.lists[part], layout.name)
     texts = [text_of(path) for path in paths]

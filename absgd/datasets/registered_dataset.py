@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pkgutil import resolve_name
-from typing import Literal
 
 from absgd.config.sections import AugmentationConfig, DataConfig
 from absgd.datasets.image_files import ImageFiles
-from absgd.datasets.images import Images
+from absgd.datasets.images import Images, Part
 from absgd.datasets.own_images_check import checked_own_images
 from absgd.errors import UserError
 from absgd.plugins.part_errors import errors_of
 from absgd.registry.dataset_table import DATASETS, DatasetSpec
 
 
-def read_part(config: DataConfig, part: Literal["train", "val", "test"]) -> Images | ImageFiles:
+def read_part(config: DataConfig, part: Part) -> Images | ImageFiles:
     """Read one part of the data set that `config` names.
 
     Args:
         config: name, folder and options of the data set.
-        part: `train`, which validation is cut from; `val`, where the table says that the data set has its own; `test`.
+        part: the part to read; `val` only where the table says that the data set has its own.
 
     Raises:
         UserError: if its files are absent, cannot be downloaded, or are damaged; if a plugin's reader returns other

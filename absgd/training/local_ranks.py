@@ -14,7 +14,7 @@ from absgd.datasets import Splits, load_splits
 from absgd.errors import UserError
 from absgd.training.child_process import end_with_parent, interrupts_held
 from absgd.training.device import chosen_device, out_of_memory_as_user_error
-from absgd.training.ranks.interface import ALONE, Ranks
+from absgd.training.ranks.alone import ALONE, Ranks
 from absgd.training.ranks.process_group import Rendezvous, following, leading
 from absgd.training.step import Diverged
 from absgd.training.trainer import Trainer

@@ -29,7 +29,7 @@ from absgd.training.lr_schedule import learning_rate
 from absgd.training.network import Network
 from absgd.training.optimizer import build_optimizer, load_optimizer_state, optimizer_state, set_learning_rate
 from absgd.training.posthoc_adjustment import adjusted, log_prior_shift
-from absgd.training.ranks.interface import ALONE, Ranks
+from absgd.training.ranks.alone import ALONE, Ranks
 from absgd.training.sharpness import build_learner
 from absgd.training.step import Diverged, EpochSums, EpochTotals, ExactStep, TrainingStep
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from absgd.training.ranks.interface import Ranks
+from absgd.training.ranks.alone import Ranks
 from absgd.training.ranks.process_group import Rendezvous, following, leading
 
 HOST = "127.0.0.1"

@@ -19,7 +19,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from absgd.config import RunConfig
 from absgd.output_streams import prepare_process
 from absgd.training.local_ranks import follow
-from absgd.training.ranks.interface import ALONE, Ranks
+from absgd.training.ranks.alone import ALONE, Ranks
 from absgd.training.ranks.process_group import Rendezvous, following, leading
 from tune_runs.ray_cluster.image_store import fetch_images
 from tune_runs.space.resources import ResourcesConfig

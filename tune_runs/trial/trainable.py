@@ -13,7 +13,7 @@ from ray.actor import ActorHandle
 from absgd.datasets import BatchesOf, Splits, build_batches
 from absgd.output_streams import prepare_process
 from absgd.training import Diverged, Trainer
-from absgd.training.ranks.interface import ALONE, Ranks
+from absgd.training.ranks.alone import ALONE, Ranks
 from tune_runs.file_store.driver_folder import store_here
 from tune_runs.ray_cluster.image_store import fetch_images
 from tune_runs.trial.on_test_set import measure_on_test_set

@@ -23,7 +23,7 @@ from absgd.datasets.batch_shares import Share
 from absgd.models.global_batch_norm import over_ranks, set_whole_batch
 from absgd.training.checkpoint import checkpoint_bytes
 from absgd.training.evaluation import LogitsOf
-from absgd.training.ranks.interface import HasState, NetworkOf, Ranks
+from absgd.training.ranks.alone import HasState, NetworkOf, Ranks
 
 
 class JoinedRanks(Ranks):

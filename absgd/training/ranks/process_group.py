@@ -20,7 +20,7 @@ from torch._C._distributed_c10d import PrefixStore, TCPStore  # torch.distribute
 
 from absgd.datasets.batch_shares import Share
 from absgd.errors import UserError
-from absgd.training.ranks.interface import Ranks
+from absgd.training.ranks.alone import Ranks
 from absgd.training.ranks.joined import JoinedRanks
 from absgd.training.ranks.rank_failures import (
     POLL_S,

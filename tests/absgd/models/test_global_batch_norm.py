@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from absgd.datasets.batch_shares import WHOLE
 from absgd.models.global_batch_norm import GlobalBatchNorm, over_ranks, set_whole_batch
 from absgd.models.layers import BatchNorm1d, BatchNorm2d
-from absgd.training.ranks.interface import Ranks
+from absgd.training.ranks.alone import Ranks
 from tests.support.on_ranks import on_ranks
 
 SHAPES = [(8, 3, 4, 4), (5, 3, 2, 3), (1, 3, 4, 4), (7, 3), (1, 3)]

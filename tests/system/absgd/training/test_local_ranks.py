@@ -12,7 +12,7 @@ import torch
 from absgd.errors import UserError
 from absgd.training import Trainer
 from absgd.training.local_ranks import local_ranks
-from absgd.training.ranks.interface import ALONE
+from absgd.training.ranks.alone import ALONE
 from tests.support.small_runs import config_with
 
 

@@ -21,7 +21,7 @@ from absgd.errors import UserError
 from absgd.training import Diverged, Trainer
 from absgd.training.local_ranks import local_ranks
 from absgd.training.ranks import rank_failures
-from absgd.training.ranks.interface import ALONE, Ranks
+from absgd.training.ranks.alone import ALONE, Ranks
 from absgd.training.ranks.joined import JoinedRanks
 from absgd.training.ranks.process_group import Rendezvous, leading, refuse_mixed_gpus
 from absgd.training.ranks.rank_failures import RankFailed, RanksLost

@@ -1,4 +1,4 @@
-"""The interface of a trainer to its ranks, and the implementation for a process that trains alone."""
+"""A process that trains alone: the interface of a trainer to its ranks, which joined ranks implement too."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class HasState(Protocol):
 
 
 class Ranks:
-    """One process that trains alone: it communicates nothing, and its numbers are the exact ones."""
+    """The ranks of a trainer; here a process that trains alone, communicates nothing and gives the exact numbers."""
 
     share: Share = WHOLE
     """This process's share of every batch."""
