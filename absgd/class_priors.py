@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.float64]
 Logits = npt.NDArray[np.floating]
 Labels = npt.NDArray[np.integer]
 MetricOfLogits = Callable[[Floats, Labels], float]
-"""Value of logits_NC for labels_N, more is better."""
+"""Metric of logits_NC with labels_N; larger is better."""
 
 TAUS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
 """Values of tau that are tried where none are given."""
@@ -77,8 +77,8 @@ def log_priors(class_counts: Sequence[int], purpose: str, key: str) -> Floats:
 
     Args:
         class_counts: training images n_c of each class.
-        purpose: what needs the counts, for the message.
-        key: the setting that asks for it, for the message.
+        purpose: names the part that needs the counts, for the message.
+        key: setting that asks for it, for the message.
 
     Raises:
         UserError: naming the empty classes.
@@ -93,8 +93,8 @@ def check_no_class_is_empty(class_counts: Sequence[int], purpose: str, key: str)
 
     Args:
         class_counts: training images n_c of each class.
-        purpose: what needs the counts, for the message.
-        key: the setting that asks for it, for the message.
+        purpose: names the part that needs the counts, for the message.
+        key: setting that asks for it, for the message.
 
     Raises:
         UserError: naming the empty classes.

@@ -8,7 +8,7 @@ from absgd.errors import UserError
 
 
 def need_package(package: str, extra: str, key: str) -> None:
-    """Refuse what needs an optional package where that is absent or cannot be imported.
+    """Refuse a request that needs an optional package where that package is absent or cannot be imported.
 
     Args:
         package: name under which it is imported.

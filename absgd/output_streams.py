@@ -88,9 +88,9 @@ def is_closed_pipe(error: OSError) -> bool:
 def forgive_output_errors() -> None:
     """Replace standard output and error by streams that never raise; do nothing where that is done already.
 
-    A stream that is no file, such as that of a notebook, stays what it is. Descriptors that were closed when the
-    process started are opened on the null device: the next file that is opened would get their numbers, and what is
-    printed by libraries.
+    A stream that is no file, such as that of a notebook, stays as it is. Descriptors that were closed when the process
+    started are opened on the null device; otherwise the next file to be opened would get one of their numbers, and with
+    it all that libraries print.
     """
     for descriptor in (0, 1, 2):
         try:

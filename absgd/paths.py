@@ -47,7 +47,7 @@ def expanded(path: str | Path, key: str) -> Path:
 
 
 def path_of(given: object, key: str) -> Path:
-    """Return what a user of Python gave as a path, a leading `~` resolved.
+    """Return a path that a user of Python gave, with a leading `~` resolved.
 
     Raises:
         UserError: if it is neither text nor a path; as `expanded`.

@@ -55,9 +55,9 @@ def starting_with(incomplete: str, names: Iterable[str]) -> list[str]:
 
 
 def run_command(app: typer.Typer) -> None:
-    """Run a command to its end: no failure of output ends it, and what it starts imports the files that it imports.
+    """Run a command to its end: no failure of its output ends it, and its processes import the same files as it does.
 
-    It ends a second sooner: the interpreter does not search torch and Ray for garbage before it gives them back.
+    When it exits, the interpreter does not search torch and Ray for garbage, which saves a second.
     """
     prepare_process()
     atexit.register(gc.freeze)
@@ -116,9 +116,9 @@ def handling(handler: SignalHandler) -> Iterator[None]:
 
 
 def ending_signals() -> tuple[signal.Signals, ...]:
-    """Return the signals that end a command: SIGINT, even where it was ignored at the start, SIGTERM, and SIGHUP.
+    """Return the signals that end a command: SIGINT, even if it was ignored at the start, SIGTERM and SIGHUP.
 
-    A closed terminal sends SIGHUP. It stays ignored where it is, as after `nohup`.
+    A closed terminal sends SIGHUP; where that is ignored, as after `nohup`, it is left out.
     """
     ending = (signal.SIGINT, signal.SIGTERM)
     return ending if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (*ending, signal.SIGHUP)
@@ -137,7 +137,7 @@ def print_words(text: str) -> None:
 
 
 def print_product(text: str) -> None:
-    """Print what a command was called for, and nothing else, to standard output.
+    """Print the result that a command was called for to standard output, and nothing else.
 
     Raises:
         OSError: if it could not be written whole, unless the reader of a pipe wanted no more.
@@ -167,7 +167,9 @@ def only_shows(what: str) -> Iterator[None]:
 
 
 def printable(message: str) -> str:
-    """A message that a terminal displays but does not obey: control characters escaped, long lines cut in the middle.
+    """Return a message that a terminal displays but does not obey.
+
+    Control characters are escaped, long lines cut in the middle.
 
     >>> printable("got \\x1b[31m")
     'got \\\\x1b[31m'
@@ -184,7 +186,7 @@ def _printable_line(line: str) -> str:
 
 
 def shortened(folder: Path) -> Path:
-    """A folder relative to the current one, where it is inside it and the current one exists."""
+    """Return a folder relative to the current one if it is inside it; else the folder as it is."""
     with suppress(OSError, ValueError):
         return folder.relative_to(Path.cwd())
     return folder

@@ -68,7 +68,7 @@ def _level(alpha: float, n: int) -> float:
 
 @functools.lru_cache(maxsize=256)
 def _exact_levels(alpha: float, last: int) -> tuple[float, ...]:
-    """Levels of the tests after 0, 1, ..., `last` pairs.
+    """Return the levels of the tests after 0, 1, ..., `last` pairs.
 
     The density of the sum of n standard normal differences, of those sequences that no test has stopped, is followed
     on a grid; each boundary is where the mass beyond it is what is spent.
@@ -97,7 +97,7 @@ def _exact_levels(alpha: float, last: int) -> tuple[float, ...]:
 
 
 def _simpson(bound: float) -> tuple[Values, Values]:
-    """Nodes and weights of Simpson's rule between -bound and bound."""
+    """Return nodes and weights of Simpson's rule between -bound and bound."""
     count = 2 * math.ceil(bound / _STEP / 2) * 2 + 1
     nodes = np.linspace(-bound, bound, count)
     weights = np.where(np.arange(count) % 2 == 1, 4.0, 2.0)

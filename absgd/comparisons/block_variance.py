@@ -11,7 +11,7 @@ from absgd.comparisons.score_table import Values, score_table
 
 
 class PriorVariance(NamedTuple):
-    """What earlier pairs say of the spread of paired differences."""
+    """The spread of paired differences on earlier pairs."""
 
     variance: float
     """Of the difference of two candidates on one pair."""
@@ -54,12 +54,12 @@ def block_variance(scores_SCP: Values) -> tuple[Values, Values]:
 
 
 def search_spread(gains: Scores, subject: str) -> PriorVariance | None:
-    """Estimate how much paired differences vary from what a search has seen of its best configurations.
+    """Estimate from the best configurations of a search how much paired differences vary.
 
     It is the median variance of the gains of its finalists, those on the most pairs or one pair less, and no less than
     the variance of the subject's own gains, whose noise all differences will have. Configurations that left earlier do
-    not count, and a finalist that collapsed on one pair moves no median of three: some are unsteady, which says nothing
-    of what is compared. With one or two finalists it is the subject's own variance.
+    not count, and a finalist that collapsed on one pair does not move a median of three: that some configurations are
+    unsteady says nothing about those compared. With one or two finalists it is the subject's own variance.
 
     Args:
         gains: configuration -> its gain over the control of each pair on which both were completed.

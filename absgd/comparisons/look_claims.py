@@ -69,7 +69,7 @@ def claims_at_look(
 
 
 def _coarse(found: Contrasts) -> npt.NDArray[np.bool_]:
-    """Where all sign flips are counted, because differences take too few values for Student's t."""
+    """Return where all sign flips are counted, because differences take too few values for Student's t."""
     coarse_SR = np.zeros(found.n_SR.shape, dtype=np.bool_)
     for place in np.argwhere((found.n_SR > 1) & _has_ties(found)):
         values = _values(found, tuple(place))
@@ -90,7 +90,7 @@ def _values(found: Contrasts, place: tuple[int, ...]) -> Values:
 
 
 def _intervals(found: Contrasts, level_SR: Values, coarse_SR: npt.NDArray[np.bool_]) -> tuple[Values, Values, Values]:
-    """Intervals and p-values at the levels: by Student's t, or by all sign flips where the differences are coarse."""
+    """Return intervals and p-values at the levels: by Student's t, or all sign flips where differences are coarse."""
     from scipy import special  # slow to import, and loading runs does not need it
 
     is_known_SR = (found.n_SR > 1) & (found.std_SR > 0)

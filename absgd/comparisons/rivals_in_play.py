@@ -1,4 +1,4 @@
-"""Which rivals can still win: decides what is trained next, and claims nothing."""
+"""Rivals that can still win: this decides what is trained next, and claims nothing."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import numpy as np
 from absgd.comparisons.score_table import EQUAL_WITHIN, Values
 
 MOST_VALUES = 20
-"""Values whose subsets are counted; of more, the first."""
+"""Most values whose subsets are counted; of more values the first ones are taken."""
 
 
 def subset_means(values: Values) -> Values:

@@ -64,7 +64,7 @@ def check_key(key: str, source: str) -> None:
 def find_setting(key: str) -> tuple[type[BaseModel], str]:
     """Return the section of RunConfig that holds the setting `key`, and its name in that section.
 
-    That of an option is the model that a loaded part declares; an option of none is one of an empty model.
+    The section of an option is the model that a loaded part declares, or an empty one if no loaded part has the option.
     """
     if is_option(key):
         return option_model(key), key.split(".", 2)[2]

@@ -1,4 +1,4 @@
-"""The paths and the title in a run's settings: one rule for all of them, whatever command reads them.
+"""The paths and the title in a run's settings: one rule for them in all commands.
 
 A relative path means the folder in which the command is started when a run begins; what is recorded is absolute, so a
 run resumes from any folder. Paths that have moved since are replaced by their new beginning.
@@ -37,7 +37,7 @@ def with_absolute_paths(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_moved_paths(settings: Mapping[str, Any], moves: Moves) -> dict[str, Any]:
-    """Return a partial or whole RunConfig with the paths that it gives where they are now."""
+    """Return a partial or whole RunConfig with each path that it gives replaced by the place where it is now."""
     return _with_paths(settings, lambda path, _key: moved(path, moves))
 
 
@@ -63,9 +63,9 @@ def with_recorded_places(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_default_root(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings whose `data.root`, where they give none, is the folder `data` that the data set is searched in.
+    """Return settings with the folder `data` as `data.root`, if they give none and the data set is searched there.
 
-    Without this a run would look for its data in the folder of whatever process reads it.
+    Otherwise each process of a run would look for the data in its own current folder.
     """
     spec = DATASETS.get(str(setting_value(settings, "data.name")))
     has_root = setting_value(settings, "data.root") is not None
@@ -112,7 +112,7 @@ def moved(path: str, moves: Moves) -> str:
 
 
 def warn_of_unused_moves(moves: Moves, settings: Iterable[Mapping[str, Any]], paths: Iterable[str | None] = ()) -> None:
-    """Name each of `moves` that is the beginning of no recorded path, with the paths that are recorded.
+    """Warn of each of `moves` that no recorded path begins with, and name the recorded paths.
 
     Args:
         moves: as `parse_moves` returns them.

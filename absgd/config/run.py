@@ -99,11 +99,11 @@ class RunConfig(RunSections):
         return self.model_copy(update={"model": self.model.model_copy(update={"head": self.head})})
 
     def stage_one(self) -> RunConfig:
-        """Return the settings that decide stage one, which lam, gamma, ab_alpha and switch_epoch cannot change.
+        """Return the run that is stage one to its last epoch: plain training on the base criterion, the plain control.
 
-        Nor can the post-hoc adjustment, which acts after the last epoch alone.
+        It lacks all that acts in stage two alone (lam, gamma, ab_alpha, switch_epoch), or after the last epoch alone
+        (the post-hoc adjustment).
 
-        They are a run too: plain training on the base criterion to the last epoch, the plain control.
         Source: arXiv 2012.06951, the two-stage schedule.
         """
         loss = {**self.to_dict()["loss"], "name": self.loss.base, "posthoc_tau": 0.0}
@@ -113,10 +113,11 @@ class RunConfig(RunSections):
         return RunConfig.from_dict({**self.to_dict(), **plain})
 
     def decisive(self) -> dict[str, Any]:
-        """Return the settings that decide the numbers of the run: not the data's title, place, or way of reading.
+        """Return the settings that decide the numbers of the run.
 
-        Nor what is refused: `data.on_duplicate` decides whether there is a run, not its images. A setting that earlier
-        versions lacked is left out where it has their behaviour, so that their hashes stay.
+        The data's title, its place and the way it is read do not, nor does `data.on_duplicate`, which decides whether
+        there is a run, not its images. A setting that earlier versions lacked is left out where it has their behaviour,
+        so that their hashes stay.
         """
         settings = _without_newer(self.resolved().to_dict())
         for name in ("title", "root", "download", "workers", "on_duplicate"):
@@ -144,11 +145,11 @@ NEWER_SETTINGS: Mapping[str, float] = {
     "loss.term_tilt": 1.0,
     "optimizer.sam_rho": 0.0,
 }
-"""Settings that earlier versions lacked -> the value with their behaviour, with which hashes leave them out."""
+"""Settings that earlier versions lacked -> the value with their behaviour; hashes leave a setting of this value out."""
 
 
 def _without_newer(settings: dict[str, Any]) -> dict[str, Any]:
-    """Remove newer settings that have the behaviour of earlier versions, options and plugins where there are none."""
+    """Remove newer settings that have the behaviour of earlier versions, and empty options and plugins."""
     for key, value in NEWER_SETTINGS.items():
         section, leaf = key.split(".")
         if settings[section][leaf] == value:

@@ -29,7 +29,7 @@ _Read = Callable[[Path], object]
 COMPARED_IN_FOLDERS = 50_000
 """Most images in a user's folders whose content is compared, to find equal files of other names: more take too long."""
 COMPARED_IN_LISTS = 5_000
-"""The same for lists: fewer than every published list has, since nobody can mend those."""
+"""The same for lists: fewer than any published list has, since users cannot mend those."""
 HEAD_BYTES = 4096
 """Bytes that are compared first of files of equal size; few different images begin with the same ones."""
 

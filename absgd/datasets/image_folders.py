@@ -1,6 +1,6 @@
 """The images in folders: each real folder and each real file once, whatever links lead to them.
 
-What is no image is passed over and counted: hidden and system folders, pipes and devices, links to what is there
+All else is passed over and counted: hidden and system folders, pipes and devices, links to files that are there
 already. A folder that cannot be listed is an error, never an empty folder.
 """
 
@@ -26,8 +26,7 @@ OTHER_IMAGE_SUFFIXES = (
     *(".apng", ".avif", ".dcm", ".dng", ".exr", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jxl", ".npy"),
     *(".icloud", ".pbm", ".pnm", ".psd", ".raw", ".svg", ".tga"),
 )
-"""Suffixes of image files that are not read, and of images that are not downloaded: they are counted, so that nobody
-misses them unawares."""
+"""Suffixes of image files that are not read, and of images that are not downloaded: they are counted in a warning."""
 _SYSTEM_FOLDERS = frozenset(
     {
         *("@eadir", "@tmp", "@recycle", "@recently-snapshot", "@__thumb", "#recycle", "#snapshot", "~snapshot"),
@@ -55,7 +54,7 @@ _PLURALS = {
 
 
 _Kind = Literal["folder", "file", "special", "nothing"]
-"""What is at a path: `special` is a pipe, a socket or a device, `nothing` a link that leads nowhere."""
+"""Kind of what is at a path: `special` is a pipe, a socket or a device, `nothing` a link that leads nowhere."""
 
 
 class FoundImage(NamedTuple):
@@ -71,7 +70,7 @@ class FoundImage(NamedTuple):
 
 @dataclass
 class PassedOver:
-    """What was passed over in the folders of one part of a data set."""
+    """Files and folders passed over in one part of a data set."""
 
     counts: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
@@ -128,7 +127,7 @@ def images_below(root: Path, folder: str, passed_over: PassedOver) -> list[Found
     Args:
         root: root of the data set.
         folder: relative to `root`.
-        passed_over: counts what is no image.
+        passed_over: counts all that is no image.
 
     Raises:
         UserError: if a folder cannot be listed, or a link that may lead to a folder leads nowhere.
@@ -185,7 +184,7 @@ class _Walk:
         return names
 
     def _put_aside(self, here: _Folder, entry: os.DirEntry[str], kind: _Kind) -> None:
-        """Remember or count what is no image file itself."""
+        """Remember or count an entry that is no image file itself."""
         path = f"{here.path}/{entry.name}"
         if kind == "folder":
             self._remember(here, entry, path)
@@ -250,7 +249,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _kind(entry: os.DirEntry[str]) -> _Kind:
-    """Return what an entry is; of a link, what it leads to. Only links cost a question to the file system.
+    """Return the kind of an entry, for a link that of its target. Only links cost a question to the file system.
 
     Raises:
         UserError: if nobody can tell.

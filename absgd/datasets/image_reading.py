@@ -104,7 +104,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 
 def fault_of(error: Exception) -> BrokenImage | ReadFailed:
-    """Return what the error of opening, reading or decoding a file says of it."""
+    """Return the fault of a file that the error of opening, reading or decoding it shows."""
     if isinstance(error, NotRegular):
         return BrokenImage(f"{error}, which cannot be decoded")
     if isinstance(error, OSError):
@@ -123,7 +123,7 @@ def fault_of(error: Exception) -> BrokenImage | ReadFailed:
 
 
 def _other_content(head: bytes) -> str:
-    """Return what a file is that PIL does not know."""
+    """Return the kind of a file that PIL does not know."""
     if head == _LFS_POINTER:
         return "a pointer of Git LFS in place of the image (`git lfs pull` fetches it)"
     return "a file that is not an image, or of a kind that is not supported"

@@ -62,7 +62,7 @@ def read_tiny_imagenet(config: DataConfig, part: Literal["train", "test"]) -> Im
 
 
 def read_imagefolder(config: DataConfig, part: Part) -> ImageFiles:
-    """Read a user's own images: `data.root`/train/<class>/, and val and test likewise if they are needed.
+    """Read a user's own images: `data.root`/train/<class>/, and val and test in the same layout if they are needed.
 
     Classes are the folders in train, in the order of their names, with images at any depth (`images_below`).
 

@@ -27,7 +27,7 @@ _FULL = ("No space left on device", "Bus error", "unable to write to file </torc
 
 
 class ReadAhead(NamedTuple):
-    """What the processes of one pass over the images hold at once."""
+    """The batches that the processes of one pass over the images hold at once."""
 
     workers: int
     """Processes that read; 0: the training process reads itself."""
@@ -54,7 +54,7 @@ def check_shared_memory(ahead: ReadAhead) -> None:
 
 
 def read_batches(loader: DataLoader[Any], ahead: ReadAhead) -> Iterator[Any]:
-    """Yield what a loader reads; if it has processes, its `timeout` must be `ASK_EVERY_S`.
+    """Yield the batches of a loader; if it has processes, its `timeout` must be `ASK_EVERY_S`.
 
     Raises:
         UserError: if shared memory is full, a process ended, or none gave a batch for LIMIT_S seconds.

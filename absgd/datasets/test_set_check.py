@@ -30,7 +30,7 @@ def check_test_set(config: RunConfig) -> None:
 
 
 def _fault(images: ImageFiles, position: int) -> BrokenImage | ReadFailed | None:
-    """Return what is wrong with an image; None if it decodes."""
+    """Return the fault of an image; None if it decodes."""
     try:
         check_decodes(images.path(position))
     except (BrokenImage, ReadFailed) as fault:

@@ -1,4 +1,4 @@
-"""The model card: what a model was trained on and how, what it measured, and what it must not be taken for."""
+"""The model card: what a model was trained on and how, its measured numbers, and cautions about them."""
 
 from __future__ import annotations
 

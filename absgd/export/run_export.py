@@ -96,7 +96,7 @@ def _classifier(
 
 
 def _check_state(model: str, state: Mapping[str, object]) -> None:
-    """Refuse a model that keeps more than tensors, as torch's `get_extra_state` lets it: no file here can hold them."""
+    """Refuse a model whose state is more than tensors, as by torch's `get_extra_state`: no format here can hold it."""
     for name, value in state.items():
         if not isinstance(value, torch.Tensor):
             found = f"`{name}` is {type(value).__name__}"
@@ -104,7 +104,7 @@ def _check_state(model: str, state: Mapping[str, object]) -> None:
 
 
 def _without_paths(config: RunConfig) -> RunConfig:
-    """Return a config without the folders of this machine, which no one who gets the file needs."""
+    """Return a config without the folders of this machine, which mean nothing elsewhere."""
     settings = config.to_dict()
     settings["data"]["root"] = settings["model"]["weights"] = None
     return RunConfig.from_dict(settings)

@@ -21,8 +21,8 @@ from absgd.losses.cross_entropy import cross_entropy
 def tilted_loss(loss_B: Tensor, tilt: float) -> Tensor:
     """Return (1 / t) log mean_i exp(t l_i) of a batch, whose gradient is that of sum_i softmax(t l)_i l_i.
 
-    The objective of ABSGD with lambda = 1 / t is the same, of the whole data: its moving average estimates the mean
-    over all batches, where TERM has that of one batch. With gamma = ab_alpha = 1 the two have the same gradient, so
+    The objective of ABSGD with lambda = 1 / t is the same over the whole data: its moving average estimates the mean
+    over all batches, where TERM takes that of one batch. With gamma = ab_alpha = 1 the two have the same gradient, so
     attention weights over TERM would tilt twice.
 
     >>> tilted_loss(torch.tensor([0.0, 1.0]), tilt=100.0)  # near the maximum

@@ -1,4 +1,4 @@
-"""A check of what a plugin declares, before its parts are added to the tables."""
+"""A check of the parts that a plugin declares, before they are added to the tables."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ _DECLARED = "__absgd_part__"
 
 
 class Options(BaseModel):
-    """Settings of a part: a user's own are fields of a class that inherits this one, with one value each."""
+    """Settings of a part: a user's own are the fields of a subclass, each with a single value."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
@@ -129,7 +129,7 @@ def data_set(
         side: rows and columns in pixels.
         options: fields of `data.options`; the reader finds them in `config.options`.
         mean: of each channel over the training images, values in [0, 1]; None: 0.5.
-        std: likewise; None: 0.25.
+        std: standard deviation of each channel; None: 0.25.
         pad: standard augmentation: zero padding in pixels before a random crop.
         flip: standard augmentation: random horizontal flip.
         crop: standard augmentation: how training images are cropped at random.

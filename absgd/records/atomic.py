@@ -20,7 +20,7 @@ def write_atomically(
 
     Args:
         path: the file, in a folder that exists.
-        content: its new content; text is written in UTF-8, what that cannot hold as `encodable` writes it.
+        content: its new content; text is written in UTF-8, with `encodable` escapes for what that cannot hold.
         survives_power_cut: whether the same is true of a crash of the machine; it costs a wait for the disk.
     """
     path = Path(path)

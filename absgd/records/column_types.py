@@ -11,7 +11,7 @@ _SCALARS = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.stri
 
 
 def column_type(annotation: Any) -> pa.DataType:
-    """Arrow type of a field's values, which may be null; text where the values have several types.
+    """Return the Arrow type of a field's values, which may be null; text where the values have several types.
 
     >>> str(column_type(tuple[float | None, ...])), str(column_type(int | Literal["switch"]))
     ('list<item: double>', 'string')

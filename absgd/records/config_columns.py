@@ -129,9 +129,9 @@ def moved_row(row: Mapping[str, Any], moves: Moves) -> dict[str, Any]:
 
 
 def with_earlier_defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of an earlier version with its value of each that it lacked and that has another default now.
+    """Return the settings of an earlier version, completed by those that it lacked and that have another default now.
 
-    What a data set in memory does not use is left out.
+    Each gets the value with the behaviour of that version. Settings without effect on data in memory are left out.
 
     Args:
         settings: a partial or whole RunConfig, as plain mappings.

@@ -28,7 +28,7 @@ TUNED_SUFFIX = "-tuned"
 
 
 def best_name(place: int) -> str:
-    """Name of the candidate at a place, counted from 1, of the search's ranking.
+    """Return the name of the candidate at a place, counted from 1, of the search's ranking.
 
     >>> best_name(1)
     'best-1'
@@ -46,7 +46,7 @@ def is_best(candidate: str) -> bool:
 
 
 def winning_order(num_lost: int, gain: float, val_loss: float | None, place: int) -> tuple[float, ...]:
-    """Sort key of a candidate: the smallest wins.
+    """Return the sort key of a candidate: the smallest wins.
 
     Fewer lost runs win, then the better mean of the metric, then the lower validation loss, then the better place in
     the search. The test set decides nothing.
@@ -65,11 +65,10 @@ def winning_order(num_lost: int, gain: float, val_loss: float | None, place: int
 
 
 def best_of_all(subject: str, findings: Mapping[str, str | None], scores: Mapping[str, Mapping[int, float]]) -> str:
-    """Name of the candidate to take home where controls were tuned: the configuration, or a control that does better.
+    """Return the name of the candidate to take home where controls were tuned: the configuration, or a better control.
 
-    Claims come first: a control that the configuration is better than is no choice, and it is none itself where it is
-    worse than a control. Among the others the mean difference on validation over common pairs decides, of which there
-    must be two.
+    Claims come first: a control is out if the configuration is better, and the configuration is out if it is worse than
+    a control. Among the others the mean difference on validation decides, over the pairs that both have, at least two.
 
     >>> scores = {"best-1": {4: 0.80, 5: 0.82}, "ce": {4: 0.79, 5: 0.80}, "focal-tuned": {4: 0.81, 5: 0.84}}
     >>> best_of_all("best-1", {"ce": "better", "focal-tuned": "undecided"}, scores)
@@ -90,7 +89,7 @@ def best_of_all(subject: str, findings: Mapping[str, str | None], scores: Mappin
 
 
 def _gain(ours: Mapping[int, float], theirs: Mapping[int, float]) -> float | None:
-    """Mean difference over common pairs; None below two. Means that differ by rounding alone are equal."""
+    """Return the mean difference over common pairs; None below two. Means that differ by rounding alone are equal."""
     common = sorted(ours.keys() & theirs.keys())
     if len(common) < 2:
         return None

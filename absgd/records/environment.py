@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from absgd.paths import is_endless
-from absgd.records import write_atomically
+from absgd.records.atomic import write_atomically
 
 GIT_S = 20.0
 """Time for each answer of git."""
@@ -26,14 +26,8 @@ def add_session(path: Path, gpus: list[str]) -> None:
     try:
         text = "" if is_endless(path) else path.read_text(encoding="utf-8")
         sessions = [session for session in json.loads(text)["sessions"] if _is_session(session)]
-    except (
-        FileNotFoundError,
-        ValueError,
-        TypeError,
-        LookupError,
-        RecursionError,
-    ):  # an absent or damaged log must not stop a run
-        sessions = []
+    except (FileNotFoundError, ValueError, TypeError, LookupError, RecursionError):
+        sessions = []  # an absent or damaged log must not stop a run
     sessions.append(describe_environment(gpus))
     write_atomically(path, json.dumps({"sessions": sessions}, indent=2) + "\n")
 

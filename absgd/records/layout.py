@@ -37,7 +37,7 @@ LOCK_FILE = ".lock"
 """Held by the process that runs the search."""
 SCENARIOS_FOLDER = "scenarios"
 CONFIRMATION_FILE = "confirmation.parquet"
-"""What the confirmation of a scenario has found at each of its looks, in the folder of the scenario."""
+"""Findings of the confirmation of a scenario at each of its looks, in the folder of the scenario."""
 STUDY_FILE = "study.journal"
 """Journal of the Optuna study of a scenario, in its folder."""
 EVENTS_FOLDER = "tensorboard"
@@ -76,7 +76,7 @@ def scenario_folder(folder: PathLike, scenario: str) -> Path:
 
 
 def confirmation_file(folder: PathLike, scenario: str) -> Path:
-    """File of what the confirmation of a scenario has found, in the folder of its search."""
+    """File of the findings of the confirmation of a scenario, in the folder of its search."""
     return scenario_folder(folder, scenario) / CONFIRMATION_FILE
 
 

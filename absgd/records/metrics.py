@@ -38,7 +38,7 @@ def is_fraction(metric: str) -> bool:
 
 
 def over_classes(recall: Sequence[float | None] | None) -> str:
-    """Return how many classes an accuracy is over, to stand behind it; empty if it is over all of them.
+    """Return how many classes an accuracy is over, as words to follow it; empty if it is over all of them.
 
     >>> over_classes([0.9, None]), over_classes([0.9, 0.8])
     (' over 1 of 2 classes', '')
@@ -142,7 +142,7 @@ class TestMetrics:
 
 
 def _metric_columns() -> dict[str, MetricColumn]:
-    """The metrics that EpochRecord declares, those that are maximised first."""
+    """Return the metrics that EpochRecord declares, those that are maximised first."""
     hints = get_type_hints(EpochRecord, include_extras=True)
     found = {
         name: part for name, hint in hints.items() for part in get_args(hint)[1:] if isinstance(part, MetricColumn)

@@ -1,4 +1,4 @@
-"""What a search wants of a run: one metric or two, and the rule by which one of many runs is chosen."""
+"""The objective of a search: one metric or two, and the rule by which one of many runs is chosen."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ TIE = 1e-6
 class Objective:
     """One validation metric, or two, with the rule that orders runs by one number.
 
-    A run that another one equals or beats in both metrics never has the larger number of the two, so that the first in
-    order is on the Pareto front.
+    A run that another one equals or beats in both metrics never has the larger number, so that the first run in order
+    is on the Pareto front.
 
     >>> both = Objective(("val_accuracy", "val_worst_recall"), "mean")
     >>> both.score([0.8, 0.5]), both.score([0.7, 0.7])
@@ -42,7 +42,7 @@ class Objective:
 
     @property
     def words(self) -> str:
-        """How a run is chosen."""
+        """The number that runs are ordered by, in words."""
         titles = [METRIC_TITLES[name] for name in self.metrics]
         if not self.is_pareto:
             return titles[0]

@@ -14,13 +14,13 @@ from absgd.records.metrics import INHERITED, METRICS, TEST_CHOSEN, TEST_SCALARS,
 
 
 def _fields_of(record: type[Any]) -> dict[str, pa.DataType]:
-    """Name -> type of the columns that a dataclass fills."""
+    """Return name -> type of the columns that a dataclass fills."""
     hints = get_type_hints(record)
     return {field.name: column_type(hints[field.name]) for field in dataclasses.fields(record)}
 
 
 def _epoch_columns() -> Iterator[tuple[str, pa.DataType]]:
-    """The columns of EpochRecord, its metrics sorted by name, and `inherited` behind the stage."""
+    """Yield the columns of EpochRecord, its metrics sorted by name, and `inherited` after the stage."""
     metrics = iter(sorted(METRICS))
     columns = _fields_of(EpochRecord)
     for name in columns:

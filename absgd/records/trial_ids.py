@@ -1,4 +1,4 @@
-"""The ids of trials that do not count as trials of a study, and what can be read from an id."""
+"""The ids of runs outside an Optuna study, and the source and seed pair that an id tells."""
 
 from __future__ import annotations
 

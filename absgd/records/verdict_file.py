@@ -56,9 +56,9 @@ class Verdict:
     any; `equivalent`: within the margin of a deciding control, and no other is undecided; else why nothing can be
     claimed."""
     sentence: str
-    """The verdict for readers of one sentence, with the controls that are ahead, be it by points alone."""
+    """The verdict in one sentence, which names the controls that are ahead, even those ahead by points alone."""
     advice: str
-    """Whether to use the configuration; empty where the sentence says it."""
+    """Whether to use the configuration; empty where the sentence says so."""
     details: tuple[str, ...] = ()
     """The numbers behind it, one sentence each: the score, the deciding controls, and the controls that are ahead."""
     configuration: str | None = None

@@ -55,7 +55,7 @@ LOSSES: dict[str, LossSpec] = {
 
 
 def loss_names() -> tuple[str, ...]:
-    """Every value of `loss.name`: the base criteria, then those with attention weights over them."""
+    """Return every value of `loss.name`: the base criteria, then those with attention weights over them."""
     return (*LOSSES, *(f"{ATTENTION_PREFIX}{name}" for name, spec in LOSSES.items() if spec.takes_attention))
 
 
@@ -69,7 +69,7 @@ def is_attentive(loss: str) -> bool:
 
 
 def base_criterion(loss: str) -> str:
-    """Name of the base criterion of a loss.
+    """Return the name of the base criterion of a loss.
 
     >>> base_criterion("abce"), base_criterion("ce")
     ('ce', 'ce')

@@ -1,4 +1,4 @@
-"""The table of plugins that this process has loaded, and the parts of theirs in the other tables."""
+"""The table of plugins that this process has loaded, and their parts in the other tables."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from absgd.datasets import Batch
 from absgd.training.evaluation import LogitsOf
 
 LOWEST = torch.finfo(torch.float16).min
-"""Lowest number of float16; a logit that is lower by more than this than the largest of its image is raised to it."""
+"""Lowest number of float16; a logit that is further than this below the largest one of its image is raised to it."""
 
 
 class KeptLogits:

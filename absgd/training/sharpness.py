@@ -26,7 +26,8 @@ class SharpnessAwareLearner(Learner):
     """A learner whose gradient is that of the batch at w + rho g / ||g||, with g the gradient at the weights w.
 
     All that training remembers changes in the first pass alone, at w: the running statistics of batch norm, as in the
-    authors' code, and log u. The second pass has the attention weights of the first, as constants. Dropout draws anew.
+    authors' code, and log u. The second pass has the attention weights of the first, as constants, and dropout masks of
+    its own.
 
     Source: arXiv 2010.01412, Algorithm 1; google-research/sam, which keeps the state of the first pass.
     """

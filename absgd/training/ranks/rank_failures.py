@@ -60,11 +60,16 @@ def reporting_errors(store: TCPStore, rank: int) -> Iterator[None]:
 
 
 def failure_of(store: TCPStore, size: int, followers: Followers, with_effects: bool = True) -> Exception | None:
-    """The reason to end the run, the root cause first: a rank's own error, a lost process, then an error that follows.
+    """Return the reason to end the run, the root cause first: a rank's own error, a lost process, a failed collective.
 
-    Without effects an error that follows from another is no reason.
+    Args:
+        store: of the process group; ranks report errors there.
+        size: number of ranks.
+        followers: the processes of the ranks other than 0.
+        with_effects: whether a failed collective operation, the effect of another error, is a reason too.
 
-    Returns None while all ranks are well.
+    Returns:
+        The error to raise; None while all ranks are well.
     """
     names = [f"error-{rank}" for rank in range(1, size)]
     reports = [json.loads(store.get(name)) for name in names if store.check([name])]
@@ -111,7 +116,7 @@ def watching(store: TCPStore, size: int, followers: Followers, ranks: JoinedRank
             ranks.is_broken = True
             abort_collectives()
             if not is_over.wait(ABORTED_S):
-                os._exit(1)  # whatever started this process sees that it is lost, as it sees of the other
+                os._exit(1)  # the process that started this one sees that it is lost, as it sees of the other
             return
 
     thread = threading.Thread(target=watch, daemon=True, name="watch over ranks")
