@@ -41,10 +41,24 @@ def adjusted_logits(logits_NC: Logits, class_counts: Sequence[int], tau: float) 
 
     Source: arXiv 2007.07314, section 4.1, post-hoc logit adjustment.
     """
-    exact_NC = np.asarray(logits_NC, dtype=np.float64)
-    if tau == 0:
-        return exact_NC
-    return exact_NC - tau * log_priors(class_counts, "post-hoc logit adjustment", "loss.posthoc_tau")
+    exact_NC, shift_C = np.asarray(logits_NC, dtype=np.float64), posthoc_shift(class_counts, tau)
+    return exact_NC if shift_C is None else exact_NC - shift_C
+
+
+def posthoc_shift(class_counts: Sequence[int], tau: float) -> Floats | None:
+    """Return tau log(n_c / n) of each class, which post-hoc adjustment subtracts from logits; None where tau is 0.
+
+    Args:
+        class_counts: training images n_c of each class.
+        tau: as for `adjusted_logits`.
+
+    Returns:
+        float64, shape (C,).
+
+    Raises:
+        UserError: if a class has no training image and tau is not 0.
+    """
+    return None if tau == 0 else tau * log_priors(class_counts, "post-hoc logit adjustment", "loss.posthoc_tau")
 
 
 def best_tau(

@@ -14,12 +14,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from absgd.config import RunConfig
+from absgd.config.sections import DataConfig
 from absgd.datasets.batch_shares import WHOLE, Share
 from absgd.datasets.epoch_order import EpochOrder
 from absgd.datasets.images import Images, Labels, Pixels
 from absgd.datasets.registered_dataset import augmentation_of, normalisation_of
 from absgd.randomness import torch_generator
-from absgd.registry.dataset_table import DATASETS
+from absgd.registry.dataset_table import DATASETS, DatasetSpec
 
 
 class Batch(NamedTuple):
@@ -46,6 +47,22 @@ class Draw(NamedTuple):
     """Angles of rotation, float32."""
 
 
+class Normalisation:
+    """Images from values in [0, 255] to float32 with the mean 0 and deviation 1 of a run's data, channel by channel.
+
+    Raises:
+        UserError: if `data.mean` and `data.std` do not have one value for each channel.
+    """
+
+    def __init__(self, config: DataConfig, spec: DatasetSpec, device: torch.device) -> None:
+        mean, std = normalisation_of(config, spec)
+        self._mean_C11, self._std_C11 = (torch.tensor(values, device=device).view(-1, 1, 1) for values in (mean, std))
+
+    def __call__(self, images_BCHW: Tensor) -> Tensor:
+        """Return float32 images on the device; float32 ones that are given are overwritten."""
+        return images_BCHW.to(torch.float32).div_(255).sub_(self._mean_C11).div_(self._std_C11)
+
+
 class Batches:
     """Images kept as uint8 on a device, and the batches drawn from them.
 
@@ -70,9 +87,7 @@ class Batches:
         self._images_NCHW = _shared_tensor(images.images_NCHW).to(device)
         self._labels_N = _shared_tensor(images.labels_N).to(device)
         self._order = EpochOrder(images.labels_N, config, device)
-        self._mean, self._std = (
-            torch.tensor(values, device=device).view(-1, 1, 1) for values in normalisation_of(config.data, spec)
-        )
+        self._normalised = Normalisation(config.data, spec, device)
 
     def training(self, seed: int, epoch: int, batch_size: int) -> Iterator[Batch]:
         """One epoch in its random order, augmented: as many images as there are; the last batch may be smaller.
@@ -125,8 +140,7 @@ class Batches:
         return images_BCHW
 
     def _batch(self, images_BCHW: Tensor, index_B: Tensor) -> Batch:
-        scaled_BCHW = images_BCHW.to(torch.float32).div_(255)
-        return Batch(scaled_BCHW.sub_(self._mean).div_(self._std), self._labels_N[index_B], index_B)
+        return Batch(self._normalised(images_BCHW), self._labels_N[index_B], index_B)
 
 
 def crop_padded(images_BCHW: Tensor, pad: int, shifts_B2: Tensor) -> Tensor:

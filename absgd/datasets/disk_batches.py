@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 from absgd.config import RunConfig
 from absgd.config.sections import DataConfig
 from absgd.datasets.batch_shares import WHOLE, Share
-from absgd.datasets.batches import Batch
+from absgd.datasets.batches import Batch, Normalisation
 from absgd.datasets.epoch_order import EpochOrder
 from absgd.datasets.image_files import ImageFiles
 from absgd.datasets.image_reading import BrokenImage, ReadFailed, error_at, read_rgb
@@ -31,7 +31,7 @@ from absgd.datasets.reading_processes import (
     leave_signals_to_parent,
     read_batches,
 )
-from absgd.datasets.registered_dataset import augmentation_of, normalisation_of, side_of
+from absgd.datasets.registered_dataset import augmentation_of, side_of
 from absgd.randomness import derived_seed
 from absgd.registry.dataset_table import DATASETS, DatasetSpec
 from absgd.short_folders import shorten_socket_paths
@@ -77,9 +77,7 @@ class DiskBatches:
         self._labels_N = torch.from_numpy(images.labels_N.copy()).to(device)
         check_shared_memory(self._ahead(_Steps(torch.arange(len(images)), config.batch_size, share)))
         self._order = EpochOrder(images.labels_N, config, _CPU)
-        self._mean, self._std = (
-            torch.tensor(values, device=device).view(-1, 1, 1) for values in normalisation_of(config.data, spec)
-        )
+        self._normalised = Normalisation(config.data, spec, device)
 
     def training(self, seed: int, epoch: int, batch_size: int) -> Iterator[Batch]:
         """One epoch in its random order, augmented: as many images as there are; the last batch may be smaller.
@@ -139,8 +137,8 @@ class DiskBatches:
 
     def _batch(self, pixels_BCHW: Tensor, index_B: Tensor) -> Batch:
         index_B = index_B.to(self._device, non_blocking=True)
-        images_BCHW = pixels_BCHW.to(self._device, non_blocking=True).to(torch.float32).div_(255)
-        return Batch(images_BCHW.sub_(self._mean).div_(self._std), self._labels_N[index_B], index_B)
+        images_BCHW = self._normalised(pixels_BCHW.to(self._device, non_blocking=True))
+        return Batch(images_BCHW, self._labels_N[index_B], index_B)
 
 
 def shorter_side(config: DataConfig, spec: DatasetSpec) -> int | None:
