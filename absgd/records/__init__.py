@@ -96,7 +96,6 @@ from absgd.records.metrics import (
     summary_columns,
     test_metric_of,
 )
-from absgd.records.objective import PARETO_COLUMNS, Objective, ParetoRule, pareto_ranks
 from absgd.records.predictions import PREDICTED_SPLITS, PredictedSplit, SplitPredictions, prediction_table
 from absgd.records.schema import (
     CLASS_SCHEMA,
@@ -106,6 +105,7 @@ from absgd.records.schema import (
     PREDICTION_SCHEMA,
     TRIAL_SCHEMA,
 )
+from absgd.records.search_objective import PARETO_COLUMNS, ParetoRule, SearchObjective, pareto_ranks
 from absgd.records.statuses import FINISHED, PHASES, STATUSES, Phase, Status
 from absgd.records.tables import (
     PAIR,
@@ -178,10 +178,10 @@ __all__ = [
     "CalibrationSums",
     "EpochRecord",
     "LeftReason",
-    "Objective",
     "ParetoRule",
     "Phase",
     "PredictedSplit",
+    "SearchObjective",
     "ShotGroup",
     "SplitPredictions",
     "Status",

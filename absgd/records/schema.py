@@ -48,7 +48,7 @@ TRIAL_SCHEMA = pa.schema(
         ("chosen_epoch", pa.int64()),
         ("second_metric", pa.string()),  # this and the two following: null in a search for one metric
         ("second_last", pa.float64()),  # the second metric at the last epoch trained
-        ("pareto_rule", pa.string()),  # how one of the trials on the Pareto front is chosen, see `records.Objective`
+        ("pareto_rule", pa.string()),  # how one of the trials on the Pareto front is chosen: `SearchObjective.rule`
         *_fields_of(TestMetrics).items(),  # after the last epoch
         *((TEST_CHOSEN + name.removeprefix("test_"), pa.float64()) for name in TEST_SCALARS),
         ("epochs_trained", pa.int64()),

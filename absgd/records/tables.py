@@ -16,8 +16,8 @@ from absgd.paths import PathLike, is_endless
 from absgd.records.atomic import write_atomically
 from absgd.records.config_columns import ADDED_LATER
 from absgd.records.metrics import LATER_METRICS
-from absgd.records.objective import PARETO_COLUMNS
 from absgd.records.schema import CLASS_SCHEMA, EARLIER_SPREAD, LABEL_SCHEMA
+from absgd.records.search_objective import PARETO_COLUMNS
 from absgd.records.trial_ids import earlier_pair
 
 _DEFAULTS = {**ADDED_LATER, **dict.fromkeys((*EARLIER_SPREAD, *LATER_METRICS, *PARETO_COLUMNS))}

@@ -15,8 +15,8 @@ from absgd.records import (
     SHOT_METRICS,
     TEST_CHOSEN,
     TEST_SCALARS,
-    Objective,
     ParetoRule,
+    SearchObjective,
     ShotGroup,
     shot_group,
 )
@@ -109,11 +109,11 @@ def with_scores(trials: pd.DataFrame, epochs: pd.DataFrame, rule: SelectionRule)
     return trials.assign(score=score, rank_score=ranked, **test, last_val_loss=_last_loss(trials, epochs))
 
 
-def objective_of(trial: pd.Series[Any]) -> Objective | None:
+def objective_of(trial: pd.Series[Any]) -> SearchObjective | None:
     """Return the two metrics and the rule of a trial of a Pareto search; None for others, and for unknown names."""
     metrics, rules = (str(trial.metric), str(trial.second_metric)), get_args(ParetoRule)
     is_known = metrics[0] != metrics[1] and set(metrics) <= set(METRICS) and trial.pareto_rule in rules
-    return Objective(metrics, trial.pareto_rule) if is_known else None
+    return SearchObjective(metrics, trial.pareto_rule) if is_known else None
 
 
 def is_of_pareto_search(trials: pd.DataFrame) -> pd.Series[bool]:

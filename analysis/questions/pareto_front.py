@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from absgd.records import METRIC_TITLES, TEST_SCALARS, Objective, pareto_ranks
+from absgd.records import METRIC_TITLES, TEST_SCALARS, SearchObjective, pareto_ranks
 from analysis.frames.run_frames import RunFrames
 from analysis.frames.selection import is_of_pareto_search, objective_of
 from analysis.frames.typed_frames import SCENARIO
@@ -53,7 +53,7 @@ def _marked(own: pd.DataFrame) -> pd.DataFrame:
 def objective_words(runs: RunFrames) -> str | None:
     """Return how a scenario's Pareto search chose, in words; None for a search for one metric."""
     rows = runs.trials[is_of_pareto_search(runs.trials)]
-    objective: Objective | None = objective_of(rows.iloc[0]) if len(rows) else None
+    objective: SearchObjective | None = objective_of(rows.iloc[0]) if len(rows) else None
     return objective.words if objective else None
 
 

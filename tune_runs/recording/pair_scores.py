@@ -1,7 +1,7 @@
 """The scores of search trials over seed pairs, and the order in which they are ranked.
 
 On a pair, a trial's gain is its metric at the last epoch minus that of the pair's plain control, with its sign set so
-that larger is better; in a Pareto search that of the number that `records.Objective` makes of both metrics. Pairs
+that larger is better; in a Pareto search that of the number that `records.SearchObjective` makes of both metrics. Pairs
 differ in how hard their validation images are; gains take that out.
 """
 
@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from absgd.counts import plural
 from absgd.errors import UserError
-from absgd.records import Objective, control_id, winning_order
+from absgd.records import SearchObjective, control_id, winning_order
 from tune_runs.recording.trial_record import TrialRecord
 
 
@@ -75,7 +75,7 @@ class Ranking:
         objective: the metrics of the search.
     """
 
-    def __init__(self, runs: Iterable[RunOnPair], objective: Objective) -> None:
+    def __init__(self, runs: Iterable[RunOnPair], objective: SearchObjective) -> None:
         self._objective = objective
         by_number, self._controls = _by_number(runs, objective)
         values = {
@@ -102,7 +102,7 @@ class Ranking:
 
 
 def _by_number(
-    runs: Iterable[RunOnPair], objective: Objective
+    runs: Iterable[RunOnPair], objective: SearchObjective
 ) -> tuple[list[tuple[int, list[RunOnPair]]], dict[int, float]]:
     """Return the runs of each completed search trial, pair 0 first, and the score of each pair's control."""
     found: dict[int, list[RunOnPair]] = defaultdict(list)
@@ -167,7 +167,7 @@ def _is_completed(run: RunOnPair) -> bool:
     return run.trial.status == "completed"
 
 
-def _last(run: RunOnPair, objective: Objective) -> float:
+def _last(run: RunOnPair, objective: SearchObjective) -> float:
     """Return the score of a completed run, larger is better.
 
     Raises:

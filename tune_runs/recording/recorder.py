@@ -14,7 +14,7 @@ import pyarrow as pa
 from absgd import records
 from absgd.config.locations import Moves
 from absgd.errors import UserError
-from absgd.records import Objective, Phase, Status
+from absgd.records import Phase, SearchObjective, Status
 from tune_runs.recording.epoch_log import EpochLog, EpochRow, is_same_epoch
 from tune_runs.recording.pair_scores import PairScore, Ranking, RunOnPair
 from tune_runs.recording.pending_records import PendingRecords
@@ -47,7 +47,7 @@ class Recorder:
         images: the splits of each scenario and data seed, asked for when a trial begins.
     """
 
-    def __init__(self, folder: Path, objective: Objective, images: ScenarioImages) -> None:
+    def __init__(self, folder: Path, objective: SearchObjective, images: ScenarioImages) -> None:
         self.folder = folder
         self.objective = objective
         self._images = images

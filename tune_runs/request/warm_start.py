@@ -14,7 +14,7 @@ from absgd import records
 from absgd.config import RunConfig
 from absgd.counts import plural
 from absgd.errors import UserError
-from absgd.records import Objective
+from absgd.records import SearchObjective
 from tune_runs.request.scenario_nearness import ScenarioTraits, differences_in_words, remoteness, traits_of
 from tune_runs.request.search_request import Points
 from tune_runs.space.model import Scenario, SearchSpace
@@ -40,9 +40,9 @@ def warm_start_of(space: SearchSpace, folder: Path) -> WarmStart:
     """Return for each scenario the best configurations of its namesake, or else of the nearest scenario, in `folder`.
 
     They are completed search trials that `space` can draw: those that were completed on most pairs of seeds first, then
-    by the mean over these pairs of the metric of `space` at the last epoch, of the number that `records.Objective`
-    makes of two. A scenario without any such trial lends
-    nothing, and the next one by `remoteness`, then by name, takes its place.
+    by the mean over these pairs of the metric of `space` at the last epoch, of the number that
+    `records.SearchObjective` makes of two. A scenario without any such trial lends nothing, and
+    the next one by `remoteness`, then by name, takes its place.
 
     Raises:
         UserError: if there is no such run, or it has no configuration that this space can draw.
@@ -91,7 +91,7 @@ class _TakenPoints(NamedTuple):
     """Why this source, and how it differs; empty for a namesake."""
 
 
-def _earlier_scenarios(folder: Path, objective: Objective) -> list[_EarlierScenario]:
+def _earlier_scenarios(folder: Path, objective: SearchObjective) -> list[_EarlierScenario]:
     """Return the scenarios that have completed trials, by name."""
     last = _last_scores(folder, objective)
     values: dict[tuple[str, int], list[float]] = defaultdict(list)
@@ -112,7 +112,7 @@ def _earlier_scenarios(folder: Path, objective: Objective) -> list[_EarlierScena
     return [_EarlierScenario(name, sorted(rows, key=rank)) for name, rows in sorted(searched.items())]
 
 
-def _last_scores(folder: Path, objective: Objective) -> dict[str, float]:
+def _last_scores(folder: Path, objective: SearchObjective) -> dict[str, float]:
     """Return trial -> its score at its last epoch, larger is better."""
     rows = records.read_rows(folder / records.EPOCHS_FILE, records.EPOCH_SCHEMA)
     values = {row["trial_id"]: found for row in rows if (found := objective.values_in(row)) is not None}

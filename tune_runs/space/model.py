@@ -20,7 +20,7 @@ from absgd.config.needed_plugins import check_recorded_plugins
 from absgd.config.sections import Section
 from absgd.config.setting_types import Count, PathText, Seed
 from absgd.errors import broken_rule
-from absgd.records import DEFAULT_MARGIN, DEFAULT_METRIC, Objective, ParetoRule, is_fraction
+from absgd.records import DEFAULT_MARGIN, DEFAULT_METRIC, ParetoRule, SearchObjective, is_fraction
 from tune_runs.space.fields import (
     Duration,
     OneOrTwoMetrics,
@@ -259,12 +259,12 @@ class SearchSpace(Section):
         return {key: value for key, value in settings.items() if key not in _NOT_DECISIVE}
 
     @property
-    def objective(self) -> Objective:
+    def objective(self) -> SearchObjective:
         """What the search maximises or minimises."""
         if isinstance(self.metric, str):
-            return Objective((self.metric,))
+            return SearchObjective((self.metric,))
         same_unit = all(map(is_fraction, self.metric))
-        return Objective(self.metric, self.pareto_rule or ("mean" if same_unit else "first"))
+        return SearchObjective(self.metric, self.pareto_rule or ("mean" if same_unit else "first"))
 
     @cached_property
     def scenario_list(self) -> tuple[Scenario, ...]:

@@ -208,7 +208,7 @@ def test_best_equals_the_recorders_best(tmp_path: Path, metric: str) -> None:
         folder.add(
             f"{scenario}-control", config(), 0.99 if metric != "val_loss" else 0.01, phase="control", metric=metric
         )
-    recorder = Recorder(folder.write({"metric": metric}), records.Objective((metric,)), ScenarioImages())
+    recorder = Recorder(folder.write({"metric": metric}), records.SearchObjective((metric,)), ScenarioImages())
     recorder.load()
     table = load(folder.path).best(by="scenario").set_index("scenario")
     wanted = {name: recorder.best(name) for name in ("a", "b", "c")}

@@ -383,7 +383,7 @@ def test_failed_and_diverged_confirmations_are_rows_left_out_of_means(tmp_path: 
     text = (folder / "best" / f"{EXP}.yaml").read_text()
     assert "best-1            n 2 of 3" in text
     assert frame[frame.status != "completed"].test_accuracy.isna().all()
-    idle = Recorder(folder, records.Objective(("val_accuracy",)), ScenarioImages())
+    idle = Recorder(folder, records.SearchObjective(("val_accuracy",)), ScenarioImages())
     idle.load(retried=("control",))
     failed = [trial for trial in idle.trials.values() if trial.status == "failed"]
     assert [trial.error for trial in failed] == ["Boom"], "a session that does not confirm leaves them so"

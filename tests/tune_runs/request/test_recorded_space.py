@@ -120,7 +120,7 @@ def test_rows_of_a_search_follow_the_move(tmp_path: Path) -> None:
     builder = run_folders.RunFolderBuilder(tmp_path / "run")
     builder.add("t", run_folders.config(data__root="/old/imgs"), 0.5)
     folder = builder.write()
-    recorder = Recorder(folder, records.Objective((run_folders.METRIC,)), ScenarioImages())
+    recorder = Recorder(folder, records.SearchObjective((run_folders.METRIC,)), ScenarioImages())
     recorder.load(moves={"/old": "/new"})
     assert recorder.trials["t"].config.data.root == "/new/imgs"
 

@@ -15,13 +15,13 @@ TIE = 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
-class Objective:
+class SearchObjective:
     """One validation metric, or two, with the rule that orders runs by one number.
 
     A run that another one equals or beats in both metrics never has the larger number, so that the first run in order
     is on the Pareto front.
 
-    >>> both = Objective(("val_accuracy", "val_worst_recall"), "mean")
+    >>> both = SearchObjective(("val_accuracy", "val_worst_recall"), "mean")
     >>> both.score([0.8, 0.5]), both.score([0.7, 0.7])
     (0.65, 0.7)
     """
