@@ -126,7 +126,7 @@ def test_config_takes_the_added_names_and_lists_them() -> None:
     ("values", "message"),
     [
         ({"model.head": "linear"}, "expected `head` `cosine` with loss `abscaled`, got `linear`"),
-        ({"model.weights": "x.pth"}, "expected `weights` with resnet18 or resnet50 only, got `one_layer`"),
+        ({"model.weights": "x.pth"}, "expected `weights` with model `resnet18` or `resnet50` only, got `one_layer`"),
         ({"optimizer.fc1_weight_decay": 0.1}, "with model `cnn8` only, got `one_layer`"),
         ({"loss.tce_prune_from": 1}, "expected `tce_prune_from` with loss `tce` or `abtce` only, got `abscaled`"),
         ({"data.validation": "own"}, "data `stripes` has no validation list of its own"),

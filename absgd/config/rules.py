@@ -74,12 +74,12 @@ def _broken_model_rules(run: RunSections) -> Iterator[tuple[str, str]]:
         yield "model.head", f"expected `head` {_quoted(spec.heads)} with model `{model.name}`, got `{run.head}`{reason}"
     if model.dropout and not spec.takes_dropout:
         yield "model.dropout", f"expected `dropout` = 0 with model `{model.name}`, which has none, got {model.dropout}"
-    if model.weights is not None and not MODELS[model.name].has_published_weights:
-        able = " or ".join(name for name, spec in MODELS.items() if spec.has_published_weights)
-        yield "model.weights", f"expected `weights` with {able} only, got `{model.name}`"
-    for key in dict.fromkeys(key for spec in MODELS.values() for key in spec.settings):
+    if model.weights is not None and not spec.has_published_weights:
+        able = [name for name, one in MODELS.items() if one.has_published_weights]
+        yield "model.weights", f"expected `weights` with model {_quoted(able)} only, got `{model.name}`"
+    for key in dict.fromkeys(key for one in MODELS.values() for key in one.settings):
         section, _, leaf = key.rpartition(".")
-        readers = [name for name, spec in MODELS.items() if key in spec.settings]
+        readers = [name for name, one in MODELS.items() if key in one.settings]
         if model.name not in readers and leaf in _changed(getattr(run, section)):
             yield key, f"expected `{leaf}` with model {_quoted(readers)} only, got `{model.name}`"
 

@@ -128,13 +128,11 @@ class RunConfig(RunSections):
 
     def digest(self) -> str:
         """Return a hash (8 hex digits) of all settings, for the ids of runs that a config alone decides."""
-        text = json.dumps(_without_newer(self.resolved().to_dict()), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:8]
+        return _hash(_without_newer(self.resolved().to_dict()))[:8]
 
     def stage_one_key(self) -> str:
         """Return a hash (16 hex digits) of the decisive settings of `stage_one`."""
-        text = json.dumps(self.stage_one().decisive(), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return _hash(self.stage_one().decisive())[:16]
 
 
 NEWER_SETTINGS: Mapping[str, float] = {
@@ -146,6 +144,10 @@ NEWER_SETTINGS: Mapping[str, float] = {
     "optimizer.sam_rho": 0.0,
 }
 """Settings that earlier versions lacked -> the value with their behaviour; hashes leave a setting of this value out."""
+
+
+def _hash(settings: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
 def _without_newer(settings: dict[str, Any]) -> dict[str, Any]:
