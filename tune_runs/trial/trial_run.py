@@ -103,7 +103,7 @@ class TrialRun:
         is_damaged = self._trunk and to_make and self._trunk.has(to_make[0])
         notes = [f"{to_make[1]}: trained again"] if to_make and is_damaged else []
         latest = to_make[0] - 1 if to_make else self._trainer.config.epochs
-        for _, found in newest(self._sources(latest), self._trainer.device):
+        for found in newest(self._sources(latest), self._trainer.device):
             if isinstance(found, Snapshot) and (found.best or not self._metric):
                 self._trainer.load_state_dict(found.state)
                 self._rows, self._columns, self.best = found.rows, found.columns, found.best

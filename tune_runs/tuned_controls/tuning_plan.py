@@ -60,8 +60,6 @@ class MethodPlan:
     name: TunedControlName
     runs: tuple[PairRun, ...]
     """Its runs on the first seed pair, in the order in which they start."""
-    num_points: int
-    """Configurations that it might have tried: `runs` are the first of them."""
 
     @property
     def candidate(self) -> str:
@@ -149,7 +147,7 @@ def tuning_plan(space: SearchSpace, plan: ScenarioPlan, class_counts: Sequence[i
             continue
         tried = points[: budget.num_points(points, trunks)]
         runs = (_control_run(space, plan, one) if one in trunks else _own_run(name, plan, one) for one in tried)
-        methods.append(MethodPlan(name, tuple(runs), len(points)))
+        methods.append(MethodPlan(name, tuple(runs)))
     controls = tuple(_control_run(space, plan, one) for one in trunks)
     forks = plan.sharing.fork_epochs if plan.sharing.shares else ()
     return TuningPlan(tuple(methods), controls, tuple(notes), forks)
