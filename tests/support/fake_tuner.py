@@ -20,7 +20,8 @@ from absgd.config import RunConfig
 from absgd.records import TestMetrics
 from tests.support.fake_trainer import Curve, FakeTrainer, fake_test
 from tests.support.reported_runs import reports_of
-from tune_runs.driver.drive import assemble_search, suspend_running
+from tune_runs.driver.assembly import assemble_search
+from tune_runs.driver.drive import suspend_running
 from tune_runs.recording.scenario_images import ScenarioImages
 from tune_runs.request.search_request import SearchRequest
 from tune_runs.request.space_files import space_from_dict

@@ -155,7 +155,7 @@ def test_replay_counts_epochs_that_search_trials_trained_themselves() -> None:
     recorder.add("control", EXP, "control", None, dict.fromkeys(range(10), 0.5))
     recorder.add("of a scenario that is gone", "digits", "search", 3, {3: 0.9})
     search = SchedulerBench("mean_advantage", recorder)
-    search.scheduler.replay(search.recorder)
+    search.scheduler.replay()
     search.add("poor")
     search.add("better")
     assert search.report("poor", 3, 0.6) == STOP
@@ -169,7 +169,7 @@ def test_replayed_plain_trials_count_only_epochs_they_trained() -> None:
     for row in recorder.epochs["plain"][:-1]:
         row["inherited"] = True
     search = SchedulerBench("advantage", recorder)
-    search.scheduler.replay(search.recorder)
+    search.scheduler.replay()
     search.add("first", switch=5)
     assert search.report("first", 5, 0.1) == CONTINUE
 
