@@ -132,7 +132,7 @@ class FakeTuner:
         self.search = assemble_search(request, self.plans, images, concurrent, console, callbacks)
         self.confirmations = self.search.confirmations
         self.recorder, self.stop = self.search.recorder, self.search.stop
-        self.recorder.quick_flush_s = quick_flush_s
+        self.recorder.tables.quick_flush_s = quick_flush_s
         self.searcher, self.scheduler = self.search.searcher, self.search.scheduler
         self.callbacks = self.search.callbacks[:-1]  # the last one draws
         self.notes: list[str] = []

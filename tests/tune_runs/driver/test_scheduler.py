@@ -239,7 +239,7 @@ def test_one_trial_at_a_time_a_resumed_search_ends_as_an_uninterrupted_one(
 def test_rungs_are_rebuilt_when_control_and_first_trials_were_killed_together(tmp_path: Path, rule: str) -> None:
     killed = FakeTuner(gain_space(rule), tmp_path / "parts", some_diverge, concurrent=2)
     killed.run(stop_after_results=10)
-    killed.recorder.flush()
+    killed.recorder.tables.flush()
     assert killed.recorder.trials[CONTROL].status == "running"
     assert killed.recorder.trials[f"{EXP}-0000"].status == "diverged", "and so is recorded"
     assert killed.scheduler.scenarios[EXP].scores
