@@ -30,7 +30,8 @@ from tune_runs.recording.scenario_images import ScenarioImages
 from tune_runs.recording.trial_record import TrialRecord
 from tune_runs.seed_pairs.pair_run_queue import PairRunQueue
 from tune_runs.seed_pairs.pair_runs import PairRun, seed_pair
-from tune_runs.space.model import ConfirmConfig, SearchSpace
+from tune_runs.space.model import SearchSpace
+from tune_runs.space.space_sections import ConfirmConfig
 from tune_runs.trial.trial_plan import TrialPlan
 from tune_runs.trunks.scenario_plan import ScenarioPlan
 from tune_runs.tuned_controls.tuning_plan import BestControls

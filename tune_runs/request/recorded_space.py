@@ -29,8 +29,9 @@ from absgd.registry.plugin_table import PART_KINDS, PartKind
 from absgd.terminal import warn
 from absgd.yaml_text import read_yaml
 from tune_runs.request.space_files import ONE_PAIR, space_from_dict, with_options
-from tune_runs.space.model import ScenarioSettings, SearchSpace
+from tune_runs.space.model import SearchSpace
 from tune_runs.space.parameters import Scalar
+from tune_runs.space.space_sections import ScenarioSettings
 
 
 def recorded(space: SearchSpace) -> SearchSpace:

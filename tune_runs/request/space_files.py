@@ -20,8 +20,9 @@ from absgd.yaml_text import read_yaml
 from tune_runs.request.space_rules import broken_space_rules
 from tune_runs.request.space_settings import with_settings
 from tune_runs.space.distinct_points import most_distinct_points
-from tune_runs.space.model import SearchSpace, rule_of_today
+from tune_runs.space.model import SearchSpace
 from tune_runs.space.setting_names import searchable_names, setting_of
+from tune_runs.space.space_sections import rule_of_today
 
 ONE_PAIR = {"pairs": 1}
 """`seeds` where a space of an earlier version, or its decisive settings, say nothing about them."""

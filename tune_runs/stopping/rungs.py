@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from tune_runs.space.boundary import boundary_runs
-from tune_runs.space.model import SearchSpace, StoppingRule
+from tune_runs.space.model import SearchSpace
+from tune_runs.space.space_sections import StoppingRule
 
 Unit = Literal["epochs", "epochs since the switch"]
 

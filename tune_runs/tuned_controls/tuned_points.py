@@ -19,9 +19,10 @@ from absgd.config.dotted_keys import setting_value
 from absgd.config.sections import ClassBalanceConfig
 from tune_runs.seed_pairs.pair_runs import plain_prefix
 from tune_runs.space.distinct_points import num_values, value_at
-from tune_runs.space.model import SearchSpace, TunedControlName
+from tune_runs.space.model import SearchSpace
 from tune_runs.space.parameters import Parameter, Scalar
 from tune_runs.space.setting_names import setting_of
+from tune_runs.space.space_sections import TunedControlName
 from tune_runs.trunks.scenario_plan import ScenarioPlan
 from tune_runs.tuned_controls.tuned_methods import TUNED_METHODS, TunedMethod, tuned_name
 

@@ -15,7 +15,8 @@ from absgd.config.dotted_keys import setting_value
 from absgd.errors import UserError
 from absgd.records import control_id
 from tune_runs.seed_pairs.pair_runs import PairRun, plain_prefix, with_trunks
-from tune_runs.space.model import SearchSpace, TunedControlName
+from tune_runs.space.model import SearchSpace
+from tune_runs.space.space_sections import TunedControlName
 from tune_runs.stopping.rungs import EarlyStopping, Rung, early_stopping
 from tune_runs.trunks.scenario_plan import ScenarioPlan
 from tune_runs.trunks.stage_one_sharing import StageOneSharing
