@@ -9,7 +9,6 @@ from pathlib import Path
 
 from absgd import records
 from absgd.comparisons import ClaimRules, PriorVariance, search_spread
-from absgd.errors import UserError
 from absgd.records import (
     METRICS,
     POINT,
@@ -22,7 +21,7 @@ from absgd.records import (
 from tune_runs.confirmation.candidate_results import CandidateResult, candidate_results, winner
 from tune_runs.confirmation.candidates import Candidate, CandidateSet, confirm_runs, with_controls
 from tune_runs.confirmation.contests import contest_of, deciding_controls
-from tune_runs.confirmation.look_rows import look_rows, recorded_prior
+from tune_runs.confirmation.look_rows import LookFile, look_rows, recorded_prior
 from tune_runs.confirmation.round_plan import Outcome
 from tune_runs.confirmation.rounds import RoundRules, Rounds, replay
 from tune_runs.recording.recorder import Recorder
@@ -75,7 +74,7 @@ class ScenarioConfirmation:
         """None before the search is done, and where no trial was completed."""
         self._replayed: object = None
         """What the rounds were replayed from."""
-        self._written: list[dict[str, object]] | None = None
+        self._look_file = LookFile(records.confirmation_file(recorder.folder, scenario.name))
         self._rules_of: dict[str, RoundRules] = {}
 
     def update_plan(self) -> None:
@@ -202,10 +201,6 @@ class ScenarioConfirmation:
         self._queue.run_ended(trial_id, needed)
 
     @property
-    def _file(self) -> Path:
-        return records.confirmation_file(self._recorder.folder, self._name)
-
-    @property
     def _rows(self) -> list[TrialRecord]:
         return [trial for trial in self._recorder.trials_of(self._name) if trial.phase == "confirm"]
 
@@ -273,13 +268,8 @@ class ScenarioConfirmation:
 
     def _prior(self, subject: str) -> PriorVariance | None:
         """Return the spread with which earlier looks at a trial were judged; before the first, that of the search."""
-        try:
-            rows = records.read_rows(self._file, records.CONFIRMATION_SCHEMA)
-        except UserError:  # damaged: it is written anew
-            rows = []
-        own = [row for row in rows if row["subject_trial"] in (subject, None)]  # an earlier version names none
-        if own:
-            return recorded_prior(own[0])
+        if (row := self._look_file.first_row(subject)) is not None:
+            return recorded_prior(row)
         gains = {score.trial.trial_id: score.gains for score in self._recorder.scores(self._name)}
         return search_spread(gains, subject)
 
@@ -292,17 +282,12 @@ class ScenarioConfirmation:
             trial.candidate = names.get(source_of(trial.trial_id), trial.candidate if trial.candidate in kept else None)
 
     def _write(self) -> None:
-        """Write the looks, if they differ from those last written; a session begins with writing them."""
-        path = self._file
-        rows: list[dict[str, object]] = []
-        if self._rounds:
-            subject = self._candidates.members[0].run
-            rows = look_rows(self._rounds, subject, self._name, self._recorder.metric, self._rules(subject))
-        if rows == self._written or (not rows and not path.exists()):
+        if self._rounds is None:
+            self._look_file.write([])
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        records.write_table(path, records.as_table(records.CONFIRMATION_SCHEMA, rows))
-        self._written = rows
+        subject = self._candidates.members[0].run
+        rules = self._rules(subject)
+        self._look_file.write(look_rows(self._rounds, subject, self._name, self._recorder.metric, rules))
 
 
 def every_confirmation_failed(confirmations: Mapping[str, ScenarioConfirmation]) -> bool:
