@@ -45,7 +45,7 @@ PLAIN_WIDTH = 120
 
 @dataclasses.dataclass(frozen=True)
 class SearchResult:
-    """What a search has found; everything else is in its folder, which `analysis.load` reads."""
+    """The findings of a search; everything else is in its folder, which `analysis.load` reads."""
 
     folder: Path
     """The run folder; absolute path."""

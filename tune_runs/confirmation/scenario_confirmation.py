@@ -73,7 +73,7 @@ class ScenarioConfirmation:
         self._rounds: Rounds | None = None
         """None before the search is done, and where no trial was completed."""
         self._replayed: object = None
-        """What the rounds were replayed from."""
+        """The subject and the status of each run from which the rounds were replayed."""
         self._look_file = LookFile(records.confirmation_file(recorder.folder, scenario.name))
         self._rules_of: dict[str, RoundRules] = {}
 
@@ -195,7 +195,7 @@ class ScenarioConfirmation:
         return self._queue.next_run()
 
     def run_ended(self, trial_id: str) -> None:
-        """Release the images of data seeds that no planned run needs, nor a round of which one run has begun early."""
+        """Release the images of data seeds that neither a planned run needs nor a round that has begun early."""
         early = self._rounds.early if self._rounds else None
         needed = [seed_pair(self._plain.seeds, self._pair(early.round)).data] if early else []
         self._queue.run_ended(trial_id, needed)
@@ -274,7 +274,7 @@ class ScenarioConfirmation:
         return search_spread(gains, subject)
 
     def _name_rows(self) -> None:
-        """Give the rows of all candidates their `candidate`; rows of others lose it, but for those of before."""
+        """Set `candidate` in the rows of all candidates, and clear it in others, save those of an earlier version."""
         names = {one.run: one.name for one in self._candidates.members}
         earlier = self._earlier_bests
         kept = earlier if self._candidates.members[0].run in earlier.values() else {}

@@ -31,7 +31,7 @@ SPREAD = 1.0
 
 
 class ConfirmCost(NamedTuple):
-    """What one scenario trains on fresh seeds: at most, and as expected from simulated scores."""
+    """The runs and epochs of one scenario on fresh seeds: at most, and as expected from simulated scores."""
 
     controls: tuple[str, ...]
     max_pairs: int

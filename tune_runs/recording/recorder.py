@@ -67,9 +67,9 @@ class Recorder:
     ) -> None:
         """Take over what earlier sessions recorded; trials that had not finished become `interrupted`.
 
-        So does a control that failed: it is tried again, since trials fork from it. So does a failed run of a
-        confirmation, which perhaps lacks only the test set, and a trial that failed on a further pair, or a run of a
-        tuned control, unless the choice between these is made: the scenario's confirmation has begun.
+        So do failed runs that are tried again: controls, since trials fork from them; runs of a confirmation, which
+        perhaps lack only the test set; and runs on further pairs and of tuned controls, unless the scenario's
+        confirmation has begun, since the choice between them is then made.
 
         Args:
             retried: phases whose failed runs are tried again in this session.
@@ -91,7 +91,7 @@ class Recorder:
             is_tried_again = trial.phase in retried and trial.status == "failed" and not is_over
             if not trial.is_finished or is_tried_again or not is_whole:
                 trial.status, trial.error = "interrupted", None
-            self.tables.has_changed(trial.trial_id)
+            self.tables.mark_changed(trial.trial_id)
 
     def _enter(self, trial: TrialRecord) -> None:
         self.trials[trial.trial_id] = trial
@@ -212,7 +212,7 @@ class Recorder:
         for trial in self.trials.values():
             if trial.status == "running":
                 trial.status, trial.error = status, error
-                self.tables.has_changed(trial.trial_id)
+                self.tables.mark_changed(trial.trial_id)
         self._rankings.clear()
         self.tables.flush()
 
@@ -305,7 +305,7 @@ class Recorder:
         return theirs if theirs == columns else columns
 
     def _refresh(self, trial: TrialRecord) -> None:
-        self.tables.has_changed(trial.trial_id)
+        self.tables.mark_changed(trial.trial_id)
         rows: list[Mapping[str, Any]] = list(self.epochs[trial.trial_id])
         trial.summary = EpochSummary(**records.summary_columns(rows, self.metric), **self.objective.columns(rows))
         trial.wall_s = time.monotonic() - self._clock[trial.trial_id]

@@ -69,8 +69,8 @@ class RunTables:
             run = pa.repeat(pa.scalar(self._folder.name, pa.string()), table.num_rows)
             yield table.set_column(place, records.EPOCH_SCHEMA.field("run"), run)
 
-    def has_changed(self, trial_id: str) -> None:
-        """Take note that the row of a trial has changed."""
+    def mark_changed(self, trial_id: str) -> None:
+        """Note that the row of a trial has changed, so that it is written with the next part."""
         self._unwritten.add(trial_id)
 
     def flush_if_due(self) -> None:

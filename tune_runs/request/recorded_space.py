@@ -71,7 +71,7 @@ def _part(part: ScenarioSettings, name: str, data: Mapping[str, Any]) -> dict[st
 
 
 def load_recorded(folder: Path) -> SearchSpace:
-    """Return the space that a run folder records; keys of earlier versions become those of today.
+    """Return the space that a run folder records; keys of earlier versions get their present names.
 
     Raises:
         UserError: if it cannot be read, or a rule is broken.
@@ -79,13 +79,13 @@ def load_recorded(folder: Path) -> SearchSpace:
     path = folder / records.SPACE_FILE
     data = read_yaml(path)
     if isinstance(data, Mapping) and isinstance(data.get("confirm"), Mapping):
-        data = {**data, "confirm": _confirm_of_today(data["confirm"])}
+        data = {**data, "confirm": _with_current_keys(data["confirm"])}
     if isinstance(data, Mapping) and "seeds" not in data:
         data = {**data, "seeds": ONE_PAIR}
     return space_from_dict(data, str(path))
 
 
-def _confirm_of_today(given: Mapping[str, Any]) -> dict[str, Any]:
+def _with_current_keys(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return `confirm` with `seeds` under its new name, and without `top`: one configuration is confirmed."""
     known = {key: value for key, value in given.items() if key not in ("top", "seeds")}
     return {**({"max_pairs": given["seeds"]} if "seeds" in given else {}), **known}

@@ -247,7 +247,7 @@ def _check_num_trials(recorded: SearchSpace, given: SearchSpace, extend: int, tr
 
 
 def _check_confirmation(begun: ConfirmConfig | None, asked: ConfirmConfig | None, folder: Path, option: str) -> None:
-    """Refuse another confirmation than the one that has begun, but for more pairs and another budget.
+    """Refuse to change a confirmation that has begun, except for more pairs and another budget.
 
     Claims are made under rules that were fixed before any score was known: with another margin or other controls, what
     was undecided would be tested again at the full level.

@@ -159,7 +159,7 @@ class SearchSpace(Section):
         for name in ("gpu", "cohort"):
             del settings["resources"][name]
         settings["base"] = _without_refusals(settings["base"])
-        if self.seeds.pairs == 1:  # so did earlier versions, whose records do not say it
+        if self.seeds.pairs == 1:  # as in earlier versions, whose records lack the key
             del settings["seeds"]
         if not self.controls.tuned:  # likewise
             del settings["controls"]
@@ -172,7 +172,7 @@ class SearchSpace(Section):
 
     @property
     def objective(self) -> Objective:
-        """What the search maximises or minimises."""
+        """The metrics that the search maximises or minimises."""
         if isinstance(self.metric, str):
             return Objective((self.metric,))
         same_unit = all(map(is_fraction, self.metric))

@@ -35,13 +35,13 @@ MAX_PAIRS = 100
 StoppingRule = Literal["asha", "age", "advantage", "mean_advantage", "age_then_epoch", "median"]
 
 
-def rule_of_today(rule: object) -> object:
+def current_rule(rule: object) -> object:
     """Return the name of a stopping rule, also where an earlier version called it `epoch`."""
     return "asha" if rule == "epoch" else rule
 
 
 class EarlyStoppingConfig(Section):
-    rule: Annotated[StoppingRule, BeforeValidator(rule_of_today)] = "age_then_epoch"
+    rule: Annotated[StoppingRule, BeforeValidator(current_rule)] = "age_then_epoch"
     """Values compared at a rung, and when; docs/early-stopping.md has the numbers behind the default. `asha` was called
     `epoch`, which is still read."""
     reduction_factor: Annotated[int, Field(ge=2, le=2**31 - 1)] | None = None

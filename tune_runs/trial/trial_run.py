@@ -22,7 +22,7 @@ from absgd.records.environment import version_of
 from absgd.training import Trainer
 from tune_runs.file_store.interface import FileStore
 from tune_runs.trial.checkpoint_pace import CheckpointPace
-from tune_runs.trial.disk_budget import has_room
+from tune_runs.trial.disk_budget import check_room
 from tune_runs.trial.trial_plan import CheckpointUse
 from tune_runs.trial.trial_reports import ReportedEpoch
 from tune_runs.trunks.identity import trunk_snapshots
@@ -162,8 +162,8 @@ class TrialRun:
             OSError: if it cannot be written; EDQUOT where the disk budget leaves no room.
         """
         content = target.encoded(snapshot)
-        if self.use and not self.store and not has_room(self.use, len(content)):
-            raise OSError(errno.EDQUOT, "the disk budget leaves no room")
+        if self.use and not self.store:
+            check_room(self.use, len(content))
         target.write(epoch, content)
         if target is self._own and self.use:
             written = target.epochs()

@@ -174,7 +174,7 @@ def epochs_after_fork(num_trials: int, sharing: StageOneSharing, stopping: Early
 
 
 class _Budget(NamedTuple):
-    """How many configurations a control tries."""
+    """The budget of a control, which bounds the configurations that it tries."""
 
     epochs: float
     """Epochs that a control may train, trunks aside."""
