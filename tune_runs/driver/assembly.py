@@ -146,11 +146,7 @@ def _scenario_parts(
     folder = records.scenario_folder(request.folder, name)
     study = ScenarioStudy(space, plan.scenario, folder, request.warm_start.get(name, ()))
     study.prepare(recorder)
-
-    def fingerprint(weights: str | None) -> str:
-        return images.fingerprint(name, plan.control, weights)
-
-    search = ScenarioRunQueue(study, TrunkPlanner(plan, trunks, fingerprint, tuning), recorder, num_concurrent)
+    search = ScenarioRunQueue(study, TrunkPlanner(plan, trunks, images, tuning), recorder, num_concurrent)
     pairs = SearchOverPairs(plan, space.seeds, recorder, images, trunks, lambda: search.trials_are_done)
 
     def search_is_done() -> bool:
