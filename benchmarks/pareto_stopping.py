@@ -31,7 +31,7 @@ from benchmarks.complete_curves.curve_sets import CURVE_SETS, CurveSet
 from benchmarks.complete_curves.curve_tables import SeedCurves, TrialCurve, read_seed_curves
 from benchmarks.complete_curves.search_replay import ReplayedSearch, stopping_under, take_turns
 from benchmarks.harness.command_line import at_least, command_parser
-from tune_runs.space.model import EarlyStoppingConfig
+from tune_runs.space.space_sections import EarlyStoppingConfig
 from tune_runs.stopping.pareto_stopping import ParetoStopping
 from tune_runs.stopping.stopping_rules import ScenarioStopping
 

@@ -54,23 +54,21 @@ from tune_runs.command_options import (
     StorageOption,
     TimeBudgetOption,
     TrunksOption,
-    TuneOptions,
     WarmStartOption,
 )
 from tune_runs.console_table import print_sentence
+from tune_runs.given_options import TuneOptions
 from tune_runs.progress.run_list import print_runs, print_status
 from tune_runs.request.search_request import (
     SearchFailed,
     SearchInterrupted,
     SearchRequest,
     check_address,
-    new_request,
     resume_request,
 )
 from tune_runs.request.space_files import load_space, space_schema, with_options
-from tune_runs.request.warm_start import warm_start_of
 from tune_runs.run_copy.restoring import restore_run
-from tune_runs.whole_search import carry_out, plain_console
+from tune_runs.whole_search import carry_out, new_search, plain_console
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -145,7 +143,7 @@ def main() -> None:
 
 
 def _carry_out(options: TuneOptions) -> None:
-    options.refuse_others()
+    options.check()
     if options.address is not None:
         check_address(options.address, "--address")
     if options.schema:
@@ -159,32 +157,16 @@ def _carry_out(options: TuneOptions) -> None:
     if options.list_ is not None:
         print_runs(checked_folder(options.list_, "--list"), console)
         return
-    options.refuse_doubles()
-    decisive = options.decisive
-    if options.trunks:
-        decisive["trunks"] = _trunk_folder(options.trunks)
-    if options.confirm is not None and (options.resume is not None or options.no_confirm or options.extend):
-        raise UserError("expected `--confirm DIR` without --resume, --extend and --no-confirm")
-    if options.pairs is not None and options.confirm is None:
-        raise UserError("expected `--pairs N` with `--confirm DIR`; a new search takes `confirm.max_pairs`")
     if options.resume is not None:
-        _continue_search(options, "--resume", options.resume, decisive, console)
+        _continue_search(options, "--resume", options.resume, console)
     elif options.confirm is not None:
-        _continue_search(options, "--confirm", options.confirm, decisive, console)
+        _continue_search(options, "--confirm", options.confirm, console)
     else:
-        _begin_search(options, decisive, console)
+        _begin_search(options, console)
 
 
-def _continue_search(
-    options: TuneOptions, option: str, run: Path, decisive: dict[str, object], console: Console
-) -> None:
+def _continue_search(options: TuneOptions, option: str, run: Path, console: Console) -> None:
     """Resume, extend or confirm the search recorded in the folder `run`."""
-    if decisive or options.out or options.warm_start or options.preview or options.measure:
-        others = "--pairs, " if options.confirm else "--extend, --no-confirm, "
-        raise UserError(
-            f"`{option}` accepts --space, --set, --plugin, {others}--moved, --address, --storage and budgets only: "
-            "the run folder records everything else"
-        )
     same = load_space(options.space) if options.space is not None else None
     folder = checked_folder(run, option)
     moves = parse_moves(options.moved, "--moved")
@@ -193,45 +175,34 @@ def _continue_search(
     request = resume_request(
         folder,
         options.address,
-        options.extend or 0,
-        options.budgets,
-        same,
-        option,
-        moves,
-        options.pairs,
-        options.settings,
+        extend=options.extend or 0,
+        budgets=options.budgets,
+        given=same,
+        option=option,
+        moves=moves,
+        pairs=options.pairs,
+        settings=options.settings,
     )
     searches, confirms = options.confirm is None, not options.no_confirm
     _run(dataclasses.replace(request, searches=searches, confirms=confirms, storage=options.storage), console)
 
 
-def _begin_search(options: TuneOptions, decisive: dict[str, object], console: Console) -> None:
+def _begin_search(options: TuneOptions, console: Console) -> None:
     """Start a new search, or preview it."""
-    if options.space is None:
-        raise UserError("expected one of --space, --resume, --confirm, --status, --list and --schema, got none")
-    if options.extend:
-        raise UserError("expected `--extend` with `--resume DIR`; a new search takes `--num-trials`")
-    if options.moved:
-        raise UserError("expected `--moved OLD=NEW` with `--resume DIR` or `--confirm DIR`, whose records it corrects")
+    assert options.space is not None, "checked"
     space = load_space(options.space, options.settings)
-    if changes := {**decisive, **options.budgets}:
+    trunks = {"trunks": _trunk_folder(options.trunks)} if options.trunks else {}
+    if changes := {**options.decisive, **trunks, **options.budgets}:
         space = with_options(space, changes, "command line")
     if options.preview or options.measure:
-        if options.warm_start:
-            raise UserError("expected `--warm-start` without --preview and --measure, which do not show its points")
-        if options.storage:
-            raise UserError("expected `--storage` without --preview and --measure, which record nothing")
         from tune_runs.preview_command import print_preview
 
         shown_space = space.model_copy(update={"confirm": None}) if options.no_confirm else space
         print_preview(shown_space, options.address, options.measure, console)
         return
-    earlier = options.warm_start
-    start = warm_start_of(space, checked_folder(earlier, "--warm-start")) if earlier else None
+    earlier = checked_folder(options.warm_start, "--warm-start") if options.warm_start else None
     folder = checked_folder(expanded(options.out or "runs", "--out") / space.name, "--out")
-    request = new_request(space, folder, options.address, start.points if start else None)
-    for sentence in start.sentences if start else ():
-        print_sentence(console, sentence)
+    request = new_search(space, folder, options.address, earlier, console)
     _run(dataclasses.replace(request, confirms=not options.no_confirm, storage=options.storage), console)
 
 

@@ -1,17 +1,14 @@
-"""The options of absgd-tune, their help texts, and the values given."""
+"""The options of absgd-tune and their help texts."""
 
 from __future__ import annotations
 
-import dataclasses
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from absgd.config.assignments import parse_settings
-from absgd.errors import UserError, shown
+from absgd.errors import shown
 from absgd.terminal import starting_with
 from tune_runs.request.space_files import shipped_spaces
 
@@ -238,82 +235,3 @@ ListOption = Annotated[
     typer.Option("--list", metavar="DIR", help="Print a line for each run folder in this folder, such as runs."),
 ]
 SchemaOption = Annotated[bool, typer.Option("--schema", help="Print the JSON schema of a search space.")]
-
-
-@dataclasses.dataclass(frozen=True)
-class TuneOptions:
-    """The options given on a command line; None and False: not given."""
-
-    space: str | None
-    set_: list[str]
-    name: str | None
-    out: Path | None
-    num_trials: int | None
-    time_budget: str | None
-    epoch_budget: int | None
-    disk_budget: float | None
-    max_failures: int | None
-    seed: int | None
-    address: str | None
-    storage: str | None
-    trunks: Path | None
-    resume: Path | None
-    moved: list[str]
-    extend: int | None
-    warm_start: Path | None
-    confirm: Path | None
-    pairs: int | None
-    no_confirm: bool
-    preview: bool
-    measure: bool
-    schema: bool
-    status: Path | None
-    list_: Path | None
-
-    def refuse_others(self) -> None:
-        """Refuse options beside one that only prints.
-
-        Raises:
-            UserError: if there are any.
-        """
-        asked = {"status": "--status DIR", "list_": "--list DIR", "schema": "--schema"}
-        given = [name for name, value in vars(self).items() if value is not None and value is not False and value != []]
-        if len(given) > 1 and (alone := next((words for name, words in asked.items() if name in given), None)):
-            other = next(name for name in given if asked.get(name) != alone).strip("_").replace("_", "-")
-            raise UserError(f"expected `{alone}` alone, got --{other} too")
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        """The values of --set by dotted key.
-
-        Raises:
-            UserError: if a word is none.
-        """
-        return parse_settings(self.set_)
-
-    def refuse_doubles(self) -> None:
-        """Refuse a setting that is given by --set and by an option of its own.
-
-        Raises:
-            UserError: naming it.
-        """
-        own = {**self.budgets, **self.decisive, **self._given("trunks")}
-        for key in self.settings:
-            if key in own:
-                name = key.replace("_", "-")
-                raise UserError(f"expected `{key}` once, got it by `--{name}` and by `--set`")
-        if self.pairs is not None and {"confirm", "confirm.max_pairs"} & set(self.settings):
-            raise UserError("expected `confirm.max_pairs` once, got it by `--pairs` and by `--set`")
-
-    @property
-    def budgets(self) -> dict[str, object]:
-        """Given options that replace keys of a space which may change at any time."""
-        return self._given("time_budget", "epoch_budget", "disk_budget", "max_failures")
-
-    @property
-    def decisive(self) -> dict[str, object]:
-        """Given options, except `trunks`, that replace keys of a space fixed once a search has begun."""
-        return self._given("num_trials", "seed", "name")
-
-    def _given(self, *names: str) -> dict[str, object]:
-        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}

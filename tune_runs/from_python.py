@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -14,12 +13,11 @@ from absgd.config.locations import parse_moves
 from absgd.errors import UserError, shown
 from absgd.paths import PathLike, absolute, checked_folder, path_of
 from absgd.plugins import load_plugin
-from tune_runs.request.search_request import SearchRequest, check_address, is_unbegun, new_request, resume_request
+from tune_runs.request.search_request import check_address, is_unbegun, resume_request
 from tune_runs.request.space_files import load_space, space_from_dict, with_options
-from tune_runs.request.warm_start import warm_start_of
 from tune_runs.run_copy.restoring import restore_run
 from tune_runs.space.model import BUDGETS, SearchSpace
-from tune_runs.whole_search import SearchResult, carry_out, plain_console
+from tune_runs.whole_search import SearchResult, carry_out, new_search, plain_console
 
 if TYPE_CHECKING:
     from ray.tune import Callback
@@ -91,11 +89,12 @@ def search(
         if warm_start is not None:
             raise UserError(f"expected `warm_start` with a new search, got {folder}, which is continued (warm_start)")
         budgets = {key: changes[key] for key in BUDGETS if key in changes}
-        request = resume_request(folder, address, extend, budgets, given, "--resume", _moves(moved))
+        request = resume_request(folder, address, extend=extend, budgets=budgets, given=given, moves=_moves(moved))
     else:
         if extend or moved:
             raise UserError(f"expected `extend` and `moved` with a search that is continued, got a new one in {folder}")
-        request = _new_request(given, folder, address, warm_start, console)
+        earlier = None if warm_start is None else checked_folder(absolute(warm_start, "warm_start"), "warm_start")
+        request = new_search(given, folder, address, earlier, console)
     return carry_out(dataclasses.replace(request, confirms=confirms, storage=storage), console, callbacks)
 
 
@@ -140,7 +139,7 @@ def confirm(
     run = checked_folder(absolute(folder, "folder"), "folder")
     if storage is not None:
         restore_run(run, storage)
-    request = resume_request(run, address, 0, budgets, None, "--confirm", _moves(moved), pairs)
+    request = resume_request(run, address, budgets=budgets, option="--confirm", moves=_moves(moved), pairs=pairs)
     request = dataclasses.replace(request, searches=False, storage=storage)
     return carry_out(request, console or plain_console(), callbacks)
 
@@ -153,18 +152,6 @@ def _space(given: SpaceLike) -> SearchSpace:
     if isinstance(given, str | os.PathLike):
         return load_space(given)
     raise UserError(f"expected a SearchSpace, its mapping, its file or a shipped name, got {shown(given)} (space)")
-
-
-def _new_request(
-    space: SearchSpace, folder: Path, address: str | None, warm_start: PathLike | None, console: Console
-) -> SearchRequest:
-    if warm_start is None:
-        return new_request(space, folder, address)
-    start = warm_start_of(space, checked_folder(absolute(warm_start, "warm_start"), "warm_start"))
-    request = new_request(space, folder, address, start.points)
-    for sentence in start.sentences:
-        console.print(sentence, markup=False, highlight=False)
-    return request
 
 
 def _moves(moved: Mapping[str, PathLike] | None) -> dict[str, str]:

@@ -36,7 +36,7 @@ def absgd_trainable(config: dict[str, Any]) -> None:
         config: settings of `RunConfig`, nested or by dotted key: ``{"data": {"name": "digits"}, "optimizer.lr": 0.1}``.
 
     Raises:
-        UserError: if a setting is unknown or breaks a rule, or a checkpoint is of other data or another model.
+        UserError: if a setting is unknown or breaks a rule, or a checkpoint was made with other data or another model.
     """
     from ray import tune
 

@@ -26,10 +26,12 @@ from absgd.whole_imports import import_whole
 from tune_runs.console_table import print_sentence, print_whole
 from tune_runs.ray_cluster.session import ray_session
 from tune_runs.recording.tracker_table import attach_report, check_trackers
-from tune_runs.request.search_request import SearchRequest, SearchStatus
+from tune_runs.request.search_request import SearchRequest, SearchStatus, new_request
+from tune_runs.request.warm_start import warm_start_of
 from tune_runs.run_copy.copier import copied_run
 from tune_runs.run_search import run_search
 from tune_runs.space.boundary import unused_settings
+from tune_runs.space.model import SearchSpace
 from tune_runs.space.run_configs import enqueued_points
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ PLAIN_WIDTH = 120
 
 @dataclasses.dataclass(frozen=True)
 class SearchResult:
-    """What a search has found; everything else is in its folder, which `analysis.load` reads."""
+    """The findings of a search; everything else is in its folder, which `analysis.load` reads."""
 
     folder: Path
     """The run folder; absolute path."""
@@ -67,6 +69,30 @@ def plain_console() -> Console:
     """Return the console of a search: as wide as a terminal or a notebook cell, else of fixed width."""
     console = Console()
     return console if console.is_terminal or console.is_jupyter else Console(width=PLAIN_WIDTH)
+
+
+def new_search(
+    space: SearchSpace, folder: Path, address: str | None, earlier: Path | None, console: Console
+) -> SearchRequest:
+    """Return the request for a new search, and print whose points it tries first.
+
+    Args:
+        space: the search space.
+        folder: the run folder; must not exist.
+        address: existing Ray cluster; None: none.
+        earlier: run folder of the search whose best configurations are tried first; None: none.
+        console: gets a sentence on the points of each scenario.
+
+    Raises:
+        UserError: as `warm_start_of` and `new_request`.
+    """
+    if earlier is None:
+        return new_request(space, folder, address)
+    start = warm_start_of(space, earlier)
+    request = new_request(space, folder, address, start.points)
+    for sentence in start.sentences:
+        print_sentence(console, sentence)
+    return request
 
 
 def carry_out(request: SearchRequest, console: Console, callbacks: Sequence[Callback] = ()) -> SearchResult:

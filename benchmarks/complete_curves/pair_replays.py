@@ -14,7 +14,7 @@ from benchmarks.complete_curves.curve_sets import CurveSet, load_cells
 from benchmarks.complete_curves.curve_tables import SeedCurves, TrialCurve
 from benchmarks.complete_curves.search_replay import ReplayedSearch, replay_ours, stopping_under, take_turns
 from tune_runs.seed_pairs.seed_halving import STANDARD_ERRORS, going_on, planned_sizes
-from tune_runs.space.model import EarlyStoppingConfig
+from tune_runs.space.space_sections import EarlyStoppingConfig
 from tune_runs.stopping.stopping_rules import ScenarioStopping
 
 AT_ONCE = 4

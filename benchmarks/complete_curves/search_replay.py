@@ -12,7 +12,8 @@ from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from absgd import records
 from benchmarks.complete_curves.curve_tables import SeedCurves, TrialCurve
 from benchmarks.complete_curves.plain_asha import AshaClock, asha_settings
-from tune_runs.space.model import EarlyStoppingConfig, SearchSpace
+from tune_runs.space.model import SearchSpace
+from tune_runs.space.space_sections import EarlyStoppingConfig
 from tune_runs.stopping.rungs import EarlyStopping, early_stopping
 from tune_runs.stopping.stopping_rules import ScenarioStopping
 

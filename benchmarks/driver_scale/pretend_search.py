@@ -17,7 +17,8 @@ from rich.console import Console
 
 from absgd.config import RunConfig
 from absgd.records import EpochRecord
-from tune_runs.driver.drive import RunningSearch, assemble_search, suspend_running
+from tune_runs.driver.assembly import RunningSearch, assemble_search
+from tune_runs.driver.drive import suspend_running
 from tune_runs.recording.scenario_images import ScenarioImages
 from tune_runs.request.search_request import SearchRequest
 from tune_runs.request.space_files import space_from_dict

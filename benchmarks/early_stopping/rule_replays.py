@@ -17,7 +17,7 @@ from benchmarks.complete_curves.search_replay import (
     replay_plain,
     stopping_under,
 )
-from tune_runs.space.model import EarlyStoppingConfig, StoppingRule
+from tune_runs.space.space_sections import EarlyStoppingConfig, StoppingRule
 
 PLAIN = "plain way"
 PLAIN_CLOCK: AshaClock = "since_switch"

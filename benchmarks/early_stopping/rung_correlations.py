@@ -12,7 +12,8 @@ from absgd import records
 from benchmarks.complete_curves.curve_tables import SeedCurves
 from benchmarks.complete_curves.search_replay import stopping_under
 from benchmarks.early_stopping.rule_replays import BY_AGE
-from tune_runs.space.model import EarlyStoppingConfig, SearchSpace
+from tune_runs.space.model import SearchSpace
+from tune_runs.space.space_sections import EarlyStoppingConfig
 from tune_runs.stopping.rungs import EarlyStopping, early_stopping
 from tune_runs.stopping.stopping_rules import ScenarioStopping
 

@@ -20,7 +20,7 @@ from benchmarks.complete_curves.surrogate_scenario import (
     tpe_sampler,
 )
 from benchmarks.point_transfer.transfer_ways import KNOWN, PLAN, WITHOUT, TransferWay
-from tune_runs.driver.study import STARTUP_TRIALS
+from tune_runs.driver.study_draws import STARTUP_TRIALS
 
 SAMPLED_WAYS = (
     WITHOUT,

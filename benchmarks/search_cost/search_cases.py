@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from benchmarks.complete_curves.curve_training import random_configs
 from benchmarks.harness.locations import SPACES
 from tune_runs.request.space_files import load_space, with_options
-from tune_runs.space.model import EarlyStoppingConfig, SearchSpace
+from tune_runs.space.model import SearchSpace
 from tune_runs.space.run_configs import parameter_values_of
+from tune_runs.space.space_sections import EarlyStoppingConfig
 
 SPACE_FILES = {
     "range": "search_cost_switch_range.yaml",

@@ -19,7 +19,7 @@ from tune_runs.confirmation.candidates import Candidate, with_controls
 from tune_runs.confirmation.contests import Contest, contest_of, epochs_of_round
 from tune_runs.confirmation.rounds import RoundRules, Rounds
 from tune_runs.preview.simulated_rounds import simulated
-from tune_runs.space.model import ConfirmConfig, ControlName
+from tune_runs.space.space_sections import ConfirmConfig, ControlName
 
 FRESH_SEEDS = 3
 """Fresh seeds of the two ways that fix their number."""

@@ -18,7 +18,8 @@ from benchmarks.seed_plans.plan_replays import replay_plans
 from benchmarks.seed_plans.plan_tables import plan_table
 from benchmarks.seed_plans.told_values import told_value
 from tests.support.small_curves import cell_of, curve
-from tune_runs.space.model import EarlyStoppingConfig, SearchSpace, SeedsConfig
+from tune_runs.space.model import SearchSpace
+from tune_runs.space.space_sections import EarlyStoppingConfig, SeedsConfig
 from tune_runs.stopping.rungs import early_stopping
 
 

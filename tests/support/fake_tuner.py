@@ -20,7 +20,8 @@ from absgd.config import RunConfig
 from absgd.records import TestMetrics
 from tests.support.fake_trainer import Curve, FakeTrainer, fake_test
 from tests.support.reported_runs import reports_of
-from tune_runs.driver.drive import assemble_search, suspend_running
+from tune_runs.driver.assembly import assemble_search
+from tune_runs.driver.drive import suspend_running
 from tune_runs.recording.scenario_images import ScenarioImages
 from tune_runs.request.search_request import SearchRequest
 from tune_runs.request.space_files import space_from_dict
@@ -131,7 +132,7 @@ class FakeTuner:
         self.search = assemble_search(request, self.plans, images, concurrent, console, callbacks)
         self.confirmations = self.search.confirmations
         self.recorder, self.stop = self.search.recorder, self.search.stop
-        self.recorder.quick_flush_s = quick_flush_s
+        self.recorder.tables.quick_flush_s = quick_flush_s
         self.searcher, self.scheduler = self.search.searcher, self.search.scheduler
         self.callbacks = self.search.callbacks[:-1]  # the last one draws
         self.notes: list[str] = []

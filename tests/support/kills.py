@@ -15,7 +15,7 @@ from optuna.storages.journal import JournalFileBackend
 
 from absgd import records
 from tune_runs.driver.study_journal import WholeLines
-from tune_runs.recording import recorder
+from tune_runs.recording import run_tables
 from tune_runs.trial import checkpoint_pace
 
 EVERY_EPOCH = 1e9
@@ -60,7 +60,7 @@ def killed_at(
     with monkeypatch.context() as patched:
         for module in _modules_that_bind("write_atomically", write):
             patched.setattr(module, "write_atomically", as_bytes)
-        patched.setattr(recorder, "FLUSH_EVERY_S", math.inf)
+        patched.setattr(run_tables, "FLUSH_EVERY_S", math.inf)
         patched.setattr(checkpoint_pace, "MOST_OF_TRAINING", most_of_training)
         patched.setattr(JournalFileBackend, "append_logs", dies(append, half_a_line))
         patched.setattr(WholeLines, "append_values", dies(WholeLines.append_values, half_a_line))

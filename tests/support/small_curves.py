@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from benchmarks.complete_curves.curve_tables import SeedCurves, TrialCurve
 from tests.support.spaces import make
-from tune_runs.space.model import EarlyStoppingConfig, StoppingRule
+from tune_runs.space.space_sections import EarlyStoppingConfig, StoppingRule
 from tune_runs.stopping.rungs import EarlyStopping, early_stopping
 
 EPOCHS = 16

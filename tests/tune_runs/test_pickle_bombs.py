@@ -69,5 +69,5 @@ def test_bomb_in_place_of_a_snapshot_is_refused(tmp_path: Path, mark: Path, form
     trunk.path(2).write_bytes(bombs(mark)[form])
     with pytest.raises(UserError, match=r"epoch-0002\.pt"):
         trunk.load(2)
-    ((_, found),) = newest([(trunk, 3)], torch.device("cpu"))
+    (found,) = newest([(trunk, 3)], torch.device("cpu"))
     assert isinstance(found, UserError)

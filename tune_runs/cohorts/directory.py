@@ -1,7 +1,7 @@
 """The hosts of a search's cohorts: which process starts them and where they run; import inside `ray_session` only.
 
-A host belongs to a node and to the GPU of which its trials have a part. Ray reserves the parts for the trials, so the
-host itself requests no resources. The directory starts the hosts and owns them: they end with it, and it ends with
+A host belongs to a node and to the GPU that its trials share. Ray reserves their parts for the trials, so the host
+itself requests no resources. The directory starts the hosts and owns them: they end with it, and it ends with
 the driver.
 """
 

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from absgd.records import METRICS, TEST_CHOSEN, is_best, test_metric_of, winning_order
+from absgd.records import METRICS, is_best, test_metric_of, winning_order
 from tune_runs.recording.trial_record import TrialRecord
 
 
@@ -34,8 +34,6 @@ class CandidateResult(NamedTuple):
     """Mean validation loss at the last epoch."""
     test: MeanAndStd | None
     """The test metric that corresponds to the metric of the search, after the last epoch."""
-    test_chosen: MeanAndStd | None
-    """The same test metric after the epoch best on validation."""
     recall: Sequence[float | None] = ()
     """Recall of each class on the test set in one of the runs; None where a class has no test image."""
 
@@ -52,7 +50,6 @@ def candidate_results(
         metric: the metric of the search.
     """
     test = test_metric_of(metric)
-    test_chosen = test.replace("test_", TEST_CHOSEN)
     found = []
     for name in names:
         own = [trial for trial in trials if trial.candidate == name]
@@ -67,7 +64,6 @@ def candidate_results(
                 val_loss=statistics.fmean(losses) if losses else None,
                 test=_mean_and_std(trial.test.get(test) for trial in done),
                 recall=next((trial.test["test_recall"] for trial in done if trial.test.get("test_recall")), ()),
-                test_chosen=_mean_and_std(trial.test.get(test_chosen) for trial in done),
             )
         )
     return found

@@ -16,7 +16,7 @@ from absgd.errors import UserError
 from absgd.records import confirm_id
 from absgd.registry.loss_table import LOSSES
 from tune_runs.seed_pairs.pair_runs import PairRun, on_pair, with_trunks
-from tune_runs.space.model import ControlName, TunedControlName
+from tune_runs.space.space_sections import ControlName, TunedControlName
 from tune_runs.tuned_controls.tuned_methods import tuned_name
 from tune_runs.tuned_controls.tuning_plan import BestControls
 

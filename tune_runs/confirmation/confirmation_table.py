@@ -23,9 +23,9 @@ from absgd.records import (
     test_metric_of,
 )
 from tune_runs.confirmation.candidate_results import CandidateResult
-from tune_runs.confirmation.rounds import RivalLook
+from tune_runs.confirmation.rounds import RivalLook, Rounds
 from tune_runs.confirmation.scenario_confirmation import ScenarioConfirmation
-from tune_runs.console_table import ConsoleFacts, ConsoleTable, TableColumn, together, value_text
+from tune_runs.console_table import ConsoleFacts, ConsoleTable, TableColumn, joined, together, value_text
 from tune_runs.space.model import SearchSpace
 
 
@@ -123,7 +123,7 @@ def _found_words(look: RivalLook) -> str:
 
 
 def _ending_lines(confirmation: ScenarioConfirmation, resume: str) -> list[str]:
-    """Return why the confirmation of a scenario ended, and what it would take to decide the rest."""
+    """Return why the confirmation of a scenario ended, what it left out, and what it would take to decide the rest."""
     rounds = confirmation.rounds
     if rounds is None or rounds.ending is None:
         return []
@@ -134,9 +134,8 @@ def _ending_lines(confirmation: ScenarioConfirmation, resume: str) -> list[str]:
         lines.append(f"`{rounds.subject}` diverged on a fresh pair, so it is not called better")
     if rounds.ending == "worse":
         worse = [name for name, one in rounds.last().items() if one.comparison.finding == "worse"]
-        lines.append(f"`{rounds.subject}` is worse than {listed_names(worse)}, so no further pair was trained")
-    num_pairs = len(rounds.looks)
-    if num_pairs == 1:
+        lines.append(f"`{rounds.subject}` is worse than {_listed_names(worse)}, so no further pair was trained")
+    if len(rounds.looks) == 1:
         lines.append("one pair of seeds allows no claim")
     if not rounds.looks:
         small = "the epoch budget of the confirmation is too small for one pair of seeds"
@@ -146,36 +145,35 @@ def _ending_lines(confirmation: ScenarioConfirmation, resume: str) -> list[str]:
         for name, one in rounds.last().items()
         if one.num_left_out
     ]
+    return [*lines, *_undecided_lines(confirmation, rounds, resume)]
+
+
+def _undecided_lines(confirmation: ScenarioConfirmation, rounds: Rounds, resume: str) -> list[str]:
+    """Return what it would take to decide what a bound has left undecided."""
     if rounds.ending not in ("budget", "max pairs"):
-        return lines
+        return []
     undecided = {name: one for name, one in rounds.last().items() if one.left in ("budget", "max pairs")}
     needed = {name: one.comparison.pairs_needed for name, one in undecided.items()}
     waiting = [name for name, one in undecided.items() if one.is_waiting]
-    lines += [
+    lines = [
         f"undecided against `{name}`: " + (f"about {plural(more, 'more pair')} for 80 % power" if more else _NO_NUMBER)
         for name, more in needed.items()
         if name not in waiting
     ]
     if waiting:
-        lines.append(f"undecided against {listed_names(waiting)}: trained further once plain training is beaten")
+        lines.append(f"undecided against {_listed_names(waiting)}: trained further once plain training is beaten")
     known = [more for name, more in needed.items() if more and name in confirmation.deciding]
     known = known or [more for more in needed.values() if more]
     if undecided:
-        lines.append(f"go on with: {resume} {further_option(rounds.ending, num_pairs + max(known, default=1))}")
+        lines.append(f"go on with: {resume} {further_option(rounds.ending, len(rounds.looks) + max(known, default=1))}")
     return lines
 
 
 _NO_NUMBER = "more than a thousand pairs for 80 % power, or too few pairs to tell"
 
 
-def listed_names(names: Sequence[str]) -> str:
-    """Return names in words.
-
-    >>> listed_names(["ce", "ce-lr", "focal"])
-    '`ce`, `ce-lr` and `focal`'
-    """
-    quoted = [f"`{name}`" for name in names]
-    return " and ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)
+def _listed_names(names: Sequence[str]) -> str:
+    return joined([f"`{name}`" for name in names])
 
 
 def _absent_classes(scenario: str, results: Sequence[CandidateResult], folder: Path) -> list[str]:

@@ -1,15 +1,54 @@
-"""The rows of confirmation.parquet: each rival at each look."""
+"""The table confirmation.parquet: its rows, one for each rival at each look, and its file."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from absgd import records
 from absgd.comparisons import PriorVariance
+from absgd.errors import UserError
 from tune_runs.confirmation.rounds import RivalLook, RoundRules, Rounds
 
 _NUMBERS = ("difference", "std", "df", "low", "high", "p_value")
+
+
+class LookFile:
+    """The file of a scenario's looks, which is replaced whole.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._written: list[dict[str, Any]] | None = None
+
+    def first_row(self, trial_id: str) -> dict[str, Any] | None:
+        """Return the first row of earlier looks at a trial of the search; None if there is none.
+
+        A row of an earlier version names no trial, and counts for any. A damaged file counts as absent: it is written
+        anew.
+        """
+        try:
+            rows = records.read_rows(self._path, records.CONFIRMATION_SCHEMA)
+        except UserError:
+            return None
+        return next((row for row in rows if row["subject_trial"] in (trial_id, None)), None)
+
+    def write(self, rows: list[dict[str, Any]]) -> None:
+        """Write all rows, unless they are those last written; a session begins with writing them.
+
+        Raises:
+            OSError: if they cannot be written.
+        """
+        if rows == self._written or (not rows and not self._path.exists()):
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        records.write_table(self._path, records.as_table(records.CONFIRMATION_SCHEMA, rows))
+        self._written = rows
 
 
 def look_rows(rounds: Rounds, trial_id: str, scenario: str, metric: str, rules: RoundRules) -> list[dict[str, Any]]:

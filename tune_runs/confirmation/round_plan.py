@@ -29,7 +29,7 @@ class PlannedRun(NamedTuple):
 
 
 class RoundPlan:
-    """What is planned so far; looks at the scores take rivals out of play.
+    """The runs planned so far; looks at the scores take rivals out of play.
 
     Args:
         contest: the candidates.
@@ -46,7 +46,7 @@ class RoundPlan:
         self.scores: dict[str, dict[int, float]] = {name: {} for name in (contest.subject, *contest.rivals)}
         """Candidate -> round -> score, of the planned runs that have one."""
         self.members: dict[int, set[str]] = {}
-        """Round -> all candidates that take part in it, those among them that are not planned yet."""
+        """Round -> all candidates that take part in it, whether or not they are planned yet."""
         self.planned: dict[PlannedRun, None] = {}
         """Runs that may start, or have started, in their order."""
         self.early: PlannedRun | None = None
@@ -78,7 +78,7 @@ class RoundPlan:
             self.early, self.members[2] = PlannedRun(fork.trunk, 2), members
 
     def missing(self, number: int) -> list[PlannedRun]:
-        """Return the runs of the earliest round up to this one that rivals lack which wait no longer.
+        """Return the runs that rivals which wait no longer lack in rounds up to this one: those of the earliest round.
 
         Rounds in which the subject has no score allow no comparison.
         """

@@ -65,7 +65,7 @@ class Rounds:
 
     subject: str
     members: Mapping[int, frozenset[str]]
-    """Round -> all candidates that take part in it, those among them that are not planned yet."""
+    """Round -> all candidates that take part in it, whether or not they are planned yet."""
     planned: tuple[PlannedRun, ...]
     """Runs that may start, or have started, in their order."""
     early: PlannedRun | None
@@ -259,7 +259,7 @@ class _Looks:
 
 
 def _without_better(one: RivalLook) -> RivalLook:
-    """Take back that the subject is better: it has diverged, be it in a later round."""
+    """Take back that the subject is better: it has diverged, perhaps in a later round."""
     if one.comparison.finding != "better":
         return one
     return one._replace(comparison=one.comparison._replace(finding="undecided"), left="diverged")

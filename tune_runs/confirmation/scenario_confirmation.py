@@ -9,7 +9,6 @@ from pathlib import Path
 
 from absgd import records
 from absgd.comparisons import ClaimRules, PriorVariance, search_spread
-from absgd.errors import UserError
 from absgd.records import (
     METRICS,
     POINT,
@@ -22,7 +21,7 @@ from absgd.records import (
 from tune_runs.confirmation.candidate_results import CandidateResult, candidate_results, winner
 from tune_runs.confirmation.candidates import Candidate, CandidateSet, confirm_runs, with_controls
 from tune_runs.confirmation.contests import contest_of, deciding_controls
-from tune_runs.confirmation.look_rows import look_rows, recorded_prior
+from tune_runs.confirmation.look_rows import LookFile, look_rows, recorded_prior
 from tune_runs.confirmation.round_plan import Outcome
 from tune_runs.confirmation.rounds import RoundRules, Rounds, replay
 from tune_runs.recording.recorder import Recorder
@@ -30,7 +29,8 @@ from tune_runs.recording.scenario_images import ScenarioImages
 from tune_runs.recording.trial_record import TrialRecord
 from tune_runs.seed_pairs.pair_run_queue import PairRunQueue
 from tune_runs.seed_pairs.pair_runs import PairRun, seed_pair
-from tune_runs.space.model import ConfirmConfig, SearchSpace
+from tune_runs.space.model import SearchSpace
+from tune_runs.space.space_sections import ConfirmConfig
 from tune_runs.trial.trial_plan import TrialPlan
 from tune_runs.trunks.scenario_plan import ScenarioPlan
 from tune_runs.tuned_controls.tuning_plan import BestControls
@@ -73,8 +73,8 @@ class ScenarioConfirmation:
         self._rounds: Rounds | None = None
         """None before the search is done, and where no trial was completed."""
         self._replayed: object = None
-        """What the rounds were replayed from."""
-        self._written: list[dict[str, object]] | None = None
+        """The subject and the status of each run from which the rounds were replayed."""
+        self._look_file = LookFile(records.confirmation_file(recorder.folder, scenario.name))
         self._rules_of: dict[str, RoundRules] = {}
 
     def update_plan(self) -> None:
@@ -195,14 +195,10 @@ class ScenarioConfirmation:
         return self._queue.next_run()
 
     def run_ended(self, trial_id: str) -> None:
-        """Release the images of data seeds that no planned run needs, nor a round of which one run has begun early."""
+        """Release the images of data seeds that neither a planned run needs nor a round that has begun early."""
         early = self._rounds.early if self._rounds else None
         needed = [seed_pair(self._plain.seeds, self._pair(early.round)).data] if early else []
         self._queue.run_ended(trial_id, needed)
-
-    @property
-    def _file(self) -> Path:
-        return records.confirmation_file(self._recorder.folder, self._name)
 
     @property
     def _rows(self) -> list[TrialRecord]:
@@ -272,18 +268,13 @@ class ScenarioConfirmation:
 
     def _prior(self, subject: str) -> PriorVariance | None:
         """Return the spread with which earlier looks at a trial were judged; before the first, that of the search."""
-        try:
-            rows = records.read_rows(self._file, records.CONFIRMATION_SCHEMA)
-        except UserError:  # damaged: it is written anew
-            rows = []
-        own = [row for row in rows if row["subject_trial"] in (subject, None)]  # an earlier version names none
-        if own:
-            return recorded_prior(own[0])
+        if (row := self._look_file.first_row(subject)) is not None:
+            return recorded_prior(row)
         gains = {score.trial.trial_id: score.gains for score in self._recorder.scores(self._name)}
         return search_spread(gains, subject)
 
     def _name_rows(self) -> None:
-        """Give the rows of all candidates their `candidate`; rows of others lose it, but for those of before."""
+        """Set `candidate` in the rows of all candidates, and clear it in others, save those of an earlier version."""
         names = {one.run: one.name for one in self._candidates.members}
         earlier = self._earlier_bests
         kept = earlier if self._candidates.members[0].run in earlier.values() else {}
@@ -291,17 +282,12 @@ class ScenarioConfirmation:
             trial.candidate = names.get(source_of(trial.trial_id), trial.candidate if trial.candidate in kept else None)
 
     def _write(self) -> None:
-        """Write the looks, if they differ from those last written; a session begins with writing them."""
-        path = self._file
-        rows: list[dict[str, object]] = []
-        if self._rounds:
-            subject = self._candidates.members[0].run
-            rows = look_rows(self._rounds, subject, self._name, self._recorder.metric, self._rules(subject))
-        if rows == self._written or (not rows and not path.exists()):
+        if self._rounds is None:
+            self._look_file.write([])
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        records.write_table(path, records.as_table(records.CONFIRMATION_SCHEMA, rows))
-        self._written = rows
+        subject = self._candidates.members[0].run
+        rules = self._rules(subject)
+        self._look_file.write(look_rows(self._rounds, subject, self._name, self._recorder.metric, rules))
 
 
 def every_confirmation_failed(confirmations: Mapping[str, ScenarioConfirmation]) -> bool:

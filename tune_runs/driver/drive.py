@@ -1,4 +1,4 @@
-"""The driver of a search: it assembles the parts from the records, lets Ray train, and ends the session."""
+"""The driver of a search: lets Ray train what the searcher proposes, and ends the session."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from ray import tune
 from ray.exceptions import RayError
@@ -21,61 +21,28 @@ from absgd.output_streams import impatient_output
 from absgd.terminal import only_shows, shortened
 from tune_runs.cohorts.directory import running_cohorts
 from tune_runs.cohorts.member import train_in_cohort
-from tune_runs.confirmation.best_file import BestFiles
-from tune_runs.confirmation.scenario_confirmation import ScenarioConfirmation, every_confirmation_failed
+from tune_runs.confirmation.scenario_confirmation import every_confirmation_failed
 from tune_runs.console_table import print_whole
+from tune_runs.driver.assembly import RunningSearch, assemble_search
 from tune_runs.driver.file_serving import run_file_store
 from tune_runs.driver.kept_processes import processes_kept
-from tune_runs.driver.live_table import LiveTableCallback, NoRayTable
-from tune_runs.driver.recording_callback import RecordingCallback
-from tune_runs.driver.scheduler import SchedulerByScenario
+from tune_runs.driver.live_table import NoRayTable
 from tune_runs.driver.search_summary import print_summary
-from tune_runs.driver.searcher import RunQueueSearcher, ScenarioRunQueue
 from tune_runs.driver.start_watch import StartWatch
-from tune_runs.driver.stop_request import StopRequest, signals_to
-from tune_runs.driver.study import ScenarioStudy
-from tune_runs.driver.trunk_planner import TrunkPlanner
-from tune_runs.file_store.interface import StoreUse
+from tune_runs.driver.stop_request import signals_to
 from tune_runs.ray_cluster.image_store import ImageStore
 from tune_runs.ray_cluster.watchdog import watchdog
 from tune_runs.ray_cluster.worker_check import logs_folder, raylet_error
-from tune_runs.recording.budgets import RAISED_BY, Budgets
-from tune_runs.recording.checkpoints import Checkpoints
-from tune_runs.recording.onlooker import Onlooker, UserOnlooker
-from tune_runs.recording.recorder import Recorder
+from tune_runs.recording.budgets import RAISED_BY
+from tune_runs.recording.onlooker import Onlooker
 from tune_runs.recording.scenario_images import ScenarioImages
-from tune_runs.recording.tracker_callback import TrackerCallback, close_trackers, tracker_callbacks
-from tune_runs.request.search_request import SearchFailed, SearchInterrupted, SearchRequest, SearchStatus, search_id
-from tune_runs.seed_pairs.search_over_pairs import SearchOverPairs
+from tune_runs.recording.tracker_callback import close_trackers
+from tune_runs.request.search_request import SearchFailed, SearchInterrupted, SearchRequest, SearchStatus
 from tune_runs.space.model import SearchSpace
-from tune_runs.trial.failures import FailureCounter
 from tune_runs.trial.rank_tasks import placement
 from tune_runs.trial.trainable import train_trial
 from tune_runs.trial.trial_plan import task_of
 from tune_runs.trunks.scenario_plan import ScenarioPlan
-from tune_runs.tuned_controls.control_tuning import ControlTuning
-
-
-class RunningSearch(NamedTuple):
-    """The parts of a running search."""
-
-    recorder: Recorder
-    checkpoints: Checkpoints
-    stop: StopRequest
-    searcher: RunQueueSearcher
-    scheduler: SchedulerByScenario
-    confirmations: dict[str, ScenarioConfirmation]
-    """Confirmations of all scenarios, also where this session runs none: earlier ones keep their results."""
-    callbacks: tuple[Callback, ...]
-    """What Tune tells of each event: the one that records first, then those that show."""
-    trackers: list[TrackerCallback]
-    """Those of them that hand events to trackers."""
-    users: list[UserOnlooker]
-    """Those of them that hand events to callbacks of the user."""
-    progress: LiveTableCallback
-    """The last of them."""
-    update_plans: Callable[[], None]
-    """Brings the plans of further pairs and confirmations to what is recorded."""
 
 
 def drive(
@@ -135,150 +102,13 @@ def drive(
     search.update_plans()
     with only_shows("the summary"):
         print_summary(space, search.recorder, console, search.confirmations)
-    if search.stop.used_budget:
-        resume = f"{request.resume_command} {RAISED_BY[search.stop.used_budget]}".rstrip()
-        words = f"ended:   {search.stop.used_budget}; continue with: {resume}"
-        print_whole(console, words)
-    if search.stop.used_budget is not None:
+    if (budget := search.stop.used_budget) is not None:
+        resume = f"{request.resume_command} {RAISED_BY[budget]}".rstrip()
+        print_whole(console, f"ended:   {budget}; continue with: {resume}")
         return "budget"
     has_best = any(search.recorder.best(one.name) for one in space.scenario_list)
     has_failed = request.has_confirmation and every_confirmation_failed(search.confirmations)
     return "complete" if has_best and not has_failed else "nothing completed"
-
-
-def assemble_search(
-    request: SearchRequest,
-    plans: Mapping[str, ScenarioPlan],
-    images: ScenarioImages,
-    num_concurrent: int,
-    console: Console,
-    callbacks: Sequence[Callback] = (),
-    store: StoreUse | None = None,
-) -> RunningSearch:
-    """Build all parts of a search and bring them to the state that is recorded.
-
-    Args:
-        request: the request; its space gives the GPUs of a trial, and this process has locked its folder.
-        plans: plans of all scenarios.
-        images: images of all scenarios, those of their searches adopted.
-        num_concurrent: trials that fit at the same time.
-        console: prints the live table.
-        callbacks: of the user; are told of all events.
-        store: the store of nodes that do not see the run folder; None: every node sees it.
-
-    Raises:
-        UserError: if the records are damaged, or of another space or other images.
-        OSError: if the folder cannot be written.
-    """
-    space, folder = request.space, request.folder
-    recorder = Recorder(folder, space.objective, images)
-    retried = _retried(request)
-    recorder.load(retried, request.moves)
-    stop = StopRequest(Budgets(space, recorder).used)
-    tunings = {name: _tuning_of(request, plan, images, recorder) for name, plan in plans.items()}
-    searches = {
-        name: _search_of(request, plan, images, recorder, num_concurrent, tunings[name]) for name, plan in plans.items()
-    }
-    further_pairs = {
-        name: _search_over_pairs(request, plan, images, recorder, searches[name]) for name, plan in plans.items()
-    }
-    checkpoints = Checkpoints(
-        space, recorder, lambda name: further_pairs[name].in_play, num_concurrent, search_id(folder), store
-    )
-    confirmations = {
-        name: _confirmation_of(request, plan, images, recorder, further_pairs[name], tunings[name])
-        for name, plan in plans.items()
-    }
-    to_run = confirmations if request.has_confirmation else {}
-    searcher = RunQueueSearcher(
-        searches, further_pairs, tunings, to_run, images, checkpoints.with_folder, stop, request.searches
-    )
-
-    def update_plans(_trial_id: str = "") -> None:
-        for pairs in further_pairs.values():
-            pairs.update_plan()
-        for confirmation in confirmations.values():
-            confirmation.update_plan()
-
-    update_plans()
-    checkpoints.tidy_all()
-    bests = BestFiles(recorder, confirmations, space.controls.tuned)
-    bests.update_all()
-    scheduler = SchedulerByScenario(space, searcher.plans, recorder, tunings)
-    scheduler.replay(recorder)
-    failures = FailureCounter(space.max_failures, space.max_equal_errors)
-
-    on_end = (update_plans, checkpoints.run_ended, searcher.run_ended, bests.run_ended)
-    recording = RecordingCallback(recorder, searcher, failures, stop, on_end)
-    progress = LiveTableCallback(space, plans, recorder, console, to_run, request.searches, further_pairs, tunings)
-    trackers = tracker_callbacks(space, recorder)
-    users = [UserOnlooker(one, lambda trial_id: recorder.trials[trial_id].phase) for one in callbacks]
-    told = (
-        recording,
-        *(Onlooker(tracker, tracker.thread.title) for tracker in trackers),
-        *users,
-        Onlooker(progress, "the table of the search"),
-    )
-    return RunningSearch(
-        recorder, checkpoints, stop, searcher, scheduler, confirmations, told, trackers, users, progress, update_plans
-    )
-
-
-def _search_of(
-    request: SearchRequest,
-    plan: ScenarioPlan,
-    images: ScenarioImages,
-    recorder: Recorder,
-    num_concurrent: int,
-    tuning: ControlTuning,
-) -> ScenarioRunQueue:
-    folder = records.scenario_folder(request.folder, plan.name)
-    study = ScenarioStudy(request.space, plan.scenario, folder, request.warm_start.get(plan.name, ()))
-    study.prepare(recorder)
-
-    def fingerprint(weights: str | None) -> str:
-        return images.fingerprint(plan.name, plan.control, weights)
-
-    planner = TrunkPlanner(plan, _trunks_folder(request, plan), fingerprint, tuning)
-    return ScenarioRunQueue(study, planner, recorder, num_concurrent)
-
-
-def _retried(request: SearchRequest) -> tuple[records.Phase, ...]:
-    """Return the phases whose failed runs are tried again: those that this session trains."""
-    searched: tuple[records.Phase, ...] = ("replicate", "tuning") if request.searches else ()
-    confirmed: tuple[records.Phase, ...] = ("confirm",) if request.has_confirmation else ()
-    return ("control", *searched, *confirmed)
-
-
-def _search_over_pairs(
-    request: SearchRequest, plan: ScenarioPlan, images: ScenarioImages, recorder: Recorder, search: ScenarioRunQueue
-) -> SearchOverPairs:
-    trunks = _trunks_folder(request, plan)
-    return SearchOverPairs(plan, request.space.seeds, recorder, images, trunks, lambda: search.trials_are_done)
-
-
-def _tuning_of(request: SearchRequest, plan: ScenarioPlan, images: ScenarioImages, recorder: Recorder) -> ControlTuning:
-    return ControlTuning(plan, request.space, recorder, images, _trunks_folder(request, plan))
-
-
-def _confirmation_of(
-    request: SearchRequest,
-    plan: ScenarioPlan,
-    images: ScenarioImages,
-    recorder: Recorder,
-    search: SearchOverPairs,
-    tuning: ControlTuning,
-) -> ScenarioConfirmation:
-    def search_is_done() -> bool:
-        return not request.searches or (search.is_done and tuning.is_done)
-
-    trunks = _trunks_folder(request, plan)
-    return ScenarioConfirmation(plan, request.space, recorder, images, trunks, search_is_done, tuning.best)
-
-
-def _trunks_folder(request: SearchRequest, plan: ScenarioPlan) -> Path:
-    shared = request.space.trunks
-    return Path(shared) if shared else records.trunks_folder(request.folder, plan.name)
 
 
 def suspend_running(search: RunningSearch) -> None:

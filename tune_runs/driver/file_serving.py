@@ -39,11 +39,12 @@ def run_file_store(request: SearchRequest, num_concurrent: int, console: Console
         yield None
         return
     space, folder = request.space, request.folder
-    seen = visibility([folder, *([Path(space.trunks)] if space.trunks else [])])
+    folders = [folder, *([Path(space.trunks)] if space.trunks else [])]
+    seen = visibility(folders)
     if not seen.blind:
         yield None
         return
-    print_sentence(console, _note(seen.blind, [str(folder), *([space.trunks] if space.trunks else [])]))
+    print_sentence(console, _note(seen.blind, list(map(str, folders))))
     room = partial(has_room, checkpoint_use(space, folder, folder, num_concurrent))
     with served_folder(seen.seeing, room) as store:
         yield store

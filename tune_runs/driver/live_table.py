@@ -197,6 +197,11 @@ def _live_output(console: Console) -> Live | CellOutput | None:
 
 
 def clock_text(seconds: float) -> str:
+    """Return a time as a clock shows it.
+
+    >>> clock_text(75.4), clock_text(3675)
+    ('1:15', '1:01:15')
+    """
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

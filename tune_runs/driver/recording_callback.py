@@ -73,15 +73,15 @@ class RecordingCallback(Callback):  # type: ignore[misc]
                 return
             self._recorder.fail(plan.trial_id, text, cause.words)
             self._end(plan)
-        trial = self._recorder.trials[plan.trial_id]
-        if reason := self._failures.failed(plan.scenario, trial.summary.epochs_trained, trial.error or ""):
+        record = self._recorder.trials[plan.trial_id]
+        if reason := self._failures.failed(plan.scenario, record.summary.epochs_trained, record.error or ""):
             self._stop.fail(reason)
 
     def _end(self, plan: TrialPlan) -> None:
-        trial = self._recorder.trials[plan.trial_id]
+        record = self._recorder.trials[plan.trial_id]
         if plan.phase == "search":
             study = self._searcher.searches[plan.scenario].study
-            study.tell(plan.trial_id, trial.status, trial.summary.last_values)
+            study.tell(plan.trial_id, record.status, record.summary.last_values)
         for tell in self._on_end:
             tell(plan.trial_id)
 

@@ -39,7 +39,7 @@ class SchedulerByScenario(FIFOScheduler):  # type: ignore[misc]
     Args:
         space: the search space; without early stopping no trial is stopped.
         plans: plan of each trial by Ray's trial id, kept by the searcher.
-        recorder: has the values of the controls.
+        recorder: has the values of the controls, and the epochs of earlier sessions.
         tunings: search over the settings of the controls of each scenario.
     """
 
@@ -69,10 +69,10 @@ class SchedulerByScenario(FIFOScheduler):  # type: ignore[misc]
         """Return the newest of the waiting trials; None when none waits."""
         return next((trial for trial in reversed(tune_controller.get_trials()) if trial.status == "PENDING"), None)
 
-    def replay(self, recorder: Recorder) -> None:
+    def replay(self) -> None:
         """Replay the epochs of earlier sessions in the order in which they arrived, so that rungs are as they were."""
-        for epoch in recorder.earlier_epochs():
-            trial = recorder.trials[epoch["trial_id"]]
+        for epoch in self._recorder.earlier_epochs():
+            trial = self._recorder.trials[epoch["trial_id"]]
             values = self._objective.values_in(epoch)
             if trial.phase == "tuning" and trial.scenario in self._tunings:
                 self._tunings[trial.scenario].falls_behind(trial, epoch["epoch"], values)
@@ -89,8 +89,8 @@ class SchedulerByScenario(FIFOScheduler):  # type: ignore[misc]
         is_behind = False
         for number, values in self._own_epochs(report):
             if plan.phase == "tuning":
-                trial = self._recorder.trials[plan.trial_id]
-                is_behind = self._tunings[plan.scenario].falls_behind(trial, number, values)
+                record = self._recorder.trials[plan.trial_id]
+                is_behind = self._tunings[plan.scenario].falls_behind(record, number, values)
             else:
                 is_behind = self._falls_behind(plan.trial_id, plan.scenario, switch, number, values)
         return str(TrialScheduler.STOP if is_behind else TrialScheduler.CONTINUE)

@@ -7,27 +7,23 @@ directly is shorter, and the journal rebuilds everything.
 
 from __future__ import annotations
 
-import random
-import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import optuna
-from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
 
 from absgd import records
 from absgd.config import RunConfig
 from absgd.errors import UserError
-from absgd.randomness import derived_seed
 from absgd.records import STUDY_FILE, Status
+from tune_runs.driver.study_draws import FIXED_PARAMS, StudyDraws
 from tune_runs.driver.study_journal import open_study
 from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.trial_record import TrialRecord
 from tune_runs.request.recorded_space import without_places
 from tune_runs.request.space_files import refuse_changes
-from tune_runs.space.distinct_points import all_points, distinct_points
+from tune_runs.space.distinct_points import distinct_points
 from tune_runs.space.model import Scenario, SearchSpace
 from tune_runs.space.parameters import Scalar
 from tune_runs.space.run_configs import (
@@ -35,21 +31,16 @@ from tune_runs.space.run_configs import (
     optuna_params,
     point_identity,
     suggested_config,
-    suggested_point,
 )
 from tune_runs.stopping.rungs import early_stopping
 from tune_runs.trial.trial_plan import TrialPlan
 
-STARTUP_TRIALS = 10
-"""Random trials before TPE's model is used; fewer in a small search."""
 TRIAL_ID = "trial_id"
 """User attribute of a trial, written once all of its parameters are drawn."""
 SPACE = "space"
 """User attribute of a study: the settings of the space that decide its trials."""
 POINTS = "points"
 """User attribute of a study: the points that it tries before it draws."""
-FIXED_PARAMS = "fixed_params"
-"""System attribute in which Optuna holds the parameters of a queued trial; a contract test pins it."""
 
 
 class ScenarioStudy:
@@ -86,8 +77,7 @@ class ScenarioStudy:
         self._reported: dict[str, int] = {}
         self._check_space()
         self._queue_points(warm_start)
-        self._points = self._points_to_watch()
-        """All points, where they are countable and may be drawn: none is tried twice."""
+        self._draws = StudyDraws(self.study, space, scenario, self.study.user_attrs[POINTS])
 
     def prepare(self, recorder: Recorder) -> None:
         """Bring the study to what is recorded: tell it trials that ended, and let the others wait to continue.
@@ -129,8 +119,8 @@ class ScenarioStudy:
             trial = optuna.trial.FixedTrial(frozen.params, frozen.number)
             return self._planned(frozen.number, suggested_config(self.space, self.scenario, trial))
         live = self.study.ask()
-        self.study.sampler = self._sampler_of(live.number)
-        if self._points and not live.params and (other := self._in_place_of_a_repetition(live.number)):
+        self.study.sampler = self._draws.sampler_of(live.number)
+        if not live.params and (other := self._draws.in_place_of_a_repetition(live.number)):
             self._storage.set_trial_system_attr(live._trial_id, FIXED_PARAMS, other)
             live = optuna.trial.Trial(self.study, live._trial_id)
         plan = self._planned(live.number, suggested_config(self.space, self.scenario, live))
@@ -205,12 +195,6 @@ class ScenarioStudy:
         for point in points[len(self.study.get_trials(deepcopy=False)) :]:
             self.study.enqueue_trial(point)
 
-    def _points_to_watch(self) -> tuple[dict[str, Scalar], ...]:
-        """Return all points, where they are countable; none where the study was begun with all of them in its queue."""
-        every = all_points(self.space, self.scenario) or ()
-        queued = {frozenset(params.items()) for params in self.study.user_attrs[POINTS]}
-        return () if queued.issuperset(frozenset(optuna_params(self.space, one).items()) for one in every) else every
-
     def _planned(self, number: int, config: RunConfig) -> TrialPlan:
         return TrialPlan(_trial_id(self.scenario, number), self.scenario.name, "search", number, config)
 
@@ -235,70 +219,17 @@ class ScenarioStudy:
         self.tell(record.trial_id, record.status, record.summary.last_values)
 
     def _complete_draws(self, trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> None:
-        """Draw the missing parameters of a trial whose driver died while drawing, as they would have been drawn.
-
-        All parameters are drawn again from the same seed, in a study in memory that holds the trials before it.
-        """
+        """Draw the missing parameters of a trial whose driver died while drawing, as they would have been drawn."""
         if TRIAL_ID in trial.user_attrs:
             return
-        params = self._draws(trial, trials)
-        other = self._in_place_of_a_repetition(trial.number) if self._points else None
-        self._storage.set_trial_system_attr(trial._trial_id, FIXED_PARAMS, other or params)
-
-    def _draws(self, trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> dict[str, Any]:
-        """Return the parameters that the sampler draws for a trial, without changing the study."""
-        storage = optuna.storages.InMemoryStorage()
-        sampler = self._sampler_of(trial.number)
-        mirror = optuna.create_study(storage=storage, directions=self.study.directions, sampler=sampler)
-        for one in trials:
-            if one.number != trial.number and one.state != TrialState.WAITING:
-                storage.create_new_trial(mirror._study_id, one)  # as it is: `add_trials` refuses values out of range
-        if fixed := trial.system_attrs.get(FIXED_PARAMS):
-            mirror.enqueue_trial(fixed)
-        drawn = mirror.ask()
-        suggested_config(self.space, self.scenario, drawn)
-        return drawn.params
-
-    def _in_place_of_a_repetition(self, number: int) -> dict[str, Scalar] | None:
-        """Return the parameters of a point not tried before, if a trial repeats one; the same ones at each call."""
-        trials = self.study.get_trials(deepcopy=False)
-        tried = [self._drawn_point(_params_of(one)) for one in trials if one.number < number]
-        if self._drawn_point(self._draws(trials[number], trials)) not in tried:
-            return None
-        left = [point for point in self._points if self._identity(point) not in tried]
-        seed = derived_seed(self.space.seed, f"repetition/{self.scenario.name}", number)
-        return optuna_params(self.space, random.Random(seed).choice(left)) if left else None
-
-    def _drawn_point(self, params: dict[str, Any]) -> dict[str, Hashable]:
-        """Return what tells the point of Optuna parameters from others."""
-        return suggested_point(self.space, self.scenario, optuna.trial.FixedTrial(params))
+        params = self._draws.in_place_of_a_repetition(trial.number) or self._draws.params_of(trial, trials)
+        self._storage.set_trial_system_attr(trial._trial_id, FIXED_PARAMS, params)
 
     def _identity(self, point: Mapping[str, Scalar]) -> dict[str, Hashable]:
         return point_identity(self.space, point)
 
     def _let_wait(self, trial: FrozenTrial | optuna.trial.Trial) -> None:
         self._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
-
-    def _sampler_of(self, number: int) -> optuna.samplers.BaseSampler:
-        seed = derived_seed(self.space.seed, f"search/{self.scenario.name}", number) % 2**32
-        return _sampler(self.space, seed)
-
-
-def _params_of(trial: FrozenTrial) -> dict[str, Any]:
-    """Return the parameters of a trial, drawn or queued."""
-    return {**trial.system_attrs.get(FIXED_PARAMS, {}), **trial.params}
-
-
-def _sampler(space: SearchSpace, seed: int) -> optuna.samplers.BaseSampler:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        return optuna.samplers.TPESampler(
-            multivariate=True,
-            group=True,
-            constant_liar=True,
-            n_startup_trials=min(STARTUP_TRIALS, max(4, space.num_trials // 4)),
-            seed=seed,
-        )
 
 
 def _trial_id(scenario: Scenario, number: int) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from absgd.config import RunConfig
 from absgd.records import control_id
+from tune_runs.recording.scenario_images import ScenarioImages
 from tune_runs.trial.trial_plan import TrialPlan
 from tune_runs.trunks.identity import has_snapshots
 from tune_runs.trunks.scenario_plan import ScenarioPlan
@@ -21,7 +21,7 @@ class TrunkPlanner:
     Args:
         scenario: plan of the scenario.
         folder: folder of its trunks.
-        fingerprint: gives the fingerprint of the images and a file of initial weights, or None; asked once for each.
+        images: gives the fingerprint of what a trunk learns from.
         tuning: the tuned controls that fork from plain ones, or are such.
     """
 
@@ -29,15 +29,14 @@ class TrunkPlanner:
         self,
         scenario: ScenarioPlan,
         folder: Path,
-        fingerprint: Callable[[str | None], str],
+        images: ScenarioImages,
         tuning: ControlTuning,
     ) -> None:
-        self._scenario, self._folder, self._fingerprint = scenario, folder, fingerprint
+        self._scenario, self._folder, self._images = scenario, folder, images
         self._candidate_of = tuning.candidate_of
         self._sharing, self._control = scenario.sharing, scenario.control
         forks = {*tuning.plan.fork_epochs, *(self._sharing.fork_epochs if self._sharing.shares else ())}
         self._due = (*sorted(forks), self._control.epochs) if forks else ()
-        self._data: dict[str | None, str] = {}
 
     @property
     def own_config(self) -> RunConfig:
@@ -69,7 +68,5 @@ class TrunkPlanner:
         return self._sharing.shares and not has_snapshots(self._use(control, save_at=self._due), control.device.type)
 
     def _use(self, config: RunConfig, start_at: int = 0, save_at: tuple[int, ...] = ()) -> TrunkUse:
-        weights = config.model.weights
-        if weights not in self._data:
-            self._data[weights] = self._fingerprint(weights)
-        return TrunkUse(str(self._folder), config.stage_one_key(), self._data[weights], start_at, save_at)
+        data = self._images.fingerprint(self._scenario.name, config)
+        return TrunkUse(str(self._folder), config.stage_one_key(), data, start_at, save_at)

@@ -26,7 +26,7 @@ class FileStore(Protocol):
 
 @dataclass(frozen=True)
 class StoreUse:
-    """Which file store the workers of a search use; part of the task of a worker."""
+    """The file store that the workers of a search use; part of the task of a worker."""
 
     actor: str
     """Name of the actor that serves the driver's folder."""

@@ -1,4 +1,4 @@
-"""Which nodes of a cluster see the driver's folders; import this module inside `ray_session` only."""
+"""The nodes of a cluster that see the driver's folders; import this module inside `ray_session` only."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from absgd.records.layout import unfinished_prefix
 from tune_runs.ray_cluster.session import live_nodes
 
 ANSWER_S = 60.0
-"""Time in which a node says what it sees; one that does not is taken for one that sees nothing."""
+"""Time in which a node says what it sees; one that does not answer counts as one that sees nothing."""
 
 
 class Visibility(NamedTuple):
-    """Which nodes see the folders of a search."""
+    """The nodes that see the folders of a search, and those that do not."""
 
     seeing: frozenset[str]
     """Ids of the nodes that see all of them, the driver's own included."""

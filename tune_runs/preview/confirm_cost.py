@@ -20,7 +20,8 @@ from tune_runs.preview.scenario_cost import EpochTime, with_times
 from tune_runs.preview.simulated_rounds import ExpectedRounds, expected_rounds
 from tune_runs.seed_pairs.seed_halving import planned_sizes
 from tune_runs.space.boundary import boundary_runs
-from tune_runs.space.model import ConfirmConfig, SearchSpace
+from tune_runs.space.model import SearchSpace
+from tune_runs.space.space_sections import ConfirmConfig
 from tune_runs.trunks.scenario_plan import ScenarioPlan
 from tune_runs.tuned_controls.tuning_plan import BestControls, TunedControl, tuning_plan
 
@@ -30,7 +31,7 @@ SPREAD = 1.0
 
 
 class ConfirmCost(NamedTuple):
-    """What one scenario trains on fresh seeds: at most, and as expected from simulated scores."""
+    """The runs and epochs of one scenario on fresh seeds: at most, and as expected from simulated scores."""
 
     controls: tuple[str, ...]
     max_pairs: int

@@ -60,7 +60,7 @@ def measure_epoch_times(
         limit_s: seconds after which nothing more is trained.
 
     Returns:
-        Scenario -> times; scenarios of which not even a batch of each stage was trained in time are left out.
+        Scenario -> times; a scenario is left out where not even one batch of each stage was trained in time.
 
     Raises:
         UserError: if the data cannot be read, there is no such device, it has no memory left, or a loss is not finite.

@@ -121,7 +121,7 @@ def probe_packings(
 def looked_at_twice(
     measure: Callable[[float], list[PackingResult]], say: Callable[[str], None], limit_s: float = KIND_LIMIT_S
 ) -> list[PackingResult]:
-    """Measure packings, and again where a number cannot be: other load on the machine may have fallen on one of them.
+    """Measure packings, and once more where a speedup is implausible: other load may have fallen on one of them.
 
     Args:
         measure: measures all packings of a kind within the given seconds.

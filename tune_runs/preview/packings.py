@@ -137,7 +137,7 @@ def packings_to_try(
 
 
 def is_impossible(result: PackingResult) -> bool:
-    """Whether trials at once are said to be faster than so many trials on machines of their own, twice over.
+    """Whether the speedup is implausible: more than `MOST_SPEEDUP` times the number of trials.
 
     Somewhat more than their number is possible: one trial may be slower on all threads than on one.
     """
@@ -145,14 +145,15 @@ def is_impossible(result: PackingResult) -> bool:
 
 
 def impossible_words(result: PackingResult) -> str:
-    """Return what cannot be, in words."""
+    """Return the implausible speedup in words."""
     trials, times = plural(result.packing.trials, "trial"), f"{result.speedup.median:.3g}"
     return f"{trials} at once cannot be {times} times as fast as one alone; other load on this machine may explain it"
 
 
 def proposed_packing(results: Sequence[PackingResult]) -> PackingResult | None:
-    """Return the result with the fewest trials among those near the largest throughput; None: nothing was measured, or
-    what was measured cannot be.
+    """Return the result with the fewest trials among those near the largest throughput.
+
+    None: nothing was measured, or a speedup is implausible.
 
     Fewer trials are better because early stopping compares a trial with those that came before it. Among packings of
     equally many trials the faster one is taken, by its speedup over one trial in the same rounds.

@@ -17,7 +17,7 @@ from tune_runs.trunks.stage_one_sharing import StageOneSharing
 
 
 class PairsCost(NamedTuple):
-    """What one scenario trains on further seed pairs: at most, and as expected."""
+    """The runs and epochs of one scenario on further seed pairs: at most, and as expected."""
 
     sizes: tuple[int, ...]
     """Most trials on each further pair, from pair 1 on; none where there is nothing to choose from."""

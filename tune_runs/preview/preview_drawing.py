@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from rich.console import Group, RenderableType
 
 from absgd.counts import plural
-from tune_runs.console_table import ConsoleFacts, ConsoleTable, TableColumn, together
+from tune_runs.console_table import ConsoleFacts, ConsoleTable, TableColumn, joined, together
 from tune_runs.preview.confirm_cost import ConfirmCost
 from tune_runs.preview.pairs_cost import PairsCost
 from tune_runs.preview.scenario_cost import ScenarioCost
@@ -116,13 +116,9 @@ def _runs_words(space: SearchSpace, shared: StageOneSharing) -> str:
 
 
 def _sharing_facts(numbers: SearchPreview) -> list[tuple[str, str]]:
-    """Describe how stage one is shared, once where all scenarios are alike."""
+    """Describe how stage one is shared, and where trunks are kept."""
     costs, folder = numbers.scenarios, numbers.space.trunks
-    said = {cost.name: _sharing_words(numbers.space, cost.sharing) for cost in costs}
-    if len(set(said.values())) == 1:
-        facts = [("stage one", said[costs[0].name])]
-    else:
-        facts = [("stage one", f"of {name}: {words}") for name, words in said.items()]
+    facts = _facts_of_each(numbers, "stage one", [_sharing_words(numbers.space, cost.sharing) for cost in costs])
     if folder is not None and any(cost.sharing.shares for cost in costs):
         facts.append(("trunks", f"kept in {folder}"))
     return facts
@@ -136,12 +132,23 @@ def _sharing_words(space: SearchSpace, shared: StageOneSharing) -> str:
     forks = f"trials fork from it after {_listed_epochs(shared.fork_epochs)}"
     if shared.expected_trunks == 1:
         return f"trained once, by the control; {forks}"
-    kinds = f"by {_joined(shared.deciding)}" if shared.deciding else "plus the control's own"
+    kinds = f"by {joined(shared.deciding)}" if shared.deciding else "plus the control's own"
     return f"{shared.num_stage_ones:,} possible, {kinds}; each is trained once, and its {forks}"
 
 
-def _joined(names: Sequence[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+def _facts_of_each(numbers: SearchPreview, name: str, words: Sequence[str]) -> list[tuple[str, str]]:
+    """Return what is said of each scenario as facts under one name: a single fact where all say the same."""
+    if len(set(words)) == 1:
+        return [(name, words[0])]
+    return [(name, f"of {cost.name}: {one}") for cost, one in zip(numbers.scenarios, words, strict=True)]
+
+
+def _total_facts(costs: Sequence[PairsCost | TuningCost]) -> list[tuple[str, str]]:
+    """Return the epochs of all scenarios together, where there are several."""
+    if len(costs) == 1:
+        return []
+    expected, most = sum(one.expected for one in costs), sum(one.epochs for one in costs)
+    return [("", f"in all scenarios about {plural(expected, 'more epoch')}, {most:,} at most")]
 
 
 def _listed_epochs(epochs: Sequence[int]) -> str:
@@ -171,59 +178,40 @@ def _stopping_facts(numbers: SearchPreview) -> list[tuple[str, str]]:
 
 
 def _pairs_facts(numbers: SearchPreview) -> list[tuple[str, str]]:
-    """Describe the further seed pairs, for each scenario where they differ."""
+    """Describe the further seed pairs."""
     if numbers.space.seeds.pairs == 1:
         return [("seeds", "one pair: the trials of one data seed and training seed are compared")]
-    said = {cost.name: _pairs_words(one) for cost, one in zip(numbers.scenarios, numbers.pairs, strict=True)}
-    if len(set(said.values())) == 1:
-        facts = [("seeds", said[numbers.scenarios[0].name])]
-    else:
-        facts = [("seeds", f"of {name}: {words}") for name, words in said.items()]
-    if len(numbers.pairs) == 1:
-        return facts
-    expected, most = (sum(getattr(one, name) for one in numbers.pairs) for name in ("expected", "epochs"))
-    return [*facts, ("", f"in all scenarios about {plural(expected, 'more epoch')}, {most:,} at most")]
+    return [*_facts_of_each(numbers, "seeds", list(map(_pairs_words, numbers.pairs))), *_total_facts(numbers.pairs)]
 
 
 def _pairs_words(cost: PairsCost) -> str:
     if not cost.sizes:
         return "no further pair: one trial has nothing to be compared with"
-    best, most = (_joined(list(map(str, sizes))) for sizes in (cost.expected_sizes, cost.sizes))
+    best, most = (joined(list(map(str, sizes))) for sizes in (cost.expected_sizes, cost.sizes))
     about = best if best == most else f"about {best} (at most {most})"
     pairs = f"{plural(len(cost.sizes), 'further pair')} of seeds, each with a control"
     return f"{about} trials go on to {pairs}: about {plural(cost.expected, 'more epoch')}, {cost.epochs:,} at most"
 
 
 def _tuning_facts(numbers: SearchPreview) -> list[tuple[str, str]]:
-    """Describe the tuned controls, for each scenario where they differ."""
+    """Describe the tuned controls."""
     if not numbers.tuning:
         return []
-    said = {cost.name: _tuning_words(one) for cost, one in zip(numbers.scenarios, numbers.tuning, strict=True)}
-    if len(set(said.values())) == 1:
-        facts = [("tuned controls", said[numbers.scenarios[0].name])]
-    else:
-        facts = [("tuned controls", f"of {name}: {words}") for name, words in said.items()]
+    facts = _facts_of_each(numbers, "tuned controls", list(map(_tuning_words, numbers.tuning)))
     facts += [("note", note) for note in dict.fromkeys(note for one in numbers.tuning for note in one.notes)]
-    if len(numbers.tuning) == 1:
-        return facts
-    expected, most = (sum(getattr(one, name) for one in numbers.tuning) for name in ("expected", "epochs"))
-    return [*facts, ("", f"in all scenarios about {plural(expected, 'more epoch')}, {most:,} at most")]
+    return [*facts, *_total_facts(numbers.tuning)]
 
 
 def _tuning_words(cost: TuningCost) -> str:
-    runs = _joined([f"{name} {number}" for name, number in cost.num_runs])
+    runs = joined([f"{name} {number}" for name, number in cost.num_runs])
     return f"configurations tried: {runs}: about {plural(cost.expected, 'more epoch')}, {cost.epochs:,} at most"
 
 
 def _confirm_facts(numbers: SearchPreview) -> list[tuple[str, str]]:
-    """Describe the confirmation, for each scenario where they differ."""
+    """Describe the confirmation."""
     if not numbers.confirmation:
         return [("confirmation", "none: the test set is not read")]
-    said = {cost.name: _confirm_words(one) for cost, one in zip(numbers.scenarios, numbers.confirmation, strict=True)}
-    if len(set(said.values())) == 1:
-        facts = [("confirmation", said[numbers.scenarios[0].name])]
-    else:
-        facts = [("confirmation", f"of {name}: {words}") for name, words in said.items()]
+    facts = _facts_of_each(numbers, "confirmation", list(map(_confirm_words, numbers.confirmation)))
     if len(numbers.confirmation) == 1:
         return facts
     expected = sum(round(one.expected.epochs) for one in numbers.confirmation)
@@ -237,7 +225,7 @@ def _confirm_words(cost: ConfirmCost) -> str:
     pairs = f"up to {plural(cost.max_pairs, 'fresh pair')} of seeds, while a comparison is undecided"
     expected = f"about {plural(round(cost.expected.epochs), 'epoch')} on {cost.expected.num_rounds:.1f} pairs expected"
     most = f"at most {plural(cost.num_runs, 'run')} and {plural(cost.epochs, 'epoch')}"
-    return f"the best configuration and {_joined(cost.controls)}, on {pairs}: {expected}, {most}"
+    return f"the best configuration and {joined(cost.controls)}, on {pairs}: {expected}, {most}"
 
 
 def _occupied(resources: ResourcesConfig) -> str:

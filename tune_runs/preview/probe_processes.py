@@ -27,7 +27,7 @@ from tune_runs.trial.failures import cause_of, is_gpu_memory
 _STOP_WITHIN_S = 10.0
 _STATUS = Path("/proc/self/status")
 TrainOnRequest = Callable[[Any], int]
-"""Trains what is asked, waits for the device, and returns the peak memory of its process in bytes."""
+"""Trains what is requested, waits for the device, and returns the peak memory of its process in bytes."""
 
 
 class TimedPass(NamedTuple):

@@ -131,7 +131,7 @@ def _passes(space: SearchSpace, plan: ScenarioPlan, is_measured: bool) -> str | 
         return None
     if found | {rho > 0} == {True}:
         return "two in every step (`optimizer.sam_rho`), so that an epoch takes about twice as long"
-    own = f"; times here are of `sam_rho` {numeral(rho)}" if is_measured else ""
+    own = f"; times here are for `sam_rho` {numeral(rho)}" if is_measured else ""
     return f"two in steps with `optimizer.sam_rho` > 0, whose epochs take about twice as long{own}"
 
 

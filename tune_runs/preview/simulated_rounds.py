@@ -15,6 +15,8 @@ from tune_runs.confirmation.round_plan import Outcome
 from tune_runs.confirmation.rounds import RoundRules, Rounds, epochs_of_candidates, replay
 
 NUM_SIMULATIONS = 40
+GAP_STD = 2.0
+"""Standard deviation of the true differences between the subject and its rivals, in units of `std`."""
 _SEED = 0
 
 
@@ -31,22 +33,18 @@ class ExpectedRounds:
     """Epochs among `epochs` of the configuration that is confirmed."""
 
 
-def expected_rounds(
-    contest: Contest, rules: RoundRules, std: float, gap_std: float = 2.0, num: int = NUM_SIMULATIONS
-) -> ExpectedRounds:
+def expected_rounds(contest: Contest, rules: RoundRules, std: float) -> ExpectedRounds:
     """Return what a confirmation trains on average; the same numbers at each call.
 
     Args:
         contest: the candidates.
         rules: the rules of the rounds; `claims.margin` is in the same units as `std`.
         std: standard deviation of the difference of two candidates on one pair.
-        gap_std: standard deviation of the true differences between the subject and its rivals, in units of `std`.
-        num: number of simulations.
     """
     source = random.Random(_SEED)
     found = []
-    for _ in range(num):
-        gaps = {rival: source.gauss(0, gap_std) for rival in contest.rivals}
+    for _ in range(NUM_SIMULATIONS):
+        gaps = {rival: source.gauss(0, GAP_STD) for rival in contest.rivals}
         found.append(simulated(contest, rules, gaps, std, source))
     epochs = [epochs_of_candidates(contest, one) for one in found]
     return ExpectedRounds(

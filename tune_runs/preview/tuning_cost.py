@@ -15,7 +15,7 @@ from tune_runs.tuned_controls.tuning_plan import tuning_plan, tuning_stopping
 
 
 class TuningCost(NamedTuple):
-    """What the tuned controls of one scenario train, plain controls that its trials fork from aside."""
+    """The runs and epochs of one scenario's tuned controls, apart from plain controls that its trials fork from."""
 
     num_runs: tuple[tuple[str, int], ...]
     """Control and number of configurations that it tries."""
@@ -28,7 +28,7 @@ class TuningCost(NamedTuple):
 
 
 def tuning_cost(space: SearchSpace, plan: ScenarioPlan) -> TuningCost:
-    """Return the cost of a scenario's tuned controls; of nothing where the space tunes none.
+    """Return the cost of a scenario's tuned controls, which is zero where the space tunes none.
 
     Plain runs count where the scenario's trials are not expected to train as many stage ones.
     """

@@ -92,7 +92,7 @@ def _run_line(folder: Path) -> RunLine:
 
 
 def _name(folder: Path) -> str:
-    """Return the name of a folder, of whatever characters, as it may stand in a line."""
+    """Return the name of a folder on one line, in characters that can be printed."""
     return printable(folder.name.replace("\n", "\\n"))
 
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:  # every process with a handle of the actor imports this modul
 
 TIMEOUT_S = 60.0
 """Time in which the actor answers, a start of its process included; a cluster that takes longer counts as lost."""
-
-
 FETCH_S = 900.0
 """Time in which images reach a node; Ray itself gives up after ten minutes without progress."""
 

@@ -1,4 +1,4 @@
-"""How a local Ray is started and used, where it has no option: fewer processes, more patience, workers taken over."""
+"""Changes to how a local Ray starts and works for which it has no option: processes, patience, workers taken over."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ _QUIET = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
 }
 _LONGEST_SOCKET = "/ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
-"""What Ray adds to its temporary folder."""
+"""Longest path that Ray adds to its temporary folder."""
 _LOCAL = {
     # A Ray started here binds 127.0.0.1 instead of every interface; joining a cluster must not set it.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
@@ -72,7 +72,7 @@ class RayDoesNotStart(OSError):  # noqa: N818 - names an event
 def ray_session(address: str | None = None) -> Iterator[None]:
     """Connect to a Ray for the block: the one of this process, the cluster at `address`, or a new local one.
 
-    A Ray that was connected before stays so; one that is connected here is left at the end.
+    A Ray that was connected before stays connected; one that is connected here is disconnected at the end.
 
     Raises:
         UserError: if no cluster answers at `address`, or this process is connected to another one.
@@ -122,7 +122,7 @@ def _started_here() -> Iterator[None]:
 
 @contextmanager
 def process_kept() -> Iterator[None]:
-    """Give the process back as it was before the block: environment, signal handlers, filters of warnings."""
+    """Restore the process after the block: environment, signal handlers, filters of warnings."""
     environment = dict(os.environ)
     is_main = threading.current_thread() is threading.main_thread()
     handlers = {number: signal.getsignal(number) for number in _HANDLED} if is_main else {}
@@ -284,7 +284,7 @@ class NodeSize(NamedTuple):
 
 
 def live_nodes() -> list[dict[str, Any]]:
-    """Return what Ray knows of the connected cluster's live nodes."""
+    """Return Ray's descriptions of the connected cluster's live nodes."""
     import ray
 
     return [node for node in ray.nodes() if node["Alive"]]

@@ -18,9 +18,9 @@ from tune_runs.ray_cluster.session import live_nodes
 START_S = 180.0
 """Time for the first worker of every node to start; Python on a slow network disk may take a minute."""
 OWN_PACKAGES = ("absgd", "tune_runs")
-"""Packages of which driver and workers must have equal files, as of those that hold parts of plugins."""
+"""Packages whose files must be the same on driver and workers, like those that hold parts of plugins."""
 LIBRARIES = ("torch", "torchvision", "numpy")
-"""Libraries of which they must have equal versions, apart from the build: `+cpu` and `+cu124` are one version."""
+"""Libraries whose versions must be the same there, apart from the build: `+cpu` and `+cu124` are one version."""
 _LOG_LINES = 3
 _MANY_BYTES = 100_000
 
@@ -30,7 +30,7 @@ class WorkersDoNotStart(OSError):  # noqa: N818 - names an event
 
 
 class Code(NamedTuple):
-    """What a process imports under a name."""
+    """The code that a process imports under a name."""
 
     name: str
     version: str
@@ -77,7 +77,7 @@ def imported_code(packages: Sequence[str], libraries: Sequence[str]) -> list[tup
     """Return name, version or hash, and place of what this process imports; a worker gets this function alone.
 
     Args:
-        packages: packages, or modules of one file, of which the files are hashed.
+        packages: packages, or modules of one file, whose files are hashed.
         libraries: distributions whose version is asked for.
     """
     import hashlib

@@ -10,7 +10,8 @@ from pathlib import Path
 from absgd import records
 from tune_runs.file_store.interface import StoreUse
 from tune_runs.recording.recorder import Recorder
-from tune_runs.space.model import ConfirmConfig, SearchSpace
+from tune_runs.space.model import SearchSpace
+from tune_runs.space.space_sections import ConfirmConfig
 from tune_runs.trial.disk_budget import GIB
 from tune_runs.trial.trial_plan import CheckpointUse, TrialPlan
 

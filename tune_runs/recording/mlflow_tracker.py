@@ -82,7 +82,7 @@ class MlflowTracker:
         self._client.set_terminated(run)
 
     def close(self) -> None:
-        """End the runs of the scenarios, and as killed those of trials of whose end it was not told."""
+        """End the runs of the scenarios, and as killed those of trials that were not ended."""
         for name, run in self._runs.items():
             self._client.set_terminated(run, "FINISHED" if name in self._parents else "KILLED")
 

@@ -92,7 +92,7 @@ class UserOnlooker(Onlooker):
 
 
 def _leave(_: Callback) -> None:
-    """Do nothing at the end: Tune has told the callback of it."""
+    """Do nothing at the end, which Tune itself has told the callback."""
 
 
 def _warn_if_possible(message: str) -> None:

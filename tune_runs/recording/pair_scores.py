@@ -1,8 +1,8 @@
 """The scores of search trials over seed pairs, and the order in which they are ranked.
 
-On a pair, a trial's gain is its metric at the last epoch minus that of the pair's plain control, with its sign set so
-that larger is better; in a Pareto search that of the number that `records.SearchObjective` makes of both metrics. Pairs
-differ in how hard their validation images are; gains take that out.
+On a pair, a trial's gain is its score at the last epoch minus that of the pair's plain control. The score is the metric
+with its sign set so that larger is better, in a Pareto search the number that `records.SearchObjective` makes of both
+metrics. Pairs differ in how hard their validation images are; gains take that out.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class PairScore:
     gains: Mapping[int, float]
     """Pair -> gain over the pair's plain control; pairs on which both were completed."""
     compared: tuple[float, ...]
-    """What ranks trials of equally many pairs, by pair, larger is better; NaN where it was lost. These
-    are gains; on a pair whose control was not completed, gains over the mean of all trials there: the same order."""
+    """Values that rank trials of equally many pairs, by pair, larger is better; NaN where it was lost. They are gains;
+    on a pair whose control was not completed, gains over the mean of all trials there: the same order."""
     val_loss: float | None
     """Validation loss at the last epoch of pair 0; None where it is unknown."""
 
@@ -153,8 +153,8 @@ def order_over_pairs(compared: Sequence[float], val_loss: float | None, number: 
     """Return the sort key of a trial among those of equally many pairs, the smallest first: `records.winning_order`.
 
     Args:
-        compared: what ranks it, by pair, larger is better; NaN where it was lost. Means that differ by rounding alone
-            are equal.
+        compared: the values that rank it, by pair, larger is better; NaN where it was lost. Means that differ by
+            rounding alone are equal.
         val_loss: validation loss at the last epoch of pair 0.
         number: number of the trial.
     """

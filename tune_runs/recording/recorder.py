@@ -1,4 +1,4 @@
-"""The tables of a running search, trials.parquet and epochs.parquet, kept up to date, and the ranking of its trials."""
+"""The records of a running search: what its trials report, kept in memory and on disk, and their ranking."""
 
 from __future__ import annotations
 
@@ -9,34 +9,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from absgd import records
 from absgd.config.locations import Moves
 from absgd.errors import UserError
 from absgd.records import Phase, SearchObjective, Status
 from tune_runs.recording.epoch_log import EpochLog, EpochRow, is_same_epoch
 from tune_runs.recording.pair_scores import PairScore, Ranking, RunOnPair
-from tune_runs.recording.pending_records import PendingRecords
+from tune_runs.recording.run_tables import RunTables
 from tune_runs.recording.scenario_images import ScenarioImages
 from tune_runs.recording.trial_record import EpochSummary, TrialRecord
 from tune_runs.stopping.stopping_rules import Never
 from tune_runs.trial.trial_plan import TrialPlan, images_key
 from tune_runs.trial.trial_reports import ReportedEpoch, TrialReport
 
-FLUSH_EVERY_S = 2.0
-FLUSH_SHARE = 0.05
-"""Largest share of the time that writing the tables may take where it takes long."""
-QUICK_FLUSH_S = 0.05
-"""Seconds below which the tables are replaced at the end of every trial."""
-
 
 class Recorder:
     """Records of all trials of a run and rows of all their epochs, in memory and on disk.
 
-    Trials and epochs keep the order in which they arrived. The files are replaced whole: at the end of every trial, and
-    between ends at most every FLUSH_EVERY_S seconds, less often where writing takes long. Where it takes longer than
-    QUICK_FLUSH_S, the end of a trial is written as `PendingRecords`, which a resumed search reads too.
+    Trials and epochs keep the order in which they arrived; `tables` writes both.
 
     The first report of a trial that forks from a snapshot holds the epochs before the fork; they become rows of the
     trial, marked `inherited`.
@@ -56,16 +46,11 @@ class Recorder:
         self._controls: dict[tuple[str, int | None], list[TrialRecord]] = defaultdict(list)
         """Scenario and seed pair -> plain controls."""
         self._epoch_log = EpochLog()
-        self._pending = PendingRecords(folder)
-        self._unwritten: set[str] = set()
-        """Trials whose rows have changed since they were last written."""
+        self.tables = RunTables(folder, self.trials, self._epoch_log)
         self._rankings: dict[str, Ranking] = {}
         self.epochs_reached: dict[str, int] = {}
         """Epochs that each trial of this session has reached since it last began; the records may hold more."""
         self._clock: dict[str, float] = {}
-        self.quick_flush_s = QUICK_FLUSH_S
-        self._flushed_at = 0.0
-        self._flush_s = 0.0
 
     @property
     def metric(self) -> str:
@@ -82,9 +67,9 @@ class Recorder:
     ) -> None:
         """Take over what earlier sessions recorded; trials that had not finished become `interrupted`.
 
-        So does a control that failed: it is tried again, since trials fork from it. So does a failed run of a
-        confirmation, which perhaps lacks only the test set, and a trial that failed on a further pair, or a run of a
-        tuned control, unless the choice between these is made: the scenario's confirmation has begun.
+        So do failed runs that are tried again: controls, since trials fork from them; runs of a confirmation, which
+        perhaps lack only the test set; and runs on further pairs and of tuned controls, unless the scenario's
+        confirmation has begun, since the choice between them is then made.
 
         Args:
             retried: phases whose failed runs are tried again in this session.
@@ -93,22 +78,12 @@ class Recorder:
         Raises:
             UserError: if a table is damaged, or of another version, or was made from other images.
         """
-        epochs, trials = self._pending.files()
-        rows: dict[str, Mapping[str, Any]] = {}
-        for path in (self.folder / records.TRIALS_FILE, *trials):
-            for own in records.read_rows(path, records.TRIAL_SCHEMA):
-                known = rows.get(own["trial_id"])
-                if known is None or (own["wall_s"] or 0.0) >= (known["wall_s"] or 0.0):  # the later of the two
-                    rows[own["trial_id"]] = own
-        for row in rows.values():
+        for row in self.tables.trial_rows():
             trial = TrialRecord.from_row(records.moved_row(row, moves or {}), self.folder.name)
             self._check_images(trial)
             self._enter(trial)
-        for path in (self.folder / records.EPOCHS_FILE, *epochs):
-            table = records.read_table(path, records.EPOCH_SCHEMA)
-            place = table.schema.get_field_index("run")
-            run = pa.repeat(pa.scalar(self.folder.name, pa.string()), table.num_rows)
-            self._epoch_log.load(table.set_column(place, records.EPOCH_SCHEMA.field("run"), run))
+        for table in self.tables.epoch_tables():
+            self._epoch_log.load(table)
         chosen = {trial.scenario for trial in self.trials.values() if trial.phase == "confirm"}
         for trial in self.trials.values():
             is_whole = len(self.epochs[trial.trial_id]) == trial.epochs_done
@@ -116,7 +91,7 @@ class Recorder:
             is_tried_again = trial.phase in retried and trial.status == "failed" and not is_over
             if not trial.is_finished or is_tried_again or not is_whole:
                 trial.status, trial.error = "interrupted", None
-        self._unwritten.update(self.trials)
+            self.tables.mark_changed(trial.trial_id)
 
     def _enter(self, trial: TrialRecord) -> None:
         self.trials[trial.trial_id] = trial
@@ -146,13 +121,14 @@ class Recorder:
         if plan.trial_id not in self.trials:
             self._enter(self._new_trial(plan))
         trial = self.trials[plan.trial_id]
-        self._rankings.pop(trial.scenario, None) if trial.is_finished else None
+        if trial.is_finished:
+            self._rankings.pop(trial.scenario, None)
         trial.stage_one_key = plan.stage_one_key  # another one, where its weights have moved: a trunk is found by it
         trial.status, trial.error = "running", None
         self.epochs_reached[plan.trial_id] = 0
         self._clock[plan.trial_id] = time.monotonic() - (trial.wall_s or 0.0)
         self._refresh(trial)
-        self._flush_if_due()
+        self.tables.flush_if_due()
 
     def _new_trial(self, plan: TrialPlan) -> TrialRecord:
         splits = self._images.splits_of(plan.scenario, plan.config)
@@ -200,7 +176,7 @@ class Recorder:
         if report.test is not None:
             trial.test = {**trial.test, **report.test.columns}
         self._refresh(trial)
-        self._flush_if_due()
+        self.tables.flush_if_due()
 
     def finish(self, trial_id: str, status: Status, error: str | None = None) -> None:
         """Record that a trial ended.
@@ -214,11 +190,7 @@ class Recorder:
         self._rank(trial)
         if trial.phase != "control":  # whose rows forks share
             self._epoch_log.pack(trial_id)
-        if self._flush_s < self.quick_flush_s or self._may_flush():
-            self.flush()
-        else:
-            self._pending.add(self._epoch_log.take_arrived(), self._trial_table(self._unwritten))
-            self._unwritten.clear()
+        self.tables.write_end()
 
     def fail(self, trial_id: str, traceback: str, error: str) -> None:
         """Record that a trial raised: the whole traceback becomes a file, one line of it the error of the trial.
@@ -240,24 +212,9 @@ class Recorder:
         for trial in self.trials.values():
             if trial.status == "running":
                 trial.status, trial.error = status, error
-                self._unwritten.add(trial.trial_id)
+                self.tables.mark_changed(trial.trial_id)
         self._rankings.clear()
-        self.flush()
-
-    def flush(self) -> None:
-        """Replace both files.
-
-        Raises:
-            OSError: if they cannot be written.
-        """
-        started = time.monotonic()
-        self._epoch_log.take_arrived()
-        records.write_table(self.folder / records.EPOCHS_FILE, self._epoch_log.table())
-        records.write_table(self.folder / records.TRIALS_FILE, self._trial_table(self.trials))
-        self._unwritten.clear()
-        self._pending.clear()
-        self._flushed_at = time.monotonic()
-        self._flush_s = self._flushed_at - started
+        self.tables.flush()
 
     def best(self, scenario: str) -> TrialRecord | None:
         """Return the first of `ranked`."""
@@ -292,10 +249,6 @@ class Recorder:
     def _on_pair(self, trial: TrialRecord) -> RunOnPair:
         assert trial.pair is not None, "runs of an earlier version that do not say their pair are not ranked"
         return RunOnPair(trial, trial.pair, self._last_loss(trial))
-
-    def _trial_table(self, trial_ids: Collection[str]) -> pa.Table:
-        rows = (trial.to_row() for trial in self.trials.values() if trial.trial_id in trial_ids)
-        return records.as_table(records.TRIAL_SCHEMA, rows)
 
     def _last_loss(self, trial: TrialRecord) -> float | None:
         rows = self.epochs[trial.trial_id]
@@ -352,15 +305,7 @@ class Recorder:
         return theirs if theirs == columns else columns
 
     def _refresh(self, trial: TrialRecord) -> None:
-        self._unwritten.add(trial.trial_id)
+        self.tables.mark_changed(trial.trial_id)
         rows: list[Mapping[str, Any]] = list(self.epochs[trial.trial_id])
         trial.summary = EpochSummary(**records.summary_columns(rows, self.metric), **self.objective.columns(rows))
         trial.wall_s = time.monotonic() - self._clock[trial.trial_id]
-
-    def _flush_if_due(self) -> None:
-        if time.monotonic() - self._flushed_at >= FLUSH_EVERY_S and self._may_flush():
-            self.flush()
-
-    def _may_flush(self) -> bool:
-        """Whether replacing the tables again keeps to its share of the time."""
-        return time.monotonic() - self._flushed_at >= self._flush_s / FLUSH_SHARE

@@ -29,7 +29,7 @@ class ScenarioImages:
     Args:
         store: store from which workers read them; None: no store, for tests of the driver alone.
         read: makes the splits of a run.
-        fingerprint_of: gives the fingerprint of splits and a file of initial weights.
+        fingerprint_of: gives the fingerprint of splits and a file of initial weights; None: no file.
     """
 
     def __init__(
@@ -60,8 +60,9 @@ class ScenarioImages:
             self._store.ensure_available(key)
         return self._splits[key]
 
-    def fingerprint(self, scenario: str, config: RunConfig, weights: str | None) -> str:
-        """Return the fingerprint of the images of a run and a file of initial weights, or None; computed once."""
+    def fingerprint(self, scenario: str, config: RunConfig) -> str:
+        """Return the fingerprint of the images of a run and its file of initial weights; computed once."""
+        weights = config.model.weights
         key = (images_key(scenario, config.seeds.data), weights)
         if key not in self._fingerprints:
             self._fingerprints[key] = self._fingerprint_of(self.splits_of(scenario, config), weights)

@@ -14,7 +14,7 @@ from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.summary import hparams, scalar
 
 from absgd.records import EVENTS_FOLDER, TRIAL_SCHEMA, column_of, column_value, option_type
-from tune_runs.recording.recorder import FLUSH_EVERY_S
+from tune_runs.recording.run_tables import FLUSH_EVERY_S
 from tune_runs.recording.trackers import Row, TrackedSearch, scalars_of
 from tune_runs.space.setting_names import setting_of
 

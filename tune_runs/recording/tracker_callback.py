@@ -70,7 +70,10 @@ class TrackerCallback(Callback):  # type: ignore[misc]
 
         if self.thread.put(show):
             self._sent[trial_id] = len(rows)
-            self._open.discard(trial_id) if has_ended else self._open.add(trial_id)
+            if has_ended:
+                self._open.discard(trial_id)
+            else:
+                self._open.add(trial_id)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return nothing: Ray pickles its callbacks into a file that is never read back."""

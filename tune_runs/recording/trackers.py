@@ -38,7 +38,7 @@ Row = Mapping[str, Any]
 
 
 class TrackedSearch(NamedTuple):
-    """What identifies a search to its trackers."""
+    """The search that trackers show."""
 
     folder: Path
     """The run folder; its name is that of the search."""

@@ -51,7 +51,7 @@ class TrialRecord:
     """Number in the scenario's study; None for runs outside it."""
     phase: Phase
     candidate: str | None
-    """Name of the confirmed configuration or control, or of the tuned control of which a run is a configuration."""
+    """Name of the confirmed configuration or control, or of the tuned control whose settings the run tries."""
     pair: int | None
     """Number of its seed pair; None where an earlier version did not say."""
     settings: Mapping[str, Any]

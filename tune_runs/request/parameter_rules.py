@@ -108,7 +108,7 @@ def _broken_sign_rules(name: str, parameter: Parameter, low: float, high: float)
         if not parameter.sign or len(set(parameter.sign)) < len(parameter.sign):
             yield f"expected `sign` to be [1], [-1] or [1, -1], got {list(parameter.sign)}"
         if low <= 0:
-            yield f"expected `low` > 0 with `sign`, since the bounds are of the magnitude, got {numeral(low)}"
+            yield f"expected `low` > 0 with `sign`, since the bounds are those of the magnitude, got {numeral(low)}"
     elif name == "lam" and low < 0 < high:
         yield (
             f"expected `low` and `high` on one side of 0, since lambda is never 0 and its sign chooses the method, "

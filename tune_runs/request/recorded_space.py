@@ -29,8 +29,9 @@ from absgd.registry.plugin_table import PART_KINDS, PartKind
 from absgd.terminal import warn
 from absgd.yaml_text import read_yaml
 from tune_runs.request.space_files import ONE_PAIR, space_from_dict, with_options
-from tune_runs.space.model import ScenarioSettings, SearchSpace
+from tune_runs.space.model import SearchSpace
 from tune_runs.space.parameters import Scalar
+from tune_runs.space.space_sections import ScenarioSettings
 
 
 def recorded(space: SearchSpace) -> SearchSpace:
@@ -70,7 +71,7 @@ def _part(part: ScenarioSettings, name: str, data: Mapping[str, Any]) -> dict[st
 
 
 def load_recorded(folder: Path) -> SearchSpace:
-    """Return the space that a run folder records; keys of earlier versions become those of today.
+    """Return the space that a run folder records; keys of earlier versions get their present names.
 
     Raises:
         UserError: if it cannot be read, or a rule is broken.
@@ -78,13 +79,13 @@ def load_recorded(folder: Path) -> SearchSpace:
     path = folder / records.SPACE_FILE
     data = read_yaml(path)
     if isinstance(data, Mapping) and isinstance(data.get("confirm"), Mapping):
-        data = {**data, "confirm": _confirm_of_today(data["confirm"])}
+        data = {**data, "confirm": _with_current_keys(data["confirm"])}
     if isinstance(data, Mapping) and "seeds" not in data:
         data = {**data, "seeds": ONE_PAIR}
     return space_from_dict(data, str(path))
 
 
-def _confirm_of_today(given: Mapping[str, Any]) -> dict[str, Any]:
+def _with_current_keys(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return `confirm` with `seeds` under its new name, and without `top`: one configuration is confirmed."""
     known = {key: value for key, value in given.items() if key not in ("top", "seeds")}
     return {**({"max_pairs": given["seeds"]} if "seeds" in given else {}), **known}

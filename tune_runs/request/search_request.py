@@ -24,8 +24,9 @@ from absgd.yaml_text import dump_yaml, read_yaml
 from tune_runs.request.recorded_space import filled_from, load_recorded, paths_of, recorded, recovered, with_moves
 from tune_runs.request.space_files import refuse_changes, with_options
 from tune_runs.request.space_settings import with_settings
-from tune_runs.space.model import BUDGETS, ConfirmConfig, SearchSpace
+from tune_runs.space.model import BUDGETS, SearchSpace
 from tune_runs.space.parameters import Scalar
+from tune_runs.space.space_sections import ConfirmConfig
 
 MAY_CHANGE = (*BUDGETS, "confirm", "track")
 """Keys of a space that a search which is continued may be given anew; `num_trials` is raised by `--extend`."""
@@ -246,7 +247,7 @@ def _check_num_trials(recorded: SearchSpace, given: SearchSpace, extend: int, tr
 
 
 def _check_confirmation(begun: ConfirmConfig | None, asked: ConfirmConfig | None, folder: Path, option: str) -> None:
-    """Refuse another confirmation than the one that has begun, but for more pairs and another budget.
+    """Refuse to change a confirmation that has begun, except for more pairs and another budget.
 
     Claims are made under rules that were fixed before any score was known: with another margin or other controls, what
     was undecided would be tested again at the full level.

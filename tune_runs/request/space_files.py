@@ -20,8 +20,9 @@ from absgd.yaml_text import read_yaml
 from tune_runs.request.space_rules import broken_space_rules
 from tune_runs.request.space_settings import with_settings
 from tune_runs.space.distinct_points import most_distinct_points
-from tune_runs.space.model import SearchSpace, rule_of_today
+from tune_runs.space.model import SearchSpace
 from tune_runs.space.setting_names import searchable_names, setting_of
+from tune_runs.space.space_sections import current_rule
 
 ONE_PAIR = {"pairs": 1}
 """`seeds` where a space of an earlier version, or its decisive settings, say nothing about them."""
@@ -76,7 +77,7 @@ def load_space(path_or_name: PathLike, settings: Mapping[str, object] | None = N
     try:
         return space_from_dict(with_settings(data, settings), "--set")
     except UserError:
-        space_from_dict(data, str(path))  # whose own fault is named first, and with its place
+        space_from_dict(data, str(path))  # a fault of the file itself is named first, with its place
         raise
 
 
@@ -127,18 +128,18 @@ def refuse_changes(recorded: Mapping[str, Any], now: Mapping[str, Any], place: s
     Raises:
         UserError: listing every difference.
     """
-    if differences := list(_differences("", _of_today(recorded), _of_today(now))):
+    if differences := list(_differences("", _with_current_names(recorded), _with_current_names(now))):
         raise UserError(
             f"a resumed search must not change; start a new one, with `--warm-start` if you like ({place}): "
             + "; ".join(differences)
         )
 
 
-def _of_today(decisive: Mapping[str, Any]) -> dict[str, Any]:
+def _with_current_names(decisive: Mapping[str, Any]) -> dict[str, Any]:
     """Return decisive settings with what an earlier version left out, or had under another name."""
     settings = {"seeds": ONE_PAIR, **decisive}
     if isinstance(stopping := settings.get("early_stopping"), Mapping):
-        settings["early_stopping"] = {**stopping, "rule": rule_of_today(stopping.get("rule"))}
+        settings["early_stopping"] = {**stopping, "rule": current_rule(stopping.get("rule"))}
     return settings
 
 

@@ -16,10 +16,11 @@ from absgd.errors import broken_rules, nearest
 from absgd.records import ABSGD_SUFFIX, is_fraction
 from tune_runs.request.parameter_rules import broken_search_rules
 from tune_runs.space.boundary import boundary_runs, covers_every_combination
-from tune_runs.space.model import ControlsConfig, Scenario, SearchSpace
+from tune_runs.space.model import Scenario, SearchSpace
 from tune_runs.space.parameters import Scalar, numeral
 from tune_runs.space.run_configs import active_values
 from tune_runs.space.setting_names import SHORT_NAMES, setting_of
+from tune_runs.space.space_sections import ControlsConfig
 from tune_runs.stopping.rungs import early_stopping
 
 

@@ -14,7 +14,7 @@ from tune_runs.space.parameters import Parameter
 from tune_runs.space.setting_names import searchable_names
 
 
-def with_settings(space: Mapping[str, Any], settings: Mapping[str, Any], source: str = "--set") -> dict[str, Any]:
+def with_settings(space: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return a space as plain mappings with values replaced; keys are not checked, except for places in lists.
 
     >>> with_settings({"search": {"lam": {"low": 1, "high": 9}}}, {"search.lam.low": 2, "search.optimizer.lr.low": 1})
@@ -24,7 +24,6 @@ def with_settings(space: Mapping[str, Any], settings: Mapping[str, Any], source:
         space: as YAML gives it.
         settings: dotted key -> value, in the order in which they are put in; `scenarios.0.data` is in the first
             scenario.
-        source: names the settings in messages.
 
     Raises:
         UserError: if a list has no such place.
@@ -34,11 +33,11 @@ def with_settings(space: Mapping[str, Any], settings: Mapping[str, Any], source:
         *parents, leaf = _path(key)
         node: Any = found
         for parent in parents:
-            place = _place(node, parent, key, source)
+            place = _place(node, parent, key)
             if not isinstance(node, list) and not isinstance(node.get(place), dict | list):
                 node[place] = {}
             node = node[place]
-        node[_place(node, leaf, key, source)] = value
+        node[_place(node, leaf, key)] = value
     return found
 
 
@@ -58,10 +57,10 @@ def _path(key: str) -> list[str]:
     return [first, name, *inner]
 
 
-def _place(node: Any, name: str, key: str, source: str) -> Any:
+def _place(node: Any, name: str, key: str) -> Any:
     """Return a key of a mapping, or a place in a list."""
     if not isinstance(node, list):
         return name
     if not (name.isdecimal() and name.isascii() and int(name) < len(node)):
-        raise UserError(f"expected a place below {len(node)}, the number of entries, got `{name}` ({source}: {key})")
+        raise UserError(f"expected a place below {len(node)}, the number of entries, got `{name}` (--set: {key})")
     return int(name)

@@ -33,16 +33,16 @@ class WarmStart(NamedTuple):
     points: Points
     """Scenario of the new search -> its points, the best first."""
     sentences: tuple[str, ...]
-    """Which scenario's points each scenario takes."""
+    """Sentences that say whose points each scenario takes."""
 
 
 def warm_start_of(space: SearchSpace, folder: Path) -> WarmStart:
     """Return for each scenario the best configurations of its namesake, or else of the nearest scenario, in `folder`.
 
-    They are completed search trials that `space` can draw: those that were completed on most pairs of seeds first, then
-    by the mean over these pairs of the metric of `space` at the last epoch, of the number that
-    `records.SearchObjective` makes of two. A scenario without any such trial lends nothing, and
-    the next one by `remoteness`, then by name, takes its place.
+    They are completed search trials that `space` can draw: those completed on most pairs of seeds first, then those
+    with the best mean over these pairs. What is averaged is the score at the last epoch that `records.SearchObjective`
+    makes of the metric or metrics of `space`. A scenario without any such trial lends nothing; the next one by
+    `remoteness`, then by name, takes its place.
 
     Raises:
         UserError: if there is no such run, or it has no configuration that this space can draw.

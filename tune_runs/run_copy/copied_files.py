@@ -1,4 +1,4 @@
-"""Which files of a run folder are copied, and how: records together in one archive, snapshots one by one.
+"""The files of a run folder that are copied: records together in one archive, snapshots one by one.
 
 The records of a search agree with each other only at one moment, so they are one file of the storage, which is
 replaced whole. A snapshot carries its own checksum and agrees with any records.

@@ -16,7 +16,13 @@ from typing import NamedTuple
 from absgd import records
 from absgd.errors import UserError
 from absgd.terminal import warn
-from tune_runs.run_copy.copied_files import OWNER_FILE, RECORDS_FILE, records_archive, snapshot_versions
+from tune_runs.run_copy.copied_files import (
+    OWNER_FILE,
+    RECORDS_FILE,
+    is_snapshot_name,
+    records_archive,
+    snapshot_versions,
+)
 from tune_runs.run_copy.storage import Storage
 
 EVERY_S = 180.0
@@ -99,7 +105,7 @@ class RunCopier:
         """Delete copies of snapshots that the search has deleted."""
         kept = snapshot_versions(self._folder)
         for name in self._storage.names():
-            if name.endswith(".pt") and name not in kept:
+            if is_snapshot_name(name) and name not in kept:
                 self._storage.delete(name)
                 self._copied.pop(name, None)
 

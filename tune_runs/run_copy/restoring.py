@@ -17,7 +17,7 @@ from tune_runs.run_copy.copied_files import RECORDS_FILE, is_snapshot_name
 from tune_runs.run_copy.storage import Storage
 
 _MALFORMED = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, LookupError, RuntimeError, struct.error)
-"""What reading an archive raises where it is damaged; RuntimeError: it is encrypted, or packed in an unknown way."""
+"""Errors of reading a damaged archive; RuntimeError: it is encrypted, or packed in an unknown way."""
 
 
 def restore_run(folder: Path, address: str, is_required: bool = True) -> bool:

@@ -1,4 +1,4 @@
 """Runs on seed pairs: which of them share a trunk, and which of those planned starts next.
 
-`confirm` and the rooms above may import it.
+`confirmation` and the rooms above may import it.
 """

@@ -143,5 +143,5 @@ class PairRunQueue:
         """Return how a run uses the snapshots of a trunk; None where it does not."""
         if run.trunk_key is None:
             return None
-        data = self._images.fingerprint(self._scenario, run.config, run.config.model.weights)
+        data = self._images.fingerprint(self._scenario, run.config)
         return TrunkUse(str(self._trunks), run.trunk_key, data, run.fork_at, run.save_at)

@@ -14,7 +14,7 @@ from tune_runs.seed_pairs.halving_plan import HalvingPlan, PairStage, halving_pl
 from tune_runs.seed_pairs.pair_run_queue import PairRunQueue
 from tune_runs.seed_pairs.pair_runs import PairRun, on_pair, seed_pair, with_trunks
 from tune_runs.seed_pairs.seed_halving import LEAST_SIZE, planned_sizes
-from tune_runs.space.model import SeedsConfig
+from tune_runs.space.space_sections import SeedsConfig
 from tune_runs.trial.trial_plan import TrialPlan
 from tune_runs.trunks.identity import has_snapshots
 from tune_runs.trunks.scenario_plan import ScenarioPlan

@@ -1,4 +1,4 @@
-"""A search space as data: scenarios, searched parameters, budgets and early stopping.
+"""A search space as data: its sections, searched parameters and budgets, and the scenarios that it makes.
 
 Each field is checked by itself here; `tune_runs.request.space_files` loads spaces and checks the rules between fields.
 Nothing here imports torch, Ray or Optuna.
@@ -9,9 +9,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from absgd.config import merge_dotted
 from absgd.config.dotted_keys import is_whole, setting_value
@@ -20,13 +20,10 @@ from absgd.config.needed_plugins import check_recorded_plugins
 from absgd.config.sections import Section
 from absgd.config.setting_types import Count, PathText, Seed
 from absgd.errors import broken_rule
-from absgd.records import DEFAULT_MARGIN, DEFAULT_METRIC, ParetoRule, SearchObjective, is_fraction
+from absgd.records import DEFAULT_METRIC, ParetoRule, SearchObjective, is_fraction
 from tune_runs.space.fields import (
     Duration,
     OneOrTwoMetrics,
-    PartialData,
-    PartialImbalance,
-    PartialNoise,
     PartialRun,
     Slug,
     slug,
@@ -34,68 +31,13 @@ from tune_runs.space.fields import (
 from tune_runs.space.parameters import MAX_LISTED, Parameter, ScalarField
 from tune_runs.space.resources import ResourcesConfig
 from tune_runs.space.setting_names import searchable_names, setting_of
-
-
-class ScenarioSettings(Section):
-    """The settings that one scenario changes in `base`: a data set, imbalance and noise, searched on its own."""
-
-    name: Slug | None = None
-    """Name in tables and files; null: from data, imbalance and noise, such as `cifar10-step-0.01` or `my_images`."""
-    data: PartialData = Field(default_factory=dict)
-    """Settings of `data`."""
-    imbalance: PartialImbalance = Field(default_factory=dict)
-    """Settings of `imbalance`."""
-    noise: PartialNoise = Field(default_factory=dict)
-    """Settings of `noise`."""
-
-
-MAX_PAIRS = 100
-"""Most seed pairs of a search; each further one is at least two runs and a control."""
-
-StoppingRule = Literal["asha", "age", "advantage", "mean_advantage", "age_then_epoch", "median"]
-
-
-def rule_of_today(rule: object) -> object:
-    """Return the name of a stopping rule, also where an earlier version called it `epoch`."""
-    return "asha" if rule == "epoch" else rule
-
-
-class EarlyStoppingConfig(Section):
-    rule: Annotated[StoppingRule, BeforeValidator(rule_of_today)] = "age_then_epoch"
-    """Values compared at a rung, and when; docs/early-stopping.md has the numbers behind the default. `asha` was called
-    `epoch`, which is still read."""
-    reduction_factor: Annotated[int, Field(ge=2, le=2**31 - 1)] | None = None
-    """About one trial in this many continues at each rung; null: 3, with several pairs of `seeds` 2. `median` has
-    none."""
-    grace_period: Count | None = None
-    """First rung. `asha`: in epochs done, after the latest `switch_epoch`, null: one more than it. The other rules: in
-    epochs since the trial's own switch, null: a twentieth of the longest stage two, at least two."""
-
-
-class SeedsConfig(Section):
-    pairs: Annotated[int, Field(ge=1, le=MAX_PAIRS)] = 4
-    """Pairs of data seed and training seed over which a scenario is searched, that of `base.seeds` first; 1: that one
-    alone. The best configurations of a pair go on to the next, where they train to the last epoch."""
-    reduction_factor: Annotated[int, Field(ge=2, le=2**31 - 1)] = 3
-    """About one configuration in this many goes on to each further pair, at least two; docs/seeds.md has the numbers
-    behind the default."""
-
-
-ControlName = Literal["base", "base-lr", "ce", "ce-lr", "ce-tau", "cb-ce-drw", "ldam-drw", "focal", "balanced-softmax"]
-
-
-TunedControlName = Literal[
-    "ce", "cb-ce-drw", "ce-posthoc", "ldam-drw", "focal", "balanced-softmax", "logit-adjustment", "vs"
-]
-
-
-class ControlsConfig(Section):
-    tuned: bool = False
-    """Search the settings of controls too, each with about as many epochs as the trials of a scenario train; the best
-    of each is confirmed as `NAME-tuned`."""
-    methods: Annotated[tuple[TunedControlName, ...], Field(strict=False)] = get_args(TunedControlName)
-    """The controls that are tuned; docs/confirmation.md says over what."""
-
+from tune_runs.space.space_sections import (
+    ConfirmConfig,
+    ControlsConfig,
+    EarlyStoppingConfig,
+    ScenarioSettings,
+    SeedsConfig,
+)
 
 TrackerName = Literal["tensorboard", "wandb", "mlflow"]
 
@@ -105,35 +47,6 @@ def _each_once(names: tuple[TrackerName, ...]) -> tuple[TrackerName, ...]:
     if twice is not None:
         raise broken_rule("", f"expected each tracker once, got `{twice}` twice")
     return names
-
-
-class ConfirmConfig(Section):
-    max_pairs: Count = 12
-    """Most fresh pairs of a data seed and a training seed; a pair is added only while a comparison is undecided."""
-    margin: Annotated[float, Field(gt=0, allow_inf_nan=False)] = DEFAULT_MARGIN
-    """Difference in points, hundredths of the metric's unit, below which two methods are as good as equal."""
-    controls: Annotated[tuple[ControlName, ...], Field(strict=False)] = get_args(ControlName)
-    """Methods to compare with, given the settings of the best configuration; docs/confirmation.md explains each."""
-    epoch_budget: Count | None = None
-    """Epochs that the confirmation of each scenario may train; a pair starts only if it fits; null: no bound."""
-
-    predictions: bool = True
-    """Whether each run keeps its predictions on validation and test images in `predictions/`."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _name_the_new_keys(cls, data: object) -> object:
-        for key, message in _RENAMED.items():
-            if isinstance(data, Mapping) and key in data:
-                raise broken_rule(key, message)
-        return data
-
-
-_RENAMED = {
-    "top": "unknown key `top`: the seeds of the search choose one configuration, and that one is confirmed",
-    "seeds": "unknown key `seeds`; it is now `max_pairs`, the most fresh pairs of seeds",
-}
-"""Keys of `confirm` in earlier versions -> what became of them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -247,7 +160,7 @@ class SearchSpace(Section):
         for name in ("gpu", "cohort"):
             del settings["resources"][name]
         settings["base"] = _without_refusals(settings["base"])
-        if self.seeds.pairs == 1:  # so did earlier versions, whose records do not say it
+        if self.seeds.pairs == 1:  # as in earlier versions, whose records lack the key
             del settings["seeds"]
         if not self.controls.tuned:  # likewise
             del settings["controls"]
@@ -260,7 +173,7 @@ class SearchSpace(Section):
 
     @property
     def objective(self) -> SearchObjective:
-        """What the search maximises or minimises."""
+        """The metrics that the search maximises or minimises."""
         if isinstance(self.metric, str):
             return SearchObjective((self.metric,))
         same_unit = all(map(is_fraction, self.metric))

@@ -101,7 +101,7 @@ class Parameter(Section):
         return int((high - low) // Decimal(str(self.step)))
 
     def value_after(self, num_steps: int) -> float:
-        """Return the value so many steps above `low`, to the bit the one that Optuna draws.
+        """Return the value `num_steps` above `low`, bit for bit the one that Optuna draws.
 
         >>> 0.1 + 6 * 0.1, Parameter(low=0.1, high=0.7, step=0.1).value_after(6)
         (0.7000000000000001, 0.7)

@@ -61,7 +61,7 @@ class ResourcesConfig(Section):
             raise broken_rule("cohort", message)
         for name, whole in (("cpu", self.cpu), ("gpu", self.gpu or 1)):
             if whole / self.cohort < LEAST_SHARE:
-                message = f"expected a `{name}` of which each of `cohort` has at least {LEAST_SHARE}, got {whole:g}"
+                message = f"expected a `{name}` that gives each of `cohort` at least {LEAST_SHARE}, got {whole:g}"
                 raise broken_rule(name, message)
         return self
 

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from tune_runs.space.boundary import boundary_runs
-from tune_runs.space.model import SearchSpace, StoppingRule
+from tune_runs.space.model import SearchSpace
+from tune_runs.space.space_sections import StoppingRule
 
 Unit = Literal["epochs", "epochs since the switch"]
 
@@ -150,7 +151,9 @@ def places(num_trials: int, reduction_factor: int) -> int:
 
 
 def expected_passing(num_trials: float, reduction_factor: int) -> float:
-    """Return the trials expected to pass a rung if they meet it in random order: the n-th is in the best k with k / n.
+    """Return the trials expected to pass a rung if they meet it in random order.
+
+    The n-th of them is among the best k with probability k / n.
 
     >>> round(expected_passing(4, 2), 2)  # 1 + 1/2 + 2/3 + 2/4
     2.67
@@ -189,9 +192,9 @@ ONE_PAIR_FACTOR, SEVERAL_PAIRS_FACTOR = 3, 2
 """About one trial in so many continues at each rung, where the space does not say. Further pairs of seeds choose among
 the trials that are left, so more are left where there are such; docs/seeds.md has the numbers."""
 _GRACE_SHARE = 20
-"""The first rung is one in this many of the epochs of the longest stage two, ..."""
+"""The default grace period is the number of epochs of the longest stage two, divided by this."""
 _LEAST_GRACE = 2
-"""... and at least these epochs after the switch: right after it the network has not settled."""
+"""Least default grace period, in epochs: right after the switch the network has not settled."""
 
 
 def _default_grace_period(rule: StoppingRule, space: EarlyStopping) -> int:

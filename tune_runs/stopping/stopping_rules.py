@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from tune_runs.space.model import StoppingRule
+from tune_runs.space.space_sections import StoppingRule
 from tune_runs.stopping.rungs import EarlyStopping, Rung, places
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 MOST_OF_TRAINING = 0.02
-"""Largest share of the time of training that goes into checkpoints, but for the first and the last one of a run."""
+"""Largest share of the time of training that goes into checkpoints, except the first and the last one of a run."""
 
 
 class CheckpointPace:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -23,6 +24,12 @@ def has_room(use: CheckpointUse, num_bytes: int) -> bool:
     tables = sum(_file_bytes(path) for path in folder.iterdir() if path.is_file())
     reserved = use.num_writers * num_bytes + 2 * tables + RESERVED_BYTES
     return folder_bytes(folder) + reserved <= use.disk_budget
+
+
+def check_room(use: CheckpointUse, num_bytes: int) -> None:
+    """Raise OSError (EDQUOT) where the budget has no room, as `has_room`."""
+    if not has_room(use, num_bytes):
+        raise OSError(errno.EDQUOT, "the disk budget leaves no room")
 
 
 def folder_bytes(folder: Path) -> int:

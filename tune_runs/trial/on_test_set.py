@@ -12,7 +12,7 @@ from absgd import records
 from absgd.datasets import load_test
 from absgd.training import Trainer
 from absgd.training.predicting import predict
-from tune_runs.trial.disk_budget import has_room
+from tune_runs.trial.disk_budget import check_room
 from tune_runs.trial.trial_reports import FinalMetrics
 from tune_runs.trial.trial_run import TrialRun
 
@@ -54,8 +54,8 @@ def _written(found: FinalMetrics, table: pa.Table, file: Path, run: TrialRun) ->
         if run.store:
             run.store.put(file, bytes(content))
             return found
-        if run.use and not has_room(run.use, len(content)):
-            raise OSError(errno.EDQUOT, "the disk budget leaves no room")
+        if run.use:
+            check_room(run.use, len(content))
         file.parent.mkdir(parents=True, exist_ok=True)
         records.write_atomically(file, content)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What a worker of our own Ray imports as it starts, while the driver reads torch and images; it touches no GPU."""
+"""The imports of a worker of our own Ray as it starts, while the driver reads torch and images; it touches no GPU."""
 
 from absgd.whole_imports import import_whole
 

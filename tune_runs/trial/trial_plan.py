@@ -87,8 +87,8 @@ class TrialPlan:
     origin: str = ""
     """Names the run and its search in the rows of its snapshots."""
     candidate: str | None = None
-    """Candidate of a confirmation, such as `best-1` or its control `ce`; of other runs the tuned control that a run is
-    a configuration of, such as `ce-tuned`."""
+    """Candidate of a confirmation, such as `best-1` or its control `ce`; of other runs the tuned control whose settings
+    they try, such as `ce-tuned`."""
     pair: int = 0
     """Number of its seed pair."""
     predictions: str | None = None

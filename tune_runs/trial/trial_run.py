@@ -22,7 +22,7 @@ from absgd.records.environment import version_of
 from absgd.training import Trainer
 from tune_runs.file_store.interface import FileStore
 from tune_runs.trial.checkpoint_pace import CheckpointPace
-from tune_runs.trial.disk_budget import has_room
+from tune_runs.trial.disk_budget import check_room
 from tune_runs.trial.trial_plan import CheckpointUse
 from tune_runs.trial.trial_reports import ReportedEpoch
 from tune_runs.trunks.identity import trunk_snapshots
@@ -103,7 +103,7 @@ class TrialRun:
         is_damaged = self._trunk and to_make and self._trunk.has(to_make[0])
         notes = [f"{to_make[1]}: trained again"] if to_make and is_damaged else []
         latest = to_make[0] - 1 if to_make else self._trainer.config.epochs
-        for _, found in newest(self._sources(latest), self._trainer.device):
+        for found in newest(self._sources(latest), self._trainer.device):
             if isinstance(found, Snapshot) and (found.best or not self._metric):
                 self._trainer.load_state_dict(found.state)
                 self._rows, self._columns, self.best = found.rows, found.columns, found.best
@@ -162,8 +162,8 @@ class TrialRun:
             OSError: if it cannot be written; EDQUOT where the disk budget leaves no room.
         """
         content = target.encoded(snapshot)
-        if self.use and not self.store and not has_room(self.use, len(content)):
-            raise OSError(errno.EDQUOT, "the disk budget leaves no room")
+        if self.use and not self.store:
+            check_room(self.use, len(content))
         target.write(epoch, content)
         if target is self._own and self.use:
             written = target.epochs()

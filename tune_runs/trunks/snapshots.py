@@ -165,9 +165,7 @@ class Snapshots:
             path.unlink(missing_ok=True)
 
 
-def newest(
-    sources: Collection[tuple[Snapshots, int]], device: torch.device | str
-) -> Iterator[tuple[int, Snapshot | UserError]]:
+def newest(sources: Collection[tuple[Snapshots, int]], device: torch.device | str) -> Iterator[Snapshot | UserError]:
     """Yield the snapshots of several folders, newest first; instead of unusable ones, the reason.
 
     At equal epochs the first folder comes first.
@@ -181,9 +179,9 @@ def newest(
         try:
             found += [(epoch, source) for epoch in source.epochs() if epoch <= latest]
         except OSError as error:
-            yield 0, UserError(f"cannot list the checkpoints in {source.folder}: {error.strerror or error}")
+            yield UserError(f"cannot list the checkpoints in {source.folder}: {error.strerror or error}")
     for epoch, source in sorted(found, key=lambda one: -one[0]):
         try:
-            yield epoch, source.load(epoch, device)
+            yield source.load(epoch, device)
         except UserError as error:
-            yield epoch, error
+            yield error

@@ -38,9 +38,7 @@ class StageOneSharing:
     reason: str | None
     """Why they do not share, in one sentence; None when they do."""
     deciding: tuple[str, ...]
-    """Searched parameters that decide stage one."""
-    continuous: tuple[str, ...]
-    """Deciding parameters with unlimited values, which make sharing impossible."""
+    """Searched parameters that decide stage one; where some have unlimited values, only those: they prevent sharing."""
     num_stage_ones: int | None
     """Number of distinct stage ones among all possible trials; None: unlimited."""
     expected_trunks: float
@@ -87,7 +85,6 @@ def stage_one_sharing(space: SearchSpace, scenario: Scenario, control: RunConfig
         shares=reason is None,
         reason=reason,
         deciding=continuous if stage_ones is None else stage_ones.deciding,
-        continuous=continuous,
         num_stage_ones=None if stage_ones is None else stage_ones.num_keys,
         expected_trunks=expected,
         fork_epochs=_fork_epochs(runs),

@@ -1,4 +1,4 @@
 """Tuned controls: the small searches over the settings of methods that ABSGD is compared with, and the best of each.
 
-`confirm` and the rooms above may import it.
+`confirmation` and the rooms above may import it.
 """

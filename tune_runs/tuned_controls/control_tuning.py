@@ -93,7 +93,7 @@ class ControlTuning:
         return self._queue.next_run()
 
     def candidate_of(self, config: RunConfig) -> str | None:
-        """Return the tuned control that a plain run of the search is a configuration of; None: of none."""
+        """Return the name of the tuned control that tries a plain run of the search; None if none does."""
         return tuned_control_of(config, self._space, self._scenario)
 
     def falls_behind(self, trial: TrialRecord, epoch: int, values: tuple[float, ...] | None) -> bool:

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from absgd.records import TUNED_SUFFIX
-from tune_runs.space.model import TunedControlName
 from tune_runs.space.parameters import Scalar
+from tune_runs.space.space_sections import TunedControlName
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,10 @@ from absgd.config.dotted_keys import setting_value
 from absgd.config.sections import ClassBalanceConfig
 from tune_runs.seed_pairs.pair_runs import plain_prefix
 from tune_runs.space.distinct_points import num_values, value_at
-from tune_runs.space.model import SearchSpace, TunedControlName
+from tune_runs.space.model import SearchSpace
 from tune_runs.space.parameters import Parameter, Scalar
 from tune_runs.space.setting_names import setting_of
+from tune_runs.space.space_sections import TunedControlName
 from tune_runs.trunks.scenario_plan import ScenarioPlan
 from tune_runs.tuned_controls.tuned_methods import TUNED_METHODS, TunedMethod, tuned_name
 
@@ -52,15 +53,15 @@ def stage_ones(space: SearchSpace, plan: ScenarioPlan) -> list[RunConfig]:
 
 
 def plain_ce(control: RunConfig) -> RunConfig:
-    """Return the plain run on cross entropy with the settings of a plain control, which it may be itself."""
+    """Return the plain run on cross entropy with the settings of a plain control, perhaps the control itself."""
     none = ClassBalanceConfig().model_dump()
     return control.with_values({**_criterion_values("ce", control), "class_balance": none})
 
 
 def tuned_control_of(config: RunConfig, space: SearchSpace, plan: ScenarioPlan) -> str | None:
-    """Return the candidate that a plain run is a configuration of, such as `ce-tuned`; None: of no tuned control.
+    """Return the name of the tuned control that tries a plain run, such as `ce-tuned`; None if none does.
 
-    It differs from the scenario's control in nothing but the method and the settings over which that is tuned.
+    Such a run differs from the scenario's control in nothing but the method and the settings over which that is tuned.
     """
     if not space.controls.tuned:
         return None
@@ -135,7 +136,7 @@ def _criterion_values(criterion: str, plain: RunConfig) -> dict[str, Any]:
 
 
 def _drawn_order(space: SearchSpace, name: str, configs: Iterable[RunConfig]) -> list[RunConfig]:
-    """Return configs in an order drawn from the space's seed; two of them keep theirs, whatever others there are."""
+    """Return configs in an order drawn from the space's seed; that of any two does not depend on the others."""
 
     def place(config: RunConfig) -> str:
         return hashlib.sha256(f"{space.seed}/{name}/{config.digest()}".encode()).hexdigest()

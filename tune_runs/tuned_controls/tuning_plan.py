@@ -15,7 +15,8 @@ from absgd.config.dotted_keys import setting_value
 from absgd.errors import UserError
 from absgd.records import control_id
 from tune_runs.seed_pairs.pair_runs import PairRun, plain_prefix, with_trunks
-from tune_runs.space.model import SearchSpace, TunedControlName
+from tune_runs.space.model import SearchSpace
+from tune_runs.space.space_sections import TunedControlName
 from tune_runs.stopping.rungs import EarlyStopping, Rung, early_stopping
 from tune_runs.trunks.scenario_plan import ScenarioPlan
 from tune_runs.trunks.stage_one_sharing import StageOneSharing
@@ -60,8 +61,6 @@ class MethodPlan:
     name: TunedControlName
     runs: tuple[PairRun, ...]
     """Its runs on the first seed pair, in the order in which they start."""
-    num_points: int
-    """Configurations that it might have tried: `runs` are the first of them."""
 
     @property
     def candidate(self) -> str:
@@ -149,7 +148,7 @@ def tuning_plan(space: SearchSpace, plan: ScenarioPlan, class_counts: Sequence[i
             continue
         tried = points[: budget.num_points(points, trunks)]
         runs = (_control_run(space, plan, one) if one in trunks else _own_run(name, plan, one) for one in tried)
-        methods.append(MethodPlan(name, tuple(runs), len(points)))
+        methods.append(MethodPlan(name, tuple(runs)))
     controls = tuple(_control_run(space, plan, one) for one in trunks)
     forks = plan.sharing.fork_epochs if plan.sharing.shares else ()
     return TuningPlan(tuple(methods), controls, tuple(notes), forks)
@@ -175,7 +174,7 @@ def epochs_after_fork(num_trials: int, sharing: StageOneSharing, stopping: Early
 
 
 class _Budget(NamedTuple):
-    """How many configurations a control tries."""
+    """The budget of a control, which bounds the configurations that it tries."""
 
     epochs: float
     """Epochs that a control may train, trunks aside."""

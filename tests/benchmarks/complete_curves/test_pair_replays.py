@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.complete_curves.pair_replays import DEFAULT_PLAN, PairCurves, SeedPlan, replay_plan
 from tests.support.small_curves import EPOCHS, cell_of, curve
-from tune_runs.space.model import EarlyStoppingConfig
+from tune_runs.space.space_sections import EarlyStoppingConfig
 
 ALL_GO_ON = SeedPlan("all go on", 3, None, sizes=(3, 2), standard_errors=math.inf)
 CONTROL, FORK = 16, 8

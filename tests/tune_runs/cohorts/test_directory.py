@@ -26,8 +26,8 @@ from tune_runs.trial.failures import cause_of
         ({"cohort": 1.5}, "expected `resources.cohort` to be a whole number, got 1.5"),
         ({"cohort": 2, "gpus_per_trial": 2}, "of several processes, got 2 with 2 (x.yaml: resources.cohort)"),
         ({"cohort": 4, "gpu": 0, "ranks_per_trial": 2}, "expected no `cohort` with trials of several processes"),
-        ({"cohort": 32, "cpu": 0.001}, "expected a `cpu` of which each of `cohort` has at least 0.0001, got 0.001"),
-        ({"cohort": 32, "gpu": 0.001}, "expected a `gpu` of which each of `cohort` has at least 0.0001, got 0.001"),
+        ({"cohort": 32, "cpu": 0.001}, "expected a `cpu` that gives each of `cohort` at least 0.0001, got 0.001"),
+        ({"cohort": 32, "gpu": 0.001}, "expected a `gpu` that gives each of `cohort` at least 0.0001, got 0.001"),
     ],
 )
 def test_contradictions_are_refused(resources: dict[str, Any], words: str) -> None:

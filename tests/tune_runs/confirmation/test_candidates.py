@@ -18,7 +18,7 @@ from tune_runs.confirmation.candidates import (
     with_controls,
 )
 from tune_runs.seed_pairs.pair_runs import plain_prefix, seed_pair
-from tune_runs.space.model import ControlName
+from tune_runs.space.space_sections import ControlName
 
 EVERY = get_args(ControlName)
 

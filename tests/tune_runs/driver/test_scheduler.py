@@ -155,7 +155,7 @@ def test_replay_counts_epochs_that_search_trials_trained_themselves() -> None:
     recorder.add("control", EXP, "control", None, dict.fromkeys(range(10), 0.5))
     recorder.add("of a scenario that is gone", "digits", "search", 3, {3: 0.9})
     search = SchedulerBench("mean_advantage", recorder)
-    search.scheduler.replay(search.recorder)
+    search.scheduler.replay()
     search.add("poor")
     search.add("better")
     assert search.report("poor", 3, 0.6) == STOP
@@ -169,7 +169,7 @@ def test_replayed_plain_trials_count_only_epochs_they_trained() -> None:
     for row in recorder.epochs["plain"][:-1]:
         row["inherited"] = True
     search = SchedulerBench("advantage", recorder)
-    search.scheduler.replay(search.recorder)
+    search.scheduler.replay()
     search.add("first", switch=5)
     assert search.report("first", 5, 0.1) == CONTINUE
 
@@ -239,7 +239,7 @@ def test_one_trial_at_a_time_a_resumed_search_ends_as_an_uninterrupted_one(
 def test_rungs_are_rebuilt_when_control_and_first_trials_were_killed_together(tmp_path: Path, rule: str) -> None:
     killed = FakeTuner(gain_space(rule), tmp_path / "parts", some_diverge, concurrent=2)
     killed.run(stop_after_results=10)
-    killed.recorder.flush()
+    killed.recorder.tables.flush()
     assert killed.recorder.trials[CONTROL].status == "running"
     assert killed.recorder.trials[f"{EXP}-0000"].status == "diverged", "and so is recorded"
     assert killed.scheduler.scenarios[EXP].scores

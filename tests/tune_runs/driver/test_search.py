@@ -224,7 +224,7 @@ def test_rungs_are_rebuilt_from_the_records(tmp_path: Path) -> None:
     folder = tmp_path / "fake"
     first = FakeTuner(make_space(num_trials=6), folder, rising, concurrent=1)
     first.run(stop_after_results=45)
-    first.recorder.flush()
+    first.recorder.tables.flush()
     finished = trials(folder).query("phase == 'search' and status != 'running'")
     assert finished.groupby("scenario").size().between(2, 5).all()
     resumed = FakeTuner(make_space(num_trials=6), folder, rising)

@@ -278,4 +278,4 @@ def test_draw_preview_says_where_a_step_takes_two_passes(changes: dict[str, Any]
 def test_measured_times_are_of_the_passes_of_the_control() -> None:
     changes = {"search/optimizer.sam_rho": {"choices": [0.05, 0.0]}, "base/optimizer": {"sam_rho": 0.0}}
     numbers = preview_of(make(changes), [(2, 0)], {"digits": TIME})
-    assert str(numbers.passes).endswith("; times here are of `sam_rho` 0")
+    assert str(numbers.passes).endswith("; times here are for `sam_rho` 0")

@@ -47,7 +47,7 @@ def test_table_from_files_counts_what_the_live_table_counts_at_any_time(tmp_path
     with FileLock(folder / records.LOCK_FILE):
         for number, _ in enumerate(tuner.results({})):
             if number % 25 == 0:
-                tuner.recorder.flush()
+                tuner.recorder.tables.flush()
                 before = contents(folder)
                 found = read_search(folder)
                 assert contents(folder) == before, "it writes nothing"
@@ -74,7 +74,7 @@ def test_table_from_files_counts_what_the_live_table_counts_at_any_time(tmp_path
 def test_trials_of_a_killed_search_wait(tmp_path: Path) -> None:
     tuner = FakeTuner(make_space(), tmp_path / "fake", rising)
     tuner.run(stop_after_results=45)
-    tuner.recorder.flush()
+    tuner.recorder.tables.flush()
     found = read_search(tmp_path / "fake")
     assert found.state == "interrupted"
     for one in found.progress:

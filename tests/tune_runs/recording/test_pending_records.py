@@ -11,18 +11,18 @@ from tests.support.fake_searches import assert_same, epochs, some_diverge, space
 from tests.support.fake_trainer import FakeTrainer
 from tests.support.fake_tuner import FakeTuner
 from tests.support.kills import Killed, killed_at
-from tune_runs.recording import recorder
+from tune_runs.recording import run_tables
 
 
 @pytest.fixture(autouse=True)
 def tables_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Replace the tables only where a session begins or ends."""
-    monkeypatch.setattr(recorder, "FLUSH_SHARE", 1e-9)
+    monkeypatch.setattr(run_tables, "FLUSH_SHARE", 1e-9)
 
 
 def search(folder: Path, concurrent: int = 2) -> FakeTuner:
     tuner = FakeTuner(space_of(), folder, some_diverge, concurrent=concurrent, quick_flush_s=0.0)
-    tuner.recorder.flush()
+    tuner.recorder.tables.flush()
     return tuner
 
 

@@ -118,7 +118,7 @@ ONE_SIDE = "expected `low` and `high` on one side of 0, since lambda is never 0 
         ),
         (
             {"search/lam": {"low": -5, "high": 5, "sign": [1]}},
-            "expected `low` > 0 with `sign`, since the bounds are of the magnitude, got -5",
+            "expected `low` > 0 with `sign`, since the bounds are those of the magnitude, got -5",
             "search.lam",
         ),
         (

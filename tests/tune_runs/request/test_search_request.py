@@ -16,7 +16,8 @@ from tests.support.fake_tuner import SPACE, make_space
 from tests.support.run_folders import confirmed
 from tune_runs.request.search_request import SearchRequest, new_request, resume_request, search_id
 from tune_runs.request.space_files import space_from_dict
-from tune_runs.space.model import ConfirmConfig, SearchSpace
+from tune_runs.space.model import SearchSpace
+from tune_runs.space.space_sections import ConfirmConfig
 
 REQUESTS: dict[str, dict[str, Any]] = {
     "absgd-tune --resume 'runs/my run'": {},

@@ -8,7 +8,8 @@ import pytest
 
 from absgd.records import DEFAULT_METRIC
 from tests.support.spaces import make, refusal
-from tune_runs.space.model import EarlyStoppingConfig, ResourcesConfig
+from tune_runs.space.model import ResourcesConfig
+from tune_runs.space.space_sections import EarlyStoppingConfig
 
 
 def test_space_defaults() -> None:

@@ -37,7 +37,7 @@ def of(changes: dict[str, Any] | None = None) -> StageOneSharing:
 
 def test_sharing_of_attention_alone_is_one_trunk() -> None:
     found = of()
-    assert (found.shares, found.reason, found.deciding, found.continuous) == (True, None, (), ())
+    assert (found.shares, found.reason, found.deciding) == (True, None, ())
     assert (found.num_stage_ones, found.expected_trunks) == (1, 1)
     assert found.fork_epochs == found.switch_epochs == (8, 9, 10, 11, 12)
     assert (found.mean_fork_epoch, found.stage_two_share) == (10, 1)
@@ -72,7 +72,7 @@ def test_sharing_counts_enqueued_points(point: dict[str, Any]) -> None:
 def test_sharing_is_impossible_with_a_range_that_decides_stage_one() -> None:
     found = of({"search/optimizer.lr": {"low": 0.01, "high": 0.1, "log": True}})
     assert (found.shares, found.num_stage_ones, found.expected_trunks) == (False, None, 5)
-    assert found.continuous == found.deciding == ("optimizer.lr",)
+    assert found.deciding == ("optimizer.lr",)
     assert found.reason == (
         "`optimizer.lr` is a range, so each trial has its own stage one; give it as `choices` to share"
     )
@@ -110,7 +110,7 @@ def test_sharing_of_stepped_ranges_is_finite(parameter: dict[str, Any], num_stag
 def test_sharing_compares_runs_for_deciding_settings(changes: dict[str, Any], deciding: tuple[str, ...] | None) -> None:
     found = of(changes)
     assert found.deciding == (("class_balance.beta",) if deciding is None else deciding)
-    assert found.continuous == ()
+    assert found.num_stage_ones is not None
 
 
 def test_sharing_finds_parameters_that_decide_in_some_trials_only() -> None:

@@ -13,7 +13,8 @@ from analysis.wording.titles import control_titles
 from tests.support.fake_tuner import SPACE, FakeTuner, make_space, rising
 from tune_runs.request.space_files import load_space, space_from_dict
 from tune_runs.seed_pairs.pair_runs import plain_prefix
-from tune_runs.space.model import SearchSpace, TunedControlName
+from tune_runs.space.model import SearchSpace
+from tune_runs.space.space_sections import TunedControlName
 from tune_runs.stopping.rungs import early_stopping
 from tune_runs.trunks.scenario_plan import ScenarioPlan, plan_scenarios
 from tune_runs.tuned_controls.tuned_methods import TUNED_METHODS, tuned_name
@@ -131,7 +132,7 @@ def test_methods_train_about_the_epochs_of_the_trials(num_trials: int) -> None:
             assert after_fork <= budget
         else:
             assert stopping.expected_epochs(number, (0,)) <= budget
-            is_all = number == method.num_points
+            is_all = number == len(points_of(method.name, space, plan, stage_ones(space, plan)))
             assert is_all or stopping.expected_epochs(number + 1, (0,)) > budget
 
 
