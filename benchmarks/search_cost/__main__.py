@@ -5,12 +5,12 @@ r"""Cost of a search with `absgd-tune`, compared with a plain Ray Tune script ov
         --quickstart 0
 
 A case says where trials switch (`range`: at 60 to 80 % of the epochs; `fixed`: at 80 %; `long`: as `range` with a
-larger network, only on request) and whether trials are stopped early, on both sides or on neither. Both sides try the
-same random configurations on digits with one thread each. The plain side, `search_cost.plain_script`, trains every
-trial from scratch in its own process; with stopping it runs once under each peer of
-`benchmarks.complete_curves.plain_asha`. The command `absgd-tune` gets the configurations as enqueued points and uses
-its default rule. Each side starts in a new process, and its wall time counts that process from start to end. The tables
-have, for each case and peer:
+larger network; `fashion`: at 50 to 80 %, on Fashion-MNIST instead of digits; these two only on request) and whether
+trials are stopped early, on both sides or on neither. Both sides try the same random configurations with one thread
+each. The plain side, `search_cost.plain_script`, trains every trial from scratch in its own process; with stopping it
+runs once under each peer of `benchmarks.complete_curves.plain_asha`. The command `absgd-tune` gets the configurations
+as enqueued points and uses its default rule. Each side starts in a new process, and its wall time counts that process
+from start to end. The tables have, for each case and peer:
 
 - epochs trained by either side, and whether ours without stopping are exactly trunk + sum of (epochs - switch) + the
   control's rest;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Iterator, Sequence
 
 from benchmarks.complete_curves.plain_asha import plain_search_name
@@ -13,12 +14,14 @@ MOST_TO_IDEAL = 1.3
 """Largest accepted wall time over the ideal."""
 MOST_REGRET = 0.3
 """Largest accepted mean regret, in points."""
+LEAST_FASTER = 5.0
+"""Least wall time of the plain script over ours on Fashion-MNIST with stopping."""
 LEAST_FEWER = {32: 8.0, 128: 10.0}
 """Number of trials -> least epochs of each peer over ours."""
 
 
 def cost_verdicts(measured: Sequence[CaseResult], counted: Sequence[ReplayedCost]) -> Iterator[TargetVerdict]:
-    """Compare measured epochs, replayed epochs and regret, then wall time with their targets."""
+    """Compare measured epochs, replayed epochs and regret, then wall times with their targets."""
     for one in measured:
         yield from _epoch_verdicts(one)
     for of in counted:
@@ -26,6 +29,8 @@ def cost_verdicts(measured: Sequence[CaseResult], counted: Sequence[ReplayedCost
             yield from _replay_verdicts(of)
     for one in measured:
         yield _wall_time_verdict(one)
+        if one.case.switch == "fashion" and one.case.is_stopping:
+            yield from _faster_verdicts(one)
 
 
 def _epoch_verdicts(one: CaseResult) -> Iterator[TargetVerdict]:
@@ -49,6 +54,14 @@ def _fewer_verdict(kind: str, num_trials: int, fewer: float, peer: str) -> Itera
     if (least := LEAST_FEWER.get(num_trials)) is not None:
         words = f"{kind}: {fewer:.2f}x fewer epochs than {peer}, at least {least:g}x"
         yield TargetVerdict(fewer >= least, words)
+
+
+def _faster_verdicts(one: CaseResult) -> Iterator[TargetVerdict]:
+    ours_s = one.median(lambda repeat: repeat.wall_s)
+    for plain in one.plain:
+        faster = statistics.median(plain.wall_s) / ours_s
+        words = f"{one.case}: {faster:.2f}x as fast as {plain_search_name(plain.clock)}, at least {LEAST_FASTER:g}x"
+        yield TargetVerdict(faster >= LEAST_FASTER, words)
 
 
 def _wall_time_verdict(one: CaseResult) -> TargetVerdict:

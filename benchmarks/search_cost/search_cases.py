@@ -16,11 +16,12 @@ SPACE_FILES = {
     "range": "search_cost_switch_range.yaml",
     "fixed": "search_cost_switch_fixed.yaml",
     "long": "search_cost_switch_range_long.yaml",
+    "fashion": "search_cost_fashion_mnist.yaml",
     "forks": "search_cost_one_epoch_forks.yaml",
 }
 SWITCHES = ("range", "fixed")
 CASES = ("off-range", "on-range", "off-fixed", "on-fixed")
-LONG_CASES = ("off-long", "on-long")
+LONG_CASES = ("off-long", "on-long", "off-fashion", "on-fashion")
 """Cases that run only on request."""
 
 

@@ -67,6 +67,16 @@ def test_missed_wall_time_names_its_parts() -> None:
     ]
 
 
+def test_plain_search_on_real_images_must_take_five_times_as_long() -> None:
+    real = dataclasses.replace(ON, switch="fashion")
+    (*_, faster) = lines([measured(real, plain=(against("since_switch"),))], [])
+    peer = "ASHA by epochs since the latest switch"
+    assert faster == f"MISSED: {real}: 4.55x as fast as {peer}, at least 5x"
+    assert lines([measured(real, dataclasses.replace(REPEAT, wall_s=10.0), plain=(against("since_switch"),))], [])[
+        -1
+    ].startswith("met")
+
+
 def test_wall_time_is_judged_by_the_median_repeat() -> None:
     repeats = [dataclasses.replace(REPEAT, wall_s=wall_s) for wall_s in (10.0, 11.5, 30.0)]
     assert lines([measured(ON, *repeats)], []) == [f"met: {ON}: 1.15 times the ideal wall time, at most 1.3"]
