@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -14,13 +16,15 @@ import pytest
 import yaml
 
 from absgd.config import RunConfig, setting_keys
+from absgd.config.assignments import parse_settings
 from absgd.config.recipes import shipped_recipes
 from absgd.config.sections import NoiseType
 from absgd.registry.dataset_table import DATASETS
 from absgd.registry.loss_table import loss_names
 from absgd.registry.model_table import MODELS
 from tests.support import run_folders
-from tune_runs.request.space_files import shipped_spaces
+from tune_runs.request.space_files import load_space, shipped_spaces
+from tune_runs.space.run_configs import enqueued_points, run_settings
 
 DOCS = Path(__file__).parents[1] / "docs"
 CODE = re.compile(r"`([^`\n]+)`")
@@ -171,3 +175,14 @@ def test_pandas_lines_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     section = (DOCS.parent / "README.md").read_text().split("## Reading results in pandas")[1].split("\n## ")[0]
     exec("\n".join(line[4:] for line in section.splitlines() if line.startswith("    ")), {})
     assert "plotly" in (tmp_path / "curves.html").read_text(encoding="utf-8")
+
+
+def test_settings_that_the_readme_changes_fit_the_best_configuration_of_the_quickstart() -> None:
+    space = load_space("quickstart")
+    best = RunConfig.from_dict(run_settings(space, space.scenario_list[0], enqueued_points(space).inside[0]))
+    lines = (ROOT / "README.md").read_text().splitlines()
+    words = [shlex.split(line, comments=True) for line in lines if "--config runs/quickstart/best" in line]
+    given = [[value for option, value in itertools.pairwise(one) if option == "--set"] for one in words]
+    assert any(given)
+    for settings in given:
+        best.with_values(parse_settings(settings))
