@@ -64,7 +64,7 @@ def _exported(classifier: ImageClassifier, onnx: Any) -> Any:
 
 
 def _largest_difference(classifier: ImageClassifier, content: bytes) -> float:
-    """Return the largest difference of a logit, in units of `TOLERANCE`."""
+    """Return the largest difference of a logit, relative to the largest logit, or to 1 where that is larger."""
     import onnxruntime
 
     images_NCHW = _images(classifier, _NUM_CHECKED)
