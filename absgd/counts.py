@@ -1,10 +1,12 @@
-"""Counts in words: nouns in the plural, and epochs.
+"""Counts and enumerations in words: nouns in the plural, and epochs.
 
 People read how many epochs were done, "after 5 of 12 epochs", wherever the records hold the index of an epoch, 4. A
 setting such as `switch_epoch: 5` is both: the index of the first epoch of stage two, and the epochs done before it.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 def plural(number: float, noun: str) -> str:
@@ -15,6 +17,15 @@ def plural(number: float, noun: str) -> str:
     """
     count = int(number) if number == int(number) else number
     return f"{count:,} {noun}{'' if number == 1 else 's'}"
+
+
+def joined(words: Sequence[str]) -> str:
+    """Return words as an enumeration.
+
+    >>> joined(["ce", "ce-lr", "focal"])
+    'ce, ce-lr and focal'
+    """
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def epochs_done(epoch: int) -> int:

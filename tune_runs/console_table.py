@@ -158,15 +158,6 @@ def together(text: str) -> str:
     return text.replace(" ", _TOGETHER)
 
 
-def joined(words: Sequence[str]) -> str:
-    """Return words as an enumeration.
-
-    >>> joined(["ce", "ce-lr", "focal"])
-    'ce, ce-lr and focal'
-    """
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
-
-
 def _named_lines(facts: Sequence[tuple[str, str]], width: int, indent: int) -> Iterator[Text]:
     """Yield names and texts side by side: names wrap where that leaves room for the texts, or stand above them."""
     names, texts = zip(*facts, strict=True) if facts else ((), ())

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from absgd.comparisons import Finding
-from absgd.counts import plural
+from absgd.counts import joined, plural
 from absgd.records import METRIC_TITLES, VerdictOutcome, further_option
 from analysis.frames.run_frames import Row
 from analysis.wording.number_text import difference_text, interval_text, p_text, score_text, setting_text
@@ -28,8 +28,7 @@ def subject_of(winner: pd.Series[Any]) -> str:
 
 def listed(names: list[str]) -> str:
     """Return the titles of controls as a list in words."""
-    titles = [title_of_control(name) for name in names]
-    return titles[0] if len(titles) == 1 else f"{', '.join(titles[:-1])} and {titles[-1]}"
+    return joined([title_of_control(name) for name in names])
 
 
 def margin_text(metric: str, margin: float) -> str:

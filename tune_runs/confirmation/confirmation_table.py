@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from absgd.counts import plural
+from absgd.counts import joined, plural
 from absgd.datasets import numbered
 from absgd.records import (
     CLASS_SCHEMA,
@@ -25,7 +25,7 @@ from absgd.records import (
 from tune_runs.confirmation.candidate_results import CandidateResult
 from tune_runs.confirmation.rounds import RivalLook, Rounds
 from tune_runs.confirmation.scenario_confirmation import ScenarioConfirmation
-from tune_runs.console_table import ConsoleFacts, ConsoleTable, TableColumn, joined, together, value_text
+from tune_runs.console_table import ConsoleFacts, ConsoleTable, TableColumn, together, value_text
 from tune_runs.space.model import SearchSpace
 
 

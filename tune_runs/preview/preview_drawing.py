@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
 
-from absgd.counts import plural
-from tune_runs.console_table import ConsoleFacts, ConsoleTable, TableColumn, joined, together
+from absgd.counts import joined, plural
+from tune_runs.console_table import ConsoleFacts, ConsoleTable, TableColumn, together
 from tune_runs.preview.confirm_cost import ConfirmCost
 from tune_runs.preview.pairs_cost import PairsCost
 from tune_runs.preview.scenario_cost import ScenarioCost
