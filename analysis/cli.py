@@ -83,7 +83,10 @@ def report(
             if file is not None:
                 check_is_file(file, option)
         if figures is not None:
+            from analysis.figures.figure_files import check_can_write_figures
+
             check_is_folder(figures, "--figures")
+            check_can_write_figures()
         loaded = load(runs, rule=rule, last_k=last_k, names=_names(name or []), percent=percent)
         for problem in loaded.problems:
             warn(str(problem))

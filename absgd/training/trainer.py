@@ -143,16 +143,18 @@ class Trainer:
         """
         if state.get("split_hash") != self.splits.hash:
             raise UserError(f"expected a checkpoint of the data split {self.splits.hash[:12]}, got another")
-        if self._is_plain_after_switch(state):
-            raise UserError(
-                "expected a checkpoint with log u, the moving average of stage two, got one of plain training"
-            )
         try:
+            if self._is_plain_after_switch(state):
+                raise UserError(
+                    "expected a checkpoint with log u, the moving average of stage two, got one of plain training"
+                )
             self.model.load_state_dict(state["model"])
             self.objective.load_state_dict(state["objective"])
             load_optimizer_state(self.optimizer, state["optimizer"])
             self._step = self._new_step()  # a captured graph would still use the earlier tensors
             self.next_epoch = int(state["next_epoch"])
+        except UserError:
+            raise
         except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
             raise UserError(f"expected a checkpoint of this model and loss: {str(error).splitlines()[0]}") from None
 

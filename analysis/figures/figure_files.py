@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,10 +24,27 @@ def file_stem(*words: str) -> str:
     return "_".join(re.sub(r"[^A-Za-z0-9.-]+", "-", word).strip("-.")[:80] or "unnamed" for word in words)
 
 
+def check_can_write_figures() -> None:
+    """Check that figures can be written as files on this machine, before anything is computed for them.
+
+    Raises:
+        UserError: if kaleido or a browser is missing.
+    """
+    try:
+        from choreographer.browsers.chromium import Chromium  # what kaleido starts
+    except ImportError:
+        raise UserError("figures as files need kaleido: pip install 'absgd-tune[figures]' (--figures)") from None
+    browser = Chromium.find_browser(skip_local=False)
+    if browser is None or not os.access(browser, os.X_OK):
+        raise UserError(
+            "figures as files need Chromium or Chrome on this machine, such as Debian's package chromium (--figures)"
+        )
+
+
 def write_figures(
     named: Sequence[tuple[str, Drawing]], folder: PathLike, formats: Sequence[FigureFormat] = ("pdf", "png")
 ) -> list[Path]:
-    """Write figures as files; needs kaleido and a Chromium or Chrome on this machine.
+    """Write figures as files; needs kaleido and a Chromium or Chrome, as `check_can_write_figures` finds them.
 
     Args:
         named: the stem of each file, and its figure.
@@ -39,11 +57,9 @@ def write_figures(
     Raises:
         UserError: if kaleido or a browser is missing.
     """
-    try:
-        import kaleido
-        from kaleido.errors import ChromeNotFoundError
-    except ImportError:
-        raise UserError("figures as files need kaleido: pip install 'absgd-tune[figures]' (--figures)") from None
+    check_can_write_figures()
+    import kaleido
+
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     jobs, paths = [], []
@@ -56,12 +72,6 @@ def write_figures(
             options = {"format": kind, "width": 800, "height": height, "scale": 2 if kind == "png" else 1}
             paths.append(folder / f"{stem}.{kind}")
             jobs.append({"fig": figure, "path": paths[-1], "opts": options})
-    try:
-        errors = kaleido.write_fig_from_object_sync(jobs)
-    except ChromeNotFoundError:
-        raise UserError(
-            "figures as files need Chromium or Chrome on this machine, such as Debian's package chromium (--figures)"
-        ) from None
-    if errors:
+    if errors := kaleido.write_fig_from_object_sync(jobs):
         raise UserError(f"cannot draw {len(errors)} of {len(jobs)} figures: {errors[0]} (--figures)")
     return paths

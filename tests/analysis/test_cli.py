@@ -8,6 +8,7 @@ import sys
 from html import escape
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from absgd.records import read_verdicts
@@ -67,3 +68,14 @@ def test_a_file_in_place_of_the_folder_of_figures_is_refused_before_anything_is_
         assert "expected a folder" in refused.output
         assert f"{reason} (--figures)" in refused.output
         assert not (folder / "report.html").exists()
+
+
+def test_figures_without_kaleido_are_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = confirmed(tmp_path / "run")
+    monkeypatch.setitem(sys.modules, "choreographer.browsers.chromium", None)
+    refused = CliRunner().invoke(app, [str(folder), "--figures", str(tmp_path / "figures")])
+    assert refused.exit_code == 2
+    assert "figures as files need kaleido: pip install 'absgd-tune[figures]' (--figures)" in refused.output
+    assert not (folder / "report.html").exists()

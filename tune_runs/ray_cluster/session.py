@@ -55,6 +55,8 @@ _LOCAL = {
     # What Tune sets for a trial: see `trials_take_any_worker`.
     "PL_DISABLE_FORK": "1",
 }
+TRAINS_NOTHING = "ABSGD_TUNE_TRAINS_NOTHING"
+"""Environment variable of a worker that trains no trials, so that it need not import what they need."""
 _HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 """Signals for which Ray or a search sets handlers."""
 

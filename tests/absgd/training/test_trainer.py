@@ -178,6 +178,13 @@ def test_checkpoint_of_another_model_is_refused(splits: Splits) -> None:
         Trainer(make(), splits).load_state_dict(state)
 
 
+@pytest.mark.parametrize("next_epoch", ["two", None, float("nan")])
+def test_checkpoint_of_no_epoch_is_refused(splits: Splits, next_epoch: Any) -> None:
+    state = Trainer(make(), splits).state_dict() | {"next_epoch": next_epoch}
+    with pytest.raises(UserError, match="expected a checkpoint of this model and loss"):
+        Trainer(make(), splits).load_state_dict(state)
+
+
 def test_cuda_without_a_gpu_is_a_user_error(splits: Splits) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from analysis import Runs, load
+from analysis.cli import app
 from analysis.figures.figure_files import write_figures
 from analysis.figures.scenario_figures import drawings
 from analysis.report.html_report import write_report
@@ -132,7 +134,27 @@ def test_a_figure_can_be_hovered(browser: Any, page: Path) -> None:
     assert "lambda" in browser.execute_script(script)
 
 
-@pytest.mark.skipif(not find_spec("kaleido"), reason="needs kaleido")
+needs_kaleido = pytest.mark.skipif(not find_spec("kaleido"), reason="needs kaleido")
+
+
+@needs_kaleido
+@pytest.mark.parametrize("kind", ["absent", "not a program"])
+def test_figures_without_a_browser_are_refused_before_anything_is_written(
+    kind: str, search_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, page = tmp_path / "chromium", tmp_path / "page.html"
+    if kind == "not a program":
+        program.write_text("")
+    monkeypatch.setenv("BROWSER_PATH", str(program))
+    words = [str(search_folder), "--out", str(page), "--figures", str(tmp_path / "figures")]
+    refused = CliRunner().invoke(app, words)
+    assert refused.exit_code == 2
+    assert "figures as files need Chromium or Chrome on this machine" in refused.output
+    assert not page.exists()
+    assert not (tmp_path / "figures").exists()
+
+
+@needs_kaleido
 def test_figures_as_files(full: Runs, tmp_path: Path) -> None:
     (one,) = full.scenarios()
     named = [(drawing.name, drawing) for drawing in drawings(one)[:2]]
