@@ -135,7 +135,8 @@ def run_ours(space: SearchSpace) -> CommandRun:
     for scenario in space.scenario_list:
         own = [row for row in trials if row["scenario"] == scenario.name and row["phase"] == "search"]
         asked = {row["number"]: records.config_of(row) for row in own}
-        assert asked == dict(enumerate(random_configs(space, scenario))), "both sides try the same configurations"
+        wanted = enumerate(run.resolved() for run in random_configs(space, scenario))
+        assert asked == dict(wanted), "both sides try the same configurations"
     first = min(trials, key=lambda row: row["started_at"])
     trained_s = epoch_seconds(epochs)
     return CommandRun(
