@@ -11,10 +11,20 @@ from typing import Any
 import pytest
 
 from absgd.records import METRICS
-from benchmarks.complete_curves.curve_training import random_configs
+from benchmarks.complete_curves.curve_training import random_configs, switch_epochs
 from benchmarks.complete_curves.plain_asha import AshaClock
+from benchmarks.search_cost import search_runs
 from benchmarks.search_cost.search_cases import CASES, LONG_CASES, search_cases, search_cost_space
-from benchmarks.search_cost.search_runs import EpochChain, chain_of, curves_of, run_plain, seconds_besides_epochs
+from benchmarks.search_cost.search_runs import (
+    EpochChain,
+    chain_of,
+    curves_of,
+    run_ours,
+    run_plain,
+    seconds_besides_epochs,
+)
+from tests.support.fake_tuner import FakeTuner, rising
+from tune_runs.space.model import SearchSpace
 
 STARTED = datetime(2026, 11, 24, tzinfo=UTC)
 
@@ -109,3 +119,21 @@ def test_every_case_has_its_space(name: str) -> None:
 def test_unknown_space_is_refused() -> None:
     with pytest.raises(KeyError, match="short"):
         search_cost_space("short", 2)
+
+
+def test_run_of_the_command_is_read_from_its_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its trials are those of the plain script, as they are recorded."""
+
+    def fake(space: SearchSpace, folder: Path) -> Path:
+        FakeTuner(space, folder / search_runs.RUN, rising).run()
+        return folder / search_runs.RUN
+
+    monkeypatch.setattr(search_runs, "run_command", fake)
+    space = search_cost_space("range", num_trials=3)
+    (scenario,) = space.scenario_list
+    found = run_ours(space)
+    switches = switch_epochs(random_configs(space, scenario))
+    assert found.chains == {scenario.name: EpochChain(60, tuple((switch, 60 - switch) for switch in switches))}
+    assert {key: len(curve) for key, curve in found.curves.items()} == {
+        (scenario.name, number): 60 for number in range(3)
+    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,16 @@ from tune_runs.request.recorded_space import recorded
 from tune_runs.request.search_request import SearchFailed, new_request, resume_request
 from tune_runs.run_search import run_search
 
+LEFT = (".lock", ".space.yaml.abcd1234")
+"""Files of a driver that was killed before it wrote the request."""
+
 
 @pytest.fixture(scope="module")
 def finished(ray: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    folder = tmp_path_factory.mktemp("runs") / "small"
+    """Folder of a search, in which another had only begun, and what the search printed."""
+    folder = tmp_path_factory.mktemp("small")
+    for name in LEFT:
+        (folder / name).touch()
     found, printed = search(small(), folder)
     assert found
     return folder, printed
@@ -152,22 +159,18 @@ def test_full_disk_ends_the_search_with_its_own_error(
         search(small(num_trials=8), tmp_path / "full")
 
 
-def test_damaged_journal_is_named_on_resume(ray: None, tmp_path: Path) -> None:
-    search(small(scenarios=[{}], num_trials=1), tmp_path / "run")
-    journal = tmp_path / "run" / "scenarios" / "digits" / "study.journal"
+def test_damaged_journal_is_named_on_resume(finished: tuple[Path, str], tmp_path: Path) -> None:
+    shutil.copytree(finished[0], tmp_path / "run")
+    journal = tmp_path / "run" / "scenarios" / "digits-exp-0.1" / "study.journal"
     journal.write_text("{not json\n" + journal.read_text())
     with pytest.raises(UserError, match=r"cannot read the study .*study.journal: damaged"):
         run_search(resume_request(tmp_path / "run"), Console(file=io.StringIO()))
 
 
-def test_folder_of_a_driver_killed_before_it_wrote_the_request_is_reused(ray: None, tmp_path: Path) -> None:
-    (tmp_path / "run").mkdir()
-    for name in (".lock", ".space.yaml.abcd1234"):
-        (tmp_path / "run" / name).touch()
-    assert search(small(scenarios=[{}], num_trials=1), tmp_path / "run")[0]
-    assert not (tmp_path / "run" / ".space.yaml.abcd1234").exists()
-    with pytest.raises(UserError, match="exists: continue it with"):
-        new_request(small(), tmp_path / "run")
+def test_folder_of_a_driver_killed_before_it_wrote_the_request_is_reused(finished: tuple[Path, str]) -> None:
+    folder, _ = finished
+    assert (folder / "trials.parquet").is_file()
+    assert not (folder / ".space.yaml.abcd1234").exists()
 
 
 def test_folder_in_use_is_refused(ray: None, finished: tuple[Path, str]) -> None:

@@ -11,7 +11,7 @@ from absgd import records
 from absgd.datasets import load_splits
 from absgd.training import Trainer
 from tests.support.ray_searches import SMALL, search, small
-from tests.support.ray_tasks import EPOCHS, restarts_after_a_kill, tasks_of
+from tests.support.ray_tasks import restarts_after_a_kill, tasks_of
 from tests.support.waiting import wait_until
 
 TWO = {"cpu": 2, "gpu": 0, "cohort": 2}
@@ -45,5 +45,5 @@ def test_search_in_cohorts_gives_the_bits_of_trials_alone_and_leaves_nothing(ray
 
 
 def test_trials_whose_host_is_killed_resume_from_their_checkpoints(ray: None, tmp_path: Path) -> None:
-    space = space_of_cohorts(num_trials=1, epochs=EPOCHS, early_stopping=None)
+    space = space_of_cohorts(num_trials=1, epochs=40, early_stopping=None)
     assert restarts_after_a_kill(space, tmp_path, "HostProcess") >= 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,38 @@ import pytest
 
 from absgd import records
 from tests.support.ray_searches import FORKS, SMALL, comparable, forks, printed_by_search, rows_of, trained_alone
+from tune_runs.space.model import SearchSpace
 
 LDAM = {"loss.name": {"choices": ["abce", "abldam"]}}
+
+
+def with_trunks(folder: Path) -> SearchSpace:
+    """Return a space whose runs share their trunks in a folder."""
+    return forks(trunks=str(folder), num_trials=2, search=SMALL["search"])
+
+
+@pytest.fixture(scope="module")
+def first(ray: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a search and its trunks."""
+    folder = tmp_path_factory.mktemp("first")
+    printed_by_search(with_trunks(folder / "trunks"), folder / "run")
+    return folder
+
+
+@pytest.fixture
+def trunks(first: Path, tmp_path: Path) -> Path:
+    """Copy of the trunks of the first search."""
+    return shutil.copytree(first / "trunks", tmp_path / "trunks")
+
+
+def trials_of(folder: Path) -> pd.DataFrame:
+    return pd.read_parquet(folder / records.TRIALS_FILE)
 
 
 @pytest.mark.parametrize(
     ("base", "search_changes", "num_trials", "losses"),
     [
-        ({"class_balance": {"type": "reweight", "from_epoch": "switch"}}, {}, 8, {"abce", "abtce"}),
+        ({"class_balance": {"type": "reweight", "from_epoch": "switch"}}, {}, 4, {"abce", "abtce"}),
         ({"class_balance": {"type": "resample", "from_epoch": "switch"}}, {}, 4, {"abce", "abtce"}),
         (
             {"class_balance": {"type": "reweight", "from_epoch": 3}, "loss": {"name": "abtce", "tce_prune_from": 3}},
@@ -77,44 +102,39 @@ def test_plain_trials_train_the_last_epoch_only(ray: None, tmp_path: Path) -> No
         )
 
 
-def test_second_run_takes_the_trunks_of_the_first(ray: None, tmp_path: Path) -> None:
-    space = forks(trunks=str(tmp_path / "trunks"), num_trials=3)
-    printed_by_search(space, tmp_path / "first")
-    first = pd.read_parquet(tmp_path / "first" / records.TRIALS_FILE).set_index("trial_id")
-    printed = printed_by_search(space, tmp_path / "second")
-    second = pd.read_parquet(tmp_path / "second" / records.TRIALS_FILE).set_index("trial_id")
+def test_second_run_takes_the_trunks_of_the_first(first: Path, trunks: Path, tmp_path: Path) -> None:
+    printed = printed_by_search(with_trunks(trunks), tmp_path / "second")
+    before, after = (trials_of(folder).set_index("trial_id") for folder in (first / "run", tmp_path / "second"))
     assert "note" not in printed
-    controls = second.query("phase == 'control'")
+    controls = after.query("phase == 'control'")
     assert (controls.epochs_inherited == 6).all()
     assert (controls.status == "completed").all()
-    assert first.query("phase == 'control'").epochs_trained.eq(6).all()
+    assert before.query("phase == 'control'").epochs_trained.eq(6).all()
     same = ["metric_last", "metric_chosen", "lam", "loss", "status"]
-    pd.testing.assert_frame_equal(first.sort_index()[same], second.sort_index()[same])
+    pd.testing.assert_frame_equal(before.sort_index()[same], after.sort_index()[same])
 
 
-def test_damaged_trunk_is_named_and_trained_again(ray: None, tmp_path: Path) -> None:
-    space = forks(trunks=str(tmp_path / "trunks"), num_trials=1, search=SMALL["search"])
-    printed_by_search(space, tmp_path / "first")
-    (damaged,) = (tmp_path / "trunks").glob("*/epoch-0002.pt")
+def test_damaged_trunk_is_named_and_trained_again(first: Path, trunks: Path, tmp_path: Path) -> None:
+    (damaged,) = trunks.glob("*/epoch-0002.pt")
     damaged.write_bytes(damaged.read_bytes()[:-1000])
-    printed = printed_by_search(space, tmp_path / "second")
+    printed = printed_by_search(with_trunks(trunks), tmp_path / "second")
     assert f"-control: the checkpoint {damaged} is damaged" in printed
-    first, second = (pd.read_parquet(tmp_path / name / records.TRIALS_FILE) for name in ("first", "second"))
-    control = second.query("phase == 'control'").iloc[0]
+    before, after = trials_of(first / "run"), trials_of(tmp_path / "second")
+    control = after.query("phase == 'control'").iloc[0]
     assert (control.epochs_inherited, control.epochs_trained) == (1, 5)
-    assert sorted(first.metric_last) == sorted(second.metric_last)
+    assert sorted(before.metric_last) == sorted(after.metric_last)
 
 
-def test_unwritable_trunk_is_reported_once_and_costs_stage_one_only(ray: None, tmp_path: Path) -> None:
-    space = forks(trunks=str(tmp_path / "trunks"), num_trials=2, search=SMALL["search"])
-    printed_by_search(space, tmp_path / "first")
-    (trunk,) = (tmp_path / "trunks").iterdir()
-    (tmp_path / "blocked").mkdir()
-    (tmp_path / "blocked" / trunk.name).write_text("a file where the folder should be")
-    printed = printed_by_search(space.model_copy(update={"trunks": str(tmp_path / "blocked")}), tmp_path / "second")
-    first, second = (pd.read_parquet(tmp_path / name / records.TRIALS_FILE) for name in ("first", "second"))
+def test_unwritable_trunk_is_reported_once_and_costs_stage_one_only(first: Path, trunks: Path, tmp_path: Path) -> None:
+    (trunk,) = trunks.iterdir()
+    blocked = tmp_path / "blocked" / trunk.name
+    blocked.parent.mkdir()
+    blocked.write_text("a file where the folder should be")
+    space = with_trunks(blocked.parent)
+    printed = printed_by_search(space, tmp_path / "second")
+    before, after = trials_of(first / "run"), trials_of(tmp_path / "second")
     assert printed.count("cannot write ") == 1
-    assert f"note: {space.scenario_list[0].name}-control: cannot write {tmp_path / 'blocked' / trunk.name}" in printed
+    assert f"note: {space.scenario_list[0].name}-control: cannot write {blocked}" in printed
     assert printed.count("starts after 0 epochs instead of ") == 2
-    assert (second.epochs_trained == 6).all()
-    assert sorted(first.metric_last) == sorted(second.metric_last)
+    assert (after.epochs_trained == 6).all()
+    assert sorted(before.metric_last) == sorted(after.metric_last)

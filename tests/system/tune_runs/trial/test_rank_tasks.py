@@ -12,7 +12,7 @@ from absgd import records
 from absgd.datasets import load_splits
 from absgd.training import Trainer
 from tests.support.ray_searches import SMALL, search, small
-from tests.support.ray_tasks import EPOCHS, restarts_after_a_kill, tasks_of
+from tests.support.ray_tasks import restarts_after_a_kill, tasks_of
 from tests.support.waiting import wait_until
 
 TWO_ON_CPU = {"cpu": 1, "gpu": 0, "ranks_per_trial": 2}
@@ -53,6 +53,5 @@ def test_search_with_early_stopping_leaves_nothing_and_its_trials_equal_one_proc
 
 
 def test_trial_whose_rank_is_killed_resumes_from_its_checkpoint(ray: None, tmp_path: Path) -> None:
-    assert (
-        restarts_after_a_kill(space_of_two(num_trials=1, epochs=EPOCHS, early_stopping=None), tmp_path, "rank 1") == 1
-    )
+    space = space_of_two(num_trials=1, epochs=16, early_stopping=None)
+    assert restarts_after_a_kill(space, tmp_path, "rank 1") == 1
