@@ -52,6 +52,8 @@ _LOCAL = {
     "RAY_prestart_worker_first_driver": "1",
     "RAY_enable_worker_prestart": "0",
     "RAY_preload_python_modules": "tune_runs.trial.preloaded",
+    # One that waits for its first trial longer than a second, while the owner of the images runs too, is not ended.
+    "RAY_idle_worker_killing_time_threshold_ms": "3600000",
     # What Tune sets for a trial: see `trials_take_any_worker`.
     "PL_DISABLE_FORK": "1",
 }
