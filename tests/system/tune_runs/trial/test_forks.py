@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from absgd import records
+from tests.support.fake_searches import trials as trials_of
 from tests.support.ray_searches import FORKS, SMALL, comparable, forks, printed_by_search, rows_of, trained_alone
 from tune_runs.space.model import SearchSpace
 
@@ -33,10 +34,6 @@ def first(ray: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trunks(first: Path, tmp_path: Path) -> Path:
     """Copy of the trunks of the first search."""
     return shutil.copytree(first / "trunks", tmp_path / "trunks")
-
-
-def trials_of(folder: Path) -> pd.DataFrame:
-    return pd.read_parquet(folder / records.TRIALS_FILE)
 
 
 @pytest.mark.parametrize(
