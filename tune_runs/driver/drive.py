@@ -92,6 +92,7 @@ def drive(
                 _train_with_ray(space, image_store, num_concurrent, search, onlookers)
             except KeyboardInterrupt:
                 search.stop.is_interrupted = True
+                search.scheduler.end_processes()
             finally:
                 with only_shows("the table"):
                     progress.stop()

@@ -64,10 +64,21 @@ class SchedulerByScenario(FIFOScheduler):  # type: ignore[misc]
             )
             self.scenarios[scenario.name] = ParetoStopping(stopping, (first, others[0])) if others else first
         self._recorder, self._tunings = recorder, tunings
+        self._tune_controller: Any = None
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
         """Return the newest of the waiting trials; None when none waits."""
+        self._tune_controller = tune_controller
         return next((trial for trial in reversed(tune_controller.get_trials()) if trial.status == "PENDING"), None)
+
+    def end_processes(self) -> None:
+        """End every process that trains or starts, at once.
+
+        Tune leaves them where a second signal ends its loop, with their CPUs and GPUs: a Ray that stays connected would
+        have none for the next search.
+        """
+        if self._tune_controller is not None:
+            self._tune_controller._actor_manager.cleanup()
 
     def replay(self) -> None:
         """Replay the epochs of earlier sessions in the order in which they arrived, so that rungs are as they were."""

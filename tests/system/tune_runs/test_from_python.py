@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import os
 import signal
@@ -12,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import ray as connected_ray
 import torch
 from ray.tune import Callback
 from rich.console import Console
 
 from tests.support.ray_searches import small
+from tests.support.waiting import wait_until
 from tune_runs import SearchInterrupted, SearchResult, confirm, search
+from tune_runs.driver.scheduler import SchedulerByScenario
 
 SPACE = small(scenarios=[{"imbalance": {"type": "exp", "ratio": 0.1}}], confirm=None).to_dict()
 
@@ -132,15 +136,29 @@ def test_used_budget_is_a_status_and_torch_keeps_its_threads(ray: None, tmp_path
     assert result.status == "budget"
 
 
-class Interrupting(Callback):  # type: ignore[misc]
-    """Presses the stop button of a notebook."""
-
-    def on_trial_result(self, **_: Any) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
+def free_cpus() -> float:
+    """CPUs of the connected Ray that nothing occupies."""
+    return float(connected_ray.available_resources().get("CPU", 0))
 
 
-def test_interrupted_search_raises_and_continues(ray: None, tmp_path: Path) -> None:
+def interrupt_twice(*_: Any) -> str:
+    """Press the stop button of a notebook twice: the second time ends the search at once."""
+    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), signal.SIGINT)
+    raise AssertionError("the second signal was not noticed")
+
+
+def test_search_interrupted_twice_raises_leaves_all_cpus_of_a_ray_that_stays_and_continues(
+    ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     quiet = Console(quiet=True)
-    with pytest.raises(SearchInterrupted):
-        search(SPACE, tmp_path, callbacks=[Interrupting()], console=quiet)
+    gc.disable()  # it might free what Tune leaves
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(SchedulerByScenario, "on_trial_result", interrupt_twice)
+            with pytest.raises(SearchInterrupted):
+                search(SPACE, tmp_path, console=quiet)
+        wait_until(lambda: free_cpus() == connected_ray.cluster_resources()["CPU"], seconds=60)
+    finally:
+        gc.enable()
     assert search(SPACE, tmp_path, resume=True, console=quiet).status == "complete"
