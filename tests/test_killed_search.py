@@ -13,7 +13,7 @@ import yaml
 
 from absgd import records
 from tests.support.commands import replaced_table, run, started
-from tests.support.ray_searches import SMALL, comparable, rows_of, trained_alone
+from tests.support.ray_searches import SEVERAL_AT_ONCE, SMALL, comparable, rows_of, trained_alone
 from tests.support.waiting import wait_until
 
 EPOCHS = 50
@@ -22,6 +22,7 @@ SPACE: dict[str, Any] = {
     **SMALL,
     "base": {**SMALL["base"], "epochs": EPOCHS},
     "scenarios": SMALL["scenarios"][:1],
+    "resources": SEVERAL_AT_ONCE,
     "num_trials": 3,
     "seeds": {"pairs": 2},
     "confirm": None,

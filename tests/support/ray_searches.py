@@ -17,6 +17,9 @@ from tune_runs.request.search_request import new_request
 from tune_runs.run_search import run_search
 from tune_runs.space.model import SearchSpace
 
+ONE_AT_A_TIME: dict[str, Any] = {"cpu": 1.5, "gpu": 0}
+"""Resources with which one trial at a time trains on two cores: half the processes, each of which imports torch."""
+SEVERAL_AT_ONCE: dict[str, Any] = {"cpu": 1, "gpu": 0}
 SMALL: dict[str, Any] = {
     "name": "small",
     "base": {
@@ -35,7 +38,7 @@ SMALL: dict[str, Any] = {
     "num_trials": 2,
     "early_stopping": None,
     "seeds": {"pairs": 1},
-    "resources": {"cpu": 1, "gpu": 0},  # bits are compared, so on CPU
+    "resources": ONE_AT_A_TIME,  # bits are compared, so on CPU
 }
 
 

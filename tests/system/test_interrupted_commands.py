@@ -15,7 +15,7 @@ import yaml
 
 from absgd import records
 from tests.support.commands import has_completed, replaced_table, run, started
-from tests.support.ray_searches import SMALL, comparable, rows_of, trained_alone
+from tests.support.ray_searches import SEVERAL_AT_ONCE, SMALL, comparable, rows_of, trained_alone
 from tests.support.tune_command import call
 from tests.support.waiting import TIMEOUT_S, wait_until
 
@@ -26,6 +26,7 @@ LONG_SPACE: dict[str, Any] = {
     "name": "cut",
     "base": {**SMALL["base"], "epochs": LONG_EPOCHS},
     "scenarios": SMALL["scenarios"][:1],
+    "resources": SEVERAL_AT_ONCE,
     "num_trials": 3,
     "confirm": None,
 }

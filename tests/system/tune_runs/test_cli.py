@@ -39,7 +39,7 @@ def test_measure_prints_a_preview_with_an_estimate_and_proposes_resources(
     assert "absgd-tune: measuring digits-exp-0.1 (1 of 2)" in result.stderr
     assert "absgd-tune: probing digits-exp-0.1: 1" in result.stderr
     assert "s an epoch on this machine" in result.stdout
-    assert "trials at once" in result.stdout
+    assert re.search(r"\d trials? at once", result.stdout), "on a busy machine one alone may be the fastest"
     is_proposed = re.search(r"proposed +resources: \{cpu: \d+, gpu: [\d.]+", result.stdout)
     assert is_proposed or "Measure again when it is idle" in result.stdout, "a busy machine proposes nothing"
     assert sorted(path.name for path in here.iterdir()) == ["parts.py", "s.yaml"]

@@ -14,6 +14,7 @@ from absgd.config import RunConfig
 from absgd.datasets import load_splits, load_test
 from absgd.training import Trainer
 from absgd.yaml_text import read_yaml
+from tests.support.ray_searches import ONE_AT_A_TIME
 from tests.support.small_files import write_cifar10, write_cifar100
 from tune_runs.request.search_request import new_request
 from tune_runs.request.space_files import find_space, space_from_dict
@@ -38,7 +39,7 @@ def small(name: str, root: Path) -> SearchSpace:
     changed = {
         "scenarios": scenarios,
         "num_trials": 1,
-        "resources": {"cpu": 1, "gpu": 0},
+        "resources": ONE_AT_A_TIME,
         "enqueue": [],
         "seeds": {"pairs": 1},
         "confirm": None,

@@ -17,6 +17,7 @@ from absgd.config import RunConfig
 from absgd.datasets import load_splits
 from absgd.training import Trainer
 from absgd.yaml_text import read_yaml
+from tests.support.ray_searches import ONE_AT_A_TIME
 from tests.support.small_files import write_cifar10, write_cifar100, write_clothing1m
 from tune_runs.request.search_request import new_request
 from tune_runs.request.space_files import find_space, space_from_dict
@@ -51,7 +52,7 @@ def small(name: str, root: Path, num_trials: int = 1, weights: str | None = None
     given["enqueue"] = [{**point, "switch_epoch": 2} for point in given["enqueue"]]
     if "scenarios" in given:
         given["scenarios"] = [one for one in given["scenarios"] if one["noise"] in NOISES[name]]
-    changed = {"num_trials": num_trials, "resources": {"cpu": 1, "gpu": 0}, "confirm": None}
+    changed = {"num_trials": num_trials, "resources": ONE_AT_A_TIME, "confirm": None}
     changed["seeds"] = {"pairs": 1}
     return space_from_dict(given | changed, f"small {name}")
 
