@@ -84,7 +84,7 @@ def _row(name: str, rows: pd.DataFrame) -> dict[str, Any]:
     done = rows[(rows.status == "completed") & rows.rank_score.notna()]
     ranked = done.sort_values(["rank_score", "last_val_loss"], ascending=[False, True], kind="stable")
     best = None if ranked.empty else ranked.iloc[0]
-    varied = [name for name in CONFIG_COLUMNS if name not in _SEEDS and len(set(rows[name].astype(str))) > 1]
+    varied = [name for name in CONFIG_COLUMNS if name not in _SEEDS and len({str(value) for value in rows[name]}) > 1]
     return {
         **{key: first[key] for key in SCENARIO},
         "control": name,
