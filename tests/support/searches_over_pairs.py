@@ -17,7 +17,7 @@ SEEDS = {"pairs": 3, "reduction_factor": 3}
 
 
 GAMMAS = (0.89, 0.13, 0.41, 0.56, 0.2, 0.98, 0.87, 0.81, 0.54)
-"""Gamma of each of nine trials: given, since what Optuna proposes from the sixth trial on differs between its versions."""
+"""Gamma of each of nine trials: given, since Optuna proposes other values in other versions from the sixth trial on."""
 
 
 def pairs_space(**changes: Any) -> SearchSpace:
