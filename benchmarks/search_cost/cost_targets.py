@@ -36,11 +36,10 @@ def cost_verdicts(measured: Sequence[CaseResult], counted: Sequence[ReplayedCost
 def _epoch_verdicts(one: CaseResult) -> Iterator[TargetVerdict]:
     if one.exact_epochs is not None:
         yield TargetVerdict(one.is_exact, f"{one.case}: {one.repeats[0].epochs} epochs, exactly {one.exact_epochs}")
-        return
-    if one.case.switch == "fashion":  # its target is a wall time
-        return
-    for plain in one.plain:
-        yield from _fewer_verdict(str(one.case), one.case.num_trials, one.fewer(plain), plain_search_name(plain.clock))
+    elif one.case.switch != "fashion":  # whose target is a wall time
+        for plain in one.plain:
+            peer = plain_search_name(plain.clock)
+            yield from _fewer_verdict(str(one.case), one.case.num_trials, one.fewer(plain), peer)
 
 
 def _replay_verdicts(of: ReplayedCost) -> Iterator[TargetVerdict]:

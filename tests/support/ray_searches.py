@@ -20,6 +20,7 @@ from tune_runs.space.model import SearchSpace
 ONE_AT_A_TIME: dict[str, Any] = {"cpu": 1.5, "gpu": 0}
 """Resources with which one trial at a time trains on two cores: half the processes, each of which imports torch."""
 SEVERAL_AT_ONCE: dict[str, Any] = {"cpu": 1, "gpu": 0}
+"""Resources with which two trials train at once there, for tests of kills and signals."""
 SMALL: dict[str, Any] = {
     "name": "small",
     "base": {
