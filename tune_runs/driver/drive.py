@@ -30,6 +30,7 @@ from tune_runs.driver.live_table import NoRayTable
 from tune_runs.driver.search_summary import print_summary
 from tune_runs.driver.start_watch import StartWatch
 from tune_runs.driver.stop_request import signals_to
+from tune_runs.driver.uncounted_callbacks import callbacks_uncounted
 from tune_runs.ray_cluster.image_store import ImageStore
 from tune_runs.ray_cluster.watchdog import watchdog
 from tune_runs.ray_cluster.worker_check import logs_folder, raylet_error
@@ -204,7 +205,7 @@ def _train_with_ray(
             ),
         )
         try:
-            with processes_kept():
+            with processes_kept(), callbacks_uncounted():
                 tuner.fit()
         except (TuneError, RayError, OSError) as error:
             lines = [line for line in str(error).splitlines() if line.strip()]  # the last one gives the reason
