@@ -26,10 +26,10 @@ _NOT_PLANNED = HalvingPlan((), None, is_final=False)
 class SearchOverPairs:
     """The further seed pairs of one scenario's search.
 
-    `update_plan` makes the plan from the records. The plain control of the first further pair is planned as soon as
-    that pair is certain to follow, so that it may train while the last trials leave processors idle. A control serves
-    as the trunk of its pair; where it costs less than it saves, each further stage one has a control of its own. Runs
-    here are never stopped early, and the study does not know them.
+    `update_plan` makes the plan from the records. The plain control of a pair is planned along with the trials of the
+    pair before, so that it trains while these leave processors idle. A control serves as the trunk of its pair; where
+    it costs less than it saves, each further stage one has a control of its own. Runs here are never stopped early,
+    and the study does not know them.
 
     Args:
         scenario: plan of the scenario.
