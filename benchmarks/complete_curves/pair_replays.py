@@ -81,7 +81,7 @@ class ReplayedChoice(NamedTuple):
     chosen: int
     """Number of the configuration."""
     epochs: int
-    """Of all trials, replicates and controls."""
+    """Of all trials, replicates and controls, one on a pair on which no trial goes on among them."""
     pairs_used: int
     gains: Mapping[int, Sequence[float]]
     """Trial -> its gain on each pair; NaN where it diverged."""
@@ -111,6 +111,10 @@ def replay_plan(
     for size, seed in zip(sizes, seeds[begun:], strict=True):
         live = going_on(gains, losses, size, plan.standard_errors)
         if len(live) == 1:
+            if (
+                max(map(len, gains.values())) > 1
+            ):  # the next control is trained along with the trials of the pair before
+                epochs += cells[seed].cell.space.epochs
             break
         epochs += _train_further(cells[seed], live, plan, gains)
     used = max(map(len, gains.values()))
