@@ -106,19 +106,22 @@ def replay_plan(
         gains = {curve.number: [cells[seeds[0]].gains[curve.number]] for curve in first.completed}
         losses = {curve.number: curve.val_loss for curve in first.completed}
         epochs = first.epochs
-    begun = max(map(len, gains.values()))
+    begun = _num_pairs(gains)
     sizes = plan.sizes_for(len(order))[begun - 1 :]
     for size, seed in zip(sizes, seeds[begun:], strict=True):
         live = going_on(gains, losses, size, plan.standard_errors)
         if len(live) == 1:
-            if (
-                max(map(len, gains.values())) > 1
-            ):  # the next control is trained along with the trials of the pair before
+            if _num_pairs(gains) > 1:  # this pair's control has begun along with the trials before
                 epochs += cells[seed].cell.space.epochs
             break
         epochs += _train_further(cells[seed], live, plan, gains)
-    used = max(map(len, gains.values()))
-    return ReplayedChoice(going_on(gains, losses, 1, plan.standard_errors)[0], epochs, used, gains)
+    chosen, *_ = going_on(gains, losses, 1, plan.standard_errors)
+    return ReplayedChoice(chosen, epochs, _num_pairs(gains), gains)
+
+
+def _num_pairs(gains: Mapping[int, Sequence[float]]) -> int:
+    """Return the number of pairs on which trials have ended."""
+    return max(map(len, gains.values()))
 
 
 def first_pair(cells: PairCells, order: Sequence[int], seed: int, plan: SeedPlan) -> ReplayedSearch:
