@@ -60,13 +60,19 @@ def run_command(app: typer.Typer) -> None:
     When it exits, the interpreter does not search torch and Ray for garbage, which saves a second.
     """
     prepare_process()
-    atexit.register(gc.freeze)
+    atexit.register(_leave_garbage)
     try:
         Path.cwd()
     except OSError:
         print("error: the current folder no longer exists, or may not be read: change to another", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
     app()
+
+
+def _leave_garbage() -> None:
+    """Let the interpreter not search for garbage as it exits, unless triton is imported: it prints a page of leaks."""
+    if "triton" not in sys.modules:
+        gc.freeze()
 
 
 @contextmanager

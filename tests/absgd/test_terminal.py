@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -114,3 +115,18 @@ def test_what_only_shows_cannot_fail(capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().err == "warning: the table could not be shown: BrokenPipeError: [Errno 32] Broken pipe\n"
     with pytest.raises(KeyboardInterrupt), only_shows("the table"):
         raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("imported", ["", "triton"])
+def test_garbage_is_left_when_a_command_exits_unless_triton_would_call_it_leaks(imported: str) -> None:
+    script = f"""
+import atexit, gc, sys, typer
+from absgd.terminal import run_command
+before = gc.get_freeze_count()
+atexit.register(lambda: print("left" if gc.get_freeze_count() > before else "collected"))
+app = typer.Typer()
+app.command()(lambda: sys.modules.update({{name: sys for name in {imported!r}.split()}}))
+run_command(app)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == ("collected\n" if imported else "left\n")
