@@ -266,10 +266,11 @@ def test_probe_on_a_gpu() -> None:
 
 def test_failed_cohort_of_one_keeps_its_row() -> None:
     one, two = Packing(1, 2, 0), Packing(1, 2, 0, cohort=2)
-    assert without_repeated([PackingResult(one), PackingResult(two)], one) == [PackingResult(two)]
-    lost = PackingResult(one, failure="out of GPU memory")
+    other, lost = PackingResult(two), PackingResult(one, failure="out of GPU memory")
+    assert without_repeated([PackingResult(one), other], one) == [other]
     assert without_repeated([lost], one) == [lost]
-    assert without_repeated([PackingResult(two, failure="no room")], one) == [PackingResult(two, failure="no room")]
+    full = PackingResult(two, failure="no room")
+    assert without_repeated([full], one) == [full]
 
 
 def test_number_that_cannot_be_is_measured_again() -> None:
