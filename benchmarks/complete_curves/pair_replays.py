@@ -81,7 +81,7 @@ class ReplayedChoice(NamedTuple):
     chosen: int
     """Number of the configuration."""
     epochs: int
-    """Of all trials, replicates and controls, one on a pair on which no trial goes on among them."""
+    """Of all trials, replicates and controls."""
     pairs_used: int
     gains: Mapping[int, Sequence[float]]
     """Trial -> its gain on each pair; NaN where it diverged."""
@@ -106,22 +106,15 @@ def replay_plan(
         gains = {curve.number: [cells[seeds[0]].gains[curve.number]] for curve in first.completed}
         losses = {curve.number: curve.val_loss for curve in first.completed}
         epochs = first.epochs
-    begun = _num_pairs(gains)
+    begun = max(map(len, gains.values()))
     sizes = plan.sizes_for(len(order))[begun - 1 :]
     for size, seed in zip(sizes, seeds[begun:], strict=True):
         live = going_on(gains, losses, size, plan.standard_errors)
         if len(live) == 1:
-            if _num_pairs(gains) > 1:  # this pair's control has begun along with the trials before
-                epochs += cells[seed].cell.space.epochs
             break
         epochs += _train_further(cells[seed], live, plan, gains)
-    chosen, *_ = going_on(gains, losses, 1, plan.standard_errors)
-    return ReplayedChoice(chosen, epochs, _num_pairs(gains), gains)
-
-
-def _num_pairs(gains: Mapping[int, Sequence[float]]) -> int:
-    """Return the number of pairs on which trials have ended."""
-    return max(map(len, gains.values()))
+    used = max(map(len, gains.values()))
+    return ReplayedChoice(going_on(gains, losses, 1, plan.standard_errors)[0], epochs, used, gains)
 
 
 def first_pair(cells: PairCells, order: Sequence[int], seed: int, plan: SeedPlan) -> ReplayedSearch:

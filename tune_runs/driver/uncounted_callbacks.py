@@ -1,4 +1,4 @@
-"""Tune does not count callbacks for its usage statistics, which are off; import this module in a `ray_session` only."""
+"""Tune counts callbacks for statistics that no search sends: not here; import this module in a `ray_session` only."""
 
 from __future__ import annotations
 

@@ -29,8 +29,6 @@ class PairsCost(NamedTuple):
     """Epochs with `expected_sizes`."""
     expected_plain: int
     """Epochs among `expected` that train the base criterion alone."""
-    longest: int
-    """Epochs that follow each other, on any number of processors."""
 
     @property
     def num_runs(self) -> int:
@@ -51,47 +49,28 @@ def pairs_cost(space: SearchSpace, plan: ScenarioPlan, stopping: EarlyStopping) 
     completed = max(LEAST_SIZE, round(left[-1])) if left and stopping.is_modelled else num_trials
     expected = tuple(min(size, completed) for size in sizes)
     epochs, plain = _epochs(space.epochs, plan.sharing, expected)
-    own = space.epochs - (plan.sharing.mean_fork_epoch if _is_forked(plan.sharing) else 0)
-    longest = round(_longest(space.epochs, own, len(sizes)))
-    return PairsCost(sizes, expected, _epochs(space.epochs, plan.sharing, sizes)[0], epochs, plain, longest)
-
-
-def _longest(epochs: int, own_epochs: float, num_pairs: int) -> float:
-    """Return the epochs that follow each other, where each control starts with the trials of the pair before.
-
-    Args:
-        epochs: epochs of a run.
-        own_epochs: epochs of a trial that it shares with no other.
-        num_pairs: further pairs.
-
-    >>> _longest(200, 40, 1), _longest(200, 40, 2), _longest(200, 40, 3), _longest(200, 200, 3)
-    (200, 240, 400, 600)
-    """
-    before, end = 0.0, 0.0
-    for _ in range(num_pairs):
-        before, end = end, max(before + epochs, end + own_epochs)
-    return end
-
-
-def _is_forked(sharing: StageOneSharing) -> bool:
-    return sharing.shares and sharing.expected_trunks == 1
+    return PairsCost(sizes, expected, _epochs(space.epochs, plan.sharing, sizes)[0], epochs, plain)
 
 
 def _epochs(epochs: int, sharing: StageOneSharing, sizes: Sequence[int]) -> tuple[int, int]:
     """Return the epochs of all runs on pairs of these sizes, and those of the base criterion alone."""
     num_trials, controls = sum(sizes), len(sizes) * epochs
     stage_one = num_trials * sharing.mean_fork_epoch
-    is_forked = _is_forked(sharing)
+    is_forked = sharing.shares and sharing.expected_trunks == 1
     whole = controls + num_trials * epochs
     return round(whole - stage_one if is_forked else whole), round(controls + (0 if is_forked else stage_one))
 
 
-def pairs_wall_s(costs: Sequence[PairsCost], times: Sequence[EpochTime | None], concurrent: int) -> float | None:
+def pairs_wall_s(
+    epochs: int, costs: Sequence[PairsCost], times: Sequence[EpochTime | None], concurrent: int
+) -> float | None:
     """Return the least wall time of the expected runs; None where epochs were not measured or nothing is run.
 
-    They take the epochs that follow each other, or all epochs spread over the simultaneous runs, whichever is longer.
+    A pair takes its longest run, or all its epochs spread over the simultaneous runs, whichever is longer, and pairs
+    follow each other.
 
     Args:
+        epochs: epochs of every run.
         costs: cost of each scenario.
         times: epoch times of each scenario.
         concurrent: runs that train at the same time.
@@ -99,6 +78,6 @@ def pairs_wall_s(costs: Sequence[PairsCost], times: Sequence[EpochTime | None], 
     timed = with_times(costs, times)
     if not any(cost.sizes for cost, _ in timed) or not concurrent:
         return None
-    longest = max(cost.longest * time.longest_s for cost, time in timed)
+    longest = max(len(cost.sizes) * epochs * time.longest_s for cost, time in timed)
     work = sum(time.seconds_of(cost.expected_plain, cost.expected - cost.expected_plain) for cost, time in timed)
     return max(longest, work / concurrent)

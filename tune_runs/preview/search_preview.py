@@ -95,7 +95,7 @@ def preview_search(
     costs = [scenario_cost(space, plan, stopping, (times or {}).get(name)) for name, plan in plans.items()]
     pairs = [pairs_cost(space, plan, stopping) for plan in plans.values()]
     at_once = min(fitting, sum(one.num_runs for one in pairs))
-    pairs_s = pairs_wall_s(pairs, [cost.time for cost in costs], at_once)
+    pairs_s = pairs_wall_s(space.epochs, pairs, [cost.time for cost in costs], at_once)
     tuning = [tuning_cost(space, plan) for plan in plans.values()] if space.controls.tuned else []
     tuning_s = tuning_wall_s(space.epochs, tuning, [cost.time for cost in costs], fitting)
     confirmation = [confirm_cost(space, plan) for plan in plans.values()] if space.confirm else []

@@ -68,8 +68,8 @@ class Recorder:
         """Take over what earlier sessions recorded; trials that had not finished become `interrupted`.
 
         So do failed runs that are tried again: controls, since trials fork from them; runs of a confirmation, which
-        perhaps lack only the test set; and runs on further pairs and of tuned controls, unless the scenario's
-        confirmation has begun, since the choice between them is then made.
+        perhaps lack only the test set; and runs on further pairs, with their controls, and of tuned controls, unless
+        the scenario's confirmation has begun, since the choice between them is then made.
 
         Args:
             retried: phases whose failed runs are tried again in this session.
@@ -87,7 +87,9 @@ class Recorder:
         chosen = {trial.scenario for trial in self.trials.values() if trial.phase == "confirm"}
         for trial in self.trials.values():
             is_whole = len(self.epochs[trial.trial_id]) == trial.epochs_done
-            is_over = trial.phase in ("replicate", "tuning") and trial.scenario in chosen
+            is_over = trial.scenario in chosen and (
+                trial.phase in ("replicate", "tuning") or _is_further_control(trial)
+            )
             is_tried_again = trial.phase in retried and trial.status == "failed" and not is_over
             if not trial.is_finished or is_tried_again or not is_whole:
                 trial.status, trial.error = "interrupted", None
@@ -309,3 +311,7 @@ class Recorder:
         rows: list[Mapping[str, Any]] = list(self.epochs[trial.trial_id])
         trial.summary = EpochSummary(**records.summary_columns(rows, self.metric), **self.objective.columns(rows))
         trial.wall_s = time.monotonic() - self._clock[trial.trial_id]
+
+
+def _is_further_control(trial: TrialRecord) -> bool:
+    return trial.phase == "control" and bool(trial.pair)

@@ -1,8 +1,8 @@
 """The plan of a search over further seed pairs, as the records say: which trials are trained on which pair.
 
-It is made again from the records whenever a run has ended, so a resumed search plans the same. All trials of a pair end
-before those of the next pair are known; the next pair's control is planned along with them. Trials that are recorded on
-a pair stay on it: where a search was extended, they compete with those that join them.
+It is made again from the records whenever a run has ended, so a resumed search plans the same. All runs of a pair end
+before the next pair is planned. Trials that are recorded on a pair stay on it: where a search was extended, they
+compete with those that join them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class HalvingPlan(NamedTuple):
 
     stages: tuple[PairStage, ...]
     next_pair: int | None
-    """Pair after `stages` whose control is planned, before it is known which trials need it; None: none is."""
+    """Pair that is certain to follow `stages`, before it is known with which trials; None: none is."""
     is_final: bool
     """Whether no further pair follows."""
 
@@ -44,9 +44,8 @@ def halving_plan(
     """Plan the further pairs of a scenario by `seed_halving.going_on`.
 
     Where `going_on` leaves one trial, it is chosen, and no further pair follows, unless others are recorded there,
-    which an extended search compares it with. The control of the pair after the last stage is planned all the same: in
-    most searches trials follow (docs/seeds.md), and while they would wait for it, processors would be idle. So what is
-    trained does not depend on which processor is idle.
+    which an extended search compares it with. So only the first further pair is certain before the runs of the pair
+    before have ended.
 
     Args:
         recorder: has the records of all trials.
@@ -60,11 +59,11 @@ def halving_plan(
     for pair, size in enumerate(sizes, start=1):
         scores = recorder.scores(scenario, pair)
         if is_open:
-            has_control = pair > 1 or sum(score.num_completed == pair for score in scores) >= LEAST_SIZE
-            return HalvingPlan(tuple(stages), pair if has_control else None, is_final=False)
+            ready = sum(score.num_completed == pair for score in scores)
+            return HalvingPlan(tuple(stages), pair if pair == 1 and ready >= LEAST_SIZE else None, is_final=False)
         trials, recorded = _joining(scores, size), _recorded_on(recorder, scenario, pair)
         if not recorded and len(trials) < LEAST_SIZE:
-            return HalvingPlan(tuple(stages), pair if stages else None, is_final=True)
+            break
         trials += [trial for trial in recorded if trial not in trials]
         stages.append(PairStage(pair, tuple(trials)))
         is_open = not has_ended(stages[-1])

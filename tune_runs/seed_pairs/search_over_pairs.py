@@ -26,10 +26,11 @@ _NOT_PLANNED = HalvingPlan((), None, is_final=False)
 class SearchOverPairs:
     """The further seed pairs of one scenario's search.
 
-    `update_plan` makes the plan from the records. The plain control of a pair is planned along with the trials of the
-    pair before, so that it trains while these leave processors idle. A control serves as the trunk of its pair; where
-    it costs less than it saves, each further stage one has a control of its own. Runs here are never stopped early,
-    and the study does not know them.
+    `update_plan` makes the plan from the records. The plain control of the first further pair is planned as soon as
+    that pair is certain to follow, so that it may train while the last trials leave processors idle; where trials share
+    no stage one, it starts with them, since none waits for it. A control serves as the trunk of its pair; where it
+    costs less than it saves, each further stage one has a control of its own. Runs here are never stopped early, and
+    the study does not know them.
 
     Args:
         scenario: plan of the scenario.
@@ -62,7 +63,7 @@ class SearchOverPairs:
         is_done = self._trials_are_done()
         self._plan = halving_plan(self._recorder, self._scenario.name, self._sizes, is_done, self._has_ended)
         runs = [run for stage in self._plan.stages for run in self._runs_of(stage)]
-        if self._plan.next_pair is not None:
+        if self._plan.next_pair is not None and self._scenario.sharing.shares:
             runs += with_trunks([self._control_on(self._plan.next_pair)])
         self._queue.runs = runs
         self._retrain_lost_trunks()
@@ -192,8 +193,10 @@ class SearchOverPairs:
         for run in runs.values():
             if run.trial_id not in self._ended_before or not run.save_at:
                 continue
-            self._ended_before.discard(run.trial_id)  # looked at once
             forks = [one for one in runs.values() if one.trunk == run.trial_id and self._queue.is_open(one)]
+            if not forks:
+                continue
+            self._ended_before.discard(run.trial_id)  # looked at once
             if sum(one.fork_at for one in forks) > run.config.epochs and self._has_lost(run):
                 self._queue.retrain(run.trial_id)
 

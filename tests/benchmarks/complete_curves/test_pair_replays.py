@@ -33,10 +33,10 @@ def test_one_pair_is_the_search_alone() -> None:
     assert choice[:3] == (0, CONTROL + 3 * FORK, 1)
 
 
-def test_clear_leader_needs_no_further_pair_whose_control_was_trained_along() -> None:
+def test_clear_leader_needs_no_further_pair() -> None:
     cells = {0: pair(0, 0.9, 0.5, 0.6), 1: pair(1, 0.91, 0.5, 0.6), 2: pair(2, 0.9, 0.5, 0.6)}
     plan = SeedPlan("leaves", 3, None, sizes=(2, 2))
-    assert replay_plan(cells, [0, 1, 2], [0, 1, 2], plan)[:3] == (0, 3 * CONTROL + 5 * FORK, 2)
+    assert replay_plan(cells, [0, 1, 2], [0, 1, 2], plan)[:3] == (0, 2 * CONTROL + 5 * FORK, 2)
 
 
 def test_trial_that_diverges_on_a_further_pair_counts_its_epochs_and_leaves() -> None:

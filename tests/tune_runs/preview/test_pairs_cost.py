@@ -42,18 +42,16 @@ def test_trials_with_a_stage_one_of_their_own_train_whole_runs() -> None:
 
 def test_no_more_trials_go_on_than_there_are() -> None:
     assert cost({"num_trials": 2}).sizes == (2, 2, 2)
-    assert cost({"num_trials": 1}) == PairsCost((), (), 0, 0, 0, 0)
-    assert cost({"seeds": {"pairs": 1}}) == PairsCost((), (), 0, 0, 0, 0)
+    assert cost({"num_trials": 1}) == PairsCost((), (), 0, 0, 0)
+    assert cost({"seeds": {"pairs": 1}}) == PairsCost((), (), 0, 0, 0)
 
 
-def test_pairs_follow_each_other_and_their_controls_train_a_pair_ahead() -> None:
+def test_pairs_follow_each_other() -> None:
     time = EpochTime(1.0, 2.0, 1000)
-    assert pairs_wall_s([cost({})], [time], concurrent=100) == (16 + 16) * 2, "the third control starts with pair 2"
-    assert pairs_wall_s([cost({"seeds": {"pairs": 3}})], [time], concurrent=100) == (16 + 6) * 2
-    assert pairs_wall_s([cost({"search/optimizer.lr": {"low": 0.01, "high": 0.1}})], [time], 100) == 3 * 16 * 2
-    assert pairs_wall_s([cost({})], [time], concurrent=1) == 3 * 16 + 15 * 6 * 2
-    assert pairs_wall_s([cost({"num_trials": 1})], [time], concurrent=1) is None
-    assert pairs_wall_s([cost({})], [None], concurrent=1) is None
+    assert pairs_wall_s(16, [cost({})], [time], concurrent=100) == 3 * 16 * 2
+    assert pairs_wall_s(16, [cost({})], [time], concurrent=1) == 3 * 16 + 15 * 6 * 2
+    assert pairs_wall_s(16, [cost({"num_trials": 1})], [time], concurrent=1) is None
+    assert pairs_wall_s(16, [cost({})], [None], concurrent=1) is None
 
 
 @pytest.mark.parametrize("pairs", [0, 101, 1.5])

@@ -16,7 +16,6 @@ from tests.support.fake_searches import EXP, study_trials, trials
 from tests.support.fake_trainer import FakeTrainer
 from tests.support.fake_tuner import SPACE, FakeTuner, rising
 from tests.support.searches_over_pairs import (
-    POINTS,
     assert_equal,
     assert_kills_leave_the_same_tables,
     lucky,
@@ -84,7 +83,7 @@ def test_images_of_a_pair_are_read_when_needed_and_released_after_its_last_run(d
     assert done.store.most == 2
 
 
-def test_the_control_of_a_pair_starts_while_the_last_runs_of_the_pair_before_train(tmp_path: Path) -> None:
+def test_the_control_of_the_first_further_pair_starts_while_the_last_trials_train(tmp_path: Path) -> None:
     tuner = FakeTuner(pairs_space(), tmp_path / "fake", lucky, concurrent=2)
     early = set()
     for _ in tuner.results({}):
@@ -92,34 +91,7 @@ def test_the_control_of_a_pair_starts_while_the_last_runs_of_the_pair_before_tra
         pairs = {trial.pair for trial in records if trial.status == "running" and trial.phase != "control"}
         begun = {trial.pair for trial in records if trial.phase == "control"}
         early |= {pair for pair in pairs if pair is not None and pair + 1 in begun}
-    assert early == {0, 1}
-
-
-@pytest.mark.parametrize("concurrent", [1, 2])
-def test_the_control_of_a_pair_on_which_no_trial_goes_on_is_trained_all_the_same(
-    tmp_path: Path, concurrent: int
-) -> None:
-    """What is trained does not depend on which processor was idle; the choice does not depend on that control."""
-
-    best_gamma = max(point["gamma"] for point in POINTS)
-
-    def clear(config: RunConfig, epoch: int) -> float:
-        if config.attention is None:
-            return 0.0
-        gamma = config.attention.gamma
-        return 0.9 if gamma == best_gamma else 0.1 + gamma / 100 * (-1) ** (config.seeds.data + int(100 * gamma))
-
-    tuner = FakeTuner(pairs_space(confirm={"max_pairs": 2}), tmp_path / "fake", clear, concurrent=concurrent)
-    tuner.run()
-    assert set(replicates(tmp_path / "fake").pair) == {1}
-    controls = trials(tmp_path / "fake").query("phase == 'control'").set_index("pair")
-    assert controls.status.to_dict() == {0: "completed", 1: "completed", 2: "completed"}
-    best = tuner.recorder.best(EXP)
-    assert best is not None
-    assert best.config.attention is not None
-    assert best.config.attention.gamma == best_gamma
-    assert [score.num_pairs for score in tuner.recorder.scores(EXP)][:3] == [2, 2, 2]
-    assert tuner.searcher.is_done
+    assert early == {0}
 
 
 def test_one_pair_is_the_search_of_earlier_versions(tmp_path: Path) -> None:
@@ -282,6 +254,39 @@ def test_a_lost_trunk_of_a_pair_is_trained_again_where_that_saves_epochs(tmp_pat
     assert frame.metric_last.tolist() == [pytest.approx(gamma / 10) for gamma in frame.gamma]
 
 
+def test_a_lost_trunk_of_a_pair_is_trained_again_for_the_trials_of_an_extension(tmp_path: Path) -> None:
+    """While the new trials train on pair 0, nothing is planned that forks from it."""
+    search = {**SPACE["search"], "switch_epoch": {"low": 5, "high": 6}}
+    few, more = (pairs_space(num_trials=n, search=search, seeds={"pairs": 2, "reduction_factor": 2}) for n in (4, 16))
+    FakeTuner(few, tmp_path / "fake", rising).run()
+    before = set(replicates(tmp_path / "fake").number)
+    shutil.rmtree(tmp_path / "fake/scenarios" / EXP / "trunks")
+    FakeTuner(more, tmp_path / "fake", rising).run()
+    frame = replicates(tmp_path / "fake")
+    new = frame[~frame.number.isin(before)]
+    assert len(new) >= 3
+    assert (new.epochs_inherited == new.switch_epoch).all()
+
+
+@pytest.mark.parametrize("concurrent", [1, 5])
+def test_what_a_trial_inherits_does_not_depend_on_which_processor_is_idle(tmp_path: Path, concurrent: int) -> None:
+    """Too many stage ones are possible for trials to share them, but the best happen to have that of the control."""
+    rates = [round(0.1 + 0.01 * place, 2) for place in range(12)]
+    search = {**SPACE["search"], "optimizer.lr": {"choices": rates}, "switch_epoch": {"low": 4, "high": 5}}
+    points = [
+        {"gamma": 0.3 + 0.05 * place, "switch_epoch": 5, "optimizer.lr": rates[0 if place > 7 else place]}
+        for place in range(12)
+    ]  # the control has the stage one of the first
+    seeds = {"pairs": 2, "reduction_factor": 3}
+    space = pairs_space(num_trials=12, search=search, seeds=seeds, enqueue=points)
+    tuner = FakeTuner(space, tmp_path / "fake", rising, concurrent=concurrent)
+    assert not tuner.plans[EXP].sharing.shares
+    tuner.run()
+    frame = replicates(tmp_path / "fake")
+    assert set(frame.lr) == {rates[0]}
+    assert (frame.epochs_inherited == 5).all()
+
+
 def test_lost_processes_continue_on_further_pairs(tmp_path: Path, done: FakeTuner) -> None:
     again = replicates(done.recorder.folder)
     lost = [f"{EXP}-control-pair1", again.trial_id.iloc[0]]
@@ -377,3 +382,19 @@ def test_a_failed_run_on_a_further_pair_is_tried_again_until_the_confirmation_ha
     FakeTuner(space, tmp_path / "fake", rising, searches=False).run()
     FakeTuner(space, tmp_path / "fake", rising).run()
     assert "failed" in set(replicates(tmp_path / "fake").status), "the choice was made"
+
+
+@pytest.mark.parametrize("is_confirmed", [True, False])
+def test_a_failed_control_of_a_further_pair_is_tried_again_until_the_confirmation_has_begun(
+    tmp_path: Path, is_confirmed: bool
+) -> None:
+    confirm = {"confirm": {"max_pairs": 1, "controls": ["ce"]}} if is_confirmed else {}
+    space = pairs_space(seeds={"pairs": 2}, **confirm)
+    FakeTuner(space, tmp_path / "fake", rising).run(fails={f"{EXP}-control-pair1": 5})
+    best = (tmp_path / f"fake/best/{EXP}.yaml").read_text()
+    before = FakeTrainer.epochs_trained
+    FakeTuner(space, tmp_path / "fake", rising).run()
+    controls = trials(tmp_path / "fake").query("phase == 'control'").set_index("pair")
+    assert controls.status[1] == ("failed" if is_confirmed else "completed")
+    assert (FakeTrainer.epochs_trained == before) == is_confirmed
+    assert ((tmp_path / f"fake/best/{EXP}.yaml").read_text() == best) == is_confirmed
