@@ -70,7 +70,7 @@ def run_command(app: typer.Typer) -> None:
 
 
 def _leave_garbage() -> None:
-    """Let the interpreter not search for garbage as it exits, unless triton is imported: it prints a page of leaks."""
+    """Let the interpreter exit without a search for garbage, unless triton is imported, which prints it as leaks."""
     if "triton" not in sys.modules:
         gc.freeze()
 

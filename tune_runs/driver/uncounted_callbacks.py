@@ -1,4 +1,4 @@
-"""Tune counts callbacks for statistics that no search sends: not here; import this module in a `ray_session` only."""
+"""A search without Tune's count of callbacks for its usage statistics; import this module in a `ray_session` only."""
 
 from __future__ import annotations
 
