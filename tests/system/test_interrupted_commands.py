@@ -21,13 +21,15 @@ from tests.support.waiting import TIMEOUT_S, wait_until
 
 LONG_EPOCHS = 40
 """Number of epochs that lets an interrupt reach a run while it trains."""
+LONG_TRIALS = 6
+"""More trials than train at once, so that some still train when the first has ended, however busy the machine is."""
 LONG_SPACE: dict[str, Any] = {
     **SMALL,
     "name": "cut",
     "base": {**SMALL["base"], "epochs": LONG_EPOCHS},
     "scenarios": SMALL["scenarios"][:1],
     "resources": SEVERAL_AT_ONCE,
-    "num_trials": 3,
+    "num_trials": LONG_TRIALS,
     "confirm": None,
 }
 
@@ -56,7 +58,7 @@ def test_interrupts_and_kills_of_a_search_lose_nothing_that_is_finished(tmp_path
     assert "running" in set(before.status)
     resumed = run(tmp_path, "absgd-tune", "--resume", "runs/cut", "--extend", "1")
     assert resumed.returncode == 0, resumed.stderr
-    after = assert_completed_around(done, trials, num_trials=4)
+    after = assert_completed_around(done, trials, num_trials=LONG_TRIALS + 1)
     epochs = pd.read_parquet(run_folder / "epochs.parquet")
     assert not epochs.duplicated(["trial_id", "epoch"]).any()
     assert len(epochs) == (after.epochs_trained + after.epochs_inherited).sum()
