@@ -14,7 +14,6 @@ from ray.actor import ActorHandle
 from ray.exceptions import GetTimeoutError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from tune_runs.ray_cluster.session import TRAINS_NOTHING, is_started_here
 from tune_runs.ray_cluster.worker_check import START_S, WorkersDoNotStart, logs_folder, raylet_error
 
 if TYPE_CHECKING:  # every process with a handle of the actor imports this module; most need no torch
@@ -51,10 +50,8 @@ class ImageStore:
 
     def __init__(self) -> None:
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": here}
-        # On a Ray of our own a new process: those that have started already are importing torch, for trials.
-        own = {"runtime_env": {"env_vars": {TRAINS_NOTHING: "1"}}} if is_started_here() else {}
-        self.actor: ActorHandle = ray.remote(_ImageReferences).options(**options, **own).remote()
+        owner = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here)(_ImageReferences)
+        self.actor: ActorHandle = owner.remote()
         self._references: dict[str, ray.ObjectRef[Splits]] = {}
 
     def wait_for_start(self, limit_s: float = START_S) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from tune_runs.ray_cluster import forked_worker
 
 NEEDLESS_STARTS = ("start_monitor", "start_log_monitor", "start_api_server")
 """Methods of Ray's node that start a process which only a Ray of many nodes, or a dashboard, needs."""
@@ -16,7 +19,7 @@ STARTS_WITHIN_S = 120.0
 @contextmanager
 def local_start() -> Iterator[None]:
     """Change how a Ray is started in the block, for which `ray.init` has no options."""
-    with _few_processes(), patience():
+    with _few_processes(), _forked_workers(), patience():
         yield
 
 
@@ -43,6 +46,24 @@ def _few_processes() -> Iterator[None]:
 
 
 @contextmanager
+def _forked_workers() -> Iterator[None]:
+    """Let a Ray that is started in the block have its workers forked, where the environment names a template."""
+    from ray._private.node import Node
+
+    def start_raylet(node: Any, *given: Any, **options: Any) -> None:
+        if forked_worker.TEMPLATE in os.environ:
+            os.environ[forked_worker.SCRIPT] = node._ray_params.worker_path
+            node._ray_params.worker_path = forked_worker.__file__
+        earlier(node, *given, **options)
+
+    earlier, Node.start_raylet = Node.start_raylet, start_raylet
+    try:
+        yield
+    finally:
+        Node.start_raylet = earlier
+
+
+@contextmanager
 def trials_take_any_worker() -> Iterator[None]:
     """Let trials that Tune starts in the block take over workers that wait for work.
 
@@ -66,22 +87,22 @@ def trials_take_any_worker() -> Iterator[None]:
 
 @contextmanager
 def patience() -> Iterator[None]:
-    """Let Ray wait `STARTS_WITHIN_S` for its node: by itself it gives up after 30 s, also on a busy machine."""
+    """Let Ray wait `STARTS_WITHIN_S` for its node, and go on as soon as it is there.
+
+    By itself it looks once a second, and gives up after 30 s, also on a busy machine.
+    """
     from ray._private import services
+    from ray._private.state import GlobalState
 
-    get_node = services.get_node
-
-    def wait_for_node(*given: Any) -> Any:
+    def wait_for_node(gcs_address: str, node_id: str) -> Any:
+        state = GlobalState()
+        state._initialize_global_state(services._get_gcs_client_options(gcs_address))
         until = time.monotonic() + STARTS_WITHIN_S
-        while True:
-            try:
-                return get_node(*given)
-            except RuntimeError:  # it is not there yet
-                if time.monotonic() > until:
-                    raise
-                time.sleep(0.1)
+        while time.monotonic() < until and node_id not in {node["NodeID"] for node in state.node_table()}:
+            time.sleep(0.02)
+        return get_node(gcs_address, node_id)
 
-    services.get_node = wait_for_node
+    get_node, services.get_node = services.get_node, wait_for_node
     try:
         yield
     finally:

@@ -23,6 +23,7 @@ from absgd.short_folders import fits, short_link_to
 from absgd.terminal import warn
 from tune_runs.ray_cluster.http2 import greets, is_http2
 from tune_runs.ray_cluster.local_start import local_start, trials_take_any_worker
+from tune_runs.ray_cluster.worker_template import worker_template
 
 if TYPE_CHECKING:
     from ray.job_config import JobConfig
@@ -48,17 +49,18 @@ _LOCAL = {
     # A Ray started here binds 127.0.0.1 instead of every interface; joining a cluster must not set it.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_AUTH_MODE": "disabled",
-    # One worker for each CPU starts at once, and imports what a trial does while the driver reads torch and images.
+    # One worker for each CPU starts at once, and imports what a trial does while the driver reads images.
     "RAY_prestart_worker_first_driver": "1",
     "RAY_enable_worker_prestart": "0",
-    "RAY_preload_python_modules": "tune_runs.trial.preloaded",
-    # One that waits for its first trial longer than a second, while the owner of the images runs too, is not ended.
+    "RAY_preload_python_modules": "tune_runs.trial.trainable",
+    # One that waits for its first trial longer than a second, while another owns the images, is not ended.
     "RAY_idle_worker_killing_time_threshold_ms": "3600000",
+    # A process of Ray that does not reach another one yet tries again after 10 ms, not after a second, for 30 s.
+    "RAY_raylet_client_connect_timeout_milliseconds": "10",
+    "RAY_raylet_client_num_connect_attempts": "3000",
     # What Tune sets for a trial: see `trials_take_any_worker`.
     "PL_DISABLE_FORK": "1",
 }
-TRAINS_NOTHING = "ABSGD_TUNE_TRAINS_NOTHING"
-"""Environment variable of a worker that trains no trials, so that it need not import what they need."""
 _HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 """Signals for which Ray or a search sets handlers."""
 
@@ -82,8 +84,9 @@ def ray_session(address: str | None = None) -> Iterator[None]:
         UserError: if no cluster answers at `address`, or this process is connected to another one.
         RayDoesNotStart: if none can be started here.
     """
-    with process_kept():
-        set_environment(is_local=address is None and not _is_connected())
+    starts_ray = address is None and not _is_connected()
+    with process_kept(), worker_template(_import_path()) if starts_ray else nullcontext():
+        set_environment(is_local=starts_ray)
         if address:
             _check_answers(address)
         with _loggers_at({"ray.widgets.util": logging.ERROR}):  # says in a notebook that there are no widgets
@@ -243,8 +246,13 @@ def _job_config(is_local: bool) -> JobConfig:
 
     config = DriverPath()
     if is_local:  # workers put each of these before the earlier ones
-        config._py_driver_sys_path = [os.path.abspath(place) for place in reversed(sys.path)]
+        config._py_driver_sys_path = _import_path()[::-1]
     return config
+
+
+def _import_path() -> list[str]:
+    """Return from where this process imports, as other processes can use it."""
+    return [os.path.abspath(place) for place in sys.path]
 
 
 def _one_line(error: BaseException) -> str:

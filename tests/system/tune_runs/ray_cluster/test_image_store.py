@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -14,7 +13,6 @@ from absgd.config import RunConfig
 from absgd.datasets import load_splits
 from absgd.datasets.images import Images
 from tests.support.waiting import wait_until
-from tune_runs.ray_cluster.session import TRAINS_NOTHING
 from tune_runs.trial.failures import cause_of
 
 if TYPE_CHECKING:
@@ -54,12 +52,6 @@ def test_worker_finds_the_drivers_images_and_the_driver_keeps_no_copy(image_stor
     assert not stored.train.images_NCHW.flags.writeable
     assert stored.hash == splits.hash
     assert sum_in_a_worker(image_store, "a/0") == int(splits.train.images_NCHW.sum())
-
-
-def test_actor_has_a_process_that_imports_nothing_for_trials(image_store: ImageStore) -> None:
-    import ray
-
-    assert ray.get(image_store.actor.__ray_call__.remote(lambda _: os.environ.get(TRAINS_NOTHING))) == "1"
 
 
 def test_images_are_offered_again_after_the_actor_was_lost(image_store: ImageStore) -> None:
