@@ -87,22 +87,22 @@ def trials_take_any_worker() -> Iterator[None]:
 
 @contextmanager
 def patience() -> Iterator[None]:
-    """Let Ray wait `STARTS_WITHIN_S` for its node, and go on as soon as it is there.
-
-    By itself it looks once a second, and gives up after 30 s, also on a busy machine.
-    """
+    """Let Ray wait `STARTS_WITHIN_S` for its node: by itself it gives up after 30 s, also on a busy machine."""
     from ray._private import services
-    from ray._private.state import GlobalState
 
-    def wait_for_node(gcs_address: str, node_id: str) -> Any:
-        state = GlobalState()
-        state._initialize_global_state(services._get_gcs_client_options(gcs_address))
+    get_node = services.get_node
+
+    def wait_for_node(*given: Any) -> Any:
         until = time.monotonic() + STARTS_WITHIN_S
-        while time.monotonic() < until and node_id not in {node["NodeID"] for node in state.node_table()}:
-            time.sleep(0.02)
-        return get_node(gcs_address, node_id)
+        while True:
+            try:
+                return get_node(*given)
+            except RuntimeError:  # it is not there yet
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.1)
 
-    get_node, services.get_node = services.get_node, wait_for_node
+    services.get_node = wait_for_node
     try:
         yield
     finally:
