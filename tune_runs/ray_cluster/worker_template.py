@@ -20,7 +20,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,18 +50,20 @@ class Start(NamedTuple):
 def worker_template(path: Sequence[str], imported: Sequence[str] = IMPORTED) -> Iterator[int | None]:
     """Keep a template for the block, named in the environment; give its process, or None where there is none.
 
-    There is none where processes cannot be forked safely, or the temporary folder has too long a path for a socket.
-    Forks outlive the template: Ray ends its workers itself.
+    There is none where processes cannot be forked safely, or it cannot be started, as when no temporary folder can be
+    written or its path is too long for a socket. Forks outlive the template: Ray ends its workers itself.
 
     Args:
         path: from where the template imports, as `sys.path`.
         imported: names of the modules that it imports.
     """
-    if sys.platform != "linux":  # Apple's libraries do not stand a fork
-        yield None
-        return
-    with tempfile.TemporaryDirectory(prefix="absgd-", ignore_cleanup_errors=True) as folder:
-        template = _start(folder, path, imported)
+    os.environ.pop(TEMPLATE, None)
+    template = None
+    with ExitStack() as folders:
+        if sys.platform == "linux":  # Apple's libraries do not stand a fork
+            with suppress(OSError):
+                own = tempfile.TemporaryDirectory(prefix="absgd-", ignore_cleanup_errors=True)
+                template = _start(folders.enter_context(own), path, imported)
         try:
             yield template.pid if template else None
         finally:
@@ -70,18 +72,18 @@ def worker_template(path: Sequence[str], imported: Sequence[str] = IMPORTED) -> 
                 template.communicate()
 
 
-def _start(folder: str, path: Sequence[str], imported: Sequence[str]) -> subprocess.Popen[bytes] | None:
-    """Start a template whose socket is in a folder; None where the folder's path is too long for a socket."""
+def _start(folder: str, path: Sequence[str], imported: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Start a template whose socket is in a folder, and name it in the environment.
+
+    Raises:
+        OSError: if the path of the folder is too long for a socket, or the system refuses another process.
+    """
     place = f"{folder}/template"
     with socket.socket(socket.AF_UNIX) as listener:
-        try:
-            listener.bind(place)
-        except OSError:
-            return None
+        listener.bind(place)
         listener.listen()
         given = json.dumps([list(path), listener.fileno(), folder, list(imported)])
-        os.environ[TEMPLATE] = place
-        return subprocess.Popen(
+        template = subprocess.Popen(
             [sys.executable, "-c", _PROGRAM, given],
             stdin=subprocess.PIPE,  # ends with this process
             stdout=subprocess.DEVNULL,
@@ -89,6 +91,8 @@ def _start(folder: str, path: Sequence[str], imported: Sequence[str]) -> subproc
             pass_fds=[listener.fileno()],
             process_group=0,  # Ctrl-C is for the driver, which ends it
         )
+    os.environ[TEMPLATE] = place
+    return template
 
 
 class Request(NamedTuple):

@@ -186,6 +186,14 @@ def test_none_where_the_path_of_a_socket_would_be_too_long(tmp_path: Path, monke
         assert TEMPLATE not in os.environ
 
 
+def test_none_where_no_temporary_folder_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TEMPLATE, "/of/another/search")
+    monkeypatch.setattr("tempfile.tempdir", "/proc/nowhere")
+    with worker_template.worker_template(sys.path, ("numpy",)) as pid:
+        assert pid is None
+        assert TEMPLATE not in os.environ
+
+
 def test_none_where_forks_are_not_safe(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(TEMPLATE, raising=False)
     monkeypatch.setattr("sys.platform", "darwin")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tune_runs.ray_cluster.local_start import NEEDLESS_STARTS
 from tune_runs.ray_cluster.session import _LOCAL, is_started_here, ray_session
@@ -23,6 +25,20 @@ def test_local_ray_has_no_dashboard_autoscaler_or_reader_of_output(ray: None) ->
     assert "raylet" in names
     assert not names & {"dashboard.py", "monitor.py", "log_monitor.py"}
     assert [getattr(Node, name).__name__ for name in NEEDLESS_STARTS] == list(NEEDLESS_STARTS), "given back"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no worker is forked")
+def test_workers_are_forks_of_the_template_with_an_environment_of_their_own(ray: None) -> None:
+    import ray
+
+    def facts() -> tuple[int, str | None]:
+        return os.getppid(), os.environ.get("MINE")
+
+    for runtime_env in ({}, {"env_vars": {"MINE": "1"}}):  # of the second kind Ray starts by another script
+        task = ray.remote(facts).options(runtime_env=runtime_env)
+        parent, mine = ray.get(task.remote(), timeout=60)
+        assert "run_template" in " ".join(psutil.Process(parent).cmdline())
+        assert mine == runtime_env.get("env_vars", {}).get("MINE")
 
 
 def test_session_inside_another_knows_who_started_ray(ray: None) -> None:
