@@ -5,6 +5,7 @@ Ray runs this file by its path, so that it imports nothing but the standard libr
 
 import json
 import os
+import resource
 import signal
 import socket
 import sys
@@ -14,7 +15,7 @@ TEMPLATE = "ABSGD_TUNE_WORKER_TEMPLATE"
 SCRIPT = "ABSGD_TUNE_WORKER_SCRIPT"
 """Environment variable with the path of Ray's own worker script."""
 PATIENCE_S = 30.0
-"""Time in which the template must have forked, its own imports included."""
+"""Time for which each answer of the template is waited for, its own imports included."""
 
 
 def start() -> None:
@@ -49,6 +50,7 @@ def _own_state() -> dict[str, object]:
         "folder": os.getcwd(),
         "blocked": [int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, [])],
         "oom_score_adj": oom_score_adj,
+        "open_files": resource.getrlimit(resource.RLIMIT_NOFILE),
     }
 
 

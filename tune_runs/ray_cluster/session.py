@@ -85,7 +85,7 @@ def ray_session(address: str | None = None) -> Iterator[None]:
         RayDoesNotStart: if none can be started here.
     """
     starts_ray = address is None and not _is_connected()
-    with process_kept(), worker_template(_import_path()) if starts_ray else nullcontext():
+    with process_kept(), worker_template(_import_path) if starts_ray else nullcontext():
         set_environment(is_local=starts_ray)
         if address:
             _check_answers(address)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import resource
 import runpy
 import select
 import shutil
@@ -19,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -29,6 +30,8 @@ from tune_runs.ray_cluster.forked_worker import TEMPLATE
 
 IMPORTED = ("absgd.training", "absgd.datasets", "absgd.models", "pandas", "pyarrow.parquet", "pyarrow.fs", "fsspec")
 """Modules of the template: those with which trials train, and what Ray Tune imports."""
+REQUEST_S = 5.0
+"""Time in which a request must arrive whole; those after it wait for it."""
 _PROGRAM = (
     "import json, sys; path, *rest = json.loads(sys.argv[1]); sys.path[:] = path; "
     "from tune_runs.ray_cluster.worker_template import run_template; run_template(*rest)"
@@ -44,17 +47,19 @@ class Start(NamedTuple):
     folder: str
     blocked: list[int]
     oom_score_adj: str
+    open_files: tuple[int, int]
+    """Soft and hard limit of open files, of which Ray raises the first."""
 
 
 @contextmanager
-def worker_template(path: Sequence[str], imported: Sequence[str] = IMPORTED) -> Iterator[int | None]:
+def worker_template(path: Callable[[], Sequence[str]], imported: Sequence[str] = IMPORTED) -> Iterator[int | None]:
     """Keep a template for the block, named in the environment; give its process, or None where there is none.
 
     There is none where processes cannot be forked safely, or it cannot be started, as when no temporary folder can be
     written or its path is too long for a socket. Forks outlive the template: Ray ends its workers itself.
 
     Args:
-        path: from where the template imports, as `sys.path`.
+        path: gives from where the template imports, as `sys.path`; may raise OSError.
         imported: names of the modules that it imports.
     """
     os.environ.pop(TEMPLATE, None)
@@ -63,13 +68,14 @@ def worker_template(path: Sequence[str], imported: Sequence[str] = IMPORTED) -> 
         if sys.platform == "linux":  # Apple's libraries do not stand a fork
             with suppress(OSError):
                 own = tempfile.TemporaryDirectory(prefix="absgd-", ignore_cleanup_errors=True)
-                template = _start(folders.enter_context(own), path, imported)
+                template = _start(folders.enter_context(own), path(), imported)
         try:
             yield template.pid if template else None
         finally:
             if template is not None:
                 template.kill()
                 template.communicate()
+                os.environ.pop(TEMPLATE, None)
 
 
 def _start(folder: str, path: Sequence[str], imported: Sequence[str]) -> subprocess.Popen[bytes]:
@@ -81,10 +87,10 @@ def _start(folder: str, path: Sequence[str], imported: Sequence[str]) -> subproc
     place = f"{folder}/template"
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(place)
-        listener.listen()
+        listener.listen(socket.SOMAXCONN)
         given = json.dumps([list(path), listener.fileno(), folder, list(imported)])
         template = subprocess.Popen(
-            [sys.executable, "-c", _PROGRAM, given],
+            [sys.executable, "-P", "-c", _PROGRAM, given],
             stdin=subprocess.PIPE,  # ends with this process
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -103,7 +109,7 @@ class Request(NamedTuple):
     connection: socket.socket
 
     def close(self) -> None:
-        """Leave it to the fork."""
+        """Close its files and connection in this process."""
         for file in self.files:
             os.close(file)
         self.connection.close()
@@ -144,6 +150,7 @@ def _fork_until_driver_ends(listener: socket.socket) -> Request | None:
 def _next_request(listener: socket.socket) -> Request | None:
     """Return the request of one that connects; None if it does not arrive whole."""
     connection, _ = listener.accept()
+    connection.settimeout(REQUEST_S)
     files: list[int] = []
     try:
         _, files, _, _ = socket.recv_fds(connection, 1, 3)
@@ -157,7 +164,7 @@ def _next_request(listener: socket.socket) -> Request | None:
 
 
 def _fork() -> int:
-    """Call `os.fork` without Python's warning about threads: the only other one is that of Arrow's allocator."""
+    """Call `os.fork` without Python's warning about threads: the others, of Arrow and OpenBLAS, know forks."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         return os.fork()
@@ -171,6 +178,7 @@ def _become_worker(request: Request) -> None:
     os.setpgid(0, 0)
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(start.oom_score_adj)
+    resource.setrlimit(resource.RLIMIT_NOFILE, start.open_files)
     for number, file in enumerate(request.files):
         os.dup2(file, number)
     os.chdir(start.folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from tune_runs.ray_cluster.forked_worker import SCRIPT, TEMPLATE
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no worker is forked")
 SCRIPT_TEXT = """
-import json, os, random, signal, sys
+import json, os, random, resource, signal, sys
 import colorsys_of_worker
 facts = {
     "arguments": sys.argv[1:], "folder": os.getcwd(), "mine": os.environ.get("MINE"), "parent": os.getppid(),
@@ -27,7 +28,7 @@ facts = {
     "blocked": [int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, [])],
     "ignores_children": signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN, "leads_group": os.getpgid(0) == os.getpid(),
     "oom_score_adj": open("/proc/self/oom_score_adj").read().strip(), "files": len(os.listdir("/proc/self/fd")),
-    "path": sys.path, "number": random.random(), "group": os.getpgid(0),
+    "path": sys.path, "number": random.random(), "limit": resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 }
 if "numpy" in sys.modules:
     facts["numpy"] = float(sys.modules["numpy"].random.random())
@@ -53,8 +54,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
         facts = tmp_path / name
         words = [sys.executable, forked_worker.__file__, str(facts), "--flag=a b"]
         with (tmp_path / "out").open("w") as out, (tmp_path / "err").open("w") as err:
-            done = subprocess.run(words, stdout=out, stderr=err, timeout=60, check=True, **options)
-        assert done.returncode == 0
+            subprocess.run(words, stdout=out, stderr=err, timeout=60, check=True, **options)
         wait_until(facts.exists)
         found: dict[str, Any] = json.loads(facts.read_text())
         return found
@@ -66,10 +66,9 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
 def template(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """Keep a template that imports NumPy alone; give its process."""
     monkeypatch.delenv(TEMPLATE, raising=False)
-    with worker_template.worker_template(sys.path, ("numpy",)) as pid:
+    with worker_template.worker_template(lambda: sys.path, ("numpy",)) as pid:
         assert pid is not None
         yield pid
-    monkeypatch.delenv(TEMPLATE)
 
 
 def is_running(pid: int) -> bool:
@@ -106,6 +105,11 @@ def test_fork_takes_over_that_it_is_the_first_to_go_when_memory_is_short(templat
     assert start(preexec_fn=raise_score)["oom_score_adj"] == "1000"
 
 
+def test_fork_may_open_as_many_files_as_ray_allows(template: int, start: Start) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert start(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft - 1, hard)))["limit"] == soft - 1
+
+
 def test_forks_differ_in_their_random_numbers_and_keep_no_files_of_the_template(template: int, start: Start) -> None:
     one, other = start("one"), start("other")
     assert one["numpy"] != other["numpy"]
@@ -124,13 +128,15 @@ def test_worker_starts_by_itself_where_the_template_has_ended(template: int, sta
 def test_worker_starts_by_itself_where_the_template_does_not_answer(
     template: int, start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    start("first")  # it has imported
     text = Path(forked_worker.__file__).read_text()
     impatient = tmp_path / "forked_worker.py"
     impatient.write_text(text.replace(f"PATIENCE_S = {forked_worker.PATIENCE_S}", "PATIENCE_S = 0.5"))
     assert impatient.read_text() != text
-    monkeypatch.setattr(forked_worker, "__file__", str(impatient))
     os.kill(template, signal.SIGSTOP)
-    assert start("late")["parent"] == os.getpid()
+    with monkeypatch.context() as patched:
+        patched.setattr(forked_worker, "__file__", str(impatient))
+        assert start("late")["parent"] == os.getpid()
     (tmp_path / "late").unlink()
     os.kill(template, signal.SIGCONT)
     assert start("next")["parent"] == template, "it goes on"
@@ -153,10 +159,9 @@ def test_requests_that_are_no_requests_do_not_end_the_template(template: int, st
 
 def test_template_ends_with_the_block_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(TEMPLATE, raising=False)
-    with worker_template.worker_template(sys.path, ("numpy",)) as pid:
+    with worker_template.worker_template(lambda: sys.path, ("numpy",)) as pid:
         folder = Path(os.environ[TEMPLATE]).parent
         assert folder.stat().st_mode & 0o077 == 0, "others may not start processes of this user"
-    monkeypatch.delenv(TEMPLATE)
     assert pid is not None
     assert not is_running(pid)
     assert not folder.exists()
@@ -165,7 +170,7 @@ def test_template_ends_with_the_block_and_leaves_nothing(monkeypatch: pytest.Mon
 def test_template_ends_with_a_driver_that_is_killed(tmp_path: Path) -> None:
     program = (
         "import os, sys, time; from tune_runs.ray_cluster.worker_template import worker_template\n"
-        "with worker_template(sys.path, ()):\n"
+        "with worker_template(lambda: sys.path, ()):\n"
         "    print(os.environ['ABSGD_TUNE_WORKER_TEMPLATE'], flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as driver:
@@ -181,7 +186,7 @@ def test_none_where_the_path_of_a_socket_would_be_too_long(tmp_path: Path, monke
     long = tmp_path / ("a" * 100)
     long.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(long))
-    with worker_template.worker_template(sys.path, ("numpy",)) as pid:
+    with worker_template.worker_template(lambda: sys.path, ("numpy",)) as pid:
         assert pid is None
         assert TEMPLATE not in os.environ
 
@@ -189,7 +194,7 @@ def test_none_where_the_path_of_a_socket_would_be_too_long(tmp_path: Path, monke
 def test_none_where_no_temporary_folder_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(TEMPLATE, "/of/another/search")
     monkeypatch.setattr("tempfile.tempdir", "/proc/nowhere")
-    with worker_template.worker_template(sys.path, ("numpy",)) as pid:
+    with worker_template.worker_template(lambda: sys.path, ("numpy",)) as pid:
         assert pid is None
         assert TEMPLATE not in os.environ
 
@@ -197,7 +202,7 @@ def test_none_where_no_temporary_folder_can_be_written(monkeypatch: pytest.Monke
 def test_none_where_forks_are_not_safe(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(TEMPLATE, raising=False)
     monkeypatch.setattr("sys.platform", "darwin")
-    with worker_template.worker_template(sys.path) as pid:
+    with worker_template.worker_template(lambda: sys.path) as pid:
         assert pid is None
         assert TEMPLATE not in os.environ
 
