@@ -110,6 +110,23 @@ def test_fork_may_open_as_many_files_as_ray_allows(template: int, start: Start) 
     assert start(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft - 1, hard)))["limit"] == soft - 1
 
 
+def test_template_outlives_a_lost_terminal_and_ctrl_c_and_leaves_no_zombies(template: int, start: Start) -> None:
+    assert os.getpgid(template) == template, "Ctrl-C in a terminal reaches the group of the driver"
+    assert start("one")["parent"] == template  # it has imported
+    os.kill(template, signal.SIGHUP)
+    assert start("other")["parent"] == template
+    wait_until(lambda: Path(f"/proc/{template}/task/{template}/children").read_text() == "")
+
+
+def test_fork_has_no_variable_of_the_template(monkeypatch: pytest.MonkeyPatch, start: Start) -> None:
+    monkeypatch.setenv("MINE", "the driver's")
+    with worker_template.worker_template(lambda: sys.path, ("numpy",)) as pid:
+        monkeypatch.delenv("MINE")
+        facts = start()
+    assert facts["parent"] == pid
+    assert facts["mine"] is None
+
+
 def test_forks_differ_in_their_random_numbers_and_keep_no_files_of_the_template(template: int, start: Start) -> None:
     one, other = start("one"), start("other")
     assert one["numpy"] != other["numpy"]
