@@ -9,9 +9,7 @@ import dataclasses
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +20,6 @@ from absgd.config import RunConfig
 from absgd.counts import plural
 from absgd.records import Verdict
 from absgd.terminal import shortened, warn
-from absgd.whole_imports import import_whole
 from tune_runs.console_table import print_sentence, print_whole
 from tune_runs.ray_cluster.session import ray_session
 from tune_runs.recording.tracker_table import attach_report, check_trackers
@@ -39,6 +36,8 @@ if TYPE_CHECKING:
 
 REPORT_S = 900.0
 """Most time that the report of a search may take; one of 1000 trials takes seconds."""
+DRIVER = ("tune_runs.driver.drive", "tune_runs.image_checks")
+"""Modules that import Ray, torch and what else a search needs."""
 PLAIN_WIDTH = 120
 """Width of output to a file or pipe, in columns."""
 
@@ -112,7 +111,7 @@ def carry_out(request: SearchRequest, console: Console, callbacks: Sequence[Call
     check_trackers(request.space.track)
     with copied_run(request.folder, request.storage) as copier:
         _say_starting(request, console)
-        with _importing("torch"), ray_session(request.address):
+        with ray_session(request.address, imported=DRIVER):
             status = run_search(request, console, callbacks, copier.step if copier else None)
             report = ReportProcess(request.folder)  # it is drawn while Ray ends
         verdicts = report.verdicts(console)
@@ -135,22 +134,6 @@ def _say_starting(request: SearchRequest, console: Console) -> None:
     images = f"the images of {plural(len(space.scenario_list), 'scenario')}"
     words = f"{space.name}: starting in {shortened(request.folder)}; {ray} and torch first, then {images}"
     print_sentence(console, words)
-
-
-@contextmanager
-def _importing(module: str) -> Iterator[None]:
-    """Import a module in a thread while the block does something else; an error there is left to the next import."""
-
-    def import_quietly() -> None:
-        with suppress(Exception):
-            import_whole(module)
-
-    thread = threading.Thread(target=import_quietly)
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join()
 
 
 class ReportProcess:

@@ -50,7 +50,7 @@ def test_result_has_the_best_configurations_of_the_files(
     if has_own:
         records.best_absgd_file(folder, "first").write_text(own.to_yaml())
     monkeypatch.setattr("tune_runs.whole_search.run_search", lambda *_: "budget")
-    monkeypatch.setattr("tune_runs.whole_search.ray_session", nullcontext)
+    monkeypatch.setattr("tune_runs.whole_search.ray_session", lambda *_, **__: nullcontext())
     result = carry_out(request, Console(quiet=True))
     assert (result.status, result.folder, result.report) == ("budget", folder, folder / "report.html")
     assert result.best == {"first": best}

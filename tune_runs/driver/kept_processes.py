@@ -9,6 +9,8 @@ from typing import Any
 from ray.tune.execution import tune_controller
 from ray.tune.utils.object_cache import _ObjectCache
 
+from tune_runs.ray_cluster.replaced import replaced
+
 
 class KeptProcesses(_ObjectCache):  # type: ignore[misc]
     """Keeps every idle process that Tune would use again, where Tune itself keeps one.
@@ -32,9 +34,5 @@ class KeptProcesses(_ObjectCache):  # type: ignore[misc]
 @contextmanager
 def processes_kept() -> Iterator[None]:
     """Let a search that starts in the block keep its processes."""
-    earlier = tune_controller._ObjectCache
-    tune_controller._ObjectCache = KeptProcesses
-    try:
+    with replaced(tune_controller, _ObjectCache=KeptProcesses):
         yield
-    finally:
-        tune_controller._ObjectCache = earlier

@@ -16,7 +16,7 @@ from absgd.terminal import shortened
 from tune_runs.confirmation.scenario_confirmation import ScenarioConfirmation
 from tune_runs.console_table import print_sentence, print_whole
 from tune_runs.driver.scenario_progress import EpochPace, scenario_progress
-from tune_runs.preview.confirm_cost import confirm_cost
+from tune_runs.preview.confirm_cost import most_confirm_epochs
 from tune_runs.progress.progress_table import ScenarioProgress, progress_table
 from tune_runs.progress.trial_cells import metrics_text
 from tune_runs.recording.recorder import Recorder
@@ -74,7 +74,7 @@ class LiveTableCallback(Callback):  # type: ignore[misc]
         self._pace = EpochPace()
         self._plans = plans
         self._confirm_epochs = {
-            name: confirm_cost(space, plan).epochs for name, plan in plans.items() if name in self._confirmations
+            name: most_confirm_epochs(space, plan) for name, plan in plans.items() if name in self._confirmations
         }
         self._drawn_at = 0.0
 

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 from ray.air._internal import usage
 
+from tune_runs.ray_cluster.replaced import replaced
+
 
 @contextmanager
 def callbacks_uncounted() -> Iterator[None]:
@@ -15,8 +17,5 @@ def callbacks_uncounted() -> Iterator[None]:
     Tune imports every tracker that it knows, to see which of them the callbacks are: W&B and MLflow, where they are
     installed, take two to three seconds, in which no trial starts.
     """
-    earlier, usage.tag_callbacks = usage.tag_callbacks, lambda _callbacks: False
-    try:
+    with replaced(usage, tag_callbacks=lambda _callbacks: False):
         yield
-    finally:
-        usage.tag_callbacks = earlier

@@ -49,15 +49,23 @@ def confirm_cost(space: SearchSpace, plan: ScenarioPlan) -> ConfirmCost:
     true differences to its controls are assumed to be normal with twice the standard deviation of a paired difference.
     """
     config, contest = space.confirm or ConfirmConfig(), likely_contest(space, plan)
-    most = config.max_pairs * epochs_of_round(contest, (contest.subject, *contest.rivals))
-    budget = config.epoch_budget
     return ConfirmCost(
         controls=contest.rivals,
         max_pairs=config.max_pairs,
         num_runs=config.max_pairs * (1 + len(contest.rivals)) if contest.rivals else 0,
-        epochs=most if budget is None else min(most, budget),
+        epochs=_most_epochs(config, contest),
         expected=_expected(_Hashable.of(contest), simulated_rules(space)),
     )
+
+
+def most_confirm_epochs(space: SearchSpace, plan: ScenarioPlan) -> int:
+    """Return `ConfirmCost.epochs` alone, for which nothing is simulated."""
+    return _most_epochs(space.confirm or ConfirmConfig(), likely_contest(space, plan))
+
+
+def _most_epochs(config: ConfirmConfig, contest: Contest) -> int:
+    most = config.max_pairs * epochs_of_round(contest, (contest.subject, *contest.rivals))
+    return most if config.epoch_budget is None else min(most, config.epoch_budget)
 
 
 def likely_contest(space: SearchSpace, plan: ScenarioPlan) -> Contest:

@@ -14,13 +14,14 @@ import socket
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from absgd.errors import UserError
 from absgd.short_folders import fits, short_link_to
 from absgd.terminal import warn
+from absgd.whole_imports import import_whole
 from tune_runs.ray_cluster.http2 import greets, is_http2
 from tune_runs.ray_cluster.local_start import local_start, trials_take_any_worker
 from tune_runs.ray_cluster.worker_template import worker_template
@@ -58,6 +59,8 @@ _LOCAL = {
     # A process of Ray that does not reach another one yet tries again after 10 ms, not after a second, for 30 s.
     "RAY_raylet_client_connect_timeout_milliseconds": "10",
     "RAY_raylet_client_num_connect_attempts": "3000",
+    # Agents that rest see the end of Ray in their input: see `resting_agent`.
+    "RAY_enable_pipe_based_agent_to_parent_health_check": "1",
     # What Tune sets for a trial: see `trials_take_any_worker`.
     "PL_DISABLE_FORK": "1",
 }
@@ -75,10 +78,16 @@ class RayDoesNotStart(OSError):  # noqa: N818 - names an event
 
 
 @contextmanager
-def ray_session(address: str | None = None) -> Iterator[None]:
+def ray_session(address: str | None = None, imported: Sequence[str] = ()) -> Iterator[None]:
     """Connect to a Ray for the block: the one of this process, the cluster at `address`, or a new local one.
 
     A Ray that was connected before stays connected; one that is connected here is disconnected at the end.
+
+    Args:
+        address: of a cluster; None: none.
+        imported: names of modules that the block needs. They are imported before a local Ray starts, since this process
+            can do nothing else while it waits for Ray's first workers, which then have less to wait for: theirs is the
+            same time.
 
     Raises:
         UserError: if no cluster answers at `address`, or this process is connected to another one.
@@ -93,17 +102,19 @@ def ray_session(address: str | None = None) -> Iterator[None]:
             warnings.filterwarnings("ignore", "IProgress not found")  # as does a library that Ray imports
             import ray
 
+            for name in imported:
+                import_whole(name)
+
         # A failed trial becomes a row with its error, and a line on the screen: Ray need not print its traceback too.
         with _loggers_at({"ray": logging.ERROR, "ray.tune": logging.CRITICAL}):
             if ray.is_initialized():
                 _check_is_joined(address)
                 yield
                 return
-            with _temporary_folder(address) as folder:
+            with _temporary_folder(address) as folder, nullcontext() if address else _started_here():
                 _initialise(address, folder)
                 try:
-                    with nullcontext() if address else _started_here():
-                        yield
+                    yield
                 finally:
                     ray.shutdown()
 

@@ -24,6 +24,8 @@ def test_local_ray_has_no_dashboard_autoscaler_or_reader_of_output(ray: None) ->
             names |= {Path(word).name for word in one.cmdline()}
     assert "raylet" in names
     assert not names & {"dashboard.py", "monitor.py", "log_monitor.py"}
+    if sys.platform == "linux":
+        assert "resting_agent.py" in names, "in place of agents that nobody has asked for"
     assert [getattr(Node, name).__name__ for name in NEEDLESS_STARTS] == list(NEEDLESS_STARTS), "given back"
 
 
