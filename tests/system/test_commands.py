@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +62,14 @@ def test_quickstart_prints_best_control_and_results_folder(
 def test_search_starts_each_of_its_processes_once(
     searched: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
-    """One for the images and one for each trial at once, though trials wait for trunks and wake several times."""
+    """One for the images and one for each trial at once, though trials wait for trunks and wake several times.
+
+    On a busy machine Ray 2.55, the oldest that is supported, starts two that do nothing.
+    """
     folder, done = searched
     (at_once,) = re.findall(r"training, (\d+) at a time", done.stdout)
-    assert 1 <= len((folder / "workers.txt").read_text().splitlines()) <= int(at_once) + 1
+    needless = 2 if version("ray").startswith("2.55.") else 0
+    assert 1 <= len((folder / "workers.txt").read_text().splitlines()) <= int(at_once) + 1 + needless
 
 
 def test_printed_best_reproduces_exactly(searched: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
