@@ -4,7 +4,8 @@ Importing torch takes a second of processor time, and the workers of a new Ray w
 started. The template does it once, while Ray starts. It does not import Ray, which reads the environment of a worker
 as it is imported, and it touches no GPU. Where there is no template, workers start as Ray starts them.
 
-While nobody asks for a worker, it imports what one last program needs, and in the end it becomes that program.
+Once the first workers are forked, a fork of the template takes over. The first one then imports what one last program
+needs, and becomes that program in the end.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ IMPORTED = ("absgd.training", "absgd.datasets", "absgd.models", "pandas", "pyarr
 """Modules of the template: those with which trials train, and what Ray Tune imports."""
 REQUEST_S = 5.0
 """Time in which a request must arrive whole; those after it wait for it."""
-QUIET_S = 1.0
+QUIET_S = 0.3
 """Time without a further request after which the modules of the last program are imported."""
 _PROGRAM = (
     "import json, sys; path, *rest = json.loads(sys.argv[1]); sys.path[:] = path; "
@@ -173,7 +174,9 @@ def run_template(
         import_whole(name)
     gc.freeze()  # so that forks do not copy the memory of what they look at
     with socket.socket(fileno=listener_fd) as listener:
-        request = _fork_until_told(listener, list(imported_later))
+        request = _fork_for_requests(listener, sys.stdin.fileno(), QUIET_S if imported_later else None)
+        if request is None and imported_later:
+            request = _leave_to_successor(listener, imported_later)
     if request is not None:
         os.close(errors_fd)
         _become_worker(request)
@@ -183,27 +186,53 @@ def run_template(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _fork_until_told(listener: socket.socket, imported_later: list[str]) -> Request | None:
-    """Fork for each request; return it in the fork, and None in the template once the driver says so, or has ended.
+def _fork_for_requests(listener: socket.socket, end_fd: int, quiet_s: float | None = None) -> Request | None:
+    """Fork for each request; return it in the fork, and None in the template when that is over.
 
     Args:
         listener: where requests arrive.
-        imported_later: names of modules that are imported while none arrives; emptied.
+        end_fd: file descriptor that can be read when it is over.
+        quiet_s: time without a further request after which it is over too; None: any.
     """
     has_forked = False
     while True:
-        is_due = has_forked and imported_later
-        ready, _, _ = select.select([listener, sys.stdin], [], [], QUIET_S if is_due else None)
-        if not ready:
-            with suppress(Exception):  # the last program says so itself
-                import_whole(imported_later.pop(0))
-        elif sys.stdin in ready:
+        ready, _, _ = select.select([listener.fileno(), end_fd], [], [], quiet_s if has_forked else None)
+        if not ready or end_fd in ready:
             return None
-        elif request := _next_request(listener):
+        if request := _next_request(listener):
             if _fork() == 0:
                 return request
             request.close()
             has_forked = True
+
+
+def _leave_to_successor(listener: socket.socket, imported_later: Sequence[str]) -> Request | None:
+    """Let a fork of this process take over, which ends with it, while this one imports what the last program needs.
+
+    Nobody then waits for a worker until these imports are done.
+
+    Args:
+        listener: where requests arrive.
+        imported_later: names of the modules.
+
+    Returns:
+        The request in each worker that the successor forks; None in this process, and at once if its driver is waiting.
+    """
+    if select.select([sys.stdin], [], [], 0)[0]:
+        return None
+    end_fd, _kept_open = os.pipe()
+    if _fork() == 0:
+        os.close(_kept_open)
+        request = _fork_for_requests(listener, end_fd)
+        if request is None:
+            os._exit(0)
+        os.close(end_fd)
+        return request
+    os.close(end_fd)
+    for name in imported_later:
+        with suppress(Exception):  # the last program says so itself
+            import_whole(name)
+    return None
 
 
 def _next_request(listener: socket.socket) -> Request | None:

@@ -78,6 +78,10 @@ def is_running(pid: int) -> bool:
         return False
 
 
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def test_fork_has_what_ray_gave_the_process_that_it_started(template: int, start: Start, tmp_path: Path) -> None:
     facts = start(
         cwd=tmp_path,
@@ -263,6 +267,9 @@ def test_template_becomes_the_last_program_and_belongs_to_the_one_who_asked(
         assert not start("worker")["has_imported"]
         maps = Path(f"/proc/{own.process.pid}/maps")
         wait_until(lambda: "_multiarray_umath" in maps.read_text())
+        other = start("other worker")
+        assert not other["has_imported"], "it comes from a template that is a fork of the first one"
+        assert parent_of(other["parent"]) == own.process.pid
         last = own.become("last_program", arguments)
     assert last.wait(60) == 3, "the block has not ended it"
     facts = json.loads((tmp_path / "last").read_text())
@@ -272,6 +279,18 @@ def test_template_becomes_the_last_program_and_belongs_to_the_one_who_asked(
     assert set(facts.values()) == {True}, facts
     assert capfd.readouterr().err == "an error\n"
     assert TEMPLATE not in os.environ
+    wait_until(lambda: not is_running(other["parent"]))
+
+
+def test_successor_ends_with_a_template_that_is_ended(start: Start) -> None:
+    with worker_template.worker_template(lambda: sys.path, (), ("numpy",)) as own:
+        assert own is not None
+        start("first")
+        maps = Path(f"/proc/{own.process.pid}/maps")
+        wait_until(lambda: "_multiarray_umath" in maps.read_text())
+        successor = start("next")["parent"]
+        assert successor != own.process.pid
+    wait_until(lambda: not is_running(successor))
 
 
 def test_template_that_has_ended_becomes_nothing() -> None:
