@@ -1,6 +1,6 @@
 """A whole search on the Ray of this process: start its workers, read its images, lock its folder, and drive it.
 
-What imports Ray is imported inside the functions, since Ray reads its environment as it is imported.
+Ray starts processes while this one reads torch and images, so what needs those is imported inside the function.
 """
 
 from __future__ import annotations

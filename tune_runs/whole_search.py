@@ -9,8 +9,9 @@ import dataclasses
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,9 +22,9 @@ from absgd.config import RunConfig
 from absgd.counts import plural
 from absgd.records import Verdict
 from absgd.terminal import shortened, warn
+from absgd.whole_imports import import_whole
 from tune_runs.console_table import print_sentence, print_whole
 from tune_runs.ray_cluster.session import ray_session
-from tune_runs.ray_cluster.worker_template import Template
 from tune_runs.recording.tracker_table import attach_report, check_trackers
 from tune_runs.request.search_request import SearchRequest, SearchStatus, new_request
 from tune_runs.request.warm_start import warm_start_of
@@ -38,10 +39,6 @@ if TYPE_CHECKING:
 
 REPORT_S = 900.0
 """Most time that the report of a search may take; one of 1000 trials takes seconds."""
-DRIVER = ("tune_runs.driver.drive", "tune_runs.image_checks")
-"""Modules that import Ray, torch and what else a search needs."""
-REPORT = ("analysis.report.html_report", "analysis.questions.optuna_importance")
-"""Modules that import what a report needs."""
 PLAIN_WIDTH = 120
 """Width of output to a file or pipe, in columns."""
 
@@ -115,9 +112,9 @@ def carry_out(request: SearchRequest, console: Console, callbacks: Sequence[Call
     check_trackers(request.space.track)
     with copied_run(request.folder, request.storage) as copier:
         _say_starting(request, console)
-        with ray_session(request.address, DRIVER, REPORT) as template:
+        with _importing("torch"), ray_session(request.address):
             status = run_search(request, console, callbacks, copier.step if copier else None)
-            report = ReportProcess(request.folder, template)  # it is drawn while Ray ends
+            report = ReportProcess(request.folder)  # it is drawn while Ray ends
         verdicts = report.verdicts(console)
         attach_report(request.space, request.folder)
     names = [scenario.name for scenario in request.space.scenario_list]
@@ -140,6 +137,22 @@ def _say_starting(request: SearchRequest, console: Console) -> None:
     print_sentence(console, words)
 
 
+@contextmanager
+def _importing(module: str) -> Iterator[None]:
+    """Import a module in a thread while the block does something else; an error there is left to the next import."""
+
+    def import_quietly() -> None:
+        with suppress(Exception):
+            import_whole(module)
+
+    thread = threading.Thread(target=import_quietly)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
 class ReportProcess:
     """absgd-report in its own process, which judges the results and writes their page; it reads only the run's files.
 
@@ -147,14 +160,21 @@ class ReportProcess:
 
     Args:
         folder: the run folder.
-        template: becomes the process, since it has imported most of what that needs; None: a new one is started.
     """
 
-    def __init__(self, folder: Path, template: Template | None = None) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder, self._verdicts = shortened(folder), shortened(folder) / records.VERDICTS_FILE
         self._verdicts.unlink(missing_ok=True)
-        words = ["--verdicts", str(self._verdicts), "--", str(self._folder)]
-        self._process = _begun_in(template, words) or _started(words)
+        words = [sys.executable, "-P", "-m", "analysis", "--verdicts", str(self._verdicts), "--", str(self._folder)]
+        places = os.pathsep.join(os.path.abspath(place) for place in sys.path)
+        environment = {**os.environ, "PYTHONPATH": places}
+        self._process: subprocess.Popen[bytes] | OSError
+        try:
+            self._process = subprocess.Popen(
+                words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment
+            )
+        except OSError as error:
+            self._process = error
 
     def verdicts(self, console: Console) -> list[Verdict]:
         """Wait for the report, and print where it is and what it has found.
@@ -189,21 +209,3 @@ class ReportProcess:
                 self._process.kill()
                 raise
         return "" if status else None
-
-
-def _begun_in(template: Template | None, words: Sequence[str]) -> subprocess.Popen[bytes] | None:
-    """Let a template become absgd-report; None where there is none, or it has ended."""
-    with suppress(OSError):
-        return template.become("analysis", words) if template else None
-    return None
-
-
-def _started(words: Sequence[str]) -> subprocess.Popen[bytes] | OSError:
-    """Start absgd-report; return why it does not start where it does not."""
-    places = os.pathsep.join(os.path.abspath(place) for place in sys.path)
-    environment = {**os.environ, "PYTHONPATH": places}
-    command = [sys.executable, "-P", "-m", "analysis", *words]
-    try:
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment)
-    except OSError as error:
-        return error

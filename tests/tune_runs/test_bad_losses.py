@@ -28,7 +28,7 @@ def assert_refused(changes: dict[str, Any], message: str, monkeypatch: pytest.Mo
             raise AssertionError("the search was begun")
 
     monkeypatch.chdir(folder)
-    monkeypatch.setattr("tune_runs.whole_search.ray_session", lambda *_, **__: nullcontext())
+    monkeypatch.setattr("tune_runs.whole_search.ray_session", nullcontext)
     monkeypatch.setattr("tune_runs.run_search.node_sizes", lambda: [NodeSize(cpus=2, gpus=0)])
     monkeypatch.setattr("tune_runs.run_search.is_started_here", lambda: True)
     monkeypatch.setattr("tune_runs.ray_cluster.image_store.ImageStore", NoStore)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from absgd.config import RunConfig
 from analysis import load
 from tests.support.run_folders import confirmed
 from tests.support.spaces import make
-from tune_runs.ray_cluster.worker_template import worker_template
 from tune_runs.request.search_request import new_request
 from tune_runs.whole_search import ReportProcess, carry_out
 
@@ -30,25 +28,6 @@ def test_end_of_a_search_says_the_verdict_and_the_settings_it_is_about(
     assert "".join(f"verdict: {found}".split()) in "".join(shown.split()), "a path wider than the console is broken"
     assert shown.rstrip().endswith("best-1: loss abce, lam 5, gamma 0.7, ab_alpha 0.5,\n          switch_epoch 5")
     assert f"report:  {folder}/report.html" in shown
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is no template")
-@pytest.mark.parametrize("has_ended", [False, True])
-def test_template_of_the_workers_becomes_the_report(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], has_ended: bool
-) -> None:
-    folder = confirmed(tmp_path / "run")
-    with worker_template(lambda: sys.path, ()) as template:
-        assert template is not None
-        if has_ended:
-            template.process.kill()
-            template.process.wait()
-        report = ReportProcess(folder, template)
-    (found,) = load(folder).verdicts()
-    assert [str(one) for one in report.verdicts(Console(width=60))] == [str(found)]
-    assert template.is_template == has_ended
-    assert (folder / "report.html").is_file()
-    assert capfd.readouterr().err == ""
 
 
 def test_report_that_fails_leaves_no_verdict_of_another_day(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,7 +50,7 @@ def test_result_has_the_best_configurations_of_the_files(
     if has_own:
         records.best_absgd_file(folder, "first").write_text(own.to_yaml())
     monkeypatch.setattr("tune_runs.whole_search.run_search", lambda *_: "budget")
-    monkeypatch.setattr("tune_runs.whole_search.ray_session", lambda *_, **__: nullcontext())
+    monkeypatch.setattr("tune_runs.whole_search.ray_session", nullcontext)
     result = carry_out(request, Console(quiet=True))
     assert (result.status, result.folder, result.report) == ("budget", folder, folder / "report.html")
     assert result.best == {"first": best}

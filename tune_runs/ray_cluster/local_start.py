@@ -79,8 +79,8 @@ def _resting_agents(node: Any) -> Iterator[None]:
     absent = raylet.METRICS_AGENT_PORT_NAME, raylet.METRICS_EXPORT_PORT_NAME, raylet.DASHBOARD_AGENT_LISTEN_PORT_NAME
     for name in absent:  # so says the agent itself where Ray is installed without a dashboard
         raylet.persist_port(node._session_dir, node._node_id, name, -1)
-    with socket.socket() as reserved:
-        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the agent may listen there, nobody else
+    with socket.socket(resting_agent.family_of(node._node_ip_address)) as reserved:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # so that the agent can listen there
         reserved.bind((node._node_ip_address, 0))
         node._ray_params.runtime_env_agent_port = reserved.getsockname()[1]
         with replaced(services, _build_python_executable_command_memory_profileable=resting):

@@ -25,6 +25,11 @@ def rest(agent: list[str]) -> None:
         os.execv(agent[0], agent)
 
 
+def family_of(address: str) -> socket.AddressFamily:
+    """Return the family of an address in numbers."""
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
 def _value(words: list[str], option: str) -> str | None:
     return next((word.removeprefix(option) for word in words if word.startswith(option)), None)
 
@@ -33,7 +38,7 @@ def _is_asked_for(address: str | None, port: str | None) -> bool:
     """Wait until somebody connects or Ray has ended; say which. The port is free again then: a client tries again."""
     if address is None or port is None:
         return bool(sys.stdin.read())
-    with socket.create_server((address, int(port))) as listener:
+    with socket.create_server((address, int(port)), family=family_of(address)) as listener:
         return listener in select.select([listener, sys.stdin], [], [])[0]
 
 

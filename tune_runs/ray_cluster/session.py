@@ -14,17 +14,16 @@ import socket
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from absgd.errors import UserError
 from absgd.short_folders import fits, short_link_to
 from absgd.terminal import warn
-from absgd.whole_imports import import_whole
 from tune_runs.ray_cluster.http2 import greets, is_http2
 from tune_runs.ray_cluster.local_start import local_start, trials_take_any_worker
-from tune_runs.ray_cluster.worker_template import Template, worker_template
+from tune_runs.ray_cluster.worker_template import worker_template
 
 if TYPE_CHECKING:
     from ray.job_config import JobConfig
@@ -78,29 +77,17 @@ class RayDoesNotStart(OSError):  # noqa: N818 - names an event
 
 
 @contextmanager
-def ray_session(
-    address: str | None = None, imported: Sequence[str] = (), imported_later: Sequence[str] = ()
-) -> Iterator[Template | None]:
+def ray_session(address: str | None = None) -> Iterator[None]:
     """Connect to a Ray for the block: the one of this process, the cluster at `address`, or a new local one.
 
     A Ray that was connected before stays connected; one that is connected here is disconnected at the end.
-
-    Args:
-        address: of a cluster; None: none.
-        imported: names of modules that the block needs. They are imported before a local Ray starts, since this process
-            can do nothing else while it waits for Ray's first workers, which then have less to wait for: theirs is the
-            same time.
-        imported_later: names of those that the last program needs which the template of workers may become.
-
-    Returns:
-        The template of the workers of a Ray that is started here; None where there is none.
 
     Raises:
         UserError: if no cluster answers at `address`, or this process is connected to another one.
         RayDoesNotStart: if none can be started here.
     """
     starts_ray = address is None and not _is_connected()
-    with process_kept(), _template(imported_later) if starts_ray else nullcontext() as template:
+    with process_kept(), worker_template(_import_path) if starts_ray else nullcontext():
         set_environment(is_local=starts_ray)
         if address:
             _check_answers(address)
@@ -108,25 +95,19 @@ def ray_session(
             warnings.filterwarnings("ignore", "IProgress not found")  # as does a library that Ray imports
             import ray
 
-            for name in imported:
-                import_whole(name)
-
         # A failed trial becomes a row with its error, and a line on the screen: Ray need not print its traceback too.
         with _loggers_at({"ray": logging.ERROR, "ray.tune": logging.CRITICAL}):
             if ray.is_initialized():
                 _check_is_joined(address)
-                yield None
+                yield
                 return
-            with _temporary_folder(address) as folder, nullcontext() if address else _started_here():
+            with _temporary_folder(address) as folder:
                 _initialise(address, folder)
                 try:
-                    yield template
+                    with nullcontext() if address else _started_here():
+                        yield
                 finally:
                     ray.shutdown()
-
-
-def _template(imported_later: Sequence[str]) -> AbstractContextManager[Template | None]:
-    return worker_template(_import_path, imported_later=imported_later)
 
 
 _session_is_own = False

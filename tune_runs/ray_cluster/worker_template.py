@@ -3,9 +3,6 @@
 Importing torch takes a second of processor time, and the workers of a new Ray would all do it at once, after Ray has
 started. The template does it once, while Ray starts. It does not import Ray, which reads the environment of a worker
 as it is imported, and it touches no GPU. Where there is no template, workers start as Ray starts them.
-
-Once the first workers are forked, a fork of the template takes over. The first one then imports what one last program
-needs, and becomes that program in the end.
 """
 
 from __future__ import annotations
@@ -35,8 +32,6 @@ IMPORTED = ("absgd.training", "absgd.datasets", "absgd.models", "pandas", "pyarr
 """Modules of the template: those with which trials train, and what Ray Tune imports."""
 REQUEST_S = 5.0
 """Time in which a request must arrive whole; those after it wait for it."""
-QUIET_S = 0.3
-"""Time without a further request after which the modules of the last program are imported."""
 _PROGRAM = (
     "import json, sys; path, *rest = json.loads(sys.argv[1]); sys.path[:] = path; "
     "from tune_runs.ray_cluster.worker_template import run_template; run_template(*rest)"
@@ -56,42 +51,9 @@ class Start(NamedTuple):
     """Soft and hard limit of open files, of which Ray raises the first."""
 
 
-class Template:
-    """The process of a template.
-
-    Args:
-        process: the process.
-    """
-
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self.process = process
-        self.is_template = True
-        """Whether it still is one, and belongs to the session that started it."""
-
-    def become(self, module: str, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
-        """Let it run a module as `python -m` does, in the folder and environment in which it was started.
-
-        It forks no workers any more, and belongs to the caller. Its standard error is that of this process.
-
-        Args:
-            module: dotted name of the module.
-            arguments: words of its command line.
-
-        Raises:
-            OSError: if it has ended.
-        """
-        assert self.process.stdin is not None, "it was started with a pipe"
-        with self.process.stdin as pipe:
-            pipe.write(json.dumps([module, list(arguments)]).encode())
-        self.process.stdin, self.is_template = None, False
-        return self.process
-
-
 @contextmanager
-def worker_template(
-    path: Callable[[], Sequence[str]], imported: Sequence[str] = IMPORTED, imported_later: Sequence[str] = ()
-) -> Iterator[Template | None]:
-    """Keep a template for the block, named in the environment; give it, or None where there is none.
+def worker_template(path: Callable[[], Sequence[str]], imported: Sequence[str] = IMPORTED) -> Iterator[int | None]:
+    """Keep a template for the block, named in the environment; give its process, or None where there is none.
 
     There is none where processes cannot be forked safely, or it cannot be started, as when no temporary folder can be
     written or its path is too long for a socket. Forks outlive the template: Ray ends its workers itself.
@@ -99,7 +61,6 @@ def worker_template(
     Args:
         path: gives from where the template imports, as `sys.path`; may raise OSError.
         imported: names of the modules that it imports.
-        imported_later: names of those that it imports once the first workers are forked, and no other for `QUIET_S`.
     """
     os.environ.pop(TEMPLATE, None)
     template = None
@@ -107,35 +68,33 @@ def worker_template(
         if sys.platform == "linux":  # Apple's libraries do not stand a fork
             with suppress(OSError):
                 own = tempfile.TemporaryDirectory(prefix="absgd-", ignore_cleanup_errors=True)
-                template = Template(_start(folders.enter_context(own), path(), imported, imported_later))
+                template = _start(folders.enter_context(own), path(), imported)
         try:
-            yield template
+            yield template.pid if template else None
         finally:
-            os.environ.pop(TEMPLATE, None)
-            if template is not None and template.is_template:
-                template.process.kill()
-                template.process.communicate()
+            if template is not None:
+                template.kill()
+                template.communicate()
+                os.environ.pop(TEMPLATE, None)
 
 
-def _start(
-    folder: str, path: Sequence[str], imported: Sequence[str], imported_later: Sequence[str]
-) -> subprocess.Popen[bytes]:
+def _start(folder: str, path: Sequence[str], imported: Sequence[str]) -> subprocess.Popen[bytes]:
     """Start a template whose socket is in a folder, and name it in the environment.
 
     Raises:
         OSError: if the path of the folder is too long for a socket, or the system refuses another process.
     """
     place = f"{folder}/template"
-    with socket.socket(socket.AF_UNIX) as listener, open(os.dup(2), "wb") as errors:
+    with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(place)
         listener.listen(socket.SOMAXCONN)
-        given = [listener.fileno(), errors.fileno(), folder, list(imported), list(imported_later)]
+        given = json.dumps([list(path), listener.fileno(), folder, list(imported)])
         template = subprocess.Popen(
-            [sys.executable, "-P", "-c", _PROGRAM, json.dumps([list(path), *given])],
+            [sys.executable, "-P", "-c", _PROGRAM, given],
             stdin=subprocess.PIPE,  # ends with this process
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            pass_fds=[listener.fileno(), errors.fileno()],
+            pass_fds=[listener.fileno()],
             process_group=0,  # Ctrl-C is for the driver, which ends it
         )
     os.environ[TEMPLATE] = place
@@ -156,17 +115,13 @@ class Request(NamedTuple):
         self.connection.close()
 
 
-def run_template(
-    listener_fd: int, errors_fd: int, folder: str, imported: Sequence[str], imported_later: Sequence[str]
-) -> None:
+def run_template(listener_fd: int, folder: str, imported: Sequence[str]) -> None:
     """Import modules, then fork a worker for each request until the driver has ended; the program of a template.
 
     Args:
         listener_fd: file descriptor of its listening socket.
-        errors_fd: of the standard error of the program that it becomes in the end.
         folder: has the path of the socket; removed at the end.
         imported: names of the modules.
-        imported_later: names of those that the last program needs.
     """
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # forks that end leave no zombies
@@ -174,64 +129,21 @@ def run_template(
         import_whole(name)
     gc.freeze()  # so that forks do not copy the memory of what they look at
     with socket.socket(fileno=listener_fd) as listener:
-        request = _fork_for_requests(listener, sys.stdin.fileno(), QUIET_S if imported_later else None)
-        if request is None and imported_later:
-            request = _leave_to_successor(listener, imported_later)
-    if request is not None:
-        os.close(errors_fd)
-        _become_worker(request)
-    elif last := sys.stdin.read():
-        _become_last_program(errors_fd, *json.loads(last))
-    else:
+        request = _fork_until_driver_ends(listener)
+    if request is None:
         shutil.rmtree(folder, ignore_errors=True)
+    else:
+        _become_worker(request)
 
 
-def _fork_for_requests(listener: socket.socket, end_fd: int, quiet_s: float | None = None) -> Request | None:
-    """Fork for each request; return it in the fork, and None in the template when that is over.
-
-    Args:
-        listener: where requests arrive.
-        end_fd: file descriptor that can be read when it is over.
-        quiet_s: time without a further request after which it is over too; None: any.
-    """
-    has_forked = False
-    while True:
-        ready, _, _ = select.select([listener.fileno(), end_fd], [], [], quiet_s if has_forked else None)
-        if not ready or end_fd in ready:
-            return None
-        if request := _next_request(listener):
+def _fork_until_driver_ends(listener: socket.socket) -> Request | None:
+    """Fork for each request; return it in the fork, and None in the template once the driver has ended."""
+    while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:
+        request = _next_request(listener)
+        if request is not None:
             if _fork() == 0:
                 return request
             request.close()
-            has_forked = True
-
-
-def _leave_to_successor(listener: socket.socket, imported_later: Sequence[str]) -> Request | None:
-    """Let a fork of this process take over, which ends with it, while this one imports what the last program needs.
-
-    Nobody then waits for a worker until these imports are done.
-
-    Args:
-        listener: where requests arrive.
-        imported_later: names of the modules.
-
-    Returns:
-        The request in each worker that the successor forks; None in this process, and at once if its driver is waiting.
-    """
-    if select.select([sys.stdin], [], [], 0)[0]:
-        return None
-    end_fd, _kept_open = os.pipe()
-    if _fork() == 0:
-        os.close(_kept_open)
-        request = _fork_for_requests(listener, end_fd)
-        if request is None:
-            os._exit(0)
-        os.close(end_fd)
-        return request
-    os.close(end_fd)
-    for name in imported_later:
-        with suppress(Exception):  # the last program says so itself
-            import_whole(name)
     return None
 
 
@@ -277,16 +189,6 @@ def _become_worker(request: Request) -> None:
     request.connection.sendall(b".")  # fails where nobody waits any more: then another worker has started
     request.close()
     runpy.run_path(start.arguments[0], run_name="__main__")
-
-
-def _become_last_program(errors_fd: int, module: str, arguments: list[str]) -> None:
-    """Run a module in this process, a template no longer, and end with it."""
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    os.dup2(errors_fd, 2)
-    os.close(errors_fd)
-    sys.argv[1:] = arguments
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 def _draw_other_numbers() -> None:

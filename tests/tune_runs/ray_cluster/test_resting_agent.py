@@ -5,8 +5,9 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,12 @@ import pytest
 from tests.support.waiting import wait_until
 from tune_runs.ray_cluster import resting_agent
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="agents rest on Linux alone")
 AGENT = """
 import socket, sys
 port = next(word.partition("=")[2] for word in sys.argv if word.startswith("--runtime-env-agent-port="))
-listener = socket.create_server(("127.0.0.1", int(port)))
+address = next(word.partition("=")[2] for word in sys.argv if word.startswith("--node-ip-address="))
+listener = socket.create_server((address, int(port)), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
 while True:
     connection, _ = listener.accept()
     connection.sendall(repr(sys.argv[1:]).encode())
@@ -37,49 +40,51 @@ def resting(agent: list[str]) -> Iterator[subprocess.Popen[bytes]]:
         process.communicate()
 
 
-@pytest.fixture
-def port() -> Iterator[int]:
-    """A port that stays bound and on which nobody listens, as `_resting_agents` reserves it."""
-    with socket.socket() as reserved:
+@pytest.fixture(params=["127.0.0.1", "::1"])
+def place(request: pytest.FixtureRequest) -> Iterator[tuple[str, int]]:
+    """An address and a port that stays bound and on which nobody listens, as `_resting_agents` reserves it."""
+    with socket.socket(resting_agent.family_of(request.param)) as reserved:
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        reserved.bind(("127.0.0.1", 0))
-        yield reserved.getsockname()[1]
+        try:
+            reserved.bind((request.param, 0))
+        except OSError:
+            pytest.skip(f"this machine has no {request.param}")
+        yield request.param, reserved.getsockname()[1]
 
 
-def answer_at(port: int) -> str:
-    """Return what is answered at a port; nothing if nobody listens, or whoever does goes away."""
+def options_at(place: tuple[str, int]) -> list[str]:
+    return [f"--node-ip-address={place[0]}", f"--runtime-env-agent-port={place[1]}", "--log-dir=a b"]
+
+
+def answer_at(place: tuple[str, int]) -> str | None:
+    """Return what is answered at a place; None if nobody listens, or goes away."""
     try:
-        with closing(socket.create_connection(("127.0.0.1", port), timeout=10)) as connection:
-            return connection.recv(1000).decode()
+        with socket.create_connection(place, timeout=10) as connection:
+            return connection.recv(1000).decode() or None
     except OSError:
-        return ""
+        return None
 
 
-def is_listening(port: int) -> bool:
-    """Whether a process listens at a port; it is not connected to."""
-    listening = "0A"
-    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return any(line[1] == f"0100007F:{port:04X}" and line[3] == listening for line in lines)
+def command_line(process: subprocess.Popen[bytes]) -> str:
+    return Path(f"/proc/{process.pid}/cmdline").read_text()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="agents rest on Linux alone")
-def test_agent_that_is_asked_for_starts_at_its_port_with_its_command_line(tmp_path: Path, port: int) -> None:
+def test_agent_that_is_asked_for_starts_at_its_port_with_its_command_line(
+    tmp_path: Path, place: tuple[str, int]
+) -> None:
     script = tmp_path / "agent.py"
     script.write_text(AGENT)
-    options = ["--node-ip-address=127.0.0.1", f"--runtime-env-agent-port={port}", "--log-dir=a b"]
-    with resting([sys.executable, str(script), *options]) as process:
-        wait_until(lambda: is_listening(port))
-        name = Path(f"/proc/{process.pid}/cmdline").read_text()
-        assert resting_agent.__file__ in name, "it rests"
-        assert answer_at(port) == "", "whoever asks first is sent away"
-        wait_until(lambda: answer_at(port) == repr(options))
+    with resting([sys.executable, str(script), *options_at(place)]) as process:
+        time.sleep(0.5)
+        assert resting_agent.__file__ in command_line(process), "it rests"
+        wait_until(lambda: answer_at(place) == repr(options_at(place)))
         assert process.poll() is None
-        assert str(script) in Path(f"/proc/{process.pid}/cmdline").read_text()
+        assert resting_agent.__file__ not in command_line(process)
 
 
 @pytest.mark.parametrize("has_port", [False, True])
-def test_agent_ends_with_ray(has_port: bool, port: int) -> None:
-    options = ["--node-ip-address=127.0.0.1", *([f"--runtime-env-agent-port={port}"] if has_port else [])]
+def test_agent_ends_with_ray(has_port: bool, place: tuple[str, int]) -> None:
+    options = options_at(place) if has_port else options_at(place)[:1]
     with resting([sys.executable, "-c", "raise SystemExit(3)", *options]) as process:
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(timeout=1.0)

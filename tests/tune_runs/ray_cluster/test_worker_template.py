@@ -66,9 +66,9 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
 def template(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """Keep a template that imports NumPy alone; give its process."""
     monkeypatch.delenv(TEMPLATE, raising=False)
-    with worker_template.worker_template(lambda: sys.path, ("numpy",)) as own:
-        assert own is not None
-        yield own.process.pid
+    with worker_template.worker_template(lambda: sys.path, ("numpy",)) as pid:
+        assert pid is not None
+        yield pid
 
 
 def is_running(pid: int) -> bool:
@@ -76,10 +76,6 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
-
-
-def parent_of(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def test_fork_has_what_ray_gave_the_process_that_it_started(template: int, start: Start, tmp_path: Path) -> None:
@@ -124,10 +120,10 @@ def test_template_outlives_a_lost_terminal_and_ctrl_c_and_leaves_no_zombies(temp
 
 def test_fork_has_no_variable_of_the_template(monkeypatch: pytest.MonkeyPatch, start: Start) -> None:
     monkeypatch.setenv("MINE", "the driver's")
-    with worker_template.worker_template(lambda: sys.path, ("numpy",)) as own:
+    with worker_template.worker_template(lambda: sys.path, ("numpy",)) as pid:
         monkeypatch.delenv("MINE")
         facts = start()
-    assert facts["parent"] == own.process.pid
+    assert facts["parent"] == pid
     assert facts["mine"] is None
 
 
@@ -180,11 +176,11 @@ def test_requests_that_are_no_requests_do_not_end_the_template(template: int, st
 
 def test_template_ends_with_the_block_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(TEMPLATE, raising=False)
-    with worker_template.worker_template(lambda: sys.path, ("numpy",)) as own:
+    with worker_template.worker_template(lambda: sys.path, ("numpy",)) as pid:
         folder = Path(os.environ[TEMPLATE]).parent
         assert folder.stat().st_mode & 0o077 == 0, "others may not start processes of this user"
-    assert own is not None
-    assert not is_running(own.process.pid)
+    assert pid is not None
+    assert not is_running(pid)
     assert not folder.exists()
 
 
@@ -207,24 +203,24 @@ def test_none_where_the_path_of_a_socket_would_be_too_long(tmp_path: Path, monke
     long = tmp_path / ("a" * 100)
     long.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(long))
-    with worker_template.worker_template(lambda: sys.path, ("numpy",)) as own:
-        assert own is None
+    with worker_template.worker_template(lambda: sys.path, ("numpy",)) as pid:
+        assert pid is None
         assert TEMPLATE not in os.environ
 
 
 def test_none_where_no_temporary_folder_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(TEMPLATE, "/of/another/search")
     monkeypatch.setattr("tempfile.tempdir", "/proc/nowhere")
-    with worker_template.worker_template(lambda: sys.path, ("numpy",)) as own:
-        assert own is None
+    with worker_template.worker_template(lambda: sys.path, ("numpy",)) as pid:
+        assert pid is None
         assert TEMPLATE not in os.environ
 
 
 def test_none_where_forks_are_not_safe(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(TEMPLATE, raising=False)
     monkeypatch.setattr("sys.platform", "darwin")
-    with worker_template.worker_template(lambda: sys.path) as own:
-        assert own is None
+    with worker_template.worker_template(lambda: sys.path) as pid:
+        assert pid is None
         assert TEMPLATE not in os.environ
 
 
@@ -237,66 +233,3 @@ def test_template_imports_neither_ray_nor_what_touches_a_gpu() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout.split() == ["False", "False"]
-
-
-LAST_PROGRAM = """
-import json, os, signal, sys
-if __name__ == "__main__":
-    print("an error", file=sys.stderr)
-    facts = {
-        "arguments": sys.argv[1:], "pid": os.getpid(), "input": sys.stdin.read(),
-        "has_imported": "numpy" in sys.modules,
-        "hears_hangup": signal.getsignal(signal.SIGHUP) is signal.SIG_DFL,
-        "waits_for_children": signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL,
-    }
-    with open(sys.argv[1], "w") as file:
-        json.dump(facts, file)
-    raise SystemExit(3)
-"""
-
-
-def test_template_becomes_the_last_program_and_belongs_to_the_one_who_asked(
-    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv(TEMPLATE, "/of/another/search")
-    (tmp_path / "last_program.py").write_text(LAST_PROGRAM)
-    arguments = [str(tmp_path / "last"), "é \udc80"]
-    later = ("module_that_does_not_exist", "numpy")
-    with worker_template.worker_template(lambda: [str(tmp_path), *sys.path], (), later) as own:
-        assert own is not None
-        assert not start("worker")["has_imported"]
-        maps = Path(f"/proc/{own.process.pid}/maps")
-        wait_until(lambda: "_multiarray_umath" in maps.read_text())
-        other = start("other worker")
-        assert not other["has_imported"], "it comes from a template that is a fork of the first one"
-        assert parent_of(other["parent"]) == own.process.pid
-        last = own.become("last_program", arguments)
-    assert last.wait(60) == 3, "the block has not ended it"
-    facts = json.loads((tmp_path / "last").read_text())
-    assert facts.pop("pid") == last.pid == own.process.pid
-    assert facts.pop("arguments") == arguments
-    assert facts.pop("input") == ""
-    assert set(facts.values()) == {True}, facts
-    assert capfd.readouterr().err == "an error\n"
-    assert TEMPLATE not in os.environ
-    wait_until(lambda: not is_running(other["parent"]))
-
-
-def test_successor_ends_with_a_template_that_is_ended(start: Start) -> None:
-    with worker_template.worker_template(lambda: sys.path, (), ("numpy",)) as own:
-        assert own is not None
-        start("first")
-        maps = Path(f"/proc/{own.process.pid}/maps")
-        wait_until(lambda: "_multiarray_umath" in maps.read_text())
-        successor = start("next")["parent"]
-        assert successor != own.process.pid
-    wait_until(lambda: not is_running(successor))
-
-
-def test_template_that_has_ended_becomes_nothing() -> None:
-    with worker_template.worker_template(lambda: sys.path, ()) as own:
-        assert own is not None
-        own.process.kill()
-        own.process.wait()
-        with pytest.raises(OSError, match="Broken pipe"):
-            own.become("this", [])

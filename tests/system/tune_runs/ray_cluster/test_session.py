@@ -16,17 +16,22 @@ from tune_runs.ray_cluster.session import _LOCAL, is_started_here, ray_session
 
 
 def test_local_ray_has_no_dashboard_autoscaler_or_reader_of_output(ray: None) -> None:
+    from ray._private import services
     from ray._private.node import Node
 
-    names = set[str]()
+    commands = list[list[str]]()
     for one in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess):  # a process that has just ended, perhaps not yet waited for
-            names |= {Path(word).name for word in one.cmdline()}
+            commands.append([Path(word).name for word in one.cmdline()])
+    names = {name for command in commands for name in command}
     assert "raylet" in names
     assert not names & {"dashboard.py", "monitor.py", "log_monitor.py"}
     if sys.platform == "linux":
-        assert "resting_agent.py" in names, "in place of agents that nobody has asked for"
+        assert ["resting_agent.py" in command for command in commands if "agent.py" in command] == [True]
+        assert all("resting_agent.py" in command for command in commands if "main.py" in command), "or it is renamed"
     assert [getattr(Node, name).__name__ for name in NEEDLESS_STARTS] == list(NEEDLESS_STARTS), "given back"
+    changed = Node.start_raylet, services.get_node, services._build_python_executable_command_memory_profileable
+    assert {one.__module__ for one in changed} <= {Node.__module__, services.__name__}, "given back too"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no worker is forked")
