@@ -75,7 +75,7 @@ def _beyond_ideal(one: CaseResult) -> str:
     """Say where wall time beyond the ideal goes: medians over the repeats, in seconds."""
     parts: dict[str, Callable[[CommandRepeat], float]] = {
         "start of process and Ray": lambda repeat: repeat.start_s,
-        "start of the first worker": lambda repeat: repeat.worker_s,
+        "the first run besides its epochs": lambda repeat: repeat.worker_s,
         "end": lambda repeat: repeat.end_s,
         "a core waits for the trunk": lambda repeat: repeat.critical_s - repeat.ideal_s,
         "epochs slower than in the bare loop": lambda repeat: repeat.epochs_s - repeat.ideal_s,

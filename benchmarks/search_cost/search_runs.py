@@ -75,7 +75,7 @@ class CommandRun:
     start_s: float
     """Time from the start of the process until its first trial is handed to Ray."""
     worker_s: float
-    """Duration of the first trial without its epochs: Ray starts a worker, which imports everything."""
+    """Duration of the first trial without its epochs; contains what its worker still imports."""
     end_s: float
     """Time from the end of the last trial to the end of the process."""
 

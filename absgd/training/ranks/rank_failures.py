@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 import torch.distributed as dist
 from torch._C._distributed_c10d import TCPStore  # torch.distributed does not export it officially
 
 from absgd.errors import UserError
+from absgd.terminal import printable
 from absgd.training.ranks.joined import JoinedRanks
 
 CAUSE_S = 10.0
@@ -109,14 +111,15 @@ def watching(store: TCPStore, size: int, followers: Followers, ranks: JoinedRank
 
     def watch() -> None:
         while not is_over.wait(1.0):
-            if failure_of(store, size, followers) is None:
+            failure = failure_of(store, size, followers)
+            if failure is None:
                 continue
             if is_over.wait(POLL_S * 5):
                 return
             ranks.is_broken = True
             abort_collectives()
             if not is_over.wait(ABORTED_S):
-                os._exit(1)  # the process that started this one sees that it is lost, as it sees of the other
+                _end(failure)
             return
 
     thread = threading.Thread(target=watch, daemon=True, name="watch over ranks")
@@ -126,6 +129,13 @@ def watching(store: TCPStore, size: int, followers: Followers, ranks: JoinedRank
     finally:
         is_over.set()
         thread.join()
+
+
+def _end(failure: Exception) -> NoReturn:
+    """Say why, and end this process: the one that started it sees that it is lost, as it sees of the other."""
+    with suppress(OSError, ValueError):  # nobody reads it
+        print(f"error: {printable(str(failure))}", file=sys.stderr, flush=True)
+    os._exit(1)
 
 
 def abort_collectives() -> None:

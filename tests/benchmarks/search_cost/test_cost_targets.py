@@ -62,7 +62,7 @@ def test_missed_wall_time_names_its_parts() -> None:
     slow = dataclasses.replace(REPEAT, wall_s=20.0, start_s=4.0, worker_s=2.0, end_s=1.0)
     assert lines([measured(ON, slow)], []) == [
         f"MISSED: {ON}: 2.00 times the ideal wall time, at most 1.3: 10.0 s more: 4.0 start of process and Ray, "
-        "2.0 start of the first worker, 1.0 end, 0.5 a core waits for the trunk, "
+        "2.0 the first run besides its epochs, 1.0 end, 0.5 a core waits for the trunk, "
         "0.2 epochs slower than in the bare loop, 2.2 trials besides their epochs and waiting"
     ]
 

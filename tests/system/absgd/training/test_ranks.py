@@ -265,7 +265,7 @@ def test_gpus_of_several_kinds_are_refused() -> None:
         refuse_mixed_gpus(["H100", "A100", "H100"])
 
 
-def test_process_whose_partner_hangs_ends_itself() -> None:
+def test_process_whose_partner_hangs_says_so_and_ends_itself(capfd: pytest.CaptureFixture[str]) -> None:
     """The launcher reports the partner as lost while its connection stays open, as NCCL sees a dead partner."""
     waiting = multiprocessing.get_context("spawn").Process(target=waits_for_a_hanging_partner)
     waiting.start()
@@ -273,6 +273,7 @@ def test_process_whose_partner_hangs_ends_itself() -> None:
     code = waiting.exitcode
     waiting.kill()
     assert code == 1
+    assert "error: rank 1 does not answer" in capfd.readouterr().err.splitlines()
 
 
 def waits_for_a_hanging_partner() -> None:
