@@ -21,9 +21,9 @@ from start to end. The tables have, for each case and peer:
   is 1;
 - wall time of each side; ideal: our epochs at the speed of a bare loop over Trainer, one on each core at the same time,
   measured before each run; path: the least time of these epochs when forks wait for their trunk (critical path);
-- start: of the process and Ray, until the first trial is handed over; worker: that trial without its epochs, with what its
-  worker still imports; end: after the last trial; besides: other trials without their epochs, and how many
-  of them took a second or more, which means that they waited for a process.
+- start: of the process and Ray, until the first trial is handed over; worker: that trial without its epochs, with what
+  its worker still imports; end: after the last trial; besides: other trials without their epochs, and how many of them
+  took a second or more, which means that they waited for a process.
 
 Then follow the quickstart with its confirmation and report (`search_cost.quickstart_cost`), searches counted by replay
 (`search_cost.replayed_costs`), a trial's fixed cost (`search_cost.fixed_cost`), and every target, met or missed.
