@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -82,9 +83,11 @@ class _LocalFollowers:
 
     def end(self) -> None:
         """Wait a moment, then kill."""
+        deadline = time.monotonic() + _PATIENCE_S
         for process in self._processes:
-            process.join(_PATIENCE_S)
+            process.join(max(0.0, deadline - time.monotonic()))
             process.kill()
+        for process in self._processes:
             process.join(_PATIENCE_S)  # it may wait in the kernel for a disk
 
 

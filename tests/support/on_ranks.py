@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import pickle
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,14 +22,29 @@ PATIENCE_S = 30.0
 Function = Callable[..., Any]
 
 
+def follow(function: Function, arguments: tuple[Any, ...], rendezvous: Rendezvous, rank: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    try:
+        with following(rendezvous, rank, "gloo") as ranks:
+            result = function(ranks, *arguments)
+            Path(folder, str(rank)).write_bytes(pickle.dumps(result))
+    except Exception:  # noqa: BLE001 - rank 0 has the error
+        os._exit(1)
+    os._exit(0)
+
+
 class FollowerProcesses:
     """The other ranks, each a process that runs the same function."""
+
+    target = staticmethod(follow)
 
     def __init__(self, function: Function, arguments: tuple[Any, ...], rendezvous: Rendezvous) -> None:
         context = multiprocessing.get_context("spawn")
         self.folder = tempfile.TemporaryDirectory()
         self.all = [
-            context.Process(target=follow, args=(function, arguments, rendezvous, rank, self.folder.name), daemon=True)
+            context.Process(
+                target=self.target, args=(function, arguments, rendezvous, rank, self.folder.name), daemon=True
+            )
             for rank in range(1, rendezvous.size)
         ]
         for process in self.all:
@@ -39,21 +55,12 @@ class FollowerProcesses:
         return f"rank {ended[0][0]} ended with {ended[0][1]}" if ended else None
 
     def end(self) -> None:
+        deadline = time.monotonic() + PATIENCE_S
         for process in self.all:
-            process.join(PATIENCE_S)
+            process.join(max(0.0, deadline - time.monotonic()))
             process.kill()
+        for process in self.all:
             process.join()
-
-
-def follow(function: Function, arguments: tuple[Any, ...], rendezvous: Rendezvous, rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    try:
-        with following(rendezvous, rank, "gloo") as ranks:
-            result = function(ranks, *arguments)
-            Path(folder, str(rank)).write_bytes(pickle.dumps(result))
-    except Exception:  # noqa: BLE001 - rank 0 has the error
-        os._exit(1)
-    os._exit(0)
 
 
 def on_ranks(size: int, function: Function, *arguments: Any) -> list[Any]:

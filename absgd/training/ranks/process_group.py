@@ -28,6 +28,7 @@ from absgd.training.ranks.rank_failures import (
     RanksLost,
     abort_collectives,
     failure_of,
+    joined_while_watched,
     raising_cause,
     reporting_errors,
     watching,
@@ -72,12 +73,21 @@ def leading(
         UserError: if another process raised one.
     """
     store = _listening(host, size)
-    followers = start(Rendezvous(host, store.port, size))
+    rendezvous = Rendezvous(host, store.port, size)
+    followers = start(rendezvous)
+
+    def join() -> None:
+        # With a client of its own: while torch waits for the others, it keeps the client to itself.
+        _join_group(_client(rendezvous), Share(0, size), host, backend, device)
+
     try:
         with raising_cause(store, size, followers):
             _wait_for_all(store, size, followers)
-            with _group(store, Share(0, size), host, backend, device) as ranks, watching(store, size, followers, ranks):
+            joined_while_watched(join, _leave_group, store, size, followers)
+            ranks = JoinedRanks(Share(0, size), store, device)
+            with _left_group(backend), watching(store, size, followers, ranks):
                 try:
+                    _check_gpus(backend, size)
                     yield ranks
                 except BaseException:
                     if backend == "nccl":  # leaving the group could wait for messages that the others still owe
@@ -99,13 +109,15 @@ def following(rendezvous: Rendezvous, rank: int, backend: str, device: torch.dev
         backend: the same as rank 0's.
         device: device on which this process trains; None: the one that the run's config asks for.
     """
-    host, port, size = rendezvous
-    store = TCPStore(host, port, size, is_master=False, timeout=timedelta(seconds=START_S))
+    store = _client(rendezvous)
+    share = Share(rank, rendezvous.size)
     with reporting_errors(store, rank):
         store.set(f"here-{rank}", "")
+        _join_group(store, share, rendezvous.host, backend, device)
         # Reported inside the group too: leaving it could wait for rank 0, which waits for this process.
-        with _group(store, Share(rank, size), host, backend, device) as ranks, reporting_errors(store, rank):
-            yield ranks
+        with _left_group(backend), reporting_errors(store, rank):
+            _check_gpus(backend, share.size)
+            yield JoinedRanks(share, store, device)
 
 
 def _listening(host: str, size: int) -> TCPStore:
@@ -124,6 +136,11 @@ def _listening(host: str, size: int) -> TCPStore:
     )
 
 
+def _client(rendezvous: Rendezvous) -> TCPStore:
+    host, port, size = rendezvous
+    return TCPStore(host, port, size, is_master=False, timeout=timedelta(seconds=START_S))
+
+
 def _wait_for_all(store: TCPStore, size: int, followers: Followers) -> None:
     deadline = time.monotonic() + START_S
     while not store.check([f"here-{rank}" for rank in range(1, size)]):
@@ -134,10 +151,8 @@ def _wait_for_all(store: TCPStore, size: int, followers: Followers) -> None:
         time.sleep(POLL_S)
 
 
-@contextmanager
-def _group(
-    store: TCPStore, share: Share, host: str, backend: str, device: torch.device | None
-) -> Iterator[JoinedRanks]:
+def _join_group(store: TCPStore, share: Share, host: str, backend: str, device: torch.device | None) -> None:
+    """Form torch's default process group with the other ranks; waits for them in C++, where Python sees no signal."""
     if host.startswith("127."):  # otherwise both backends would listen on the machine's external address
         os.environ["GLOO_SOCKET_IFNAME"] = os.environ["NCCL_SOCKET_IFNAME"] = "lo"
     if backend == "nccl":
@@ -149,19 +164,31 @@ def _group(
         world_size=share.size,
         timeout=timedelta(seconds=TIMEOUT_S),
     )
+
+
+@contextmanager
+def _left_group(backend: str) -> Iterator[None]:
+    """Leave the default process group when the block ends."""
     try:
-        if backend == "nccl":
-            names: list[str] = [""] * share.size
-            dist.all_gather_object(names, torch.cuda.get_device_name())
-            refuse_mixed_gpus(names)
-        yield JoinedRanks(share, store, device)
+        yield
     except BaseException:
         if backend == "nccl":
             abort_collectives()
         raise
     finally:
-        with suppress(RuntimeError, ValueError):  # the group was aborted
-            dist.destroy_process_group()
+        _leave_group()
+
+
+def _leave_group() -> None:
+    with suppress(RuntimeError, ValueError):  # the group was aborted
+        dist.destroy_process_group()
+
+
+def _check_gpus(backend: str, size: int) -> None:
+    if backend == "nccl":
+        names: list[str] = [""] * size
+        dist.all_gather_object(names, torch.cuda.get_device_name())
+        refuse_mixed_gpus(names)
 
 
 def refuse_mixed_gpus(gpus: Sequence[str]) -> None:

@@ -10,7 +10,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from typing import NoReturn, Protocol
 
@@ -99,6 +100,45 @@ def raising_cause(store: TCPStore, size: int, followers: Followers) -> Iterator[
                 raise cause from None
             time.sleep(POLL_S)
         raise RanksLost(f"the other processes did not answer: {_described(error)}") from None
+
+
+def joined_while_watched(
+    join: Callable[[], None], leave: Callable[[], None], store: TCPStore, size: int, followers: Followers
+) -> None:
+    """Run `join`, which forms the process group, in a thread, so that a lost process or a signal ends the wait.
+
+    A rank that ends while others still connect leaves them waiting for its connection until gloo's timeout.
+
+    Args:
+        join: forms the group; may not use `store`.
+        leave: leaves it again, if it is formed after all when this function has raised.
+        store: where ranks report errors.
+        size: number of ranks.
+        followers: the processes of the ranks other than 0.
+
+    Raises:
+        RanksLost, RankFailed, UserError: as a rank reports, or is lost, before the group is formed.
+        RuntimeError: of `join`.
+    """
+    joined: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            join()
+        except Exception as error:  # noqa: BLE001 - raised in the thread that waits
+            joined.set_exception(error)
+        else:
+            joined.set_result(None)
+
+    threading.Thread(target=run, daemon=True, name="join process group").start()
+    try:
+        while not wait([joined], POLL_S).done:
+            if failure := failure_of(store, size, followers):
+                raise failure
+    except BaseException:
+        joined.add_done_callback(lambda ended: None if ended.exception() else leave())
+        raise
+    joined.result()
 
 
 @contextmanager

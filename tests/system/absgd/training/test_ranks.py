@@ -6,7 +6,9 @@ import copy
 import multiprocessing
 import os
 import signal
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +28,7 @@ from absgd.training.ranks.joined import JoinedRanks
 from absgd.training.ranks.process_group import Rendezvous, leading, refuse_mixed_gpus
 from absgd.training.ranks.rank_failures import RankFailed, RanksLost
 from tests.contracts.datasets import dataset_config
+from tests.support import on_ranks as support
 from tests.support.on_ranks import HOST, FollowerProcesses, on_ranks, rank_of
 from tests.support.small_files import write_imagefolder
 from tests.support.small_runs import config_with, numbers
@@ -299,6 +302,86 @@ def waits_for_a_hanging_partner() -> None:
 
 def sleeps(ranks: Ranks) -> None:
     time.sleep(300)
+
+
+def says_here(
+    function: Callable[..., None], arguments: tuple[Any, ...], rendezvous: Rendezvous, rank: int, _: str
+) -> None:
+    host, port, size = rendezvous
+    store = dist.TCPStore(host, port, size, is_master=False)
+    store.set(f"here-{rank}", "")
+    function(*arguments)
+
+
+class Absent(FollowerProcesses):
+    """Ranks that say that they are there, and then call a function instead of joining the group."""
+
+    target = staticmethod(says_here)
+
+
+def test_rank_that_ends_before_the_group_is_formed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never_forms(*_: Any, **__: Any) -> None:
+        time.sleep(300)
+        raise AssertionError("rank 0 waited for a rank that is gone")
+
+    monkeypatch.setattr(dist, "init_process_group", never_forms)
+    with (
+        pytest.raises(RanksLost, match="rank 1 ended with 3"),
+        leading(2, HOST, lambda rendezvous: Absent(ends_with_3, (), rendezvous), "gloo"),
+    ):
+        pass
+
+
+def ends_with_3() -> None:
+    os._exit(3)
+
+
+def test_signal_ends_a_run_whose_group_is_not_formed() -> None:
+    context = multiprocessing.get_context("spawn")
+    is_forming = context.Event()
+    run = context.Process(target=leads_absent_ranks, args=(is_forming,))
+    run.start()
+    try:
+        assert is_forming.wait(120)
+        assert run.pid is not None
+        os.kill(run.pid, signal.SIGINT)
+        run.join(120)
+        assert run.exitcode == 5
+    finally:
+        run.kill()
+
+
+def leads_absent_ranks(is_forming: Any) -> None:
+    init = dist.init_process_group
+
+    def said(*arguments: Any, **options: Any) -> None:
+        is_forming.set()
+        init(*arguments, **options)
+
+    dist.init_process_group = said
+    support.PATIENCE_S = 1.0
+    try:
+        with leading(3, HOST, lambda rendezvous: Absent(time.sleep, (300,), rendezvous), "gloo"):
+            pass
+    except KeyboardInterrupt:
+        os._exit(5)
+
+
+def test_group_that_forms_after_the_run_has_failed_is_left() -> None:
+    may_join, has_left = threading.Event(), threading.Event()
+
+    class Lost:
+        def lost(self) -> str:
+            return "rank 1 is gone"
+
+        def end(self) -> None:
+            pass
+
+    with pytest.raises(RanksLost, match="rank 1 is gone"):
+        rank_failures.joined_while_watched(lambda: bool(may_join.wait()), has_left.set, dist.HashStore(), 2, Lost())
+    assert not has_left.is_set()
+    may_join.set()
+    assert has_left.wait(30)
 
 
 def test_run_cannot_have_more_ranks_than_images_in_a_batch() -> None:
