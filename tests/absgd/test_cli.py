@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -371,12 +372,11 @@ def test_resume_with_an_empty_option_is_refused_like_any(config_file: Path) -> N
         assert "expected `--resume` without --config" in result.output
 
 
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="from Python 3.14 on leading dots belong to a file's stem")
 def test_file_whose_name_cannot_name_a_folder_needs_out(config_file: Path) -> None:
     for name in ("..yaml", "...yaml"):
         Path(name).write_bytes(config_file.read_bytes())
         result = call("--config", name)
-        if Path(name).stem.strip("."):
-            continue
         assert result.exit_code == 2
         assert "expected `--out DIR`" in result.output
     assert not Path("runs").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,8 +48,8 @@ def test_interrupts_and_kills_of_a_search_lose_nothing_that_is_finished(tmp_path
     assert "running" not in set(pd.read_parquet(trials).status)
     with started(tmp_path, "absgd-tune", "--resume", "runs/cut") as process:
         wait_until(lambda: len(list(run_folder.glob("scenarios/*/checkpoints/*/*.pt"))) > 1, process)
-        workers = [one for one in psutil.Process(process.pid).children(recursive=True) if "ImplicitFunc" in title(one)]
-        workers[0].kill()
+        wait_until(lambda: bool(training_processes(process)), process)  # the checkpoints may be of before the interrupt
+        training_processes(process)[0].kill()
         wait_until(lambda: has_completed(trials), process)
         process.kill()
         process.wait()
@@ -89,6 +90,10 @@ def assert_completed_around(before: pd.DataFrame, trials: Path, num_trials: int)
     assert set(after.status) <= {"completed", "pruned"}
     assert after.loc[before.index, "metric_last"].equals(before.metric_last)
     return after
+
+
+def training_processes(search: subprocess.Popen[str]) -> list[psutil.Process]:
+    return [one for one in psutil.Process(search.pid).children(recursive=True) if "ImplicitFunc" in title(one)]
 
 
 def title(process: psutil.Process) -> str:

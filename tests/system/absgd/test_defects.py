@@ -17,4 +17,4 @@ def test_defect_memory_grows_with_every_stage_two_step() -> None:
     assert ours["objects"] <= 20
     assert ours["traced_kib"] < 64
     assert ours["resident_mib"] < 16
-    assert defective["resident_mib"] > 30  # the measurement sees the defect
+    assert defective["resident_mib"] > 20  # of the 31 that the defect keeps: the measurement sees it
