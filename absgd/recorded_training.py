@@ -18,7 +18,14 @@ from absgd.errors import UserError
 from absgd.output_streams import impatient_output
 from absgd.plugins.loading import plugin_words
 from absgd.records import EpochRecord, TestMetrics
-from absgd.terminal import EXIT_FAILED, EXIT_INTERRUPTED, only_shows, print_words, say_interrupted
+from absgd.terminal import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    only_shows,
+    print_words,
+    raise_swallowed_interrupt,
+    say_interrupted,
+)
 from absgd.training import Diverged, RunFolder, Trainer
 from absgd.training.device import out_of_memory_as_user_error
 from absgd.training.predicting import predict
@@ -49,6 +56,7 @@ def train_and_record(folder: RunFolder, trainer: Trainer, reads_test: bool, keep
                 folder.add_epoch(record, trainer)
                 with only_shows("an epoch"):
                     show(record)
+                raise_swallowed_interrupt()
         folder.write_status("completed", trainer)
         images = load_test(trainer.config) if reads_test else None
         if keeps_predictions:

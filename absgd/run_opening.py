@@ -8,7 +8,7 @@ from pathlib import Path
 
 from absgd.config import RunConfig
 from absgd.config.locations import with_recorded_places
-from absgd.datasets import Splits, check_test_set, load_splits
+from absgd.datasets import Splits, check_test_set
 from absgd.errors import UserError
 from absgd.export.run_export import check_exports
 from absgd.training import RunFolder, Trainer
@@ -66,8 +66,7 @@ def continue_run(
 def _trainer(config: RunConfig, reads_test: bool, ranks: ExitStack) -> Trainer:
     if reads_test:
         check_test_set(config)
-    joined = ranks.enter_context(local_ranks(config))
-    splits = load_splits(config)
+    joined, splits = ranks.enter_context(local_ranks(config))
     if config.device.has_options:
         say_device_options(config)
     with out_of_memory_as_user_error(config):

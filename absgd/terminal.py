@@ -99,14 +99,25 @@ def plain_messages(command: str) -> Iterator[None]:
 @contextmanager
 def interruptible() -> Iterator[None]:
     """Make the signals of `ending_signals` raise KeyboardInterrupt inside the block."""
+    _is_interrupted.clear()
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
+        _is_interrupted.set()
         if number == signal.SIGHUP:  # a terminal that closes may send it twice, by its kernel and by its shell
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
         raise KeyboardInterrupt
 
     with handling(interrupt):
         yield
+
+
+_is_interrupted = threading.Event()
+
+
+def raise_swallowed_interrupt() -> None:
+    """Raise KeyboardInterrupt again if a library swallowed it: torch does so at some places as it is imported."""
+    if _is_interrupted.is_set():
+        raise KeyboardInterrupt
 
 
 @contextmanager

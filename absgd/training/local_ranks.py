@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
 import torch
 
@@ -21,19 +22,23 @@ from absgd.training.step import Diverged
 from absgd.training.trainer import Trainer
 
 _HOST = "127.0.0.1"
-_PATIENCE_S = 10.0
+_PATIENCE_S = 2.0
+"""Time for the other ranks to end by themselves; they have nothing to save."""
 
 
 @contextmanager
-def local_ranks(config: RunConfig) -> Iterator[Ranks]:
+def local_ranks(config: RunConfig) -> Iterator[tuple[Ranks, Splits]]:
     """Rank 0 of `config.device.ranks`, with the others started as processes; where there are GPUs, one on each.
+
+    Returns:
+        The rank, and the images of the run.
 
     Raises:
         UserError: if there are fewer GPUs than ranks, or as `absgd.training.ranks.process_group.leading`.
     """
     size = config.device.ranks
     if size == 1:
-        yield ALONE
+        yield ALONE, load_splits(config)
         return
     is_cuda = chosen_device(config.device).type == "cuda"
     if is_cuda and torch.cuda.device_count() < size:
@@ -46,8 +51,9 @@ def local_ranks(config: RunConfig) -> Iterator[Ranks]:
     def start(rendezvous: Rendezvous) -> _LocalFollowers:
         return _LocalFollowers(config, rendezvous, is_cuda)
 
-    with leading(size, _HOST, start, _backend(is_cuda), _device(is_cuda, 0)) as ranks:
-        yield ranks
+    load = partial(load_splits, config)
+    with leading(size, _HOST, start, load, _backend(is_cuda), _device(is_cuda, 0)) as joined:
+        yield joined
 
 
 def follow(config: RunConfig, splits: Splits, ranks: Ranks) -> None:
@@ -84,9 +90,12 @@ class _LocalFollowers:
     def end(self) -> None:
         """Wait a moment, then kill."""
         deadline = time.monotonic() + _PATIENCE_S
-        for process in self._processes:
-            process.join(max(0.0, deadline - time.monotonic()))
-            process.kill()
+        try:
+            for process in self._processes:
+                process.join(max(0.0, deadline - time.monotonic()))
+        finally:  # after a second Ctrl-C too
+            for process in self._processes:
+                process.kill()
         for process in self._processes:
             process.join(_PATIENCE_S)  # it may wait in the kernel for a disk
 
@@ -95,8 +104,9 @@ def _follow_here(config: RunConfig, rendezvous: Rendezvous, rank: int, is_cuda: 
     end_with_parent()
     _share_cores(config)
     try:
-        with following(rendezvous, rank, _backend(is_cuda), _device(is_cuda, rank)) as ranks:
-            follow(config, load_splits(config), ranks)
+        load = partial(load_splits, config)
+        with following(rendezvous, rank, load, _backend(is_cuda), _device(is_cuda, rank)) as (ranks, splits):
+            follow(config, splits, ranks)
     except Exception:  # noqa: BLE001 - reported to rank 0, which raises it
         os._exit(1)
     os._exit(0)  # gloo's threads may still hold Python objects, and then a normal exit aborts

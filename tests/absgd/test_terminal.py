@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from absgd.terminal import (
     interruptible,
     only_shows,
     print_product,
+    raise_swallowed_interrupt,
     run_command,
     say_interrupted,
     shortened,
@@ -53,6 +55,17 @@ def test_signals_interrupt(number: signal.Signals) -> None:
     with pytest.raises(KeyboardInterrupt), interruptible():
         os.kill(os.getpid(), number)
     assert [signal.getsignal(one) for one in SIGNALS] == earlier
+
+
+def test_interrupt_that_a_library_swallows_is_raised_again() -> None:
+    with interruptible():
+        raise_swallowed_interrupt()
+        with suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            raise_swallowed_interrupt()
+    with interruptible():
+        raise_swallowed_interrupt()
 
 
 def test_second_hangup_of_a_closed_terminal_disturbs_no_one() -> None:

@@ -22,10 +22,14 @@ PATIENCE_S = 30.0
 Function = Callable[..., Any]
 
 
+def nothing() -> None:
+    """What a rank loads that needs no images."""
+
+
 def follow(function: Function, arguments: tuple[Any, ...], rendezvous: Rendezvous, rank: int, folder: str) -> None:
     torch.set_num_threads(1)
     try:
-        with following(rendezvous, rank, "gloo") as ranks:
+        with following(rendezvous, rank, nothing, "gloo") as (ranks, _):
             result = function(ranks, *arguments)
             Path(folder, str(rank)).write_bytes(pickle.dumps(result))
     except Exception:  # noqa: BLE001 - rank 0 has the error
@@ -71,7 +75,7 @@ def on_ranks(size: int, function: Function, *arguments: Any) -> list[Any]:
         started.append(FollowerProcesses(function, arguments, rendezvous))
         return started[0]
 
-    with leading(size, HOST, start, "gloo") as ranks:
+    with leading(size, HOST, start, nothing, "gloo") as (ranks, _):
         own = function(ranks, *arguments)
     return [own, *(pickle.loads(Path(started[0].folder.name, str(rank)).read_bytes()) for rank in range(1, size))]
 

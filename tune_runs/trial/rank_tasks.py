@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import ray
@@ -17,6 +18,7 @@ from ray.util.placement_group import PlacementGroup, get_current_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from absgd.config import RunConfig
+from absgd.datasets import Splits
 from absgd.output_streams import prepare_process
 from absgd.training.local_ranks import follow
 from absgd.training.ranks.alone import ALONE, Ranks
@@ -38,19 +40,23 @@ def placement(resources: ResourcesConfig) -> PlacementGroupFactory:
 
 
 @contextmanager
-def trial_ranks(task: TrialTask, image_store: ActorHandle) -> Iterator[Ranks]:
+def trial_ranks(task: TrialTask, image_store: ActorHandle) -> Iterator[tuple[Ranks, Splits]]:
     """Start the other ranks from the trial's process and yield rank 0; they end with the block, however it ends.
 
     Args:
         task: the trial.
         image_store: has the images.
 
+    Returns:
+        Rank 0, and the trial's images.
+
     Raises:
         RanksLost, RankFailed, UserError: as `absgd.training.ranks.process_group.leading`.
     """
     config = task.config
+    fetch = partial(fetch_images, image_store, task.images_key)
     if config.device.ranks == 1:
-        yield ALONE
+        yield ALONE, fetch()
         return
     group = get_current_placement_group()
     assert group is not None, "a trial of several processes has a placement group"
@@ -58,8 +64,8 @@ def trial_ranks(task: TrialTask, image_store: ActorHandle) -> Iterator[Ranks]:
     def start(rendezvous: Rendezvous) -> _RankTasks:
         return _RankTasks(task, image_store, rendezvous, group)
 
-    with leading(config.device.ranks, ray.util.get_node_ip_address(), start, _backend(config)) as ranks:
-        yield ranks
+    with leading(config.device.ranks, ray.util.get_node_ip_address(), start, fetch, _backend(config)) as joined:
+        yield joined
 
 
 class _RankTasks:
@@ -111,8 +117,9 @@ def _rank_task(group: PlacementGroup, rank: int) -> Any:
 
 def _follow_trial(task: TrialTask, image_store: ActorHandle, rendezvous: Rendezvous, rank: int) -> None:
     prepare_process()
-    with following(rendezvous, rank, _backend(task.config)) as ranks:
-        follow(task.config, fetch_images(image_store, task.images_key), ranks)
+    fetch = partial(fetch_images, image_store, task.images_key)
+    with following(rendezvous, rank, fetch, _backend(task.config)) as (ranks, splits):
+        follow(task.config, splits, ranks)
 
 
 def _backend(config: RunConfig) -> str:

@@ -15,7 +15,6 @@ from absgd.output_streams import prepare_process
 from absgd.training import Diverged, Trainer
 from absgd.training.ranks.alone import ALONE, Ranks
 from tune_runs.file_store.driver_folder import store_here
-from tune_runs.ray_cluster.image_store import fetch_images
 from tune_runs.trial.on_test_set import measure_on_test_set
 from tune_runs.trial.rank_tasks import trial_ranks
 from tune_runs.trial.trial_plan import TrialTask, task_of
@@ -35,8 +34,8 @@ def train_trial(ray_config: dict[str, Any], image_store: ActorHandle) -> None:
     """
     prepare_process()
     task = task_of(ray_config)
-    with trial_ranks(task, image_store) as ranks:
-        for report in trial_steps(task, fetch_images(image_store, task.images_key), ranks):
+    with trial_ranks(task, image_store) as (ranks, splits):
+        for report in trial_steps(task, splits, ranks):
             if report is not None:
                 tune.report(report.to_result())
 

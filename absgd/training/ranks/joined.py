@@ -95,16 +95,21 @@ class JoinedRanks(Ranks):
         if self.share.rank == 0:
             self._store.set(key, "on")
             return True
-        while True:
-            try:
-                return bool(self._store.get(key) == b"on")
-            except dist.DistStoreError as error:
-                if "timeout" not in str(error).lower():
-                    raise
+        return is_told_to_go_on(self._store, key)
 
     def stop(self) -> None:
         """Announce, as rank 0, that no further epoch is trained."""
         self._store.set(_epoch_key(self._num_asked + 1), "stop")
+
+
+def is_told_to_go_on(store: Store, key: str) -> bool:
+    """Wait, however long, until rank 0 sets `key`; whether to `on`."""
+    while True:
+        try:
+            return bool(store.get(key) == b"on")
+        except dist.DistStoreError as error:
+            if "timeout" not in str(error).lower():
+                raise
 
 
 def _epoch_key(number: int) -> str:

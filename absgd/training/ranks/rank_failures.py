@@ -102,27 +102,27 @@ def raising_cause(store: TCPStore, size: int, followers: Followers) -> Iterator[
         raise RanksLost(f"the other processes did not answer: {_described(error)}") from None
 
 
-def joined_while_watched(
+def join_watched(
     join: Callable[[], None], leave: Callable[[], None], store: TCPStore, size: int, followers: Followers
 ) -> None:
-    """Run `join`, which forms the process group, in a thread, so that a lost process or a signal ends the wait.
+    """Form the process group in a thread, so that a lost process or a signal ends the wait for it.
 
-    A rank that ends while others still connect leaves them waiting for its connection until gloo's timeout.
+    gloo connects a rank to one other after another; if one ends meanwhile, the others wait until gloo's timeout.
 
     Args:
-        join: forms the group; may not use `store`.
-        leave: leaves it again, if it is formed after all when this function has raised.
+        join: forms the group. It must not use `store`, which torch would lock while it waits.
+        leave: destroys the group if it forms after this function has raised.
         store: where ranks report errors.
         size: number of ranks.
         followers: the processes of the ranks other than 0.
 
     Raises:
-        RanksLost, RankFailed, UserError: as a rank reports, or is lost, before the group is formed.
-        RuntimeError: of `join`.
+        RanksLost, RankFailed, UserError: if a rank reports an error or is lost before the group is formed.
+        Exception: any that `join` raises.
     """
     joined: Future[None] = Future()
 
-    def run() -> None:
+    def run(_served: TCPStore) -> None:
         try:
             join()
         except Exception as error:  # noqa: BLE001 - raised in the thread that waits
@@ -130,11 +130,13 @@ def joined_while_watched(
         else:
             joined.set_result(None)
 
-    threading.Thread(target=run, daemon=True, name="join process group").start()
+    # The thread holds the store: if it closed while Python ends, the wait would fail, and the thread abort the process.
+    threading.Thread(target=run, args=(store,), daemon=True, name="join process group").start()
     try:
         while not wait([joined], POLL_S).done:
             if failure := failure_of(store, size, followers):
-                raise failure
+                time.sleep(POLL_S * 5)  # the cause may become known after its effect
+                raise failure_of(store, size, followers) or failure
     except BaseException:
         joined.add_done_callback(lambda ended: None if ended.exception() else leave())
         raise

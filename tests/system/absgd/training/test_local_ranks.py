@@ -26,7 +26,7 @@ def test_more_ranks_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_one_rank_starts_nothing() -> None:
     with local_ranks(config_with()) as ranks:
-        assert ranks is ALONE
+        assert ranks[0] is ALONE
 
 
 def test_ranks_end_when_the_process_that_leads_them_is_killed() -> None:
@@ -54,10 +54,8 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 def lead(tell: multiprocessing.connection.Connection) -> None:
-    from absgd.datasets import load_splits
-
     config = config_with(**{"device.ranks": 2, "epochs": 10_000})
-    with local_ranks(config) as ranks:
-        for _ in Trainer(config, load_splits(config), ranks=ranks).epochs():
+    with local_ranks(config) as (ranks, splits):
+        for _ in Trainer(config, splits, ranks=ranks).epochs():
             children = psutil.Process().children()
             tell.send([child.pid for child in children if "spawn_main" in " ".join(child.cmdline())])

@@ -6,6 +6,7 @@ import copy
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -25,11 +26,11 @@ from absgd.training.local_ranks import local_ranks
 from absgd.training.ranks import rank_failures
 from absgd.training.ranks.alone import ALONE, Ranks
 from absgd.training.ranks.joined import JoinedRanks
-from absgd.training.ranks.process_group import Rendezvous, leading, refuse_mixed_gpus
+from absgd.training.ranks.process_group import Rendezvous, following, leading, refuse_mixed_gpus
 from absgd.training.ranks.rank_failures import RankFailed, RanksLost
 from tests.contracts.datasets import dataset_config
 from tests.support import on_ranks as support
-from tests.support.on_ranks import HOST, FollowerProcesses, on_ranks, rank_of
+from tests.support.on_ranks import HOST, FollowerProcesses, nothing, on_ranks, rank_of
 from tests.support.small_files import write_imagefolder
 from tests.support.small_runs import config_with, numbers
 
@@ -207,7 +208,7 @@ def test_run_closed_between_epochs_ends_every_rank_cleanly() -> None:
         started.append(FollowerProcesses(trained, (config_with(epochs=50).to_dict(),), rendezvous))
         return started[0]
 
-    with leading(2, HOST, start, "gloo") as ranks:
+    with leading(2, HOST, start, nothing, "gloo") as (ranks, _):
         config = config_with(epochs=50)
         epochs = Trainer(config, load_splits(config), ranks=ranks).epochs()
         next(epochs)
@@ -246,8 +247,7 @@ def test_ranks_of_a_data_set_on_disk_read_with_their_own_workers(tmp_path: Path)
     root = write_imagefolder(tmp_path, num_classes=3, per_class=9)
     more = {"data.side": 16, "data.workers": 1, "batch_size": 8, "epochs": 1, "optimizer.lr": 1e-5}
     config = dataset_config("imagefolder", root, **more).with_values({"device": {"type": "cpu", "ranks": 2}})
-    splits = load_splits(config)
-    with local_ranks(config) as ranks:
+    with local_ranks(config) as (ranks, splits):
         (record,) = Trainer(config, splits, ranks=ranks).epochs()
     (alone,) = Trainer(config, splits).epochs()
     assert record.train_loss == pytest.approx(alone.train_loss, rel=1e-3)
@@ -294,7 +294,7 @@ def waits_for_a_hanging_partner() -> None:
         started.append(Hanging(sleeps, (), rendezvous))
         return started[0]
 
-    with leading(2, HOST, start, "gloo"):
+    with leading(2, HOST, start, nothing, "gloo"):
         started[0].has_joined = True
         dist.all_reduce(torch.ones(1))
     os._exit(7)
@@ -309,7 +309,8 @@ def says_here(
 ) -> None:
     host, port, size = rendezvous
     store = dist.TCPStore(host, port, size, is_master=False)
-    store.set(f"here-{rank}", "")
+    for word in ("here", "loaded"):
+        store.set(f"{word}-{rank}", "")
     function(*arguments)
 
 
@@ -320,16 +321,21 @@ class Absent(FollowerProcesses):
 
 
 def test_rank_that_ends_before_the_group_is_formed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    is_over = threading.Event()
+
     def never_forms(*_: Any, **__: Any) -> None:
-        time.sleep(300)
-        raise AssertionError("rank 0 waited for a rank that is gone")
+        assert is_over.wait(300), "rank 0 waited for a rank that is gone"
 
     monkeypatch.setattr(dist, "init_process_group", never_forms)
-    with (
-        pytest.raises(RanksLost, match="rank 1 ended with 3"),
-        leading(2, HOST, lambda rendezvous: Absent(ends_with_3, (), rendezvous), "gloo"),
-    ):
-        pass
+    try:
+        with pytest.raises(RanksLost, match="rank 1 ended with 3"), leading_absent_ranks(2, ends_with_3):
+            pass
+    finally:
+        is_over.set()
+
+
+def leading_absent_ranks(size: int, function: Callable[..., None], *arguments: Any) -> Any:
+    return leading(size, HOST, lambda rendezvous: Absent(function, arguments, rendezvous), nothing, "gloo")
 
 
 def ends_with_3() -> None:
@@ -361,24 +367,70 @@ def leads_absent_ranks(is_forming: Any) -> None:
     dist.init_process_group = said
     support.PATIENCE_S = 1.0
     try:
-        with leading(3, HOST, lambda rendezvous: Absent(time.sleep, (300,), rendezvous), "gloo"):
+        with leading_absent_ranks(3, time.sleep, 300):
             pass
     except KeyboardInterrupt:
-        os._exit(5)
+        sys.exit(5)  # not by `os._exit`: a thread that still waits for the group must not abort the end of Python
+
+
+def test_rank_that_cannot_load_ends_the_run_before_any_joins() -> None:
+    started: list[FollowerProcesses] = []
+
+    def start(rendezvous: Rendezvous) -> FollowerProcesses:
+        started.append(Unable(refuses, (), rendezvous))
+        return started[0]
+
+    with (
+        pytest.raises(UserError, match="expected an image, got none"),
+        leading(3, HOST, start, nothing, "gloo"),
+    ):
+        pass
+    assert not dist.is_initialized()
+    assert [one.exitcode for one in started[0].all] == [1, 1], "the other rank was killed"
+
+
+def refuses() -> None:
+    raise UserError("expected an image, got none")
+
+
+def loads(load: Callable[[], None], _arguments: Any, rendezvous: Rendezvous, rank: int, _folder: str) -> None:
+    with following(rendezvous, rank, load if rank == 2 else nothing, "gloo"):
+        pass
+
+
+class Unable(FollowerProcesses):
+    """Ranks of which the second calls a function as its images are loaded."""
+
+    target = staticmethod(loads)
+
+
+class Gone(NamedTuple):
+    """Followers of which one is lost."""
+
+    reason: str | None
+
+    def lost(self) -> str | None:
+        return self.reason
+
+    def end(self) -> None:
+        """Nothing runs."""
+
+
+def test_group_that_cannot_be_formed_is_an_error() -> None:
+    def fails() -> None:
+        raise RuntimeError("gloo: connection refused")
+
+    with pytest.raises(RuntimeError, match="connection refused"):
+        rank_failures.join_watched(fails, nothing, dist.HashStore(), 2, Gone(None))
 
 
 def test_group_that_forms_after_the_run_has_failed_is_left() -> None:
     may_join, has_left = threading.Event(), threading.Event()
 
-    class Lost:
-        def lost(self) -> str:
-            return "rank 1 is gone"
-
-        def end(self) -> None:
-            pass
-
     with pytest.raises(RanksLost, match="rank 1 is gone"):
-        rank_failures.joined_while_watched(lambda: bool(may_join.wait()), has_left.set, dist.HashStore(), 2, Lost())
+        rank_failures.join_watched(
+            lambda: bool(may_join.wait()), has_left.set, dist.HashStore(), 2, Gone("rank 1 is gone")
+        )
     assert not has_left.is_set()
     may_join.set()
     assert has_left.wait(30)
