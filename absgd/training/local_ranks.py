@@ -81,11 +81,12 @@ class _LocalFollowers:
                 process.start()
 
     def lost(self) -> str | None:
-        """Describe a process that ended by a signal or with an error; None if none did."""
-        for rank, process in enumerate(self._processes, start=1):
-            if process.exitcode:
-                return f"rank {rank} ended with exit status {process.exitcode}"
-        return None
+        """Describe a process that ended by a signal, else one that ended with an error; None if none did."""
+        ended = [(process.exitcode, rank) for rank, process in enumerate(self._processes, start=1) if process.exitcode]
+        if not ended:
+            return None
+        status, rank = min(ended)  # signals are negative; an error is often the effect of another process's end
+        return f"rank {rank} ended with exit status {status}"
 
     def end(self) -> None:
         """Wait a moment, then kill."""

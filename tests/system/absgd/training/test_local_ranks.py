@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import time
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -11,7 +12,7 @@ import torch
 
 from absgd.errors import UserError
 from absgd.training import Trainer
-from absgd.training.local_ranks import local_ranks
+from absgd.training.local_ranks import _LocalFollowers, local_ranks
 from absgd.training.ranks.alone import ALONE
 from tests.support.small_runs import config_with
 
@@ -59,3 +60,13 @@ def lead(tell: multiprocessing.connection.Connection) -> None:
         for _ in Trainer(config, splits, ranks=ranks).epochs():
             children = psutil.Process().children()
             tell.send([child.pid for child in children if "spawn_main" in " ".join(child.cmdline())])
+
+
+def test_process_ended_by_a_signal_is_named_before_one_that_failed_by_its_end() -> None:
+    followers = _LocalFollowers.__new__(_LocalFollowers)
+    followers._processes = [SimpleNamespace(exitcode=code) for code in (None, 1, -9)]  # type: ignore[misc]
+    assert followers.lost() == "rank 3 ended with exit status -9"
+    followers._processes = followers._processes[:2]
+    assert followers.lost() == "rank 2 ended with exit status 1"
+    followers._processes = followers._processes[:1]
+    assert followers.lost() is None
