@@ -99,10 +99,10 @@ def plain_messages(command: str) -> Iterator[None]:
 @contextmanager
 def interruptible() -> Iterator[None]:
     """Make the signals of `ending_signals` raise KeyboardInterrupt inside the block."""
-    _is_interrupted.clear()
+    _interrupts.clear()
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
-        _is_interrupted.set()
+        _interrupts.append(number)  # takes no lock: a second signal may come at any moment
         if number == signal.SIGHUP:  # a terminal that closes may send it twice, by its kernel and by its shell
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
         raise KeyboardInterrupt
@@ -111,12 +111,12 @@ def interruptible() -> Iterator[None]:
         yield
 
 
-_is_interrupted = threading.Event()
+_interrupts: list[int] = []
 
 
 def raise_swallowed_interrupt() -> None:
     """Raise KeyboardInterrupt again if a library swallowed it: torch does so at some places as it is imported."""
-    if _is_interrupted.is_set():
+    if _interrupts:
         raise KeyboardInterrupt
 
 

@@ -111,8 +111,10 @@ def leading(
                 finally:
                     ranks.stop()
     finally:
-        store.set("group", "off")  # for ranks that have not joined
-        followers.end()
+        try:
+            store.set("group", "off")  # for ranks that have not joined
+        finally:
+            followers.end()
 
 
 @contextmanager

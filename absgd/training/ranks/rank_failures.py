@@ -74,6 +74,7 @@ def failure_of(store: TCPStore, size: int, followers: Followers, with_effects: b
     Returns:
         The error to raise; None while all ranks are well.
     """
+    lost = followers.lost()  # before the reports are read: a process that fails reports first, then ends
     names = [f"error-{rank}" for rank in range(1, size)]
     reports = [json.loads(store.get(name)) for name in names if store.check([name])]
     for kind, rank, message in reports:
@@ -81,7 +82,7 @@ def failure_of(store: TCPStore, size: int, followers: Followers, with_effects: b
             return UserError(message)
         if kind == "failed":
             return RankFailed(f"rank {rank}: {message}")
-    if lost := followers.lost():
+    if lost:
         return RanksLost(lost)
     return RanksLost(f"rank {reports[0][1]}: {reports[0][2]}") if reports and with_effects else None
 
