@@ -48,8 +48,7 @@ def test_interrupts_and_kills_of_a_search_lose_nothing_that_is_finished(tmp_path
     assert "running" not in set(pd.read_parquet(trials).status)
     with started(tmp_path, "absgd-tune", "--resume", "runs/cut") as process:
         wait_until(lambda: len(list(run_folder.glob("scenarios/*/checkpoints/*/*.pt"))) > 1, process)
-        wait_until(lambda: bool(training_processes(process)), process)  # the checkpoints may be of before the interrupt
-        training_processes(process)[0].kill()
+        training_process(process).kill()
         wait_until(lambda: has_completed(trials), process)
         process.kill()
         process.wait()
@@ -92,8 +91,17 @@ def assert_completed_around(before: pd.DataFrame, trials: Path, num_trials: int)
     return after
 
 
-def training_processes(search: subprocess.Popen[str]) -> list[psutil.Process]:
-    return [one for one in psutil.Process(search.pid).children(recursive=True) if "ImplicitFunc" in title(one)]
+def training_process(search: subprocess.Popen[str]) -> psutil.Process:
+    """A process that trains; waits for one, since the checkpoints may be of before an interrupt."""
+    found: list[psutil.Process] = []
+
+    def has_started() -> bool:
+        children = psutil.Process(search.pid).children(recursive=True)
+        found.extend(one for one in children if "ImplicitFunc" in title(one))
+        return bool(found)
+
+    wait_until(has_started, search)
+    return found[0]
 
 
 def title(process: psutil.Process) -> str:

@@ -64,7 +64,8 @@ def leading(
 ) -> Iterator[tuple[Ranks, Loaded]]:
     """Rank 0 of `size` ranks, with the others started; when the block ends, however it does, they end too.
 
-    Every rank loads its images before any joins the process group: within it, an error or a signal ends no wait.
+    Every rank loads its images before any joins the process group. A rank that waits for others in the group handles no
+    signal, and learns of another's error late.
 
     Args:
         size: number of processes, at least two.
