@@ -23,6 +23,7 @@ from absgd.plugins import load_plugin
 from absgd.terminal import (
     EXIT_FAILED,
     VersionOption,
+    ended_if_deaf,
     interruptible,
     plain_messages,
     print_product,
@@ -105,7 +106,7 @@ def train(
 
     Exit status: 0 the run is complete; 1 it diverged; 2 the request is invalid; 130 Ctrl-C.
     """
-    with plain_messages("absgd-train"), interruptible(), _lost_ranks_named(), ExitStack() as ranks:
+    with plain_messages("absgd-train"), interruptible(), ended_if_deaf(), _lost_ranks_named(), ExitStack() as ranks:
         for file in plugin or ():
             load_plugin(file)
         exports = checked_destinations(export or ())
@@ -145,7 +146,8 @@ def _lost_ranks_named() -> Iterator[None]:
 
         if not isinstance(error, RankFailed | RanksLost):
             raise
-        print(f"absgd-train: error: {error}; --resume continues from the last recorded epoch", file=sys.stderr)
+        again = "--resume continues from the last recorded epoch, if there is one"
+        print(f"absgd-train: error: {error}; {again}", file=sys.stderr)
         raise typer.Exit(EXIT_FAILED) from None
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import atexit
 import gc
+import os
 import shutil
 import signal
+import socket
 import sys
 import textwrap
 import threading
@@ -26,6 +28,8 @@ EXIT_FAILED = 1
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 SignalHandler = Callable[[int, FrameType | None], object]
+DEAF_S = 20.0
+"""Time to handle a signal; a training step may take seconds in which none is handled."""
 MAX_LINE = 2000
 """Longest line of a message in characters."""
 
@@ -118,6 +122,38 @@ def raise_swallowed_interrupt() -> None:
     """Raise KeyboardInterrupt again if a library swallowed it: torch does so at some places as it is imported."""
     if _interrupts:
         raise KeyboardInterrupt
+
+
+@contextmanager
+def ended_if_deaf() -> Iterator[None]:
+    """End this process if, inside the block, a signal of `interruptible` is not handled within DEAF_S seconds.
+
+    Python handles signals in its main thread only, and not while a library waits there, such as torch for another
+    process. Without effect in another thread.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received, receive = socket.socketpair()
+    receive.setblocking(False)
+    is_over = threading.Event()
+    earlier = signal.set_wakeup_fd(receive.fileno())
+    threading.Thread(target=_end_if_deaf, args=(received, is_over), daemon=True, name="watch for signals").start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        signal.set_wakeup_fd(earlier)
+        receive.close()  # ends the thread
+
+
+def _end_if_deaf(received: socket.socket, is_over: threading.Event) -> None:
+    """Read the number of each signal that comes until the socket is closed."""
+    with received:
+        while number := received.recv(1):
+            if number[0] in ending_signals() and not is_over.wait(DEAF_S) and not _interrupts:
+                print(f"interrupted: ended by force, {DEAF_S:g} s after the signal", file=sys.stderr, flush=True)
+                os._exit(EXIT_INTERRUPTED)
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from absgd.datasets.reading_processes import (
     ASK_EVERY_S,
     ReadAhead,
     check_shared_memory,
-    leave_signals_to_parent,
+    end_with_training,
     read_batches,
 )
 from absgd.datasets.registered_dataset import augmentation_of, side_of
@@ -125,7 +125,7 @@ class DiskBatches:
             multiprocessing_context=_worker_context() if workers else None,
             generator=torch.Generator(),  # DataLoader would draw from torch's global generator otherwise
             timeout=ASK_EVERY_S if workers else 0,
-            worker_init_fn=leave_signals_to_parent if workers else None,
+            worker_init_fn=end_with_training if workers else None,
         )
         for index_B, read in zip(steps.indices(), read_batches(loader, ahead), strict=True):
             if isinstance(read, _Unreadable):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from torch.utils.data import DataLoader
 
+from absgd.child_process import end_with_parent
 from absgd.errors import UserError
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -75,10 +75,12 @@ def read_batches(loader: DataLoader[Any], ahead: ReadAhead) -> Iterator[Any]:
         yield batch
 
 
-def leave_signals_to_parent(_worker: int) -> None:
-    """Let a process that reads ignore Ctrl-C and a closed terminal: the process that trains ends it."""
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+def end_with_training(_worker: int) -> None:
+    """Let a process that reads ignore Ctrl-C, and end with the process that trains, even if that one is killed.
+
+    By itself torch would let it run on then: the server that forks these processes lives as long as one of them does.
+    """
+    end_with_parent()
 
 
 def _as_user_error(error: RuntimeError, ahead: ReadAhead) -> Exception:

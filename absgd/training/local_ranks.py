@@ -11,10 +11,10 @@ from functools import partial
 
 import torch
 
+from absgd.child_process import end_with_parent, interrupts_held
 from absgd.config import RunConfig
 from absgd.datasets import Splits, load_splits
 from absgd.errors import UserError
-from absgd.training.child_process import end_with_parent, interrupts_held
 from absgd.training.device import chosen_device, out_of_memory_as_user_error
 from absgd.training.ranks.alone import ALONE, Ranks
 from absgd.training.ranks.process_group import Rendezvous, following, leading
@@ -48,11 +48,11 @@ def local_ranks(config: RunConfig) -> Iterator[tuple[Ranks, Splits]]:
         )
     _share_cores(config)
 
-    def start(rendezvous: Rendezvous) -> _LocalFollowers:
+    def followers_at(rendezvous: Rendezvous) -> _LocalFollowers:
         return _LocalFollowers(config, rendezvous, is_cuda)
 
     load = partial(load_splits, config)
-    with leading(size, _HOST, start, load, _backend(is_cuda), _device(is_cuda, 0)) as joined:
+    with leading(size, _HOST, followers_at, load, _backend(is_cuda), _device(is_cuda, 0)) as joined:
         yield joined
 
 
@@ -76,6 +76,8 @@ class _LocalFollowers:
             context.Process(target=_follow_here, args=(config, rendezvous, rank, is_cuda))
             for rank in range(1, rendezvous.size)
         ]
+
+    def start(self) -> None:
         with interrupts_held():
             for process in self._processes:
                 process.start()
@@ -91,13 +93,14 @@ class _LocalFollowers:
     def end(self) -> None:
         """Wait a moment, then kill."""
         deadline = time.monotonic() + _PATIENCE_S
+        started = [process for process in self._processes if process.pid is not None]
         try:
-            for process in self._processes:
+            for process in started:
                 process.join(max(0.0, deadline - time.monotonic()))
         finally:  # after a second Ctrl-C too
-            for process in self._processes:
+            for process in started:
                 process.kill()
-        for process in self._processes:
+        for process in started:
             process.join(_PATIENCE_S)  # it may wait in the kernel for a disk
 
 

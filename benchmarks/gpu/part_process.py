@@ -15,9 +15,9 @@ from pathlib import Path
 
 import torch
 
+from absgd.child_process import end_with_parent
 from absgd.errors import UserError
 from absgd.training import gpu_names
-from absgd.training.child_process import end_with_parent
 from benchmarks.gpu.part_job import PartFailed, PartJob, PartOrder
 from benchmarks.gpu.part_records import (
     FAILED,

@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +18,7 @@ import typer
 
 from absgd.output_streams import ForgivingFile
 from absgd.terminal import (
+    ended_if_deaf,
     ending_signals,
     interruptible,
     only_shows,
@@ -66,6 +69,50 @@ def test_interrupt_that_a_library_swallows_is_raised_again() -> None:
             raise_swallowed_interrupt()
     with interruptible():
         raise_swallowed_interrupt()
+
+
+SIGNALLED = """
+import ctypes, signal, sys, time
+from absgd import terminal
+
+terminal.DEAF_S = 0.5
+with terminal.interruptible(), terminal.ended_if_deaf():
+    if sys.argv[1] == "deaf":
+        signal.pthread_sigmask(signal.SIG_BLOCK, terminal.ending_signals())  # as if a library went on waiting
+        print(flush=True)
+        ctypes.CDLL(None).sleep(60)
+    try:
+        print(flush=True)
+        time.sleep(60)
+    except KeyboardInterrupt:
+        time.sleep(3 * terminal.DEAF_S)
+        sys.exit(7)
+"""
+
+
+@pytest.mark.parametrize(("state", "status", "words"), [("deaf", 130, "ended by force"), ("listening", 7, "")])
+@pytest.mark.parametrize("number", SIGNALS)
+def test_signal_that_is_not_handled_ends_the_process(
+    number: signal.Signals, state: str, status: int, words: str
+) -> None:
+    command = [sys.executable, "-c", SIGNALLED, state]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == status, errors
+    assert words in errors
+
+
+def test_watch_for_signals_ends_with_its_block() -> None:
+    before = threading.active_count()
+    with ended_if_deaf():
+        assert threading.active_count() == before + 1
+    deadline = time.monotonic() + 30
+    while threading.active_count() > before:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_second_hangup_of_a_closed_terminal_disturbs_no_one() -> None:

@@ -51,6 +51,8 @@ class FollowerProcesses:
             )
             for rank in range(1, rendezvous.size)
         ]
+
+    def start(self) -> None:
         for process in self.all:
             process.start()
 

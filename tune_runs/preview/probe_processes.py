@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 
 import torch
 
+from absgd.child_process import end_with_parent, interrupts_held
 from absgd.errors import UserError
-from absgd.training.child_process import end_with_parent, interrupts_held
 from tune_runs.trial.failures import cause_of, is_gpu_memory
 
 _STOP_WITHIN_S = 10.0

@@ -61,10 +61,10 @@ def trial_ranks(task: TrialTask, image_store: ActorHandle) -> Iterator[tuple[Ran
     group = get_current_placement_group()
     assert group is not None, "a trial of several processes has a placement group"
 
-    def start(rendezvous: Rendezvous) -> _RankTasks:
+    def followers_at(rendezvous: Rendezvous) -> _RankTasks:
         return _RankTasks(task, image_store, rendezvous, group)
 
-    with leading(config.device.ranks, ray.util.get_node_ip_address(), start, fetch, _backend(config)) as joined:
+    with leading(config.device.ranks, ray.util.get_node_ip_address(), followers_at, fetch, _backend(config)) as joined:
         yield joined
 
 
@@ -74,10 +74,13 @@ class _RankTasks:
     def __init__(
         self, task: TrialTask, image_store: ActorHandle, rendezvous: Rendezvous, group: PlacementGroup
     ) -> None:
-        self._rank_of = {
-            _rank_task(group, rank).remote(task, image_store, rendezvous, rank): rank
-            for rank in range(1, rendezvous.size)
-        }
+        self._task, self._image_store, self._rendezvous, self._group = task, image_store, rendezvous, group
+        self._rank_of: dict[Any, int] = {}
+
+    def start(self) -> None:
+        for rank in range(1, self._rendezvous.size):
+            remote = _rank_task(self._group, rank)
+            self._rank_of[remote.remote(self._task, self._image_store, self._rendezvous, rank)] = rank
 
     def lost(self) -> str | None:
         """Describe a rank whose process or node is gone; one that raised an error has reported it to rank 0 itself."""
@@ -93,6 +96,8 @@ class _RankTasks:
 
     def end(self) -> None:
         """Wait for the ranks to end, then kill those that have not."""
+        if not self._rank_of:
+            return
         _, left = ray.wait(list(self._rank_of), num_returns=len(self._rank_of), timeout=LET_END_S)
         for task in left:
             ray.cancel(task, force=True)

@@ -9,6 +9,7 @@ Suffixes: B images of a batch, C classes.
 from __future__ import annotations
 
 import io
+import time
 import warnings
 from typing import Any, cast
 
@@ -24,6 +25,9 @@ from absgd.models.global_batch_norm import over_ranks, set_whole_batch
 from absgd.training.checkpoint import checkpoint_bytes
 from absgd.training.evaluation import LogitsOf
 from absgd.training.ranks.alone import HasState, NetworkOf, Ranks
+
+_SHORTEST_S, _LONGEST_S = 0.001, 0.2
+"""Time between two looks at the store: a twentieth of the time waited so far, within these limits."""
 
 
 class JoinedRanks(Ranks):
@@ -103,13 +107,11 @@ class JoinedRanks(Ranks):
 
 
 def is_told_to_go_on(store: Store, key: str) -> bool:
-    """Wait, however long, until rank 0 sets `key`; whether to `on`."""
-    while True:
-        try:
-            return bool(store.get(key) == b"on")
-        except dist.DistStoreError as error:
-            if "timeout" not in str(error).lower():
-                raise
+    """Wait, however long, until rank 0 sets `key`; whether to `on`. torch's own wait would print each time-out."""
+    started = time.monotonic()
+    while not store.check([key]):
+        time.sleep(min(max((time.monotonic() - started) / 20, _SHORTEST_S), _LONGEST_S))
+    return bool(store.get(key) == b"on")
 
 
 def _epoch_key(number: int) -> str:

@@ -57,7 +57,7 @@ class Rendezvous(NamedTuple):
 def leading(
     size: int,
     host: str,
-    start: Callable[[Rendezvous], Followers],
+    followers_at: Callable[[Rendezvous], Followers],
     load: Callable[[], Loaded],
     backend: str,
     device: torch.device | None = None,
@@ -70,7 +70,7 @@ def leading(
     Args:
         size: number of processes, at least two.
         host: address of this machine, the only one that is listened on.
-        start: starts the other ranks.
+        followers_at: makes the other ranks, which are started here.
         load: reads the images of this rank, while the other ranks start.
         backend: of torch.distributed, `gloo` or `nccl`.
         device: device on which this process trains; None: the one that the run's config asks for.
@@ -86,13 +86,14 @@ def leading(
     """
     store = _listening(host, size)
     rendezvous = Rendezvous(host, store.port, size)
-    followers = start(rendezvous)
+    followers = followers_at(rendezvous)
 
     def join() -> None:
         # With a client of its own: while torch waits for the others, it holds the client's lock.
         _join_group(_client(rendezvous), Share(0, size), host, backend)
 
     try:
+        followers.start()
         loaded = load()
         with raising_cause(store, size, followers):
             _wait_for_all("here", store, size, followers, START_S)

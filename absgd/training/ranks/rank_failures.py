@@ -41,13 +41,16 @@ class RankFailed(RuntimeError):  # noqa: N818 - names an event
 
 
 class Followers(Protocol):
-    """The processes of the ranks other than 0, for the one that started them."""
+    """The processes of the ranks other than 0, for the one that starts them."""
+
+    def start(self) -> None:
+        """Start them all."""
 
     def lost(self) -> str | None:
         """Describe a process that ended without a report; None if none did."""
 
     def end(self) -> None:
-        """Give the processes a moment to end by themselves, then end them."""
+        """Give the processes that were started a moment to end by themselves, then end them."""
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from absgd.datasets.batch_shares import Share
 from absgd.errors import UserError
 from absgd.training import Diverged, Trainer
 from absgd.training.local_ranks import local_ranks
-from absgd.training.ranks import rank_failures
+from absgd.training.ranks import process_group, rank_failures
 from absgd.training.ranks.alone import ALONE, Ranks
 from absgd.training.ranks.joined import JoinedRanks
 from absgd.training.ranks.process_group import Rendezvous, following, leading, refuse_mixed_gpus
@@ -404,10 +404,91 @@ class Unable(FollowerProcesses):
     target = staticmethod(loads)
 
 
+def test_other_ranks_end_by_themselves_if_rank_0_cannot_load() -> None:
+    started: list[FollowerProcesses] = []
+
+    def start(rendezvous: Rendezvous) -> FollowerProcesses:
+        started.append(FollowerProcesses(sleeps, (), rendezvous))
+        return started[0]
+
+    with pytest.raises(UserError, match="expected an image"), leading(3, HOST, start, refuses, "gloo"):
+        pass
+    assert [one.exitcode for one in started[0].all] == [1, 1], "the other rank was killed"
+
+
+def test_error_of_a_rank_is_raised_once_rank_0_has_loaded() -> None:
+    has_loaded: list[bool] = []
+
+    def load() -> None:
+        time.sleep(2.0)
+        has_loaded.append(True)
+
+    with (
+        pytest.raises(UserError, match="expected an image"),
+        leading(3, HOST, lambda rendezvous: Unable(refuses, (), rendezvous), load, "gloo"),
+    ):
+        pass
+    assert has_loaded
+
+
+def test_ranks_wait_for_rank_0_to_load_longer_than_a_process_may_take_to_start() -> None:
+    def load() -> None:
+        deadline = time.monotonic() + 120
+        while not list(Path(started[0].folder.name).glob("*")):  # the other rank has loaded
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        time.sleep(4 * SHORT_START_S)
+
+    started: list[FollowerProcesses] = []
+
+    def start(rendezvous: Rendezvous) -> FollowerProcesses:
+        started.append(Impatient(nothing, (), rendezvous))
+        return started[0]
+
+    with leading(2, HOST, start, load, "gloo"):
+        pass
+    assert [one.exitcode for one in started[0].all] == [0]
+
+
+SHORT_START_S = 1.0
+
+
+def joins_with_short_start(_load: Any, _arguments: Any, rendezvous: Rendezvous, rank: int, folder: str) -> None:
+    process_group.START_S = SHORT_START_S
+    with following(rendezvous, rank, Path(folder, "loaded").touch, "gloo"):
+        pass
+
+
+class Impatient(FollowerProcesses):
+    """Ranks that torch lets wait a second for a word of rank 0."""
+
+    target = staticmethod(joins_with_short_start)
+
+
+def test_ranks_that_were_started_end_if_an_interrupt_comes_meanwhile() -> None:
+    started: list[FollowerProcesses] = []
+
+    class Interrupted(FollowerProcesses):
+        def start(self) -> None:
+            started.append(self)
+            super().start()
+            raise KeyboardInterrupt
+
+    with (
+        pytest.raises(KeyboardInterrupt),
+        leading(2, HOST, lambda rendezvous: Interrupted(sleeps, (), rendezvous), nothing, "gloo"),
+    ):
+        pass
+    assert [one.exitcode for one in started[0].all] == [1]
+
+
 class Gone(NamedTuple):
     """Followers of which one is lost."""
 
     reason: str | None
+
+    def start(self) -> None:
+        """Nothing runs."""
 
     def lost(self) -> str | None:
         return self.reason

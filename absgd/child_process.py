@@ -1,10 +1,11 @@
-"""Set-up of a process that another one starts to train."""
+"""Set-up of a process that another one starts, to train or to read images."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,13 +20,22 @@ def interrupts_held() -> Iterator[None]:
 
     They would get it too, and print a traceback of what they import until then. This process gets it after the block.
     """
-    resource_tracker.ensure_running()  # in the block its start would let signals through again
+    _start_resource_tracker()  # in the block its start would let signals through again
     held = {signal.SIGINT, signal.SIGHUP}
     earlier = signal.pthread_sigmask(signal.SIG_BLOCK, held)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
+
+
+def _start_resource_tracker() -> None:
+    """Start the process that removes semaphores of killed processes, told not to print what it removes."""
+    sys.warnoptions.append("ignore:resource_tracker:UserWarning")
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        sys.warnoptions.pop()
 
 
 def end_with_parent() -> None:
