@@ -72,20 +72,19 @@ def test_interrupt_that_a_library_swallows_is_raised_again() -> None:
 
 
 SIGNALLED = """
-import ctypes, signal, sys, time
+import os, signal, sys, time
 from absgd import terminal
 
-terminal.DEAF_S = 0.5
+terminal.DEAF_S = 1.0
 with terminal.interruptible(), terminal.ended_if_deaf():
     if sys.argv[1] == "deaf":
-        signal.pthread_sigmask(signal.SIG_BLOCK, terminal.ending_signals())  # as if a library went on waiting
-        print(flush=True)
-        ctypes.CDLL(None).sleep(60)
+        signal.pthread_sigmask(signal.SIG_BLOCK, terminal.ending_signals())  # of this thread: nothing ends its wait
+        os.write(1, bytes(2**20))  # for a reader that reads no more
     try:
         print(flush=True)
         time.sleep(60)
     except KeyboardInterrupt:
-        time.sleep(3 * terminal.DEAF_S)
+        time.sleep(2 * terminal.DEAF_S)
         sys.exit(7)
 """
 
@@ -96,11 +95,13 @@ def test_signal_that_is_not_handled_ends_the_process(
     number: signal.Signals, state: str, status: int, words: str
 ) -> None:
     command = [sys.executable, "-c", SIGNALLED, state]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
-        process.stdout.readline()
+        assert process.stderr is not None
+        process.stdout.read(1)
         process.send_signal(number)
-        _, errors = process.communicate(timeout=60)
+        process.wait(60)
+        errors = process.stderr.read().decode()
     assert process.returncode == status, errors
     assert words in errors
 
