@@ -58,6 +58,15 @@ class Contest:
         raised = {rival: frozenset({gate}) for rival, gate in gated.items() if rival not in trunks}
         return {**dict.fromkeys(sorted(dear), self.deciding), **raised}
 
+    @property
+    def certain_trunk(self) -> str | None:
+        """The plain run that the subject forks from, where it is trained on the second pair in any case; else None.
+
+        Nothing is claimed after one pair, so the subject and a rival that decides take part in the next one.
+        """
+        fork = self.forks.get(self.subject)
+        return fork.trunk if fork and fork.trunk in self.deciding - self.awaited.keys() else None
+
 
 def contest_of(members: Sequence[Candidate]) -> Contest:
     """Return what the rounds of a confirmation need to know of its candidates.

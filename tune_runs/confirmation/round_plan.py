@@ -67,15 +67,14 @@ class RoundPlan:
     def begin_second_round(self, max_pairs: int) -> None:
         """Plan the trunk of the second round while the first one trains, where that round is certain to follow.
 
-        Nothing is claimed after one round, so the subject and a rival that decides take part in the next one. The other
-        runs of a round wait for its trunk, which would leave all processors but one idle.
+        The other runs of a round wait for its trunk, which would leave all processors but one idle.
         """
-        fork = self._contest.forks.get(self._contest.subject)
-        if max_pairs == 1 or fork is None or fork.trunk not in self._contest.deciding - self._contest.awaited.keys():
+        trunk = self._contest.certain_trunk
+        if max_pairs == 1 or trunk is None:
             return
         members = self._members_now()
         if self._epoch_budget is None or 2 * epochs_of_round(self._contest, members) <= self._epoch_budget:
-            self.early, self.members[2] = PlannedRun(fork.trunk, 2), members
+            self.early, self.members[2] = PlannedRun(trunk, 2), members
 
     def missing(self, number: int) -> list[PlannedRun]:
         """Return the runs that rivals which wait no longer lack in rounds up to this one: those of the earliest round.

@@ -20,6 +20,7 @@ from absgd.records import (
 )
 from tune_runs.confirmation.candidate_results import CandidateResult, candidate_results, winner
 from tune_runs.confirmation.candidates import Candidate, CandidateSet, confirm_runs, with_controls
+from tune_runs.confirmation.certain_runs import CertainRuns, certain_runs_of, in_common
 from tune_runs.confirmation.contests import contest_of, deciding_controls
 from tune_runs.confirmation.look_rows import LookFile, look_rows, recorded_prior
 from tune_runs.confirmation.round_plan import Outcome
@@ -34,6 +35,9 @@ from tune_runs.space.space_sections import ConfirmConfig
 from tune_runs.trial.trial_plan import TrialPlan
 from tune_runs.trunks.scenario_plan import ScenarioPlan
 from tune_runs.tuned_controls.tuning_plan import BestControls
+
+_MOST_COMPARED = 100
+"""Most trials of which the confirmations are compared while the search runs: the driver needs 5 ms for each."""
 
 
 class ScenarioConfirmation:
@@ -52,6 +56,7 @@ class ScenarioConfirmation:
         trunks: folder of the snapshots that runs fork from.
         search_is_done: whether the scenario's search has ended, and that of its tuned controls.
         best_controls: gives the best configuration of each tuned control.
+        may_be_chosen: gives the trials of which the search will choose one; none before that is known.
     """
 
     def __init__(
@@ -63,10 +68,11 @@ class ScenarioConfirmation:
         trunks: Path,
         search_is_done: Callable[[], bool],
         best_controls: Callable[[], BestControls] = BestControls,
+        may_be_chosen: Callable[[], Sequence[TrialRecord]] = tuple,
     ) -> None:
         self._space, self._config, self._recorder = space, space.confirm or ConfirmConfig(), recorder
         self._name, self._plain, self._search_is_done = scenario.name, scenario.control, search_is_done
-        self._best_controls = best_controls
+        self._best_controls, self._may_be_chosen = best_controls, may_be_chosen
         self._queue = PairRunQueue(scenario.name, recorder, images, trunks)
         self._is_planned = False
         self._candidates = CandidateSet((), ())
@@ -76,9 +82,11 @@ class ScenarioConfirmation:
         """The subject and the status of each run from which the rounds were replayed."""
         self._look_file = LookFile(records.confirmation_file(recorder.folder, scenario.name))
         self._rules_of: dict[str, RoundRules] = {}
+        self._certain_of: dict[str, CertainRuns] = {}
+        """Trial that may be chosen -> the runs that its confirmation trains in any case."""
 
     def update_plan(self) -> None:
-        """Replay the rounds once the search is done, and write what they have found.
+        """Replay the rounds once the search is done, and write what they have found; before, plan what is certain.
 
         Call it when a session starts and whenever a run has ended. It gives the rows of the plan's runs their
         `candidate`; rows are written with the next flush of the recorder.
@@ -87,6 +95,7 @@ class ScenarioConfirmation:
             OSError: if the table of the findings cannot be written.
         """
         if not self._search_is_done():
+            self._queue.runs = self._certain_runs()
             return
         subject = self._subject()
         known = subject, {trial.trial_id: trial.status for trial in self._rows}
@@ -97,8 +106,7 @@ class ScenarioConfirmation:
         self._rounds = None
         runs: tuple[PairRun, ...] = ()
         if subject is not None:
-            names = self._config.controls
-            self._candidates = with_controls(subject, self._plain, self._name, names, self._best_controls())
+            self._candidates = self._candidates_of(subject)
             self._rounds, runs = self._replay()
             self._name_rows()
         self._queue.runs = runs
@@ -116,7 +124,7 @@ class ScenarioConfirmation:
 
     @property
     def runs(self) -> tuple[PairRun, ...]:
-        """Runs that may start or have started, in their order; none before the search is done."""
+        """Runs that may start or have started, in their order; before the search is done, those that are certain."""
         return self._queue.runs
 
     @property
@@ -144,6 +152,11 @@ class ScenarioConfirmation:
     def epochs_left(self) -> int:
         """Most epochs still to train, unless a snapshot is missing."""
         return self._queue.epochs_left() + (self._rounds.epochs_later if self._rounds else 0)
+
+    @property
+    def epochs_done(self) -> int:
+        """Epochs of the planned runs that are trained, those of their trunks too."""
+        return sum(run.config.epochs for run in self.runs) - self._queue.epochs_left()
 
     @property
     def metric(self) -> str:
@@ -197,8 +210,28 @@ class ScenarioConfirmation:
     def run_ended(self, trial_id: str) -> None:
         """Release the images of data seeds that neither a planned run needs nor a round that has begun early."""
         early = self._rounds.early if self._rounds else None
-        needed = [seed_pair(self._plain.seeds, self._pair(early.round)).data] if early else []
+        needed = {run.config.seeds.data for run in self.runs} if self._rounds is None else set()
+        needed |= {seed_pair(self._plain.seeds, self._pair(early.round)).data} if early else set()
         self._queue.run_ended(trial_id, needed)
+
+    def _certain_runs(self) -> tuple[PairRun, ...]:
+        """Return the runs that are planned before the search is done, so that they fill processors that it leaves idle.
+
+        There are none where the best settings of controls are still searched, or a budget may not allow them.
+        """
+        space, trials = self._space, self._may_be_chosen()
+        budgets = space.time_budget, space.epoch_budget, space.disk_budget, self._config.epoch_budget
+        if any(budgets) or space.controls.tuned or not 0 < len(trials) <= _MOST_COMPARED:
+            return ()
+        for trial in trials:
+            if trial.trial_id not in self._certain_of:
+                members = self._candidates_of(Candidate(records.best_name(1), trial.trial_id, trial.config)).members
+                runs = certain_runs_of(members, self._pair(1), self._config.max_pairs)
+                self._certain_of[trial.trial_id] = runs
+        return in_common(self._certain_of[trial.trial_id] for trial in trials)
+
+    def _candidates_of(self, subject: Candidate) -> CandidateSet:
+        return with_controls(subject, self._plain, self._name, self._config.controls, self._best_controls())
 
     @property
     def _rows(self) -> list[TrialRecord]:

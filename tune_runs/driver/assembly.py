@@ -26,6 +26,7 @@ from tune_runs.recording.onlooker import Onlooker, UserOnlooker
 from tune_runs.recording.recorder import Recorder
 from tune_runs.recording.scenario_images import ScenarioImages
 from tune_runs.recording.tracker_callback import TrackerCallback, tracker_callbacks
+from tune_runs.recording.trial_record import TrialRecord
 from tune_runs.request.search_request import SearchRequest, search_id
 from tune_runs.seed_pairs.search_over_pairs import SearchOverPairs
 from tune_runs.trial.failures import FailureCounter
@@ -152,5 +153,16 @@ def _scenario_parts(
     def search_is_done() -> bool:
         return not request.searches or (pairs.is_done and tuning.is_done)
 
-    confirmation = ScenarioConfirmation(plan, space, recorder, images, trunks, search_is_done, tuning.best)
+    def may_be_chosen() -> list[TrialRecord]:
+        """Return the trials that may still be chosen, once all have begun and one has completed; before that, none."""
+        trials = [one for one in recorder.trials_of(name) if one.phase == "search"]
+        if search.num_left or not any(one.status == "completed" for one in trials):
+            return []
+        in_play = pairs.in_play if search.trials_are_done else ()
+        possible = [one for one in trials if one.status in ("completed", "running")]
+        return [one for one in possible if not in_play or one.trial_id in in_play]
+
+    confirmation = ScenarioConfirmation(
+        plan, space, recorder, images, trunks, search_is_done, tuning.best, may_be_chosen
+    )
     return _ScenarioParts(search, pairs, tuning, confirmation)

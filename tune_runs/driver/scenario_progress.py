@@ -52,7 +52,7 @@ def scenario_progress(
     confirmed = None
     if confirmation is not None:
         confirmed = (confirmation.num_ended, confirmation.num_runs) if confirmation.runs else None
-        left += confirmation.epochs_left if confirmed else confirm_epochs
+        left += confirmation.epochs_left if confirmation.rounds else max(0, confirm_epochs - confirmation.epochs_done)
     for trial in trials:
         if trial.status == "running" and trial.pair == 0 and trial.phase != "tuning":
             done = len(recorder.epochs[trial.trial_id])

@@ -311,13 +311,13 @@ def test_an_epoch_budget_ends_the_search_over_pairs_too(tmp_path: Path) -> None:
     assert not tuner.searcher.is_done
 
 
-def test_a_confirmation_begins_after_the_last_pair_and_on_fresh_ones(tmp_path: Path) -> None:
+def test_the_configuration_is_confirmed_after_the_last_pair_and_on_fresh_ones(tmp_path: Path) -> None:
     confirm = {"max_pairs": 2, "controls": ["ce"]}
     tuner = FakeTuner(pairs_space(seeds={"pairs": 2}, confirm=confirm), tmp_path / "fake", rising)
     seen = []
     for _ in tuner.results({}):
         rows = tuner.recorder.trials.values()
-        if any(trial.phase == "confirm" for trial in rows):
+        if any(trial.candidate == "best-1" for trial in rows):
             seen.append({trial.status for trial in rows if trial.phase == "replicate"})
     assert seen
     assert all(statuses == {"completed"} for statuses in seen)
