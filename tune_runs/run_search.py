@@ -35,6 +35,7 @@ def run_search(
     console: Console,
     callbacks: Sequence[Callback] = (),
     between_events: Callable[[], None] | None = None,
+    near_end: Callable[[], None] | None = None,
 ) -> SearchStatus:
     """Search every scenario of the space, record the search, and print its results; call it in a `ray_session`.
 
@@ -43,6 +44,7 @@ def run_search(
         console: prints what is done, the live table and the summary.
         callbacks: of Ray Tune, from the user; are told of all events.
         between_events: called by the driver between two events, when the records of the search agree.
+        near_end: called some seconds before a confirmation ends, if that can be foreseen.
 
     Returns:
         How it ended.
@@ -71,7 +73,9 @@ def run_search(
         _make_trunks_folder(request.space)
         with _locked_folder(request):
             print_sentence(console, f"training, {num_concurrent} at a time; the first result follows the first epoch")
-            return drive(request, plans, splits, image_store, num_concurrent, console, callbacks, between_events)
+            return drive(
+                request, plans, splits, image_store, num_concurrent, console, callbacks, between_events, near_end
+            )
 
 
 def _make_trunks_folder(space: SearchSpace) -> None:

@@ -6,9 +6,6 @@ Nothing here imports torch or Ray before the search begins.
 from __future__ import annotations
 
 import dataclasses
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -21,11 +18,12 @@ from absgd import records
 from absgd.config import RunConfig
 from absgd.counts import plural
 from absgd.records import Verdict
-from absgd.terminal import shortened, warn
+from absgd.terminal import shortened
 from absgd.whole_imports import import_whole
-from tune_runs.console_table import print_sentence, print_whole
+from tune_runs.console_table import print_sentence
 from tune_runs.ray_cluster.session import ray_session
 from tune_runs.recording.tracker_table import attach_report, check_trackers
+from tune_runs.report_process import report_process
 from tune_runs.request.search_request import SearchRequest, SearchStatus, new_request
 from tune_runs.request.warm_start import warm_start_of
 from tune_runs.run_copy.copier import copied_run
@@ -37,8 +35,6 @@ from tune_runs.space.run_configs import enqueued_points
 if TYPE_CHECKING:
     from ray.tune import Callback
 
-REPORT_S = 900.0
-"""Most time that the report of a search may take; one of 1000 trials takes seconds."""
 PLAIN_WIDTH = 120
 """Width of output to a file or pipe, in columns."""
 
@@ -112,10 +108,11 @@ def carry_out(request: SearchRequest, console: Console, callbacks: Sequence[Call
     check_trackers(request.space.track)
     with copied_run(request.folder, request.storage) as copier:
         _say_starting(request, console)
-        with _importing("torch"), ray_session(request.address):
-            status = run_search(request, console, callbacks, copier.step if copier else None)
-            report = ReportProcess(request.folder)  # it is drawn while Ray ends
-        verdicts = report.verdicts(console)
+        with report_process(request.folder) as report:
+            with _importing("torch"), ray_session(request.address):
+                status = run_search(request, console, callbacks, copier.step if copier else None, report.prepare)
+                report.begin()  # it is drawn while Ray ends
+            verdicts = report.verdicts(console)
         attach_report(request.space, request.folder)
     names = [scenario.name for scenario in request.space.scenario_list]
     best = _configs(names, lambda name: records.best_file(request.folder, name))
@@ -151,61 +148,3 @@ def _importing(module: str) -> Iterator[None]:
         yield
     finally:
         thread.join()
-
-
-class ReportProcess:
-    """absgd-report in its own process, which judges the results and writes their page; it reads only the run's files.
-
-    It starts at once. It imports from the same places as this process, and not from the current folder.
-
-    Args:
-        folder: the run folder.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._verdicts = shortened(folder), shortened(folder) / records.VERDICTS_FILE
-        self._verdicts.unlink(missing_ok=True)
-        words = [sys.executable, "-P", "-m", "analysis", "--verdicts", str(self._verdicts), "--", str(self._folder)]
-        places = os.pathsep.join(os.path.abspath(place) for place in sys.path)
-        environment = {**os.environ, "PYTHONPATH": places}
-        self._process: subprocess.Popen[bytes] | OSError
-        try:
-            self._process = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment
-            )
-        except OSError as error:
-            self._process = error
-
-    def verdicts(self, console: Console) -> list[Verdict]:
-        """Wait for the report, and print where it is and what it has found.
-
-        Returns:
-            The verdicts; none if they could not be written.
-        """
-        problem = self._problem()
-        if problem is not None:
-            warn(f"no report was written{problem}; everything else is recorded")
-        else:
-            print_whole(console, f"report:  {self._folder / records.REPORT_FILE}")
-        if not self._verdicts.exists():
-            return []
-        from tune_runs.confirmation.confirmation_table import verdict_facts
-
-        found = records.read_verdicts(self._verdicts)
-        console.print(verdict_facts(found))
-        return found
-
-    def _problem(self) -> str | None:
-        """Wait for the process; return why it wrote nothing, as part of a sentence; None where it did."""
-        if isinstance(self._process, OSError):
-            return f" ({self._process})"
-        with self._process:
-            try:
-                status = self._process.wait(REPORT_S)
-            except subprocess.TimeoutExpired as error:
-                self._process.kill()
-                return f" ({error})"
-            except BaseException:  # such as Ctrl-C
-                self._process.kill()
-                raise
-        return "" if status else None

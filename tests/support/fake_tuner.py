@@ -95,6 +95,7 @@ class FakeTuner:
         second: what each trial would measure as its worst recall; None: as `curve`.
         quick_flush_s: seconds below which the tables are replaced at the end of every trial, on a busy machine too.
         callbacks: of a user.
+        together: whether short epochs are reported together, as by real trials; else each by itself.
     """
 
     def __init__(
@@ -110,8 +111,9 @@ class FakeTuner:
         second: Curve | None = None,
         quick_flush_s: float = math.inf,
         callbacks: Sequence[Callback] = (),
+        together: bool = False,
     ) -> None:
-        self._test_score, self._second = test_score, second
+        self._test_score, self._second, self._together = test_score, second, together
         folder.mkdir(parents=True, exist_ok=True)
         SearchRequest(space, folder).begin()
         self.space, self.curve, self.concurrent = space, curve, concurrent
@@ -214,7 +216,7 @@ class FakeTuner:
             trial_id=ray_id,
             config=suggestion,
             epochs=trainer.config.epochs,
-            reports=reports_of(trainer, run, read_test),
+            reports=reports_of(trainer, run, read_test, task.report_at if self._together else None),
             results=0,
             last_result=None,
             error_file=self.recorder.folder / "boom",

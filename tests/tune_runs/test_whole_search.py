@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
+import subprocess
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -11,18 +13,58 @@ from rich.console import Console
 
 from absgd import records
 from absgd.config import RunConfig
+from absgd.records import Verdict
 from analysis import load
 from tests.support.run_folders import confirmed
 from tests.support.spaces import make
+from tune_runs.report_process import ReportProcess, report_process
 from tune_runs.request.search_request import new_request
-from tune_runs.whole_search import ReportProcess, carry_out
+from tune_runs.whole_search import carry_out
+
+
+def said_by(folder: Path, console: Console) -> list[Verdict]:
+    with report_process(folder) as report:
+        report.begin()
+        return report.verdicts(console)
+
+
+def test_prepared_report_waits_for_the_records_and_reads_them_then(tmp_path: Path) -> None:
+    with report_process(tmp_path / "run") as report:
+        report.prepare()
+        process = report._process
+        assert isinstance(process, subprocess.Popen)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(3.0)  # there is nothing to report yet
+        folder = confirmed(tmp_path / "run")
+        report.begin()
+        assert report._process is process
+        assert [str(one) for one in report.verdicts(Console(quiet=True))] == [str(load(folder).verdicts()[0])]
+
+
+@pytest.mark.parametrize("is_begun", [False, True])
+def test_report_that_nobody_waits_for_ends(tmp_path: Path, is_begun: bool) -> None:
+    with report_process(confirmed(tmp_path / "run")) as report:
+        report.begin() if is_begun else report.prepare()
+        process = report._process
+    assert isinstance(process, subprocess.Popen)
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_prepared_report_ends_with_the_process_that_prepared_it(tmp_path: Path) -> None:
+    report = ReportProcess(confirmed(tmp_path / "run"))
+    report.prepare()
+    assert isinstance(report._process, subprocess.Popen)
+    assert report._process.stdin is not None
+    report._process.stdin.close()
+    assert report._process.wait(120) == 0
+    assert not (tmp_path / "run" / "report.html").exists()
 
 
 def test_end_of_a_search_says_the_verdict_and_the_settings_it_is_about(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = confirmed(tmp_path / "run")
-    ReportProcess(folder).verdicts(Console(width=60, no_color=True))
+    said_by(folder, Console(width=60, no_color=True))
     shown = capsys.readouterr().out
     (found,) = load(folder).verdicts()
     assert "".join(f"verdict: {found}".split()) in "".join(shown.split()), "a path wider than the console is broken"
@@ -32,7 +74,7 @@ def test_end_of_a_search_says_the_verdict_and_the_settings_it_is_about(
 
 def test_report_that_fails_leaves_no_verdict_of_another_day(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "verdicts.json").write_text("old")
-    assert ReportProcess(tmp_path).verdicts(Console(width=60)) == []
+    assert said_by(tmp_path, Console(width=60)) == []
     assert "no report was written" in capsys.readouterr().err
     assert not (tmp_path / "verdicts.json").exists()
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from absgd import records
 from tune_runs.confirmation.best_file import BestFiles
 from tune_runs.confirmation.scenario_confirmation import ScenarioConfirmation
+from tune_runs.driver.due_reports import due_reports
 from tune_runs.driver.live_table import LiveTableCallback
 from tune_runs.driver.recording_callback import RecordingCallback
 from tune_runs.driver.scheduler import SchedulerByScenario
@@ -94,7 +95,15 @@ def assemble_search(
         space, recorder, lambda name: pairs[name].in_play, num_concurrent, search_id(folder), store
     )
     searcher = RunQueueSearcher(
-        searches, pairs, tunings, to_run, images, checkpoints.with_folder, stop, request.searches
+        searches,
+        pairs,
+        tunings,
+        to_run,
+        images,
+        checkpoints.with_folder,
+        due_reports(space),
+        stop,
+        request.searches,
     )
 
     def update_plans() -> None:

@@ -24,6 +24,7 @@ from tune_runs.cohorts.member import train_in_cohort
 from tune_runs.confirmation.scenario_confirmation import every_confirmation_failed
 from tune_runs.console_table import print_whole
 from tune_runs.driver.assembly import RunningSearch, assemble_search
+from tune_runs.driver.end_watch import EndWatch
 from tune_runs.driver.file_serving import run_file_store
 from tune_runs.driver.kept_processes import processes_kept
 from tune_runs.driver.live_table import NoRayTable
@@ -55,6 +56,7 @@ def drive(
     console: Console,
     callbacks: Sequence[Callback] = (),
     between_events: Callable[[], None] | None = None,
+    near_end: Callable[[], None] | None = None,
 ) -> SearchStatus:
     """Run a search whose folder this process has locked, record it, and print the results.
 
@@ -67,6 +69,7 @@ def drive(
         console: prints the live table and the summary.
         callbacks: of the user; are told of all events.
         between_events: called between two events, when the records agree.
+        near_end: called some seconds before a confirmation ends, if that can be foreseen.
 
     Returns:
         How it ended.
@@ -90,6 +93,7 @@ def drive(
                 progress.start()
             try:
                 onlookers = [_start_watch(request, search, console), *_stepper(between_events)]
+                onlookers += _end_watch(search, near_end)
                 _train_with_ray(space, image_store, num_concurrent, search, onlookers)
             except KeyboardInterrupt:
                 search.stop.is_interrupted = True
@@ -171,6 +175,11 @@ class _Stepper(Callback):  # type: ignore[misc]
 
 def _stepper(step: Callable[[], None] | None) -> list[Onlooker]:
     return [Onlooker(_Stepper(step), "the copy of the run folder")] if step else []
+
+
+def _end_watch(search: RunningSearch, near_end: Callable[[], None] | None) -> list[Onlooker]:
+    to_run = search.searcher.confirmations
+    return [Onlooker(EndWatch(to_run, near_end), "the preparation of the report")] if to_run and near_end else []
 
 
 def _train_with_ray(

@@ -94,9 +94,9 @@ class LiveTableCallback(Callback):  # type: ignore[misc]
         report = report_of(result)
         if report is None:
             return
-        if report.epoch is not None and not report.epoch.is_inherited:
-            record = report.epoch.record
-            self._pace.add(time.monotonic(), record.train_s + record.val_s)
+        for epoch in report.trained:
+            if not epoch.is_inherited:
+                self._pace.add(time.monotonic(), epoch.record.train_s + epoch.record.val_s)
         for note in report.notes:
             print_sentence(self._console, f"note: {task_of(trial.config).trial_id}: {note}")
 

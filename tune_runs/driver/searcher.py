@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ray.tune.search import Searcher
 
 from absgd.errors import UserError
 from tune_runs.confirmation.scenario_confirmation import ScenarioConfirmation
+from tune_runs.driver.due_reports import DueReports
 from tune_runs.driver.stop_request import StopRequest
 from tune_runs.driver.study import ScenarioStudy
 from tune_runs.driver.trunk_planner import TrunkPlanner
@@ -155,6 +157,7 @@ class RunQueueSearcher(Searcher):  # type: ignore[misc]
         confirmations: confirmation of each scenario that this session confirms.
         images: images of all scenarios; those of a run are handed to workers before it starts.
         with_checkpoints: gives a plan the folder of its checkpoints.
+        due_reports: says which epochs of a run are reported at once.
         stop: ends the search when a study, the records or images cannot be written or read.
         is_searching: whether trials are drawn; else the results so far are confirmed.
     """
@@ -167,13 +170,14 @@ class RunQueueSearcher(Searcher):  # type: ignore[misc]
         confirmations: Mapping[str, ScenarioConfirmation],
         images: ScenarioImages,
         with_checkpoints: Callable[[TrialPlan], TrialPlan],
+        due_reports: DueReports,
         stop: StopRequest,
         is_searching: bool = True,
     ) -> None:
         super().__init__()
         self.searches, self.further_pairs, self.confirmations = searches, further_pairs, confirmations
         self.tunings = tunings
-        self._images, self._with_checkpoints = images, with_checkpoints
+        self._images, self._with_checkpoints, self._due_reports = images, with_checkpoints, due_reports
         self._stop, self._is_searching = stop, is_searching
         self.plans: dict[str, TrialPlan] = {}
         """Plan of every trial of this session by Ray's trial id."""
@@ -221,7 +225,7 @@ class RunQueueSearcher(Searcher):  # type: ignore[misc]
         except UserError as error:
             self._stop.fail(str(error))
             return str(Searcher.FINISHED)
-        self.plans[trial_id] = self._with_checkpoints(plan)
+        self.plans[trial_id] = replace(self._with_checkpoints(plan), report_at=self._due_reports(plan))
         return self.plans[trial_id].task.to_ray_config()
 
     def _next(self) -> TrialPlan | None:

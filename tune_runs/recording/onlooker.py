@@ -85,10 +85,13 @@ class UserOnlooker(Onlooker):
             return
         task = task_of(trial.config)
         about = {"trial_id": task.trial_id, "scenario": task.scenario, "phase": self._phase_of(task.trial_id)}
-        metrics = dataclasses.asdict(report.epoch.record) if report.epoch else {"divergence": report.divergence}
         rays_own = {key: value for key, value in result.items() if value is not report}
-        told = {**rays_own, **metrics, **about, "config": task.config.to_dict()}
-        self._pass_on("on_trial_result", {"trial": trial, "result": told, **event})
+        every = [dataclasses.asdict(epoch.record) for epoch in report.trained]
+        if report.divergence:
+            every.append({"divergence": report.divergence})
+        for metrics in every:
+            told = {**rays_own, **metrics, **about, "config": task.config.to_dict()}
+            self._pass_on("on_trial_result", {"trial": trial, "result": told, **event})
 
 
 def _leave(_: Callback) -> None:

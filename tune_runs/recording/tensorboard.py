@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from tensorboardX.event_file_writer import EventsWriter
-from tensorboardX.proto.event_pb2 import Event
-from tensorboardX.summary import hparams, scalar
 
 from absgd.records import EVENTS_FOLDER, TRIAL_SCHEMA, column_of, column_value, option_type
+from absgd.whole_imports import as_if_not_installed
 from tune_runs.recording.run_tables import FLUSH_EVERY_S
 from tune_runs.recording.trackers import Row, TrackedSearch, scalars_of
 from tune_runs.space.setting_names import setting_of
+
+with as_if_not_installed("boto3"):  # for event files in S3: half a second, in which no trial gets an answer
+    from tensorboardX.event_file_writer import EventsWriter
+    from tensorboardX.proto.event_pb2 import Event
+    from tensorboardX.summary import hparams, scalar
 
 _SETTINGS = ("scenario", "phase", "candidate", "pair", "loss", "lam", "gamma", "ab_alpha", "switch_epoch", "lr")
 """Columns of a trial in the table of settings, in addition to those that are searched."""

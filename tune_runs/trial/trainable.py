@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -23,10 +24,12 @@ from tune_runs.trial.trial_run import TrialRun
 
 ReadTest = Callable[[Trainer, TrialRun], FinalMetrics]
 """Measures a run on the test set after its last epoch."""
+TOGETHER_S = 0.5
+"""Time within which epochs are reported together; a longer epoch is reported by itself."""
 
 
 def train_trial(ray_config: dict[str, Any], image_store: ActorHandle) -> None:
-    """Train one trial and report each epoch; a trial that diverges reports why, then ends.
+    """Train one trial and report its epochs; a trial that diverges reports why, then ends.
 
     Args:
         ray_config: configuration of the Ray trial, from `TrialTask.to_ray_config`.
@@ -55,10 +58,12 @@ def trial_steps(
     store = store_here(task.store)
     run = TrialRun(trainer, task.trunk, task.checkpoints, task.origin, task.tested_metric, store)
     read_test = partial(measure_on_test_set, file=task.predictions) if task.reads_test else None
-    yield from reports_by_step(trainer, run, read_test)
+    yield from reports_by_step(trainer, run, read_test, task.report_at)
 
 
-def reports_by_step(trainer: Trainer, run: TrialRun, read_test: ReadTest | None = None) -> Iterator[TrialReport | None]:
+def reports_by_step(
+    trainer: Trainer, run: TrialRun, read_test: ReadTest | None = None, report_at: Collection[int] | None = None
+) -> Iterator[TrialReport | None]:
     """Train a trial as its reports are asked for; yield None after each training step, to let others have a turn.
 
     The first report contains the epochs before the trial's start. A trial that resumes from a snapshot of its own first
@@ -70,11 +75,18 @@ def reports_by_step(trainer: Trainer, run: TrialRun, read_test: ReadTest | None 
         trainer: a new one.
         run: the run of this trainer.
         read_test: in a confirmation, called once, after the last epoch; that epoch's report has the result.
+        report_at: epochs done after which a report must not wait; None: it never waits. Other epochs wait for it, or
+            until TOGETHER_S have passed since the last report.
     """
 
     def test_after_last_epoch() -> FinalMetrics | None:
         is_last = trainer.next_epoch == trainer.config.epochs
         return read_test(trainer, run) if read_test and is_last else None
+
+    def may_wait(report: TrialReport) -> bool:
+        has_news = report.notes or report.is_over_budget or trainer.next_epoch == trainer.config.epochs
+        is_due = report_at is None or trainer.next_epoch in report_at
+        return not has_news and not is_due and time.monotonic() - reported_at < TOGETHER_S
 
     earlier, notes = run.begin()
     first = TrialReport(earlier=earlier, notes=notes)
@@ -82,6 +94,7 @@ def reports_by_step(trainer: Trainer, run: TrialRun, read_test: ReadTest | None 
         again = replace(first, epoch=earlier[-1], earlier=earlier[:-1])
         yield again.with_test(test_after_last_epoch())
         first = TrialReport()
+    reported_at = time.monotonic()
     try:
         for record in trainer.steps():
             if record is None:
@@ -94,7 +107,11 @@ def reports_by_step(trainer: Trainer, run: TrialRun, read_test: ReadTest | None 
                 notes=(*first.notes, *saved.notes),
                 is_over_budget=saved.is_over_budget,
             )
+            if may_wait(trained):
+                first = replace(first, between=trained.trained)
+                yield None
+                continue
             yield trained.with_test(test_after_last_epoch())
-            first = TrialReport()
+            first, reported_at = TrialReport(), time.monotonic()
     except Diverged as error:
         yield replace(first, divergence=str(error))

@@ -53,6 +53,8 @@ class TrialTask:
     """File of its predictions after the last epoch; absolute path. None: they are not kept."""
     store: StoreUse | None = None
     """The store of nodes that do not see these folders; None: every node sees them."""
+    report_at: tuple[int, ...] | None = None
+    """Epochs done after which it reports at once; epochs between may be reported together. None: after every epoch."""
 
     @property
     def tested_metric(self) -> str | None:
@@ -95,6 +97,8 @@ class TrialPlan:
     """File of its predictions after the last epoch; None: they are not kept."""
     store: StoreUse | None = None
     """The store of nodes that do not see these folders; None: every node sees them."""
+    report_at: tuple[int, ...] | None = None
+    """Epochs done after which it reports at once; epochs between may be reported together. None: after every epoch."""
 
     @cached_property
     def stage_one_key(self) -> str:
@@ -115,6 +119,7 @@ class TrialPlan:
             reads_test=self.phase == "confirm",
             predictions=self.predictions,
             store=self.store,
+            report_at=self.report_at,
         )
 
 

@@ -51,7 +51,7 @@ class FinalMetrics:
 
 @dataclass(frozen=True)
 class TrialReport:
-    """One report of a trial: an epoch, or the news that the trial diverged."""
+    """One report of a trial: an epoch, with short ones before it, or the news that the trial diverged."""
 
     epoch: ReportedEpoch | None = None
     """The epoch that ended; None where the trial diverged in it."""
@@ -59,6 +59,8 @@ class TrialReport:
     """Why the loss was no longer finite; None unless the trial diverged."""
     earlier: tuple[ReportedEpoch, ...] = ()
     """Epochs before it, restored from a snapshot; in a trial's first report only."""
+    between: tuple[ReportedEpoch, ...] = ()
+    """Epochs before it that the trial has trained since its last report."""
     notes: tuple[str, ...] = ()
     """Sentences for the user."""
     is_over_budget: bool = False
@@ -69,7 +71,12 @@ class TrialReport:
     @property
     def epochs(self) -> tuple[ReportedEpoch, ...]:
         """All epochs of the report, in order."""
-        return (*self.earlier, self.epoch) if self.epoch else self.earlier
+        return (*self.earlier, *self.trained)
+
+    @property
+    def trained(self) -> tuple[ReportedEpoch, ...]:
+        """The epochs since the last report, in order; also one that a trial which resumes reports again."""
+        return (*self.between, self.epoch) if self.epoch else self.between
 
     def with_test(self, test: FinalMetrics | None) -> TrialReport:
         """Return the report with the results of a test; unchanged where there was none."""

@@ -170,6 +170,12 @@ def test_time_left_of_runs_that_train_together_is_right_from_their_first_epochs_
     assert pace.seconds_left(4, 2, 60.5) == pytest.approx(120.0)
 
 
+def test_epochs_that_come_together_count_each_for_the_time_left(halfway: FakeTuner) -> None:
+    progress = LiveTableCallback(halfway.space, halfway.plans, halfway.recorder, terminal())
+    report(progress, TrialReport(epoch_at(6), earlier=(epoch_at(3),), between=(epoch_at(4), epoch_at(5))))
+    assert len(progress._pace._ended) == 3
+
+
 def test_live_table_fits_80_columns_and_names_states_that_occur(halfway: FakeTuner) -> None:
     console = terminal()
     progress = LiveTableCallback(halfway.space, halfway.plans, halfway.recorder, console)

@@ -90,9 +90,12 @@ class Noting(Callback):  # type: ignore[misc]
         self.has_ended = True
 
 
-def test_stuck_callback_of_a_user_neither_slows_nor_ends_a_search(tmp_path: Path) -> None:
+@pytest.mark.parametrize("together", [False, True])
+def test_stuck_callback_of_a_user_neither_slows_nor_ends_a_search_and_is_told_every_epoch(
+    tmp_path: Path, together: bool
+) -> None:
     noting = Noting()
-    tuner = FakeTuner(make_space(track=[]), tmp_path / "run", rising, callbacks=[noting])
+    tuner = FakeTuner(make_space(track=[]), tmp_path / "run", rising, callbacks=[noting], together=together)
     tuner.run()
     epochs = pd.read_parquet(tmp_path / "run" / "epochs.parquet")
     assert noting.epochs == {}
