@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import gc
 import os
 import shutil
@@ -12,7 +13,7 @@ import sys
 import textwrap
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
@@ -134,11 +135,15 @@ def ended_if_deaf() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    _forget_wakeups_in_forks()
     received, receive = socket.socketpair()
     receive.setblocking(False)
     is_over = threading.Event()
     earlier = signal.set_wakeup_fd(receive.fileno())
-    threading.Thread(target=_end_if_deaf, args=(received, is_over), daemon=True, name="watch for signals").start()
+    handlers = {number: signal.getsignal(number) for number in ending_signals()}
+    threading.Thread(
+        target=_end_if_deaf, args=(received, is_over, handlers), daemon=True, name="watch for signals"
+    ).start()
     try:
         yield
     finally:
@@ -147,11 +152,18 @@ def ended_if_deaf() -> Iterator[None]:
         receive.close()  # ends the thread
 
 
-def _end_if_deaf(received: socket.socket, is_over: threading.Event) -> None:
-    """Read the number of each signal that comes until the socket is closed."""
+@functools.cache
+def _forget_wakeups_in_forks() -> None:
+    """Let a forked process, such as one of a `multiprocessing.Pool`, not write its signals into this one's socket."""
+    os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))
+
+
+def _end_if_deaf(received: socket.socket, is_over: threading.Event, handlers: Mapping[int, object]) -> None:
+    """Read the number of each signal that comes until the socket is closed; let be one that has another handler."""
     with received:
         while number := received.recv(1):
-            if number[0] in ending_signals() and not is_over.wait(DEAF_S) and not _interrupts:
+            is_ours = number[0] in handlers and signal.getsignal(number[0]) is handlers[number[0]]
+            if is_ours and not is_over.wait(DEAF_S) and not _interrupts:
                 print(f"interrupted: ended by force, {DEAF_S:g} s after the signal", file=sys.stderr, flush=True)
                 os._exit(EXIT_INTERRUPTED)
 

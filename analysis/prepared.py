@@ -6,19 +6,16 @@ ends where standard input ends instead.
 
 from __future__ import annotations
 
-import os
 import sys
 
 from absgd.whole_imports import import_whole
 
 _NEEDED = ("analysis.report.html_report", "analysis.questions.optuna_importance", "scipy.stats", "scipy.optimize")
 """Modules that a report imports when it needs them; with all that they import."""
-_NICENESS = 5
 
 
 def main() -> None:
-    """Prepare without slowing what trains meanwhile, wait, report."""
-    os.nice(_NICENESS)
+    """Prepare, wait, report."""
     for module in _NEEDED:
         import_whole(module)
     from analysis.cli import main as report

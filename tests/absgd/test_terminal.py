@@ -106,6 +106,35 @@ def test_signal_that_is_not_handled_ends_the_process(
     assert words in errors
 
 
+FORKED = """
+import os, signal, time
+from absgd import terminal
+
+terminal.DEAF_S = 0.5
+with terminal.interruptible(), terminal.ended_if_deaf():
+    started, start = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(start, b".")
+            time.sleep(60)
+        finally:
+            os._exit(0)
+    os.read(started, 1)
+    os.kill(child, signal.SIGTERM)
+    os.waitpid(child, 0)
+    signal.signal(signal.SIGTERM, lambda *_: None)  # of a library
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(4 * terminal.DEAF_S)
+"""
+
+
+def test_signals_of_a_forked_process_and_of_a_librarys_handler_end_nothing() -> None:
+    command = [sys.executable, "-c", FORKED]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, start_new_session=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_watch_for_signals_ends_with_its_block() -> None:
     before = threading.active_count()
     with ended_if_deaf():

@@ -1,4 +1,4 @@
-"""Runs of a confirmation that are certain before the search has chosen: they are the same whichever trial it chooses.
+"""Runs that a confirmation trains whichever trial the search chooses; they may begin before it has chosen.
 
 Nothing here imports torch, Ray or Optuna.
 """

@@ -56,7 +56,8 @@ class ScenarioConfirmation:
         trunks: folder of the snapshots that runs fork from.
         search_is_done: whether the scenario's search has ended, and that of its tuned controls.
         best_controls: gives the best configuration of each tuned control.
-        may_be_chosen: gives the trials of which the search will choose one; none before that is known.
+        may_be_chosen: gives the trials of which the search will choose one; none while others may follow, or none of
+            them has completed.
     """
 
     def __init__(

@@ -165,7 +165,7 @@ def _scenario_parts(
     def may_be_chosen() -> list[TrialRecord]:
         """Return the trials that may still be chosen, once all have begun and one has completed; before that, none."""
         trials = [one for one in recorder.trials_of(name) if one.phase == "search"]
-        if search.num_left or not any(one.status == "completed" for one in trials):
+        if not request.has_confirmation or search.num_left or not any(one.status == "completed" for one in trials):
             return []
         in_play = pairs.in_play if search.trials_are_done else ()
         possible = [one for one in trials if one.status in ("completed", "running")]

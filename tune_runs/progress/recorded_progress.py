@@ -143,7 +143,8 @@ def _on_pairs(space: SearchSpace, plan: ScenarioPlan, trials: Sequence[TrialReco
     """Return the runs on further pairs that have ended, and the most: what is recorded of pairs before the last one."""
     sizes = planned_sizes(plan.num_trials, space.seeds.pairs, space.seeds.reduction_factor)
     begun = Counter(one.pair for one in trials if one.phase == "replicate")
-    is_over = any(one.phase == "confirm" for one in trials) or plan.num_trials < LEAST_SIZE
+    is_chosen = records.is_chosen(one.candidate for one in trials if one.phase == "confirm")
+    is_over = is_chosen or plan.num_trials < LEAST_SIZE
     last = max((pair for pair in begun if pair is not None), default=0)
     most = sum(
         begun[pair] if is_over or pair < last else max(begun[pair], min(size, plan.num_trials))

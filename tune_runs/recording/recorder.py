@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ class Recorder:
 
         So do failed runs that are tried again: controls, since trials fork from them; runs of a confirmation, which
         perhaps lack only the test set; and runs on further pairs, with their controls, and of tuned controls, unless
-        the scenario's confirmation has begun, since the choice between them is then made.
+        the choice between them is made.
 
         Args:
             retried: phases whose failed runs are tried again in this session.
@@ -84,7 +84,7 @@ class Recorder:
             self._enter(trial)
         for table in self.tables.epoch_tables():
             self._epoch_log.load(table)
-        chosen = {trial.scenario for trial in self.trials.values() if trial.phase == "confirm"}
+        chosen = {name for name, trials in self._of_scenario.items() if _is_chosen(trials)}
         for trial in self.trials.values():
             is_whole = len(self.epochs[trial.trial_id]) == trial.epochs_done
             is_over = trial.scenario in chosen and (
@@ -311,6 +311,10 @@ class Recorder:
         rows: list[Mapping[str, Any]] = list(self.epochs[trial.trial_id])
         trial.summary = EpochSummary(**records.summary_columns(rows, self.metric), **self.objective.columns(rows))
         trial.wall_s = time.monotonic() - self._clock[trial.trial_id]
+
+
+def _is_chosen(trials: Iterable[TrialRecord]) -> bool:
+    return records.is_chosen(trial.candidate for trial in trials if trial.phase == "confirm")
 
 
 def _is_further_control(trial: TrialRecord) -> bool:

@@ -256,7 +256,8 @@ def _check_confirmation(begun: ConfirmConfig | None, asked: ConfirmConfig | None
     confirmed = [row for row in rows if row["phase"] == "confirm" and row["candidate"] is not None]
     if asked is None or not confirmed:
         return
-    if (num_pairs := len({row["pair"] for row in confirmed})) > asked.max_pairs:
+    num_pairs = len({row["pair"] for row in confirmed if records.is_best(row["candidate"])})
+    if num_pairs > asked.max_pairs:
         raise UserError(
             f"expected at least {plural(num_pairs, 'fresh pair')} of seeds, as many as {folder} has, "
             f"got {asked.max_pairs} ({option}{'' if option == '--pairs' else ': confirm.max_pairs'})"

@@ -115,3 +115,8 @@ def reports_by_step(
             first, reported_at = TrialReport(), time.monotonic()
     except Diverged as error:
         yield replace(first, divergence=str(error))
+    except Exception:
+        if first.between:
+            *before, last = first.between
+            yield replace(first, epoch=last, between=tuple(before))
+        raise

@@ -11,6 +11,7 @@ import pytest
 
 from absgd import records
 from absgd.config import RunConfig
+from absgd.errors import UserError
 from tests.support.fake_searches import EXP, trials
 from tests.support.fake_tuner import SPACE, FakeTuner, rising
 from tests.support.made_up_scores import close
@@ -20,6 +21,8 @@ from tune_runs.confirmation.certain_runs import certain_runs_of, in_common
 from tune_runs.confirmation.scenario_confirmation import ScenarioConfirmation
 from tune_runs.driver.scenario_progress import scenario_progress
 from tune_runs.preview.confirm_cost import most_confirm_epochs
+from tune_runs.progress.recorded_progress import read_search
+from tune_runs.request.search_request import resume_request
 from tune_runs.space.model import SearchSpace
 from tune_runs.space.space_sections import ControlName
 
@@ -118,6 +121,44 @@ def test_kill_at_any_moment_leaves_the_same_tables(tmp_path: Path) -> None:
             resumed = searched(folder, space, concurrent=5)
             assert not set(resumed.tested) & set(killed.tested), "the test set was read twice"
             assert_equal(folder, tmp_path / "whole")
+
+
+def interrupted_before_choice(folder: Path, fails: str | None = None) -> FakeTuner:
+    """A search that ends once a run of the confirmation has begun, and the run `fails` has failed."""
+    tuner = FakeTuner(space_with(), folder, rising, concurrent=6, test_score=close)
+    for _ in tuner.results({fails: 2} if fails else {}):
+        runs = tuner.recorder.trials
+        is_begun = any(trial.phase == "confirm" for trial in runs.values())
+        if is_begun and (fails is None or (fails in runs and runs[fails].status == "failed")):
+            break
+    tuner.end_early()
+    return tuner
+
+
+def test_resume_tries_failed_runs_of_the_search_again_that_early_runs_have_not_decided(tmp_path: Path) -> None:
+    whole = searched(tmp_path / "whole", space_with())
+    fails = f"{whole.recorder.ranked(EXP)[0].trial_id}-pair1"
+    interrupted_before_choice(tmp_path / "failed", fails)
+    resumed = searched(tmp_path / "failed", space_with())
+    assert resumed.recorder.trials[fails].status == "completed"
+    assert_equal(tmp_path / "failed", tmp_path / "whole")
+
+
+def test_status_from_files_knows_that_pairs_follow(tmp_path: Path) -> None:
+    tuner = interrupted_before_choice(tmp_path / "fake")
+    (recorded,) = read_search(tmp_path / "fake").progress
+    shown = scenario_progress(tuner.space, tuner.recorder, tuner.plans[EXP], pairs=tuner.searcher.further_pairs[EXP])
+    assert recorded.on_pairs == shown.on_pairs
+
+
+def test_fewer_pairs_may_be_asked_for_while_only_controls_have_begun(tmp_path: Path) -> None:
+    interrupted_before_choice(tmp_path / "early")
+    asked = resume_request(tmp_path / "early", settings={"confirm.max_pairs": 1})
+    assert asked.space.confirm is not None
+    assert asked.space.confirm.max_pairs == 1
+    searched(tmp_path / "done", space_with())
+    with pytest.raises(UserError, match="expected at least 3 fresh pairs"):
+        resume_request(tmp_path / "done", settings={"confirm.max_pairs": 1})
 
 
 @pytest.mark.parametrize(

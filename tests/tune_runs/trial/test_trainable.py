@@ -84,6 +84,20 @@ def test_run_that_diverges_reports_the_epochs_before(epoch_takes: Callable[[floa
     assert report.divergence
 
 
+def test_run_that_raises_reports_the_epochs_before(epoch_takes: Callable[[float], None]) -> None:
+    epoch_takes(0.0)
+
+    def breaks(config: RunConfig, epoch: int) -> float:
+        if epoch == 7:
+            raise ValueError("stage two breaks")
+        return rising(config, epoch)
+
+    made = reports((3,), breaks)
+    assert [epochs_of(next(made)) for _ in range(2)] == [[0, 1, 2], [3, 4, 5, 6]]
+    with pytest.raises(ValueError, match="stage two breaks"):
+        next(made)
+
+
 def test_last_report_of_a_run_that_reads_the_test_set_has_its_result(
     epoch_takes: Callable[[float], None], tmp_path: Path
 ) -> None:

@@ -446,7 +446,7 @@ def test_ranks_wait_for_rank_0_to_load_longer_than_a_process_may_take_to_start()
         return started[0]
 
     with leading(2, HOST, start, load, "gloo"):
-        pass
+        dist.barrier()
     assert [one.exitcode for one in started[0].all] == [0]
 
 
@@ -456,7 +456,7 @@ SHORT_START_S = 1.0
 def joins_with_short_start(_load: Any, _arguments: Any, rendezvous: Rendezvous, rank: int, folder: str) -> None:
     process_group.START_S = SHORT_START_S
     with following(rendezvous, rank, Path(folder, "loaded").touch, "gloo"):
-        pass
+        dist.barrier()  # a rank that leaves at once may end the join of the other
 
 
 class Impatient(FollowerProcesses):
