@@ -67,8 +67,7 @@ class ReportProcess:
     def begin(self) -> None:
         """Let the process read the records."""
         self.prepare()
-        with suppress(FileNotFoundError):
-            self._verdicts.unlink()
+        self._verdicts.unlink(missing_ok=True)
         if isinstance(self._process, subprocess.Popen) and self._process.stdin:
             with suppress(BrokenPipeError), self._process.stdin as told:
                 told.write(b"\n")
@@ -95,8 +94,8 @@ class ReportProcess:
     def end(self) -> None:
         """End the process if it still runs: nobody waits for its report."""
         if isinstance(self._process, subprocess.Popen):
-            self._process.kill()
-            self._process.wait()
+            with self._process:
+                self._process.kill()
 
     def _problem(self) -> str | None:
         """Wait for the process; return why it wrote nothing, as part of a sentence; None where it did."""

@@ -44,7 +44,7 @@ def run_search(
         console: prints what is done, the live table and the summary.
         callbacks: of Ray Tune, from the user; are told of all events.
         between_events: called by the driver between two events, when the records of the search agree.
-        near_end: called some seconds before a confirmation ends, if that can be foreseen.
+        near_end: called once when at most a minute of confirmation is left, if that can be foreseen.
 
     Returns:
         How it ended.

@@ -36,7 +36,6 @@ from absgd.records.confirmation import (
     deciding_names,
     further_option,
     is_best,
-    is_chosen,
     winning_order,
 )
 from absgd.records.layout import (
@@ -214,7 +213,6 @@ __all__ = [
     "error_file",
     "further_option",
     "is_best",
-    "is_chosen",
     "is_fraction",
     "is_unfinished",
     "label_table",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Literal
 
 from absgd.registry.loss_table import base_criterion, is_attentive
@@ -43,17 +43,6 @@ def is_best(candidate: str) -> bool:
     (True, False)
     """
     return candidate.startswith(BEST_PREFIX)
-
-
-def is_chosen(candidates: Iterable[str | None]) -> bool:
-    """Whether a search has chosen its configuration, by the candidates of its runs of the phase `confirm`.
-
-    Runs of controls may begin before that. A run without a candidate was one of an earlier choice.
-
-    >>> is_chosen(["ce", "focal"]), is_chosen(["ce", "best-1"]), is_chosen([None])
-    (False, True, True)
-    """
-    return any(one is None or is_best(one) for one in candidates)
 
 
 def winning_order(num_lost: int, gain: float, val_loss: float | None, place: int) -> tuple[float, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -69,19 +70,34 @@ def assert_kills_leave_the_same_tables(place: Path, concurrent: int, every: int)
     """Kill a search at each `every`-th result beyond pair 0, resume it, and compare it with an uninterrupted one."""
     points = [*POINTS[:4], UNLUCKY]
     space = pairs_space(num_trials=5, enqueue=points, early_stopping=STOPPING, keep_checkpoints=2)
-    whole = FakeTuner(space, place / "whole", lucky, concurrent=concurrent)
-    count = sum(1 for _ in whole.results({}))
     first = _first_result_beyond_pair_0(space, place / "first", concurrent)
+    for _ in resumed_after_kills(
+        lambda folder: FakeTuner(space, folder, lucky, concurrent=concurrent), place, every, first
+    ):
+        pass
     assert len(replicates(place / "whole")) == 4
-    killed = FakeTuner(space, place / "killed", lucky, concurrent=concurrent)
+
+
+def resumed_after_kills(
+    make: Callable[[Path], FakeTuner], place: Path, every: int, first: int = 1
+) -> Iterator[tuple[FakeTuner, FakeTuner]]:
+    """Kill a search at each `every`-th result from `first` on and resume it; the tables are those of a whole one.
+
+    Yields:
+        The search as it was killed, and the one that resumed it.
+    """
+    count = sum(1 for _ in make(place / "whole").results({}))
+    killed = make(place / "killed")
     results = killed.results({})
     for moment in range(1, count):
         next(results)
         if moment >= first and moment % every == 0:
             folder = place / f"killed at {moment}"
             shutil.copytree(place / "killed", folder)
-            FakeTuner(space, folder, lucky, concurrent=concurrent).run()
+            resumed = make(folder)
+            resumed.run()
             assert_equal(folder, place / "whole")
+            yield killed, resumed
 
 
 def _first_result_beyond_pair_0(space: SearchSpace, folder: Path, concurrent: int) -> int:

@@ -221,8 +221,8 @@ class ScenarioConfirmation:
         There are none where the best settings of controls are still searched, or a budget may not allow them.
         """
         space, trials = self._space, self._may_be_chosen()
-        budgets = space.time_budget, space.epoch_budget, space.disk_budget, self._config.epoch_budget
-        if any(budgets) or space.controls.tuned or not 0 < len(trials) <= _MOST_COMPARED:
+        has_budget = space.has_budget or self._config.epoch_budget is not None
+        if has_budget or space.controls.tuned or not 0 < len(trials) <= _MOST_COMPARED:
             return ()
         for trial in trials:
             if trial.trial_id not in self._certain_of:

@@ -69,7 +69,7 @@ def drive(
         console: prints the live table and the summary.
         callbacks: of the user; are told of all events.
         between_events: called between two events, when the records agree.
-        near_end: called some seconds before a confirmation ends, if that can be foreseen.
+        near_end: called once when at most a minute of confirmation is left, if that can be foreseen.
 
     Returns:
         How it ended.

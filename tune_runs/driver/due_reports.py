@@ -23,11 +23,10 @@ def due_reports(space: SearchSpace) -> DueReports:
     every epoch is counted at once.
     """
     stopping = early_stopping(space)
-    has_budget = any((space.time_budget, space.epoch_budget, space.disk_budget))
 
     def due(plan: TrialPlan) -> tuple[int, ...] | None:
         forks_at = plan.trunk.save_at if plan.trunk else ()
-        if has_budget or plan.phase == "tuning":
+        if space.has_budget or plan.phase == "tuning":
             return None
         if plan.phase == "control" and plan.pair == 0:
             return tuple(range(forks_at[0], plan.config.epochs)) if forks_at else None

@@ -18,7 +18,7 @@ from absgd.errors import UserError
 from absgd.records import Verdict
 from tune_runs.progress.progress_table import EndedOfAll, ScenarioProgress
 from tune_runs.recording.pair_scores import Ranking, RunOnPair
-from tune_runs.recording.trial_record import TrialRecord
+from tune_runs.recording.trial_record import TrialRecord, has_chosen
 from tune_runs.request.recorded_space import load_recorded, recovered
 from tune_runs.seed_pairs.seed_halving import LEAST_SIZE, planned_sizes
 from tune_runs.space.model import SearchSpace
@@ -143,8 +143,7 @@ def _on_pairs(space: SearchSpace, plan: ScenarioPlan, trials: Sequence[TrialReco
     """Return the runs on further pairs that have ended, and the most: what is recorded of pairs before the last one."""
     sizes = planned_sizes(plan.num_trials, space.seeds.pairs, space.seeds.reduction_factor)
     begun = Counter(one.pair for one in trials if one.phase == "replicate")
-    is_chosen = records.is_chosen(one.candidate for one in trials if one.phase == "confirm")
-    is_over = is_chosen or plan.num_trials < LEAST_SIZE
+    is_over = has_chosen(trials) or plan.num_trials < LEAST_SIZE
     last = max((pair for pair in begun if pair is not None), default=0)
     most = sum(
         begun[pair] if is_over or pair < last else max(begun[pair], min(size, plan.num_trials))

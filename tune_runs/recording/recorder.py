@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from tune_runs.recording.epoch_log import EpochLog, EpochRow, is_same_epoch
 from tune_runs.recording.pair_scores import PairScore, Ranking, RunOnPair
 from tune_runs.recording.run_tables import RunTables
 from tune_runs.recording.scenario_images import ScenarioImages
-from tune_runs.recording.trial_record import EpochSummary, TrialRecord
+from tune_runs.recording.trial_record import EpochSummary, TrialRecord, has_chosen
 from tune_runs.stopping.stopping_rules import Never
 from tune_runs.trial.trial_plan import TrialPlan, images_key
 from tune_runs.trial.trial_reports import ReportedEpoch, TrialReport
@@ -84,7 +84,7 @@ class Recorder:
             self._enter(trial)
         for table in self.tables.epoch_tables():
             self._epoch_log.load(table)
-        chosen = {name for name, trials in self._of_scenario.items() if _is_chosen(trials)}
+        chosen = {name for name, trials in self._of_scenario.items() if has_chosen(trials)}
         for trial in self.trials.values():
             is_whole = len(self.epochs[trial.trial_id]) == trial.epochs_done
             is_over = trial.scenario in chosen and (
@@ -311,10 +311,6 @@ class Recorder:
         rows: list[Mapping[str, Any]] = list(self.epochs[trial.trial_id])
         trial.summary = EpochSummary(**records.summary_columns(rows, self.metric), **self.objective.columns(rows))
         trial.wall_s = time.monotonic() - self._clock[trial.trial_id]
-
-
-def _is_chosen(trials: Iterable[TrialRecord]) -> bool:
-    return records.is_chosen(trial.candidate for trial in trials if trial.phase == "confirm")
 
 
 def _is_further_control(trial: TrialRecord) -> bool:

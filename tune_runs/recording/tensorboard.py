@@ -16,9 +16,8 @@ from tune_runs.recording.run_tables import FLUSH_EVERY_S
 from tune_runs.recording.trackers import Row, TrackedSearch, scalars_of
 from tune_runs.space.setting_names import setting_of
 
-with as_if_not_installed(
-    "boto3"
-):  # for event files in S3: half a second, in which no trial gets an answer; this process then has none
+# boto3 is for event files in S3, which this process then cannot write: half a second in which no trial gets an answer.
+with as_if_not_installed("boto3"):
     from tensorboardX.event_file_writer import EventsWriter
     from tensorboardX.proto.event_pb2 import Event
     from tensorboardX.summary import hparams, scalar

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -107,3 +107,12 @@ class TrialRecord:
             summary=EpochSummary(**{**summary, **counts}),
             test={name: row[name] for name in _TEST_COLUMNS if row[name] is not None},
         )
+
+
+def has_chosen(trials: Iterable[TrialRecord]) -> bool:
+    """Whether the search of a scenario has chosen its configuration, by the runs of the confirmation among its trials.
+
+    Runs of controls may begin before that. A run without a candidate was one of an earlier choice.
+    """
+    confirmed = (trial.candidate for trial in trials if trial.phase == "confirm")
+    return any(candidate is None or records.is_best(candidate) for candidate in confirmed)

@@ -189,6 +189,11 @@ class SearchSpace(Section):
         return self.model_copy(update={"resources": self.resources.on(num_gpus)})
 
     @property
+    def has_budget(self) -> bool:
+        """Whether time, epochs or disk space may run out before the search is done."""
+        return (self.time_budget, self.epoch_budget, self.disk_budget) != (None, None, None)
+
+    @property
     def epochs(self) -> int:
         """Epochs of every run."""
         return int(setting_value(self.base, "epochs"))

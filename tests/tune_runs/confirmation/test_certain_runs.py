@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from absgd.errors import UserError
 from tests.support.fake_searches import EXP, trials
 from tests.support.fake_tuner import SPACE, FakeTuner, rising
 from tests.support.made_up_scores import close
-from tests.support.searches_over_pairs import assert_equal, pairs_space
+from tests.support.searches_over_pairs import assert_equal, pairs_space, resumed_after_kills
 from tune_runs.confirmation.candidates import Candidate, with_controls
 from tune_runs.confirmation.certain_runs import certain_runs_of, in_common
 from tune_runs.confirmation.scenario_confirmation import ScenarioConfirmation
@@ -108,19 +107,13 @@ def test_kill_at_any_moment_leaves_the_same_tables(tmp_path: Path) -> None:
     space = space_with(
         num_trials=5, enqueue=[{"gamma": gamma, "switch_epoch": 3} for gamma in (0.9, 0.1, 0.4, 0.5, 0.2)]
     )
-    whole = FakeTuner(space, tmp_path / "whole", rising, concurrent=5, test_score=close)
-    count = sum(1 for _ in whole.results({}))
-    assert begun_before_choice(whole)
-    killed = FakeTuner(space, tmp_path / "killed", rising, concurrent=5, test_score=close)
-    results = killed.results({})
-    for moment in range(1, count):
-        next(results)
-        if moment % 7 == 0:
-            folder = tmp_path / f"killed at {moment}"
-            shutil.copytree(tmp_path / "killed", folder)
-            resumed = searched(folder, space, concurrent=5)
-            assert not set(resumed.tested) & set(killed.tested), "the test set was read twice"
-            assert_equal(folder, tmp_path / "whole")
+
+    def make(folder: Path) -> FakeTuner:
+        return FakeTuner(space, folder, rising, concurrent=5, test_score=close)
+
+    for killed, resumed in resumed_after_kills(make, tmp_path, every=7):
+        assert not set(resumed.tested) & set(killed.tested), "the test set was read twice"
+    assert begun_before_choice(killed)
 
 
 def interrupted_before_choice(folder: Path, fails: str | None = None) -> FakeTuner:

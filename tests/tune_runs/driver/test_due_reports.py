@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from absgd.records import Phase
 from tests.support.fake_searches import EXP, STOPPING, space_of
 from tests.support.fake_tuner import SPACE, FakeTuner, rising
 from tests.support.made_up_scores import close
-from tests.support.searches_over_pairs import POINTS, assert_equal, pairs_space
+from tests.support.searches_over_pairs import POINTS, assert_equal, pairs_space, resumed_after_kills
 from tune_runs.driver.due_reports import due_reports
 from tune_runs.trial import trainable
 from tune_runs.trial.trial_plan import TrialPlan
@@ -89,15 +88,7 @@ def test_tables_do_not_depend_on_how_many_epochs_come_together(tmp_path: Path) -
 
 @pytest.mark.usefixtures("clock_stands")
 def test_kill_between_reports_leaves_the_same_tables(tmp_path: Path) -> None:
-    points = POINTS[:4]
-    whole = tuner(tmp_path / "whole", together=True, num_trials=4, enqueue=points)
-    count = sum(1 for _ in whole.results({}))
-    killed = tuner(tmp_path / "killed", together=True, num_trials=4, enqueue=points)
-    results = killed.results({})
-    for moment in range(1, count):
-        next(results)
-        if moment % 3 == 0:
-            folder = tmp_path / f"killed at {moment}"
-            shutil.copytree(tmp_path / "killed", folder)
-            tuner(folder, together=True, num_trials=4, enqueue=points).run()
-            assert_equal(folder, tmp_path / "whole")
+    def make(folder: Path) -> FakeTuner:
+        return tuner(folder, together=True, num_trials=4, enqueue=POINTS[:4])
+
+    assert list(resumed_after_kills(make, tmp_path, every=3))
