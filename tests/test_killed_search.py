@@ -16,8 +16,8 @@ from tests.support.commands import replaced_table, run, started
 from tests.support.ray_searches import SEVERAL_AT_ONCE, SMALL, comparable, rows_of, trained_alone
 from tests.support.waiting import wait_until
 
-EPOCHS = 50
-"""Number of epochs that lets a kill reach a trial while it trains."""
+EPOCHS = 150
+"""Number of epochs that lets a kill reach a trial while it trains: seconds, in which the tables are written."""
 SPACE: dict[str, Any] = {
     **SMALL,
     "base": {**SMALL["base"], "epochs": EPOCHS},
