@@ -87,9 +87,16 @@ class ClusterNodes:
         """Kill or stop one process of a node."""
         return self._send([self._process(index, name)], number)
 
+    def signal_trials(self, index: int, number: signal.Signals) -> dict[str, Any]:
+        """Stop or continue the processes that train on a node."""
+        return self._send(self._trials(index), number)
+
     def training(self) -> dict[str, Any]:
         """Count the processes that train on each node."""
-        return {"training": [sum(map(_trains, self._children(index))) for index in range(len(self._nodes))]}
+        return {"training": [len(self._trials(index)) for index in range(len(self._nodes))]}
+
+    def _trials(self, index: int) -> list[psutil.Process]:
+        return [one for one in self._children(index) if _trains(one)]
 
     def _children(self, index: int) -> list[psutil.Process]:
         try:
@@ -125,6 +132,8 @@ _COMMANDS: dict[str, Callable[..., dict[str, Any]]] = {
     "add blind node": ClusterNodes.add_blind,
     "kill node": lambda nodes, index: nodes.signal_node(index, signal.SIGKILL),
     "hang node": lambda nodes, index: nodes.signal_node(index, signal.SIGSTOP),
+    "hold trials": lambda nodes, index: nodes.signal_trials(index, signal.SIGSTOP),
+    "release trials": lambda nodes, index: nodes.signal_trials(index, signal.SIGCONT),
     "kill gcs": lambda nodes: nodes.signal_process(0, "gcs_server", signal.SIGKILL),
     "hang gcs": lambda nodes: nodes.signal_process(0, "gcs_server", signal.SIGSTOP),
     "kill raylet": lambda nodes, index: nodes.signal_process(index, "raylet", signal.SIGKILL),
@@ -196,9 +205,13 @@ class LoopbackCluster:
         self.num_nodes += 1
 
     def training(self) -> list[int]:
-        """Count the trials that train on each node."""
+        """Count the trials that train on each node, held ones included."""
         counts: list[int] = self.tell("training")["training"]
         return counts
+
+    def holds(self, index: int) -> bool:
+        """Stop the trials of a node, until told to `release trials`; return whether it has any."""
+        return bool(self.tell(f"hold trials {index}")["signalled"])
 
 
 def listening_addresses(*processes: psutil.Process) -> set[str]:

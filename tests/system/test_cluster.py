@@ -34,16 +34,21 @@ def cluster() -> Iterator[LoopbackCluster]:
 def test_trials_of_a_node_that_is_lost_move_to_the_other_and_nothing_listens_beyond_loopback(
     cluster: LoopbackCluster, tmp_path: Path
 ) -> None:
-    """The second node is killed; one that is added hangs after a while."""
+    """The second node is killed; one that is added hangs after a while.
+
+    The first node is held meanwhile, however fast it is: the lost trial waits for the node that is added.
+    """
     try:
         with search_on(cluster, tmp_path, "--space", "moved.yaml", "--num-trials", str(NUM_TRIALS + 2)) as process:
             wait_until(lambda: cluster.training() == [1, 1], process)
             processes = [psutil.Process(pid) for pid in (process.pid, cluster.pid)]
             addresses = listening_addresses(*processes)
+            wait_until(lambda: cluster.holds(0), process)
             cluster.tell("kill node 1")
             cluster.add_node()
             wait_until(lambda: cluster.training()[-1] == 1, process)
             cluster.tell(f"hang node {cluster.num_nodes - 1}")
+            cluster.tell("release trials 0")
             printed = assert_complete(tmp_path, process, NUM_TRIALS + 2)
     finally:
         cluster.add_node()
