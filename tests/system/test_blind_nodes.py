@@ -23,6 +23,10 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+EPOCHS = 120
+"""Number of epochs of seconds, in which servers start and checkpoints are written."""
+
+
 def snapshots_of(run: Path) -> set[Path]:
     return set(run.glob("scenarios/*/checkpoints/*/epoch-*.pt"))
 
@@ -39,16 +43,20 @@ def _serves(process: psutil.Process) -> bool:
 
 
 def lose_server_and_node(cluster: LoopbackCluster, run: Path, process: subprocess.Popen[str]) -> None:
-    """Kill what serves the run folder to the blind node, which gets another, and then the node."""
+    """Kill what serves the run folder to the blind node, which gets another, and then the node.
+
+    The other node is held meanwhile, so that it cannot train everything.
+    """
     wait_until(lambda: cluster.training() == [1, 1], process)
     wait_until(lambda: len(snapshots_of(run)) > 1, process)
+    wait_until(lambda: cluster.holds(0), process)
     (server,) = file_servers(cluster)
     server.kill()
     wait_until(lambda: bool(file_servers(cluster)), process)
     written = snapshots_of(run)
     wait_until(lambda: bool(snapshots_of(run) - written), process)
     cluster.tell("kill node 1")
-    wait_until(lambda: cluster.training()[0] == 1, process)
+    cluster.tell("release trials 0")
 
 
 def test_search_forks_on_a_blind_node_survives_its_loss_and_resumes_on_a_cluster_with_empty_disks(
@@ -59,13 +67,14 @@ def test_search_forks_on_a_blind_node_survives_its_loss_and_resumes_on_a_cluster
     second.mkdir()
     with s3_server() as server:
         storage = ("--storage", server.address())
-        words = ("--space", "moved.yaml", *storage)
+        words = ("--space", "moved.yaml", "--set", f"base.epochs={EPOCHS}", *storage)
         with (
             loopback_cluster(2, hidden=first, **ENVIRONMENT, **SOON) as cluster,
             search_on(cluster, first, *words) as process,
         ):
             lose_server_and_node(cluster, first / "runs/moved", process)
             wait_until(lambda: has_completed(first / "runs/moved/trials.parquet"), process)
+            wait_until(lambda: cluster.holds(0), process)
             cluster.tell("kill gcs")
             assert_cluster_lost(process, cluster, *storage)
         before = pd.read_parquet(first / "runs/moved/trials.parquet").query("status == 'completed'")
@@ -75,7 +84,7 @@ def test_search_forks_on_a_blind_node_survives_its_loss_and_resumes_on_a_cluster
             loopback_cluster(2, hidden=second, **ENVIRONMENT) as other,
             search_on(other, second, *words) as process,
         ):
-            printed = assert_complete(second, process)
+            printed = assert_complete(second, process, num_epochs=EPOCHS)
     assert "moved: restored from s3://bucket/runs" in printed
     assert "cannot see" in printed
     after = pd.read_parquet(second / "runs/moved/trials.parquet").set_index("trial_id")

@@ -15,13 +15,13 @@ import pytest
 import yaml
 
 from absgd import records
-from tests.support.commands import has_completed, replaced_table, run, started
+from tests.support.commands import replaced_table, run, started
 from tests.support.ray_searches import SEVERAL_AT_ONCE, SMALL, comparable, rows_of, trained_alone
 from tests.support.tune_command import call
 from tests.support.waiting import TIMEOUT_S, wait_until
 
-LONG_EPOCHS = 40
-"""Number of epochs that lets an interrupt reach a run while it trains."""
+LONG_EPOCHS = 100
+"""Number of epochs that lets an interrupt reach a run while it trains: seconds, in which the tables are written."""
 LONG_TRIALS = 6
 """More trials than train at once, so that some still train when the first has ended, however busy the machine is."""
 LONG_SPACE: dict[str, Any] = {
@@ -49,7 +49,7 @@ def test_interrupts_and_kills_of_a_search_lose_nothing_that_is_finished(tmp_path
     with started(tmp_path, "absgd-tune", "--resume", "runs/cut") as process:
         wait_until(lambda: len(list(run_folder.glob("scenarios/*/checkpoints/*/*.pt"))) > 1, process)
         training_process(process).kill()
-        wait_until(lambda: has_completed(trials), process)
+        wait_until(lambda: {"completed", "running"} <= set(replaced_table(trials).status), process)
         process.kill()
         process.wait()
     before = pd.read_parquet(trials)
@@ -116,7 +116,7 @@ name: small
 base:
   data: {name: digits, val_per_class: 5, n_max: 20}
   model: {name: resnet8}
-  epochs: 5
+  epochs: 30
   batch_size: 32
 scenarios: [{imbalance: {type: exp, ratio: 0.1}}]
 search:

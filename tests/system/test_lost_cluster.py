@@ -22,7 +22,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="keeps all of Ra
 @pytest.mark.parametrize("blow", ["kill raylet 0", "hang node 0"])
 def test_driver_whose_head_is_lost_reports_it(tmp_path: Path, blow: str) -> None:
     trials = tmp_path / "runs/moved/trials.parquet"
-    with loopback_cluster(num_nodes=1, **SOON) as doomed, search_on(doomed, tmp_path) as process:
+    words = ("--space", "moved.yaml", "--num-trials", "8")
+    with loopback_cluster(num_nodes=1, **SOON) as doomed, search_on(doomed, tmp_path, *words) as process:
         wait_until(lambda: has_completed(trials), process)
         doomed.tell(blow)
         assert_cluster_lost(process, doomed)
@@ -33,7 +34,8 @@ def test_driver_whose_head_is_lost_reports_it(tmp_path: Path, blow: str) -> None
 def test_driver_whose_own_ray_is_lost_reports_it_and_leaves_no_process(
     tmp_path: Path, name: str, blow: signal.Signals
 ) -> None:
-    with search(tmp_path, os.environ | SOON, "--space", "moved.yaml") as process:
+    words = ("--space", "moved.yaml", "--set", "base.epochs=2000")
+    with search(tmp_path, os.environ | SOON, *words) as process:
         wait_until((tmp_path / "runs/moved/trials.parquet").exists, process)
         processes = psutil.Process(process.pid).children(recursive=True)
         (struck,) = [one for one in processes if one.name() == name]

@@ -25,7 +25,7 @@ def test_storage_that_fails_during_a_search_is_named_once_and_does_not_end_it(
     with ExitStack() as stack:
         server = stack.enter_context(s3_server())
         storage = Storage(server.address(), "moved")
-        words = ("--space", "moved.yaml", "--set", "base.epochs=25", "--storage", server.address())
+        words = ("--space", "moved.yaml", "--storage", server.address())
         process = stack.enter_context(search(tmp_path, environment, *words))
         wait_until(lambda: RECORDS_FILE in storage.names(), process)
         server.stop()
