@@ -59,10 +59,12 @@ class RoundPlan:
         members = self._members_now()
         self.members[number] = members
         first = self._first_step(members)
-        if not self._have_ended(PlannedRun(name, number) for name in self._ordered(first)):
+        has_first_ended = self._have_ended(PlannedRun(name, number) for name in self._ordered(first))
+        if any(self.outcome(name, number) is None for name in self._awaited_by_second_step(members)):
             return False
         second = self._ordered(self._trained_in(number, members) - first)
-        return self._have_ended(PlannedRun(name, number) for name in second if self._is_trained(name))
+        has_second_ended = self._have_ended(PlannedRun(name, number) for name in second if self._is_trained(name))
+        return has_first_ended and has_second_ended
 
     def begin_second_round(self, max_pairs: int) -> None:
         """Plan the trunk of the second round while the first one trains, where that round is certain to follow.
@@ -143,8 +145,12 @@ class RoundPlan:
     def _first_step(self, members: set[str]) -> set[str]:
         """Return the subject, what it must lead before others are trained, and all that fork, with their trunks."""
         forks = {name: fork for name, fork in self._contest.forks.items() if {name, fork.trunk} <= members}
+        return {*self._awaited_by_second_step(members), *forks, *(fork.trunk for fork in forks.values())}
+
+    def _awaited_by_second_step(self, members: set[str]) -> set[str]:
+        """Return the runs of the first step whose scores say what the second one trains: see `_is_trained`."""
         gates = {gate for rival, gate in self._contest.gates.items() if {rival, gate} <= members}
-        return {self._contest.subject, *gates, *forks, *(fork.trunk for fork in forks.values())}
+        return {self._contest.subject, *gates}
 
     def _is_trained(self, rival: str) -> bool:
         """Whether a rival is trained now: the subject leads the one before it, where that is confirmed too."""

@@ -100,14 +100,17 @@ def test_early_run_changes_nothing_that_is_found_whenever_it_ends(seed: int) -> 
     assert repr(ahead.looks[0]) == repr(rounds.looks[0])
 
 
-def test_second_step_follows_once_all_runs_of_the_first_have_ended() -> None:
+def test_second_step_follows_once_the_scores_that_decide_it_are_known() -> None:
     known = outcomes(FAR)
-    first = {key: known[key] for key in (("best-1", 1), ("ce", 1))}
-    assert planned_in(run_all(first, rules()), 1) == {"best-1", "ce", "cb-ce-drw"}
-    first["cb-ce-drw", 1] = known["cb-ce-drw", 1]
-    rounds = run_all(first, rules())
-    assert planned_in(rounds, 1) == {"best-1", *RIVALS}
-    assert rounds.looks == ()
+    for missing in ("best-1", "ce"):
+        first = {(name, 1): known[name, 1] for name in ("best-1", "ce", "cb-ce-drw") if name != missing}
+        assert planned_in(run_all(first, rules()), 1) == {"best-1", "ce", "cb-ce-drw"}
+    first = {(name, 1): known[name, 1] for name in ("best-1", "ce")}
+    assert planned_in(run_all(first, rules()), 1) == {"best-1", *RIVALS}, "cb-ce-drw decides nothing"
+    others = {(name, 1): known[name, 1] for name in ("ce-lr", "focal")}
+    assert run_all(first | others, rules()).looks == (), "the round has not ended"
+    rounds = run_all(first | others | {("cb-ce-drw", 1): known["cb-ce-drw", 1]}, rules())
+    assert [look.round for look in rounds.looks] == [1]
 
 
 def test_far_rivals_are_beaten_after_few_pairs_and_no_claim_follows_from_one() -> None:
