@@ -67,10 +67,10 @@ def replicates(folder: Path) -> pd.DataFrame:
 
 
 def assert_kills_leave_the_same_tables(place: Path, concurrent: int, every: int) -> None:
-    """Kill a search at each `every`-th result beyond pair 0, resume it, and compare it with an uninterrupted one."""
+    """Kill a search at each `every`-th result once its trials are on further pairs, resume it, and compare it with an uninterrupted one."""
     points = [*POINTS[:4], UNLUCKY]
     space = pairs_space(num_trials=5, enqueue=points, early_stopping=STOPPING, keep_checkpoints=2)
-    first = _first_result_beyond_pair_0(space, place / "first", concurrent)
+    first = _first_result_of_a_replicate(space, place / "first", concurrent)
     for _ in resumed_after_kills(
         lambda folder: FakeTuner(space, folder, lucky, concurrent=concurrent), place, every, first
     ):
@@ -100,9 +100,10 @@ def resumed_after_kills(
             yield killed, resumed
 
 
-def _first_result_beyond_pair_0(space: SearchSpace, folder: Path, concurrent: int) -> int:
+def _first_result_of_a_replicate(space: SearchSpace, folder: Path, concurrent: int) -> int:
+    """Return when the trials on pair 0 have ended: before, which of them are stopped depends on the order of arrival."""
     tuner = FakeTuner(space, folder, lucky, concurrent=concurrent)
     for moment, trial_id in enumerate(tuner.results({}), start=1):
-        if "-pair" in trial_id:
+        if tuner.recorder.trials[trial_id].phase == "replicate":
             return moment
     raise AssertionError("no further pair")

@@ -157,7 +157,9 @@ def _scenario_parts(
     study = ScenarioStudy(space, plan.scenario, folder, request.warm_start.get(name, ()))
     study.prepare(recorder)
     search = ScenarioRunQueue(study, TrunkPlanner(plan, trunks, images, tuning), recorder, num_concurrent)
-    pairs = SearchOverPairs(plan, space.seeds, recorder, images, trunks, lambda: search.trials_are_done)
+    pairs = SearchOverPairs(
+        plan, space.seeds, recorder, images, trunks, lambda: search.trials_are_done, space.has_budget
+    )
 
     def search_is_done() -> bool:
         return not request.searches or (pairs.is_done and tuning.is_done)

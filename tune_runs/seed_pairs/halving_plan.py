@@ -29,7 +29,7 @@ class HalvingPlan(NamedTuple):
 
     stages: tuple[PairStage, ...]
     next_pair: int | None
-    """Pair that is certain to follow `stages`, before it is known with which trials; None: none is."""
+    """Pair that is expected to follow `stages`, before it is known with which trials; None: none is."""
     is_final: bool
     """Whether no further pair follows."""
 
@@ -40,12 +40,13 @@ def halving_plan(
     sizes: Sequence[int],
     trials_are_done: bool,
     has_ended: Callable[[PairStage], bool],
+    expects_first: bool = False,
 ) -> HalvingPlan:
     """Plan the further pairs of a scenario by `seed_halving.going_on`.
 
     Where `going_on` leaves one trial, it is chosen, and no further pair follows, unless others are recorded there,
-    which an extended search compares it with. So only the first further pair is certain before the runs of the pair
-    before have ended.
+    which an extended search compares it with. So only the first further pair is expected before the runs of the pair
+    before have ended: it follows unless fewer than two trials complete.
 
     Args:
         recorder: has the records of all trials.
@@ -53,6 +54,7 @@ def halving_plan(
         sizes: most trials of each further pair, from pair 1 on.
         trials_are_done: whether all trials on pair 0 have ended.
         has_ended: whether all runs of a stage have ended.
+        expects_first: whether the first further pair is expected from the start; else once two trials have completed.
     """
     stages: list[PairStage] = []
     is_open = not trials_are_done
@@ -60,7 +62,8 @@ def halving_plan(
         scores = recorder.scores(scenario, pair)
         if is_open:
             ready = sum(score.num_completed == pair for score in scores)
-            return HalvingPlan(tuple(stages), pair if pair == 1 and ready >= LEAST_SIZE else None, is_final=False)
+            is_expected = pair == 1 and (expects_first or ready >= LEAST_SIZE)
+            return HalvingPlan(tuple(stages), pair if is_expected else None, is_final=False)
         trials, recorded = _joining(scores, size), _recorded_on(recorder, scenario, pair)
         if not recorded and len(trials) < LEAST_SIZE:
             break

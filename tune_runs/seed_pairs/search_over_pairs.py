@@ -26,9 +26,10 @@ _NOT_PLANNED = HalvingPlan((), None, is_final=False)
 class SearchOverPairs:
     """The further seed pairs of one scenario's search.
 
-    `update_plan` makes the plan from the records. The plain control of the first further pair is planned as soon as
-    that pair is certain to follow, so that it may train while the last trials leave processors idle; where trials share
-    no stage one, it starts with them, since none waits for it. A control serves as the trunk of its pair; where it
+    `update_plan` makes the plan from the records. The plain control of the first further pair is planned from the
+    start, so that it may train on processors that the trials leave idle, first while these wait for their stage one;
+    under a budget once two of them have completed. Where trials share no stage one, it starts with those of its pair,
+    since none waits for it. A control serves as the trunk of its pair; where it
     costs less than it saves, each further stage one has a control of its own. Runs here are never stopped early, and
     the study does not know them.
 
@@ -39,6 +40,7 @@ class SearchOverPairs:
         images: gives the splits of each data seed.
         trunks: folder of the snapshots that runs fork from.
         trials_are_done: whether the scenario's trials on pair 0 have ended.
+        has_budget: whether a budget may end the search before the first further pair.
     """
 
     def __init__(
@@ -49,8 +51,10 @@ class SearchOverPairs:
         images: ScenarioImages,
         trunks: Path,
         trials_are_done: Callable[[], bool],
+        has_budget: bool = False,
     ) -> None:
         self._scenario, self._recorder, self._trials_are_done = scenario, recorder, trials_are_done
+        self._expects_first = scenario.num_trials >= LEAST_SIZE and not has_budget
         self._sizes = planned_sizes(scenario.num_trials, config.pairs, config.reduction_factor)
         self._queue = PairRunQueue(scenario.name, recorder, images, trunks)
         self._plan = _NOT_PLANNED
@@ -61,7 +65,9 @@ class SearchOverPairs:
     def update_plan(self) -> None:
         """Make the plan from the records: when a session starts, and whenever a run has ended."""
         is_done = self._trials_are_done()
-        self._plan = halving_plan(self._recorder, self._scenario.name, self._sizes, is_done, self._has_ended)
+        self._plan = halving_plan(
+            self._recorder, self._scenario.name, self._sizes, is_done, self._has_ended, self._expects_first
+        )
         runs = [run for stage in self._plan.stages for run in self._runs_of(stage)]
         if self._plan.next_pair is not None and self._scenario.sharing.shares:
             runs += with_trunks([self._control_on(self._plan.next_pair)])

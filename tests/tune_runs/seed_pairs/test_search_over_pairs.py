@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -83,15 +84,27 @@ def test_images_of_a_pair_are_read_when_needed_and_released_after_its_last_run(d
     assert done.store.most == 2
 
 
-def test_the_control_of_the_first_further_pair_starts_while_the_last_trials_train(tmp_path: Path) -> None:
-    tuner = FakeTuner(pairs_space(), tmp_path / "fake", lucky, concurrent=2)
-    early = set()
+@pytest.mark.parametrize(
+    ("changes", "num_completed"),
+    [({}, 0), ({"epoch_budget": 1000}, 2)],
+    ids=["while trials wait for stage one", "under a budget"],
+)
+def test_only_the_control_of_the_first_further_pair_starts_before_its_trials_are_known(
+    tmp_path: Path, changes: dict[str, Any], num_completed: int
+) -> None:
+    tuner = FakeTuner(pairs_space(**changes), tmp_path / "fake", lucky, concurrent=2)
+    early, before = set(), None
     for _ in tuner.results({}):
         records = tuner.recorder.trials.values()
         pairs = {trial.pair for trial in records if trial.status == "running" and trial.phase != "control"}
         begun = {trial.pair for trial in records if trial.phase == "control"}
         early |= {pair for pair in pairs if pair is not None and pair + 1 in begun}
+        if before is None and 1 in begun:
+            before = sum(trial.phase == "search" and trial.status == "completed" for trial in records)
     assert early == {0}
+    assert before is not None
+    assert before >= num_completed
+    assert num_completed or before == 0
 
 
 def test_one_pair_is_the_search_of_earlier_versions(tmp_path: Path) -> None:
@@ -203,7 +216,7 @@ def test_without_completed_trials_nothing_goes_on(tmp_path: Path) -> None:
     tuner = FakeTuner(pairs_space(), tmp_path / "fake", diverging)
     tuner.run()
     assert tuner.searcher.is_done
-    assert set(trials(tmp_path / "fake").pair) == {0}
+    assert set(trials(tmp_path / "fake").query("pair > 0").phase) == {"control"}, "it began with the search"
 
 
 def test_a_further_stage_one_has_a_control_on_a_pair_where_that_saves_epochs(tmp_path: Path) -> None:
