@@ -67,7 +67,10 @@ def replicates(folder: Path) -> pd.DataFrame:
 
 
 def assert_kills_leave_the_same_tables(place: Path, concurrent: int, every: int) -> None:
-    """Kill a search at each `every`-th result once its trials are on further pairs, resume it, and compare it with an uninterrupted one."""
+    """Kill a search at each `every`-th result once its trials are on further pairs, and resume it.
+
+    Its tables are those of an uninterrupted one.
+    """
     points = [*POINTS[:4], UNLUCKY]
     space = pairs_space(num_trials=5, enqueue=points, early_stopping=STOPPING, keep_checkpoints=2)
     first = _first_result_of_a_replicate(space, place / "first", concurrent)
@@ -101,7 +104,7 @@ def resumed_after_kills(
 
 
 def _first_result_of_a_replicate(space: SearchSpace, folder: Path, concurrent: int) -> int:
-    """Return when the trials on pair 0 have ended: before, which of them are stopped depends on the order of arrival."""
+    """Return when trials are on a further pair: before, which of them are stopped depends on the order of arrival."""
     tuner = FakeTuner(space, folder, lucky, concurrent=concurrent)
     for moment, trial_id in enumerate(tuner.results({}), start=1):
         if tuner.recorder.trials[trial_id].phase == "replicate":

@@ -24,6 +24,7 @@ from tune_runs.cohorts.member import train_in_cohort
 from tune_runs.confirmation.scenario_confirmation import every_confirmation_failed
 from tune_runs.console_table import print_whole
 from tune_runs.driver.assembly import RunningSearch, assemble_search
+from tune_runs.driver.early_imports import EarlyImports
 from tune_runs.driver.end_watch import EndWatch
 from tune_runs.driver.file_serving import run_file_store
 from tune_runs.driver.kept_processes import processes_kept
@@ -93,7 +94,7 @@ def drive(
                 progress.start()
             try:
                 onlookers = [_start_watch(request, search, console), *_stepper(between_events)]
-                onlookers += _end_watch(search, near_end)
+                onlookers += [*_early_imports(search), *_end_watch(search, near_end)]
                 _train_with_ray(space, image_store, num_concurrent, search, onlookers)
             except KeyboardInterrupt:
                 search.stop.is_interrupted = True
@@ -175,6 +176,10 @@ class _Stepper(Callback):  # type: ignore[misc]
 
 def _stepper(step: Callable[[], None] | None) -> list[Onlooker]:
     return [Onlooker(_Stepper(step), "the copy of the run folder")] if step else []
+
+
+def _early_imports(search: RunningSearch) -> list[Onlooker]:
+    return [Onlooker(EarlyImports(), "the imports for a confirmation")] if search.searcher.confirmations else []
 
 
 def _end_watch(search: RunningSearch, near_end: Callable[[], None] | None) -> list[Onlooker]:

@@ -42,6 +42,10 @@ class PackedRows(Sequence[EpochRow]):
     def __iter__(self) -> Iterator[EpochRow]:
         return iter(self._table.to_pylist())
 
+    def last(self, column: str) -> Any:
+        """Return a column of the last epoch, without its others."""
+        return self._table[column][-1].as_py()
+
 
 class EpochLog:
     """Rows of epochs.parquet; each trial has its epochs in order, without gaps."""
@@ -114,6 +118,13 @@ class EpochLog:
     def table(self) -> pa.Table:
         """Return all epochs that `take_arrived` or `load` have taken, in the order in which they arrived."""
         return pa.concat_tables([records.EPOCH_SCHEMA.empty_table(), *self._parts])
+
+    def last(self, trial_id: str, column: str) -> Any:
+        """Return a column of the last epoch of a trial; None before the first."""
+        rows = self.by_trial[trial_id]
+        if isinstance(rows, PackedRows):
+            return rows.last(column)
+        return rows[-1][column] if rows else None
 
     def unpacked(self, trial_id: str) -> list[EpochRow]:
         """Return the epochs of a trial as the list to which `keep` appends."""

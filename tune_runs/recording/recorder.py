@@ -250,11 +250,7 @@ class Recorder:
 
     def _on_pair(self, trial: TrialRecord) -> RunOnPair:
         assert trial.pair is not None, "runs of an earlier version that do not say their pair are not ranked"
-        return RunOnPair(trial, trial.pair, self._last_loss(trial))
-
-    def _last_loss(self, trial: TrialRecord) -> float | None:
-        rows = self.epochs[trial.trial_id]
-        return rows[-1]["val_loss"] if rows else None
+        return RunOnPair(trial, trial.pair, self._epoch_log.last(trial.trial_id, "val_loss"))
 
     @property
     def epochs_trained(self) -> int:

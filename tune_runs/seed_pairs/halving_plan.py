@@ -59,11 +59,12 @@ def halving_plan(
     stages: list[PairStage] = []
     is_open = not trials_are_done
     for pair, size in enumerate(sizes, start=1):
-        scores = recorder.scores(scenario, pair)
         if is_open:
-            ready = sum(score.num_completed == pair for score in scores)
-            is_expected = pair == 1 and (expects_first or ready >= LEAST_SIZE)
+            is_expected = pair == 1 and (
+                expects_first or _num_ready(recorder.scores(scenario, pair), pair) >= LEAST_SIZE
+            )
             return HalvingPlan(tuple(stages), pair if is_expected else None, is_final=False)
+        scores = recorder.scores(scenario, pair)
         trials, recorded = _joining(scores, size), _recorded_on(recorder, scenario, pair)
         if not recorded and len(trials) < LEAST_SIZE:
             break
@@ -71,6 +72,10 @@ def halving_plan(
         stages.append(PairStage(pair, tuple(trials)))
         is_open = not has_ended(stages[-1])
     return HalvingPlan(tuple(stages), None, is_final=True)
+
+
+def _num_ready(scores: Sequence[PairScore], pair: int) -> int:
+    return sum(score.num_completed == pair for score in scores)
 
 
 def _joining(scores: Sequence[PairScore], size: int) -> list[TrialRecord]:
