@@ -122,9 +122,9 @@ class EpochLog:
     def last(self, trial_id: str, column: str) -> Any:
         """Return a column of the last epoch of a trial; None before the first."""
         rows = self.by_trial[trial_id]
-        if isinstance(rows, PackedRows):
-            return rows.last(column)
-        return rows[-1][column] if rows else None
+        if not rows:
+            return None
+        return rows.last(column) if isinstance(rows, PackedRows) else rows[-1][column]
 
     def unpacked(self, trial_id: str) -> list[EpochRow]:
         """Return the epochs of a trial as the list to which `keep` appends."""

@@ -36,6 +36,16 @@ def test_packed_rows_are_those_that_were_kept() -> None:
         packed[4]
 
 
+def test_column_of_the_last_epoch_is_that_of_the_rows_packed_or_not() -> None:
+    log = filled("aab")
+    log.by_trial["c"] = []
+    last = {name: log.last(name, "val_loss") for name in "abc"}
+    assert last == {"a": row("a", 1)["val_loss"], "b": row("b", 0)["val_loss"], "c": None}
+    for name in "abc":
+        log.pack(name)
+    assert {name: log.last(name, "val_loss") for name in "abc"} == last
+
+
 def test_epochs_after_packed_ones_are_kept() -> None:
     log = filled("aab")
     log.pack("a")
