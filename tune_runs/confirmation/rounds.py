@@ -1,7 +1,7 @@
 """The rounds of a confirmation, replayed from the runs that have ended: what is planned, what is found, when it ends.
 
-One seed pair is a round. Its runs are planned in steps, each from the results of earlier steps alone, once all runs
-of these have ended: the order in which runs end, kills and resumes change nothing. After the last step of a round the
+One seed pair is a round. Its runs are planned in steps, the second once the runs whose scores decide it have ended:
+the order in which runs end, kills and resumes change nothing. After the last step of a round the
 rivals are compared with the subject, and those about which nothing is left to find out take no further part.
 
 Pure functions: nothing here imports torch, Ray or Optuna.

@@ -145,9 +145,9 @@ class RunQueueSearcher(Searcher):  # type: ignore[misc]
     """All scenarios behind one Ray searcher; the scenario with the most trials left comes first.
 
     The plain controls of all scenarios come before everything else, then trials, then runs on further seed pairs, then
-    those of tuned controls, then runs of confirmations. A scenario goes on to a further pair, and to its confirmation,
-    once all of its own runs before have ended; these runs fill the resources that the trials of other scenarios leave
-    idle.
+    those of tuned controls, then runs of confirmations. The trials of a scenario go on to a further pair, and it to its
+    confirmation, once all of its own runs before have ended. The control of the first further pair, and runs of a
+    confirmation that are certain, begin earlier. All these fill the resources that trials leave idle.
     `tune_runs.driver.recording_callback` tells the results of trials to the studies, once they are recorded.
 
     Args:

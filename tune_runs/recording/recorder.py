@@ -234,7 +234,8 @@ class Recorder:
             before_pair: only what the pairs before this one say; None: all pairs.
         """
         every = self.trials_of(scenario)
-        if before_pair is not None and any(one.pair is not None and one.pair >= before_pair for one in every):
+        replicated = (one.pair for one in every if one.phase == "replicate")  # later controls change no earlier score
+        if before_pair is not None and any(pair is not None and pair >= before_pair for pair in replicated):
             runs = [one for one in every if one.pair is not None and one.pair < before_pair]
             return Ranking(map(self._on_pair, runs), self.objective).scores
         if scenario not in self._rankings:

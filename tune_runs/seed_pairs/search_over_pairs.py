@@ -69,8 +69,8 @@ class SearchOverPairs:
             self._recorder, self._scenario.name, self._sizes, is_done, self._has_ended, self._expects_first
         )
         runs = [run for stage in self._plan.stages for run in self._runs_of(stage)]
-        if self._plan.next_pair is not None and self._scenario.sharing.shares:
-            runs += with_trunks([self._control_on(self._plan.next_pair)])
+        if self._scenario.sharing.shares and (self._plan.next_pair is not None or self._has_lone_control):
+            runs += with_trunks([self._control_on(self._plan.next_pair or 1)])
         self._queue.runs = runs
         self._retrain_lost_trunks()
 
@@ -140,6 +140,11 @@ class SearchOverPairs:
     @property
     def _replicates(self) -> list[PairRun]:
         return [run for run in self._queue.runs if run.phase == "replicate"]
+
+    @property
+    def _has_lone_control(self) -> bool:
+        """Whether the first further pair's control has begun and no trial follows yet: once begun, it is trained."""
+        return not self._plan.stages and self._recorder.control(self._scenario.name, pair=1) is not None
 
     @property
     def _epochs_of_fork(self) -> int:

@@ -219,6 +219,24 @@ def test_without_completed_trials_nothing_goes_on(tmp_path: Path) -> None:
     assert set(trials(tmp_path / "fake").query("pair > 0").phase) == {"control"}, "it began with the search"
 
 
+@pytest.mark.parametrize("moment", [2, 5, 9])
+def test_control_that_no_trial_follows_ends_in_a_resumed_session_too(tmp_path: Path, moment: int) -> None:
+    def one_completes(config: RunConfig, epoch: int) -> float | None:
+        return None if config.attention and config.attention.gamma < 0.95 else 0.01 * epoch
+
+    tuner = FakeTuner(pairs_space(), tmp_path / "fake", one_completes, concurrent=2)
+    for _ in zip(range(moment), tuner.results({}), strict=False):
+        pass
+    tuner.end_early()
+    again = FakeTuner(pairs_space(), tmp_path / "fake", one_completes, concurrent=1)
+    again.run()
+    frame = trials(tmp_path / "fake").set_index("trial_id")
+    assert frame.status[f"{EXP}-control-pair1"] == "completed"
+    assert not set(frame.status) & {"running", "interrupted"}
+    assert again.searcher.is_done
+    assert again.store.keys == set(), "its images are released"
+
+
 def test_a_further_stage_one_has_a_control_on_a_pair_where_that_saves_epochs(tmp_path: Path) -> None:
     search = {**SPACE["search"], "optimizer.lr": {"choices": [0.05, 0.1]}, "switch_epoch": {"low": 8, "high": 9}}
     space = pairs_space(num_trials=24, search=search, seeds={"pairs": 2, "reduction_factor": 2})
