@@ -209,7 +209,7 @@ class LoopbackCluster:
         counts: list[int] = self.tell("training")["training"]
         return counts
 
-    def holds(self, index: int) -> bool:
+    def hold_trials(self, index: int) -> bool:
         """Stop the trials of a node, until told to `release trials`; return whether it has any."""
         return bool(self.tell(f"hold trials {index}")["signalled"])
 

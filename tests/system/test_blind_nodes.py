@@ -21,8 +21,6 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or not can_hide_folders(), reason="a node needs mounts of its own"
 )
-
-
 EPOCHS = 120
 """Number of epochs of seconds, in which servers start and checkpoints are written."""
 
@@ -49,7 +47,7 @@ def lose_server_and_node(cluster: LoopbackCluster, run: Path, process: subproces
     """
     wait_until(lambda: cluster.training() == [1, 1], process)
     wait_until(lambda: len(snapshots_of(run)) > 1, process)
-    wait_until(lambda: cluster.holds(0), process)
+    wait_until(lambda: cluster.hold_trials(0), process)
     (server,) = file_servers(cluster)
     server.kill()
     wait_until(lambda: bool(file_servers(cluster)), process)
@@ -74,7 +72,7 @@ def test_search_forks_on_a_blind_node_survives_its_loss_and_resumes_on_a_cluster
         ):
             lose_server_and_node(cluster, first / "runs/moved", process)
             wait_until(lambda: has_completed(first / "runs/moved/trials.parquet"), process)
-            wait_until(lambda: cluster.holds(0), process)
+            wait_until(lambda: cluster.hold_trials(0), process)
             cluster.tell("kill gcs")
             assert_cluster_lost(process, cluster, *storage)
         before = pd.read_parquet(first / "runs/moved/trials.parquet").query("status == 'completed'")

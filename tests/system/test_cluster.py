@@ -43,7 +43,7 @@ def test_trials_of_a_node_that_is_lost_move_to_the_other_and_nothing_listens_bey
             wait_until(lambda: cluster.training() == [1, 1], process)
             processes = [psutil.Process(pid) for pid in (process.pid, cluster.pid)]
             addresses = listening_addresses(*processes)
-            wait_until(lambda: cluster.holds(0), process)
+            wait_until(lambda: cluster.hold_trials(0), process)
             cluster.tell("kill node 1")
             cluster.add_node()
             wait_until(lambda: cluster.training()[-1] == 1, process)

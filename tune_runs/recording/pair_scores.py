@@ -49,11 +49,6 @@ class PairScore:
     """Validation loss at the last epoch of pair 0; None where it is unknown."""
 
     @property
-    def num_completed(self) -> int:
-        """Pairs on which it was completed."""
-        return self.num_pairs - self.num_lost
-
-    @property
     def mean_gain(self) -> float | None:
         """Mean gain over the plain control; None where no pair has both."""
         return statistics.fmean(self.gains.values()) if self.gains else None

@@ -40,7 +40,7 @@ def halving_plan(
     sizes: Sequence[int],
     trials_are_done: bool,
     has_ended: Callable[[PairStage], bool],
-    expects_first: bool = False,
+    expects_first: bool,
 ) -> HalvingPlan:
     """Plan the further pairs of a scenario by `seed_halving.going_on`.
 
@@ -60,9 +60,7 @@ def halving_plan(
     is_open = not trials_are_done
     for pair, size in enumerate(sizes, start=1):
         if is_open:
-            is_expected = pair == 1 and (
-                expects_first or _num_ready(recorder.scores(scenario, pair), pair) >= LEAST_SIZE
-            )
+            is_expected = pair == 1 and (expects_first or len(recorder.scores(scenario, pair)) >= LEAST_SIZE)
             return HalvingPlan(tuple(stages), pair if is_expected else None, is_final=False)
         scores = recorder.scores(scenario, pair)
         trials, recorded = _joining(scores, size), _recorded_on(recorder, scenario, pair)
@@ -72,10 +70,6 @@ def halving_plan(
         stages.append(PairStage(pair, tuple(trials)))
         is_open = not has_ended(stages[-1])
     return HalvingPlan(tuple(stages), None, is_final=True)
-
-
-def _num_ready(scores: Sequence[PairScore], pair: int) -> int:
-    return sum(score.num_completed == pair for score in scores)
 
 
 def _joining(scores: Sequence[PairScore], size: int) -> list[TrialRecord]:

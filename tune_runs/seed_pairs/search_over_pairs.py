@@ -29,9 +29,8 @@ class SearchOverPairs:
     `update_plan` makes the plan from the records. The plain control of the first further pair is planned from the
     start, so that it may train on processors that the trials leave idle, first while these wait for their stage one;
     under a budget once two of them have completed. Where trials share no stage one, it starts with those of its pair,
-    since none waits for it. A control serves as the trunk of its pair; where it
-    costs less than it saves, each further stage one has a control of its own. Runs here are never stopped early, and
-    the study does not know them.
+    since none waits for it. A control serves as the trunk of its pair; where it costs less than it saves, each further
+    stage one has a control of its own. Runs here are never stopped early, and the study does not know them.
 
     Args:
         scenario: plan of the scenario.
@@ -51,7 +50,7 @@ class SearchOverPairs:
         images: ScenarioImages,
         trunks: Path,
         trials_are_done: Callable[[], bool],
-        has_budget: bool = False,
+        has_budget: bool,
     ) -> None:
         self._scenario, self._recorder, self._trials_are_done = scenario, recorder, trials_are_done
         self._expects_first = scenario.num_trials >= LEAST_SIZE and not has_budget
